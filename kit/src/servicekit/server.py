@@ -1,0 +1,150 @@
+"""A gRPC server with everything that each service's `__main__` would otherwise repeat."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from servicekit import telemetry
+from servicekit.config import ServerSettings
+from servicekit.interceptors import ServerInterceptor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One gRPC service that a server offers."""
+
+    add_to_server: Callable[[Any, Any], None]
+    """The generated `add_…Servicer_to_server`."""
+    servicer: object
+    """What implements it; all handlers are coroutines or async generators."""
+    full_name: str
+    """Full name, e.g. `sightline.embedder.v1.EmbeddingService`; also its name in health."""
+
+
+class RunningServer:
+    """A server that answers on `port` until it is stopped."""
+
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        port: int,
+        health_servicer: Any,
+        stop_metrics: Callable[[], None],
+    ) -> None:
+        self.port = port
+        self._server = server
+        self._health = health_servicer
+        self._stop_metrics = stop_metrics
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Report NOT_SERVING, refuse new calls, cancel those that last longer than `grace` s."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+        await asyncio.to_thread(self._stop_metrics)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a service's `main` on uvloop."""
+    return uvloop.run(main)
+
+
+async def start(
+    bindings: Sequence[Binding], settings: ServerSettings, service: str
+) -> RunningServer:
+    """Start to serve `bindings`; health "" and each full name report SERVING.
+
+    Raises OSError when the port is taken.
+    """
+    server = grpc.aio.server(
+        interceptors=[ServerInterceptor(service)], options=_options(settings.max_message_bytes)
+    )
+    health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    for binding in bindings:
+        binding.add_to_server(binding.servicer, server)
+    names = [binding.full_name for binding in bindings]
+    reflection.enable_server_reflection(
+        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    address = f"{settings.host}:{settings.port}"
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"can't listen on {address}; is the port taken?") from error
+    stop_metrics = _serve_metrics(settings)
+    await server.start()
+    for name in names:
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return RunningServer(server, port, health_servicer, stop_metrics)
+
+
+async def serve(
+    bindings: Sequence[Binding],
+    settings: ServerSettings,
+    *,
+    service: str,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
+
+    A second signal cuts the drain short. To be run by `run`.
+    """
+    log = telemetry.get_logger()
+    stop = _signalled()
+    running = await start(bindings, settings, service)
+    log.info("serving", port=running.port, services=[b.full_name for b in bindings])
+    try:
+        await stop.wait()
+        stop.clear()
+        log.info("draining", seconds=settings.drain_seconds)
+        await _drain(running, settings.drain_seconds, stop)
+    finally:
+        if on_stop is not None:
+            await on_stop()
+        log.info("stopped")
+
+
+async def _drain(running: RunningServer, seconds: float, again: asyncio.Event) -> None:
+    drained = asyncio.ensure_future(running.stop(seconds))
+    hurried = asyncio.ensure_future(again.wait())
+    await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        await running.stop(0)
+    hurried.cancel()
+    await drained
+
+
+def _signalled() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
+    if not settings.metrics_port:
+        return lambda: None
+    return telemetry.serve_metrics(settings.metrics_port, settings.host)
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # Two servers on one port would share its calls: a forgotten process must show at once.
+        ("grpc.so_reuseport", 0),
+        # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
