@@ -1,0 +1,1 @@
+"""Milvus Lite as a server process: see `milvus_engine.serve`."""

@@ -1,0 +1,199 @@
+"""Serves Milvus Lite over gRPC on a loopback address.
+
+    python -m milvus_engine.serve --data DIR --port 8607
+
+Why not `milvus-lite server` (3.2.2, read in its source and tried, 2026-11):
+
+- it has no authentication and binds 0.0.0.0;
+- SIGTERM kills it without closing the collections: the next start replays every write-ahead log;
+- two clients whose first call names the same collection at once can each open it, with a
+  write-ahead log each, and two writers at once lose rows that were acknowledged (4 threads, 2,500
+  rows acknowledged, 75 to 275 left after kill -9).
+
+So this module builds the vendor's servicer itself, opens each collection under one lock, lets one
+write in at a time, and closes everything on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from milvus_lite.adapter.grpc.servicer import MilvusServicer
+from milvus_lite.db import MilvusLite
+from milvus_lite.exceptions import DataDirLockedError
+from pymilvus.grpc_gen import milvus_pb2_grpc
+
+SERVICE = "milvus.proto.milvus.MilvusService"
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Cap of one request and one answer: 16,384 rows of (id, seq) and 2,000 vectors of 1,280 dimensions
+fit several times over. The vendor's own cap is 256 MiB."""
+
+DRAIN_SECONDS = 5.0
+"""How long calls that are under way may go on after SIGTERM."""
+
+READS = frozenset(
+    {
+        "Connect",
+        "GetVersion",
+        "CheckHealth",
+        "HasCollection",
+        "DescribeCollection",
+        "ShowCollections",
+        "Query",
+        "Search",
+        "HybridSearch",
+        "DescribeIndex",
+        "GetLoadingProgress",
+        "GetLoadState",
+        "HasPartition",
+        "ShowPartitions",
+        "GetFlushState",
+        "GetCollectionStatistics",
+        "GetPartitionStatistics",
+        "ListDatabases",
+        "DescribeDatabase",
+        "DescribeAlias",
+        "ListAliases",
+        "GetCompactionState",
+    }
+)
+"""Calls that may run side by side. Every other one, also one that a later release adds, waits for
+the write lock."""
+
+log = logging.getLogger("milvus_engine")
+
+
+class GuardedLite(MilvusLite):  # type: ignore[misc]  # the vendor ships no types
+    """A Milvus Lite database whose collections are opened once, whatever the number of threads."""
+
+    def __init__(self, data_dir: str) -> None:
+        self._open_lock = threading.RLock()
+        super().__init__(data_dir)
+
+    def get_collection(self, *args: Any, **kwargs: Any) -> Any:
+        with self._open_lock:
+            return super().get_collection(*args, **kwargs)
+
+    def create_collection(self, *args: Any, **kwargs: Any) -> Any:
+        with self._open_lock:
+            return super().create_collection(*args, **kwargs)
+
+    def drop_collection(self, *args: Any, **kwargs: Any) -> None:
+        with self._open_lock:
+            super().drop_collection(*args, **kwargs)
+
+    def rename_collection(self, *args: Any, **kwargs: Any) -> None:
+        with self._open_lock:
+            super().rename_collection(*args, **kwargs)
+
+
+class OneWriter(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Lets one writing call run at a time; reads pass."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = continuation(details)
+        _, service, method = details.method.split("/", 2)
+        if handler is None or handler.unary_unary is None or service != SERVICE or method in READS:
+            return handler
+        behaviour: Callable[[Any, Any], Any] = handler.unary_unary
+
+        def locked(request: Any, context: Any) -> Any:
+            with self._lock:
+                return behaviour(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            locked, handler.request_deserializer, handler.response_serializer
+        )
+
+
+@contextmanager
+def running(data: Path, host: str, port: int, workers: int = 10) -> Iterator[int]:
+    """Serves `data` while the block runs and yields the port (chosen by the system for port 0).
+
+    On leaving, calls under way get DRAIN_SECONDS, then memory is flushed to files.
+    Raises DataDirLockedError when another process holds the folder, RuntimeError when the port is
+    taken.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    database = GuardedLite(str(data))
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=workers, thread_name_prefix="milvus"),
+        interceptors=[OneWriter()],
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            # Without this a second engine on the same port would silently share its calls.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    status = health.HealthServicer()
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(database), server)
+    health_pb2_grpc.add_HealthServicer_to_server(status, server)
+    try:
+        for name in database.list_collections():
+            database.get_collection(name)  # replays what a killed process left in its logs
+        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        if bound == 0:
+            raise RuntimeError(f"port {port} on {host} is taken")
+        server.start()
+        status.set("", health_pb2.HealthCheckResponse.SERVING)
+        status.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+        yield int(bound)
+    finally:
+        status.enter_graceful_shutdown()
+        server.stop(grace=DRAIN_SECONDS).wait()
+        database.close()
+
+
+def loopback(text: str) -> str:
+    """The address, when it is a loopback address: the engine knows no authentication."""
+    if not ipaddress.ip_address(text).is_loopback:
+        raise argparse.ArgumentTypeError(f"{text} is not a loopback address")
+    return text
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m milvus_engine.serve", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--data", type=Path, required=True, help="folder; made when absent")
+    parser.add_argument("--port", type=int, required=True, help="0: the system chooses")
+    parser.add_argument("--host", type=loopback, default="127.0.0.1", help="loopback only")
+    parser.add_argument("--workers", type=int, default=10, help="calls served at a time")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with running(args.data, args.host, args.port, args.workers) as port:
+            log.info("ready on %s:%d, data in %s", args.host, port, args.data)
+            stop.wait()
+            log.info("closing")
+    except (DataDirLockedError, RuntimeError, OSError) as error:
+        log.critical("cannot serve: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
