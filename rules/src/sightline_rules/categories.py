@@ -1,0 +1,53 @@
+"""Category paths: from the root down, written with " > " between their levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SEPARATOR = " > "
+MAX_LEVELS = 8
+MAX_LEVEL_CHARACTERS = 128
+
+
+class CategoryInvalidError(ValueError):
+    """A category path that breaks the rules; the message says which one."""
+
+
+def check_path(levels: Sequence[str]) -> tuple[str, ...]:
+    """Answers the levels if they are a path: at most 8, each 1 to 128 characters, without '>'.
+
+    Raises CategoryInvalidError.
+    """
+    if len(levels) > MAX_LEVELS:
+        raise CategoryInvalidError(f"has {len(levels)} levels; at most {MAX_LEVELS} are allowed")
+    for level in levels:
+        if not level.strip() or len(level) > MAX_LEVEL_CHARACTERS:
+            raise CategoryInvalidError(f"each level has 1 to {MAX_LEVEL_CHARACTERS} characters")
+        if ">" in level:
+            raise CategoryInvalidError("a level must not contain '>', which separates levels")
+        if level != level.strip() or any(ord(character) < 32 for character in level):
+            raise CategoryInvalidError(
+                "a level must not begin or end with a space or contain control characters"
+            )
+    return tuple(levels)
+
+
+def join(levels: Sequence[str]) -> str:
+    """("Wine", "Red") → "Wine > Red"; no levels → ""."""
+    return SEPARATOR.join(levels)
+
+
+def split(path: str) -> tuple[str, ...]:
+    """The inverse of join."""
+    return tuple(path.split(SEPARATOR)) if path else ()
+
+
+def ancestors(path: str) -> tuple[str, ...]:
+    """A path and all above it, root first: "Wine > Red" → ("Wine", "Wine > Red"); "" → ()."""
+    levels = split(path)
+    return tuple(join(levels[: depth + 1]) for depth in range(len(levels)))
+
+
+def is_within(path: str, category: str) -> bool:
+    """Whether `path` is `category` or lies below it."""
+    return path == category or path.startswith(category + SEPARATOR)

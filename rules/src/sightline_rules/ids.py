@@ -1,0 +1,42 @@
+"""What an id may look like, and how ids of our own are derived from others."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+MAX_ID_BYTES = 128
+
+
+class IdInvalidError(ValueError):
+    """An id that breaks the rules; the message says which one."""
+
+
+def check_id(value: str) -> str:
+    """Answers `value` if it is an id: NFC, 1 to 128 bytes of UTF-8, no control characters.
+
+    Raises IdInvalidError. Ids are never mended silently: two spellings would be two products.
+    """
+    if not value:
+        raise IdInvalidError("must not be empty")
+    size = len(value.encode("utf-8", "surrogatepass"))
+    if size > MAX_ID_BYTES:
+        raise IdInvalidError(f"has {size} bytes of UTF-8; at most {MAX_ID_BYTES} are allowed")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        raise IdInvalidError("must not contain control characters")
+    if not unicodedata.is_normalized("NFC", value):
+        raise IdInvalidError("must be in Unicode normal form NFC")
+    return value
+
+
+def derive_id(*parts: str, length: int = 32) -> str:
+    """A stable id from several texts: the first `length` hexadecimal digits of a SHA-256.
+
+    Each part goes in with its length, so ("ab", "c") and ("a", "bc") differ.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(4, "big"))
+        digest.update(data)
+    return digest.hexdigest()[:length]
