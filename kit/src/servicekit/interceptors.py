@@ -130,7 +130,7 @@ class _Observed:
             return
         if isinstance(error, asyncio.CancelledError) and _is_ours(asyncio.current_task()):
             left = deadlines.remaining()
-            late = left is not None and left <= 0
+            late = left is not None and left < 0.05  # the caller cancels a little early
             self.end(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)
             return
         if not isinstance(error, Exception | asyncio.CancelledError):

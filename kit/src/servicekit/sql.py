@@ -1,0 +1,335 @@
+"""A service's own SQL store: SQLite on one machine, PostgreSQL for many.
+
+Needs the extra `sql`. SQLite is set up so that a committed write survives kill -9 and power loss
+(WAL with synchronous=FULL, https://www.sqlite.org/pragma.html#pragma_synchronous), and so that
+writers queue here instead of failing there.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import fcntl
+import importlib.util
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+from zlib import crc32
+
+import sqlalchemy
+from alembic import command, context
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
+
+T = TypeVar("T")
+
+_BEGIN = "sightline_begin"
+"""Execution option: which statement begins a transaction on SQLite."""
+
+
+class StoreBusy(Unavailable):
+    """Another writer held the store for too long, or too many calls wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store is busy", reason="STORE_BUSY", retry_after=timedelta(milliseconds=500)
+        )
+
+
+class StoreUnavailable(Unavailable):
+    """The store can't be reached or opened."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store can't be reached",
+            reason="STORE_UNAVAILABLE",
+            retry_after=timedelta(seconds=2),
+        )
+
+
+class StoreFull(ResourceExhausted):
+    """The disk of the store is full. Nothing of the write was kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk of the store is full", reason="STORE_FULL")
+
+
+class StoreDamaged(DataLoss):
+    """The store's file is not a sound database."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is damaged", reason="STORE_DAMAGED")
+
+
+SQLITE_ERRORS: Mapping[int, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
+    MappingProxyType(
+        {
+            sqlite3.SQLITE_BUSY: StoreBusy,
+            sqlite3.SQLITE_LOCKED: StoreBusy,
+            sqlite3.SQLITE_PROTOCOL: StoreBusy,
+            sqlite3.SQLITE_FULL: StoreFull,
+            sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+            sqlite3.SQLITE_IOERR: StoreUnavailable,
+            sqlite3.SQLITE_READONLY: StoreUnavailable,
+            sqlite3.SQLITE_PERM: StoreUnavailable,
+            sqlite3.SQLITE_NOMEM: StoreUnavailable,
+            sqlite3.SQLITE_CORRUPT: StoreDamaged,
+            sqlite3.SQLITE_NOTADB: StoreDamaged,
+        }
+    )
+)
+"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that are no bug of ours."""
+
+POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
+    MappingProxyType(
+        {
+            "53100": StoreFull,
+            "53": StoreUnavailable,
+            "08": StoreUnavailable,
+            "57P": StoreUnavailable,
+            "40001": StoreBusy,
+            "40P01": StoreBusy,
+            "55P03": StoreBusy,
+            "XX001": StoreDamaged,
+            "XX002": StoreDamaged,
+        }
+    )
+)
+"""SQLSTATEs of PostgreSQL or what they begin with; the longest that fits counts."""
+
+
+class Database:
+    """One store with bounded threads. Every method may be called from any task."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        migrations: str,
+        threads: int = 4,
+        busy_seconds: float = 5.0,
+        max_waiting: int = 256,
+    ) -> None:
+        """Open lazily; nothing is read yet.
+
+        `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`).
+        `migrations` names the package with `env.py` and `versions/`, e.g. `ranker.migrations`.
+        `threads` read side by side, one more writes. More than `max_waiting` calls at once are
+        answered StoreBusy. A SQLite file's directory is made when it is missing.
+        Raises ValueError for SQLite in memory, which can't keep what is promised.
+        """
+        self._url = make_url(url)
+        self._migrations = migrations
+        self._busy_seconds = busy_seconds
+        self._file = _sqlite_file(self._url)
+        self.engine = _engine(
+            self._url, busy_seconds, poolclass=QueuePool, pool_size=threads + 1, max_overflow=0
+        )
+        """For tests and tools; services use `read` and `write`."""
+        self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"})
+        self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        self._read_threads = ThreadPoolExecutor(threads, "sql-read")
+        self._write_thread = ThreadPoolExecutor(1, "sql-write")
+        self._max_waiting = max_waiting
+        self._waiting = 0
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """`fn` of a connection that sees one state of the store. It must not write."""
+        return await self._run(self._read_threads, self._readers, fn)
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """`fn` of a connection in a transaction; it is committed before this returns.
+
+        Writes of this process run one after another, in the order in which they were asked for.
+        An exception of `fn` rolls back and passes. A cancelled write may still be committed.
+        Raises StoreBusy, StoreFull, StoreUnavailable or StoreDamaged; other errors of the
+        database, such as IntegrityError, pass.
+        """
+        return await self._run(self._write_thread, self._writer, fn)
+
+    async def _run(
+        self, threads: ThreadPoolExecutor, engine: Engine, fn: Callable[[Connection], T]
+    ) -> T:
+        if self._waiting >= self._max_waiting:
+            raise StoreBusy
+        run = contextvars.copy_context().run
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                threads, run, _transact, engine, fn
+            )
+        finally:
+            self._waiting -= 1
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision, in one transaction. Blocks.
+
+        Processes that start at once wait for one another.
+        """
+        with _MIGRATING, self._migration_lock(), self._migration_connection() as connection:
+            config = Config()
+            config.set_main_option("script_location", _folder(self._migrations).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def drift(self, metadata: MetaData) -> list[Any]:
+        """How the migrated schema differs from `metadata`, as Alembic's operations. For tests."""
+        with self.engine.connect() as connection:
+            migration = MigrationContext.configure(connection, opts={"compare_type": True})
+            found: list[Any] = compare_metadata(migration, metadata)
+            return found
+
+    def close(self) -> None:
+        """Wait for the statements that run, then close every connection."""
+        for threads in (self._read_threads, self._write_thread):
+            threads.shutdown(wait=True, cancel_futures=True)
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _migration_lock(self) -> Iterator[None]:
+        if self._file is None:
+            yield  # PostgreSQL: an advisory lock within the transaction
+            return
+        lock = self._file.with_name(self._file.name + ".migrate.lock")
+        with lock.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _migration_connection(self) -> Iterator[Connection]:
+        # Rebuilding a table drops it for a moment, which must not delete what refers to it.
+        engine = _engine(self._url, self._busy_seconds, foreign_keys=False, poolclass=NullPool)
+        engine = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        try:
+            with _translated(), engine.begin() as connection:
+                if self._file is None:
+                    connection.execute(
+                        sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"),
+                        {"key": crc32(self._migrations.encode())},
+                    )
+                yield connection
+                if self._file is not None:
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    if broken:
+                        raise RuntimeError(f"migration leaves {len(broken)} dangling references")
+        finally:
+            engine.dispose()
+
+
+_MIGRATING = threading.Lock()
+"""Alembic keeps the running migration in globals."""
+
+
+def run_migrations(metadata: MetaData) -> None:
+    """The whole body of a service's `migrations/env.py`."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def translate(error: DBAPIError) -> ServiceError | None:
+    """What `error` of a driver means to a caller; None when it is a mistake of ours."""
+    driver = error.orig
+    if isinstance(driver, sqlite3.Error):
+        code = getattr(driver, "sqlite_errorcode", None)
+        kind = SQLITE_ERRORS.get(code & 0xFF) if isinstance(code, int) else None
+        return kind() if kind else None
+    state = getattr(driver, "sqlstate", None)
+    if isinstance(state, str):
+        fitting = [known for known in POSTGRES_ERRORS if state.startswith(known)]
+        return POSTGRES_ERRORS[max(fitting, key=len)]() if fitting else None
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        return StoreUnavailable()
+    return None
+
+
+def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
+    with _translated(), engine.begin() as connection:
+        return fn(connection)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        meaning = translate(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _sqlite_file(url: URL) -> Path | None:
+    """The file of a SQLite URL, its directory made; None for another database."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    if not url.database or url.database == ":memory:" or "mode" in url.query:
+        raise ValueError("the store needs a database file, not one in memory")
+    file = Path(url.database)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool: Any) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return sqlalchemy.create_engine(url, pool_pre_ping=True, hide_parameters=True, **pool)
+    engine = sqlalchemy.create_engine(
+        url,
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
+        hide_parameters=True,
+        **pool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # Python's driver would begin transactions itself, and too late.
+        connection.isolation_level = None
+        _enter_wal(connection, busy_seconds)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    return engine
+
+
+def _enter_wal(connection: sqlite3.Connection, seconds: float) -> None:
+    """Switch to WAL. SQLite does not wait for its busy timeout when two switch at once."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _folder(package: str) -> str:
+    """Where `package` lies on disk. Raises ModuleNotFoundError when it is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"no package {package!r} with migrations")
+    return next(iter(spec.submodule_search_locations))
