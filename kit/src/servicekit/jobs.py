@@ -1,0 +1,488 @@
+"""Long work as rows that a worker claims, and leases that let one process do a thing at a time.
+
+Needs the extra `sql`. A claim and a lease last until a time in the store, so that the work of a
+process that was killed is taken up by another one. Clocks of processes that share a store must
+agree to well within `lease_seconds`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, MetaData, Table
+
+from servicekit.errors import Aborted, NotFound, ServiceError
+from servicekit.sql import Database
+
+Clock = Callable[[], int]
+"""The time in microseconds since 1970, UTC."""
+
+
+def now_micros() -> int:
+    """The time in microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+class JobState(StrEnum):
+    """PENDING → RUNNING → SUCCEEDED, FAILED or CANCELLED; PENDING → CANCELLED."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+_OPEN = (JobState.PENDING, JobState.RUNNING)
+
+
+class JobNotFound(NotFound):
+    """There is no job of this id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("no such job", reason="JOB_NOT_FOUND", metadata={"job_id": job_id})
+
+
+class JobCancelled(Aborted):
+    """Someone asked to cancel the job: stop, clean up, and hand this to `Jobs.fail`."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            "the job was cancelled", reason="JOB_CANCELLED", metadata={"job_id": job_id}
+        )
+
+
+class JobClaimLost(Aborted):
+    """The claim ran out and the job is another worker's: stop at once, write nothing more."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            "the job belongs to another worker now",
+            reason="JOB_CLAIM_LOST",
+            metadata={"job_id": job_id},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as its row says. Times are microseconds since 1970, UTC; 0 when not yet."""
+
+    id: str
+    """UUID version 7: sorts by creation."""
+    kind: str
+    """What is to be done, e.g. `train`."""
+    catalog_id: str
+    request_id: str
+    """The caller's id of the request; one job per kind, catalog and request."""
+    params: Mapping[str, Any]
+    """What the work needs; JSON values."""
+    state: JobState
+    done: int
+    total: int
+    """Units of work; 0 while unknown."""
+    error_reason: str
+    error_message: str
+    result: Mapping[str, Any]
+    """What the work left; JSON values."""
+    cancel_requested: bool
+    owner: str
+    """The worker of the newest claim."""
+    attempts: int
+    """How often it was claimed."""
+    lease_until: int
+    created_time: int
+    started_time: int
+    finished_time: int
+
+
+def jobs_table(metadata: MetaData) -> Table:
+    """The table `jobs` in `metadata`."""
+    text, number = sa.Text, sa.BigInteger
+    return Table(
+        "jobs",
+        metadata,
+        sa.Column("id", text, primary_key=True),
+        sa.Column("kind", text, nullable=False),
+        sa.Column("catalog_id", text, nullable=False),
+        sa.Column("request_id", text, nullable=False),
+        sa.Column("params", text, nullable=False),
+        sa.Column("state", text, nullable=False),
+        sa.Column("done", number, nullable=False),
+        sa.Column("total", number, nullable=False),
+        sa.Column("error_reason", text, nullable=False),
+        sa.Column("error_message", text, nullable=False),
+        sa.Column("result", text, nullable=False),
+        sa.Column("cancel_requested", sa.Boolean, nullable=False),
+        sa.Column("owner", text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("lease_until", number, nullable=False),
+        sa.Column("created_time", number, nullable=False),
+        sa.Column("started_time", number, nullable=False),
+        sa.Column("finished_time", number, nullable=False),
+        sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
+        sa.Index("jobs_open", "state", "kind"),
+    )
+
+
+def leases_table(metadata: MetaData) -> Table:
+    """The table `leases` in `metadata`."""
+    return Table(
+        "leases",
+        metadata,
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("lease_until", sa.BigInteger, nullable=False),
+    )
+
+
+class Jobs:
+    """The jobs of one store. A process makes one of these and claims through it."""
+
+    def __init__(
+        self, db: Database, table: Table, *, clock: Clock = now_micros, max_attempts: int = 20
+    ) -> None:
+        """`table` comes from `jobs_table`.
+
+        A job that was claimed `max_attempts` times without an end has killed that many workers:
+        it fails with JOB_ATTEMPTS_EXHAUSTED.
+        """
+        self._db = db
+        self._t = table
+        self._clock = clock
+        self._max_attempts = max_attempts
+        self._claims: dict[str, tuple[str, float]] = {}
+
+    async def create(
+        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
+    ) -> Job:
+        """A new PENDING job, or the one that this request already made.
+
+        An empty `request_id` always makes a new one. `params` must be JSON values; those of the
+        first request stay.
+        """
+        row = self._new(kind, catalog_id, params, request_id)
+        same = sa.and_(
+            self._t.c.kind == kind,
+            self._t.c.catalog_id == catalog_id,
+            self._t.c.request_id == row["request_id"],
+        )
+
+        def insert(connection: Connection) -> Job:
+            known = self._one(connection, same)
+            if known is None:
+                connection.execute(sa.insert(self._t).values(row))
+                known = self._one(connection, same)
+            assert known is not None  # noqa: S101 - inserted in this transaction
+            return known
+
+        try:
+            return await self._db.write(insert)
+        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
+            return await self._db.write(insert)
+
+    async def get(self, job_id: str) -> Job:
+        """The job. Raises JobNotFound."""
+        job = await self._db.read(lambda c: self._one(c, self._t.c.id == job_id))
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def list(
+        self,
+        *,
+        catalog_id: str | None = None,
+        kinds: Sequence[str] = (),
+        states: Sequence[JobState] = (),
+        before: str = "",
+        limit: int = 50,
+    ) -> tuple[Job, ...]:
+        """At most `limit` jobs, newest first, older than job id `before` when it is given."""
+        t = self._t
+        query = sa.select(t).order_by(t.c.id.desc()).limit(limit)
+        if catalog_id is not None:
+            query = query.where(t.c.catalog_id == catalog_id)
+        if kinds:
+            query = query.where(t.c.kind.in_(kinds))
+        if states:
+            query = query.where(t.c.state.in_(states))
+        if before:
+            query = query.where(t.c.id < before)
+        return await self._db.read(lambda c: tuple(_job(row) for row in c.execute(query)))
+
+    async def claim(self, kinds: Sequence[str], worker_id: str, lease_seconds: float) -> Job | None:
+        """The oldest job of `kinds` that waits or whose claim ran out; now `worker_id`'s.
+
+        `worker_id` must be of this process alone (see `worker_id()`). None when there is none.
+        """
+        job = await self._db.write(lambda c: self._claim(c, kinds, worker_id, lease_seconds))
+        if job is not None:
+            self._claims[job.id] = (worker_id, lease_seconds)
+        return job
+
+    async def progress(self, job_id: str, done: int, total: int) -> None:
+        """Say how far the job is, and renew its claim.
+
+        Raises JobCancelled when it is to stop, JobClaimLost when another worker has it.
+        """
+        await self._mine(job_id, {"done": done, "total": total})
+
+    @contextlib.asynccontextmanager
+    async def renewing(self, job_id: str) -> AsyncIterator[None]:
+        """Keep the claim alive while the body runs, for steps longer than the lease.
+
+        When the job is cancelled or the claim lost meanwhile, the next `progress` says so.
+        """
+        seconds = self._claim_of(job_id)[1]
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(seconds / 3)
+                with contextlib.suppress(ServiceError):
+                    await self._mine(job_id, {})
+
+        task = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
+        """SUCCEEDED with `result` (JSON values). Raises JobClaimLost.
+
+        A cancel that came too late to stop the work leaves no trace.
+        """
+        await self._end(job_id, JobState.SUCCEEDED, {"result": json.dumps(dict(result or {}))})
+
+    async def fail(self, job_id: str, error: Exception) -> None:
+        """FAILED with the reason of `error`, or CANCELLED for JobCancelled. Raises JobClaimLost.
+
+        The text of an `error` that is no ServiceError is not kept: it may quote data.
+        """
+        state = JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED
+        reason, message = "INTERNAL", f"internal error ({type(error).__name__}); see the log"
+        if isinstance(error, ServiceError):
+            reason, message = error.reason, error.message
+        await self._end(job_id, state, {"error_reason": reason, "error_message": message})
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask that the job stops: at once when it waits, else at its next `progress`.
+
+        Returns it as it is then; a job that ended stays as it is. Raises JobNotFound.
+        """
+        t = self._t
+
+        def ask(connection: Connection) -> Job | None:
+            self._set(
+                connection,
+                sa.and_(t.c.id == job_id, t.c.state == JobState.PENDING),
+                {**self._ended(JobState.CANCELLED), "error_reason": "JOB_CANCELLED"},
+            )
+            self._set(
+                connection,
+                sa.and_(t.c.id == job_id, t.c.state == JobState.RUNNING),
+                {"cancel_requested": True},
+            )
+            return self._one(connection, t.c.id == job_id)
+
+        job = await self._db.write(ask)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def _new(
+        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str
+    ) -> dict[str, Any]:
+        now = self._clock()
+        empty = ("error_reason", "error_message", "owner")
+        zero = ("done", "total", "attempts", "lease_until", "started_time", "finished_time")
+        job_id = new_id(now)
+        return {
+            **dict.fromkeys(empty, ""),
+            **dict.fromkeys(zero, 0),
+            "id": job_id,
+            "kind": kind,
+            "catalog_id": catalog_id,
+            "request_id": request_id or job_id,
+            "params": json.dumps(dict(params)),
+            "result": "{}",
+            "state": JobState.PENDING,
+            "cancel_requested": False,
+            "created_time": now,
+        }
+
+    def _claim(
+        self, connection: Connection, kinds: Sequence[str], worker: str, seconds: float
+    ) -> Job | None:
+        t, now = self._t, self._clock()
+        dropped = sa.and_(t.c.state == JobState.RUNNING, t.c.lease_until < now, t.c.kind.in_(kinds))
+        self._set(
+            connection,
+            sa.and_(dropped, t.c.cancel_requested),
+            {**self._ended(JobState.CANCELLED), "error_reason": "JOB_CANCELLED"},
+        )
+        self._set(
+            connection,
+            sa.and_(dropped, t.c.attempts >= self._max_attempts),
+            {
+                **self._ended(JobState.FAILED),
+                "error_reason": "JOB_ATTEMPTS_EXHAUSTED",
+                "error_message": f"no worker finished it in {self._max_attempts} attempts",
+            },
+        )
+        waiting = sa.and_(t.c.state == JobState.PENDING, t.c.kind.in_(kinds))
+        found = connection.execute(
+            sa.select(t)
+            .where(sa.or_(waiting, dropped))
+            .order_by(t.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # SQLite: nothing, its writers are alone anyway
+        ).first()
+        if found is None:
+            return None
+        values = {
+            "state": JobState.RUNNING,
+            "owner": worker,
+            "attempts": found.attempts + 1,
+            "lease_until": now + int(seconds * 1e6),
+            "started_time": found.started_time or now,
+        }
+        self._set(connection, t.c.id == found.id, values)
+        return self._one(connection, t.c.id == found.id)
+
+    async def _mine(self, job_id: str, values: Mapping[str, Any]) -> None:
+        owner, seconds = self._claim_of(job_id)
+        t = self._t
+
+        def update(connection: Connection) -> Job | None:
+            lease = {"lease_until": self._clock() + int(seconds * 1e6)}
+            self._set(connection, self._held(job_id, owner), {**values, **lease})
+            return self._one(connection, t.c.id == job_id)
+
+        job = await self._db.write(update)
+        if job is None or job.owner != owner or job.state is not JobState.RUNNING:
+            raise JobClaimLost(job_id)
+        if job.cancel_requested:
+            raise JobCancelled(job_id)
+
+    async def _end(self, job_id: str, state: JobState, values: Mapping[str, Any]) -> None:
+        owner, _ = self._claim_of(job_id)
+        changed = {**self._ended(state), **values}
+        held = await self._db.write(lambda c: self._set(c, self._held(job_id, owner), changed))
+        self._claims.pop(job_id, None)
+        if not held:
+            raise JobClaimLost(job_id)
+
+    def _claim_of(self, job_id: str) -> tuple[str, float]:
+        claim = self._claims.get(job_id)
+        if claim is None:
+            raise JobClaimLost(job_id)
+        return claim
+
+    def _held(self, job_id: str, owner: str) -> sa.ColumnElement[bool]:
+        t = self._t
+        return sa.and_(t.c.id == job_id, t.c.owner == owner, t.c.state == JobState.RUNNING)
+
+    def _ended(self, state: JobState) -> dict[str, Any]:
+        return {"state": state, "finished_time": self._clock(), "lease_until": 0}
+
+    def _set(
+        self, connection: Connection, which: sa.ColumnElement[bool], values: Mapping[str, Any]
+    ) -> bool:
+        result = connection.execute(sa.update(self._t).where(which).values(dict(values)))
+        return bool(result.rowcount)
+
+    def _one(self, connection: Connection, which: sa.ColumnElement[bool]) -> Job | None:
+        row = connection.execute(sa.select(self._t).where(which)).first()
+        return None if row is None else _job(row)
+
+
+class Lease:
+    """A name that one owner holds at a time. Its table comes from `leases_table`."""
+
+    def __init__(
+        self, db: Database, name: str, owner: str, seconds: float, *, clock: Clock = now_micros
+    ) -> None:
+        """`owner` must be of this process alone (see `worker_id`)."""
+        self._db = db
+        self._name, self._owner, self._micros = name, owner, int(seconds * 1e6)
+        self._clock = clock
+        self._t = leases_table(MetaData())
+
+    async def acquire(self) -> bool:
+        """Take the name if it is free, ours, or its time ran out. Whether it is ours now."""
+        t = self._t
+
+        def take(connection: Connection) -> bool:
+            now = self._clock()
+            values = {"owner": self._owner, "lease_until": now + self._micros}
+            free = sa.or_(t.c.owner == self._owner, t.c.lease_until < now)
+            taken = connection.execute(
+                sa.update(t).where(t.c.name == self._name, free).values(values)
+            )
+            if taken.rowcount:
+                return True
+            if connection.execute(sa.select(t).where(t.c.name == self._name)).first():
+                return False
+            connection.execute(sa.insert(t).values(name=self._name, **values))
+            return True
+
+        try:
+            return await self._db.write(take)
+        except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
+            return False
+
+    async def renew(self) -> bool:
+        """Hold it for `seconds` more. False: it was lost, stop at once what it protects."""
+        t = self._t
+
+        def extend(connection: Connection) -> bool:
+            now = self._clock()
+            ours = (t.c.name == self._name, t.c.owner == self._owner, t.c.lease_until >= now)
+            changed = connection.execute(
+                sa.update(t).where(*ours).values(lease_until=now + self._micros)
+            )
+            return bool(changed.rowcount)
+
+        return await self._db.write(extend)
+
+    async def release(self) -> None:
+        """Give it up if it is ours."""
+        t = self._t
+        await self._db.write(
+            lambda c: c.execute(
+                sa.delete(t).where(t.c.name == self._name, t.c.owner == self._owner)
+            )
+        )
+
+
+def worker_id(name: str) -> str:
+    """An id of this process that none has had before, e.g. `retriever-worker-4711-9f86d081`."""
+    return f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def new_id(micros: int) -> str:
+    """UUID version 7 (RFC 9562, 6.2 method 3): sorts by `micros`, even within a millisecond."""
+    millis, rest = divmod(micros, 1000)
+    fraction = rest * 4096 // 1000
+    random = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    value = millis << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
+    return str(uuid.UUID(int=value))
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    values = dict(row._mapping)
+    values["state"] = JobState(values["state"])
+    for name in ("params", "result"):
+        values[name] = MappingProxyType(json.loads(values[name]))
+    return Job(**values)
