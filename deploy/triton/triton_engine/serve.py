@@ -1,0 +1,181 @@
+"""Run the real tritonserver of the nvidia-pytriton wheel: ``python -m triton_engine.serve``.
+
+The process becomes the server, so signals reach it directly: SIGTERM lets requests finish and ends
+with 0. Every front binds 127.0.0.1; the wheel's server is an old release, for one machine only.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import re
+import secrets
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from triton_engine import build
+
+LOOPBACK: Final = "127.0.0.1"
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # where the Python backend puts its regions
+# Not needed here, so closed: the caller would have to know a key that nobody is told.
+CLOSED: Final = "shared-memory,trace,logging"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may choose."""
+
+    models: Path
+    """The model repository."""
+    grpc_port: int
+    """Port of the inference front."""
+    http_port: int | None
+    """Port of the HTTP front; None leaves it off, which takes nothing from gRPC or metrics."""
+    metrics_port: int | None
+    """Port of the Prometheus metrics; None leaves them off."""
+    verbose: bool
+    """Log what the server does, not only what goes wrong."""
+
+
+def command(options: Options, server: Path, backends: Path, shm_prefix: str) -> list[str]:
+    """Return the server's command line."""
+    line = [
+        str(server),
+        f"--model-repository={options.models}",
+        f"--backend-directory={backends}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        "--model-control-mode=explicit",
+        "--load-model=*",
+        "--disable-auto-complete-config",
+        "--strict-readiness=true",
+        "--exit-timeout-secs=10",
+        "--pinned-memory-pool-byte-size=0",
+        f"--grpc-address={LOOPBACK}",
+        f"--grpc-port={options.grpc_port}",
+        f"--grpc-restricted-protocol={CLOSED}:sightline-closed={secrets.token_hex(16)}",
+        f"--log-info={str(options.verbose).lower()}",
+        "--log-format=ISO8601",
+    ]
+    if options.http_port is None:
+        line += ["--allow-http=false"]
+    else:
+        line += [f"--http-address={LOOPBACK}", f"--http-port={options.http_port}"]
+    if options.metrics_port is None:
+        line += ["--allow-metrics=false"]
+    else:
+        line += [
+            f"--metrics-address={LOOPBACK}",
+            f"--metrics-port={options.metrics_port}",
+            "--allow-gpu-metrics=false",
+        ]
+    return line
+
+
+def environment(inherited: dict[str, str]) -> dict[str, str]:
+    """Return the environment in which the backend's stub finds this Python and its packages."""
+    libraries = str(sysconfig.get_config_var("LIBDIR"))
+    return {
+        **inherited,
+        "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), inherited.get("PATH", "")]),
+        # Without it the stub may load another libpython than this environment's.
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            filter(None, [libraries, inherited.get("LD_LIBRARY_PATH", "")])
+        ),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def prepare_backends(wheel: Path, into: Path) -> Path:
+    """Link the Python backend, its helper module and the stub for this Python into one folder."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    backend = into / "python"
+    backend.mkdir(parents=True, exist_ok=True)
+    for source in (
+        wheel / "backends/python/libtriton_python.so",
+        wheel / "backends/python/triton_python_backend_utils.py",
+        wheel / f"python_backend_stubs/{version}/triton_python_backend_stub",
+    ):
+        if not source.is_file():
+            raise FileNotFoundError(f"the nvidia-pytriton wheel lacks {source}")
+        _link(source, backend / source.name)
+    return into
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make or renew a link in one step: a server that starts meanwhile sees a whole one."""
+    if target.is_symlink() and target.readlink() == source:
+        return
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        fresh = Path(folder) / target.name
+        fresh.symlink_to(source)
+        fresh.replace(target)
+
+
+def shared_memory_prefix(pid: int) -> str:
+    """Return a prefix of shared memory names that no other running server has."""
+    return f"sightline_triton_{_pid_namespace()}_{pid}_"
+
+
+def remove_orphans(folder: Path = SHARED_MEMORY) -> list[str]:
+    """Delete the regions of servers that were killed, and return their names."""
+    mine = re.compile(rf"sightline_triton_{_pid_namespace()}_(\d+)_")
+    removed = []
+    for region in folder.glob("sightline_triton_*"):
+        match = mine.match(region.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            with contextlib.suppress(OSError):
+                region.unlink()
+                removed.append(region.name)
+    return removed
+
+
+def _pid_namespace() -> str:
+    """Return this PID namespace's number: elsewhere the same PID is another process."""
+    return re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+
+
+def wheel_root() -> Path:
+    """Return the folder of the server inside the nvidia-pytriton wheel, without importing it."""
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("nvidia-pytriton is not installed: run `uv sync` in deploy/triton")
+    return Path(spec.origin).parent / "tritonserver"
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m triton_engine.serve", description=__doc__)
+    parser.add_argument("--models", type=Path, default=build.MODELS, help="the model repository")
+    parser.add_argument("--grpc-port", type=int, default=8604)
+    parser.add_argument("--http-port", type=int, help="off unless given")
+    parser.add_argument("--metrics-port", type=int, help="off unless given")
+    parser.add_argument("--verbose", action="store_true", help="log more than what goes wrong")
+    given = parser.parse_args(arguments)
+    return Options(
+        given.models.resolve(), given.grpc_port, given.http_port, given.metrics_port, given.verbose
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Become the server."""
+    options = parse(arguments)
+    try:
+        if options.models == build.MODELS:
+            build.ensure()
+        wheel = wheel_root()
+        backends = prepare_backends(wheel, Path(sys.prefix) / "triton_backends")
+    except (build.BuildError, OSError) as error:
+        sys.exit(f"error: {error}")
+    remove_orphans()
+    line = command(options, wheel / "bin/tritonserver", backends, shared_memory_prefix(os.getpid()))
+    sys.stdout.flush()
+    os.execve(line[0], line, environment(dict(os.environ)))  # noqa: S606 # no shell wanted
+
+
+if __name__ == "__main__":
+    main()

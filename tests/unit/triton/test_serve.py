@@ -1,0 +1,104 @@
+"""Preparing and naming what the server needs; the live tests start the server itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from triton_engine import serve
+
+OPTIONS = serve.Options(Path("/models"), 1004, None, None, verbose=False)
+SERVER = Path("/wheel/bin/tritonserver")
+
+
+def line(options: serve.Options) -> list[str]:
+    return serve.command(options, SERVER, Path("/backends"), "shm_1_")
+
+
+def test_every_front_that_is_on_binds_to_this_machine_only() -> None:
+    found = line(serve.Options(Path("/models"), 1004, 1005, 1006, verbose=False))
+    for front in ("grpc", "http", "metrics"):
+        assert f"--{front}-address=127.0.0.1" in found
+
+
+def test_http_and_metrics_are_off_unless_they_have_a_port() -> None:
+    found = line(OPTIONS)
+    assert "--allow-http=false" in found
+    assert "--allow-metrics=false" in found
+    assert not [word for word in found if word.startswith(("--http-", "--metrics-"))]
+
+
+def test_models_are_loaded_explicitly_and_readiness_is_strict() -> None:
+    found = line(OPTIONS)
+    assert found[0] == str(SERVER)
+    assert {"--model-control-mode=explicit", "--load-model=*", "--strict-readiness=true"} <= set(
+        found
+    )
+
+
+def test_shared_memory_is_closed_to_callers_by_a_key_that_differs_each_time() -> None:
+    keys = {w for _ in range(2) for w in line(OPTIONS) if w.startswith("--grpc-restricted")}
+    assert len(keys) == 2
+    assert all("=shared-memory,trace,logging:" in key for key in keys)
+
+
+def test_two_servers_name_their_shared_memory_differently() -> None:
+    assert serve.shared_memory_prefix(10) != serve.shared_memory_prefix(11)
+
+
+def test_only_the_regions_of_dead_servers_of_this_machine_are_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = serve.shared_memory_prefix(ended.pid) + "a"
+    alive = serve.shared_memory_prefix(os.getpid()) + "b"
+    elsewhere = f"sightline_triton_1_{ended.pid}_c"
+    for name in (dead, alive, elsewhere, "other"):
+        (tmp_path / name).touch()
+    assert serve.remove_orphans(tmp_path) == [dead]
+    assert {p.name for p in tmp_path.iterdir()} == {alive, elsewhere, "other"}
+
+
+def test_the_stub_finds_this_environment_first() -> None:
+    found = serve.environment({"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/cuda"})
+    assert found["PATH"].split(os.pathsep) == [str(Path(sys.prefix) / "bin"), "/usr/bin"]
+    assert found["LD_LIBRARY_PATH"].endswith(os.pathsep + "/cuda")
+    assert not serve.environment({})["LD_LIBRARY_PATH"].endswith(os.pathsep)
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    root = tmp_path / "wheel"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for name in (
+        "backends/python/libtriton_python.so",
+        "backends/python/triton_python_backend_utils.py",
+        f"python_backend_stubs/{version}/triton_python_backend_stub",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_the_backend_folder_holds_links_and_preparing_it_again_mends_them(
+    wheel: Path, tmp_path: Path
+) -> None:
+    backends = serve.prepare_backends(wheel, tmp_path / "backends")
+    stub = backends / "python" / "triton_python_backend_stub"
+    assert {p.name for p in stub.parent.iterdir() if p.resolve().is_file()} == {
+        "libtriton_python.so",
+        "triton_python_backend_utils.py",
+        "triton_python_backend_stub",
+    }
+    stub.unlink()
+    stub.symlink_to("/nowhere")
+    serve.prepare_backends(wheel, tmp_path / "backends")
+    assert stub.resolve().is_relative_to(wheel)
+
+
+def test_a_wheel_without_a_stub_for_this_python_is_named(wheel: Path, tmp_path: Path) -> None:
+    (stub,) = wheel.glob("python_backend_stubs/*/*")
+    stub.unlink()
+    with pytest.raises(FileNotFoundError, match="python_backend_stub"):
+        serve.prepare_backends(wheel, tmp_path / "backends")
