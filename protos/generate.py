@@ -29,6 +29,7 @@ def google_protos() -> Path:
 def generate(target: Path) -> None:
     """Writes the code of every .proto file under `target`."""
     sources = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("sightline/**/*.proto"))
+    programs = Path(sys.executable).parent
     well_known = str(resources.files("grpc_tools") / "_proto")
     code = protoc.main(
         [
@@ -38,6 +39,8 @@ def generate(target: Path) -> None:
             f"--proto_path={well_known}",
             f"--python_out={target}",
             f"--grpc_python_out={target}",
+            f"--plugin=protoc-gen-mypy={programs / 'protoc-gen-mypy'}",
+            f"--plugin=protoc-gen-mypy_grpc={programs / 'protoc-gen-mypy_grpc'}",
             f"--mypy_out=quiet:{target}",
             f"--mypy_grpc_out=quiet:{target}",
             *sources,

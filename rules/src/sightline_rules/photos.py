@@ -1,7 +1,7 @@
 """Photos from strangers: found out by their bytes, capped, decoded upright.
 
-The catalogue (which must refuse what it could never embed) and the embedder share these rules, so that
-a photo which one accepts the other accepts too. Needs the extra `photos` (Pillow). Decoding takes from
+The catalogue, which must refuse what it could never embed, and the embedder share these rules: a
+photo that one accepts the other accepts too. Needs the extra `photos` (Pillow). Decoding takes from
 1 ms to some hundreds of ms: call it in a bounded executor.
 """
 

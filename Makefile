@@ -1,0 +1,99 @@
+# Everything a person or CI does here. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+DATA ?= .data/suite
+PORT_BASE ?= 8600
+UV_VERSION := 0.13.8
+
+UV := .tools/bin/uv
+BIN := .venv/bin
+SUITE := $(BIN)/python -m local_suite
+export PYTHONPATH := deploy/local:$(PYTHONPATH)
+export UV_PYTHON_DOWNLOADS := never
+export DATA PORT_BASE
+
+MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml services/*/pyproject.toml)
+PROTOS := $(shell find protos/sightline -name '*.proto')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test up run down status setup tools lint types imports protolint proto image bench format clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+demo: setup ## Real wines recommended from photos, by the whole suite, in a few minutes
+	$(BIN)/python -m examples.wines.demo
+
+up: setup ## Start the suite detached (DATA=, PORT_BASE= let several run side by side)
+	$(SUITE) up
+
+run: setup ## Keep the suite in the foreground; Ctrl-C stops it
+	$(SUITE) run
+
+down: ## Stop the suite
+	$(SUITE) down
+
+status: ## Show the suite's processes
+	$(SUITE) status
+
+test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
+	$(BIN)/python -m pytest tests
+
+bench: setup ## Measure; prints tables and writes JSON under bench/results/
+	$(BIN)/python -m bench
+
+lint: setup types imports protolint ## Everything that reads the code without running it
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+protolint: setup .cache/googleapis
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/buf lint
+	$(BIN)/buf build --path protos/sightline -o .cache/contract.binpb
+	$(BIN)/buf breaking .cache/contract.binpb --against protos/image.binpb
+
+proto: setup .cache/googleapis ## Generate the contract's Python code
+	$(BIN)/python protos/generate.py
+
+image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
+	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced ## Make the environments and the model
+
+tools: ## Install what tests need and is not a Python package (Debian: chromium)
+	@deploy/local/tools.sh
+
+clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
+	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/triton/models/*/*/*.onnx
+
+.tools/bin/uv:
+	@deploy/local/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) $(MANIFESTS)
+	$(UV) sync --locked --all-packages --all-extras --all-groups --python $(PYTHON)
+	@touch $@
+
+deploy/triton/.venv/.synced: $(UV) deploy/triton/pyproject.toml deploy/triton/uv.lock $(wildcard deploy/triton/triton_engine/*.py)
+	$(UV) sync --locked --project deploy/triton --python $(PYTHON)
+	cd deploy/triton && .venv/bin/python -m triton_engine.build
+	@touch $@
+
+deploy/milvus/.venv/.synced: $(UV) deploy/milvus/pyproject.toml deploy/milvus/uv.lock
+	$(UV) sync --locked --project deploy/milvus --python $(PYTHON)
+	@touch $@
+
+.cache/googleapis: .venv/.synced
+	$(BIN)/python protos/generate.py --google-protos $@
+	@touch $@

@@ -1,0 +1,110 @@
+"""The written architecture holds, and each of its contracts can fail."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    "kit/src",
+    "rules/src",
+    "client/src",
+    *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "gateway")),
+]
+
+
+def lint(tree: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the import contracts on a copy of the code, which shadows the installed packages."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / part) for part in SOURCES)},
+    )
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("pristine")
+    for part in SOURCES:
+        shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "pyproject.toml", tree / "pyproject.toml")
+    return tree
+
+
+@pytest.fixture
+def copy(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "tree"))
+
+
+def broken(output: str) -> list[str]:
+    """Names of the contracts that lint-imports reports as broken."""
+    return [
+        line.removesuffix(" BROKEN") for line in output.splitlines() if line.endswith(" BROKEN")
+    ]
+
+
+VIOLATIONS = [
+    (
+        "services/gateway/src/gateway/plan.py",
+        "import ranker.model",
+        "Services meet only on the wire",
+    ),
+    (
+        "kit/src/servicekit/errors.py",
+        "import sightline.common.v1.job_pb2",
+        "The kit knows no service, no rule and no contract",
+    ),
+    (
+        "rules/src/sightline_rules/ids.py",
+        "import servicekit.errors",
+        "Rules are pure: they know nothing of ours and no wire",
+    ),
+    (
+        "client/src/sightline_client/__init__.py",
+        "import servicekit.errors",
+        "The client knows only the public contract",
+    ),
+    ("services/retriever/src/retriever/search.py", "import pymilvus", "Each vendor has one door"),
+    (
+        "services/gateway/src/gateway/recommend.py",
+        "import grpc",
+        "Use cases and values never see the wire",
+    ),
+    (
+        "services/embedder/src/embedder/model.py",
+        "import embedder.embed",
+        "Inside a service: wiring > edges > use case > values",
+    ),
+    ("kit/src/servicekit/errors.py", "import servicekit.server", "The kit is layered"),
+]
+
+
+@pytest.mark.parametrize(("file", "line", "contract"), VIOLATIONS, ids=lambda part: str(part)[:40])
+def test_a_violation_breaks_the_contract_that_forbids_it(
+    copy: Path, file: str, line: str, contract: str
+) -> None:
+    path = copy / file
+    path.write_text(f"{path.read_text()}\n{line}  # noqa\n")
+    result = lint(copy)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert broken(result.stdout) == [contract], result.stdout
+
+
+def test_the_tree_as_it_is_keeps_every_contract(pristine: Path) -> None:
+    result = lint(pristine)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("package", ["kit/src/servicekit", "services/ranker/src/ranker"])
+def test_a_stray_module_fails_until_someone_decides_its_room(copy: Path, package: str) -> None:
+    (copy / package / "utils.py").write_text("")
+    result = lint(copy)
+    assert result.returncode == 1
+    assert "utils" in result.stdout

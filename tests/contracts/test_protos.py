@@ -1,0 +1,68 @@
+"""The contract: generated code is fresh, comments are complete, and a break does not pass."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BUF = Path(sys.executable).with_name("buf")
+PROTO = Path("protos/sightline/common/v1/product.proto")
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The contract in a folder where it may be broken."""
+    for name in ("protos", ".cache/googleapis"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copyfile(ROOT / "buf.yaml", tmp_path / "buf.yaml")
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def breaking(tree: Path) -> subprocess.CompletedProcess[str]:
+    """Holds the contract against the image of the last release."""
+    built = run(BUF, "build", "--path", "protos/sightline", "-o", "now.binpb", cwd=tree)
+    assert built.returncode == 0, built.stderr
+    return run(BUF, "breaking", "now.binpb", "--against", "protos/image.binpb", cwd=tree)
+
+
+def test_the_contract_lints_and_breaks_nothing_of_the_last_release(copy: Path) -> None:
+    for result in (run(BUF, "lint", cwd=copy), breaking(copy)):
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_removed_field_is_seen_as_a_break(copy: Path) -> None:
+    edit(copy / PROTO, "  string brand = 6;\n", "")
+    result = breaking(copy)
+    assert result.returncode != 0
+    assert 'field "6"' in result.stdout
+
+
+def test_a_field_without_a_comment_does_not_lint(copy: Path) -> None:
+    edit(copy / PROTO, "  string brand = 6;\n", "  string brand = 6;\n  string bare = 99;\n")
+    result = run(BUF, "lint", cwd=copy)
+    assert result.returncode != 0
+    assert "comment" in result.stdout
+
+
+def test_generated_code_is_what_the_protos_give(copy: Path) -> None:
+    fresh = run(sys.executable, "protos/generate.py", "--check", cwd=copy)
+    assert fresh.returncode == 0, fresh.stderr
+    edit(copy / PROTO, "string brand = 6;", "string maker = 6;")
+    stale = run(sys.executable, "protos/generate.py", "--check", cwd=copy)
+    assert stale.returncode != 0
+    assert "product_pb2" in stale.stderr
