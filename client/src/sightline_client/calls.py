@@ -1,0 +1,163 @@
+"""The gateway's calls as they are on the wire: a message in, a message out, errors typed.
+
+``SightlineClient`` is easier to use; this is for whoever wants the messages themselves, as the
+command line does for ``--json``.
+"""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from typing import TypeVar
+
+import grpc
+
+from sightline.common.v1 import job_pb2, job_service_pb2, product_pb2
+from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
+from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
+from sightline.ranker.v1 import model_service_pb2
+from sightline_client import channel
+from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
+
+M = TypeVar("M")
+
+
+class Calls:
+    """One method for each call. ``timeout`` is in seconds from now; None = no deadline."""
+
+    def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.target = target
+        self._channel = channel.connect(target, retries=True, credentials=credentials)
+        self._channel_once = channel.connect(target, retries=False, credentials=credentials)
+        self._recommendation = RecommendationServiceStub(self._channel)
+        self._catalog = CatalogServiceStub(self._channel)
+        self._catalog_once = CatalogServiceStub(self._channel_once)
+        self._user_event = UserEventServiceStub(self._channel)
+        self._admin = AdminServiceStub(self._channel)
+        self._jobs = JobServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Ends the connections; calls in flight are cancelled."""
+        await self._channel.close(None)
+        await self._channel_once.close(None)
+
+    async def recommend(
+        self, request: rec.RecommendRequest, timeout: float | None
+    ) -> rec.RecommendResponse:
+        """RecommendationService.Recommend."""
+        return await self._answer(self._recommendation.Recommend(request, timeout=timeout))
+
+    async def search(self, request: rec.SearchRequest, timeout: float | None) -> rec.SearchResponse:
+        """RecommendationService.Search."""
+        return await self._answer(self._recommendation.Search(request, timeout=timeout))
+
+    async def upsert_products(
+        self, request: catalog.UpsertProductsRequest, timeout: float | None
+    ) -> catalog.UpsertProductsResponse:
+        """CatalogService.UpsertProducts; tried again only when no product carries an etag."""
+        guarded = any(product.etag for product in request.products)
+        stub = self._catalog_once if guarded else self._catalog
+        return await self._answer(stub.UpsertProducts(request, timeout=timeout))
+
+    async def get_product(
+        self, request: catalog.GetProductRequest, timeout: float | None
+    ) -> product_pb2.Product:
+        """CatalogService.GetProduct."""
+        return await self._answer(self._catalog.GetProduct(request, timeout=timeout))
+
+    async def list_products(
+        self, request: catalog.ListProductsRequest, timeout: float | None
+    ) -> catalog.ListProductsResponse:
+        """CatalogService.ListProducts: one page."""
+        return await self._answer(self._catalog.ListProducts(request, timeout=timeout))
+
+    async def delete_products(
+        self, request: catalog.DeleteProductsRequest, timeout: float | None
+    ) -> catalog.DeleteProductsResponse:
+        """CatalogService.DeleteProducts."""
+        return await self._answer(self._catalog.DeleteProducts(request, timeout=timeout))
+
+    async def get_image(
+        self, request: catalog.GetImageRequest, timeout: float | None
+    ) -> product_pb2.ProductImage:
+        """CatalogService.GetImage."""
+        return await self._answer(self._catalog.GetImage(request, timeout=timeout))
+
+    async def write_events(
+        self, request: user_event.WriteEventsRequest, timeout: float | None
+    ) -> user_event.WriteEventsResponse:
+        """UserEventService.WriteEvents."""
+        return await self._answer(self._user_event.WriteEvents(request, timeout=timeout))
+
+    async def get_status(
+        self, request: admin.GetStatusRequest, timeout: float | None
+    ) -> admin.GetStatusResponse:
+        """AdminService.GetStatus."""
+        return await self._answer(self._admin.GetStatus(request, timeout=timeout))
+
+    async def train_model(
+        self, request: model_service_pb2.TrainModelRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.TrainModel."""
+        return await self._answer(self._admin.TrainModel(request, timeout=timeout))
+
+    async def list_models(
+        self, request: model_service_pb2.ListModelsRequest, timeout: float | None
+    ) -> model_service_pb2.ListModelsResponse:
+        """AdminService.ListModels: one page."""
+        return await self._answer(self._admin.ListModels(request, timeout=timeout))
+
+    async def promote_model(
+        self, request: model_service_pb2.PromoteModelRequest, timeout: float | None
+    ) -> model_service_pb2.Model:
+        """AdminService.PromoteModel."""
+        return await self._answer(self._admin.PromoteModel(request, timeout=timeout))
+
+    async def get_job(
+        self, request: job_service_pb2.GetJobRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """JobService.GetJob."""
+        return await self._answer(self._jobs.GetJob(request, timeout=timeout))
+
+    async def cancel_job(
+        self, request: job_service_pb2.CancelJobRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """JobService.CancelJob."""
+        return await self._answer(self._jobs.CancelJob(request, timeout=timeout))
+
+    async def watch_job(
+        self, request: job_service_pb2.WatchJobRequest, timeout: float | None
+    ) -> AsyncIterator[job_pb2.Job]:
+        """JobService.WatchJob: the job at once and at every change until it has ended."""
+        call = self._jobs.WatchJob(request, timeout=timeout)
+        try:
+            async for job in call:
+                yield job
+        except grpc.aio.AioRpcError as error:
+            raise self._typed(error) from None
+        finally:
+            call.cancel()
+
+    async def _answer(self, call: Awaitable[M]) -> M:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self._typed(error) from None
+
+    def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
+        typed = from_rpc_error(error)
+        if isinstance(typed, Unavailable) and not typed.reason:
+            # gRPC's own words, without details: nobody was there to say more.
+            return make(
+                replace(
+                    typed.failure,
+                    reason="GATEWAY_UNREACHABLE",
+                    message=f"no gateway answers at {self.target} ({typed.message})",
+                )
+            )
+        return typed

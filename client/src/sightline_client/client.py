@@ -1,0 +1,297 @@
+"""The client of Sightline's public API."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from sightline.common.v1 import job_service_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.ranker.v1 import model_service_pb2
+from sightline_client import from_wire, requests, to_wire, writing
+from sightline_client.answers import Found, Recommendations
+from sightline_client.batching import Batches
+from sightline_client.calls import Calls
+from sightline_client.catalogue import (
+    Deletion,
+    Order,
+    Product,
+    ProductImage,
+    UpsertBatch,
+    UpsertReport,
+)
+from sightline_client.errors import Unavailable
+from sightline_client.events import Event, EventBatch, EventReport
+from sightline_client.filters import Filter
+from sightline_client.operations import Job, Model, Status
+
+Photo = bytes | PathLike[str]
+"""A photo's bytes, or the file that holds them."""
+
+_WATCH_TRIES = 5
+_PAGE = 200
+
+
+class SightlineClient:
+    """A typed, asynchronous client. Use it as an async context manager, from one event loop::
+
+        async with SightlineClient("127.0.0.1:8600") as client:
+            answer = await client.recommend(image=Path("shelf.jpg"), page_size=5)
+
+    Every call raises a ``SightlineError``; see ``sightline_client.errors`` for the kinds. A call
+    that met no answer (UNAVAILABLE) is tried again up to three times within its timeout, but for
+    products that carry an etag.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        catalog: str = "default",
+        timeout: float = 10.0,
+        batch_timeout: float = 60.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """``target`` is the gateway's host:port. ``timeout`` (seconds) is the deadline of every
+        call that names no other; ``batch_timeout`` that of one batch of products or events.
+        ``credentials`` None = plain text."""
+        self.catalog = catalog
+        self.timeout = timeout
+        self.batch_timeout = batch_timeout
+        self.calls = Calls(target, credentials=credentials)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections; calls in flight are cancelled."""
+        await self.calls.close()
+
+    async def recommend(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        user: str | None = None,
+        visitor: str | None = None,
+        session: str = "",
+        filter: Filter | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        scene: str = "",
+        language: str = "",
+        exclude: str | Iterable[str] = (),
+        min_index_token: str = "",
+        min_quality: float = 0.0,
+        timeout: float | None = None,
+    ) -> Recommendations:
+        """Ranked, explained products.
+
+        Near to any mix of photos, a text and products (up to 8 in all), for a known ``user`` or a
+        ``visitor``; with none of these, what is popular. ``filter``: only products that pass.
+        ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
+        ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
+        write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
+        scene's own.
+        """
+        request = requests.recommend(
+            catalog=self.catalog,
+            images=await _photos(image, images),
+            text=text,
+            products=products,
+            user=user,
+            visitor=visitor,
+            session=session,
+            filter=filter,
+            page_size=page_size,
+            page_token=page_token,
+            scene=scene,
+            language=language,
+            exclude=exclude,
+            min_index_token=min_index_token,
+            min_quality=min_quality,
+        )
+        return from_wire.recommendations(
+            await self.calls.recommend(request, self._deadline(timeout))
+        )
+
+    async def search(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        filter: Filter | None = None,
+        page_size: int = 0,
+        min_index_token: str = "",
+        timeout: float | None = None,
+    ) -> Found:
+        """The products nearest to photos, a text and products, not ranked for anyone."""
+        request = requests.search(
+            catalog=self.catalog,
+            images=await _photos(image, images),
+            text=text,
+            products=products,
+            filter=filter,
+            page_size=page_size,
+            min_index_token=min_index_token,
+        )
+        return from_wire.found(await self.calls.search(request, self._deadline(timeout)))
+
+    def upsert_products(
+        self, products: Iterable[Product] | AsyncIterable[Product]
+    ) -> Batches[UpsertBatch, UpsertReport]:
+        """Creates or replaces products whole, in batches of up to 100 and 32 MiB.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. A
+        refused product is in the outcomes with its error and never fails the rest; a failed call
+        raises, and what was yielded before it stays stored.
+        """
+        return writing.upsert_products(self.calls, self.catalog, products, self.batch_timeout)
+
+    async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+        """One product; NotFound (PRODUCT_NOT_FOUND)."""
+        request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
+        return from_wire.product(await self.calls.get_product(request, self._deadline(timeout)))
+
+    async def list_products(
+        self,
+        *,
+        filter: Filter | None = None,
+        order: Order = Order.PRODUCT_ID,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Product]:
+        """Every product that passes, read page by page; ``timeout`` is that of one page."""
+        request = catalog_pb2.ListProductsRequest(
+            catalog_id=self.catalog,
+            filter=to_wire.filter_(filter),
+            order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
+            page_size=_PAGE,
+        )
+        while True:
+            page = await self.calls.list_products(request, self._deadline(timeout))
+            for message in page.products:
+                yield from_wire.product(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def delete_products(
+        self, product_ids: str | Iterable[str], *, timeout: float | None = None
+    ) -> Deletion:
+        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        request = catalog_pb2.DeleteProductsRequest(
+            catalog_id=self.catalog, product_ids=requests.ids(product_ids)
+        )
+        return from_wire.deletion(
+            await self.calls.delete_products(request, self._deadline(timeout))
+        )
+
+    async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
+        """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
+        request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)
+        return from_wire.image(await self.calls.get_image(request, self._deadline(timeout)))
+
+    def write_events(
+        self, events: Iterable[Event] | AsyncIterable[Event]
+    ) -> Batches[EventBatch, EventReport]:
+        """Writes events, in batches of up to 1,000; idempotent by ``event_id``.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        """
+        return writing.write_events(self.calls, self.catalog, events, self.batch_timeout)
+
+    async def train_model(
+        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a training job over all events and products; follow it with ``watch_job``. The
+        same ``request_id`` answers the same job."""
+        request = model_service_pb2.TrainModelRequest(
+            catalog_id=self.catalog,
+            # An id even when none is given: a try that met no answer must not start a second job.
+            request_id=request_id or str(uuid.uuid4()),
+            seed=seed,
+        )
+        return from_wire.job(await self.calls.train_model(request, self._deadline(timeout)))
+
+    async def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
+        """Every ranking model, newest first; ``timeout`` is that of one page."""
+        request = model_service_pb2.ListModelsRequest(catalog_id=self.catalog, page_size=_PAGE)
+        models: list[Model] = []
+        while True:
+            page = await self.calls.list_models(request, self._deadline(timeout))
+            models.extend(from_wire.model(message) for message in page.models)
+            if not page.next_page_token:
+                return tuple(models)
+            request.page_token = page.next_page_token
+
+    async def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
+        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
+        request = model_service_pb2.PromoteModelRequest(
+            catalog_id=self.catalog, model_version=model_version
+        )
+        return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
+
+    async def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """A job as it stands; NotFound (JOB_NOT_FOUND)."""
+        request = job_service_pb2.GetJobRequest(catalog_id=self.catalog, job_id=job_id)
+        return from_wire.job(await self.calls.get_job(request, self._deadline(timeout)))
+
+    async def cancel_job(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first."""
+        request = job_service_pb2.CancelJobRequest(catalog_id=self.catalog, job_id=job_id)
+        return from_wire.job(await self.calls.cancel_job(request, self._deadline(timeout)))
+
+    async def watch_job(self, job_id: str, *, timeout: float | None = None) -> AsyncIterator[Job]:
+        """The job at once and at every change until it has ended; ``timeout`` None = as long as
+        that takes. A lost connection is taken up again, so that a state may be seen twice."""
+        request = job_service_pb2.WatchJobRequest(catalog_id=self.catalog, job_id=job_id)
+        tries = 0
+        while True:
+            try:
+                async for message in self.calls.watch_job(request, timeout):
+                    tries = 0
+                    job = from_wire.job(message)
+                    yield job
+                    if job.ended:
+                        return
+            except Unavailable:
+                tries += 1
+                if tries == _WATCH_TRIES:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def status(self, *, timeout: float | None = None) -> Status:
+        """How the suite is; answers whatever is down behind the gateway."""
+        request = admin.GetStatusRequest(catalog_id=self.catalog)
+        return from_wire.status(await self.calls.get_status(request, self._deadline(timeout)))
+
+    def _deadline(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else timeout
+
+
+async def _photos(image: Photo | None, images: Iterable[Photo]) -> list[bytes]:
+    photos = [*images] if image is None else [image, *images]
+    return [
+        photo if isinstance(photo, bytes) else await asyncio.to_thread(Path(photo).read_bytes)
+        for photo in photos
+    ]

@@ -1,0 +1,232 @@
+"""What a call can fail with.
+
+SightlineError
+├── InvalidRequest       the request itself is wrong: ``violations`` name the fields
+├── NotFound             no such catalog, product, scene, model, job, photo
+├── AlreadyExists        that id is taken by something else
+├── Conflict             what is stored has changed since it was read (ETAG_MISMATCH)
+├── FailedPrecondition   not possible in the present state
+├── Unauthenticated      no or bad credentials
+├── PermissionDenied     good credentials that don't allow this
+├── ResourceExhausted    too large, or too much at once: see ``retry_after``
+├── Unavailable          no answer from the suite; trying again later can help
+├── DeadlineExceeded     no answer within the timeout
+├── Cancelled            the call was called off by the other side
+├── Unimplemented        the server is older than this client
+└── ServerFault          a fault in the suite: its logs speak of it under the request's id
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field of a request."""
+
+    field: str
+    """Path of the field, e.g. "filter.all.filters[1].comparison.field"."""
+    description: str
+    """What is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The facts of a failed call or of a failed item of a batch."""
+
+    code: grpc.StatusCode
+    """The gRPC status code."""
+    message: str
+    """For people, in English. Programs look at ``reason``."""
+    reason: str = ""
+    """Machine-readable, UPPER_SNAKE, e.g. "IMAGE_UNDECODABLE"; "" when the server gave none."""
+    violations: tuple[FieldViolation, ...] = ()
+    """The fields at fault, when the request is."""
+    retry_after: timedelta | None = None
+    """How long to wait before another try; None = the server did not say."""
+    metadata: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    """Further facts by name."""
+
+
+class SightlineError(Exception):
+    """A call, or one item of a batch, that failed. ``failure`` holds the facts."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The gRPC status code."""
+        return self.failure.code
+
+    @property
+    def reason(self) -> str:
+        """Machine-readable, UPPER_SNAKE; "" when the server gave none."""
+        return self.failure.reason
+
+    @property
+    def message(self) -> str:
+        """For people, in English."""
+        return self.failure.message
+
+    @property
+    def violations(self) -> tuple[FieldViolation, ...]:
+        """The fields at fault, when the request is."""
+        return self.failure.violations
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """How long to wait before another try; None = the server did not say."""
+        return self.failure.retry_after
+
+    def __str__(self) -> str:
+        head = self.failure.reason or self.failure.code.name
+        fields = "; ".join(f"{v.field}: {v.description}" for v in self.failure.violations)
+        return f"{head}: {self.failure.message}" + (f" ({fields})" if fields else "")
+
+
+class InvalidRequest(SightlineError):
+    """The request itself is wrong: ``violations`` name the fields."""
+
+
+class NotFound(SightlineError):
+    """No such catalog, product, scene, model, job or photo."""
+
+
+class AlreadyExists(SightlineError):
+    """That id is taken by something else."""
+
+
+class Conflict(SightlineError):
+    """What is stored has changed since it was read."""
+
+
+class FailedPrecondition(SightlineError):
+    """Not possible in the present state."""
+
+
+class Unauthenticated(SightlineError):
+    """No or bad credentials."""
+
+
+class PermissionDenied(SightlineError):
+    """Good credentials that don't allow this."""
+
+
+class ResourceExhausted(SightlineError):
+    """Too large, or too much at once."""
+
+
+class Unavailable(SightlineError):
+    """No answer from the suite; trying again later can help."""
+
+
+class DeadlineExceeded(SightlineError):
+    """No answer within the timeout."""
+
+
+class Cancelled(SightlineError):
+    """The call was called off by the other side."""
+
+
+class Unimplemented(SightlineError):
+    """The server is older than this client."""
+
+
+class ServerFault(SightlineError):
+    """A fault in the suite."""
+
+
+BY_CODE: Mapping[grpc.StatusCode, type[SightlineError]] = MappingProxyType(
+    {
+        grpc.StatusCode.CANCELLED: Cancelled,
+        grpc.StatusCode.UNKNOWN: ServerFault,
+        grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+        grpc.StatusCode.NOT_FOUND: NotFound,
+        grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+        grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+        grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+        grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+        grpc.StatusCode.ABORTED: Conflict,
+        grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
+        grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
+        grpc.StatusCode.INTERNAL: ServerFault,
+        grpc.StatusCode.UNAVAILABLE: Unavailable,
+        grpc.StatusCode.DATA_LOSS: ServerFault,
+    }
+)
+"""Which error stands for which code. OK is the only one that is missing."""
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> SightlineError:
+    """The typed error for one of gRPC's, with the details that the server sent."""
+    try:
+        # It has a finished call's code, details and trailing metadata, which is all that is read.
+        status = rpc_status.from_call(cast(grpc.Call, error))
+    except (ValueError, DecodeError):
+        status = None  # details that contradict the call's own code are not believed
+    if status is None:
+        return make(Failure(code=error.code(), message=error.details() or error.code().name))
+    return from_status(status)
+
+
+def from_status(status: status_pb2.Status) -> SightlineError:
+    """The typed error for a status that is not OK, such as a batch holds for each item."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    info = error_details_pb2.ErrorInfo()
+    bad = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    retry_after = None
+    for detail in status.details:
+        if detail.Unpack(info) or detail.Unpack(bad):
+            continue
+        if detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToTimedelta()
+    return make(
+        Failure(
+            code=code,
+            message=status.message or code.name,
+            reason=info.reason,
+            violations=_violations(bad.field_violations),
+            retry_after=retry_after,
+            metadata=MappingProxyType(dict(info.metadata)),
+        )
+    )
+
+
+def invalid(field: str, description: str, *, reason: str = "INVALID_ARGUMENT") -> InvalidRequest:
+    """A request that is refused before it is sent."""
+    return InvalidRequest(
+        Failure(
+            code=grpc.StatusCode.INVALID_ARGUMENT,
+            message=description,
+            reason=reason,
+            violations=(FieldViolation(field, description),),
+        )
+    )
+
+
+def make(failure: Failure) -> SightlineError:
+    """The typed error for these facts."""
+    return BY_CODE.get(failure.code, ServerFault)(failure)
+
+
+def _violations(
+    fields: Iterable[error_details_pb2.BadRequest.FieldViolation],
+) -> tuple[FieldViolation, ...]:
+    return tuple(FieldViolation(field.field, field.description) for field in fields)

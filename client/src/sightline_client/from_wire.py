@@ -1,0 +1,295 @@
+"""The contract's messages into plain values. A value that this client is too old to know becomes
+UNKNOWN or UNSPECIFIED, never an error."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from google.type.money_pb2 import Money as MoneyMessage
+
+from sightline.common.v1 import answer_pb2, job_pb2, product_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline.ranker.v1 import model_service_pb2
+from sightline_client import answers, catalogue, errors, events, operations
+
+
+def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
+    """An answer of Recommend."""
+    return answers.Recommendations(
+        results=tuple(_recommended(item) for item in message.results),
+        no_good_match=message.no_good_match,
+        degradations=_degradations(message.degradations),
+        stage_timings=_timings(message.stage_timings),
+        versions=_versions(message.versions),
+        freshness=freshness(message.freshness) if message.HasField("freshness") else None,
+        missing_product_ids=tuple(message.missing_product_ids),
+        hidden_count=message.hidden_count,
+        attribution_token=message.attribution_token,
+        next_page_token=message.next_page_token,
+        request_id=message.request_id,
+    )
+
+
+def found(message: rec.SearchResponse) -> answers.Found:
+    """An answer of Search."""
+    return answers.Found(
+        results=tuple(
+            answers.FoundProduct(
+                product=product(item.product),
+                rank=item.rank,
+                similarity=item.similarity,
+                matched_image_id=item.matched_image_id,
+            )
+            for item in message.results
+        ),
+        degradations=_degradations(message.degradations),
+        stage_timings=_timings(message.stage_timings),
+        versions=_versions(message.versions),
+        freshness=freshness(message.freshness) if message.HasField("freshness") else None,
+        request_id=message.request_id,
+    )
+
+
+def product(message: product_pb2.Product) -> catalogue.Product:
+    """A product as the catalogue knows it."""
+    return catalogue.Product(
+        product_id=message.product_id,
+        title=message.title,
+        parent_id=message.parent_id,
+        description=message.description,
+        category_path=tuple(message.category_path),
+        brand=message.brand,
+        price=money(message.price) if message.HasField("price") else None,
+        availability=_availability(message.availability),
+        tags=tuple(message.tags),
+        attributes=tuple(_attribute(item) for item in message.attributes),
+        images=tuple(image(item) for item in message.images),
+        language=message.language_code,
+        uri=message.uri,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        update_time=_time(message.update_time) if message.HasField("update_time") else None,
+        etag=message.etag,
+    )
+
+
+def image(message: product_pb2.ProductImage) -> catalogue.ProductImage:
+    """A photo, with its bytes where they were sent."""
+    return catalogue.ProductImage(
+        content=message.content,
+        image_id=message.image_id,
+        media_type=message.media_type,
+        width=message.width,
+        height=message.height,
+    )
+
+
+def money(message: MoneyMessage) -> catalogue.Money:
+    """Exact: units and nanos are integers."""
+    amount = Decimal(message.units) + Decimal(message.nanos).scaleb(-9)
+    return catalogue.Money(amount, message.currency_code)
+
+
+def upsert_outcomes(
+    messages: Iterable[catalog.UpsertResult],
+) -> tuple[catalogue.UpsertOutcome, ...]:
+    """What became of the products of a batch."""
+    return tuple(
+        catalogue.UpsertOutcome(
+            product_id=item.product_id,
+            etag=item.etag,
+            image_ids=tuple(item.image_ids),
+            error=_error(item.status),
+        )
+        for item in messages
+    )
+
+
+def deletion(message: catalog.DeleteProductsResponse) -> catalogue.Deletion:
+    """What was deleted."""
+    return catalogue.Deletion(message.deleted_count, message.index_token)
+
+
+def event_batch(
+    event_ids: Sequence[str], message: user_event.WriteEventsResponse, done: int
+) -> events.EventBatch:
+    """What became of the events of a batch; ``done`` is the count of all settled ones."""
+    failures = (
+        events.EventFailure(event_id, error)
+        for event_id, status in zip(event_ids, message.statuses, strict=True)
+        if (error := _error(status)) is not None
+    )
+    return events.EventBatch(message.written_count, message.duplicate_count, tuple(failures), done)
+
+
+def job(message: job_pb2.Job) -> operations.Job:
+    """A job as it stands."""
+    return operations.Job(
+        job_id=message.job_id,
+        kind=message.kind,
+        catalog=message.catalog_id,
+        state=_job_state(message.state),
+        done=message.done,
+        total=message.total,
+        error=_error(message.error),
+        results=MappingProxyType({item.name: item.value for item in message.results}),
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        start_time=_time(message.start_time) if message.HasField("start_time") else None,
+        end_time=_time(message.end_time) if message.HasField("end_time") else None,
+    )
+
+
+def model(message: model_service_pb2.Model) -> operations.Model:
+    """A ranking model."""
+    return operations.Model(
+        model_version=message.model_version,
+        promoted=message.state == model_service_pb2.Model.STATE_PROMOTED,
+        train_time=_time(message.train_time) if message.HasField("train_time") else None,
+        promote_time=_time(message.promote_time) if message.HasField("promote_time") else None,
+        event_count=message.event_count,
+        shopper_count=message.shopper_count,
+        product_count=message.product_count,
+        first_event_time=_time(message.first_event_time)
+        if message.HasField("first_event_time")
+        else None,
+        last_event_time=_time(message.last_event_time)
+        if message.HasField("last_event_time")
+        else None,
+        metrics=tuple(
+            operations.Metric(item.name, item.value, item.sample_count) for item in message.metrics
+        ),
+    )
+
+
+def status(message: admin.GetStatusResponse) -> operations.Status:
+    """How the suite is."""
+    has_space = message.HasField("visual_space")
+    return operations.Status(
+        components=tuple(
+            operations.ComponentStatus(
+                component=item.component,
+                error=_error(item.status),
+                latency=item.latency.ToTimedelta() if item.HasField("latency") else None,
+            )
+            for item in message.components
+        ),
+        visual_space=_space(message.visual_space) if has_space else None,
+        embedder_space_version=message.embedder_space_version,
+        products=_count(message.products),
+        indexed_images=_count(message.indexed_images),
+        pending_images=_count(message.pending_images),
+        failed_images=_count(message.failed_images),
+        freshness=freshness(message.freshness) if message.HasField("freshness") else None,
+        model_version=message.model_version,
+        scenes=tuple(message.scenes),
+    )
+
+
+def freshness(message: answer_pb2.IndexFreshness) -> answers.Freshness:
+    """How fresh the index is."""
+    micros = message.index_time_micros
+    return answers.Freshness(
+        index_token=message.index_token,
+        lag=message.index_lag.ToTimedelta(),
+        time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros) if micros else None,
+        pending=message.pending,
+    )
+
+
+def _recommended(message: rec.RecommendedProduct) -> answers.RecommendedProduct:
+    return answers.RecommendedProduct(
+        product=product(message.product),
+        rank=message.rank,
+        raw_score=message.raw_score,
+        parts=tuple(answers.ScorePart(part.name, part.value) for part in message.parts),
+        reasons=tuple(
+            answers.Reason(
+                code=reason.code,
+                text=reason.text,
+                parameters=MappingProxyType({p.name: p.value for p in reason.parameters}),
+            )
+            for reason in message.reasons
+        ),
+        matched_image_id=message.matched_image_id,
+        branches=tuple(message.branches),
+    )
+
+
+def _degradations(messages: Iterable[answer_pb2.Degradation]) -> tuple[answers.Degradation, ...]:
+    return tuple(
+        answers.Degradation(item.stage, _cause(item.cause), item.substitute) for item in messages
+    )
+
+
+def _timings(messages: Iterable[answer_pb2.StageTiming]) -> tuple[answers.StageTiming, ...]:
+    return tuple(
+        answers.StageTiming(
+            stage=item.stage,
+            start=item.start.ToTimedelta(),
+            total=item.total.ToTimedelta(),
+            network=item.network.ToTimedelta() if item.HasField("network") else None,
+            work=item.work.ToTimedelta() if item.HasField("work") else None,
+        )
+        for item in messages
+    )
+
+
+def _versions(message: answer_pb2.Versions) -> answers.Versions:
+    return answers.Versions(
+        spaces=tuple(_space(item) for item in message.spaces),
+        model_version=message.model_version,
+        scene=message.scene,
+        scene_version=message.scene_version,
+        plan=message.plan,
+        service_version=message.service_version,
+    )
+
+
+def _space(message: answer_pb2.SpaceVersion) -> answers.SpaceVersion:
+    return answers.SpaceVersion(message.space, message.version, message.generation)
+
+
+def _attribute(message: product_pb2.Attribute) -> catalogue.Attribute:
+    kind = message.WhichOneof("value")
+    if kind == "number":
+        return catalogue.Attribute(message.key, message.number)
+    if kind == "flag":
+        return catalogue.Attribute(message.key, message.flag)
+    return catalogue.Attribute(message.key, message.text)
+
+
+def _availability(value: product_pb2.Availability.ValueType) -> catalogue.Availability:
+    if value not in product_pb2.Availability.values():
+        return catalogue.Availability.UNSPECIFIED
+    name = product_pb2.Availability.Name(value).removeprefix("AVAILABILITY_")
+    return catalogue.Availability(name)
+
+
+def _cause(value: answer_pb2.Degradation.Cause.ValueType) -> answers.Cause:
+    known = value in answer_pb2.Degradation.Cause.values()
+    name = answer_pb2.Degradation.Cause.Name(value).removeprefix("CAUSE_") if known else "UNKNOWN"
+    return answers.Cause(name) if name in answers.Cause.__members__ else answers.Cause.UNKNOWN
+
+
+def _job_state(value: job_pb2.Job.State.ValueType) -> operations.JobState:
+    known = value in job_pb2.Job.State.values()
+    name = job_pb2.Job.State.Name(value).removeprefix("STATE_") if known else "UNKNOWN"
+    members = operations.JobState.__members__
+    return operations.JobState(name) if name in members else operations.JobState.UNKNOWN
+
+
+def _error(message: status_pb2.Status) -> errors.SightlineError | None:
+    return errors.from_status(message) if message.code else None
+
+
+def _count(value: int) -> int | None:
+    return None if value < 0 else value
+
+
+def _time(value: Timestamp) -> datetime:
+    return value.ToDatetime(UTC)

@@ -1,0 +1,67 @@
+"""Requests of the recommendation calls, from plain values."""
+
+from collections.abc import Iterable
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client import to_wire
+from sightline_client.filters import Filter
+
+
+def recommend(
+    *,
+    catalog: str = "",
+    images: Iterable[bytes] = (),
+    text: str | None = None,
+    products: str | Iterable[str] = (),
+    user: str | None = None,
+    visitor: str | None = None,
+    session: str = "",
+    filter: Filter | None = None,
+    page_size: int = 0,
+    page_token: str = "",
+    scene: str = "",
+    language: str = "",
+    exclude: str | Iterable[str] = (),
+    min_index_token: str = "",
+    min_quality: float = 0.0,
+) -> rec.RecommendRequest:
+    """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
+    return rec.RecommendRequest(
+        catalog_id=catalog,
+        signals=to_wire.signals(images, text, ids(products)),
+        shopper=to_wire.shopper(user, visitor),
+        session_id=session,
+        filter=to_wire.filter_(filter),
+        page_size=page_size,
+        page_token=page_token,
+        scene=scene,
+        language_code=language,
+        exclude_product_ids=ids(exclude),
+        min_index_token=min_index_token,
+        min_quality=min_quality,
+    )
+
+
+def search(
+    *,
+    catalog: str = "",
+    images: Iterable[bytes] = (),
+    text: str | None = None,
+    products: str | Iterable[str] = (),
+    filter: Filter | None = None,
+    page_size: int = 0,
+    min_index_token: str = "",
+) -> rec.SearchRequest:
+    """See ``SightlineClient.search``."""
+    return rec.SearchRequest(
+        catalog_id=catalog,
+        signals=to_wire.signals(images, text, ids(products)),
+        filter=to_wire.filter_(filter),
+        page_size=page_size,
+        min_index_token=min_index_token,
+    )
+
+
+def ids(value: str | Iterable[str]) -> list[str]:
+    """One id or several: a lone string is one id, not its letters."""
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,147 @@
+"""Plain values into the contract's messages. Decides nothing: what is wrong the server refuses,
+but for what a message can't even hold, which is refused here in the same way."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money as MoneyMessage
+
+from sightline.common.v1 import event_pb2, filter_pb2, product_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client.catalogue import Attribute, Availability, Money, Product, ProductImage
+from sightline_client.errors import invalid
+from sightline_client.events import Event
+from sightline_client.filters import All, Comparison, Filter, Membership, Value
+
+_NANOS = Decimal(1_000_000_000)
+_INT64_MAX = 2**63 - 1
+
+
+def signals(
+    images: Iterable[bytes], text: str | None, products: Iterable[str]
+) -> list[rec.QuerySignal]:
+    """One signal of weight 1 for each thing to be near to."""
+    found = [rec.QuerySignal(image=image) for image in images]
+    if text is not None:
+        found.append(rec.QuerySignal(text=text))
+    return found + [rec.QuerySignal(product_id=product) for product in products]
+
+
+def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
+    """Who asks; None = nobody in particular."""
+    if user and visitor:
+        raise invalid("shopper", "give a user or a visitor, not both")
+    if user:
+        return event_pb2.Shopper(user_id=user)
+    return event_pb2.Shopper(visitor_id=visitor) if visitor else None
+
+
+def money(value: Money) -> MoneyMessage:
+    """Units and nanos of one sign, exactly."""
+    units = int(value.amount) if value.amount.is_finite() else 0
+    nanos = (value.amount - units) * _NANOS if value.amount.is_finite() else Decimal("NaN")
+    if not nanos.is_finite() or nanos != int(nanos) or abs(units) > _INT64_MAX:
+        raise invalid("price", f"{value.amount} is not an amount of money")
+    return MoneyMessage(currency_code=value.currency, units=units, nanos=int(nanos))
+
+
+def timestamp(value: datetime) -> Timestamp:
+    """UTC. A time without a zone is refused: nobody can know which instant it is."""
+    if value.tzinfo is None:
+        raise invalid("time", f"{value.isoformat()} has no time zone")
+    message = Timestamp()
+    message.FromDatetime(value.astimezone(UTC))
+    return message
+
+
+def filter_(value: Filter | None) -> filter_pb2.Filter | None:
+    """None = every product passes."""
+    if value is None:
+        return None
+    if isinstance(value, Comparison):
+        return filter_pb2.Filter(
+            comparison=filter_pb2.Comparison(
+                field=value.field,
+                operator=filter_pb2.Comparison.Operator.Value(f"OPERATOR_{value.operator}"),
+                value=_literal(value.value),
+            )
+        )
+    if isinstance(value, Membership):
+        literals = [_literal(item) for item in value.values]
+        return filter_pb2.Filter(
+            membership=filter_pb2.Membership(field=value.field, values=literals)
+        )
+    if isinstance(value, All):
+        parts = [part for part in map(filter_, value.filters) if part is not None]
+        return filter_pb2.Filter(all=filter_pb2.FilterList(filters=parts))
+    raise TypeError(f"not a filter: {value!r}; build one from F, e.g. F.category == 'Red'")
+
+
+def product(value: Product) -> product_pb2.Product:
+    """A product to be written: what the service sets itself is left out."""
+    return product_pb2.Product(
+        product_id=value.product_id,
+        parent_id=value.parent_id,
+        title=value.title,
+        description=value.description,
+        category_path=value.category_path,
+        brand=value.brand,
+        price=None if value.price is None else money(value.price),
+        availability=_availability(value.availability),
+        tags=value.tags,
+        attributes=[_attribute(item) for item in value.attributes],
+        images=[_image(item) for item in value.images],
+        language_code=value.language,
+        uri=value.uri,
+        etag=value.etag,
+    )
+
+
+def event(value: Event) -> event_pb2.Event:
+    """An event to be written."""
+    return event_pb2.Event(
+        event_id=value.event_id,
+        shopper=shopper(value.user, value.visitor),
+        session_id=value.session,
+        type=event_pb2.EventType.Value(f"EVENT_TYPE_{value.type}"),
+        product_id=value.product_id,
+        event_time=None if value.time is None else timestamp(value.time),
+        value=value.value,
+        quantity=value.quantity,
+        unit_price=None if value.unit_price is None else money(value.unit_price),
+        order_id=value.order_id,
+        position=value.position,
+        scene=value.scene,
+        attribution_token=value.attribution_token,
+        query=value.query,
+    )
+
+
+def _literal(value: Value) -> filter_pb2.FilterValue:
+    if isinstance(value, Availability):  # before str: it is one
+        return filter_pb2.FilterValue(availability=_availability(value))
+    if isinstance(value, Money):
+        return filter_pb2.FilterValue(money=money(value))
+    if isinstance(value, datetime):
+        return filter_pb2.FilterValue(time=timestamp(value))
+    if isinstance(value, str):
+        return filter_pb2.FilterValue(text=value)
+    raise TypeError(f"a filter compares with text, money(…), Availability or a time, not {value!r}")
+
+
+def _availability(value: Availability) -> product_pb2.Availability.ValueType:
+    return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
+
+
+def _attribute(value: Attribute) -> product_pb2.Attribute:
+    if isinstance(value.value, bool):  # before numbers: it is one
+        return product_pb2.Attribute(key=value.key, flag=value.value)
+    if isinstance(value.value, str):
+        return product_pb2.Attribute(key=value.key, text=value.value)
+    return product_pb2.Attribute(key=value.key, number=value.value)
+
+
+def _image(value: ProductImage) -> product_pb2.ProductImage:
+    return product_pb2.ProductImage(content=value.content, image_id=value.image_id)

@@ -1,0 +1,174 @@
+"""Writes products and events batch by batch."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline_client import from_wire, to_wire
+from sightline_client.batching import Batches, split
+from sightline_client.calls import Calls
+from sightline_client.catalogue import Product, UpsertBatch, UpsertOutcome, UpsertReport
+from sightline_client.channel import MAX_MESSAGE_BYTES
+from sightline_client.errors import SightlineError, invalid
+from sightline_client.events import Event, EventBatch, EventFailure, EventReport
+
+MAX_PRODUCTS = 100
+MAX_EVENTS = 1000
+_ENVELOPE_BYTES = 64 * 1024
+"""Kept free in a message for what is not an item."""
+_ITEM_BYTES = 16
+"""At most what an item costs beside itself: its tag and length."""
+
+V = TypeVar("V")
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared(Generic[M]):
+    """One item as it will be sent, or why it can't be."""
+
+    id: str
+    message: M | None
+    error: SightlineError | None = None
+
+    @property
+    def size(self) -> int:
+        return 0 if self.message is None else self.message.ByteSize() + _ITEM_BYTES
+
+
+def upsert_products(
+    calls: Calls,
+    catalog: str,
+    products: Iterable[Product] | AsyncIterable[Product],
+    timeout: float,
+) -> Batches[UpsertBatch, UpsertReport]:
+    """See ``SightlineClient.upsert_products``."""
+    return Batches(_upsert(calls, catalog, products, timeout), _upsert_report)
+
+
+def write_events(
+    calls: Calls, catalog: str, events: Iterable[Event] | AsyncIterable[Event], timeout: float
+) -> Batches[EventBatch, EventReport]:
+    """See ``SightlineClient.write_events``."""
+    return Batches(_write(calls, catalog, events, timeout), _event_report)
+
+
+async def _upsert(
+    calls: Calls,
+    catalog: str,
+    products: Iterable[Product] | AsyncIterable[Product],
+    timeout: float,
+) -> AsyncIterator[UpsertBatch]:
+    done = 0
+    async for batch in _batches(products, _product_id, to_wire.product, MAX_PRODUCTS):
+        messages = [item.message for item in batch if item.message is not None]
+        request = catalog_pb2.UpsertProductsRequest(catalog_id=catalog, products=messages)
+        response = (
+            await calls.upsert_products(request, timeout)
+            if messages
+            else catalog_pb2.UpsertProductsResponse()
+        )
+        sent = iter(from_wire.upsert_outcomes(response.results))
+        outcomes = tuple(
+            next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
+            for item in batch
+        )
+        done += len(batch)
+        yield UpsertBatch(outcomes, response.index_token, done)
+
+
+async def _write(
+    calls: Calls, catalog: str, events: Iterable[Event] | AsyncIterable[Event], timeout: float
+) -> AsyncIterator[EventBatch]:
+    done = 0
+    async for batch in _batches(events, _event_id, to_wire.event, MAX_EVENTS):
+        sent = [item for item in batch if item.message is not None]
+        messages = [item.message for item in sent if item.message is not None]
+        request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
+        response = (
+            await calls.write_events(request, timeout)
+            if messages
+            else user_event.WriteEventsResponse()
+        )
+        done += len(batch)
+        answered = from_wire.event_batch([item.id for item in sent], response, done)
+        unsent = tuple(EventFailure(item.id, item.error) for item in batch if item.error)
+        yield EventBatch(
+            answered.written_count, answered.duplicate_count, (*answered.failures, *unsent), done
+        )
+
+
+def _product_id(product: Product) -> str:
+    return product.product_id
+
+
+def _event_id(event: Event) -> str:
+    return event.event_id
+
+
+def _batches(
+    values: Iterable[V] | AsyncIterable[V],
+    id_of: Callable[[V], str],
+    translate: Callable[[V], M],
+    max_count: int,
+) -> AsyncIterator[list[_Prepared[M]]]:
+    return split(
+        _prepared(values, id_of, translate),
+        max_count=max_count,
+        max_bytes=MAX_MESSAGE_BYTES - _ENVELOPE_BYTES,
+        size=lambda item: item.size,
+        key=lambda item: item.id,
+    )
+
+
+async def _prepared(
+    values: Iterable[V] | AsyncIterable[V], id_of: Callable[[V], str], translate: Callable[[V], M]
+) -> AsyncIterator[_Prepared[M]]:
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield _prepare(value, id_of, translate)
+    else:
+        for value in values:
+            yield _prepare(value, id_of, translate)
+
+
+def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -> _Prepared[M]:
+    """One bad item must not fail the rest: what can't be sent is kept with its error."""
+    try:
+        item = _Prepared(id_of(value), translate(value))
+    except SightlineError as error:
+        return _Prepared(id_of(value), None, error)
+    if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:
+        too_large = invalid(
+            "images",
+            "over 32 MiB in one message: write the product with fewer photos, or name photos that"
+            " the catalogue holds by image_id",
+            reason="PRODUCT_TOO_LARGE",
+        )
+        return _Prepared(item.id, None, too_large)
+    return item
+
+
+async def _upsert_report(batches: AsyncIterator[UpsertBatch]) -> UpsertReport:
+    stored, token = 0, ""
+    failures: list[UpsertOutcome] = []
+    async for batch in batches:
+        refused = [outcome for outcome in batch.outcomes if outcome.error is not None]
+        failures.extend(refused)
+        stored += len(batch.outcomes) - len(refused)
+        token = batch.index_token or token
+    return UpsertReport(stored, tuple(failures), token)
+
+
+async def _event_report(batches: AsyncIterator[EventBatch]) -> EventReport:
+    written = duplicates = 0
+    failures: list[EventFailure] = []
+    async for batch in batches:
+        written += batch.written_count
+        duplicates += batch.duplicate_count
+        failures.extend(batch.failures)
+    return EventReport(written, duplicates, tuple(failures))
