@@ -1,0 +1,100 @@
+"""What comes in: who goes first, and how a photo from a stranger becomes pixels."""
+
+import asyncio
+import heapq
+import itertools
+from concurrent.futures import Executor
+
+from embedder import preprocess
+from embedder.model import PhotoTooLarge, PhotoUndecodable, Pixels, Priority, QueueFull, Recipe
+from servicekit.telemetry import Stages
+from sightline_rules import photos
+from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
+
+
+class Gate:
+    """Lets so many groups of items in at once; the interactive ones go first.
+
+    One place is kept from bulk work, so that a shopper never waits for all of an import's groups.
+    """
+
+    def __init__(self, places: int, queue: int) -> None:
+        """`places` groups at once, at least 2; at most `queue` wait."""
+        if places < 2:
+            raise ValueError("one place for bulk work and one for interactive work are needed")
+        self._free = places
+        self._queue = queue
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._turns = itertools.count()
+
+    async def enter(self, priority: Priority) -> None:
+        """Wait for a place, to be given back by `leave`. Raises QueueFull when too many wait."""
+        if len(self._waiting) >= self._queue and not self._may_enter(priority):
+            raise QueueFull
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (priority, next(self._turns), turn)
+        heapq.heappush(self._waiting, entry)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            else:
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._free += 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._may_enter(self._waiting[0][0]):
+            turn = heapq.heappop(self._waiting)[2]
+            self._free -= 1
+            turn.set_result(None)
+
+    def _may_enter(self, priority: Priority) -> bool:
+        return self._free > (0 if priority is Priority.INTERACTIVE else 1)
+
+
+class PhotoIntake:
+    """Decodes photos in threads, as many at once as the executor has."""
+
+    def __init__(self, executor: Executor, limits: PhotoLimits) -> None:
+        self._executor = executor
+        self._limits = limits
+
+    def check(self, photo: bytes) -> None:
+        """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
+        if len(photo) > self._limits.max_bytes:
+            raise PhotoTooLarge(
+                f"the photo has {len(photo):,} bytes; at most {self._limits.max_bytes:,} are taken"
+            )
+        try:
+            photos.sniff(photo)
+        except PhotoRejectedError as error:
+            raise _translated(error) from error
+
+    async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
+        """Return uint8 RGB [side, side, 3]. Raises PhotoUndecodable or PhotoTooLarge."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._pixels, photo, recipe, stages)
+
+    def _pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
+        """Decode and crop in one thread: the large picture never leaves it."""
+        try:
+            with stages.measure("intake"):
+                image = photos.decode(photo, self._limits, preprocess.least_side(recipe))
+        except PhotoRejectedError as error:
+            raise _translated(error) from error
+        with stages.measure("preprocess"):
+            return preprocess.crop(image, recipe)
+
+
+def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:
+    if error.reason is RejectionReason.TOO_LARGE:
+        return PhotoTooLarge(str(error))
+    return PhotoUndecodable(str(error))

@@ -1,0 +1,161 @@
+"""The space `visual`: which model serves it, its version, and whether its vectors are sound."""
+
+import asyncio
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from embedder import preprocess
+from embedder.model import (
+    Description,
+    EmbedderUnavailable,
+    Embedding,
+    Inference,
+    ModelFailed,
+    ModelNotReady,
+    Pixels,
+    SpaceState,
+    Vectors,
+)
+from servicekit.errors import ServiceError
+
+VISUAL = "visual"
+TEXT = "text"
+
+UNIT_TOLERANCE = 1e-3
+
+SILENCE = 0.25
+"""Seconds for which a silent model is not asked again what it is."""
+
+
+class VisualSpace:
+    """Photos to vectors, under the version of the model that made them.
+
+    What the model says of itself is kept for `ttl` seconds, so that the service starts, and says
+    what it knows, while the model does not answer.
+    """
+
+    def __init__(
+        self, inference: Inference, ttl: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._inference = inference
+        self._ttl = ttl
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._known: Description | None = None
+        self._read_again_at = -math.inf
+        self._silent_until = -math.inf
+
+    async def description(self) -> Description:
+        """Return what the model says of itself; when it is silent, what it said last.
+
+        Raises what Inference.describe raises when the model has not spoken yet.
+        """
+        async with self._reading:
+            if self._known is not None and self._clock() < self._read_again_at:
+                return self._known
+            try:
+                return await self._read()
+            except EmbedderUnavailable:
+                if self._known is None:
+                    raise
+                return self._known
+
+    async def embed(self, pixels: Pixels, prepared_for: Description) -> list[Embedding]:
+        """Return one vector for each of uint8 [n, side, side, 3].
+
+        `prepared_for` is the description by which the pixels were made. Raises what Inference
+        raises, and EmbedderUnavailable when another model answered meanwhile.
+        """
+        answer = await self._inference.infer(pixels)
+        described = await self._of_version(answer.model_version)
+        if (described.recipe, described.dimension) != (prepared_for.recipe, prepared_for.dimension):
+            raise EmbedderUnavailable("the model was replaced during the call")
+        check(answer.vectors, len(pixels), described.dimension)
+        version = version_of(described, answer.model_version)
+        return [Embedding(VISUAL, version, vector) for vector in answer.vectors]
+
+    async def state(self) -> SpaceState:
+        """Say what the space is now, by a real inference of a blank photo."""
+        try:
+            known = await self.description()
+            side = known.recipe.side
+            blank = np.full((1, side, side, 3), 127, np.uint8)
+            (embedded,) = await self.embed(blank, known)
+        except ServiceError:
+            return self._silent()
+        return SpaceState(
+            space=VISUAL,
+            model=known.model,
+            ready=True,
+            version=embedded.version,
+            dimension=known.dimension,
+            preprocessing=preprocess.words(known.recipe),
+            licence=known.licence,
+        )
+
+    def _silent(self) -> SpaceState:
+        """Say what is known of a model that does not answer; which version, if it has just one."""
+        known = self._known
+        if known is None:
+            return SpaceState(space=VISUAL, model=self._inference.model, ready=False)
+        versions = list(known.hashes)
+        return SpaceState(
+            space=VISUAL,
+            model=known.model,
+            ready=False,
+            version=version_of(known, versions[0]) if len(versions) == 1 else "",
+            dimension=known.dimension,
+            preprocessing=preprocess.words(known.recipe),
+            licence=known.licence,
+        )
+
+    async def _of_version(self, model_version: str) -> Description:
+        """Return a description that names this version; a new version is asked for once more."""
+        async with self._reading:
+            if self._known is not None and model_version in self._known.hashes:
+                return self._known
+            return await self._read()
+
+    async def _read(self) -> Description:
+        """Ask the model, unless it was silent a moment ago: callers that wait share one silence."""
+        if self._clock() < self._silent_until:
+            raise EmbedderUnavailable("the model server did not answer a moment ago")
+        try:
+            self._known = await self._inference.describe()
+        except EmbedderUnavailable:
+            self._silent_until = self._clock() + SILENCE
+            raise
+        self._read_again_at = self._clock() + self._ttl
+        return self._known
+
+
+def version_of(description: Description, model_version: str) -> str:
+    """Return the space's version: a hash of the model's file, the preprocessing and the precision.
+
+    Raises ModelNotReady when the model does not say the hash of this version's file.
+    """
+    if model_version not in description.hashes:
+        raise ModelNotReady(
+            f"version {model_version} of {description.model} has no hash in its configuration"
+        )
+    parts = {
+        "model": description.hashes[model_version],
+        "preprocessing": preprocess.words(description.recipe),
+        "precision": description.precision,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check(vectors: Vectors, count: int, dimension: int) -> None:
+    """Raise ModelFailed unless these are `count` finite vectors of unit length."""
+    if vectors.shape != (count, dimension) or vectors.dtype != np.float32:
+        raise ModelFailed("the model's answer has another shape than it says")
+    if not np.isfinite(vectors).all():
+        raise ModelFailed("the model's answer is not finite")
+    if np.abs(np.linalg.norm(vectors, axis=1) - 1).max() > UNIT_TOLERANCE:
+        raise ModelFailed("the model's answer is not of unit length")
