@@ -1,0 +1,123 @@
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from servicekit import channel, server
+from servicekit.config import ServerSettings
+from servicekit.server import RunningServer
+from tests.fakes.kit_echo import Echo, binding
+
+
+async def echo_on(port: int, servicer: Echo | None = None, **settings: Any) -> RunningServer:
+    return await server.start(
+        [binding(servicer or Echo())], ServerSettings(port=port, **settings), "shop"
+    )
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[RunningServer]:
+    started = await echo_on(0)
+    yield started
+    await started.stop()
+
+
+def test_only_the_listed_calls_are_tried_again_and_only_after_unavailable() -> None:
+    config = json.loads(channel.service_config([("a.B", "Get"), ("a.B", "List")]))
+    (method,) = config["methodConfig"]
+    assert method["name"] == [
+        {"service": "a.B", "method": "Get"},
+        {"service": "a.B", "method": "List"},
+    ]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["maxAttempts"] == 3
+    assert config["loadBalancingConfig"] == [{"round_robin": {}}]
+
+
+def test_without_idempotent_calls_nothing_is_tried_again() -> None:
+    assert "methodConfig" not in json.loads(channel.service_config([]))
+
+
+class Flaky(Echo):
+    """UNAVAILABLE as often as it is told to, then an answer."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+        self.calls = 0
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        self.calls += 1
+        if self.calls <= self.failures:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        return request
+
+
+@pytest.mark.parametrize(
+    ("idempotent", "failures", "calls"), [(True, 2, 3), (True, 9, 3), (False, 1, 1)]
+)
+async def test_a_call_is_made_at_most_three_times_and_once_unless_idempotent(
+    idempotent: bool, failures: int, calls: int
+) -> None:
+    flaky = Flaky(failures)
+    started = await echo_on(0, flaky)
+    listed = [("test.Echo", "Unary")] if idempotent else []
+    async with channel.connect(f"127.0.0.1:{started.port}", service_configs=listed) as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)(b"x", timeout=10)
+        if failures < calls:
+            assert await call == b"x"
+        else:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+    await started.stop()
+    assert flaky.calls == calls
+
+
+async def test_a_restarted_peer_is_found_within_seconds() -> None:
+    first = await echo_on(0)
+    async with channel.connect(f"127.0.0.1:{first.port}") as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        assert await call(b"one") == b"one"
+        await first.stop()
+        for _ in range(20):  # long enough that gRPC's own backoff would have grown
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(b"lost")
+            await asyncio.sleep(0.1)
+        second = await echo_on(first.port)
+        since = time.monotonic()
+        assert await call(b"two", wait_for_ready=True, timeout=10) == b"two"
+        assert time.monotonic() - since < 3.5
+        await second.stop()
+
+
+async def test_messages_of_thirty_mebibytes_pass_and_larger_ones_do_not(
+    running: RunningServer,
+) -> None:
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        large = bytes(30 * 1024 * 1024)
+        assert len(await call(large)) == len(large)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(bytes(33 * 1024 * 1024))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_proxy_from_the_environment_is_not_used(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        assert await call(b"near", timeout=5) == b"near"
+
+
+@pytest.mark.parametrize("scheme", ["", "dns:///", "ipv4:"])
+async def test_a_target_may_name_its_scheme(running: RunningServer, scheme: str) -> None:
+    async with channel.connect(f"{scheme}127.0.0.1:{running.port}") as peer:
+        call = peer.unary_unary("/test.Echo/Unary", None, None)
+        assert await call(b"here", timeout=5) == b"here"

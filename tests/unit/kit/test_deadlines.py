@@ -1,0 +1,47 @@
+import asyncio
+
+import pytest
+
+from servicekit import deadlines
+from servicekit.errors import DeadlineExceeded
+
+
+def test_without_a_deadline_a_hop_has_its_cap() -> None:
+    assert deadlines.remaining() is None
+    assert deadlines.budget(0.1) is None
+    assert deadlines.budget(0.1, cap=3.0) == 3.0
+
+
+def test_a_hop_gets_what_is_left_less_the_reserve() -> None:
+    with deadlines.within(10.0):
+        assert deadlines.budget(1.0) == pytest.approx(9.0, abs=0.5)
+        assert deadlines.budget(1.0, cap=2.0) == 2.0
+
+
+def test_a_hop_that_can_only_fail_is_not_started() -> None:
+    with deadlines.within(0.05), pytest.raises(DeadlineExceeded) as caught:
+        deadlines.budget(0.1)
+    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    assert "100 ms" in caught.value.message
+
+
+def test_an_inner_end_is_never_later_than_the_outer_one() -> None:
+    with deadlines.within(1.0):
+        with deadlines.within(60.0):
+            left = deadlines.remaining()
+        assert left is not None
+        assert left <= 1.0
+    assert deadlines.remaining() is None
+
+
+async def test_the_deadlines_of_calls_side_by_side_do_not_mix() -> None:
+    async def call(seconds: float | None) -> float | None:
+        deadlines.start(seconds)
+        await asyncio.sleep(0)
+        return deadlines.remaining()
+
+    short, none, long = await asyncio.gather(call(1.0), call(None), call(100.0))
+    assert short is not None
+    assert long is not None
+    assert short <= 1.0 < 99.0 < long
+    assert none is None

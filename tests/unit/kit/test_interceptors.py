@@ -1,0 +1,230 @@
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from prometheus_client import REGISTRY
+
+from servicekit import channel, deadlines, interceptors, server, telemetry
+from servicekit.config import ServerSettings
+from servicekit.errors import Internal, InvalidArgument, Unimplemented
+from servicekit.status import from_rpc_error
+from tests.fakes.kit_echo import PERSONAL, Echo, binding
+from tests.fakes.kit_logs import json_logs
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@asynccontextmanager
+async def echo(
+    servicer: Echo | None = None, service: str = "shop"
+) -> AsyncIterator[grpc.aio.Channel]:
+    running = await server.start([binding(servicer or Echo())], ServerSettings(), service)
+    peer = channel.connect(f"127.0.0.1:{running.port}")
+    try:
+        yield peer
+    finally:
+        await peer.close(None)
+        await running.stop()
+
+
+async def requests(*values: bytes) -> AsyncIterator[bytes]:
+    for value in values:
+        yield value
+
+
+async def collect(call: Any) -> list[bytes]:
+    return [answer async for answer in call]
+
+
+def unary(peer: grpc.aio.Channel) -> Any:
+    return peer.unary_unary("/test.Echo/Unary", None, None)
+
+
+async def send(peer: grpc.aio.Channel, kind: str, request: bytes) -> Any:
+    path = f"/test.Echo/{kind}"
+    match kind:
+        case "Unary":
+            return await peer.unary_unary(path, None, None)(request, timeout=20)
+        case "UnaryStream" | "Writer":
+            return await collect(peer.unary_stream(path, None, None)(request, timeout=20))
+        case "StreamUnary":
+            call = peer.stream_unary(path, None, None)
+            return await call(requests(b"one", request), timeout=20)
+        case _:
+            stream = peer.stream_stream(path, None, None)
+            return await collect(stream(requests(b"one", request), timeout=20))
+
+
+KINDS = ("Unary", "UnaryStream", "Writer", "StreamUnary", "StreamStream")
+
+
+async def test_every_kind_of_call_goes_through() -> None:
+    async with echo() as peer:
+        got = {kind: await send(peer, kind, b"two") for kind in KINDS}
+    assert got == {
+        "Unary": b"two",
+        "UnaryStream": [b"first", b"two"],
+        "Writer": [b"first", b"two"],
+        "StreamUnary": b"one,two",
+        "StreamStream": [b"one", b"two"],
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_typed_error_arrives_with_its_details(kind: str) -> None:
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(peer, kind, b"bad")
+    error = from_rpc_error(caught.value)
+    assert type(error) is InvalidArgument
+    assert error.reason == "COLOUR_UNKNOWN"
+    assert [violation.field for violation in error.violations] == ["item.colour"]
+    assert caught.value.details() == "the colour is unknown"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with json_logs():
+        async with echo() as peer:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await send(peer, kind, b"boom")
+    error = from_rpc_error(caught.value)
+    assert (type(error), error.reason) == (Internal, "INTERNAL")
+    told = repr((caught.value.details(), caught.value.trailing_metadata(), error))
+    assert "Cachée" not in told
+    assert "4711" not in told
+    logged = capsys.readouterr().err
+    assert '"code": "INTERNAL"' in logged
+    assert "builtins.ValueError" in logged
+    assert PERSONAL not in logged
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_cancellation_from_within_does_not_leave_the_caller_waiting(kind: str) -> None:
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(send(peer, kind, b"stray"), 5)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+
+
+async def test_a_call_that_is_not_implemented_says_so() -> None:
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(peer, "Unary", b"todo")
+        assert type(from_rpc_error(caught.value)) is Unimplemented
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await peer.unary_unary("/test.Echo/NoSuchCall", None, None)(b"")
+        assert type(from_rpc_error(caught.value)) is Unimplemented
+
+
+async def test_a_handlers_own_abort_passes_unchanged() -> None:
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(peer, "Unary", b"abort")
+    assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+    assert caught.value.details() == "by hand"
+
+
+async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
+    async with echo() as peer:
+        call = unary(peer)(b"hello", metadata=(("x-request-id", "r-17"),))
+        await call
+        assert dict(await call.trailing_metadata())["x-request-id"] == "r-17"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
+        assert trailers(caught.value)["x-request-id"] == "r-18"
+
+
+async def test_a_missing_or_hostile_request_id_is_replaced() -> None:
+    async with echo() as peer:
+        for metadata in ((), (("x-request-id", "a b"),), (("x-request-id", "y" * 129),)):
+            call = unary(peer)(b"hello", metadata=metadata)
+            await call
+            assert len(dict(await call.trailing_metadata())["x-request-id"]) == 32
+
+
+async def test_the_handler_sees_the_callers_deadline() -> None:
+    async with echo() as peer:
+        left = float(await unary(peer)(b"time", timeout=5.0))
+        assert 3.0 < left < 5.5
+        assert await unary(peer)(b"time") == b"None"
+
+
+async def test_a_handler_is_cancelled_when_the_time_is_up() -> None:
+    servicer = Echo()
+    async with echo(servicer) as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(peer)(b"wait", timeout=0.2)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await asyncio.wait_for(servicer.cancelled.wait(), 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_hop_passes_on_request_id_and_trace(kind: str) -> None:
+    """front → back: what the back server sees is what the front server's caller sent."""
+
+    async def seen() -> bytes:
+        carried = interceptors.outgoing_metadata()
+        return f"{telemetry.request_id.get()} {carried.get('traceparent')}".encode()
+
+    async with echo(Echo(peek=seen), "back") as back:
+
+        async def ask() -> bytes:
+            got = await send(back, kind, b"peek")
+            return bytes(got[-1] if isinstance(got, list) else got)
+
+        async with echo(Echo(peek=ask), "front") as front:
+            metadata = (("x-request-id", "r-19"), ("traceparent", TRACE))
+            got = await unary(front)(b"peek", metadata=metadata)
+    assert got.removeprefix(b"one,") == f"r-19 {TRACE}".encode()
+
+
+async def test_metadata_that_a_client_gives_itself_is_kept() -> None:
+    token = telemetry.request_id.set("from-context")
+    try:
+        async with echo() as peer:
+            call = unary(peer)(b"x", metadata=(("x-request-id", "explicit"),))
+            await call
+            assert dict(await call.trailing_metadata())["x-request-id"] == "explicit"
+    finally:
+        telemetry.request_id.reset(token)
+
+
+async def test_each_call_is_counted_once_under_its_code() -> None:
+    async with echo(service="counted") as peer:
+        await send(peer, "Unary", b"fine")
+        for request in (b"bad", b"boom", b"abort"):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await send(peer, "Unary", request)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await unary(peer)(b"wait", timeout=0.1)
+        await asyncio.sleep(0.1)
+    counts = {code: count("counted", "test.Echo/Unary", code) for code in CODES}
+    assert counts == dict.fromkeys(CODES, 1)
+
+
+CODES = ("OK", "INVALID_ARGUMENT", "INTERNAL", "DATA_LOSS", "DEADLINE_EXCEEDED")
+
+
+async def test_calls_side_by_side_keep_their_own_deadlines() -> None:
+    async with echo() as peer:
+        call = unary(peer)
+        lefts = await asyncio.gather(*(call(b"time", timeout=t) for t in (5.0, 50.0, 500.0)))
+    short, middle, long = (float(left) for left in lefts)
+    assert short < 6.0 < middle < 60.0 < long
+    assert deadlines.remaining() is None
+
+
+def count(service: str, method: str, code: str) -> float | None:
+    labels = {"service": service, "method": method, "code": code}
+    return REGISTRY.get_sample_value("sightline_rpc_seconds_count", labels)
+
+
+def trailers(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    pairs: Iterable[Any] = error.trailing_metadata() or ()
+    return dict(pairs)

@@ -1,0 +1,156 @@
+import asyncio
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from servicekit import channel, server
+from servicekit.config import ServerSettings
+from tests.fakes.kit_echo import NAME, Echo, binding
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[grpc.aio.Channel]:
+    running = await server.start([binding(Echo())], ServerSettings(), "shop")
+    async with channel.connect(f"127.0.0.1:{running.port}") as connected:
+        yield connected
+    await running.stop()
+
+
+@pytest.mark.parametrize("name", ["", NAME])
+async def test_health_reports_the_process_and_each_service(
+    peer: grpc.aio.Channel, name: str
+) -> None:
+    stub = health_pb2_grpc.HealthStub(peer)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_of_another_service_is_not_found(peer: grpc.aio.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(peer)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Check(health_pb2.HealthCheckRequest(service="test.Other"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_can_be_watched(peer: grpc.aio.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(peer)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service=NAME))
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    watch.cancel()
+
+
+async def test_reflection_lists_every_service(peer: grpc.aio.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(peer)
+    call = stub.ServerReflectionInfo(
+        iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    )
+    answers = [answer async for answer in call]
+    names = {service.name for service in answers[0].list_services_response.service}
+    assert names == {
+        NAME,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+async def test_a_taken_port_is_refused_instead_of_shared() -> None:
+    running = await server.start([binding(Echo())], ServerSettings(), "shop")
+    try:
+        with pytest.raises(OSError, match="taken"):
+            await server.start([binding(Echo())], ServerSettings(port=running.port), "shop")
+    finally:
+        await running.stop()
+
+
+async def test_metrics_are_served_while_the_server_runs() -> None:
+    port = free_port()
+    running = await server.start([binding(Echo())], ServerSettings(metrics_port=port), "measured")
+
+    def scrape() -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return bytes(answer.read())
+
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        await peer.unary_unary("/test.Echo/Unary", None, None)(b"x")
+    text = await asyncio.to_thread(scrape)
+    await running.stop()
+    assert b'sightline_rpc_seconds_count{code="OK",method="test.Echo/Unary"' in text
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.to_thread(scrape)
+
+
+class Served:
+    """`serve` in a task of this process, with a client."""
+
+    def __init__(self, drain_seconds: float) -> None:
+        self.echo = Echo()
+        self.settings = ServerSettings(port=free_port(), drain_seconds=drain_seconds)
+        self.stopped = asyncio.Event()
+        self.task = asyncio.create_task(self._serve())
+        self.peer = channel.connect(f"127.0.0.1:{self.settings.port}")
+        self.call = self.peer.unary_unary("/test.Echo/Unary", None, None)
+
+    async def _serve(self) -> None:
+        async def on_stop() -> None:
+            self.stopped.set()
+
+        await server.serve([binding(self.echo)], self.settings, service="shop", on_stop=on_stop)
+
+    async def one_call_in_progress(self) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":
+        pending = self.call(b"wait", timeout=30, wait_for_ready=True)
+        await asyncio.wait_for(self.echo.started.wait(), 10)
+        return pending
+
+
+async def test_after_sigterm_a_call_in_progress_is_answered_and_new_ones_are_refused() -> None:
+    served = Served(drain_seconds=20)
+    pending = await served.one_call_in_progress()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.3)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await served.call(b"new", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert not served.stopped.is_set()
+    served.echo.go_on.set()
+    assert await pending == b"wait"
+    await asyncio.wait_for(served.task, 5)
+    assert served.stopped.is_set()
+    await served.peer.close(None)
+
+
+@pytest.mark.parametrize(("drain", "signals"), [(0.2, 1), (60.0, 2)])
+async def test_a_call_that_does_not_end_is_cancelled_after_the_drain_or_a_second_signal(
+    drain: float, signals: int
+) -> None:
+    served = Served(drain_seconds=drain)
+    pending = await served.one_call_in_progress()
+    for _ in range(signals):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.1)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await pending
+    await asyncio.wait_for(served.task, 10)
+    assert served.echo.cancelled.is_set()
+    assert served.stopped.is_set()
+    await served.peer.close(None)
+
+
+def test_a_service_runs_on_uvloop() -> None:
+    async def which() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert server.run(which()).startswith("uvloop")

@@ -1,0 +1,146 @@
+import asyncio
+import json
+import logging
+import urllib.request
+
+import pytest
+from prometheus_client import REGISTRY
+
+from servicekit import telemetry
+from servicekit.telemetry import Stage, Stages
+from tests.fakes.kit_logs import json_logs
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_nested_stages_have_their_own_start_and_duration() -> None:
+    clock = Clock()
+    stages = Stages("shop", clock)
+    clock.now += 1
+    with stages.measure("outer"):
+        clock.now += 2
+        with stages.measure("inner"):
+            clock.now += 3
+    assert stages.finished == (Stage("outer", 1, 5), Stage("inner", 3, 3))
+    assert stages.elapsed == 6
+
+
+async def test_stages_side_by_side_overlap() -> None:
+    stages = Stages("shop")
+    both = asyncio.Barrier(2)
+
+    async def branch(name: str) -> None:
+        with stages.measure(name):
+            await both.wait()
+
+    await asyncio.gather(branch("left"), branch("right"))
+    first, second = stages.finished
+    assert {first.name, second.name} == {"left", "right"}
+    assert second.start < first.start + first.duration
+
+
+def test_a_stage_that_fails_is_timed_and_counted() -> None:
+    stages = Stages("shop-that-fails")
+    with pytest.raises(RuntimeError), stages.measure("explode"):
+        raise RuntimeError
+    assert [stage.name for stage in stages.finished] == ["explode"]
+    labels = {"service": "shop-that-fails", "stage": "explode"}
+    assert REGISTRY.get_sample_value("sightline_stage_seconds_count", labels) == 1
+
+
+def test_a_stage_of_a_peer_can_be_taken_over() -> None:
+    stages = Stages("shop", Clock())
+    stages.add(Stage("peer", 0.5, 0.25))
+    assert stages.finished == (Stage("peer", 0.5, 0.25),)
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "ü", "a\nb", b"raw", "\x7f"])
+def test_a_request_id_that_could_forge_a_log_line_is_replaced(given: str | bytes | None) -> None:
+    made = telemetry.accept_request_id(given)
+    assert made != given
+    assert len(made) == 32
+    assert made != telemetry.accept_request_id(given)
+
+
+def test_a_sound_request_id_is_kept() -> None:
+    assert telemetry.accept_request_id("x" * 128) == "x" * 128
+
+
+def test_a_log_line_is_json_with_service_and_request_id(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    token = telemetry.request_id.set("r-1")
+    try:
+        with json_logs():
+            telemetry.get_logger().info("sold", bottles=2)
+    finally:
+        telemetry.request_id.reset(token)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["bottles"], line["level"]) == ("sold", 2, "info")
+    assert (line["service"], line["request_id"]) == ("shop", "r-1")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_a_traceback_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        try:
+            int("Rue Cachée")
+        except ValueError as error:
+            raise KeyError("4711") from error
+
+    for log in (telemetry.get_logger(), logging.getLogger("a.library")):
+        with json_logs():
+            try:
+                fail()
+            except KeyError:
+                log.exception("failed")
+        told = capsys.readouterr().err
+        assert "Cachée" not in told
+        assert "4711" not in told
+        exception = json.loads(told)["exception"]
+        assert "builtins.KeyError" in exception
+        assert "builtins.ValueError" in exception
+        assert any("in test_a_traceback" in place for place in exception)
+
+
+def test_libraries_are_heard_from_warning_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with json_logs():
+        logging.getLogger("a.library").info("handles %s", "4711")
+        assert capsys.readouterr().err == ""
+        logging.getLogger("a.library").warning("slow")
+    assert json.loads(capsys.readouterr().err)["event"] == "slow"
+
+
+def test_an_error_that_causes_itself_is_described_once() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert telemetry.describe(first) == ["builtins.ValueError", "builtins.KeyError"]
+
+
+def test_metrics_are_served_until_stopped() -> None:
+    stop = telemetry.serve_metrics(_free_port())
+    stop()
+    port = _free_port()
+    stop = telemetry.serve_metrics(port)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            assert b"sightline_stage_seconds" in answer.read()
+        with pytest.raises(OSError, match="in use"):
+            telemetry.serve_metrics(port)
+    finally:
+        stop()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
