@@ -1,0 +1,282 @@
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servicekit import jobs
+from servicekit.errors import Unavailable
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, JobNotFound, Jobs, JobState, Lease
+from servicekit.sql import Database
+from tests.fakes.kit_store import JOBS, MIGRATIONS
+
+
+class Clock:
+    """Microseconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000_000_000
+
+    def __call__(self) -> int:
+        self.now += 1
+        return self.now
+
+    def skip(self, seconds: float) -> None:
+        self.now += int(seconds * 1e6)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path}/store.db", migrations=MIGRATIONS)
+    made.migrate()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def board(db: Database, clock: Clock) -> Jobs:
+    return Jobs(db, JOBS, clock=clock, max_attempts=3)
+
+
+@pytest.fixture
+def other(db: Database, clock: Clock) -> Jobs:
+    """What another worker's process has."""
+    return Jobs(db, JOBS, clock=clock, max_attempts=3)
+
+
+async def claimed(board: Jobs, worker: str = "w1", seconds: float = 30) -> Job:
+    job = await board.claim(["train"], worker, seconds)
+    assert job is not None
+    return job
+
+
+async def test_a_job_goes_from_pending_to_succeeded_with_its_result(board: Jobs) -> None:
+    made = await board.create("train", "default", {"epochs": 3}, "r-1")
+    assert (made.state, made.params, made.started_time) == (JobState.PENDING, {"epochs": 3}, 0)
+    running = await claimed(board)
+    assert (running.id, running.state, running.owner) == (made.id, JobState.RUNNING, "w1")
+    await board.progress(made.id, 1, 3)
+    halfway = await board.get(made.id)
+    assert (halfway.done, halfway.total) == (1, 3)
+    await board.finish(made.id, {"version": "v1"})
+    ended = await board.get(made.id)
+    assert (ended.state, ended.result) == (JobState.SUCCEEDED, {"version": "v1"})
+    assert made.created_time < ended.started_time < ended.finished_time
+    assert await board.claim(["train"], "w1", 30) is None
+
+
+async def test_a_request_makes_one_job_however_often_it_comes(board: Jobs, other: Jobs) -> None:
+    made = await asyncio.gather(
+        *(b.create("train", "default", {}, "r-1") for b in (board, other) for _ in range(10))
+    )
+    assert len({job.id for job in made}) == 1
+    again = await board.create("train", "default", {"other": True}, "r-1")
+    assert again.params == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "catalog", "request_id"),
+    [("evaluate", "default", "r-1"), ("train", "shoes", "r-1"), ("train", "default", "r-2")],
+)
+async def test_another_kind_catalog_or_request_makes_another_job(
+    board: Jobs, kind: str, catalog: str, request_id: str
+) -> None:
+    first = await board.create("train", "default", {}, "r-1")
+    assert (await board.create(kind, catalog, {}, request_id)).id != first.id
+
+
+async def test_jobs_without_a_request_id_are_all_new(board: Jobs) -> None:
+    first = await board.create("train", "default", {})
+    assert (await board.create("train", "default", {})).id != first.id
+
+
+async def test_a_job_is_claimed_by_one_worker_only(board: Jobs, other: Jobs) -> None:
+    await board.create("train", "default", {}, "r-1")
+    both = await asyncio.gather(board.claim(["train"], "w1", 30), other.claim(["train"], "w2", 30))
+    assert sum(job is not None for job in both) == 1
+
+
+async def test_the_oldest_job_of_the_kinds_asked_for_comes_first(board: Jobs) -> None:
+    await board.create("publish", "default", {}, "r-0")
+    first = await board.create("train", "default", {}, "r-1")
+    await board.create("train", "default", {}, "r-2")
+    assert (await claimed(board)).id == first.id
+
+
+async def test_the_job_of_a_killed_worker_is_taken_up_after_its_lease(
+    board: Jobs, other: Jobs, clock: Clock
+) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board, "w1", 30)
+    await board.progress(made.id, 5, 9)
+    clock.skip(29)
+    assert await other.claim(["train"], "w2", 30) is None
+    clock.skip(2)
+    taken = await claimed(other, "w2", 30)
+    assert (taken.id, taken.owner, taken.attempts, taken.done) == (made.id, "w2", 2, 5)
+    for late in (board.progress(made.id, 6, 9), board.finish(made.id, {"by": "w1"})):
+        with pytest.raises(JobClaimLost):
+            await late
+    await other.finish(made.id, {"by": "w2"})
+    assert (await board.get(made.id)).result == {"by": "w2"}
+
+
+async def test_progress_renews_the_claim(board: Jobs, other: Jobs, clock: Clock) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board, "w1", 30)
+    for done in range(5):
+        clock.skip(20)
+        await board.progress(made.id, done, 5)
+        assert await other.claim(["train"], "w2", 30) is None
+
+
+async def test_a_long_step_keeps_its_claim_while_renewing(db: Database) -> None:
+    board, other = Jobs(db, JOBS), Jobs(db, JOBS)
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board, "w1", 0.3)
+    async with board.renewing(made.id):
+        await asyncio.sleep(0.9)
+        assert await other.claim(["train"], "w2", 30) is None
+    await asyncio.sleep(0.5)
+    assert await other.claim(["train"], "w2", 30) is not None
+
+
+async def test_a_job_that_kills_every_worker_fails_at_last(board: Jobs, clock: Clock) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    for _ in range(3):
+        await claimed(board)
+        clock.skip(31)
+    assert await board.claim(["train"], "w1", 30) is None
+    ended = await board.get(made.id)
+    assert (ended.state, ended.error_reason) == (JobState.FAILED, "JOB_ATTEMPTS_EXHAUSTED")
+
+
+async def test_a_waiting_job_is_cancelled_at_once(board: Jobs) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    assert (await board.cancel(made.id)).state is JobState.CANCELLED
+    assert await board.claim(["train"], "w1", 30) is None
+
+
+async def test_a_running_job_hears_of_its_cancellation_at_its_next_progress(board: Jobs) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board)
+    asked = await board.cancel(made.id)
+    assert (asked.state, asked.cancel_requested) == (JobState.RUNNING, True)
+    with pytest.raises(JobCancelled) as caught:
+        await board.progress(made.id, 1, 2)
+    await board.fail(made.id, caught.value)
+    assert (await board.get(made.id)).state is JobState.CANCELLED
+
+
+async def test_a_cancelled_job_whose_worker_died_is_not_taken_up(
+    board: Jobs, other: Jobs, clock: Clock
+) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board)
+    await board.cancel(made.id)
+    clock.skip(31)
+    assert await other.claim(["train"], "w2", 30) is None
+    assert (await other.get(made.id)).state is JobState.CANCELLED
+
+
+async def test_a_cancel_that_comes_too_late_changes_nothing(board: Jobs) -> None:
+    made = await board.create("train", "default", {}, "r-1")
+    await claimed(board)
+    await board.finish(made.id)
+    assert (await board.cancel(made.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_typed_failure_keeps_its_reason_and_an_untyped_one_no_text(board: Jobs) -> None:
+    await board.create("train", "default", {}, "r-1")
+    await board.create("train", "default", {}, "r-2")
+    typed, untyped = await claimed(board), await claimed(board)
+    await board.fail(typed.id, Unavailable("the retriever is away", reason="RETRIEVER_AWAY"))
+    await board.fail(untyped.id, ValueError("customer 4711"))
+    first, second = await board.get(typed.id), await board.get(untyped.id)
+    assert (first.state, first.error_reason) == (JobState.FAILED, "RETRIEVER_AWAY")
+    assert first.error_message == "the retriever is away"
+    assert (second.state, second.error_reason) == (JobState.FAILED, "INTERNAL")
+    assert "4711" not in second.error_message
+    assert "ValueError" in second.error_message
+
+
+async def test_a_job_that_does_not_exist_is_not_found(board: Jobs) -> None:
+    for call in (board.get("nope"), board.cancel("nope")):
+        with pytest.raises(JobNotFound):
+            await call
+    with pytest.raises(JobClaimLost):
+        await board.progress("nope", 1, 2)
+
+
+async def test_a_list_is_newest_first_and_can_be_paged_and_narrowed(board: Jobs) -> None:
+    ids = [(await board.create("train", "default", {}, f"r-{i}")).id for i in range(5)]
+    await board.create("train", "shoes", {}, "r-9")
+    await board.create("publish", "default", {}, "r-9")
+    page = await board.list(catalog_id="default", kinds=["train"], limit=2)
+    assert [job.id for job in page] == [ids[4], ids[3]]
+    rest = await board.list(catalog_id="default", kinds=["train"], before=page[-1].id)
+    assert [job.id for job in rest] == [ids[2], ids[1], ids[0]]
+    running = await claimed(board)
+    found = await board.list(states=[JobState.RUNNING])
+    assert [job.id for job in found] == [running.id]
+
+
+def test_ids_sort_by_time_even_within_a_millisecond_and_are_uuids() -> None:
+    start = time.time_ns() // 1000
+    ids = [jobs.new_id(start + step) for step in range(0, 5000, 3)]
+    assert ids == sorted(ids)
+    assert {uuid.UUID(text).version for text in ids} == {7}
+    assert jobs.new_id(start) != jobs.new_id(start)
+
+
+async def test_a_lease_has_one_owner_until_its_time_is_up(db: Database, clock: Clock) -> None:
+    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
+    theirs = Lease(db, "index-writer", "w2", 10, clock=clock)
+    assert await mine.acquire()
+    assert await mine.acquire()
+    assert not await theirs.acquire()
+    clock.skip(9)
+    assert await mine.renew()
+    clock.skip(9)
+    assert not await theirs.acquire()
+    clock.skip(2)
+    assert await theirs.acquire()
+    assert not await mine.renew()
+    assert not await mine.acquire()
+
+
+async def test_a_lease_that_ran_out_is_not_renewed_even_if_nobody_took_it(
+    db: Database, clock: Clock
+) -> None:
+    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
+    assert await mine.acquire()
+    clock.skip(11)
+    assert not await mine.renew()
+
+
+async def test_a_released_lease_is_free_and_only_its_owner_can_release_it(
+    db: Database, clock: Clock
+) -> None:
+    mine = Lease(db, "index-writer", "w1", 10, clock=clock)
+    theirs = Lease(db, "index-writer", "w2", 10, clock=clock)
+    assert await mine.acquire()
+    await theirs.release()
+    assert not await theirs.acquire()
+    await mine.release()
+    assert await theirs.acquire()
+
+
+async def test_leases_of_other_names_do_not_meet(db: Database) -> None:
+    assert await Lease(db, "a", "w1", 10).acquire()
+    assert await Lease(db, "b", "w2", 10).acquire()
+
+
+def test_two_workers_have_different_ids() -> None:
+    assert jobs.worker_id("w") != jobs.worker_id("w")
