@@ -67,11 +67,11 @@ class All(Filter):
     filters: tuple[Filter, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Field(Generic[V]):
     """A field that can be equal to a value or among several."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __eq__(self, value: V) -> Comparison:  # type: ignore[override]
         return Comparison(self.name, Operator.EQUAL, value)
@@ -86,7 +86,6 @@ class Field(Generic[V]):
         return Membership(self.name, values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class OrderedField(Field[V]):
     """A field that can also be less or more than a value."""
 

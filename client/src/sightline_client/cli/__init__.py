@@ -1,0 +1,5 @@
+"""The ``sightline`` command line."""
+
+from sightline_client.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,69 @@
+"""Says what went wrong and how to mend it, in words."""
+
+import re
+from types import MappingProxyType
+
+import grpc
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sightline_client.cli.tables import plain
+from sightline_client.errors import SightlineError
+
+_OPTIONS = (
+    (re.compile(r"^signals\[(\d+)\]\.image"), "--image"),
+    (re.compile(r"^signals\[(\d+)\]\.text"), "--text"),
+    (re.compile(r"^signals\[(\d+)\]\.product_id"), "--product"),
+    (re.compile(r"^signals"), "--image, --text, --product"),
+    (re.compile(r"^shopper\.user_id"), "--user"),
+    (re.compile(r"^shopper\.visitor_id"), "--visitor"),
+    (re.compile(r"^page_size"), "--top"),
+    (re.compile(r"^scene"), "--scene"),
+    (re.compile(r"^catalog_id"), "--catalog"),
+)
+"""The contract's field → the option that sets it."""
+
+MENDS = MappingProxyType(
+    {
+        "GATEWAY_UNREACHABLE": "start the suite (make up), or name the gateway with --target",
+        "CATALOG_NOT_FOUND": "name a catalog that the gateway is set up for with --catalog",
+        "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
+        "PRODUCT_NOT_FOUND": "take a product id that the catalogue holds",
+        "IMAGE_UNDECODABLE": "give a whole JPEG, PNG or WebP file",
+        "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
+        " short side are plenty",
+        "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",
+        "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
+        "INTERNAL": "a fault in the suite, not in your request: its logs say more",
+    }
+)
+"""Reason → what to do about it."""
+
+_MENDS_BY_CODE = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "give it longer with --timeout; `sightline status` says"
+    " what is slow or down",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once: a message holds 32 MiB at most",
+    grpc.StatusCode.UNAVAILABLE: "try again in a moment; `sightline status` says what is down",
+    grpc.StatusCode.UNIMPLEMENTED: "the gateway is older than this client: update it",
+}
+
+
+def explain(error: SightlineError) -> RenderableType:
+    """The failure, each field at fault with its option, and the mend."""
+    head = Text.assemble((error.reason or error.code.name, "bold red"), f": {plain(error.message)}")
+    lines = [head]
+    for violation in error.violations:
+        option = _option(violation.field)
+        where = f"{option} ({violation.field})" if option else violation.field
+        lines.append(Text(f"  {plain(where)}: {plain(violation.description)}"))
+    mend = MENDS.get(error.reason) or _MENDS_BY_CODE.get(error.code)
+    if mend:
+        lines.append(Text.assemble(("Mend: ", "bold"), mend))
+    if error.retry_after is not None:
+        seconds = error.retry_after.total_seconds()
+        lines.append(Text(f"The suite asks to wait {seconds:g} s before the next try."))
+    return Group(*lines)
+
+
+def _option(field: str) -> str:
+    return next((option for pattern, option in _OPTIONS if pattern.match(field)), "")

@@ -1,0 +1,52 @@
+"""Runs one command's work and turns its end into text and an exit code."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console, RenderableType
+
+from sightline_client.cli import failures
+from sightline_client.client import SightlineClient
+from sightline_client.errors import SightlineError
+
+T = TypeVar("T")
+
+PIPED_WIDTH = 120
+"""Columns of a table that goes to a file or another program, which has no width."""
+
+
+def run(
+    work: Callable[[SightlineClient], Awaitable[T]], *, target: str, catalog: str, timeout: float
+) -> T:
+    """The work's answer; a SightlineError is explained on standard error and ends with code 1."""
+
+    async def _run() -> T:
+        async with SightlineClient(target, catalog=catalog, timeout=timeout) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(_run())
+    except SightlineError as error:
+        console(stderr=True).print(failures.explain(error))
+        raise typer.Exit(1) from None
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal, or PIPED_WIDTH where there is none."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def show(renderable: RenderableType) -> None:
+    """Prints for people."""
+    console().print(renderable)
+
+
+def show_json(message: Message) -> None:
+    """Prints for programs: Protobuf's standard JSON mapping."""
+    typer.echo(MessageToJson(message, always_print_fields_with_no_presence=True, indent=2))
