@@ -1,0 +1,113 @@
+"""`python -m ranker`: wires the ranker's server and runs it."""
+
+import asyncio
+import sys
+
+from ranker import pseudonyms
+from ranker.artifact import ModelStore
+from ranker.live import LiveModels
+from ranker.model import KeyUnusable
+from ranker.pseudonyms import Pseudonyms
+from ranker.record import keys
+from ranker.record.answers import AnswerLog
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.servicer.answers import AnswerServicer
+from ranker.servicer.events import EventServicer
+from ranker.servicer.jobs import JobServicer
+from ranker.servicer.models import ModelServicer
+from ranker.servicer.ranking import RankingServicer
+from ranker.settings import RankerSettings
+from servicekit import config, telemetry
+from servicekit.jobs import Jobs, now_micros
+from servicekit.server import Binding, run, serve
+from servicekit.sql import Database
+from sightline.common.v1 import job_service_pb2_grpc
+from sightline.ranker.v1 import (
+    answer_service_pb2_grpc,
+    event_service_pb2_grpc,
+    model_service_pb2_grpc,
+    ranking_service_pb2_grpc,
+)
+
+DAY_MICROS = 86_400 * 1_000_000
+
+
+async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
+    """The key that the store is bound to; KeyUnusable. A store that was written with some key
+    never gets a new one by itself."""
+    create = settings.create_key and not await keys.has_key(database)
+    found = pseudonyms.load(settings.key_file, create=create)
+    await keys.check(database, found)
+    return found
+
+
+def bindings(
+    settings: RankerSettings,
+    database: Database,
+    key: Pseudonyms,
+    live: LiveModels,
+    store: ModelStore,
+) -> list[Binding]:
+    """All services of the ranker."""
+    catalogs, events, jobs = settings.catalogs, EventRecord(database), Jobs(database, JOBS)
+    registry = ModelRegistry(database)
+    keep = int(settings.answer_days * DAY_MICROS)
+    return [
+        Binding(
+            ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
+            RankingServicer(catalogs, key, events, live),
+            "sightline.ranker.v1.RankingService",
+        ),
+        Binding(
+            event_service_pb2_grpc.add_EventServiceServicer_to_server,
+            EventServicer(catalogs, key, events, now_micros),
+            "sightline.ranker.v1.EventService",
+        ),
+        Binding(
+            answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
+            AnswerServicer(catalogs, key, AnswerLog(database), now_micros, keep),
+            "sightline.ranker.v1.AnswerService",
+        ),
+        Binding(
+            model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+            ModelServicer(
+                catalogs,
+                jobs=jobs,
+                registry=registry,
+                load=store.read,
+                refresh=live.refresh,
+                now_micros=now_micros,
+            ),
+            "sightline.ranker.v1.ModelService",
+        ),
+        Binding(
+            job_service_pb2_grpc.add_JobServiceServicer_to_server,
+            JobServicer(catalogs, jobs),
+            "sightline.common.v1.JobService",
+        ),
+    ]
+
+
+async def main() -> None:
+    """Open the record and the key, load what is promoted, and serve."""
+    settings = config.load(RankerSettings)
+    telemetry.configure_logging("ranker", settings.log_level)
+    database = Database(settings.database_url, migrations=MIGRATIONS)
+    store = ModelStore(settings.model_store)
+    live = LiveModels(settings.catalogs, ModelRegistry(database), store.read)
+    try:
+        await asyncio.to_thread(database.migrate)
+        key = await open_key(database, settings)
+        await live.start()
+        await serve(bindings(settings, database, key, live, store), settings, service="ranker")
+    except KeyUnusable as error:
+        sys.exit(f"the ranker does not start: {error}")
+    finally:
+        await live.stop()
+        database.close()
+
+
+if __name__ == "__main__":
+    run(main())

@@ -1,0 +1,45 @@
+"""Turns a product into the names of the features that a model learns.
+
+A feature is named ``kind=value``: ``id=100062``, ``category=Wine > Red`` (and ``category=Wine``),
+``brand=Casa Valduga``, ``price_band=EUR:10``, ``tag=Beef`` and, for the attributes that are asked
+for, ``attribute.country=Brazil``. Training and serving name features here and nowhere else, so that
+a product which was added after training is represented as training would have done.
+"""
+
+import math
+from collections.abc import Sequence
+
+from ranker.model import Money, Product
+from sightline_rules.categories import ancestors
+
+ID_KIND = "id"
+
+
+def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
+    """The product's features without duplicates, sorted, its own id's first."""
+    names = {f"category={path}" for path in ancestors(product.category)}
+    names.update(f"tag={tag}" for tag in product.tags)
+    names.update(
+        f"attribute.{key}={value}" for key, value in product.attributes if key in attribute_keys
+    )
+    if product.brand:
+        names.add(f"brand={product.brand}")
+    if product.price is not None:
+        names.add(f"price_band={price_band(product.price)}")
+    return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def price_band(price: Money) -> str:
+    """The price's half-octave within its currency: 10, 14.1, 20, 28.3, … start new ones near 10.
+
+    Bands grow with the price, because a difference of one euro means more at 5 than at 500.
+    """
+    if price.micros <= 0:
+        return f"{price.currency}:free"
+    return f"{price.currency}:{math.floor(2 * math.log2(price.micros / 1e6))}"
+
+
+def split(name: str) -> tuple[str, str]:
+    """A feature's kind, without the prefix of attributes, and its value."""
+    kind, _, value = name.partition("=")
+    return kind.removeprefix("attribute."), value

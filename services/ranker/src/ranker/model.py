@@ -1,0 +1,349 @@
+"""The ranker's values, its errors and what it asks of its collaborators.
+
+Nothing here knows of SQL, files or the wire. Errors, each with its reason on the wire::
+
+    ServiceError
+    ├── InvalidArgument
+    │   ├── RequestInvalid      INVALID_ARGUMENT
+    │   ├── PageTokenInvalid    PAGE_TOKEN_INVALID
+    │   ├── EventInvalid        EVENT_INVALID
+    │   └── EventTimeInvalid    EVENT_TIME_INVALID
+    ├── NotFound
+    │   ├── CatalogNotFound     CATALOG_NOT_FOUND
+    │   ├── ModelNotFound       MODEL_NOT_FOUND
+    │   └── AnswerMissing       ANSWER_RECORD_MISSING
+    ├── AlreadyExists
+    │   └── EventConflict       EVENT_CONFLICT
+    └── FailedPrecondition
+        ├── ModelCorrupt        MODEL_CORRUPT
+        └── DataInsufficient    TRAINING_DATA_INSUFFICIENT
+    KeyUnusable                 never on the wire: the service does not start
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from servicekit.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+)
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class RequestInvalid(InvalidArgument):
+    """Fields of a request are out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        text = "; ".join(f"{item.field}: {item.description}" for item in violations)
+        super().__init__(text, reason="INVALID_ARGUMENT", violations=violations)
+
+
+class PageTokenInvalid(InvalidArgument):
+    """A page token that this service did not give for this list."""
+
+    def __init__(self) -> None:
+        super().__init__("this page token is not one of this list", reason="PAGE_TOKEN_INVALID")
+
+
+class EventInvalid(InvalidArgument):
+    """Fields of one event are missing or out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        text = "; ".join(f"{item.field}: {item.description}" for item in violations)
+        super().__init__(text, reason="EVENT_INVALID", violations=violations)
+
+
+class EventTimeInvalid(InvalidArgument):
+    """An event's time is too far ahead, or is no time at all."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"event_time: {description}",
+            reason="EVENT_TIME_INVALID",
+            violations=(FieldViolation("event_time", description),),
+        )
+
+
+class EventConflict(AlreadyExists):
+    """An event of this id is stored with other content."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another event has this event_id: an event can't be changed", reason="EVENT_CONFLICT"
+        )
+
+
+class CatalogNotFound(NotFound):
+    """The catalog is not declared in the settings."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog is not declared", reason="CATALOG_NOT_FOUND")
+
+
+class ModelNotFound(NotFound):
+    """The catalog has no model of this version."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog has no such model", reason="MODEL_NOT_FOUND")
+
+
+class AnswerMissing(NotFound):
+    """The answer's record was lost, has expired or was never handed over."""
+
+    def __init__(self) -> None:
+        super().__init__("no record of this answer is kept", reason="ANSWER_RECORD_MISSING")
+
+
+class ModelCorrupt(FailedPrecondition):
+    """A model's files are missing or do not have the hashes that were recorded for them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="MODEL_CORRUPT")
+
+
+class DataInsufficient(FailedPrecondition):
+    """There is too little to train on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="TRAINING_DATA_INSUFFICIENT")
+
+
+class KeyUnusable(Exception):
+    """The pseudonym key is missing, malformed or not the one that the store was written with."""
+
+
+class EventType(StrEnum):
+    """What a shopper did. The names are stored."""
+
+    IMPRESSION = "IMPRESSION"
+    VIEW = "VIEW"
+    CLICK = "CLICK"
+    ADD_TO_CART = "ADD_TO_CART"
+    PURCHASE = "PURCHASE"
+    RATING = "RATING"
+    HIDE = "HIDE"
+    UNHIDE = "UNHIDE"
+    SEARCH = "SEARCH"
+
+
+class Identity(StrEnum):
+    """What kind of id a shopper is known by."""
+
+    USER = "user"
+    VISITOR = "visitor"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Who is asking or acting, by the caller's own id. Lives no longer than a call."""
+
+    kind: Identity
+    id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in millionths of the currency's unit."""
+
+    micros: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a shopper did, as given; limits are those of the Event message."""
+
+    event_id: str
+    shopper: Shopper | None
+    type: EventType | None
+    product_id: str = ""
+    session_id: str = field(default="", repr=False)
+    time_micros: int | None = None
+    """Microseconds since 1970 (UTC); None = not given."""
+    value: float | None = None
+    quantity: int = 0
+    unit_price: Money | None = None
+    order_id: str = ""
+    position: int = 0
+    scene: str = ""
+    attribution_token: str = ""
+    query: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the record holds it: pseudonyms in the place of ids."""
+
+    catalog_id: str
+    event: Event
+    """With `time_micros` set. Read back, `shopper` is None and `session_id` empty."""
+    actor: str
+    """Pseudonym of the shopper."""
+    session: str
+    """Pseudonym of the visit; empty = unknown."""
+    key_id: str
+    """Which key made the pseudonyms."""
+    digest: bytes
+    """SHA-256 of the content as given; 32 bytes."""
+    received_micros: int
+    """When the service took it in, microseconds since 1970 (UTC)."""
+    sequence: int = 0
+    """The record's own order; 0 = not stored yet."""
+
+
+class Written(StrEnum):
+    """What became of an event that was handed to the record."""
+
+    NEW = "NEW"
+    DUPLICATE = "DUPLICATE"
+    CONFLICT = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """What ranking and training need of an event."""
+
+    actor: str
+    product_id: str
+    type: EventType
+    value: float | None
+    time_micros: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the record knows of a shopper, read anew for each request."""
+
+    recent: tuple[Interaction, ...] = ()
+    """The newest events that speak of interest, newest first, bounded."""
+    hidden: frozenset[str] = frozenset()
+    """Products that are hidden now."""
+    seen: frozenset[str] = frozenset()
+    """Products viewed, bought or rated; empty unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a model can learn from about a product."""
+
+    product_id: str
+    category: str = ""
+    """Path from the root down, levels joined by " > "; empty = uncategorised."""
+    brand: str = ""
+    price: Money | None = None
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model as it is served. Arrays are read-only and C-contiguous.
+
+    The score of product i for a shopper q is ``item_vectors[i] @ q + item_biases[i]``; a product's
+    vector is the sum of its features' vectors, its bias the sum of their biases (Kula 2015,
+    arXiv 1507.08439). The shopper's own bias is left out: it moves no order and costs precision.
+    """
+
+    version: str
+    item_ids: tuple[str, ...]
+    """Sorted."""
+    item_rows: Mapping[str, int]
+    """Row of each product in `item_vectors`."""
+    item_vectors: Floats
+    """(items, dimension)"""
+    item_biases: Floats
+    """(items,)"""
+    actor_rows: Mapping[str, int]
+    """Row of each trained shopper's pseudonym in `actor_vectors`."""
+    actor_vectors: Floats
+    """(actors, dimension)"""
+    feature_rows: Mapping[str, int]
+    """Row of each trained feature in `feature_vectors`."""
+    feature_names: tuple[str, ...]
+    feature_vectors: Floats
+    """(features, dimension)"""
+    feature_biases: Floats
+    """(features,)"""
+    score_scale: float
+    """99th percentile of the size of behavioural scores in training; divides them."""
+    attribute_keys: tuple[str, ...]
+    """Attributes that were made features."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model as the record knows it."""
+
+    catalog_id: str
+    version: str
+    manifest_sha256: str
+    trained_micros: int
+    event_count: int
+    shopper_count: int
+    product_count: int
+    first_event_micros: int
+    last_event_micros: int
+    metrics: tuple["Metric", ...]
+    promoted_micros: int | None = None
+    """When it was last promoted; None = never."""
+    serving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of a model's quality."""
+
+    name: str
+    value: float
+    sample_count: int
+    """People it rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a product is in the answer."""
+
+    code: str
+    parameters: tuple[tuple[str, str], ...]
+    text: str
+
+
+class HistoryReader(Protocol):
+    """Reads what a shopper did."""
+
+    async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
+        """The shopper's history, at most `limit` recent events."""
+
+    async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+        """For each product its share of the most popular one's count, 0 to 1."""
+
+    async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
+        """The most popular products with that share, best first; ties by id."""
+
+
+class EventWriter(Protocol):
+    """Keeps events."""
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        """Store events in one transaction that is on disk when this returns."""
+
+
+class Models(Protocol):
+    """The models that serve now."""
+
+    def serving(self, catalog_id: str) -> Model | None:
+        """The catalog's model; None = none is promoted, or none could be loaded."""

@@ -1,0 +1,8 @@
+"""The record: what the ranker knows, in SQL. Each module here owns some of the tables.
+
+events     what people did, and how popular products are
+answers    what was answered
+models     which models there are, and which one serves
+keys       which key the pseudonyms were made with
+tables     the schema; migrations/ brings a store to it
+"""

@@ -1,0 +1,70 @@
+"""Records of answers in SQL. Their content is opaque here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ranker.record.tables import ANSWERS
+from servicekit.sql import Database
+
+SWEEP = 500
+"""Expired records that go with each write: more than a write adds, so they never pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it is kept."""
+
+    catalog_id: str
+    answer_id: str
+    actor: str
+    """Pseudonym of the shopper; empty = nobody in particular."""
+    key_id: str
+    content: bytes
+    """Without any id of a person."""
+    expires_micros: int
+    """When it may go, microseconds since 1970 (UTC)."""
+
+
+class AnswerLog:
+    """Answers of all catalogs."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def write(self, answers: Sequence[Answer], now_micros: int) -> int:
+        """Keep answers; the first content of an id stays. Returns how many were new."""
+        try:
+            return await self._db.write(lambda c: _write(c, answers, now_micros))
+        except sa.exc.IntegrityError:  # PostgreSQL: another process wrote one of them meanwhile
+            return await self._db.write(lambda c: _write(c, answers, now_micros))
+
+    async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
+        """The content; None when there is none or it has expired."""
+        t = ANSWERS.c
+        statement = sa.select(t.content).where(
+            t.catalog_id == catalog_id, t.answer_id == answer_id, t.expires_micros > now_micros
+        )
+        return await self._db.read(lambda connection: connection.execute(statement).scalar())
+
+
+def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -> int:
+    t = ANSWERS.c
+    expired = (
+        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(SWEEP)
+    )
+    connection.execute(sa.delete(ANSWERS).where(sa.tuple_(t.catalog_id, t.answer_id).in_(expired)))
+    ids = [answer.answer_id for answer in answers]
+    found = sa.select(t.catalog_id, t.answer_id).where(t.answer_id.in_(ids))
+    known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
+    rows = []
+    for answer in answers:
+        key = (answer.catalog_id, answer.answer_id)
+        if key not in known:
+            known.add(key)
+            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+    if rows:
+        connection.execute(sa.insert(ANSWERS), rows)
+    return len(rows)

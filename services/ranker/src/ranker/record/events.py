@@ -1,0 +1,302 @@
+"""Events and popularity in SQL.
+
+A product's popularity is the sum of its events' interest (profiles.py), each halved for every year
+that has passed. It is kept as the base-2 logarithm of that sum as seen from a fixed moment: time
+moves all products' sums by the same factor, so their order and their shares of the largest one
+never change by waiting, and an event is added in the transaction that stores it.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ranker.model import (
+    Doubles,
+    Event,
+    EventType,
+    History,
+    Interaction,
+    Money,
+    StoredEvent,
+    Written,
+)
+from ranker.profiles import INTEREST, interest
+from ranker.record.tables import EVENTS, POPULARITY
+from servicekit.sql import Database
+
+HALF_LIFE_MICROS = 365 * 86_400 * 1_000_000
+ORIGIN_MICROS = 1_577_836_800_000_000
+"""2020-01-01. Any fixed moment would do."""
+
+KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
+"""What the history index tells apart: for or against a product; hide and unhide; the rest."""
+
+
+class EventRecord:
+    """Events of all catalogs."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        """Store events in one transaction that is on disk when this returns.
+
+        Of two events with one id in a batch the first counts.
+        """
+        try:
+            return await self._db.write(lambda connection: _append(connection, events))
+        except sa.exc.IntegrityError:  # PostgreSQL: another process wrote one of them meanwhile
+            return await self._db.write(lambda connection: _append(connection, events))
+
+    async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
+        """The shopper's history, at most `limit` recent events."""
+        return await self._db.read(
+            lambda connection: _history(connection, catalog_id, actor, limit, with_seen)
+        )
+
+    async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+        """For each product its share of the most popular one's count, 0 to 1."""
+        return await self._db.read(lambda c: _shares(c, catalog_id, product_ids))
+
+    async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
+        """The most popular products with that share, best first; ties by id."""
+        t = POPULARITY.c
+        statement = (
+            sa.select(t.product_id, t.log_count)
+            .where(t.catalog_id == catalog_id)
+            .order_by(t.log_count.desc(), t.product_id)
+            .limit(count)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple((item, 2.0 ** (log - rows[0].log_count)) for item, log in rows)
+
+    async def events_of(
+        self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
+    ) -> tuple[StoredEvent, ...]:
+        """A shopper's events, newest first; older than (time, sequence) `before` when given."""
+        t = EVENTS.c
+        statement = (
+            sa.select(EVENTS)
+            .where(t.catalog_id == catalog_id, t.actor == actor)
+            .order_by(t.time_micros.desc(), t.sequence.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            statement = statement.where(sa.tuple_(t.time_micros, t.sequence) < before)
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple(_stored(row) for row in rows)
+
+    async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
+        """All events that speak of liking or not, by time, then event id."""
+        t = EVENTS.c
+        statement = (
+            sa.select(t.actor, t.product_id, t.type, t.value, t.time_micros, t.event_id)
+            .where(t.catalog_id == catalog_id, t.kind != KIND_OTHER)
+            .order_by(t.time_micros, t.event_id)
+        )
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return tuple(_interaction(row) for row in rows)
+
+
+def kind_of(event_type: EventType) -> str:
+    """What the history index files the type under."""
+    if event_type in INTEREST:
+        return KIND_INTEREST
+    if event_type in (EventType.HIDE, EventType.UNHIDE):
+        return KIND_VISIBILITY
+    return KIND_OTHER
+
+
+def _append(connection: Connection, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+    known = _digests(connection, events)
+    outcomes, fresh = [], []
+    for stored in events:
+        key = (stored.catalog_id, stored.event.event_id)
+        if key in known:
+            same = known[key] == stored.digest
+            outcomes.append(Written.DUPLICATE if same else Written.CONFLICT)
+        else:
+            known[key] = stored.digest
+            fresh.append(stored)
+            outcomes.append(Written.NEW)
+    if fresh:
+        connection.execute(sa.insert(EVENTS), [_row(stored) for stored in fresh])
+        _add_popularity(connection, fresh)
+    return tuple(outcomes)
+
+
+def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tuple[str, str], bytes]:
+    """Digests of the stored events among these, by catalog and id."""
+    t = EVENTS.c
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for stored in events:
+        ids[stored.catalog_id].add(stored.event.event_id)
+    found: dict[tuple[str, str], bytes] = {}
+    for catalog_id, event_ids in ids.items():
+        statement = sa.select(t.event_id, t.digest).where(
+            t.catalog_id == catalog_id, t.event_id.in_(event_ids)
+        )
+        found |= {(catalog_id, row.event_id): row.digest for row in connection.execute(statement)}
+    return found
+
+
+def _row(stored: StoredEvent) -> dict[str, Any]:
+    event = stored.event
+    if event.type is None or event.time_micros is None:
+        raise ValueError("only checked events are stored")
+    return {
+        "catalog_id": stored.catalog_id,
+        "event_id": event.event_id,
+        "digest": stored.digest,
+        "key_id": stored.key_id,
+        "actor": stored.actor,
+        "session": stored.session,
+        "type": event.type.value,
+        "kind": kind_of(event.type),
+        "product_id": event.product_id,
+        "time_micros": event.time_micros,
+        "received_micros": stored.received_micros,
+        "value": event.value,
+        "quantity": event.quantity,
+        "unit_price_micros": event.unit_price.micros if event.unit_price else None,
+        "unit_price_currency": event.unit_price.currency if event.unit_price else "",
+        "order_id": event.order_id,
+        "position": event.position,
+        "scene": event.scene,
+        "attribution_token": event.attribution_token,
+        "query": event.query,
+    }
+
+
+def _stored(row: sa.Row[Any]) -> StoredEvent:
+    price = row.unit_price_micros
+    return StoredEvent(
+        catalog_id=row.catalog_id,
+        event=Event(
+            event_id=row.event_id,
+            shopper=None,
+            type=EventType(row.type),
+            product_id=row.product_id,
+            time_micros=row.time_micros,
+            value=row.value,
+            quantity=row.quantity,
+            unit_price=None if price is None else Money(price, row.unit_price_currency),
+            order_id=row.order_id,
+            position=row.position,
+            scene=row.scene,
+            attribution_token=row.attribution_token,
+            query=row.query,
+        ),
+        actor=row.actor,
+        session=row.session,
+        key_id=row.key_id,
+        digest=row.digest,
+        received_micros=row.received_micros,
+        sequence=row.sequence,
+    )
+
+
+def _interaction(row: sa.Row[*tuple[Any, ...]]) -> Interaction:
+    return Interaction(
+        row.actor, row.product_id, EventType(row.type), row.value, row.time_micros, row.event_id
+    )
+
+
+def _history(
+    connection: Connection, catalog_id: str, actor: str, limit: int, with_seen: bool
+) -> History:
+    t = EVENTS.c
+    theirs = (t.catalog_id == catalog_id, t.actor == actor)
+    recent = (
+        sa.select(t.actor, t.product_id, t.type, t.value, t.time_micros, t.event_id)
+        .where(*theirs, t.kind == KIND_INTEREST)
+        .order_by(t.time_micros.desc(), t.sequence.desc())
+        .limit(limit)
+    )
+    visibility = (
+        sa.select(t.product_id, t.type)
+        .where(*theirs, t.kind == KIND_VISIBILITY)
+        .order_by(t.time_micros, t.sequence)
+    )
+    seen = sa.select(t.product_id).where(*theirs, t.kind == KIND_INTEREST).distinct()
+    latest = {row.product_id: row.type for row in connection.execute(visibility)}
+    return History(
+        recent=tuple(_interaction(row) for row in connection.execute(recent)),
+        hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
+        seen=frozenset(connection.execute(seen).scalars()) if with_seen else frozenset(),
+    )
+
+
+def _log_counts(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str], *, lock: bool = False
+) -> dict[str, float]:
+    t = POPULARITY.c
+    statement = sa.select(t.product_id, t.log_count).where(
+        t.catalog_id == catalog_id, t.product_id.in_(product_ids)
+    )
+    if lock:
+        statement = statement.order_by(t.product_id).with_for_update()
+    return {row.product_id: row.log_count for row in connection.execute(statement)}
+
+
+def _shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+    t = POPULARITY.c
+    statement = sa.select(sa.func.max(t.log_count)).where(t.catalog_id == catalog_id)
+    most: float | None = connection.execute(statement).scalar()
+    if most is None:
+        return np.zeros(len(product_ids))
+    known = _log_counts(connection, catalog_id, product_ids)
+    logs = np.array([known.get(item, -np.inf) for item in product_ids])
+    shares: Doubles = np.exp2(logs - most)
+    return shares
+
+
+def _add_popularity(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    gains: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for stored in events:
+        gain = _gain(stored.event)
+        if gain is not None:
+            products = gains[stored.catalog_id]
+            item = stored.event.product_id
+            products[item] = float(np.logaddexp2(products.get(item, -math.inf), gain))
+    for catalog_id, products in sorted(gains.items()):
+        _add(connection, catalog_id, products)
+
+
+def _gain(event: Event) -> float | None:
+    """Base-2 logarithm of what the event adds; None = nothing."""
+    if event.type is None or event.time_micros is None:
+        return None
+    weight = interest(
+        Interaction("", event.product_id, event.type, event.value, event.time_micros, "")
+    )
+    if weight <= 0:
+        return None
+    return math.log2(weight) + (event.time_micros - ORIGIN_MICROS) / HALF_LIFE_MICROS
+
+
+def _add(connection: Connection, catalog_id: str, gains: Mapping[str, float]) -> None:
+    known = _log_counts(connection, catalog_id, tuple(gains), lock=True)
+    rows = [
+        {
+            "catalog_id": catalog_id,
+            "product_id": item,
+            "log_count": float(np.logaddexp2(known.get(item, -math.inf), gain)),
+        }
+        for item, gain in sorted(gains.items())
+    ]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(POPULARITY)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["catalog_id", "product_id"],
+            set_={"log_count": statement.excluded.log_count},
+        ),
+        rows,
+    )

@@ -1,0 +1,98 @@
+"""The schema. Times are microseconds since 1970 (UTC); people appear as pseudonyms only."""
+
+import sqlalchemy as sa
+
+from servicekit.jobs import jobs_table
+
+MIGRATIONS = "ranker.migrations"
+METADATA = sa.MetaData()
+
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("catalog_id", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("session", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("product_id", sa.Text, nullable=False),
+    sa.Column("time_micros", sa.BigInteger, nullable=False),
+    sa.Column("received_micros", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("unit_price_micros", sa.BigInteger),
+    sa.Column("unit_price_currency", sa.Text, nullable=False),
+    sa.Column("order_id", sa.Text, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("scene", sa.Text, nullable=False),
+    sa.Column("attribution_token", sa.Text, nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
+    # A shopper's history is read in every request: newest first, without the impressions.
+    sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
+    sa.Index("events_timeline", "catalog_id", "actor", "time_micros", "sequence"),
+    # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
+    sqlite_autoincrement=True,
+)
+
+POPULARITY = sa.Table(
+    "popularity",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("product_id", sa.Text, primary_key=True),
+    # Base-2 logarithm of the decayed count: the count itself would leave a float's range.
+    sa.Column("log_count", sa.Double, nullable=False),
+    sa.Index("popularity_order", "catalog_id", "log_count"),
+)
+
+ANSWERS = sa.Table(
+    "answers",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("answer_id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("expires_micros", sa.BigInteger, nullable=False),
+    sa.Index("answers_expiry", "expires_micros"),
+    sa.Index("answers_actor", "catalog_id", "actor"),
+)
+
+MODELS = sa.Table(
+    "models",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("manifest_sha256", sa.Text, nullable=False),
+    sa.Column("trained_micros", sa.BigInteger, nullable=False),
+    sa.Column("event_count", sa.BigInteger, nullable=False),
+    sa.Column("shopper_count", sa.BigInteger, nullable=False),
+    sa.Column("product_count", sa.BigInteger, nullable=False),
+    sa.Column("first_event_micros", sa.BigInteger, nullable=False),
+    sa.Column("last_event_micros", sa.BigInteger, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("promoted_micros", sa.BigInteger),
+)
+
+PROMOTIONS = sa.Table(
+    "promotions",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
+)
+
+KEYS = sa.Table(
+    "keys",
+    METADATA,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+)
+
+JOBS = jobs_table(METADATA)

@@ -1,0 +1,95 @@
+"""AnswerService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from ranker.model import AnswerMissing, RequestInvalid
+from ranker.pseudonyms import Pseudonyms
+from ranker.record.answers import Answer, AnswerLog
+from ranker.servicer.requests import Context, actor, catalog, check_range
+from servicekit.errors import FieldViolation
+from sightline.ranker.v1 import answer_service_pb2 as pb
+from sightline.ranker.v1 import answer_service_pb2_grpc
+
+MOST_ANSWERS = 100
+MOST_PRODUCTS = 2000
+DIGEST_BYTES = 32
+ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
+    """Keeps answers and gives them back."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        pseudonyms: Pseudonyms,
+        log: AnswerLog,
+        now_micros: Callable[[], int],
+        keep_micros: int,
+    ) -> None:
+        """`keep_micros` is how long an answer is kept that does not say so itself."""
+        self._catalogs = catalogs
+        self._pseudonyms = pseudonyms
+        self._log = log
+        self._now = now_micros
+        self._keep_micros = keep_micros
+
+    async def RecordAnswers(
+        self,
+        request: pb.RecordAnswersRequest,
+        context: Context,
+    ) -> pb.RecordAnswersResponse:
+        """Keep answers; the first content of an id stays."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        check_range("answers", len(request.answers), 1, MOST_ANSWERS)
+        problems = [*_problems(request.answers)]
+        if problems:
+            raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
+        now = self._now()
+        answers = [self._answer(catalog_id, message, now) for message in request.answers]
+        return pb.RecordAnswersResponse(written_count=await self._log.write(answers, now))
+
+    async def GetAnswer(
+        self,
+        request: pb.GetAnswerRequest,
+        context: Context,
+    ) -> pb.AnswerRecord:
+        """One kept answer, without its shopper."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        content = await self._log.read(catalog_id, request.answer_id, self._now())
+        if content is None:
+            raise AnswerMissing
+        return pb.AnswerRecord.FromString(content)
+
+    def _answer(self, catalog_id: str, message: pb.AnswerRecord, now: int) -> Answer:
+        who = actor(message.shopper, catalog_id, self._pseudonyms)
+        kept = pb.AnswerRecord()
+        kept.CopyFrom(message)
+        kept.ClearField("shopper")
+        expires = now + self._keep_micros
+        if message.HasField("expire_time"):
+            expires = message.expire_time.seconds * 1_000_000
+        return Answer(
+            catalog_id=catalog_id,
+            answer_id=message.answer_id,
+            actor=who or "",
+            key_id=self._pseudonyms.key_id,
+            content=kept.SerializeToString(deterministic=True),
+            expires_micros=expires,
+        )
+
+
+def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
+    for place, answer in enumerate(answers):
+        path = f"answers[{place}]"
+        if not ANSWER_ID.fullmatch(answer.answer_id):
+            yield f"{path}.answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"
+        if len(answer.request_digest) not in (0, DIGEST_BYTES):
+            yield f"{path}.request_digest", f"is not {DIGEST_BYTES} bytes long"
+        if len(answer.products) > MOST_PRODUCTS:
+            yield f"{path}.products", f"has more than {MOST_PRODUCTS} entries"
+        if abs(answer.expire_time.seconds) > 253_402_300_799:
+            yield f"{path}.expire_time", "is no time before the year 10000"

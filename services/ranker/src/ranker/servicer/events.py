@@ -1,0 +1,154 @@
+"""EventService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+from collections.abc import Callable, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from google.type import money_pb2
+
+from ranker.events import append
+from ranker.model import Event, EventInvalid, EventTimeInvalid, EventType, Money, StoredEvent
+from ranker.pseudonyms import Pseudonyms
+from ranker.record.events import EventRecord
+from ranker.servicer.requests import (
+    Context,
+    actor,
+    catalog,
+    check_range,
+    page_place,
+    page_size,
+    page_token,
+    shopper,
+    timestamp,
+)
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.status import to_status
+from sightline.common.v1 import event_pb2
+from sightline.ranker.v1 import event_service_pb2 as pb
+from sightline.ranker.v1 import event_service_pb2_grpc
+
+MOST_EVENTS = 1000
+MOST_UNITS = 10**12
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""0001-01-01 to 9999-12-31, what a Timestamp can say."""
+
+TYPES = {event_pb2.EventType.Value(f"EVENT_TYPE_{one.value}"): one for one in EventType}
+NUMBERS = {one: number for number, one in TYPES.items()}
+
+
+class EventServicer(event_service_pb2_grpc.EventServiceServicer):
+    """Takes events in and gives them back."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        pseudonyms: Pseudonyms,
+        record: EventRecord,
+        now_micros: Callable[[], int],
+    ) -> None:
+        self._catalogs = catalogs
+        self._pseudonyms = pseudonyms
+        self._record = record
+        self._now = now_micros
+
+    async def AppendEvents(
+        self,
+        request: pb.AppendEventsRequest,
+        context: Context,
+    ) -> pb.AppendEventsResponse:
+        """Write events, each with a status of its own."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        check_range("events", len(request.events), 1, MOST_EVENTS)
+        events = [_event(message) for message in request.events]
+        done = await append(catalog_id, events, self._pseudonyms, self._record, self._now)
+        return pb.AppendEventsResponse(
+            statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],
+            written_count=done.written_count,
+            duplicate_count=done.duplicate_count,
+        )
+
+    async def GetEvents(
+        self,
+        request: pb.GetEventsRequest,
+        context: Context,
+    ) -> pb.GetEventsResponse:
+        """A shopper's events, newest first."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
+        size = page_size(request.page_size)
+        place = page_place("events", request.page_token, (int, int))
+        found = await self._record.events_of(
+            catalog_id,
+            who,
+            limit=size + 1,
+            before=(int(place[0]), int(place[1])) if place else None,
+        )
+        page = found[:size]
+        token = ""
+        if len(found) > size:
+            token = page_token("events", (page[-1].event.time_micros or 0, page[-1].sequence))
+        return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
+
+
+def _event(message: event_pb2.Event) -> Event | ServiceError:
+    """The event as it is, or why it can't even be read."""
+    try:
+        return Event(
+            event_id=message.event_id,
+            shopper=shopper(message.shopper),
+            type=TYPES.get(message.type),
+            product_id=message.product_id,
+            session_id=message.session_id,
+            time_micros=_micros(message.event_time) if message.HasField("event_time") else None,
+            value=message.value if message.HasField("value") else None,
+            quantity=message.quantity,
+            unit_price=_money(message.unit_price) if message.HasField("unit_price") else None,
+            order_id=message.order_id,
+            position=message.position,
+            scene=message.scene,
+            attribution_token=message.attribution_token,
+            query=message.query,
+        )
+    except ServiceError as error:
+        return error
+
+
+def _micros(time: Timestamp) -> int:
+    if not (FIRST_SECOND <= time.seconds <= LAST_SECOND and 0 <= time.nanos < 10**9):
+        raise EventTimeInvalid("is no time between the years 1 and 9999")
+    return time.seconds * 1_000_000 + time.nanos // 1000
+
+
+def _money(money: money_pb2.Money) -> Money:
+    if abs(money.units) > MOST_UNITS or abs(money.nanos) >= 10**9 or money.nanos % 1000:
+        problem = f"is not within ±{MOST_UNITS} or has more than six decimals"
+        raise EventInvalid(FieldViolation("unit_price", problem))
+    if money.units * money.nanos < 0:
+        raise EventInvalid(FieldViolation("unit_price", "has units and nanos of opposite signs"))
+    return Money(money.units * 1_000_000 + money.nanos // 1000, money.currency_code)
+
+
+def _message(stored: StoredEvent) -> event_pb2.Event:
+    event = stored.event
+    message = event_pb2.Event(
+        event_id=event.event_id,
+        type=NUMBERS[event.type] if event.type else event_pb2.EVENT_TYPE_UNSPECIFIED,
+        product_id=event.product_id,
+        event_time=timestamp(event.time_micros or 0),
+        quantity=event.quantity,
+        order_id=event.order_id,
+        position=event.position,
+        scene=event.scene,
+        attribution_token=event.attribution_token,
+        query=event.query,
+        receive_time=timestamp(stored.received_micros),
+    )
+    if event.value is not None:
+        message.value = event.value
+    if event.unit_price is not None:
+        units, micros = divmod(event.unit_price.micros, 1_000_000)
+        message.unit_price.units, message.unit_price.nanos = units, micros * 1000
+        message.unit_price.currency_code = event.unit_price.currency
+    return message

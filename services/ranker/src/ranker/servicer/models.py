@@ -1,0 +1,108 @@
+"""ModelService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from ranker.model import Model, ModelRecord, RequestInvalid
+from ranker.record.models import ModelRegistry
+from ranker.servicer.jobs import job_message
+from ranker.servicer.requests import Context, catalog, page_place, page_size, page_token, timestamp
+from servicekit.errors import FieldViolation
+from servicekit.jobs import Jobs
+from sightline.common.v1 import job_pb2
+from sightline.ranker.v1 import model_service_pb2 as pb
+from sightline.ranker.v1 import model_service_pb2_grpc
+
+TRAIN = "train"
+MOST_REQUEST_ID = 128
+
+LoadModel = Callable[[str, str, str], Model]
+"""(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
+
+
+class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+    """Trains, lists and promotes models."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        *,
+        jobs: Jobs,
+        registry: ModelRegistry,
+        load: LoadModel,
+        refresh: Callable[[], Awaitable[None]],
+        now_micros: Callable[[], int],
+    ) -> None:
+        """`refresh` makes this process serve what is promoted; the others notice by themselves."""
+        self._catalogs = catalogs
+        self._jobs = jobs
+        self._registry = registry
+        self._load = load
+        self._refresh = refresh
+        self._now = now_micros
+
+    async def TrainModel(
+        self,
+        request: pb.TrainModelRequest,
+        context: Context,
+    ) -> job_pb2.Job:
+        """Start a training job, or find the one that this request started."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        if len(request.request_id) > MOST_REQUEST_ID:
+            problem = f"is longer than {MOST_REQUEST_ID} characters"
+            raise RequestInvalid(FieldViolation("request_id", problem))
+        params = {"seed": request.seed}
+        return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
+
+    async def ListModels(
+        self,
+        request: pb.ListModelsRequest,
+        context: Context,
+    ) -> pb.ListModelsResponse:
+        """Models, newest first."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        size = page_size(request.page_size)
+        place = page_place("models", request.page_token, (int, str))
+        found = await self._registry.list(
+            catalog_id, limit=size + 1, before=(int(place[0]), str(place[1])) if place else None
+        )
+        page = found[:size]
+        token = ""
+        if len(found) > size:
+            token = page_token("models", (page[-1].trained_micros, page[-1].version))
+        return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
+
+    async def PromoteModel(
+        self,
+        request: pb.PromoteModelRequest,
+        context: Context,
+    ) -> pb.Model:
+        """Check the model's files, then make it the serving one."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        model = await self._registry.get(catalog_id, request.model_version)
+        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+        await self._registry.promote(catalog_id, model.version, self._now())
+        await self._refresh()
+        return _message(await self._registry.get(catalog_id, model.version))
+
+
+def _message(model: ModelRecord) -> pb.Model:
+    message = pb.Model(
+        model_version=model.version,
+        state=pb.Model.STATE_PROMOTED if model.serving else pb.Model.STATE_READY,
+        train_time=timestamp(model.trained_micros),
+        event_count=model.event_count,
+        shopper_count=model.shopper_count,
+        product_count=model.product_count,
+        first_event_time=timestamp(model.first_event_micros),
+        last_event_time=timestamp(model.last_event_micros),
+        metrics=[
+            pb.ModelMetric(name=one.name, value=one.value, sample_count=one.sample_count)
+            for one in model.metrics
+        ],
+    )
+    if model.promoted_micros is not None:
+        message.promote_time.CopyFrom(timestamp(model.promoted_micros))
+    return message

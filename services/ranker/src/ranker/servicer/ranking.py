@@ -1,0 +1,232 @@
+"""RankingService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+
+from ranker import nominate, profiles, rank
+from ranker.columns import products_of
+from ranker.explain import Evidence, explain
+from ranker.model import Doubles, HistoryReader, Models, Reason, RequestInvalid
+from ranker.pseudonyms import Pseudonyms
+from ranker.servicer.requests import Context, actor, catalog, check_range
+from servicekit.errors import FieldViolation
+from servicekit.telemetry import Stages
+from sightline.common.v1 import answer_pb2
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline.ranker.v1 import ranking_service_pb2_grpc
+from sightline_rules.ids import IdInvalidError, check_id
+
+MOST_CANDIDATES = 2000
+MOST_NOMINEES = 1000
+DEFAULT_NOMINEES = 100
+MOST_BRANCHES = 16
+MOST_WEIGHT = 1000.0
+MOST_NAME = 64
+
+BASES = {
+    nominate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
+    nominate.Basis.LONG_TERM: pb.NominateResponse.BASIS_LONG_TERM,
+    nominate.Basis.SESSION: pb.NominateResponse.BASIS_SESSION,
+    nominate.Basis.POPULARITY: pb.NominateResponse.BASIS_POPULARITY,
+}
+
+
+class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
+    """Orders and names candidates."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        pseudonyms: Pseudonyms,
+        reader: HistoryReader,
+        models: Models,
+    ) -> None:
+        self._catalogs = catalogs
+        self._pseudonyms = pseudonyms
+        self._reader = reader
+        self._models = models
+
+    async def Rank(
+        self,
+        request: pb.RankRequest,
+        context: Context,
+    ) -> pb.RankResponse:
+        """Score and order candidates."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        who = actor(request.shopper, catalog_id, self._pseudonyms)
+        candidates, weights = _candidates(request), _weights(request.weights)
+        check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        model = self._models.serving(catalog_id)
+        stages = Stages()
+        with stages.measure("history"):
+            history, profile = await profiles.read(
+                catalog_id, who, model, self._reader, with_seen=request.drop_seen
+            )
+            popularity = None
+            if rank.needs_popularity(weights, profile):
+                popularity = await self._reader.popularity(catalog_id, candidates.ids)
+        with stages.measure("score"):
+            ranking = rank.rank(
+                candidates,
+                weights,
+                profile,
+                model,
+                popularity,
+                history=history,
+                drop_seen=request.drop_seen,
+                top_k=request.top_k,
+            )
+            evidence = Evidence(candidates, ranking, profile, model)
+            reasons = explain(evidence, request.language_code)
+        return pb.RankResponse(
+            product_ids=[candidates.ids[row] for row in ranking.rows],
+            raw_scores=ranking.raw_scores.tolist(),
+            parts=[
+                pb.PartColumn(name=name, values=values.tolist())
+                for name, values in ranking.parts.items()
+            ],
+            reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
+            hidden_count=ranking.hidden_count,
+            seen_count=ranking.seen_count,
+            model_version=model.version if model else "",
+            degradations=[] if model else [_model_not_ready("rank")],
+            stage_timings=_timings(stages),
+        )
+
+    async def Nominate(
+        self,
+        request: pb.NominateRequest,
+        context: Context,
+    ) -> pb.NominateResponse:
+        """Name candidates by behaviour."""
+        catalog_id = catalog(request.catalog_id, self._catalogs)
+        who = actor(request.shopper, catalog_id, self._pseudonyms)
+        check_range("top_k", request.top_k, 0, MOST_NOMINEES)
+        excluded = len(request.exclude_product_ids)
+        check_range("exclude_product_ids", excluded, 0, MOST_NOMINEES)
+        model = self._models.serving(catalog_id)
+        history, profile = await profiles.read(catalog_id, who, model, self._reader)
+        found = await nominate.nominate(
+            catalog_id,
+            profile,
+            model,
+            history,
+            self._reader,
+            top_k=request.top_k or DEFAULT_NOMINEES,
+            exclude=frozenset(request.exclude_product_ids),
+        )
+        return pb.NominateResponse(
+            product_ids=found.product_ids,
+            scores=found.scores,
+            basis=BASES[found.basis],
+            model_version=model.version if model else "",
+            degradations=[] if model else [_model_not_ready("nominate")],
+        )
+
+
+def _candidates(request: pb.RankRequest) -> rank.Candidates:
+    """The candidates with their signals; RequestInvalid."""
+    ids = request.candidates.product_ids
+    check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
+    products = products_of(request.candidates, "candidates")
+    problems = [*_id_problems(ids), *_branch_problems(request.branches, len(ids))]
+    fused = np.array(request.fused, dtype=np.float64)
+    if len(fused) not in (0, len(ids)):
+        problems.append(("fused", f"has {len(fused)} entries for {len(ids)} products"))
+    elif not (np.isfinite(fused) & (fused >= 0)).all():
+        problems.append(("fused", "holds values that are negative or not finite"))
+    if problems:
+        raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
+    return rank.Candidates(
+        products=products,
+        similarities={
+            branch.branch: np.array(branch.similarities, dtype=np.float64)
+            for branch in request.branches
+        },
+        fused=fused if len(fused) else np.zeros(len(ids)),
+    )
+
+
+def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+    if len(set(ids)) != len(ids):
+        yield "candidates.product_ids", "holds an id twice"
+    for place, item in enumerate(ids):
+        try:
+            check_id(item)
+        except IdInvalidError as error:
+            yield f"candidates.product_ids[{place}]", str(error)
+
+
+def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterable[tuple[str, str]]:
+    if len(branches) > MOST_BRANCHES:
+        yield "branches", f"has more than {MOST_BRANCHES} entries"
+    names = Counter(branch.branch for branch in branches)
+    for place, branch in enumerate(branches):
+        path = f"branches[{place}]"
+        if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
+            yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
+        elif branch.branch in rank.OWN_PARTS:
+            yield f"{path}.branch", "is the name of a part that the ranker computes"
+        if len(branch.similarities) != count:
+            length = len(branch.similarities)
+            yield f"{path}.similarities", f"has {length} entries for {count} products"
+        elif np.isinf(_column(branch)).any():
+            yield f"{path}.similarities", "holds an infinite value"
+
+
+def _column(branch: pb.BranchSignal) -> Doubles:
+    return np.array(branch.similarities, dtype=np.float64)
+
+
+def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
+    """Weight of each part; RequestInvalid."""
+    names = Counter(weight.part for weight in given)
+    for place, weight in enumerate(given):
+        path = f"weights[{place}]"
+        if not 0 < len(weight.part) <= MOST_NAME or names[weight.part] > 1:
+            problem = f"is empty, longer than {MOST_NAME} characters or named twice"
+            raise RequestInvalid(FieldViolation(f"{path}.part", problem))
+        if not (math.isfinite(weight.weight) and 0 <= weight.weight <= MOST_WEIGHT):
+            problem = f"is not within 0 and {MOST_WEIGHT:g}"
+            raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
+    return {weight.part: weight.weight for weight in given}
+
+
+def _reason(reason: Reason) -> answer_pb2.Reason:
+    return answer_pb2.Reason(
+        code=reason.code,
+        parameters=[
+            answer_pb2.ReasonParameter(name=name, value=value) for name, value in reason.parameters
+        ],
+        text=reason.text,
+    )
+
+
+def _model_not_ready(stage: str) -> answer_pb2.Degradation:
+    return answer_pb2.Degradation(
+        stage=stage,
+        cause=answer_pb2.Degradation.CAUSE_MODEL_NOT_READY,
+        substitute="similarity and popularity",
+    )
+
+
+def _timings(stages: Stages) -> list[answer_pb2.StageTiming]:
+    return [
+        answer_pb2.StageTiming(
+            stage=stage.name,
+            total=_duration(stage.duration),
+            work=_duration(stage.duration),
+            start=_duration(stage.start),
+        )
+        for stage in stages.finished
+    ]
+
+
+def _duration(seconds: float) -> Duration:
+    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))

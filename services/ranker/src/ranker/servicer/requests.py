@@ -1,0 +1,96 @@
+"""What several services read from requests, and how they refuse it."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ranker.model import CatalogNotFound, Identity, PageTokenInvalid, RequestInvalid, Shopper
+from ranker.pseudonyms import Pseudonyms
+from servicekit.errors import FieldViolation
+from sightline.common.v1 import event_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+DEFAULT_CATALOG = "default"
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 1000
+MOST_ID_BYTES = 128
+
+
+def catalog(catalog_id: str, declared: Sequence[str]) -> str:
+    """The catalog that is meant; CatalogNotFound."""
+    catalog_id = catalog_id or DEFAULT_CATALOG
+    if catalog_id not in declared:
+        raise CatalogNotFound
+    return catalog_id
+
+
+def shopper(message: event_pb2.Shopper) -> Shopper | None:
+    """Whom the message names; None = nobody. Checks nothing."""
+    named = message.WhichOneof("identity")
+    if named == "user_id":
+        return Shopper(Identity.USER, message.user_id)
+    if named == "visitor_id":
+        return Shopper(Identity.VISITOR, message.visitor_id)
+    return None
+
+
+def actor(
+    message: event_pb2.Shopper, catalog_id: str, pseudonyms: Pseudonyms, *, required: bool = False
+) -> str | None:
+    """The pseudonym of whom the message names; None = nobody. RequestInvalid."""
+    who = shopper(message)
+    if who is None:
+        if required:
+            raise RequestInvalid(FieldViolation("shopper", "is required"))
+        return None
+    if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
+        path = f"shopper.{who.kind}_id"
+        raise RequestInvalid(FieldViolation(path, f"is not 1 to {MOST_ID_BYTES} bytes long"))
+    return pseudonyms.of(catalog_id, who)
+
+
+def page_size(given: int) -> int:
+    """How many entries a page has; RequestInvalid."""
+    if not 0 <= given <= LARGEST_PAGE:
+        raise RequestInvalid(FieldViolation("page_size", f"is not within 0 and {LARGEST_PAGE}"))
+    return given or DEFAULT_PAGE
+
+
+def page_token(kind: str, place: Iterable[str | int]) -> str:
+    """An opaque token for the page after `place` in the list `kind`."""
+    text = json.dumps([1, kind, *place], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def page_place(kind: str, token: str, types: Sequence[type]) -> tuple[str | int, ...] | None:
+    """What `page_token` was made of; None for an empty token. PageTokenInvalid."""
+    if not token:
+        return None
+    try:
+        version, given, *place = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise PageTokenInvalid from None
+    fits = len(place) == len(types) and all(map(isinstance, place, types))
+    if (version, given) != (1, kind) or not fits:
+        raise PageTokenInvalid
+    if any(isinstance(part, int) and abs(part) >= 2**63 for part in place):
+        raise PageTokenInvalid
+    return tuple(place)
+
+
+def check_range(path: str, given: int, least: int, most: int) -> None:
+    """RequestInvalid unless `given` is within both bounds."""
+    if not least <= given <= most:
+        raise RequestInvalid(FieldViolation(path, f"is not within {least} and {most}"))
+
+
+def timestamp(micros: int) -> Timestamp:
+    """Microseconds since 1970 (UTC) as a Timestamp."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)

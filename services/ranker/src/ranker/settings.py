@@ -1,0 +1,90 @@
+"""What the ranker's processes read from the environment, and nothing else reads it."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.config import Catalogs, ServerSettings, Settings
+
+PREFIX = SettingsConfigDict(env_prefix="RANKER_")
+
+
+class StoreSettings(Settings):
+    """What the server, the worker and a training share."""
+
+    model_config = PREFIX
+
+    database_url: str = "sqlite:///.data/ranker/ranker.db"
+    """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
+
+    model_store: str = ".data/ranker/models"
+    """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
+
+
+class RankerSettings(ServerSettings, StoreSettings):
+    """The server's."""
+
+    model_config = PREFIX
+
+    port: int = Field(default=8603, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one."""
+
+    key_file: Path = Path(".data/ranker/pseudonym.key")
+    """File with the key of the pseudonyms: 64 hexadecimal digits. Keep a copy apart from the
+    record: without it, no stored event can be matched to anybody ever again."""
+
+    create_key: bool = False
+    """Whether a missing key file is made at the first start. For one machine only: replicas need
+    the same key, and a key that appears by itself is a key that nobody has a copy of."""
+
+    answer_days: float = Field(default=30.0, gt=0, le=3650)
+    """How long the record of an answer is kept when it does not say so itself."""
+
+
+class WorkerSettings(StoreSettings):
+    """The worker's, and a training's."""
+
+    model_config = PREFIX
+
+    host: str = "127.0.0.1"
+    """Address that metrics are served on."""
+
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port for Prometheus metrics over HTTP; 0 turns them off."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Least level that is logged."""
+
+    catalogs: Catalogs = ("default",)
+    """The catalogs of this installation."""
+
+    retriever_target: str = "127.0.0.1:8602"
+    """gRPC target of the retriever, whose ProductService a training reads products from."""
+
+    lease_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """After how long without a sign of life a job is another worker's."""
+
+    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    """How often the worker looks for a job."""
+
+
+class TrainSettings(WorkerSettings):
+    """A training's own."""
+
+    model_config = PREFIX
+
+    train_attributes: tuple[str, ...] = ("country", "grape")
+    """Keys of the text attributes that become features of a product, as `a,b,c`."""
+
+    train_dimension: int = Field(default=30, ge=2, le=512)
+    """Length of the vectors. 30 on MovieLens-100k; longer ones help from millions of events."""
+
+    train_epochs: int = Field(default=20, ge=1, le=1000)
+    """Passes over all interests."""
+
+    train_max_sampled: int = Field(default=50, ge=1, le=1000)
+    """How many products WARP tries to find one that it ranks wrongly."""
+
+    train_learning_rate: float = Field(default=0.05, gt=0, le=10)
+    """Step of Adagrad."""

@@ -1,0 +1,178 @@
+"""`python -m ranker.worker`: runs the ranker's jobs, one at a time.
+
+A training is a process of its own, so that it can be killed, cancelled or run out of memory
+without touching anything else. This process holds the job's claim and keeps it alive. When the
+training dies without a word, or this process does, the claim runs out and the job is taken up
+again; nothing that serves is touched, because a model serves only once it is promoted.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.settings import WorkerSettings
+from servicekit import config, telemetry
+from servicekit.errors import FailedPrecondition, ServiceError
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, worker_id
+from servicekit.server import run
+from servicekit.sql import Database
+
+TRAIN = "train"
+MAX_ATTEMPTS = 3
+"""A training that killed three workers will kill a fourth."""
+
+TERMINATE_SECONDS = 5.0
+
+Command = Callable[[str], Sequence[str]]
+"""The command line of the process that does the job of this id."""
+
+
+class TrainingFailed(FailedPrecondition):
+    """The training ended with an error that it named."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message, reason=reason)
+
+
+class TrainingDied(Exception):
+    """The training ended without a word: killed, or out of memory."""
+
+
+def train_command(job_id: str) -> Sequence[str]:
+    """A training in this Python."""
+    return (sys.executable, "-m", "ranker.train", "--job", job_id)
+
+
+async def work(jobs: Jobs, command: Command, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew."""
+    me = worker_id("ranker-worker")
+    log = telemetry.get_logger()
+    while not stop.is_set():
+        try:
+            job = await jobs.claim((TRAIN,), me, settings.lease_seconds)
+            if job is not None:
+                await run_job(jobs, job, command, stop)
+                continue
+        except ServiceError as error:
+            log.warning("job not worked on", reason=error.reason)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), settings.poll_seconds)
+
+
+async def run_job(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -> None:
+    """Run one claimed job to its end, or to where it has to be left."""
+    log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
+    log.info("job begun")
+    try:
+        async with jobs.renewing(job.id):
+            result = await _supervise(jobs, job, command, stop)
+        await jobs.finish(job.id, result)
+        log.info("job done", **result)
+    except JobClaimLost:
+        log.warning("job lost to another worker")
+    except TrainingDied:
+        log.warning("training died; the job is free again when its claim runs out")
+    except (TrainingFailed, JobCancelled) as error:
+        log.warning("job ended", reason=error.reason)
+        await jobs.fail(job.id, error)
+
+
+async def _supervise(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -> dict[str, str]:
+    """Follow the process; its result. Raises TrainingFailed, TrainingDied or what `jobs` says."""
+    process = await asyncio.create_subprocess_exec(
+        *command(job.id), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        done, total = job.done, job.total
+        async for line in _lines(process, stop):
+            if "result" in line:
+                return {str(key): str(value) for key, value in line["result"].items()}
+            if "error" in line:
+                raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
+            if "total" in line:
+                done, total = int(line["done"]), int(line["total"])
+            await jobs.progress(job.id, done, total)
+        if not stop.is_set() and await process.wait() > 0:
+            raise TrainingFailed("the training ended by a mistake of ours; see the log", "INTERNAL")
+        raise TrainingDied
+    finally:
+        await _end(process)
+
+
+async def _lines(
+    process: asyncio.subprocess.Process, stop: asyncio.Event
+) -> AsyncIterator[dict[str, Any]]:
+    """The process's JSON lines, and an empty one each second of silence so that a cancel is seen.
+
+    Ends with the process, or at once when `stop` is set.
+    """
+    assert process.stdout is not None  # noqa: S101 - asked for above
+    reading = asyncio.ensure_future(process.stdout.readline())
+    try:
+        while not stop.is_set():
+            await asyncio.wait({reading}, timeout=1.0)
+            if not reading.done():
+                yield {}
+                continue
+            line = reading.result()
+            if not line:
+                return
+            reading = asyncio.ensure_future(process.stdout.readline())
+            yield _parsed(line)
+    finally:
+        reading.cancel()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """The line as JSON; empty for what a library printed."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), TERMINATE_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def main() -> None:
+    """Wire the worker and run it until SIGTERM or SIGINT."""
+    settings = config.load(WorkerSettings)
+    telemetry.configure_logging("ranker-worker", settings.log_level)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_metrics = (
+        telemetry.serve_metrics(settings.worker_metrics_port, settings.host)
+        if settings.worker_metrics_port
+        else None
+    )
+    database = Database(settings.database_url, migrations=MIGRATIONS, threads=2)
+    try:
+        await asyncio.to_thread(database.migrate)
+        telemetry.get_logger().info("working")
+        jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
+        await work(jobs, train_command, settings, stop)
+    finally:
+        database.close()
+        if stop_metrics is not None:
+            stop_metrics()
+
+
+if __name__ == "__main__":
+    run(main())
