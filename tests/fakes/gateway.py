@@ -1,0 +1,386 @@
+"""A gateway with canned answers, on a real port, in threads of this process.
+
+It keeps every request it got. ``fail`` makes the next calls of a method end with a status.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from sightline.common.v1 import (
+    answer_pb2,
+    event_pb2,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    product_pb2,
+)
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    catalog_service_pb2,
+    catalog_service_pb2_grpc,
+    recommendation_service_pb2,
+    recommendation_service_pb2_grpc,
+    user_event_service_pb2,
+    user_event_service_pb2_grpc,
+)
+from sightline.ranker.v1 import model_service_pb2
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+
+
+def status(
+    code: int,
+    message: str,
+    *,
+    reason: str = "",
+    violations: tuple[tuple[str, str], ...] = (),
+    retry_after: timedelta | None = None,
+) -> status_pb2.Status:
+    """A status as the suite sends it."""
+    details: list[AnyMessage] = []
+
+    def add(detail: Any) -> None:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        details.append(packed)
+
+    if reason:
+        add(error_details_pb2.ErrorInfo(reason=reason, domain="sightline", metadata={"by": "fake"}))
+    if violations:
+        fields = [
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            for field, description in violations
+        ]
+        add(error_details_pb2.BadRequest(field_violations=fields))
+    if retry_after is not None:
+        delay = Duration()
+        delay.FromTimedelta(retry_after)
+        add(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(code=code, message=message, details=details)
+
+
+def wine(product_id: str = "wine-1", title: str = "Barolo") -> product_pb2.Product:
+    """A product with everything set."""
+    product = product_pb2.Product(
+        product_id=product_id,
+        title=title,
+        category_path=["Wine", "Red"],
+        brand="Aurora",
+        availability=product_pb2.AVAILABILITY_IN_STOCK,
+        tags=["Beef"],
+        attributes=[
+            product_pb2.Attribute(key="country", text="Italy"),
+            product_pb2.Attribute(key="abv", number=13.5),
+            product_pb2.Attribute(key="organic", flag=True),
+        ],
+        images=[product_pb2.ProductImage(image_id="a" * 64, media_type="image/jpeg", width=3)],
+        language_code="en",
+        etag="e1",
+    )
+    product.price.currency_code = "EUR"
+    product.price.units = 12
+    product.price.nanos = 500_000_000
+    product.create_time.FromSeconds(1_600_000_000)
+    return product
+
+
+def answer() -> recommendation_service_pb2.RecommendResponse:
+    """An answer with everything set."""
+    response = recommendation_service_pb2.RecommendResponse(
+        results=[
+            recommendation_service_pb2.RecommendedProduct(
+                product=wine(),
+                rank=1,
+                raw_score=1.25,
+                parts=[
+                    answer_pb2.ScorePart(name="visual", value=1.0),
+                    answer_pb2.ScorePart(name="session", value=0.25),
+                ],
+                reasons=[
+                    answer_pb2.Reason(
+                        code="LOOKS_LIKE_QUERY",
+                        text="Looks like your photo",
+                        parameters=[answer_pb2.ReasonParameter(name="signal", value="0")],
+                    )
+                ],
+                matched_image_id="a" * 64,
+                branches=["visual"],
+            )
+        ],
+        degradations=[
+            answer_pb2.Degradation(
+                stage="rank",
+                cause=answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE,
+                substitute="order of similarity",
+            )
+        ],
+        versions=answer_pb2.Versions(
+            spaces=[answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")],
+            model_version="m1",
+            scene="default",
+            scene_version="s1",
+            plan="visual → rank",
+            service_version="0.1.0",
+        ),
+        missing_product_ids=["gone"],
+        hidden_count=2,
+        attribution_token="token",
+        request_id="request-1",
+    )
+    timing = response.stage_timings.add(stage="embed")
+    timing.start.FromMilliseconds(1)
+    timing.total.FromMilliseconds(12)
+    timing.work.FromMilliseconds(10)
+    response.freshness.index_token = "i1"
+    response.freshness.pending = 3
+    response.freshness.index_lag.FromMilliseconds(1500)
+    response.freshness.index_time_micros = 1_600_000_000_000_000
+    return response
+
+
+class FakeGateway:
+    """Serves while it is entered. Answers are attributes: change them as a test needs."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, list[Any]] = defaultdict(list)
+        """Method → its requests in order, failed ones included."""
+        self.deadlines: dict[str, list[float | None]] = defaultdict(list)
+        """Method → seconds that each call had left when it came in."""
+        self.delay = 0.0
+        """Seconds before every answer."""
+        self._failures: dict[str, deque[status_pb2.Status]] = defaultdict(deque)
+        self.recommendation = answer()
+        self.search = recommendation_service_pb2.SearchResponse(
+            results=[
+                recommendation_service_pb2.FoundProduct(product=wine(), rank=1, similarity=0.5)
+            ]
+        )
+        self.products = {"wine-1": wine()}
+        self.refused: dict[str, status_pb2.Status] = {}
+        """Product or event id → why it is refused within its batch."""
+        self.events: dict[str, event_pb2.Event] = {}
+        self.job_states = [
+            job_pb2.Job(
+                job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
+            ),
+            job_pb2.Job(
+                job_id="ranker/1",
+                kind="train",
+                state=job_pb2.Job.STATE_SUCCEEDED,
+                done=2,
+                total=2,
+                results=[job_pb2.JobResult(name="model_version", value="m1")],
+            ),
+        ]
+        self.status = admin_service_pb2.GetStatusResponse(
+            components=[admin_service_pb2.ComponentStatus(component="gateway")],
+            visual_space=answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1"),
+            embedder_space_version="v1",
+            products=100,
+            indexed_images=99,
+            pending_images=1,
+            failed_images=-1,
+            scenes=["default"],
+        )
+        self._server = grpc.server(
+            ThreadPoolExecutor(max_workers=8),
+            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
+        )
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.target = f"127.0.0.1:{self.port}"
+        recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server(
+            _Recommendations(self), self._server
+        )
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(_Catalog(self), self._server)
+        user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server(
+            _UserEvents(self), self._server
+        )
+        admin_service_pb2_grpc.add_AdminServiceServicer_to_server(_Admin(self), self._server)
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(_Jobs(self), self._server)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.stop(None).wait()
+
+    def fail(self, method: str, *statuses: status_pb2.Status) -> None:
+        """The next calls of this method end so, one each."""
+        self._failures[method].extend(statuses)
+
+    def take(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Keeps the request and fails the call when it is to."""
+        self.requests[method].append(request)
+        self.deadlines[method].append(context.time_remaining())
+        time.sleep(self.delay)
+        if self._failures[method]:
+            self.abort(context, self._failures[method].popleft())
+
+    def abort(self, context: grpc.ServicerContext, why: status_pb2.Status) -> None:
+        """Ends the call with this status."""
+        context.abort_with_status(rpc_status.to_status(why))
+
+    def each(self, ids: list[str], store: Callable[[int], None]) -> Iterator[status_pb2.Status]:
+        """A status for each item of a batch, the good ones being stored."""
+        for place, item_id in enumerate(ids):
+            if item_id in self.refused:
+                yield self.refused[item_id]
+            else:
+                store(place)
+                yield status_pb2.Status()
+
+
+class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def Recommend(self, request: Any, context: Any) -> Any:
+        self._gateway.take("Recommend", request, context)
+        return self._gateway.recommendation
+
+    def Search(self, request: Any, context: Any) -> Any:
+        self._gateway.take("Search", request, context)
+        return self._gateway.search
+
+
+class _Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def UpsertProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UpsertProducts", request, context)
+        products = self._gateway.products
+
+        def store(place: int) -> None:
+            products[request.products[place].product_id] = request.products[place]
+
+        ids = [product.product_id for product in request.products]
+        results = [
+            catalog_service_pb2.UpsertResult(status=status, product_id=product_id, etag="e2")
+            for product_id, status in zip(ids, self._gateway.each(ids, store), strict=True)
+        ]
+        calls = len(self._gateway.requests["UpsertProducts"])
+        return catalog_service_pb2.UpsertProductsResponse(results=results, index_token=f"i{calls}")
+
+    def GetProduct(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetProduct", request, context)
+        if request.product_id not in self._gateway.products:
+            missing = status(code_pb2.NOT_FOUND, "no such product", reason="PRODUCT_NOT_FOUND")
+            self._gateway.abort(context, missing)
+        return self._gateway.products[request.product_id]
+
+    def ListProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListProducts", request, context)
+        ids = sorted(self._gateway.products)
+        place = int(request.page_token or 0)
+        return catalog_service_pb2.ListProductsResponse(
+            products=[self._gateway.products[ids[place]]],
+            next_page_token=str(place + 1) if place + 1 < len(ids) else "",
+        )
+
+    def DeleteProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteProducts", request, context)
+        found = [self._gateway.products.pop(key, None) for key in request.product_ids]
+        count = sum(product is not None for product in found)
+        return catalog_service_pb2.DeleteProductsResponse(deleted_count=count, index_token="i9")
+
+    def GetImage(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetImage", request, context)
+        return product_pb2.ProductImage(image_id=request.image_id, content=b"photo")
+
+
+class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def WriteEvents(self, request: Any, context: Any) -> Any:
+        self._gateway.take("WriteEvents", request, context)
+        events = self._gateway.events
+        before = len(events)
+
+        def store(place: int) -> None:
+            events[request.events[place].event_id] = request.events[place]
+
+        ids = [event.event_id for event in request.events]
+        statuses = list(self._gateway.each(ids, store))
+        stored = sum(status.code == 0 for status in statuses)
+        written = len(events) - before
+        return user_event_service_pb2.WriteEventsResponse(
+            statuses=statuses, written_count=written, duplicate_count=stored - written
+        )
+
+
+class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def GetStatus(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetStatus", request, context)
+        return self._gateway.status
+
+    def TrainModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("TrainModel", request, context)
+        return self._gateway.job_states[0]
+
+    def ListModels(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListModels", request, context)
+        page = int(request.page_token or 0)
+        model = model_service_pb2.Model(
+            model_version=f"m{page}",
+            state=model_service_pb2.Model.STATE_PROMOTED
+            if page == 0
+            else model_service_pb2.Model.STATE_READY,
+            metrics=[model_service_pb2.ModelMetric(name="ndcg@10", value=0.5, sample_count=7)],
+        )
+        return model_service_pb2.ListModelsResponse(
+            models=[model], next_page_token="1" if page == 0 else ""
+        )
+
+    def PromoteModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PromoteModel", request, context)
+        return model_service_pb2.Model(
+            model_version=request.model_version, state=model_service_pb2.Model.STATE_PROMOTED
+        )
+
+
+class _Jobs(job_service_pb2_grpc.JobServiceServicer):
+    def __init__(self, gateway: FakeGateway) -> None:
+        self._gateway = gateway
+
+    def GetJob(self, request: job_service_pb2.GetJobRequest, context: Any) -> Any:
+        self._gateway.take("GetJob", request, context)
+        return self._gateway.job_states[-1]
+
+    def ListJobs(self, request: job_service_pb2.ListJobsRequest, context: Any) -> Any:
+        self._gateway.take("ListJobs", request, context)
+        return job_service_pb2.ListJobsResponse(jobs=self._gateway.job_states[-1:])
+
+    def CancelJob(self, request: job_service_pb2.CancelJobRequest, context: Any) -> Any:
+        self._gateway.take("CancelJob", request, context)
+        return job_pb2.Job(job_id=request.job_id, state=job_pb2.Job.STATE_CANCELLED)
+
+    def WatchJob(self, request: job_service_pb2.WatchJobRequest, context: Any) -> Any:
+        self._gateway.take("WatchJob", request, context)
+        for job in self._gateway.job_states:
+            yield job
+            if self._gateway._failures["WatchJob mid-stream"]:
+                failure = self._gateway._failures["WatchJob mid-stream"].popleft()
+                self._gateway.abort(context, failure)

@@ -1,0 +1,49 @@
+"""Only calls that may be repeated are repeated."""
+
+from typing import Any, cast
+
+from google.protobuf import descriptor_pool
+
+from sightline.common.v1 import job_service_pb2
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
+from sightline_client import channel
+
+FILES = (
+    job_service_pb2,
+    admin_service_pb2,
+    catalog_service_pb2,
+    recommendation_service_pb2,
+    user_event_service_pb2,
+)
+
+
+def names() -> list[tuple[str, str]]:
+    config = cast(Any, channel.service_config(retries=True))
+    return [(n["service"], n["method"]) for n in config["methodConfig"][0]["name"]]
+
+
+def test_every_call_that_is_tried_again_exists() -> None:
+    pool = cast(Any, descriptor_pool).Default()
+    for service, method in names():
+        assert pool.FindServiceByName(service).FindMethodByName(method).name == method
+
+
+def test_every_public_call_has_been_decided_on() -> None:
+    """A new call must be put among the reads or the idempotent writes, or be excepted here."""
+    public = {
+        (service.full_name, method.name)
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    assert public == set(names())
+    assert len(names()) == len(public)
+
+
+def test_without_retries_nothing_is_tried_again() -> None:
+    assert "methodConfig" not in channel.service_config(retries=False)

@@ -1,0 +1,187 @@
+"""The command line: what it asks, what it prints, how it ends."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from google.rpc import code_pb2
+from typer.testing import CliRunner, Result
+
+from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
+from sightline_client.cli import app, failures
+from tests.fakes.gateway import FakeGateway, answer, status
+
+ROOT = Path(__file__).parents[3]
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def flat(text: str) -> str:
+    """The words alone: tables wrap them over lines."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"jpeg")
+    return path
+
+
+def test_every_option_reaches_the_request(gateway: FakeGateway, photo: Path) -> None:
+    result = call(
+        *("recommend", "--target", gateway.target, "--catalog", "shop", "--timeout", "7"),
+        *("--image", str(photo), "--image", str(photo), "--product", "a", "--product", "b"),
+        *("--text", "dry", "--user", "u", "--top", "3", "--scene", "home"),
+    )
+    assert result.exit_code == 0, result.output
+    request = gateway.requests["Recommend"][0]
+    assert [signal.WhichOneof("content") for signal in request.signals] == [
+        *("image", "image", "text", "product_id", "product_id")
+    ]
+    assert request.shopper.user_id == "u"
+    assert (request.catalog_id, request.page_size, request.scene) == ("shop", 3, "home")
+    deadline = gateway.deadlines["Recommend"][0]
+    assert deadline is not None
+    assert 6 < deadline < 7.5
+
+
+def test_a_visitor_is_no_user(gateway: FakeGateway) -> None:
+    assert call("recommend", "--target", gateway.target, "--visitor", "v").exit_code == 0
+    assert gateway.requests["Recommend"][0].shopper.visitor_id == "v"
+
+
+def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> None:
+    text = flat(call("recommend", "--target", gateway.target).output)
+    for figure in ("wine-1", "Barolo", "1.2500", "visual +1.000", "Looks like your photo"):
+        assert figure in text
+    for explanation in ("raw score = the sum of its parts", "visual: looks like the query"):
+        assert explanation in text
+    for timing in ("embed", "1.0", "12.0", "10.0", "Milliseconds"):
+        assert timing in text
+    for version in ("version v1", "generation g1", "ranking model: m1", "visual → rank"):
+        assert version in text
+    assert "ranking did not answer: this is the order of similarity" in text
+    assert "Instead: order of similarity" in text
+    assert "Not in the catalogue: gone" in text
+    assert "1.5 s behind the catalogue; 3 photos wait" in text
+
+
+def test_json_is_the_whole_message_in_the_standard_mapping(gateway: FakeGateway) -> None:
+    result = call("recommend", "--target", gateway.target, "--json")
+    assert result.exit_code == 0
+    parsed = json_format.Parse(result.stdout, recommendation_service_pb2.RecommendResponse())
+    assert parsed == answer()
+    assert json.loads(result.stdout)["noGoodMatch"] is False
+
+
+def test_a_refusal_ends_with_1_and_names_option_and_mend(gateway: FakeGateway, photo: Path) -> None:
+    refused = status(
+        code_pb2.INVALID_ARGUMENT,
+        "not a photo",
+        reason="IMAGE_UNDECODABLE",
+        violations=(("signals[0].image", "text, not a photo"),),
+    )
+    gateway.fail("Recommend", refused)
+    result = call("recommend", "--target", gateway.target, "--image", str(photo))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert flat(result.stderr) == (
+        "IMAGE_UNDECODABLE: not a photo --image (signals[0].image): text, not a photo"
+        " Mend: give a whole JPEG, PNG or WebP file"
+    )
+
+
+def test_a_wait_that_the_suite_asks_for_is_said(gateway: FakeGateway) -> None:
+    busy = status(
+        code_pb2.RESOURCE_EXHAUSTED,
+        "queue full",
+        reason="EMBED_QUEUE_FULL",
+        retry_after=timedelta(seconds=2),
+    )
+    gateway.fail("Recommend", busy)
+    result = call("recommend", "--target", gateway.target)
+    assert "asks to wait 2 s" in flat(result.stderr)
+
+
+@pytest.mark.parametrize("command", ["recommend", "status"])
+def test_no_gateway_ends_with_1_and_without_a_traceback(command: str) -> None:
+    result = call(command, "--target", "127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "GATEWAY_UNREACHABLE" in result.stderr
+    assert "--target" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (("recommend", "--image", "/no/such/photo.jpg"), "--image"),
+        (("recommend", "--top", "0"), "--top"),
+        (("recommend", "--top", "201"), "--top"),
+        (("recommend", "--user", "a", "--visitor", "b"), "--visitor"),
+        (("recommend", "--timeout", "0"), "--timeout"),
+        (("recommend", "--nonsense"), "--nonsense"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_names_the_culprit(
+    arguments: tuple[str, ...], culprit: str
+) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert culprit in result.stderr
+
+
+def test_a_healthy_suite_is_0_and_shows_its_figures(gateway: FakeGateway) -> None:
+    result = call("status", "--target", gateway.target)
+    assert result.exit_code == 0
+    text = flat(result.output)
+    for figure in (
+        *("gateway answers", "products in the catalogue: 100", "99 in the index"),
+        *("1 wait for their vector", "not known could not be embedded", "scenes: default"),
+    ):
+        assert figure in text
+
+
+def test_a_suite_with_a_part_down_is_1_and_says_which(gateway: FakeGateway) -> None:
+    down = status(code_pb2.UNAVAILABLE, "connection refused")
+    gateway.status.components.append(
+        admin_service_pb2.ComponentStatus(component="ranker", status=down)
+    )
+    result = call("status", "--target", gateway.target)
+    assert result.exit_code == 1
+    assert "ranker UNAVAILABLE: connection refused" in flat(result.stdout)
+    machine = call("status", "--target", gateway.target, "--json")
+    assert machine.exit_code == 1
+    assert json.loads(machine.stdout)["components"][1]["status"]["code"] == 14
+
+
+def test_the_target_may_come_from_the_environment(gateway: FakeGateway) -> None:
+    result = CliRunner().invoke(app, ["status"], env={"SIGHTLINE_TARGET": gateway.target})
+    assert result.exit_code == 0
+
+
+def test_text_from_a_catalogue_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
+    gateway.recommendation.results[0].product.title = "\x1b[31mred\x1b[0m [bold]x[/bold]\x07"
+    output = call("recommend", "--target", gateway.target).output
+    assert "\x1b" not in output
+    assert "\x07" not in output
+    assert "[bold]x[/bold]" in output
+
+
+def test_help_teaches_the_exit_codes_and_examples() -> None:
+    assert "Exit codes: 0 done; 1 refused or failed" in flat(call("--help").output)
+    assert "sightline recommend --image" in flat(call("recommend", "--help").output)
+
+
+def test_every_mend_is_for_a_reason_that_the_contract_or_the_client_names() -> None:
+    named = "".join(
+        path.read_text() for path in (ROOT / "protos/sightline/gateway/v1").glob("*.proto")
+    )
+    ours = {"GATEWAY_UNREACHABLE", "CATALOG_NOT_FOUND", "SPACE_UNAVAILABLE", "INTERNAL"}
+    assert {reason for reason in failures.MENDS if reason not in named} <= ours

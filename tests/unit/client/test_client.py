@@ -1,0 +1,301 @@
+"""The client against a gateway with canned answers, over a real connection."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from google.rpc import code_pb2
+
+from sightline_client import (
+    DeadlineExceeded,
+    Event,
+    EventType,
+    F,
+    InvalidRequest,
+    JobState,
+    NotFound,
+    Product,
+    ProductImage,
+    ResourceExhausted,
+    SightlineClient,
+    Unavailable,
+    money,
+)
+from tests.fakes.gateway import FakeGateway, status
+
+DOWN = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+
+
+async def test_an_answer_comes_back_typed(client: SightlineClient, gateway: FakeGateway) -> None:
+    answer = await client.recommend(image=b"jpeg", filter=F.price < money(30, "USD"), page_size=3)
+    assert answer.results[0].product.title == "Barolo"
+    request = gateway.requests["Recommend"][0]
+    assert request.catalog_id == "default"
+    assert request.signals[0].image == b"jpeg"
+    assert request.page_size == 3
+
+
+async def test_a_photo_may_be_a_file(
+    client: SightlineClient, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"from a file")
+    found = await client.search(image=photo, images=[b"from memory"])
+    assert found.results[0].similarity == 0.5
+    images = [signal.image for signal in gateway.requests["Search"][0].signals]
+    assert images == [b"from a file", b"from memory"]
+
+
+async def test_every_call_has_a_deadline_and_a_given_one_wins(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    await client.recommend()
+    await client.recommend(timeout=3)
+    first, second = gateway.deadlines["Recommend"]
+    assert first is not None
+    assert second is not None
+    assert 9 < first < 10.5  # gRPC rounds up
+    assert 2 < second < 3.5
+
+
+async def test_a_missed_deadline_is_typed(client: SightlineClient, gateway: FakeGateway) -> None:
+    gateway.delay = 0.5
+    with pytest.raises(DeadlineExceeded):
+        await client.recommend(timeout=0.05)
+
+
+async def test_a_refusal_names_reason_and_field(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail(
+        "Recommend",
+        status(
+            code_pb2.INVALID_ARGUMENT,
+            "not a photo",
+            reason="IMAGE_UNDECODABLE",
+            violations=(("signals[0].image", "text, not JPEG, PNG or WebP"),),
+        ),
+    )
+    with pytest.raises(InvalidRequest) as caught:
+        await client.recommend(image=b"text")
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+    assert caught.value.violations[0].field == "signals[0].image"
+    assert len(gateway.requests["Recommend"]) == 1
+
+
+async def test_a_call_that_met_no_answer_is_tried_again(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("GetProduct", DOWN, DOWN)
+    assert (await client.get_product("wine-1")).title == "Barolo"
+    assert len(gateway.requests["GetProduct"]) == 3
+
+
+async def test_it_gives_up_after_four_tries(client: SightlineClient, gateway: FakeGateway) -> None:
+    gateway.fail("GetProduct", *[DOWN] * 9)
+    with pytest.raises(Unavailable, match="DRAINING"):
+        await client.get_product("wine-1")
+    assert len(gateway.requests["GetProduct"]) == 4
+
+
+async def test_products_with_an_etag_are_never_sent_twice(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("UpsertProducts", DOWN)
+    with pytest.raises(Unavailable):
+        await client.upsert_products([Product("a", "A", etag="e1")])
+    assert len(gateway.requests["UpsertProducts"]) == 1
+
+
+async def test_products_without_an_etag_are_tried_again(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("UpsertProducts", DOWN)
+    assert (await client.upsert_products([Product("a", "A")])).stored_count == 1
+    assert len(gateway.requests["UpsertProducts"]) == 2
+
+
+async def test_an_unreachable_gateway_is_named() -> None:
+    async with SightlineClient("127.0.0.1:1") as client:
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1") as caught:
+            await client.status()
+    assert caught.value.reason == "GATEWAY_UNREACHABLE"
+
+
+async def test_an_import_is_cut_into_batches_and_followed(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    products = (Product(f"p{i}", "title") for i in range(250))
+    batches = [batch async for batch in client.upsert_products(products)]
+    assert [len(batch.outcomes) for batch in batches] == [100, 100, 50]
+    assert [batch.done for batch in batches] == [100, 200, 250]
+    assert [batch.index_token for batch in batches] == ["i1", "i2", "i3"]
+
+
+async def test_large_photos_make_smaller_batches(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    photo = ProductImage(content=bytes(9 * 1024 * 1024))
+    report = await client.upsert_products(Product(f"p{i}", "t", images=(photo,)) for i in range(5))
+    assert report.stored_count == 5
+    sizes = [len(request.products) for request in gateway.requests["UpsertProducts"]]
+    assert sizes == [3, 2]
+
+
+async def test_a_bad_product_never_fails_the_rest(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.refused["p1"] = status(
+        code_pb2.INVALID_ARGUMENT, "not a photo", reason="IMAGE_UNDECODABLE"
+    )
+    huge = ProductImage(content=bytes(33 * 1024 * 1024))
+    report = await client.upsert_products(
+        [
+            Product("p0", "t"),
+            Product("p1", "t"),
+            Product("p2", "t", images=(huge,)),
+            Product("p3", "t", price=money("NaN", "EUR")),
+            Product("p4", "t"),
+        ]
+    )
+    assert report.stored_count == 2
+    assert {
+        failure.product_id: failure.error and failure.error.reason for failure in report.failures
+    } == {
+        "p1": "IMAGE_UNDECODABLE",
+        "p2": "PRODUCT_TOO_LARGE",
+        "p3": "INVALID_ARGUMENT",
+    }
+    assert {"p0", "p4"} <= set(gateway.products)
+
+
+async def test_the_same_product_twice_goes_in_two_batches_in_order(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    await client.upsert_products([Product("a", "first"), Product("a", "second")])
+    assert len(gateway.requests["UpsertProducts"]) == 2
+    assert gateway.products["a"].title == "second"
+
+
+async def test_products_may_come_from_an_async_source(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    async def source() -> AsyncIterator[Product]:
+        yield Product("a", "A")
+
+    assert (await client.upsert_products(source())).stored_count == 1
+
+
+async def test_events_are_written_in_batches_and_counted_once(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    events = [Event(f"e{i}", EventType.VIEW, "p", user="u") for i in range(1500)]
+    report = await client.write_events(events)
+    assert (report.written_count, report.duplicate_count, report.failures) == (1500, 0, ())
+    assert len(gateway.requests["WriteEvents"]) == 2
+    again = await client.write_events(events[:10])
+    assert (again.written_count, again.duplicate_count) == (0, 10)
+
+
+async def test_a_refused_event_is_named(client: SightlineClient, gateway: FakeGateway) -> None:
+    gateway.refused["e1"] = status(
+        code_pb2.INVALID_ARGUMENT, "in the future", reason="EVENT_TIME_INVALID"
+    )
+    report = await client.write_events(
+        Event(f"e{i}", EventType.VIEW, "p", visitor="v") for i in range(3)
+    )
+    assert [(f.event_id, f.error.reason) for f in report.failures] == [("e1", "EVENT_TIME_INVALID")]
+    assert set(gateway.events) == {"e0", "e2"}
+
+
+async def test_every_page_of_products_is_read(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    await client.upsert_products(Product(f"p{i}", "t") for i in range(3))
+    ids = [product.product_id async for product in client.list_products(filter=F.brand == "b")]
+    assert ids == ["p0", "p1", "p2", "wine-1"]
+    assert all(request.HasField("filter") for request in gateway.requests["ListProducts"])
+
+
+async def test_products_and_photos_are_read_and_deleted(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    assert (await client.get_image("f" * 64)).content == b"photo"
+    deletion = await client.delete_products(["wine-1", "never-there"])
+    assert (deletion.deleted_count, deletion.index_token) == (1, "i9")
+    with pytest.raises(NotFound) as caught:
+        await client.get_product("wine-1")
+    assert caught.value.reason == "PRODUCT_NOT_FOUND"
+
+
+async def test_training_is_idempotent_even_without_an_id(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("TrainModel", DOWN)
+    job = await client.train_model(seed=7)
+    assert job.state is JobState.RUNNING
+    first, second = gateway.requests["TrainModel"]
+    assert first.request_id
+    assert first == second
+
+
+async def test_a_job_is_followed_to_its_end(client: SightlineClient) -> None:
+    states = [job.state async for job in client.watch_job("ranker/1")]
+    assert states == [JobState.RUNNING, JobState.SUCCEEDED]
+    assert (await client.get_job("ranker/1")).results == {"model_version": "m1"}
+    assert (await client.cancel_job("ranker/1")).state is JobState.CANCELLED
+
+
+async def test_a_lost_watch_is_taken_up_again(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("WatchJob mid-stream", DOWN)
+    jobs = [job async for job in client.watch_job("ranker/1")]
+    assert [job.state for job in jobs] == [
+        JobState.RUNNING,
+        JobState.RUNNING,
+        JobState.SUCCEEDED,
+    ]
+
+
+async def test_models_are_listed_and_promoted(client: SightlineClient) -> None:
+    models = await client.list_models()
+    assert [(model.model_version, model.promoted) for model in models] == [
+        ("m0", True),
+        ("m1", False),
+    ]
+    assert models[0].metrics[0].sample_count == 7
+    assert (await client.promote_model("m1")).promoted
+
+
+async def test_the_state_of_the_suite_is_typed(client: SightlineClient) -> None:
+    state = await client.status()
+    assert state.healthy
+    assert (state.products, state.pending_images, state.failed_images) == (100, 1, None)
+
+
+async def test_a_message_over_the_cap_is_refused_and_typed(client: SightlineClient) -> None:
+    with pytest.raises(ResourceExhausted):
+        await client.recommend(image=bytes(33 * 1024 * 1024))
+
+
+async def test_another_catalog_is_in_every_request(gateway: FakeGateway) -> None:
+    async with SightlineClient(gateway.target, catalog="shop") as client:
+        await client.recommend()
+        await client.search(text="x")
+        await client.upsert_products([Product("a", "A")])
+        await client.get_product("a")
+        _ = [product async for product in client.list_products()]
+        await client.delete_products("a")
+        await client.get_image("f")
+        await client.write_events([Event("e", EventType.VIEW, "a", user="u")])
+        await client.train_model()
+        await client.list_models()
+        await client.promote_model("m")
+        await client.get_job("j")
+        await client.cancel_job("j")
+        _ = [job async for job in client.watch_job("j")]
+        await client.status()
+    catalogs = {r.catalog_id for requests in gateway.requests.values() for r in requests}
+    assert len(gateway.requests) == 15
+    assert catalogs == {"shop"}

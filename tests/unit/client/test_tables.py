@@ -1,0 +1,54 @@
+"""Tables say everything in words."""
+
+import io
+from datetime import timedelta
+
+from rich.console import Console
+
+from sightline_client import Cause, Degradation, StageTiming, from_wire
+from sightline_client.cli import tables
+from tests.fakes import gateway
+
+
+def rendered(renderable: object) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(renderable)
+    return " ".join(console.export_text().split())
+
+
+def test_every_cause_of_a_loss_is_explained() -> None:
+    assert set(tables.CAUSES) == set(Cause)
+    loss = Degradation("rank", Cause.RANKER_UNAVAILABLE, "order of similarity")
+    assert tables.degradation(loss) == (
+        "rank: ranking did not answer: this is the order of similarity [RANKER_UNAVAILABLE]."
+        " Instead: order of similarity."
+    )
+
+
+def test_only_the_parts_that_are_there_are_explained() -> None:
+    results = from_wire.recommendations(gateway.answer()).results
+    caption = tables.parts_caption(results)
+    assert "visual:" in caption
+    assert "session:" in caption
+    assert "popularity:" not in caption
+
+
+def test_parts_stand_in_order_of_their_size() -> None:
+    product = from_wire.recommendations(gateway.answer()).results[0]
+    assert tables.parts(product) == "visual +1.000  session +0.250"
+
+
+def test_an_unknown_time_is_a_dash_and_not_a_zero() -> None:
+    timing = StageTiming("rank", timedelta(0), timedelta(milliseconds=2), None, None)
+    assert "rank 0.0 2.0 – –" in rendered(tables.timings([timing]))
+
+
+def test_an_answer_without_products_says_so() -> None:
+    message = gateway.answer()
+    del message.results[:]
+    assert "no product passes" in rendered(tables.answer(from_wire.recommendations(message)))
+
+
+def test_a_title_stands_above_its_table() -> None:
+    text = rendered(tables.answer(from_wire.recommendations(gateway.answer()), title="1. A photo"))
+    assert text.startswith("1. A photo")
