@@ -19,7 +19,7 @@ class Gate:
     """
 
     def __init__(self, places: int, queue: int) -> None:
-        """`places` groups at once, at least 2; at most `queue` wait."""
+        """`places` groups at once, at least 2; at most `queue` of one priority wait."""
         if places < 2:
             raise ValueError("one place for bulk work and one for interactive work are needed")
         self._free = places
@@ -29,7 +29,8 @@ class Gate:
 
     async def enter(self, priority: Priority) -> None:
         """Wait for a place, to be given back by `leave`. Raises QueueFull when too many wait."""
-        if len(self._waiting) >= self._queue and not self._may_enter(priority):
+        alike = sum(other is priority and not turn.done() for other, _, turn in self._waiting)
+        if alike >= self._queue and not self._may_enter(priority):
             raise QueueFull
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (priority, next(self._turns), turn)
@@ -40,7 +41,7 @@ class Gate:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
-            else:
+            elif entry in self._waiting:
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
             raise
@@ -51,10 +52,15 @@ class Gate:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._may_enter(self._waiting[0][0]):
-            turn = heapq.heappop(self._waiting)[2]
-            self._free -= 1
-            turn.set_result(None)
+        while self._waiting:
+            priority, _, turn = self._waiting[0]
+            gave_up = turn.done()  # cancelled, but its task did not run yet to say so
+            if not gave_up and not self._may_enter(priority):
+                return
+            heapq.heappop(self._waiting)
+            if not gave_up:
+                self._free -= 1
+                turn.set_result(None)
 
     def _may_enter(self, priority: Priority) -> bool:
         return self._free > (0 if priority is Priority.INTERACTIVE else 1)

@@ -33,7 +33,7 @@ class EmbedderSettings(ServerSettings):
     """Batches in progress at once; one of them is kept from bulk work."""
 
     queue: int = Field(default=256, ge=0, le=100_000)
-    """Batches that may wait; above it items are refused with EMBED_QUEUE_FULL."""
+    """Batches of one priority that may wait; above it items are refused with EMBED_QUEUE_FULL."""
 
     decode_threads: int = Field(default=2, ge=1, le=64)
     """Photos decoded at once. Each may need 8 bytes of memory for each of its pixels meanwhile."""

@@ -126,10 +126,13 @@ class VisualSpace:
         if self._clock() < self._silent_until:
             raise EmbedderUnavailable("the model server did not answer a moment ago")
         try:
-            self._known = await self._inference.describe()
+            described = await self._inference.describe()
         except EmbedderUnavailable:
             self._silent_until = self._clock() + SILENCE
             raise
+        if described.space != VISUAL:
+            raise ModelNotReady(f"{described.model} does not serve the space {VISUAL}")
+        self._known = described
         self._read_again_at = self._clock() + self._ttl
         return self._known
 

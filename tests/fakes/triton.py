@@ -1,0 +1,141 @@
+"""A model and a model server that answer at once, and fail when a test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from embedder.model import Description, Inferred, Pixels, Recipe, Vectors
+from servicekit.errors import ServiceError
+
+CONFIG = (
+    Path(__file__).resolve().parents[2] / "deploy/triton/models/efficientnet_lite0/config.pbtxt"
+)
+
+DESCRIPTION = Description(
+    model="fake",
+    space="visual",
+    dimension=12,
+    recipe=Recipe(side=8, crop=0.875, normalisation="none"),
+    precision="fp32",
+    licence="Apache-2.0",
+    hashes={"1": "a" * 64},
+    max_batch=4,
+)
+
+
+def vectors(pixels: Pixels, dimension: int) -> Vectors:
+    """Return unit vectors that are alike for pictures that are alike."""
+    count, side = len(pixels), pixels.shape[1]
+    step = max(side // 8, 1)
+    seen = pixels[:, ::step, ::step].reshape(count, -1).astype(np.float64) - 127.5
+    projection = np.random.default_rng(0).normal(size=(seen.shape[1], dimension))
+    projected = seen @ projection + 1e-3
+    unit = projected / np.linalg.norm(projected, axis=1, keepdims=True)
+    return np.asarray(unit, np.float32)
+
+
+@dataclass
+class FakeInference:
+    """An Inference in this process."""
+
+    description: Description = DESCRIPTION
+    version: str = "1"
+    error: ServiceError | None = None
+    """Raised by infer when set."""
+    silence: ServiceError | None = None
+    """Raised by describe when set."""
+    answer: Vectors | None = None
+    """Given instead of vectors of the pixels when set."""
+    gate: asyncio.Event | None = None
+    """Waited for by infer when set."""
+    batches: list[int] = field(default_factory=list)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first infer."""
+    described: int = 0
+    running: int = 0
+    most_running: int = 0
+
+    @property
+    def model(self) -> str:
+        return self.description.model
+
+    def change(self, **changes: Any) -> None:
+        """Put another model in this one's place."""
+        self.description = replace(self.description, **changes)
+
+    async def describe(self) -> Description:
+        self.described += 1
+        await asyncio.sleep(0)
+        if self.silence is not None:
+            raise self.silence
+        return self.description
+
+    async def infer(self, pixels: Pixels) -> Inferred:
+        self.batches.append(len(pixels))
+        self.started.set()
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            await (self.gate.wait() if self.gate else asyncio.sleep(0))
+        finally:
+            self.running -= 1
+        if self.error is not None:
+            raise self.error
+        found = vectors(pixels, self.description.dimension) if self.answer is None else self.answer
+        return Inferred(found, self.version)
+
+
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """A Triton over gRPC that serves the model of deploy/triton by its own configuration."""
+
+    def __init__(self) -> None:
+        self.config = text_format.Parse(CONFIG.read_text(), model_config_pb2.ModelConfig())
+        self.version = "1"
+        self.failure: tuple[grpc.StatusCode, str] | None = None
+        self.delay = 0.0
+        self.requests: list[Any] = []
+        self.metadata: list[dict[str, Any]] = []
+        self.output = "embedding"
+
+    async def ModelConfig(self, request: Any, context: Any) -> Any:
+        await self._maybe_fail(context)
+        return service_pb2.ModelConfigResponse(config=self.config)
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        await self._maybe_fail(context)
+        shape = list(request.inputs[0].shape)
+        pixels = np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(shape)
+        dimension = self.config.output[0].dims[0]
+        answer = service_pb2.ModelInferResponse(
+            model_name=request.model_name, model_version=self.version
+        )
+        answer.outputs.add(name=self.output, datatype="FP32", shape=[shape[0], dimension])
+        answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
+        return answer
+
+    async def _maybe_fail(self, context: Any) -> None:
+        await asyncio.sleep(self.delay)
+        if self.failure is not None:
+            await context.abort(*self.failure)
+
+    @asynccontextmanager
+    async def serving(self, port: int = 0) -> AsyncIterator[int]:
+        """Serve on a port of this machine, and give it."""
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, server)
+        taken = server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        try:
+            yield taken
+        finally:
+            await server.stop(0)

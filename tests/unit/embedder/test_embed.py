@@ -1,0 +1,229 @@
+"""The use case, with a model in this process."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from embedder.embed import Embedder
+from embedder.intake import Gate
+from embedder.model import (
+    BatchInvalid,
+    DeadlinePassed,
+    EmbedderUnavailable,
+    Embedding,
+    Item,
+    ModelFailed,
+    Outcome,
+    PhotoTooLarge,
+    PhotoUndecodable,
+    Pixels,
+    Priority,
+    Recipe,
+)
+from embedder.space import VisualSpace, version_of
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+from tests.fakes.triton import DESCRIPTION, FakeInference, vectors
+
+
+class FakeIntake:
+    """Takes one byte for a photo of that brightness."""
+
+    def check(self, photo: bytes) -> None:
+        if not photo:
+            raise PhotoUndecodable("empty")
+        if len(photo) > 10:
+            raise PhotoTooLarge("large")
+
+    async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
+        await asyncio.sleep(0)
+        if photo == b"cut":
+            raise PhotoUndecodable("cut off")
+        if photo == b"bug":
+            raise ZeroDivisionError
+        pixels = np.full((recipe.side, recipe.side, 3), photo[0], np.uint8)
+        pixels[0, 0] = 255 - photo[0]
+        return pixels
+
+
+@pytest.fixture
+def inference() -> FakeInference:
+    return FakeInference()
+
+
+def make(inference: FakeInference, *, batch: int = 4, places: int = 4, queue: int = 99) -> Embedder:
+    return Embedder(VisualSpace(inference, 30), FakeIntake(), Gate(places, queue), batch)
+
+
+@pytest.fixture
+def embedder(inference: FakeInference) -> Embedder:
+    return make(inference)
+
+
+async def run(
+    embedder: Embedder,
+    items: Sequence[Item],
+    seconds: float | None = None,
+    priority: Priority = Priority.INTERACTIVE,
+) -> list[Outcome]:
+    return await embedder.embed(items, priority, Stages("test"), seconds)
+
+
+def reasons(outcomes: Sequence[Outcome]) -> list[str]:
+    return [o.reason if isinstance(o, ServiceError) else "" for o in outcomes]
+
+
+def shades(count: int) -> list[Item]:
+    return [Item(photo=bytes([i + 1])) for i in range(count)]
+
+
+async def test_each_photo_gets_its_own_vector_in_its_own_place(embedder: Embedder) -> None:
+    outcomes = await run(embedder, shades(11))
+    for place, outcome in enumerate(outcomes):
+        assert isinstance(outcome, Embedding)
+        pixels = await FakeIntake().pixels(bytes([place + 1]), DESCRIPTION.recipe, Stages("test"))
+        assert np.allclose(outcome.values, vectors(pixels[None], 12)[0])
+        assert (outcome.space, outcome.version) == ("visual", version_of(DESCRIPTION, "1"))
+
+
+async def test_a_bad_item_never_fails_the_rest(embedder: Embedder) -> None:
+    outcomes = await run(
+        embedder,
+        [
+            Item(photo=b"a"),
+            Item(photo=b""),
+            Item(photo=b"b", space="visual"),
+            Item(photo=b"cut"),
+            Item(photo=b"far too large"),
+            Item(text="a red wine"),
+            Item(text="a red wine", space="text"),
+            Item(text="a red wine", space="visual"),
+            Item(text=""),
+            Item(text="x" * 4097),
+            Item(photo=b"c", space="text"),
+            Item(photo=b"c", space="x-ray"),
+            Item(),
+            Item(photo=b"d"),
+        ],
+    )
+    assert reasons(outcomes) == [
+        "",
+        "IMAGE_UNDECODABLE",
+        "",
+        "IMAGE_UNDECODABLE",
+        "IMAGE_TOO_LARGE",
+        "SPACE_UNAVAILABLE",
+        "SPACE_UNAVAILABLE",
+        "SPACE_UNAVAILABLE",
+        "TEXT_INVALID",
+        "TEXT_INVALID",
+        "SPACE_UNAVAILABLE",
+        "SPACE_UNAVAILABLE",
+        "ITEM_EMPTY",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"), [(4, 4, [2, 4, 4]), (3, 8, [1, 3, 3, 3]), (64, 5, [5, 5])]
+)
+async def test_photos_go_to_the_model_in_batches_of_the_smaller_limit(
+    inference: FakeInference, ours: int, theirs: int, expected: list[int]
+) -> None:
+    inference.change(max_batch=theirs)
+    await run(make(inference, batch=ours), shades(10))
+    assert sorted(inference.batches) == expected
+
+
+async def test_a_batch_of_only_bad_items_asks_the_model_nothing(
+    embedder: Embedder, inference: FakeInference
+) -> None:
+    await run(embedder, [Item(photo=b""), Item(text="x")])
+    assert (inference.described, inference.batches) == (0, [])
+    await run(embedder, [Item(photo=b"cut")])
+    assert inference.batches == []
+
+
+@pytest.mark.parametrize("count", [0, 65])
+async def test_no_items_and_too_many_are_refused_as_a_whole(embedder: Embedder, count: int) -> None:
+    with pytest.raises(BatchInvalid):
+        await run(embedder, shades(count))
+
+
+async def test_sixty_four_items_are_taken(embedder: Embedder) -> None:
+    assert reasons(await run(embedder, shades(64))) == [""] * 64
+
+
+async def test_while_the_model_is_silent_good_photos_say_so_and_bad_ones_what_they_are(
+    embedder: Embedder, inference: FakeInference
+) -> None:
+    inference.silence = EmbedderUnavailable("down")
+    outcomes = await run(embedder, [Item(photo=b"a"), Item(photo=b""), Item(text="x")])
+    assert reasons(outcomes) == ["EMBEDDER_UNAVAILABLE", "IMAGE_UNDECODABLE", "SPACE_UNAVAILABLE"]
+
+
+async def test_a_failed_inference_fails_the_photos_in_it_and_keeps_their_neighbours_reasons(
+    embedder: Embedder, inference: FakeInference
+) -> None:
+    inference.error = ModelFailed("broke")
+    outcomes = await run(embedder, [Item(photo=b"a"), Item(photo=b"cut"), Item(photo=b"b")])
+    assert reasons(outcomes) == ["MODEL_FAILED", "IMAGE_UNDECODABLE", "MODEL_FAILED"]
+
+
+async def test_what_is_not_done_in_time_says_so_and_its_place_is_free_again(
+    inference: FakeInference,
+) -> None:
+    embedder = make(inference, places=2)
+    inference.gate = asyncio.Event()
+    started = asyncio.get_running_loop().time()
+    outcomes = await run(embedder, [*shades(12), Item(photo=b"")], seconds=0.05)
+    assert asyncio.get_running_loop().time() - started < 1
+    assert reasons(outcomes) == ["DEADLINE_EXCEEDED"] * 12 + ["IMAGE_UNDECODABLE"]
+    assert isinstance(outcomes[0], DeadlinePassed)
+    assert inference.running == 0
+    inference.gate = None
+    assert reasons(await run(embedder, shades(12))) == [""] * 12
+
+
+async def test_no_more_batches_run_at_once_than_there_are_places(
+    inference: FakeInference,
+) -> None:
+    embedder = make(inference, batch=1, places=3)
+    await run(embedder, shades(20))
+    assert inference.most_running == 3
+    inference.most_running = 0
+    await run(embedder, shades(20), priority=Priority.BULK)
+    assert inference.most_running == 2
+
+
+async def test_above_the_queue_s_bound_items_are_refused_and_the_others_embedded(
+    inference: FakeInference,
+) -> None:
+    outcomes = await run(make(inference, batch=1, places=2, queue=3), shades(10))
+    assert reasons(outcomes) == [""] * 5 + ["EMBED_QUEUE_FULL"] * 5
+
+
+async def test_a_cancelled_call_stops_its_work(
+    embedder: Embedder, inference: FakeInference
+) -> None:
+    inference.gate = asyncio.Event()
+    task = asyncio.create_task(run(embedder, shades(8)))
+    await asyncio.wait_for(inference.started.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert inference.running == 0
+
+
+async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: Embedder) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await run(embedder, [Item(photo=b"bug")])
+    assert isinstance(caught.value.exceptions[0], ZeroDivisionError)
+
+
+async def test_waiting_and_inference_are_timed(embedder: Embedder) -> None:
+    stages = Stages("test")
+    await embedder.embed(shades(1), Priority.BULK, stages, None)
+    assert [stage.name for stage in stages.finished] == ["queue", "infer"]

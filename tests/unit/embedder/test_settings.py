@@ -1,0 +1,43 @@
+"""The embedder's settings."""
+
+from typing import Any
+
+import pytest
+
+from embedder.settings import EmbedderSettings
+from servicekit.config import load
+
+
+def test_without_any_variable_the_settings_are_those_of_one_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("EMBEDDER_PORT", raising=False)
+    settings = EmbedderSettings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8601)
+    assert settings.triton_target == "127.0.0.1:8604"
+    assert settings.catalogs == ("default",)
+
+
+def test_variables_with_the_prefix_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDDER_TRITON_TARGET", "triton.models:8001")
+    monkeypatch.setenv("EMBEDDER_CATALOGS", "wine,beer")
+    monkeypatch.setenv("TRITON_TARGET", "elsewhere:1")
+    settings = EmbedderSettings()
+    assert settings.triton_target == "triton.models:8001"
+    assert settings.catalogs == ("wine", "beer")
+
+
+def test_all_bad_ones_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    bad = {"PLACES": "1", "BATCH": "0", "QUEUE": "-1", "INFER_TIMEOUT_SECONDS": "0", "PORT": "x"}
+    for name, value in bad.items():
+        monkeypatch.setenv(f"EMBEDDER_{name}", value)
+    with pytest.raises(SystemExit) as caught:
+        load(EmbedderSettings)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert [name for name in bad if f"EMBEDDER_{name}" not in told] == []
+
+
+def test_every_setting_is_documented() -> None:
+    fields = EmbedderSettings.model_fields
+    assert [name for name, field in fields.items() if not field.description] == []

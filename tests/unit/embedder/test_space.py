@@ -1,0 +1,209 @@
+"""The space's version, its soundness, and what is said while the model is silent."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from embedder.model import (
+    Description,
+    EmbedderUnavailable,
+    ModelFailed,
+    ModelNotReady,
+    Pixels,
+    Recipe,
+)
+from embedder.space import SILENCE, VisualSpace, check, version_of
+from tests.fakes.triton import DESCRIPTION, FakeInference
+
+BLANK: Pixels = np.zeros((2, 8, 8, 3), np.uint8)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def inference() -> FakeInference:
+    return FakeInference()
+
+
+@pytest.fixture
+def space(inference: FakeInference, clock: Clock) -> VisualSpace:
+    return VisualSpace(inference, ttl=30, clock=clock)
+
+
+def changed(**changes: object) -> Description:
+    inference = FakeInference()
+    inference.change(**changes)
+    return inference.description
+
+
+def test_a_version_is_sixteen_hexadecimal_digits_and_the_same_each_time() -> None:
+    version = version_of(DESCRIPTION, "1")
+    assert len(bytes.fromhex(version)) == 8
+    assert version == version_of(changed(model="renamed", max_batch=9, licence="?"), "1")
+
+
+def test_a_version_differs_with_the_model_the_preprocessing_and_the_precision() -> None:
+    others = [
+        changed(hashes={"1": "b" * 64}),
+        changed(recipe=Recipe(8, 0.9, "none")),
+        changed(recipe=Recipe(8, 0.875, "other")),
+        changed(precision="int8"),
+        DESCRIPTION,
+    ]
+    assert len({version_of(other, "1") for other in others}) == len(others)
+
+
+def test_two_numbers_of_the_same_file_are_one_version() -> None:
+    description = changed(hashes={"1": "a" * 64, "2": "a" * 64})
+    assert version_of(description, "1") == version_of(description, "2")
+
+
+def test_a_version_without_a_hash_is_no_version() -> None:
+    with pytest.raises(ModelNotReady):
+        version_of(DESCRIPTION, "2")
+
+
+async def test_the_description_is_asked_for_once_within_its_time(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    await asyncio.gather(*(space.description() for _ in range(5)))
+    clock.now += 29.9
+    await space.description()
+    assert inference.described == 1
+    clock.now += 0.2
+    await space.description()
+    assert inference.described == 2
+
+
+async def test_a_silent_model_is_what_it_was_last(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    known = await space.description()
+    inference.silence = EmbedderUnavailable("down")
+    clock.now += 31
+    assert await space.description() == known
+
+
+async def test_a_model_that_never_spoke_is_unavailable_and_asked_again_soon(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    inference.silence = EmbedderUnavailable("down")
+    done = await asyncio.gather(*(space.description() for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(error, EmbedderUnavailable) for error in done)
+    assert inference.described == 1, "those that waited share one silence"
+    inference.silence = None
+    clock.now += SILENCE
+    assert await space.description() == DESCRIPTION
+
+
+async def test_the_version_of_a_vector_is_that_of_the_model_which_answered(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    known = await space.description()
+    (first, _) = await space.embed(BLANK, known)
+    inference.change(hashes={"1": "a" * 64, "2": "b" * 64})
+    inference.version = "2"
+    (second, _) = await space.embed(BLANK, known)
+    assert first.version == version_of(known, "1")
+    assert second.version == version_of(inference.description, "2")
+    assert first.version != second.version
+    assert inference.described == 2
+
+
+async def test_pixels_made_for_another_model_are_not_taken_for_this_one_s(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    known = await space.description()
+    inference.change(hashes={"2": "b" * 64}, recipe=Recipe(8, 0.5, "none"))
+    inference.version = "2"
+    with pytest.raises(EmbedderUnavailable, match="replaced"):
+        await space.embed(BLANK, known)
+
+
+async def test_a_version_that_the_configuration_does_not_name_is_refused(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    known = await space.description()
+    inference.version = "7"
+    with pytest.raises(ModelNotReady):
+        await space.embed(BLANK, known)
+
+
+async def test_a_model_of_another_space_is_refused(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    inference.change(space="text")
+    with pytest.raises(ModelNotReady):
+        await space.description()
+
+
+GOOD = np.eye(2, 12, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        GOOD[:1],
+        GOOD[:, :11],
+        GOOD.astype(np.float64),
+        GOOD * np.float32(np.nan),
+        np.full_like(GOOD, np.inf),
+        GOOD * np.float32(0),
+        GOOD * np.float32(1.01),
+        np.concatenate([GOOD[:1], GOOD[:1] * np.float32(0.9)]),
+    ],
+    ids=["count", "dimension", "float64", "NaN", "infinite", "zero", "long", "one of two"],
+)
+async def test_an_unsound_vector_never_leaves(
+    space: VisualSpace, inference: FakeInference, bad: np.ndarray
+) -> None:
+    inference.answer = bad
+    with pytest.raises(ModelFailed):
+        await space.embed(BLANK, await space.description())
+
+
+def test_a_sound_one_does() -> None:
+    check(GOOD, 2, 12)
+
+
+async def test_a_space_is_ready_only_after_a_real_inference(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    state = await space.state()
+    assert (state.ready, state.dimension, state.licence) == (True, 12, "Apache-2.0")
+    assert state.version == version_of(DESCRIPTION, "1")
+    assert inference.batches == [1]
+    inference.error = EmbedderUnavailable("the stub died; the server still says READY")
+    lost = await space.state()
+    assert not lost.ready
+    assert lost.version == state.version
+
+
+async def test_a_space_whose_model_never_spoke_has_no_version(inference: FakeInference) -> None:
+    inference.silence = EmbedderUnavailable("down")
+    state = await VisualSpace(inference, ttl=30).state()
+    assert (state.ready, state.version, state.dimension) == (False, "", 0)
+    assert state.model == "fake"
+
+
+async def test_of_two_versions_that_are_silent_none_is_claimed(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    inference.change(hashes={"1": "a" * 64, "2": "b" * 64})
+    await space.description()
+    inference.error = EmbedderUnavailable("down")
+    assert (await space.state()).version == ""

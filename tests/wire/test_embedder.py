@@ -1,0 +1,213 @@
+"""The embedder over real gRPC, in front of a server that speaks Triton's protocol."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import code_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from embedder.__main__ import bind
+from embedder.settings import EmbedderSettings
+from embedder.triton import TritonInference
+from servicekit import server
+from servicekit.status import from_rpc_error, from_status
+from sightline.common.v1 import vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from tests.fakes.photos import encoded, photo, picture, turned
+from tests.fakes.triton import FakeTriton
+
+NAME = "sightline.embedder.v1.EmbeddingService"
+
+
+@pytest.fixture
+def triton() -> FakeTriton:
+    return FakeTriton()
+
+
+@pytest.fixture
+async def triton_port(triton: FakeTriton) -> AsyncIterator[int]:
+    async with triton.serving() as port:
+        yield port
+
+
+@pytest.fixture
+async def connected(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
+    async for channel in _served(triton_port):
+        yield channel
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[grpc.aio.Channel]:
+    """Yield a channel to an embedder whose Triton is down."""
+    async for channel in _served(1):
+        yield channel
+
+
+async def _served(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
+    settings = EmbedderSettings(port=0, infer_timeout_seconds=2, max_photo_pixels=1_000_000)
+    with ThreadPoolExecutor(2) as threads:
+        async with TritonInference(
+            f"127.0.0.1:{triton_port}", settings.visual_model, settings.infer_timeout_seconds
+        ) as inference:
+            running = await server.start([bind(settings, inference, threads)], settings, "embedder")
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+                yield channel
+            await running.stop()
+
+
+def batch(*photos: bytes, **fields: object) -> pb.BatchEmbedRequest:
+    items = [pb.EmbedItem(image=photo) for photo in photos]
+    return pb.BatchEmbedRequest(items=items, **fields)  # type: ignore[arg-type]
+
+
+def reasons(response: pb.BatchEmbedResponse) -> list[str]:
+    return [
+        from_status(result.status).reason if result.status.code != code_pb2.OK else ""
+        for result in response.results
+    ]
+
+
+async def test_bad_items_are_refused_each_for_its_reason_and_the_rest_goes_through(
+    connected: grpc.aio.Channel,
+) -> None:
+    whole = photo(200, 150)
+    good = {
+        "plain": whole,
+        "turned": turned(picture(), 6),
+        "1x1": encoded(picture(1, 1), "PNG"),
+        "alpha": encoded(picture().convert("RGBA"), "WEBP"),
+        "CMYK": encoded(picture().convert("CMYK"), "JPEG"),
+    }
+    bad = {
+        b"just a text file": "IMAGE_UNDECODABLE",
+        b"": "IMAGE_UNDECODABLE",
+        whole[: len(whole) // 2]: "IMAGE_UNDECODABLE",
+        encoded(picture(1001, 1000), "PNG"): "IMAGE_TOO_LARGE",
+        whole + bytes(10 * 2**20): "IMAGE_TOO_LARGE",
+    }
+    request = batch(*good.values(), *bad)
+    request.items.add(text="a dry white wine")
+    request.items.add(image=whole, space="x-ray")
+    response = await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request)
+    assert reasons(response) == [
+        *[""] * len(good),
+        *bad.values(),
+        "SPACE_UNAVAILABLE",
+        "SPACE_UNAVAILABLE",
+    ]
+    for result in response.results[: len(good)]:
+        values = np.frombuffer(result.vector.data, "<f4")
+        assert values.shape == (1280,)
+        assert np.linalg.norm(values) == pytest.approx(1, abs=1e-5)
+
+
+async def test_every_vector_carries_the_version_that_the_space_is_listed_with(
+    connected: grpc.aio.Channel,
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    (space,) = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    assert (space.space, space.ready, space.dimension) == ("visual", True, 1280)
+    assert (space.model, space.licence) == ("efficientnet_lite0", "Apache-2.0")
+    assert "0.875" in space.preprocessing
+    response = await stub.BatchEmbed(batch(*(photo(seed=i) for i in range(5))))
+    assert {result.vector.space_version for result in response.results} == {space.version}
+
+
+async def test_a_new_model_version_gives_a_new_space_version_in_the_next_answer(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    before = (await stub.BatchEmbed(batch(photo()))).results[0].vector.space_version
+    triton.config.parameters["version_2_sha256"].string_value = "0" * 64
+    triton.version = "2"
+    after = (await stub.BatchEmbed(batch(photo()))).results[0].vector.space_version
+    assert before != after
+
+
+async def test_the_pixels_that_triton_gets_are_the_upright_crop_s(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(batch(photo(), photo(9, 9)))
+    (request,) = triton.requests
+    assert list(request.inputs[0].shape) == [2, 224, 224, 3]
+    assert request.model_name == "efficientnet_lite0"
+
+
+async def test_while_triton_is_down_items_say_so_and_the_service_is_ready(
+    alone: grpc.aio.Channel,
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(alone)
+    response = await stub.BatchEmbed(batch(photo(), b"text"))
+    assert reasons(response) == ["EMBEDDER_UNAVAILABLE", "IMAGE_UNDECODABLE"]
+    lost = from_status(response.results[0].status)
+    assert lost.retry_after is not None
+    (space,) = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    assert not space.ready
+    for name in ("", NAME):
+        health = await health_pb2_grpc.HealthStub(alone).Check(
+            health_pb2.HealthCheckRequest(service=name)
+        )
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_triton_that_fails_and_recovers_needs_no_restart_of_the_embedder(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
+    triton.failure = (grpc.StatusCode.INTERNAL, "Stub process 'm_0_0' is not healthy.")
+    assert reasons(await stub.BatchEmbed(batch(photo()))) == ["EMBEDDER_UNAVAILABLE"]
+    triton.failure = None
+    assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
+
+
+async def test_an_answer_comes_within_the_deadline_with_what_is_done(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
+    triton.delay = 10
+    started = time.monotonic()
+    response = await stub.BatchEmbed(batch(photo(), b"text"), timeout=0.4)
+    assert time.monotonic() - started < 0.5
+    assert reasons(response) == ["DEADLINE_EXCEEDED", "IMAGE_UNDECODABLE"]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "code", "reason"),
+    [
+        (batch, "INVALID_ARGUMENT", "BATCH_INVALID"),
+        (lambda: batch(*[b"x"] * 65), "INVALID_ARGUMENT", "BATCH_INVALID"),
+        (lambda: batch(b"x", catalog_id="nowhere"), "NOT_FOUND", "CATALOG_NOT_FOUND"),
+    ],
+)
+async def test_a_request_that_is_wrong_as_a_whole_is_refused_as_a_whole(
+    connected: grpc.aio.Channel,
+    request_of: Callable[[], pb.BatchEmbedRequest],
+    code: str,
+    reason: str,
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request_of())
+    error = from_rpc_error(caught.value)
+    assert (error.code, error.reason) == (code, reason)
+    assert error.violations
+
+
+async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_side(
+    connected: grpc.aio.Channel,
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    photos = [photo(seed=i) for i in range(64)]
+    calls = [
+        stub.BatchEmbed(batch(*photos, priority=priority))
+        for priority in (vector_pb2.PRIORITY_BULK, vector_pb2.PRIORITY_INTERACTIVE)
+    ]
+    first, second = [await call for call in calls]
+    assert reasons(first) == reasons(second) == [""] * 64
+    assert [r.vector.data for r in first.results] == [r.vector.data for r in second.results]
