@@ -156,15 +156,21 @@ class SightlineClient:
         return from_wire.found(await self.calls.search(request, self._deadline(timeout)))
 
     def upsert_products(
-        self, products: Iterable[Product] | AsyncIterable[Product]
+        self,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        batch_size: int = writing.MAX_PRODUCTS,
     ) -> Batches[UpsertBatch, UpsertReport]:
-        """Creates or replaces products whole, in batches of up to 100 and 32 MiB.
+        """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
+        products and 32 MiB.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable. A
         refused product is in the outcomes with its error and never fails the rest; a failed call
         raises, and what was yielded before it stays stored.
         """
-        return writing.upsert_products(self.calls, self.catalog, products, self.batch_timeout)
+        return writing.upsert_products(
+            self.calls, self.catalog, products, self.batch_timeout, batch_size
+        )
 
     async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
         """One product; NotFound (PRODUCT_NOT_FOUND)."""
@@ -210,13 +216,19 @@ class SightlineClient:
         return from_wire.image(await self.calls.get_image(request, self._deadline(timeout)))
 
     def write_events(
-        self, events: Iterable[Event] | AsyncIterable[Event]
+        self,
+        events: Iterable[Event] | AsyncIterable[Event],
+        *,
+        batch_size: int = writing.MAX_EVENTS,
     ) -> Batches[EventBatch, EventReport]:
-        """Writes events, in batches of up to 1,000; idempotent by ``event_id``.
+        """Writes events, in batches of up to ``batch_size`` (1 to 1,000); idempotent by
+        ``event_id``.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
-        return writing.write_events(self.calls, self.catalog, events, self.batch_timeout)
+        return writing.write_events(
+            self.calls, self.catalog, events, self.batch_timeout, batch_size
+        )
 
     async def train_model(
         self, *, seed: int = 0, request_id: str = "", timeout: float | None = None

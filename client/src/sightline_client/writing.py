@@ -45,16 +45,28 @@ def upsert_products(
     catalog: str,
     products: Iterable[Product] | AsyncIterable[Product],
     timeout: float,
+    batch_size: int,
 ) -> Batches[UpsertBatch, UpsertReport]:
-    """See ``SightlineClient.upsert_products``."""
-    return Batches(_upsert(calls, catalog, products, timeout), _upsert_report)
+    """See ``SightlineClient.upsert_products``. ValueError for a batch size that no call takes."""
+    _check_size(batch_size, MAX_PRODUCTS)
+    return Batches(_upsert(calls, catalog, products, timeout, batch_size), _upsert_report)
 
 
 def write_events(
-    calls: Calls, catalog: str, events: Iterable[Event] | AsyncIterable[Event], timeout: float
+    calls: Calls,
+    catalog: str,
+    events: Iterable[Event] | AsyncIterable[Event],
+    timeout: float,
+    batch_size: int,
 ) -> Batches[EventBatch, EventReport]:
-    """See ``SightlineClient.write_events``."""
-    return Batches(_write(calls, catalog, events, timeout), _event_report)
+    """See ``SightlineClient.write_events``. ValueError for a batch size that no call takes."""
+    _check_size(batch_size, MAX_EVENTS)
+    return Batches(_write(calls, catalog, events, timeout, batch_size), _event_report)
+
+
+def _check_size(batch_size: int, most: int) -> None:
+    if not 1 <= batch_size <= most:
+        raise ValueError(f"batch_size is {batch_size}, not within 1 to {most}")
 
 
 async def _upsert(
@@ -62,9 +74,10 @@ async def _upsert(
     catalog: str,
     products: Iterable[Product] | AsyncIterable[Product],
     timeout: float,
+    batch_size: int,
 ) -> AsyncIterator[UpsertBatch]:
     done = 0
-    async for batch in _batches(products, _product_id, to_wire.product, MAX_PRODUCTS):
+    async for batch in _batches(products, _product_id, to_wire.product, batch_size):
         messages = [item.message for item in batch if item.message is not None]
         request = catalog_pb2.UpsertProductsRequest(catalog_id=catalog, products=messages)
         response = (
@@ -82,10 +95,14 @@ async def _upsert(
 
 
 async def _write(
-    calls: Calls, catalog: str, events: Iterable[Event] | AsyncIterable[Event], timeout: float
+    calls: Calls,
+    catalog: str,
+    events: Iterable[Event] | AsyncIterable[Event],
+    timeout: float,
+    batch_size: int,
 ) -> AsyncIterator[EventBatch]:
     done = 0
-    async for batch in _batches(events, _event_id, to_wire.event, MAX_EVENTS):
+    async for batch in _batches(events, _event_id, to_wire.event, batch_size):
         sent = [item for item in batch if item.message is not None]
         messages = [item.message for item in sent if item.message is not None]
         request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)

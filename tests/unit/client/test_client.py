@@ -299,3 +299,16 @@ async def test_another_catalog_is_in_every_request(gateway: FakeGateway) -> None
     catalogs = {r.catalog_id for requests in gateway.requests.values() for r in requests}
     assert len(gateway.requests) == 15
     assert catalogs == {"shop"}
+
+
+async def test_smaller_batches_show_progress_sooner_and_larger_ones_are_refused(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    products = [Product(f"p{i}", "title") for i in range(5)]
+    batches = [batch async for batch in client.upsert_products(products, batch_size=2)]
+    assert [batch.done for batch in batches] == [2, 4, 5]
+    for size in (0, 101):
+        with pytest.raises(ValueError, match="1 to 100"):
+            client.upsert_products(products, batch_size=size)
+    with pytest.raises(ValueError, match="1 to 1000"):
+        client.write_events([], batch_size=1001)
