@@ -1,0 +1,89 @@
+"""`python -m local_suite up | down | run | status`; DATA and PORT_BASE choose which suite."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_suite.model import SuiteError
+from local_suite.programs import sightline
+from local_suite.suite import Suite, stored_facts
+
+_DATA = ".data/suite"
+_PORT_BASE = "8600"
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Do one command; 0 when it went well, 1 with a sentence on stderr when not, 2 for misuse.
+
+    `status` answers 0 when everything is healthy, 1 when something is not, 3 when nothing runs.
+    """
+    if len(arguments) != 1 or arguments[0] not in ("up", "down", "run", "status"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        suite = from_environment(arguments[0], environment)
+        match arguments[0]:
+            case "up":
+                suite.up()
+                _introduce(suite, environment)
+            case "run":
+                suite.run(ready=lambda: print(f"{_lines(suite)}\nCtrl-C stops it."))
+            case "down":
+                was_running = suite.running()
+                suite.down()
+                print("stopped" if was_running else f"nothing runs in {suite.layout.data}")
+            case _:
+                return _status(suite)
+    except SuiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; stopped what was started", file=sys.stderr)
+        return 130
+    return 0
+
+
+def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
+    """The suite that DATA, PORT_BASE and CATALOGS name; those that it runs with come first."""
+    data = Path(environment.get("DATA") or _DATA)
+    given = {
+        "port_base": environment.get("PORT_BASE") or _PORT_BASE,
+        "catalogs": environment.get("CATALOGS") or "default",
+    }
+    facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
+    try:
+        port_base = int(str(facts["port_base"]))
+    except ValueError:
+        raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
+    catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
+    return Suite(data, sightline(data, port_base, catalogs), facts=facts)
+
+
+def _introduce(suite: Suite, environment: Mapping[str, str]) -> None:
+    print(_lines(suite))
+    which = f" DATA={environment['DATA']}" if environment.get("DATA", _DATA) != _DATA else ""
+    print(f"Stop it with: make down{which}")
+
+
+def _lines(suite: Suite) -> str:
+    addresses = [f"  {name:<10} {address}" for name, address in suite.addresses().items()]
+    return "\n".join(["Sightline is up:", *addresses, f"Logs: {suite.layout.logs}/<name>.log"])
+
+
+def _status(suite: Suite) -> int:
+    rows = suite.status()
+    print(f"{'program':<18}{'state':<10}{'healthy':<9}{'pid':<9}{'address':<18}log")
+    for row in rows:
+        answer = "yes" if row.healthy else "no"
+        print(
+            f"{row.name:<18}{row.state:<10}{answer:<9}{row.pid or '-':<9}"
+            f"{row.address or '-':<18}{row.log}"
+        )
+    if not suite.running():
+        return 3
+    return 0 if all(row.healthy for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

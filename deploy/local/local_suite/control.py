@@ -1,0 +1,81 @@
+"""Supervisor's control interface (http://supervisord.org/api.html); the only door to it."""
+
+import http.client
+import xmlrpc.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from local_suite.model import SuiteError
+
+_NOT_RUNNING = 70
+_ALREADY_STARTED = 60
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What supervisor knows of a program."""
+
+    name: str
+    state: str
+    """STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
+    pid: int
+    """Process id; 0 when there is no process."""
+    started: int
+    """When the newest process was started, in seconds since 1970."""
+    description: str
+    """Supervisor's own words, such as `Exited too quickly`."""
+
+
+class Control:
+    """A running supervisor. Every call raises ConnectionError when there is none."""
+
+    def __init__(self, socket: Path, groups: Mapping[str, str]) -> None:
+        """`groups` names the group of each program."""
+        self._socket = socket
+        self._groups = groups
+
+    def states(self) -> dict[str, State]:
+        """The state of each program, by name."""
+        return {
+            info["name"]: State(
+                info["name"], info["statename"], info["pid"], info["start"], info["description"]
+            )
+            for info in self._call("getAllProcessInfo")
+        }
+
+    def pid(self) -> int:
+        """Supervisor's own process id."""
+        return int(self._call("getPID"))
+
+    def stop(self, program: str) -> None:
+        """End the process and keep it down; returns when it is gone."""
+        self._call("stopProcess", self._full(program), True, allowed=_NOT_RUNNING)
+
+    def start(self, program: str) -> None:
+        """Have it run again; returns at once."""
+        self._call("startProcess", self._full(program), False, allowed=_ALREADY_STARTED)
+
+    def shutdown(self) -> None:
+        """End every program, then supervisor; returns at once."""
+        self._call("shutdown")
+
+    def _full(self, program: str) -> str:
+        return f"{self._groups[program]}:{program}"
+
+    def _call(self, method: str, *arguments: object, allowed: int | None = None) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        try:
+            proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == allowed:
+                return None
+            raise SuiteError(f"supervisor refused {method}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise ConnectionError(f"no supervisor at {self._socket}") from error
+        finally:
+            transport.close()

@@ -1,0 +1,108 @@
+"""What a suite consists of."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+MARKER = "SIGHTLINE_SUITE"
+"""Variable that every process of a suite carries, its DATA folder as the value: what is left of a
+suite is found by it even after its supervisor was killed."""
+
+_SOCKET_PATH_BYTES = 100
+"""Linux allows 107 for the path of a unix socket; supervisor appends its pid for a moment."""
+
+_FORBIDDEN = set("\"'\\;#%?*\n\r\t")
+"""Characters with a meaning in supervisor's configuration, in a command or in a database URL."""
+
+
+class SuiteError(Exception):
+    """Why the suite can't do what it was asked to, as one clear sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process of the suite."""
+
+    name: str
+    """As people type it, e.g. `ranker-worker`."""
+    group: str
+    """Programs of a group stop together: first `edge`, then `services`, then `engines`."""
+    command: tuple[str, ...]
+    """Its command line; the first is an absolute path."""
+    folder: Path
+    """Where it runs."""
+    healthy: Callable[[], bool]
+    """Whether it answers now. Takes at most about a second and never raises."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """What it listens on, by purpose; `grpc` is its address."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Its settings."""
+    stop_seconds: int = 12
+    """How long it may take to end after SIGTERM before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a suite keeps what. Create with `layout`, which checks the path."""
+
+    data: Path
+    """The DATA folder, absolute."""
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the log files, `<program>.log`."""
+        return self.data / "logs"
+
+    @property
+    def config(self) -> Path:
+        """The rendered configuration of supervisor."""
+        return self.data / "run" / "supervisord.conf"
+
+    @property
+    def pid(self) -> Path:
+        """Where supervisor writes its process id; informative only."""
+        return self.data / "run" / "supervisord.pid"
+
+    @property
+    def lock(self) -> Path:
+        """File that supervisor holds locked as long as it lives."""
+        return self.data / "run" / "suite.lock"
+
+    @property
+    def facts(self) -> Path:
+        """What the running suite was started with (JSON)."""
+        return self.data / "run" / "suite.json"
+
+    @property
+    def socket(self) -> Path:
+        """Supervisor's control socket: in DATA, or in a folder of ours when that is too long."""
+        inside = self.data / "run" / "supervisor.sock"
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_BYTES:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"sightline-{os.getuid()}" / f"{digest}.sock"
+
+    def make(self) -> None:
+        """Create the folders. Raises SuiteError when the socket's folder is someone else's."""
+        for folder in (self.logs, self.config.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        folder = self.socket.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            raise SuiteError(f"{folder} belongs to someone else; set TMPDIR to a folder of yours")
+
+
+def layout(data: Path) -> Layout:
+    """The layout of DATA folder `data`. Raises SuiteError for a path that can't be used."""
+    absolute = data.resolve()
+    bad = sorted(set(str(absolute)) & _FORBIDDEN)
+    if bad:
+        raise SuiteError(
+            f"DATA={absolute} can't be used: its path contains {' '.join(map(repr, bad))}"
+        )
+    return Layout(absolute)

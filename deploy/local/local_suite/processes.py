@@ -1,0 +1,72 @@
+"""The processes of a suite as the system sees them, found by the variable that they carry."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from local_suite.model import MARKER
+
+_PROC = Path("/proc")
+
+
+def marked(data: Path) -> list[int]:
+    """Ids of the living processes of the suite in `data`, without this one."""
+    wanted = f"{MARKER}={data}".encode()
+    found = []
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0") and alive(int(entry.name)):
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and has not ended; a zombie has."""
+    try:
+        after_name = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2]
+    except OSError:
+        return False
+    return after_name.split()[0] not in "ZX"
+
+
+def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:
+    """Send SIGTERM to `pids()`, and SIGKILL to those that last longer than `seconds`.
+
+    Asks for the list again and again, because what ends may leave children. Returns what is still
+    there when nothing helped for five more seconds.
+    """
+    told: set[int] = set()
+    kill_at = time.monotonic() + seconds
+    give_up_at = kill_at + 5
+    while left := pids():
+        now = time.monotonic()
+        if now > give_up_at:
+            return left
+        for pid in left:
+            if now > kill_at:
+                _send(pid, signal.SIGKILL)
+            elif pid not in told:
+                told.add(pid)
+                _send(pid, signal.SIGTERM)
+        time.sleep(0.05)
+    return []
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    """Whether the process ends within `seconds`."""
+    until = time.monotonic() + seconds
+    while alive(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,158 @@
+"""The processes of Sightline on one machine, with their ports and settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_suite.health import grpc_serving, http_ok, triton_ready
+from local_suite.model import HOST, Program, SuiteError, layout
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The repository."""
+
+LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
+
+_DRAIN_SECONDS = "5"
+
+PORTS: Mapping[str, Mapping[str, int]] = {
+    "gateway": {"grpc": 0, "metrics": 10},
+    "embedder": {"grpc": 1, "metrics": 11},
+    "retriever": {"grpc": 2, "metrics": 12},
+    "ranker": {"grpc": 3, "metrics": 13},
+    "triton": {"grpc": 4, "metrics": 6},
+    "milvus": {"grpc": 7},
+    "retriever-worker": {"metrics": 14},
+    "ranker-worker": {"metrics": 15},
+}
+"""Each program's ports, as offsets from PORT_BASE. 5 is kept for Triton's HTTP front, which stays
+off: nothing here needs it, and this old release has a published vulnerability in it."""
+
+
+def sightline(
+    data: Path, port_base: int, catalogs: Sequence[str] = ("default",), root: Path = ROOT
+) -> tuple[Program, ...]:
+    """Every program, in the order of start.
+
+    Raises SuiteError when a port would be out of range or an environment is not made yet.
+    """
+    if not LOWEST_PORT <= port_base <= HIGHEST_PORT:
+        raise SuiteError(f"PORT_BASE={port_base} is not within {LOWEST_PORT} to {HIGHEST_PORT}")
+    folder = layout(data).data
+    ports = {
+        name: {purpose: port_base + offset for purpose, offset in offsets.items()}
+        for name, offsets in PORTS.items()
+    }
+    made = (
+        _triton(root, ports["triton"]),
+        _milvus(root, ports["milvus"], folder),
+        *_services(root, ports, folder, ",".join(catalogs)),
+    )
+    missing = sorted({p.command[0] for p in made if not Path(p.command[0]).exists()})
+    if missing:
+        raise SuiteError(f"not installed yet: {', '.join(missing)}; run `make setup`")
+    return made
+
+
+def _triton(root: Path, ports: Mapping[str, int]) -> Program:
+    folder = root / "deploy" / "triton"
+    arguments = ("--grpc-port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"]))
+    return Program(
+        name="triton",
+        group="engines",
+        command=(_python(folder), "-m", "triton_engine.serve", *arguments),
+        folder=folder,
+        healthy=triton_ready(ports["grpc"]),
+        ports=ports,
+        stop_seconds=15,
+    )
+
+
+def _milvus(root: Path, ports: Mapping[str, int], data: Path) -> Program:
+    folder = root / "deploy" / "milvus"
+    arguments = ("--data", str(data / "milvus"), "--port", str(ports["grpc"]))
+    return Program(
+        name="milvus",
+        group="engines",
+        command=(_python(folder), "-m", "milvus_engine.serve", *arguments),
+        folder=folder,
+        healthy=grpc_serving(ports["grpc"]),
+        ports=ports,
+        stop_seconds=30,
+    )
+
+
+def _services(
+    root: Path, ports: Mapping[str, Mapping[str, int]], data: Path, catalogs: str
+) -> tuple[Program, ...]:
+    address = {n: f"{HOST}:{p['grpc']}" for n, p in ports.items() if "grpc" in p}
+    ranker = _ranker(data)
+    key = {
+        "RANKER_KEY_FILE": str(data / "ranker" / "pseudonym.key"),
+        "RANKER_CREATE_KEY": "true",
+    }
+    retriever = _retriever(data, address)
+    targets = {
+        f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
+    }
+
+    def service(name: str, main: str, environment: Mapping[str, str]) -> Program:
+        prefix = name.upper()
+        common = {
+            f"{prefix}_PORT": str(ports[name]["grpc"]),
+            f"{prefix}_METRICS_PORT": str(ports[name]["metrics"]),
+            f"{prefix}_DRAIN_SECONDS": _DRAIN_SECONDS,
+            f"{prefix}_CATALOGS": catalogs,
+        }
+        return Program(
+            name=name,
+            group="edge" if name == "gateway" else "services",
+            command=(_python(root), "-m", name),
+            folder=root,
+            healthy=grpc_serving(ports[name]["grpc"], f"sightline.{name}.v1.{main}"),
+            ports=ports[name],
+            environment={**common, **environment},
+        )
+
+    def worker(owner: str, environment: Mapping[str, str]) -> Program:
+        name, metrics = f"{owner}-worker", ports[f"{owner}-worker"]["metrics"]
+        common = {
+            f"{owner.upper()}_WORKER_METRICS_PORT": str(metrics),
+            f"{owner.upper()}_CATALOGS": catalogs,
+        }
+        return Program(
+            name=name,
+            group="services",
+            command=(_python(root), "-m", f"{owner}.worker"),
+            folder=root,
+            healthy=http_ok(metrics),
+            ports=ports[name],
+            environment={**common, **environment},
+        )
+
+    return (
+        service("embedder", "EmbeddingService", {"EMBEDDER_TRITON_TARGET": address["triton"]}),
+        service("retriever", "ProductService", retriever),
+        worker("retriever", retriever),
+        service("ranker", "RankingService", ranker | key),
+        worker("ranker", ranker | {"RANKER_RETRIEVER_TARGET": address["retriever"]}),
+        service("gateway", "RecommendationService", targets),
+    )
+
+
+def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "RETRIEVER_DATABASE_URL": f"sqlite:///{data / 'retriever' / 'record.db'}",
+        "RETRIEVER_PHOTOS_URL": str(data / "retriever" / "photos"),
+        "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
+        "RETRIEVER_EMBEDDER_TARGET": address["embedder"],
+    }
+
+
+def _ranker(data: Path) -> dict[str, str]:
+    return {
+        "RANKER_DATABASE_URL": f"sqlite:///{data / 'ranker' / 'ranker.db'}",
+        "RANKER_MODEL_STORE": str(data / "ranker" / "models"),
+    }
+
+
+def _python(folder: Path) -> str:
+    return str(folder / ".venv" / "bin" / "python")

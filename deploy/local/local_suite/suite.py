@@ -1,0 +1,351 @@
+"""Start, watch, disturb and stop a suite."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local_suite import processes
+from local_suite.config import render
+from local_suite.control import Control, State
+from local_suite.model import HOST, MARKER, Program, SuiteError, layout
+
+Report = Callable[[str], None]
+
+UP_SECONDS = 120.0
+"""How long the start may take: on a loaded machine every process imports for seconds."""
+
+_DOWN_SECONDS = 60.0
+_STRAY_SECONDS = 8.0
+_POLL_SECONDS = 0.1
+_TAIL_LINES = 25
+_STARTS_THAT_FAIL = 3
+"""A program that died this often while the suite starts has something wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramStatus:
+    """One row of `status`."""
+
+    name: str
+    state: str
+    """Supervisor's state, or STOPPED without a supervisor."""
+    healthy: bool
+    pid: int
+    address: str
+    log: Path
+
+
+class Suite:
+    """The programs of one DATA folder under one supervisor."""
+
+    def __init__(
+        self,
+        data: Path,
+        programs: Sequence[Program],
+        *,
+        facts: Mapping[str, object] | None = None,
+        report: Report = print,
+    ) -> None:
+        """Nothing is touched yet. `facts` are kept for later commands on the same DATA.
+
+        Raises SuiteError when `data` has a path that can't be used.
+        """
+        self.layout = layout(data)
+        self.programs = {program.name: program for program in programs}
+        self._facts = dict(facts or {})
+        self._report = report
+        groups = {program.name: program.group for program in programs}
+        self._control = Control(self.layout.socket, groups)
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def addresses(self) -> dict[str, str]:
+        """`host:port` of every program that serves gRPC."""
+        return {
+            name: f"{HOST}:{program.ports['grpc']}"
+            for name, program in self.programs.items()
+            if "grpc" in program.ports
+        }
+
+    def log(self, program: str) -> Path:
+        """The program's log file."""
+        return self.layout.logs / f"{self._known(program).name}.log"
+
+    def pid(self, program: str) -> int:
+        """Its process id; 0 when it has no process now."""
+        name = self._known(program).name
+        return self._states()[name].pid
+
+    def up(self, seconds: float = UP_SECONDS) -> None:
+        """Start everything, detached; returns when every program answers.
+
+        Raises SuiteError when it runs already, when a port is taken, or when a program does not
+        come up; everything is stopped again then, and the error holds the end of its log.
+        """
+        self.layout.make()
+        with self._locked() as lock:
+            self._clear_strays()
+            self._check_ports()
+            self._spawn(lock)
+        try:
+            self._wait_all(seconds)
+        except BaseException:
+            self.down()
+            raise
+
+    def run(self, seconds: float = UP_SECONDS, ready: Callable[[], None] = lambda: None) -> None:
+        """Start everything, call `ready`, and stop everything after SIGINT or SIGTERM.
+
+        To be called in the main thread. Raises SuiteError also when the supervisor dies.
+        """
+        stop = threading.Event()
+        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.up(seconds)
+            for number in before:
+                signal.signal(number, lambda *_: stop.set())
+            ready()
+            while not stop.wait(0.5):
+                if not self.running():
+                    raise SuiteError(f"the supervisor died; see {self.layout.logs}")
+        finally:
+            self.down()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def down(self) -> None:
+        """Stop everything, whatever state it is in. Does nothing when nothing runs."""
+        with contextlib.suppress(ConnectionError, SuiteError):
+            supervisor = self._control.pid()
+            self._control.shutdown()
+            processes.wait_gone(supervisor, _DOWN_SECONDS)
+        left = processes.end(lambda: processes.marked(self.layout.data), _STRAY_SECONDS)
+        if left:
+            raise SuiteError(f"processes {left} could not be ended, not even by SIGKILL")
+        for path in (self.layout.socket, self.layout.pid):
+            path.unlink(missing_ok=True)
+
+    def running(self) -> bool:
+        """Whether a supervisor (or a start in progress) holds this DATA."""
+        try:
+            with self.layout.lock.open("a") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def status(self) -> tuple[ProgramStatus, ...]:
+        """One row a program."""
+        try:
+            states = self._states()
+        except SuiteError:
+            states = {}
+        return tuple(
+            ProgramStatus(
+                name=name,
+                state=states[name].state if name in states else "STOPPED",
+                healthy=name in states and states[name].pid != 0 and program.healthy(),
+                pid=states[name].pid if name in states else 0,
+                address=self.addresses().get(name, ""),
+                log=self.log(name),
+            )
+            for name, program in self.programs.items()
+        )
+
+    def kill(self, program: str, number: int = signal.SIGKILL) -> int:
+        """Send a signal to the process; returns its id. It is started again when it ends.
+
+        After SIGKILL it has ended when this returns. Raises SuiteError when there is no process.
+        """
+        pid = self.pid(program)
+        if not pid:
+            raise SuiteError(f"{program} has no process now")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if number == signal.SIGKILL and not processes.wait_gone(pid, 10):
+            raise SuiteError(f"{program} (process {pid}) outlived SIGKILL")
+        return pid
+
+    def stop(self, program: str, *, kill: bool = False) -> None:
+        """End the process and keep it down until `start`; with `kill`, by SIGKILL."""
+        name = self._known(program).name
+        if kill and self.pid(program):
+            self.kill(program)
+        self._asked(lambda: self._control.stop(name))
+
+    def start(self, program: str, seconds: float = 60.0) -> None:
+        """Have it run again after `stop`, and wait until it answers."""
+        name = self._known(program).name
+        self._asked(lambda: self._control.start(name))
+        self.wait_healthy(program, seconds)
+
+    def wait_healthy(self, program: str, seconds: float = 60.0) -> float:
+        """Wait until the program answers; the seconds that it took.
+
+        Raises SuiteError with the end of its log when it does not within `seconds`.
+        """
+        known = self._known(program)
+        since = time.monotonic()
+        while not known.healthy():
+            if time.monotonic() - since > seconds:
+                raise SuiteError(
+                    f"{program} did not answer in {seconds:.0f} s\n{self._tail(program)}"
+                )
+            time.sleep(_POLL_SECONDS)
+        return time.monotonic() - since
+
+    def _known(self, program: str) -> Program:
+        try:
+            return self.programs[program]
+        except KeyError:
+            names = ", ".join(self.programs)
+            raise SuiteError(f"there is no program {program!r}; there are {names}") from None
+
+    def _states(self) -> dict[str, State]:
+        try:
+            return self._control.states()
+        except ConnectionError as error:
+            raise SuiteError(f"no suite runs in {self.layout.data}") from error
+
+    def _asked(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except ConnectionError as error:
+            raise SuiteError(f"no suite runs in {self.layout.data}") from error
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        with self.layout.lock.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SuiteError(
+                    f"a suite runs in {self.layout.data} already; stop it with `make down`, "
+                    "or name another folder and ports with DATA= and PORT_BASE="
+                ) from None
+            yield handle.fileno()
+
+    def _clear_strays(self) -> None:
+        left = processes.marked(self.layout.data)
+        if not left:
+            return
+        self._report(f"ending {len(left)} processes that an earlier suite left in this DATA")
+        if still := processes.end(lambda: processes.marked(self.layout.data), _STRAY_SECONDS):
+            raise SuiteError(f"processes {still} of an earlier suite could not be ended")
+
+    def _check_ports(self) -> None:
+        taken = [
+            f"{port} ({program.name} {purpose})"
+            for program in self.programs.values()
+            for purpose, port in program.ports.items()
+            if not _free(port)
+        ]
+        if taken:
+            raise SuiteError(
+                f"taken on {HOST}: port {', '.join(taken)}; choose other ports with PORT_BASE=, "
+                "or stop what listens there"
+            )
+
+    def _spawn(self, lock: int) -> None:
+        """Start the supervisor, which keeps `lock` as long as it lives."""
+        self.layout.socket.unlink(missing_ok=True)
+        self.layout.config.write_text(render(self.layout, list(self.programs.values())))
+        self.layout.facts.write_text(json.dumps(self._facts))
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
+            env=_environment(self.layout.data),
+            pass_fds=(lock,),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if done.returncode:
+            raise SuiteError(f"the supervisor did not start: {done.stderr or done.stdout}")
+
+    def _wait_all(self, seconds: float) -> None:
+        waiting = dict(self.programs)
+        starts: dict[str, set[int]] = {name: set() for name in waiting}
+        until = time.monotonic() + seconds
+        while waiting:
+            states = self._states()
+            for name, program in list(waiting.items()):
+                starts[name].add(states[name].started)
+                if states[name].pid and program.healthy():
+                    self._report(f"  {name} answers")
+                    del waiting[name]
+                elif len(starts[name]) > _STARTS_THAT_FAIL or states[name].state == "FATAL":
+                    raise SuiteError(f"{name} keeps dying\n{self._tail(name)}")
+            if waiting and time.monotonic() > until:
+                tails = "\n".join(self._tail(name) for name in waiting)
+                raise SuiteError(f"no answer in {seconds:.0f} s from {', '.join(waiting)}\n{tails}")
+            time.sleep(_POLL_SECONDS)
+
+    def _tail(self, program: str) -> str:
+        log = self.log(program)
+        try:
+            lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        except OSError:
+            lines = []
+        return "\n".join([f"--- the end of {log}:", *(lines or ["(empty)"])])
+
+
+def stored_facts(data: Path) -> dict[str, object]:
+    """What the newest suite in `data` was started with; empty when there was none."""
+    try:
+        facts: dict[str, object] = json.loads(layout(data).facts.read_text())
+    except (OSError, ValueError):
+        return {}
+    return facts
+
+
+def _environment(data: Path) -> dict[str, str]:
+    """What every process inherits: this process's variables, less what is only ours."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "VIRTUAL_ENV", "DATA", "PORT_BASE")
+    }
+    near = ",".join(filter(None, [inherited.get("no_proxy"), HOST, "localhost"]))
+    return {
+        **inherited,
+        MARKER: str(data),
+        "PYTHONUNBUFFERED": "1",
+        "no_proxy": near,
+        "NO_PROXY": near,
+    }
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from local_suite.__main__ import from_environment, main
+from local_suite.model import Layout, SuiteError
+
+
+@pytest.mark.parametrize("arguments", [[], ["sideways"], ["up", "down"]])
+def test_misuse_prints_how_to_use_it(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments, {}) == 2
+    assert "up | down | run | status" in capsys.readouterr().err
+
+
+def test_the_status_of_nothing_is_a_table_and_code_three(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["status"], {"DATA": str(tmp_path / "none")}) == 3
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 9
+    assert told[1].split()[:4] == ["triton", "STOPPED", "no", "-"]
+
+
+def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["down"], {"DATA": str(tmp_path / "none")}) == 0
+    assert "nothing runs" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("port_base", ["many", "80", "99999"])
+def test_a_bad_port_base_is_a_sentence_and_not_a_traceback(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, port_base: str
+) -> None:
+    environment = {"DATA": str(tmp_path / "none"), "PORT_BASE": port_base}
+    assert main(["up"], environment) == 1
+    assert capsys.readouterr().err.startswith(f"error: PORT_BASE={port_base}")
+
+
+def test_a_later_command_uses_the_ports_of_the_start(tmp_path: Path) -> None:
+    place = Layout(tmp_path)
+    place.make()
+    place.facts.write_text('{"port_base": "9300", "catalogs": "default,wines"}')
+    environment = {"DATA": str(tmp_path), "PORT_BASE": "9400"}
+    assert from_environment("status", environment).addresses()["gateway"] == "127.0.0.1:9300"
+    assert from_environment("up", environment).addresses()["gateway"] == "127.0.0.1:9400"
+
+
+def test_catalogs_reach_every_service(tmp_path: Path) -> None:
+    suite = from_environment("up", {"DATA": str(tmp_path), "CATALOGS": "default, wines"})
+    given = {
+        name: program.environment.get(f"{name.split('-')[0].upper()}_CATALOGS")
+        for name, program in suite.programs.items()
+        if name not in ("triton", "milvus")
+    }
+    assert set(given.values()) == {"default,wines"}
+
+
+def test_a_hostile_data_path_is_refused() -> None:
+    with pytest.raises(SuiteError, match="can't be used"):
+        from_environment("up", {"DATA": "/srv/a;b"})

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from embedder.settings import EmbedderSettings
+from gateway.settings import GatewaySettings
+from local_suite.model import Program, SuiteError
+from local_suite.programs import PORTS, sightline
+from ranker.settings import RankerSettings
+from ranker.settings import WorkerSettings as RankerWorkerSettings
+from retriever.settings import Settings as RetrieverSettings
+from servicekit.config import Settings
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository whose environments are made."""
+    for folder in ("", "deploy/triton", "deploy/milvus"):
+        python = tmp_path / folder / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.touch()
+    return tmp_path
+
+
+@pytest.fixture
+def suite(root: Path) -> dict[str, Program]:
+    made = sightline(Path("/srv/data"), 9000, ("default", "wines"), root)
+    return {program.name: program for program in made}
+
+
+def test_every_process_of_the_design_is_there(suite: dict[str, Program]) -> None:
+    assert set(suite) == set(PORTS) == {
+        "triton", "milvus", "embedder", "retriever", "retriever-worker", "ranker",
+        "ranker-worker", "gateway",
+    }  # fmt: skip
+
+
+def test_no_two_ports_are_the_same_and_all_lie_within_sixteen_of_the_base(
+    suite: dict[str, Program],
+) -> None:
+    ports = [port for program in suite.values() for port in program.ports.values()]
+    assert len(ports) == len(set(ports))
+    assert set(ports) <= set(range(9000, 9016))
+    assert suite["gateway"].ports["grpc"] == 9000
+
+
+SETTINGS: dict[str, type[Settings]] = {
+    "gateway": GatewaySettings,
+    "embedder": EmbedderSettings,
+    "retriever": RetrieverSettings,
+    "retriever-worker": RetrieverSettings,
+    "ranker": RankerSettings,
+    "ranker-worker": RankerWorkerSettings,
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_service_understands_every_setting_that_it_is_given(
+    suite: dict[str, Program], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    kind = SETTINGS[name]
+    prefix = kind.model_config.get("env_prefix", "")
+    for variable, value in suite[name].environment.items():
+        assert variable.removeprefix(prefix).lower() in kind.model_fields, variable
+        monkeypatch.setenv(variable, value)
+    read = kind()
+    assert read.model_dump()["catalogs"] == ("default", "wines")
+    for other, target in (("embedder", 9001), ("retriever", 9002), ("ranker", 9003)):
+        if f"{other}_target" in kind.model_fields:
+            assert getattr(read, f"{other}_target") == f"127.0.0.1:{target}"
+
+
+def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:
+    stored = [
+        value
+        for program in suite.values()
+        for name, value in program.environment.items()
+        if name.endswith(("_URL", "_STORE", "_FILE"))
+    ]
+    assert stored
+    assert all("/srv/data/" in value for value in stored)
+    assert "/srv/data/milvus" in suite["milvus"].command
+
+
+@pytest.mark.parametrize("port_base", [0, 80, 65530, -1])
+def test_a_port_base_that_leaves_no_room_is_refused(root: Path, port_base: int) -> None:
+    with pytest.raises(SuiteError, match="PORT_BASE"):
+        sightline(Path("/srv/data"), port_base, root=root)
+
+
+def test_an_environment_that_is_not_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="make setup"):
+        sightline(Path("/srv/data"), 9000, root=tmp_path)

@@ -1,0 +1,232 @@
+"""A real supervisor with small processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from local_suite import processes
+from local_suite.health import http_ok
+from local_suite.model import Program, SuiteError
+from local_suite.suite import Suite, stored_facts
+
+ROOT = Path(__file__).parents[3]
+FAKE = ROOT / "tests" / "fakes" / "local_program.py"
+
+Make = Callable[..., Suite]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, manner: str = "", port: int = 0) -> Program:
+    port = port or free_port()
+    return Program(
+        name=name,
+        group="edge" if name == "front" else "services",
+        command=(sys.executable, str(FAKE), str(port), manner),
+        folder=ROOT,
+        healthy=http_ok(port),
+        ports={"grpc": port},
+        environment={"GREETING": name},
+        stop_seconds=1,
+    )
+
+
+def kill_supervisor(suite: Suite) -> None:
+    pid = int(suite.layout.pid.read_text())
+    os.kill(pid, signal.SIGKILL)
+    assert processes.wait_gone(pid, 10)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "suite"
+
+
+@pytest.fixture
+def make(data: Path) -> Iterator[Make]:
+    """Makes suites that are stopped at the end, whatever happened."""
+    with ExitStack() as stack:
+
+        def made(*programs: Program, at: Path = data) -> Suite:
+            suite = Suite(at, programs, report=lambda _: None, facts={"port_base": 1})
+            stack.callback(suite.down)
+            return suite
+
+        yield made
+
+
+def test_up_returns_when_all_answer_and_down_leaves_nothing(make: Make, data: Path) -> None:
+    suite = make(program("front"), program("back", "child"))
+    suite.up()
+    assert {row.name: (row.state, row.healthy) for row in suite.status()} == {
+        "front": (suite.status()[0].state, True),
+        "back": (suite.status()[1].state, True),
+    }
+    assert len(processes.marked(data)) == 4  # the supervisor, two programs, a child
+    assert suite.log("front").read_text() == "starting as front\n"
+    assert suite.running()
+    suite.down()
+    assert processes.marked(data) == []
+    assert not suite.running()
+    assert {row.state for row in suite.status()} == {"STOPPED"}
+    suite.down()
+
+
+def test_a_second_start_in_the_same_data_is_refused(make: Make) -> None:
+    suite = make(program("front"))
+    suite.up()
+    pid = suite.pid("front")
+    with pytest.raises(SuiteError, match=r"runs in .* already"):
+        make(program("front")).up()
+    assert suite.pid("front") == pid
+
+
+def test_a_taken_port_is_named_and_nothing_is_started(make: Make, data: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with pytest.raises(SuiteError, match=rf"port {port} \(back grpc\)"):
+            make(program("front"), program("back", port=port)).up()
+    assert processes.marked(data) == []
+
+
+def test_two_suites_run_side_by_side(make: Make, tmp_path: Path) -> None:
+    first = make(program("front"), at=tmp_path / "one")
+    second = make(program("front"), at=tmp_path / "two")
+    first.up()
+    second.up()
+    first.down()
+    assert second.status()[0].healthy
+
+
+def test_a_killed_program_comes_back_as_another_process(make: Make) -> None:
+    suite = make(program("front"), program("back"))
+    suite.up()
+    front = suite.pid("front")
+    killed = suite.kill("back")
+    assert not processes.alive(killed)
+    assert suite.wait_healthy("back", 20) < 20
+    assert suite.pid("back") not in (0, killed)
+    assert suite.pid("front") == front
+
+
+def test_a_stopped_program_stays_down_until_it_is_started(make: Make) -> None:
+    suite = make(program("front"))
+    suite.up()
+    suite.stop("front", kill=True)
+    time.sleep(1.5)
+    assert not suite.status()[0].healthy
+    suite.stop("front")
+    suite.start("front", 20)
+    assert suite.status()[0].healthy
+
+
+def test_a_program_that_keeps_dying_fails_the_start_with_the_end_of_its_log(
+    make: Make, data: Path
+) -> None:
+    with pytest.raises(SuiteError) as caught:
+        make(program("front"), program("back", "crash")).up()
+    assert "back keeps dying" in str(caught.value)
+    assert "the cellar is flooded" in str(caught.value)
+    assert processes.marked(data) == []
+
+
+def test_a_program_that_never_answers_fails_the_start_after_its_time(
+    make: Make, data: Path
+) -> None:
+    with pytest.raises(SuiteError, match=r"no answer in 2 s from back"):
+        make(program("front"), program("back", "mute")).up(2)
+    assert processes.marked(data) == []
+
+
+def test_down_ends_what_ignores_sigterm(make: Make, data: Path) -> None:
+    suite = make(program("front", "deaf"))
+    suite.up()
+    suite.down()
+    assert processes.marked(data) == []
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_down_or_by_the_next_up(
+    make: Make, data: Path
+) -> None:
+    suite = make(program("front", "child"))
+    suite.up()
+    kill_supervisor(suite)
+    left = processes.marked(data)
+    assert len(left) == 2
+    suite.up()
+    assert not any(processes.alive(pid) for pid in left)
+    kill_supervisor(suite)
+    suite.down()
+    assert processes.marked(data) == []
+
+
+def test_a_stale_pid_file_and_socket_do_not_matter(make: Make) -> None:
+    suite = make(program("front"))
+    suite.layout.make()
+    suite.layout.pid.write_text(str(os.getpid()))
+    suite.layout.socket.touch()
+    suite.down()
+    suite.layout.pid.write_text(str(os.getpid()))
+    suite.layout.socket.touch()
+    suite.up()
+    assert suite.status()[0].healthy
+
+
+def test_a_data_path_too_long_for_a_socket_works(make: Make, tmp_path: Path) -> None:
+    suite = make(program("front"), at=tmp_path / ("x" * 120))
+    suite.up()
+    assert suite.status()[0].healthy
+
+
+def test_run_stops_everything_on_sigterm(make: Make, data: Path) -> None:
+    make(program("front"))
+    port = free_port()
+    script = (
+        "from pathlib import Path\nimport sys\n"
+        "from tests.unit.local.test_suite import Suite, program\n"
+        f"suite = Suite(Path({str(data)!r}), [program('front', port={port})])\n"
+        "suite.run(ready=lambda: print('ready', flush=True))\n"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "local")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert runner.stdout is not None
+    while runner.stdout.readline() != "ready\n":
+        assert runner.poll() is None
+    assert http_ok(port)()
+    runner.terminate()
+    assert runner.wait(30) == 0
+    runner.stdout.close()
+    assert processes.marked(data) == []
+
+
+def test_an_unknown_program_is_refused_with_the_names_that_there_are(make: Make) -> None:
+    with pytest.raises(SuiteError, match="there are front, back"):
+        make(program("front"), program("back")).kill("middle")
+
+
+def test_what_a_suite_was_started_with_is_kept(make: Make, data: Path) -> None:
+    assert stored_facts(data) == {}
+    suite = make(program("front"))
+    suite.up()
+    assert stored_facts(data) == {"port_base": 1}
+    suite.layout.facts.write_text(json.dumps({})[:-1])
+    assert stored_facts(data) == {}
