@@ -22,6 +22,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from milvus_lite.db import MilvusLite
 from milvus_lite.exceptions import DataDirLockedError
-from pymilvus.grpc_gen import milvus_pb2_grpc
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
 SERVICE = "milvus.proto.milvus.MilvusService"
 
@@ -46,6 +47,7 @@ DRAIN_SECONDS = 5.0
 
 READS = frozenset(
     {
+        "AllocTimestamp",
         "Connect",
         "GetVersion",
         "CheckHealth",
@@ -100,6 +102,20 @@ class GuardedLite(MilvusLite):  # type: ignore[misc]  # the vendor ships no type
             super().rename_collection(*args, **kwargs)
 
 
+class Servicer(MilvusServicer):  # type: ignore[misc]
+    """The vendor's servicer with the one call that it lacks and pymilvus 3.0.2 cannot do without.
+
+    AsyncMilvusClient asks for a timestamp before it waits for an index, and (unlike the sync
+    client) does not forgive UNIMPLEMENTED.
+    """
+
+    def AllocTimestamp(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """The time as Milvus writes it: milliseconds since 1970, then 18 bits of counter."""
+        return milvus_pb2.AllocTimestampResponse(
+            status=common_pb2.Status(), timestamp=(time.time_ns() // 1_000_000) << 18
+        )
+
+
 class OneWriter(grpc.ServerInterceptor):  # type: ignore[misc]
     """Lets one writing call run at a time; reads pass."""
 
@@ -143,7 +159,7 @@ def running(data: Path, host: str, port: int, workers: int = 10) -> Iterator[int
         ],
     )
     status = health.HealthServicer()
-    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(MilvusServicer(database), server)
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Servicer(database), server)
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     try:
         for name in database.list_collections():

@@ -1,0 +1,367 @@
+"""The catalogue: products in, out, listed and deleted.
+
+Each use case takes its collaborators as parameters. Photos are checked and durable before the
+transaction that mentions them begins; a write is acknowledged when that transaction is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+from retriever.model import (
+    Amount,
+    Attribute,
+    CatalogueRecord,
+    Image,
+    ImageDraft,
+    ImageNotFound,
+    ImageRejected,
+    Order,
+    PageTokenInvalid,
+    Photos,
+    Product,
+    ProductContent,
+    ProductDraft,
+    ProductInvalid,
+    ProductWrite,
+    RequestInvalid,
+    Stored,
+)
+from servicekit.errors import FieldViolation, ServiceError
+from sightline_rules import categories, filters, ids
+from sightline_rules.filters import Availability, Filter, Money
+
+MAX_UPSERT = 100
+MAX_GET = 1_000
+MAX_DELETE = 1_000
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 50
+MAX_SCAN = 5_000
+"""Products looked at for one page: a filter that few pass gives short pages, not slow ones."""
+
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_ATTRIBUTE_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}")
+_URI = re.compile(r"https?://[^\s]+", re.IGNORECASE)
+_OK = frozenset("\n\r\t")
+
+Note = Callable[[str, str], None]
+"""Takes down a field, relative to the product, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list."""
+
+    products: list[Product]
+    next_token: str
+    """Empty = this is the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Products asked for by id, in the order asked."""
+
+    products: list[Product]
+    missing: list[str]
+    filtered: list[str]
+
+
+async def upsert(
+    catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogueRecord, photos: Photos
+) -> tuple[list[Stored | ServiceError], int]:
+    """Store products, each with an outcome of its own; and the record's newest seq."""
+    _count("products", len(drafts), MAX_UPSERT)
+    prepared = await asyncio.gather(
+        *(
+            _prepare(catalog_id, draft, f"products[{index}]", photos)
+            for index, draft in enumerate(_unique(drafts))
+        )
+    )
+    writes = [write for write in prepared if isinstance(write, ProductWrite)]
+    outcomes, seq = await record.write(catalog_id, writes)
+    stored = iter(outcomes)
+    return [w if isinstance(w, ServiceError) else next(stored) for w in prepared], seq
+
+
+async def batch_get(
+    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
+) -> Found:
+    """Products by id; an id asked for twice is answered twice."""
+    _count("product_ids", len(product_ids), MAX_GET)
+    held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
+    found = Found([], [], [])
+    for product_id in product_ids:
+        product = held.get(product_id)
+        if product is None:
+            found.missing.append(product_id)
+        elif filters.passes(condition, product.facts):
+            found.products.append(product)
+        else:
+            found.filtered.append(product_id)
+    return found
+
+
+async def list_products(
+    catalog_id: str,
+    record: CatalogueRecord,
+    *,
+    condition: Filter,
+    order: Order,
+    page_size: int,
+    page_token: str,
+) -> Page:
+    """A page of the products that pass. A page may be short, or empty, and yet not the last."""
+    if not 0 <= page_size <= MAX_PAGE:
+        raise RequestInvalid(
+            FieldViolation("page_size", f"must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
+        )
+    wanted = page_size or DEFAULT_PAGE
+    context = _list_context(catalog_id, order, condition)
+    after = _read_token(page_token, context) if page_token else None
+    kept: list[Product] = []
+    scanned = 0
+    while scanned < MAX_SCAN:
+        batch = await record.page(catalog_id, order, after, max(wanted, 200))
+        for product in batch:
+            scanned += 1
+            after = _position(order, product)
+            if filters.passes(condition, product.facts):
+                kept.append(product)
+                if len(kept) == wanted:
+                    return Page(kept, _write_token(after, context))
+        if len(batch) < max(wanted, 200):
+            return Page(kept, "")
+    return Page(kept, _write_token(after, context) if after else "")
+
+
+async def delete(
+    catalog_id: str, product_ids: Sequence[str], record: CatalogueRecord
+) -> tuple[int, int]:
+    """How many of the products existed, and the record's newest seq."""
+    _count("product_ids", len(product_ids), MAX_DELETE)
+    return await record.delete(catalog_id, product_ids)
+
+
+async def get_image(
+    catalog_id: str, image_id: str, record: CatalogueRecord, photos: Photos
+) -> tuple[Image, bytes]:
+    """A stored photo and its bytes."""
+    image = await record.image(catalog_id, image_id)
+    if image is None:
+        raise ImageNotFound("image_id")
+    return image, await photos.get(catalog_id, image_id)
+
+
+def _count(field: str, number: int, most: int) -> None:
+    if not 1 <= number <= most:
+        raise RequestInvalid(FieldViolation(field, f"has {number} entries; 1 to {most} are taken"))
+
+
+# Products in
+
+
+def _unique(drafts: Sequence[ProductDraft]) -> Iterable[ProductDraft | ProductInvalid]:
+    """The drafts, with an error in place of an id that was given before."""
+    first: dict[str, int] = {}
+    for index, draft in enumerate(drafts):
+        known = first.setdefault(draft.product_id, index)
+        if known == index:
+            yield draft
+        else:
+            yield ProductInvalid(
+                FieldViolation(
+                    f"products[{index}].product_id", f"is also the id of products[{known}]"
+                )
+            )
+
+
+async def _prepare(
+    catalog_id: str, draft: ProductDraft | ProductInvalid, path: str, photos: Photos
+) -> ProductWrite | ServiceError:
+    """The write, with its new photos stored; or why not."""
+    if isinstance(draft, ProductInvalid):
+        return draft
+    try:
+        content = check_product(draft, path)
+        new: dict[str, Image] = {}
+        image_ids: dict[str, None] = {}
+        for index, given in enumerate(draft.images):
+            where = f"{path}.images[{index}]"
+            if given.content or not given.image_id:  # 0 bytes are no photo
+                image = await _take(catalog_id, given, where, photos)
+                new[image.image_id] = image
+                image_ids[image.image_id] = None
+            else:
+                image_ids[given.image_id] = None
+    except ServiceError as error:
+        return error
+    return ProductWrite(replace(content, image_ids=tuple(image_ids)), new, draft.etag, path)
+
+
+async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
+    """Check and store one photo."""
+    try:
+        info = await photos.inspect(given.content)
+    except ImageRejected as error:
+        raise ImageRejected(error.reason, error.message, f"{path}.content") from error
+    if given.image_id and given.image_id != info.image_id:
+        raise ProductInvalid(
+            FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
+        )
+    await photos.put(catalog_id, info.image_id, given.content)
+    return Image(info.image_id, info.media_type, len(given.content), info.width, info.height)
+
+
+def check_product(draft: ProductDraft, path: str) -> ProductContent:
+    """The product's content but for its photos. Raises ProductInvalid with all that is wrong."""
+    wrong: list[FieldViolation] = []
+
+    def note(field: str, description: str) -> None:
+        wrong.append(FieldViolation(f"{path}.{field}", description))
+
+    for field, value in (("product_id", draft.product_id), ("parent_id", draft.parent_id)):
+        if field == "product_id" or value:
+            try:
+                ids.check_id(value)
+            except ids.IdInvalidError as error:
+                note(field, str(error))
+    if draft.parent_id and draft.parent_id == draft.product_id:
+        note("parent_id", "must not be the product itself")
+    _check_text(note, "title", draft.title, 1, 512)
+    _check_text(note, "description", draft.description, 0, 16_384)
+    _check_text(note, "brand", draft.brand, 0, 256)
+    try:
+        categories.check_path(draft.category_path)
+    except categories.CategoryInvalidError as error:
+        note("category_path", str(error))
+    _check_tags(note, draft.tags)
+    attributes = _check_attributes(note, draft.attributes)
+    _check_images(note, draft.images)
+    if draft.language_code and not _LANGUAGE.fullmatch(draft.language_code):
+        note("language_code", 'must be a BCP 47 code, like "en" or "zh-Hans"')
+    if draft.uri and not (len(draft.uri) <= 2_048 and _URI.fullmatch(draft.uri)):
+        note("uri", "must be an http or https address of at most 2,048 characters")
+    if draft.availability is None:
+        note("availability", "is not one of the known values")
+    price = _check_price(note, draft.price)
+    if wrong:
+        raise ProductInvalid(*wrong)
+    return ProductContent(
+        product_id=draft.product_id,
+        title=draft.title,
+        parent_id=draft.parent_id,
+        description=draft.description,
+        category_path=draft.category_path,
+        brand=draft.brand,
+        price=price,
+        availability=draft.availability or Availability.IN_STOCK,
+        tags=draft.tags,
+        attributes=attributes,
+        language_code=draft.language_code,
+        uri=draft.uri,
+    )
+
+
+def _check_text(note: Note, field: str, text: str, least: int, most: int) -> None:
+    if not least <= len(text) <= most:
+        note(field, f"has {len(text)} characters; {least} to {most} are taken")
+    elif any(unicodedata.category(character) == "Cc" for character in text if character not in _OK):
+        note(field, "must not contain control characters")
+
+
+def _check_tags(note: Note, tags: Sequence[str]) -> None:
+    if len(tags) > 64:
+        note("tags", f"has {len(tags)} entries; at most 64 are taken")
+    for index, tag in enumerate(tags[:64]):
+        _check_text(note, f"tags[{index}]", tag, 1, 128)
+    if len(set(tags)) != len(tags):
+        note("tags", "holds a tag twice")
+
+
+def _check_attributes(
+    note: Note, given: Sequence[tuple[str, str | float | bool | None]]
+) -> tuple[Attribute, ...]:
+    if len(given) > 128:
+        note("attributes", f"has {len(given)} entries; at most 128 are taken")
+    kinds: dict[str, type] = {}
+    checked = []
+    for index, (key, value) in enumerate(given[:128]):
+        field = f"attributes[{index}]"
+        if not _ATTRIBUTE_KEY.fullmatch(key):
+            note(f"{field}.key", "must be 1 to 64 of a-z, 0-9, _, . and -")
+        if value is None:
+            note(field, "has no value")
+            continue
+        if isinstance(value, str) and not 1 <= len(value.encode()) <= 512:
+            note(f"{field}.text", "must have 1 to 512 bytes")
+        if isinstance(value, float) and not isfinite(value):
+            note(f"{field}.number", "must be finite")
+        if key in kinds and not (kinds[key] is str and isinstance(value, str)):
+            note(f"{field}.key", "is given twice; only texts may repeat")
+        kinds[key] = type(value)
+        checked.append(Attribute(key, value))
+    return tuple(checked)
+
+
+def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
+    if len(given) > 20:
+        note("images", f"has {len(given)} entries; at most 20 are taken")
+    for index, image in enumerate(given[:20]):
+        if image.image_id and not _IMAGE_ID.fullmatch(image.image_id):
+            note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
+
+
+def _check_price(note: Note, given: Amount | None) -> Money | None:
+    if given is None:
+        return None
+    try:
+        filters.check_currency(given.currency, "")
+    except filters.FilterInvalidError as error:
+        note("price.currency_code", error.description)
+    if not 0 <= given.nanos < 1_000_000_000 or given.nanos % 1_000:
+        note("price.nanos", "must be from 0 to 999,999,999 with at most six decimals")
+        return None
+    micros = given.units * 1_000_000 + given.nanos // 1_000
+    if not 0 <= micros < 2**63:
+        note("price.units", "must be an amount from 0 to about 9.2e12")
+        return None
+    return Money(given.currency, micros)
+
+
+# Page tokens
+
+
+def _list_context(catalog_id: str, order: Order, condition: Filter) -> str:
+    """What a page token is good for: the same list only."""
+    return hashlib.sha256(repr((catalog_id, order, condition)).encode()).hexdigest()[:16]
+
+
+def _position(order: Order, product: Product) -> tuple[int, str]:
+    return (product.create_time if order is Order.NEWEST else 0, product.content.product_id)
+
+
+def _write_token(position: tuple[int, str], context: str) -> str:
+    text = json.dumps([1, context, *position])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str, context: str) -> tuple[int, str]:
+    try:
+        padded = token + "=" * (-len(token) % 4)
+        parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise PageTokenInvalid from error
+    match parts:
+        case [1, str(given), int(time), str(product_id)] if given == context:
+            return time, product_id
+    raise PageTokenInvalid

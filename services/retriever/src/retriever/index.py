@@ -1,0 +1,388 @@
+"""How the index follows the record: embed what is pending, apply the outbox, reconcile.
+
+Each use case is one step that can die at any point: the record says afterwards what is left to do,
+and doing a step twice leaves the same index. One process at a time runs them (`Leader`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from retriever.model import (
+    Change,
+    CollectionAbsent,
+    CollectionReleased,
+    CollectionState,
+    Embedder,
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    Floats,
+    Generation,
+    GenerationState,
+    GivenVector,
+    ImageDamaged,
+    ImageNotFound,
+    IndexRecord,
+    IndexRefused,
+    IndexRow,
+    IndexUnavailable,
+    Leader,
+    Pending,
+    Photos,
+    VectorIndex,
+    VectorInvalid,
+    VectorWrite,
+    VersionMismatch,
+)
+from retriever.search import check_vector
+from servicekit.errors import InvalidArgument, ServiceError
+from servicekit.telemetry import get_logger
+
+APPLY_CHANGES = 500
+"""Outbox entries of one step."""
+UPSERT_ROWS = 256
+"""Rows of one call: 1.3 MB of vectors at 1,280 dimensions."""
+DELETE_ROWS = 1_000
+EMBED_BYTES = 16 * 2**20
+"""Photos of one call to the embedder, well below gRPC's 32 MiB."""
+MAX_ATTEMPTS = 10
+"""After so many attempts, a failure of the photo's own ends the trying."""
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 300.0
+"""Seconds."""
+SCAN_ROWS = 4_000
+"""Rows that one step of a reconciliation compares, about."""
+ID_BITS = 128
+
+T = TypeVar("T")
+
+log = get_logger()
+
+
+class LeadershipLost(Exception):
+    """Another process may write to the index now: stop at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What one step of embedding did."""
+
+    stored: int = 0
+    failed: int = 0
+    """Photos that are given up or tried again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the index differed from the record."""
+
+    upserted: int = 0
+    """Rows that were missing or of an older state."""
+    deleted: int = 0
+    """Rows that the record does not know."""
+
+
+# Generations
+
+
+async def ensure_generation(
+    catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
+) -> Generation | None:
+    """The live generation of the space's present version, made when the space has none at all.
+
+    None when the space's generations are of other versions: a new version is rolled out by an
+    operator, and until then its vectors are not mixed with theirs.
+    """
+    live = [g for g in await record.generations(catalog_id) if g.space == space.space]
+    for generation in live:
+        if generation.space_version == space.version:
+            return generation
+    if live:
+        return None
+    name = f"{space.space}-{space.version[:12]}-1"
+    key = hashlib.sha256(f"{catalog_id}/{name}/{space.version}".encode()).hexdigest()[:16]
+    made = await record.create_generation(
+        Generation(
+            catalog_id=catalog_id,
+            name=name,
+            space=space.space,
+            space_version=space.version,
+            dimension=space.dimension,
+            metric="COSINE",
+            collection=f"{prefix}_{space.space}_{key}",
+            state=GenerationState.READY,
+            active=True,
+            created=0,
+            applied_seq=0,
+            applied_time=0,
+            check_wanted=True,
+        )
+    )
+    log.info("generation created", generation=made.name, dimension=made.dimension)
+    return made
+
+
+async def open_collection(generation: Generation, index: VectorIndex) -> bool:
+    """Make sure that the collection exists and is in memory; whether it already was."""
+    match await index.state(generation.collection):
+        case CollectionState.LOADED:
+            return True
+        case CollectionState.RELEASED:
+            await index.load(generation.collection)
+        case CollectionState.ABSENT:
+            await index.create(generation.collection, generation.dimension)
+    return False
+
+
+# Embedding
+
+
+async def embed_pending(
+    generation: Generation,
+    record: IndexRecord,
+    photos: Photos,
+    embedder: Embedder,
+    batch: int,
+) -> Embedded:
+    """Embed the photos that are due, one call's worth.
+
+    Raises EmbedderUnavailable when the embedder does not answer: these photos then wait and go one
+    by one, so that one that brings the embedder down holds up no other. Raises VersionMismatch when
+    the embedder's version is not the generation's any more: they stay pending.
+    """
+    due = await record.due(generation, batch)
+    unused = [item.image_id for item in due if not item.used]
+    if unused:
+        await record.forget(generation, unused)
+    chosen = _affordable([item for item in due if item.used])
+    loaded, failed = await _load(generation, chosen, record, photos)
+    if not loaded:
+        return Embedded(0, failed)
+    try:
+        results = await _embed(generation, [data for _, data in loaded], embedder)
+    except EmbedderUnavailable:
+        await _retry_later(generation, [item for item, _ in loaded], record, "EMBEDDER_UNAVAILABLE")
+        raise
+    writes: list[VectorWrite] = []
+    for (item, _), result in zip(loaded, results, strict=True):
+        if isinstance(result, ServiceError):
+            failed += 1
+            await _note_failure(generation, item, result, record)
+        else:
+            writes.append(VectorWrite(item.image_id, result))
+    if writes:
+        await record.save_vectors(generation, writes)
+    return Embedded(len(writes), failed)
+
+
+def _affordable(items: Sequence[Pending]) -> list[Pending]:
+    """As many as fit one call; a photo that failed before goes alone, so that it fails alone."""
+    chosen: list[Pending] = []
+    size = 0
+    for item in items:
+        if chosen and (item.attempts or size + item.size > EMBED_BYTES):
+            break
+        chosen.append(item)
+        size += item.size
+        if item.attempts:
+            break
+    return chosen
+
+
+async def _load(
+    generation: Generation, items: Sequence[Pending], record: IndexRecord, photos: Photos
+) -> tuple[list[tuple[Pending, bytes]], int]:
+    """The photos' bytes, and how many have none any more."""
+    loaded, failed = [], 0
+    for item in items:
+        try:
+            loaded.append((item, await photos.get(generation.catalog_id, item.image_id)))
+        except (ImageNotFound, ImageDamaged) as error:
+            failed += 1
+            log.warning("photo lost", image_id=item.image_id, reason=error.reason)
+            await record.give_up(generation, [item.image_id], error.reason)
+    return loaded, failed
+
+
+async def _embed(
+    generation: Generation, data: Sequence[bytes], embedder: Embedder
+) -> list[Floats | ServiceError]:
+    """A vector of the generation's version, or an error, for each photo."""
+    try:
+        given = await embedder.embed(generation.catalog_id, generation.space, data)
+    except EmbedderUnavailable:
+        raise
+    except ServiceError as error:
+        return [error] * len(data)  # the call as a whole was refused
+    if all(_is_down(result) for result in given):
+        raise EmbedderUnavailable
+    checked = [_checked(generation, result) for result in given]
+    for result in checked:
+        if isinstance(result, VersionMismatch):
+            raise result
+    return checked
+
+
+def _is_down(result: GivenVector | ServiceError) -> bool:
+    return isinstance(result, ServiceError) and result.reason == "EMBEDDER_UNAVAILABLE"
+
+
+def _checked(generation: Generation, result: GivenVector | ServiceError) -> Floats | ServiceError:
+    if isinstance(result, ServiceError):
+        return result
+    if result.space_version != generation.space_version:
+        return VersionMismatch(result.space_version, generation.space_version)
+    try:
+        return check_vector(result, generation.dimension, "vector")
+    except VectorInvalid as error:
+        return error
+
+
+async def _note_failure(
+    generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
+) -> None:
+    """Leave a photo that can never be embedded, or that failed too often; else try it later."""
+    hopeless = isinstance(error, InvalidArgument) and not isinstance(error, VectorInvalid)
+    if hopeless or item.attempts + 1 >= MAX_ATTEMPTS:
+        log.warning("photo given up", image_id=item.image_id, reason=error.reason)
+        await record.give_up(generation, [item.image_id], error.reason)
+    else:
+        await _retry_later(generation, [item], record, error.reason)
+
+
+async def _retry_later(
+    generation: Generation, items: Iterable[Pending], record: IndexRecord, reason: str
+) -> None:
+    for item in items:
+        seconds = min(LONGEST_RETRY, FIRST_RETRY * 2.0**item.attempts)
+        await record.postpone(generation, [item.image_id], seconds, reason)
+
+
+# The outbox
+
+
+async def apply_outbox(
+    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+) -> tuple[Generation, int]:
+    """Bring the oldest changes into the index; the generation after that, and how many rows.
+
+    What is written is the record's present state, so entries may be applied twice and in one go.
+    """
+    changes = await record.changes(generation, APPLY_CHANGES)
+    if not changes:
+        return generation, 0
+    product_ids = list(dict.fromkeys(change.product_id for change in changes))
+    rows = await record.rows(generation, product_ids)
+    gone = _gone(changes, rows)
+    await _delete(generation, gone, index, leader)
+    await _upsert(generation, rows, index, leader)
+    return await record.advance(generation, changes[-1]), len(rows) + len(gone)
+
+
+def _gone(changes: Iterable[Change], rows: Iterable[IndexRow]) -> list[str]:
+    """Rows that some change took away and no later one brought back."""
+    removed = {row_id for change in changes for row_id in change.removed}
+    return sorted(removed - {row.row_id for row in rows})
+
+
+async def _upsert(
+    generation: Generation, rows: Sequence[IndexRow], index: VectorIndex, leader: Leader
+) -> None:
+    for chunk in _batches(rows, UPSERT_ROWS):
+        _still(leader)
+        try:
+            await index.upsert(generation.collection, chunk)
+        except IndexRefused:
+            if len(chunk) == 1:
+                # It stays out of the index until it changes; nothing behind it has to wait.
+                log.warning("row refused by the engine", row_id=chunk[0].row_id)
+                continue
+            half = len(chunk) // 2
+            await _upsert(generation, chunk[:half], index, leader)
+            await _upsert(generation, chunk[half:], index, leader)
+
+
+async def _delete(
+    generation: Generation, row_ids: Sequence[str], index: VectorIndex, leader: Leader
+) -> None:
+    for chunk in _batches(row_ids, DELETE_ROWS):
+        _still(leader)
+        await index.delete(generation.collection, chunk)
+
+
+def _still(leader: Leader) -> None:
+    if not leader.holds():
+        raise LeadershipLost
+
+
+# Reconciliation
+
+
+async def reconcile(
+    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+) -> Drift:
+    """Make the index hold exactly what the record says, range by range of the row ids.
+
+    Row ids are hashes, so ranges of equal width hold about equally many rows. Run it when the
+    outbox has been applied: what is found then was lost by the engine.
+    """
+    await record.mark(generation, check_wanted=False)
+    upserted = deleted = 0
+    async for low, high, held in _ranges(generation, index):
+        expected = await record.expected(generation, low, high)
+        extra = [row_id for row_id in held if row_id not in expected]
+        stale = {
+            product_id for row_id, (seq, product_id) in expected.items() if held.get(row_id) != seq
+        }
+        wrong = sum(held.get(row_id) != seq for row_id, (seq, _) in expected.items())
+        await _delete(generation, extra, index, leader)
+        for product_ids in _batches(sorted(stale), UPSERT_ROWS):
+            rows = await record.rows(generation, product_ids)
+            await _upsert(generation, rows, index, leader)
+        upserted, deleted = upserted + wrong, deleted + len(extra)
+    return Drift(upserted, deleted)
+
+
+async def _ranges(
+    generation: Generation, index: VectorIndex
+) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
+    """What the index holds, as (low, high, row id → seq) with low ≤ id < high."""
+    count = await index.count(generation.collection)
+    parts = max(1, -(-count // SCAN_ROWS))
+    bounds = [_bound(part, parts) for part in range(parts)] + ["g"]
+    for low, high in pairwise(bounds):
+        async for found in _scan(generation, low, high, index):
+            yield found
+
+
+def _bound(part: int, parts: int) -> str:
+    return "0" if part == 0 else f"{part * 2**ID_BITS // parts:032x}"
+
+
+async def _scan(
+    generation: Generation, low: str, high: str, index: VectorIndex
+) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
+    """One range, halved as long as it is too full for one answer."""
+    held = await index.scan(generation.collection, low, high)
+    if held is not None:
+        yield low, high, held
+        return
+    start = int(low.ljust(32, "0"), 16)
+    end = 2**ID_BITS if high == "g" else int(high, 16)
+    middle = f"{(start + end) // 2:032x}"
+    for part in ((low, middle), (middle, high)):
+        async for found in _scan(generation, *part, index):
+            yield found
+
+
+def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+LOST = (IndexUnavailable, CollectionAbsent, CollectionReleased)
+"""What a call to the engine raises when it has gone or was started anew."""

@@ -1,0 +1,740 @@
+"""The retriever's values, its errors and what it asks of its collaborators.
+
+Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reason on the wire::
+
+    ServiceError
+    ├── InvalidArgument
+    │   ├── RequestInvalid         INVALID_ARGUMENT
+    │   ├── PageTokenInvalid       PAGE_TOKEN_INVALID
+    │   ├── IndexTokenInvalid      INDEX_TOKEN_INVALID
+    │   ├── FilterInvalid          FILTER_INVALID
+    │   ├── VectorInvalid          VECTOR_INVALID
+    │   ├── ProductInvalid         PRODUCT_INVALID
+    │   └── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    ├── NotFound
+    │   ├── CatalogNotFound        CATALOG_NOT_FOUND
+    │   ├── ProductNotFound        PRODUCT_NOT_FOUND
+    │   ├── ImageNotFound          IMAGE_NOT_FOUND
+    │   └── GenerationNotFound     GENERATION_NOT_FOUND
+    ├── FailedPrecondition
+    │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+    │   └── VersionMismatch        INDEX_VERSION_MISMATCH
+    ├── Aborted
+    │   └── EtagMismatch           ETAG_MISMATCH
+    ├── Unavailable
+    │   ├── IndexUnavailable       INDEX_UNAVAILABLE
+    │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
+    │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+    ├── ResourceExhausted
+    │   └── PhotosFull             PHOTO_STORE_FULL
+    ├── DeadlineExceeded
+    │   └── StageDeadline          STAGE_DEADLINE
+    ├── DataLoss
+    │   └── ImageDamaged           IMAGE_DAMAGED
+    └── Internal
+        └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
+    CollectionAbsent, CollectionReleased    never on the wire: the index use cases mend them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from servicekit.errors import (
+    Aborted,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    ServiceError,
+    Unavailable,
+)
+from sightline_rules import categories
+from sightline_rules.filters import Availability, Facts, Filter, Money, Time
+from sightline_rules.photos import PhotoInfo
+
+Floats = npt.NDArray[np.float32]
+
+
+class RequestInvalid(InvalidArgument):
+    """Fields of a request are out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__(_told(violations), reason="INVALID_ARGUMENT", violations=violations)
+
+
+class PageTokenInvalid(InvalidArgument):
+    """A page token that this service did not give for this list."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this page token is not one of this list",
+            reason="PAGE_TOKEN_INVALID",
+            violations=(FieldViolation("page_token", "is not one of this list"),),
+        )
+
+
+class IndexTokenInvalid(InvalidArgument):
+    """An index token that this service did not give for this catalog."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this index token is not one of this catalog",
+            reason="INDEX_TOKEN_INVALID",
+            violations=(FieldViolation("min_index_token", "is not one of this catalog"),),
+        )
+
+
+class FilterInvalid(InvalidArgument):
+    """A filter that can't be evaluated."""
+
+    def __init__(self, path: str, description: str) -> None:
+        super().__init__(
+            f"{path}: {description}",
+            reason="FILTER_INVALID",
+            violations=(FieldViolation(path, description),),
+        )
+
+
+class VectorInvalid(InvalidArgument):
+    """A vector of the wrong size, with a value that is not finite, or all zero."""
+
+    def __init__(self, path: str, description: str) -> None:
+        super().__init__(
+            f"{path}: {description}",
+            reason="VECTOR_INVALID",
+            violations=(FieldViolation(path, description),),
+        )
+
+
+class ProductInvalid(InvalidArgument):
+    """Fields of one product are missing or out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__(_told(violations), reason="PRODUCT_INVALID", violations=violations)
+
+
+class ImageRejected(InvalidArgument):
+    """A photo that is not taken."""
+
+    def __init__(self, reason: str, description: str, path: str = "") -> None:
+        violations = (FieldViolation(path, description),) if path else ()
+        super().__init__(description, reason=reason, violations=violations)
+
+
+class CatalogNotFound(NotFound):
+    """The catalog is not declared in the settings."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog is not declared", reason="CATALOG_NOT_FOUND")
+
+
+class ProductNotFound(NotFound):
+    """The catalog holds no such product."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog has no such product", reason="PRODUCT_NOT_FOUND")
+
+
+class ImageNotFound(NotFound):
+    """The catalog, or the product, holds no such photo."""
+
+    def __init__(self, path: str = "") -> None:
+        violations = (FieldViolation(path, "names a photo that is not stored"),) if path else ()
+        super().__init__("no such photo is stored", reason="IMAGE_NOT_FOUND", violations=violations)
+
+
+class GenerationNotFound(NotFound):
+    """The catalog has no index generation of this name in this space."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog has no such generation", reason="GENERATION_NOT_FOUND")
+
+
+class SpaceUnavailable(FailedPrecondition):
+    """The space has no index yet, or does not exist."""
+
+    def __init__(self, space: str) -> None:
+        super().__init__(
+            "this space has no index in this catalog (yet)",
+            reason="SPACE_UNAVAILABLE",
+            metadata={"space": space},
+        )
+
+
+class VersionMismatch(FailedPrecondition):
+    """A vector of another version of the space than the index holds: never to be compared."""
+
+    def __init__(self, given: str, held: str) -> None:
+        super().__init__(
+            "the vector's space version is not the one that the index holds",
+            reason="INDEX_VERSION_MISMATCH",
+            metadata={"given": given, "held": held},
+        )
+
+
+class EtagMismatch(Aborted):
+    """The product changed since the caller read it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the product is not (or no longer) what this etag says", reason="ETAG_MISMATCH"
+        )
+
+
+class IndexUnavailable(Unavailable):
+    """The engine does not answer, or not in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the vector index does not answer",
+            reason="INDEX_UNAVAILABLE",
+            retry_after=timedelta(seconds=1),
+        )
+
+
+class EmbedderUnavailable(Unavailable):
+    """The embedder, or the model behind it, does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the embedder does not answer",
+            reason="EMBEDDER_UNAVAILABLE",
+            retry_after=timedelta(seconds=1),
+        )
+
+
+class PhotosUnavailable(Unavailable):
+    """The photo store can't be read or written."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the photo store can't be reached",
+            reason="PHOTO_STORE_UNAVAILABLE",
+            retry_after=timedelta(seconds=2),
+        )
+
+
+class PhotosFull(ResourceExhausted):
+    """The photo store's disk is full. Nothing of the product was kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the photo store is full", reason="PHOTO_STORE_FULL")
+
+
+class StageDeadline(DeadlineExceeded):
+    """The index did not reach the write that the caller wants to see in the time there was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the index has not reached min_index_token in time", reason="STAGE_DEADLINE"
+        )
+
+
+class ImageDamaged(DataLoss):
+    """The stored bytes do not have the photo's hash any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the stored photo is damaged", reason="IMAGE_DAMAGED")
+
+
+class IndexRefused(Internal):
+    """The engine refused what we sent: our own mistake."""
+
+    def __init__(self) -> None:
+        super().__init__("the index refused the request", reason="INDEX_REFUSED")
+
+
+class CollectionAbsent(Exception):
+    """The engine has no such collection: it lost its data, or is another engine."""
+
+
+class CollectionReleased(Exception):
+    """The collection is not in the engine's memory: the engine was started anew."""
+
+
+def _told(violations: Sequence[FieldViolation]) -> str:
+    return "; ".join(f"{item.field}: {item.description}" for item in violations[:8])
+
+
+# The catalogue's values
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One typed, named property of a product."""
+
+    key: str
+    value: str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money as a caller gave it, unchecked: units + nanos / 10^9."""
+
+    currency: str
+    units: int
+    nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDraft:
+    """A photo as a caller gave it: bytes, or the id of a stored one."""
+
+    content: bytes
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProductDraft:
+    """A product as a caller gave it, unchecked."""
+
+    product_id: str
+    parent_id: str = ""
+    title: str = ""
+    description: str = ""
+    category_path: tuple[str, ...] = ()
+    brand: str = ""
+    price: Amount | None = None
+    availability: Availability | None = Availability.IN_STOCK
+    """None = a number that is no availability."""
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
+    """Key and value; None = no value was given."""
+    images: tuple[ImageDraft, ...] = ()
+    language_code: str = ""
+    uri: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductContent:
+    """What a product says of itself, checked. Its photos are given by their ids."""
+
+    product_id: str
+    title: str
+    parent_id: str = ""
+    description: str = ""
+    category_path: tuple[str, ...] = ()
+    brand: str = ""
+    price: Money | None = None
+    availability: Availability = Availability.IN_STOCK
+    tags: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    image_ids: tuple[str, ...] = ()
+    """Best first, no duplicates."""
+    language_code: str = ""
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A stored photo."""
+
+    image_id: str
+    """Lower-case hexadecimal SHA-256 of its bytes."""
+    media_type: str
+    size: int
+    """Bytes."""
+    width: int
+    """Pixels, upright."""
+    height: int
+    """Pixels, upright."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product as the record holds it."""
+
+    content: ProductContent
+    images: tuple[Image, ...]
+    create_time: int
+    """Microseconds since 1970 (UTC)."""
+    update_time: int
+    """Microseconds since 1970 (UTC)."""
+    etag: str
+    seq: int
+    """Commit sequence of its last write."""
+
+    @property
+    def facts(self) -> Facts:
+        """What filters may ask of it."""
+        content = self.content
+        return Facts(
+            category=categories.join(content.category_path),
+            brand=content.brand,
+            price=content.price,
+            availability=content.availability,
+            tags=frozenset(content.tags),
+            create_time=Time(self.create_time),
+            update_time=Time(self.update_time),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductWrite:
+    """A product to write."""
+
+    content: ProductContent
+    new_images: Mapping[str, Image]
+    """Those of its photos whose bytes came with it, by id; the others must be stored already."""
+    etag: str = ""
+    """Write only over this content; empty = over whatever is stored."""
+    path: str = "product"
+    """Where the request holds it, for field violations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A write that is committed."""
+
+    product_id: str
+    etag: str
+    image_ids: tuple[str, ...]
+
+
+class Order(StrEnum):
+    """The order of a list."""
+
+    PRODUCT_ID = "product_id"
+    NEWEST = "newest"
+
+
+# The index's values
+
+
+class GenerationState(StrEnum):
+    """BUILDING → READY → DROPPED."""
+
+    BUILDING = "BUILDING"
+    READY = "READY"
+    DROPPED = "DROPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One collection of vectors of one space version."""
+
+    catalog_id: str
+    name: str
+    space: str
+    space_version: str
+    dimension: int
+    metric: str
+    """`COSINE`."""
+    collection: str
+    """The collection's name in the engine."""
+    state: GenerationState
+    active: bool
+    """Whether searches that name no generation use this one."""
+    created: int
+    """Microseconds since 1970 (UTC)."""
+    applied_seq: int
+    """Every outbox entry up to this one is in the collection."""
+    applied_time: int
+    """When the newest of these was written, microseconds since 1970 (UTC); 0 = none yet."""
+    check_wanted: bool
+    """Whether someone noticed that the engine may have lost rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far a generation is behind the record."""
+
+    seq: int
+    """The newest write that the generation holds in full, with all before it."""
+    head: int
+    """The record's newest write."""
+    time: int
+    """When the newest wholly indexed record was written, microseconds since 1970; 0 = none."""
+    oldest_open: int
+    """When the oldest write was made that is not in the generation; 0 = it holds all."""
+    pending: int
+    """Photos that wait for their vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An outbox entry: a product of which the index may hold something else."""
+
+    seq: int
+    product_id: str
+    removed: tuple[str, ...]
+    """Ids of index rows that the write took away."""
+    time: int
+    """When the record was written, microseconds since 1970 (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A photo that waits for its vector."""
+
+    image_id: str
+    size: int
+    """Bytes."""
+    attempts: int
+    used: bool
+    """Whether a product still has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One photo of one product, as the engine holds it."""
+
+    row_id: str
+    seq: int
+    """The newer of the product's last write and the vector's."""
+    product_id: str
+    image_id: str
+    facts: Facts
+    vector: Floats
+    """float32, of the generation's dimension, finite and not all zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row that a search found."""
+
+    row_id: str
+    product_id: str
+    image_id: str
+    similarity: float
+    """Cosine, −1 to 1."""
+
+
+class CollectionState(IntEnum):
+    """Whether a collection can be searched."""
+
+    ABSENT = 0
+    RELEASED = 1
+    LOADED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """A space as the embedder offers it now."""
+
+    space: str
+    version: str
+    dimension: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVector:
+    """A vector as a caller gave it, unchecked."""
+
+    space: str
+    space_version: str
+    dimension: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VectorWrite:
+    """A photo's vector to store."""
+
+    image_id: str
+    vector: Floats
+    product_id: str = ""
+    """The product that must have the photo; empty = any may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a catalog's record holds."""
+
+    products: int
+    images: int
+    pending: int
+    failed: int
+    outbox: int
+
+
+# What the use cases ask of their collaborators
+
+
+class Photos(Protocol):
+    """The content-addressed store of photos."""
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        """What a photo is. Raises ImageRejected."""
+
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """Returns once the bytes are durable. Raises PhotosUnavailable, PhotosFull."""
+
+    async def get(self, catalog_id: str, image_id: str) -> bytes:
+        """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
+
+
+class CatalogueRecord(Protocol):
+    """The record as the catalogue's use cases see it."""
+
+    async def write(
+        self, catalog_id: str, writes: Sequence[ProductWrite]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """One transaction; an outcome for each, and the record's newest seq afterwards."""
+
+    async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
+        """How many existed, and the record's newest seq afterwards."""
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        """The products that exist."""
+
+    async def page(
+        self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
+    ) -> list[Product]:
+        """Products in order behind the key (create time or 0, product id)."""
+
+    async def image(self, catalog_id: str, image_id: str) -> Image | None:
+        """What is known of a photo."""
+
+
+class SearchRecord(Protocol):
+    """The record as searches see it."""
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """The generation of this name, or the active one; None = there is none."""
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        """The products that exist."""
+
+    async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
+        """The vectors of a product's photos; None = there is no such product."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+    async def want_check(self, generation: Generation) -> None:
+        """Ask the worker to compare the generation with the record."""
+
+    async def counts(self, catalog_id: str, generation: Generation | None) -> Counts:
+        """How much the record holds."""
+
+    async def save_vectors(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> tuple[list[ServiceError | None], int]:
+        """One transaction; what failed of each, and the record's newest seq afterwards."""
+
+
+class IndexRecord(Protocol):
+    """The record as the worker sees it."""
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """Every live generation."""
+
+    async def create_generation(self, generation: Generation) -> Generation:
+        """Register it, active when its space has no active one, with all photos pending."""
+
+    async def mark(
+        self,
+        generation: Generation,
+        *,
+        state: GenerationState | None = None,
+        check_wanted: bool | None = None,
+    ) -> None:
+        """Change what is given."""
+
+    async def changes(self, generation: Generation, limit: int) -> list[Change]:
+        """The oldest outbox entries that the generation does not hold, in order."""
+
+    async def advance(self, generation: Generation, change: Change) -> Generation:
+        """Note that everything up to a change is in the collection."""
+
+    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
+        """What the index should hold of these products."""
+
+    async def expected(
+        self, generation: Generation, low: str, high: str
+    ) -> dict[str, tuple[int, str]]:
+        """Row id → (seq, product id) of the rows it should hold with low ≤ id < high."""
+
+    async def due(self, generation: Generation, limit: int) -> list[Pending]:
+        """Photos to embed now, those that wait longest first."""
+
+    async def postpone(
+        self, generation: Generation, image_ids: Sequence[str], seconds: float, reason: str
+    ) -> None:
+        """Count a failed attempt and try again later."""
+
+    async def give_up(self, generation: Generation, image_ids: Sequence[str], reason: str) -> None:
+        """Photos that can't be embedded; they are not tried again."""
+
+    async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
+        """Photos that no product has any more."""
+
+    async def save_vectors(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> tuple[list[ServiceError | None], int]:
+        """Store vectors; the products that have the photos go into the outbox."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+
+class VectorIndex(Protocol):
+    """The engine. Every call raises IndexUnavailable, CollectionAbsent or CollectionReleased."""
+
+    async def state(self, collection: str) -> CollectionState: ...
+
+    async def create(self, collection: str, dimension: int) -> None:
+        """Make it, searchable at once; nothing when it exists."""
+
+    async def load(self, collection: str) -> None: ...
+
+    async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
+        """Visible to the next search. Raises IndexRefused too."""
+
+    async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
+        """Ids that it does not hold are passed over."""
+
+    async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
+        """Row id → seq where low ≤ id < high; None = too many for one answer."""
+
+    async def count(self, collection: str) -> int: ...
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Floats],
+        condition: Filter,
+        limit: int,
+        seconds: float | None,
+    ) -> list[Hit]:
+        """At most `limit` rows for each vector, a row once with its best similarity, best first.
+
+        Rows that pass `condition` are never left out; a few that do not pass may be in.
+        """
+
+    async def flush(self, collection: str) -> None:
+        """Bring rows from memory into a shape that is fast to search."""
+
+
+class Embedder(Protocol):
+    """The embedder."""
+
+    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
+        """A space as it is now; None = it is not offered. Raises EmbedderUnavailable."""
+
+    async def embed(
+        self, catalog_id: str, space: str, photos: Sequence[bytes]
+    ) -> list[GivenVector | ServiceError]:
+        """A vector or an error for each. Raises EmbedderUnavailable or another ServiceError."""
+
+
+class Leader(Protocol):
+    """Whether this process may write to the index: one at a time does."""
+
+    def holds(self) -> bool:
+        """False from the moment another process might."""

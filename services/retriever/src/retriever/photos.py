@@ -1,0 +1,148 @@
+"""Photos by their content: <root>/<catalog>/<2 hex>/<2 hex>/<sha256>, in a folder or a bucket.
+
+A photo's name is the hash of its bytes and nothing that a caller chose. It is durable before the
+record mentions it, and never changed afterwards. Photos that no product has any more stay: another
+catalogue page, an answer record or an import under way may still name them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from retriever.model import (
+    ImageDamaged,
+    ImageNotFound,
+    ImageRejected,
+    PhotosFull,
+    PhotosUnavailable,
+)
+from servicekit.errors import ServiceError
+from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, inspect
+
+T = TypeVar("T")
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class PhotoStore:
+    """See Photos in model.py. Work runs in a bounded number of threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        limits: PhotoLimits | None = None,
+        threads: int = 2,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`.
+
+        A photo of the largest size takes about 150 MB while it is decoded: `threads` times that is
+        the most memory that hostile photos can hold.
+        """
+        self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
+        self._limits = limits or PhotoLimits()
+        self._decoders = ThreadPoolExecutor(threads, "photo-decode")
+        self._io = ThreadPoolExecutor(4, "photo-io")
+
+    def close(self) -> None:
+        """Wait for the work under way."""
+        for threads in (self._decoders, self._io):
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        """See Photos."""
+        try:
+            return await self._run(self._decoders, lambda: inspect(data, self._limits))
+        except PhotoRejectedError as error:
+            raise ImageRejected(str(error.reason), str(error)) from error
+
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """See Photos."""
+        path = self._path(catalog_id, image_id)
+        await self._run(self._io, lambda: _translated(lambda: self._put(path, data)))
+
+    async def get(self, catalog_id: str, image_id: str) -> bytes:
+        """See Photos."""
+        path = self._path(catalog_id, image_id)
+        data = await self._run(self._io, lambda: _translated(lambda: self._get(path)))
+        if hashlib.sha256(data).hexdigest() != image_id:
+            raise ImageDamaged
+        return data
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(threads, run, work)
+
+    def _path(self, catalog_id: str, image_id: str) -> str:
+        if not _HASH.fullmatch(image_id):
+            raise ImageNotFound
+        # Settings let only a-z, 0-9, - and _ into a catalog's name.
+        return f"{self._root}/{catalog_id}/{image_id[:2]}/{image_id[2:4]}/{image_id}"
+
+    def _put(self, path: str, data: bytes) -> None:
+        if isinstance(self._files, LocalFileSystem):
+            _put_file(Path(path), data)
+        elif not self._files.exists(path):
+            self._files.pipe_file(path, data)  # a bucket shows an object whole or not at all
+
+    def _get(self, path: str) -> bytes:
+        data: bytes = self._files.cat_file(path)
+        return data
+
+
+def _put_file(path: Path, data: bytes) -> None:
+    """Returns once file and name would survive a power cut."""
+    if not (path.exists() and path.stat().st_size == len(data)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+    # Also when the file was there: whoever put it there may have died before this.
+    for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+        _fsync_folder(folder)
+
+
+def _fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _translated(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ServiceError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageNotFound from error
+    except OSError as error:
+        raise (PhotosFull if error.errno in _FULL else PhotosUnavailable)() from error
+    except Exception as error:
+        # fsspec's drivers raise errors of their vendors: botocore, aiohttp, gcsfs, …
+        raise PhotosUnavailable from error

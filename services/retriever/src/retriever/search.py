@@ -1,0 +1,363 @@
+"""A search: the products nearest to a vector or to a product, that pass a filter.
+
+The engine finds rows (photos); the record says what their products are now. So price and
+availability in an answer are exact at once, while a product that newly passes a filter appears
+when the index has caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from retriever.model import (
+    CollectionAbsent,
+    CollectionReleased,
+    Counts,
+    Floats,
+    Freshness,
+    Generation,
+    GenerationNotFound,
+    GivenVector,
+    Hit,
+    IndexTokenInvalid,
+    IndexUnavailable,
+    Product,
+    ProductNotFound,
+    RequestInvalid,
+    SearchRecord,
+    SpaceUnavailable,
+    StageDeadline,
+    VectorIndex,
+    VectorInvalid,
+    VectorWrite,
+    VersionMismatch,
+)
+from servicekit.errors import FieldViolation, ServiceError
+from sightline_rules import filters
+from sightline_rules.filters import All, Filter
+
+DEFAULT_SPACE = "visual"
+DEFAULT_TOP_K = 100
+MAX_TOP_K = 1_000
+MAX_EXCLUDED = 1_000
+MAX_VECTORS = 1_000
+MAX_DIMENSION = 32_768
+MAX_LIMIT = 16_384
+"""Most rows that an engine answers at once."""
+OVERFETCH = 2
+"""Rows asked for, for each product wanted: a product has several photos, and some drop out."""
+REFILL = 4
+"""How many times more rows the next round asks for when products are missing."""
+WAIT_STEP = 0.02
+"""Seconds between two looks at the index while a search waits for a write."""
+LONGEST_WAIT = 10.0
+"""Seconds that a search without a deadline waits for a write."""
+
+EVERYTHING = All()
+
+Remaining = Callable[[], float | None]
+"""Seconds until the caller needs its answer, or our failure; None = it set no end."""
+Measure = Callable[[str], AbstractContextManager[None]]
+"""Times a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for. Exactly one of vector and product_id is given."""
+
+    catalog_id: str
+    vector: GivenVector | None = None
+    product_id: str = ""
+    space: str = DEFAULT_SPACE
+    condition: Filter = EVERYTHING
+    top_k: int = DEFAULT_TOP_K
+    excluded: tuple[str, ...] = ()
+    include_query_product: bool = False
+    min_index_token: str = ""
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A product that was found."""
+
+    product: Product
+    similarity: float
+    """Cosine of its best photo, −1 to 1."""
+    image_id: str
+    """That photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found, nearest first."""
+
+    matches: list[Match]
+    generation: Generation
+    freshness: Freshness
+    plan: str
+
+
+@dataclass(slots=True)
+class Found:
+    """Matches so far, and what the record said of products so far."""
+
+    matches: list[Match] = field(default_factory=list)
+    known: dict[str, Product | None] = field(default_factory=dict)
+
+
+async def search(
+    query: Query,
+    record: SearchRecord,
+    index: VectorIndex,
+    remaining: Remaining,
+    measure: Measure = lambda _: contextlib.nullcontext(),
+) -> Answer:
+    """The nearest products. Errors are those that the proto names."""
+    check_query(query)
+    generation = await resolve(query, record)
+    freshness = await reached(query, generation, record, remaining)
+    vectors = await query_vectors(query, generation, record)
+    left_out = set(query.excluded)
+    if query.product_id and not query.include_query_product:
+        left_out.add(query.product_id)
+    found, rounds, rows = Found(), 0, 0
+    limit = min(MAX_LIMIT, max(query.top_k * OVERFETCH + len(left_out), 50))
+    while vectors:
+        with measure("index"):
+            ask = partial(
+                index.search, generation.collection, vectors, query.condition, limit, remaining()
+            )
+            hits = await _ask(generation, ask, index, record)
+        rounds, rows = rounds + 1, len(hits)
+        with measure("hydrate"):
+            await _hydrate(found, hits, query, left_out, record)
+        # Fewer rows than asked for: there are no more. The engine answers `limit` per vector.
+        if len(found.matches) >= query.top_k or len(hits) < limit or limit == MAX_LIMIT:
+            break
+        limit = min(MAX_LIMIT, limit * REFILL)
+    plan = f"flat, {rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
+    return Answer(found.matches[: query.top_k], generation, freshness, plan)
+
+
+def check_query(query: Query) -> None:
+    """Raises RequestInvalid."""
+    wrong = []
+    if (query.vector is None) == (not query.product_id):
+        wrong.append(FieldViolation("query", "give a vector or a product_id"))
+    if not 1 <= query.top_k <= MAX_TOP_K:
+        wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
+    if len(query.excluded) > MAX_EXCLUDED:
+        wrong.append(FieldViolation("exclude_product_ids", f"takes at most {MAX_EXCLUDED} ids"))
+    if wrong:
+        raise RequestInvalid(*wrong)
+
+
+async def resolve(query: Query, record: SearchRecord) -> Generation:
+    """The generation to search: the one named, else the active one of the space."""
+    space = query.vector.space if query.vector else query.space
+    generation = await record.generation(query.catalog_id, space, query.generation)
+    if generation is None:
+        raise GenerationNotFound if query.generation else SpaceUnavailable(space)
+    if query.vector and query.vector.space_version != generation.space_version:
+        raise VersionMismatch(query.vector.space_version, generation.space_version)
+    return generation
+
+
+async def query_vectors(query: Query, generation: Generation, record: SearchRecord) -> list[Floats]:
+    """The vector given, or those of the product's photos (none yet = nothing is near)."""
+    if query.vector is not None:
+        return [check_vector(query.vector, generation.dimension, "vector")]
+    vectors = await record.vectors_of(generation, query.product_id)
+    if vectors is None:
+        raise ProductNotFound
+    return vectors
+
+
+def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
+    """The vector as float32. Raises VectorInvalid."""
+    if given.dimension != dimension:
+        raise VectorInvalid(
+            f"{path}.dimension", f"is {given.dimension}; the index holds {dimension}"
+        )
+    if len(given.data) != 4 * dimension:
+        raise VectorInvalid(
+            f"{path}.data", f"has {len(given.data)} bytes; {4 * dimension} are needed"
+        )
+    vector = np.frombuffer(given.data, dtype="<f4").astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise VectorInvalid(f"{path}.data", "holds a value that is not finite")
+    # A length that float32 can't hold would make every similarity NaN or 0 in the engine.
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if length == 0:
+        raise VectorInvalid(f"{path}.data", "is all zero")
+    if not 1e-15 < length < 1e15:
+        raise VectorInvalid(f"{path}.data", "has a length outside 1e-15 to 1e15")
+    return vector
+
+
+# Waiting for a write
+
+
+def write_index_token(catalog_id: str, seq: int) -> str:
+    """An opaque mark of a catalog's commit."""
+    return base64.urlsafe_b64encode(f"1:{catalog_id}:{seq}".encode()).decode().rstrip("=")
+
+
+def read_index_token(token: str, catalog_id: str) -> int:
+    """The commit that a token marks. Raises IndexTokenInvalid."""
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        version, catalog, seq = text.decode().split(":")
+        if version == "1" and catalog == catalog_id and seq.isascii() and seq.isdecimal():
+            return int(seq)
+    except (binascii.Error, ValueError) as error:
+        raise IndexTokenInvalid from error
+    raise IndexTokenInvalid
+
+
+async def reached(
+    query: Query, generation: Generation, record: SearchRecord, remaining: Remaining
+) -> Freshness:
+    """How fresh the generation is, once it holds the write that the caller wants to see."""
+    freshness = await record.freshness(generation)
+    if not query.min_index_token:
+        return freshness
+    wanted = read_index_token(query.min_index_token, query.catalog_id)
+    if wanted > freshness.head:
+        raise IndexTokenInvalid
+    end = time.monotonic() + LONGEST_WAIT
+    while freshness.seq < wanted:
+        left = remaining()
+        if time.monotonic() > end or (left is not None and left < 2 * WAIT_STEP):
+            raise StageDeadline
+        await asyncio.sleep(WAIT_STEP)
+        current = await record.generation(query.catalog_id, generation.space, generation.name)
+        if current is None:
+            raise GenerationNotFound
+        freshness = await record.freshness(current)
+    return freshness
+
+
+# Rounds
+
+
+async def _ask(
+    generation: Generation,
+    ask: Callable[[], Awaitable[list[Hit]]],
+    index: VectorIndex,
+    record: SearchRecord,
+) -> list[Hit]:
+    """The engine's hits. A collection that a restart left out of memory is loaded on the way."""
+    try:
+        try:
+            return await ask()
+        except CollectionReleased:
+            # Whoever notices a restarted engine has the worker compare index and record.
+            await record.want_check(generation)
+            await index.load(generation.collection)
+            return await ask()
+    except CollectionAbsent as error:
+        await record.want_check(generation)
+        raise IndexUnavailable from error
+    except CollectionReleased as error:
+        raise IndexUnavailable from error
+
+
+async def _hydrate(
+    found: Found, hits: Sequence[Hit], query: Query, left_out: Collection[str], record: SearchRecord
+) -> None:
+    """Turn hits into matches: each product once, as the record knows it now, if it passes.
+
+    A hit of a photo that the product has no more, or of a product that is gone, is passed over.
+    """
+    wanted = dict.fromkeys(hit.product_id for hit in hits if hit.product_id not in left_out)
+    unknown = [product_id for product_id in wanted if product_id not in found.known]
+    products = await record.get(query.catalog_id, unknown) if unknown else {}
+    for product_id in unknown:
+        product = products.get(product_id)
+        passes = product is not None and filters.passes(query.condition, product.facts)
+        found.known[product_id] = product if passes else None
+    matches: dict[str, Match] = {}
+    for hit in hits:
+        product = found.known.get(hit.product_id)
+        if product is None or hit.product_id in matches:
+            continue
+        if hit.image_id in product.content.image_ids:
+            matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
+    found.matches = list(matches.values())
+
+
+# Vectors and counts
+
+
+async def upsert_vectors(
+    catalog_id: str,
+    given: Sequence[tuple[str, str, GivenVector]],
+    record: SearchRecord,
+) -> tuple[list[ServiceError | None], int]:
+    """Store (product id, image id, vector), each with an outcome of its own; and the newest seq."""
+    if not 1 <= len(given) <= MAX_VECTORS:
+        raise RequestInvalid(
+            FieldViolation("vectors", f"has {len(given)} entries; 1 to {MAX_VECTORS} are taken")
+        )
+    outcomes: list[ServiceError | None] = [None] * len(given)
+    batches: dict[str, tuple[Generation, list[int], list[VectorWrite]]] = {}
+    active: dict[str, Generation | None] = {}
+    for position, (product_id, image_id, vector) in enumerate(given):
+        try:
+            if vector.space not in active:
+                active[vector.space] = await record.generation(catalog_id, vector.space)
+            generation = active[vector.space]
+            if generation is None:
+                raise SpaceUnavailable(vector.space)
+            if vector.space_version != generation.space_version:
+                raise VersionMismatch(vector.space_version, generation.space_version)
+            values = check_vector(vector, generation.dimension, f"vectors[{position}].vector")
+        except ServiceError as error:
+            outcomes[position] = error
+            continue
+        _, positions, writes = batches.setdefault(vector.space, (generation, [], []))
+        positions.append(position)
+        writes.append(VectorWrite(image_id, values, product_id))
+    seq = 0
+    for generation, positions, writes in batches.values():
+        results, newest = await record.save_vectors(generation, writes)
+        seq = max(seq, newest)
+        for position, result in zip(positions, results, strict=True):
+            outcomes[position] = result
+    return outcomes, seq
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How much of a catalog is in a space's index."""
+
+    counts: Counts
+    indexed: int
+    """Rows that the engine holds; −1 = it does not answer."""
+    generation: Generation | None
+    freshness: Freshness | None
+
+
+async def count(catalog_id: str, space: str, record: SearchRecord, index: VectorIndex) -> Census:
+    """What record and engine hold."""
+    generation = await record.generation(catalog_id, space)
+    counts = await record.counts(catalog_id, generation)
+    if generation is None:
+        return Census(counts, 0, None, None)
+    try:
+        indexed = await index.count(generation.collection)
+    except (IndexUnavailable, CollectionAbsent, CollectionReleased):
+        indexed = -1
+    return Census(counts, indexed, generation, await record.freshness(generation))

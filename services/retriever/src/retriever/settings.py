@@ -1,0 +1,81 @@
+"""Settings of the retriever, of both its processes: the server and the worker.
+
+The only module that reads the environment; variables start with RETRIEVER_.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.config import ServerSettings
+
+
+def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    known = {"visual", "text"}
+    if unknown := set(names) - known:
+        raise ValueError(f"{', '.join(sorted(unknown))}: the embedder fills {sorted(known)} only")
+    return names
+
+
+class Settings(ServerSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
+
+    port: int = Field(default=8602, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one."""
+
+    database_url: SecretStr = SecretStr("sqlite:///.data/retriever/record.db")
+    """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
+
+    photos_url: str = Field(default=".data/retriever/photos", min_length=1)
+    """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
+
+    milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
+    """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
+
+    milvus_token: SecretStr = SecretStr("")
+    """The engine's token, `user:password` or an API key; empty = none is sent."""
+
+    milvus_seconds: float = Field(default=5.0, gt=0, le=600)
+    """How long one call to the engine may take when the caller sets no deadline."""
+
+    milvus_prefix: str = Field(default="sightline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")
+    """What the names of collections begin with: several installations may share an engine."""
+
+    embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
+    """The embedder, as `host:port` or a gRPC target. Only the worker calls it."""
+
+    spaces: Annotated[tuple[str, ...], AfterValidator(_spaces)] = ("visual",)
+    """Spaces that the worker fills from the embedder."""
+
+    image_max_bytes: int = Field(default=10 * 2**20, ge=1024, le=32 * 2**20)
+    """Largest photo, in bytes. Keep it equal to the embedder's."""
+
+    image_max_pixels: int = Field(default=50_000_000, ge=1024, le=500_000_000)
+    """Largest photo, width × height. Keep it equal to the embedder's."""
+
+    decode_threads: int = Field(default=2, ge=1, le=64)
+    """Photos that are checked at a time; one takes up to about 150 MB while it is."""
+
+    worker_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """The worker's port for Prometheus metrics over HTTP; 0 turns them off."""
+
+    worker_poll_seconds: float = Field(default=0.1, gt=0, le=60)
+    """How often the idle worker looks for work: about the time that a write takes to appear."""
+
+    worker_lease_seconds: float = Field(default=10.0, ge=1, le=600)
+    """After the death of the worker, how long another one waits before it takes over."""
+
+    worker_embed_batch: int = Field(default=16, ge=1, le=64)
+    """Photos of one call to the embedder."""
+
+    worker_check_seconds: float = Field(default=3600.0, ge=1)
+    """How often the whole index is compared with the record, even if nothing hints at a loss."""
+
+    worker_flush_seconds: float = Field(default=10.0, ge=0.1)
+    """Least time between two flushes of a collection. Milvus Lite searches unflushed rows slowly;
+    a Milvus server takes a flush of a collection every 10 s by default."""

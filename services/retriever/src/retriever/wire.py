@@ -1,0 +1,346 @@
+"""Protos to values and back. Decides nothing but what can't be said in our values at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2, status_pb2
+from google.type import money_pb2
+
+from retriever.model import (
+    Amount,
+    FilterInvalid,
+    Freshness,
+    Generation,
+    GivenVector,
+    Image,
+    ImageDraft,
+    Order,
+    Product,
+    ProductDraft,
+    RequestInvalid,
+    Stored,
+)
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.status import to_status
+from servicekit.telemetry import Stage
+from sightline.common.v1 import answer_pb2, candidate_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
+from sightline_rules import categories, filters
+from sightline_rules.filters import (
+    All,
+    Availability,
+    Comparison,
+    Filter,
+    FilterInvalidError,
+    Membership,
+    Money,
+    Operator,
+    Time,
+    Value,
+)
+
+_AVAILABILITY: Mapping[int, Availability] = {
+    product_pb2.AVAILABILITY_IN_STOCK: Availability.IN_STOCK,
+    product_pb2.AVAILABILITY_OUT_OF_STOCK: Availability.OUT_OF_STOCK,
+    product_pb2.AVAILABILITY_PREORDER: Availability.PREORDER,
+    product_pb2.AVAILABILITY_BACKORDER: Availability.BACKORDER,
+}
+_AVAILABILITY_NUMBER = {
+    availability: product_pb2.Availability.ValueType(number)
+    for number, availability in _AVAILABILITY.items()
+}
+_OPERATOR: Mapping[int, Operator] = {
+    filter_pb2.Comparison.OPERATOR_EQUAL: Operator.EQUAL,
+    filter_pb2.Comparison.OPERATOR_NOT_EQUAL: Operator.NOT_EQUAL,
+    filter_pb2.Comparison.OPERATOR_LESS: Operator.LESS,
+    filter_pb2.Comparison.OPERATOR_LESS_OR_EQUAL: Operator.LESS_OR_EQUAL,
+    filter_pb2.Comparison.OPERATOR_GREATER: Operator.GREATER,
+    filter_pb2.Comparison.OPERATOR_GREATER_OR_EQUAL: Operator.GREATER_OR_EQUAL,
+}
+_ORDER: Mapping[int, Order] = {
+    product_service_pb2.ListProductsRequest.ORDER_UNSPECIFIED: Order.PRODUCT_ID,
+    product_service_pb2.ListProductsRequest.ORDER_PRODUCT_ID: Order.PRODUCT_ID,
+    product_service_pb2.ListProductsRequest.ORDER_NEWEST: Order.NEWEST,
+}
+_VIEWS = frozenset(product_service_pb2.ProductView.values())
+_MICROS = 1_000_000
+
+
+# Products in
+
+
+def draft(product: product_pb2.Product) -> ProductDraft:
+    """A product as it came."""
+    unspecified = product.availability == product_pb2.AVAILABILITY_UNSPECIFIED
+    return ProductDraft(
+        product_id=product.product_id,
+        parent_id=product.parent_id,
+        title=product.title,
+        description=product.description,
+        category_path=tuple(product.category_path),
+        brand=product.brand,
+        price=_amount(product.price) if product.HasField("price") else None,
+        availability=Availability.IN_STOCK
+        if unspecified
+        else _AVAILABILITY.get(product.availability),
+        tags=tuple(product.tags),
+        attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
+        images=tuple(ImageDraft(image.content, image.image_id) for image in product.images),
+        language_code=product.language_code,
+        uri=product.uri,
+        etag=product.etag,
+    )
+
+
+def _amount(money: money_pb2.Money) -> Amount:
+    return Amount(money.currency_code, money.units, money.nanos)
+
+
+def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
+    match item.WhichOneof("value"):
+        case "text":
+            return item.text
+        case "number":
+            return item.number
+        case "flag":
+            return item.flag
+        case _:
+            return None
+
+
+# Products out
+
+
+def row(product: Product) -> product_pb2.Product:
+    """A product whole, as the public API has it."""
+    content = product.content
+    message = product_pb2.Product(
+        product_id=content.product_id,
+        parent_id=content.parent_id,
+        title=content.title,
+        description=content.description,
+        category_path=content.category_path,
+        brand=content.brand,
+        availability=_AVAILABILITY_NUMBER[content.availability],
+        tags=content.tags,
+        attributes=_attributes(product),
+        images=[image_message(image) for image in product.images],
+        language_code=content.language_code,
+        uri=content.uri,
+        create_time=_timestamp(product.create_time),
+        update_time=_timestamp(product.update_time),
+        etag=product.etag,
+    )
+    if content.price is not None:
+        units, micros = divmod(content.price.micros, _MICROS)
+        message.price.currency_code = content.price.currency
+        message.price.units, message.price.nanos = units, micros * 1_000
+    return message
+
+
+def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
+    """What ranking needs of products, as columns."""
+    contents = [product.content for product in products]
+    return candidate_pb2.CandidateColumns(
+        product_ids=[content.product_id for content in contents],
+        parent_ids=[content.parent_id for content in contents],
+        category_paths=[categories.join(content.category_path) for content in contents],
+        brands=[content.brand for content in contents],
+        price_micros=[content.price.micros if content.price else -1 for content in contents],
+        currencies=[content.price.currency if content.price else "" for content in contents],
+        availabilities=[_AVAILABILITY_NUMBER[content.availability] for content in contents],
+        tags=[candidate_pb2.TextList(values=content.tags) for content in contents],
+        attributes=[
+            candidate_pb2.AttributeList(values=_attributes(product)) for product in products
+        ],
+        create_time_micros=[product.create_time for product in products],
+    )
+
+
+def _attributes(product: Product) -> list[product_pb2.Attribute]:
+    found = []
+    for item in product.content.attributes:
+        message = product_pb2.Attribute(key=item.key)
+        if isinstance(item.value, str):
+            message.text = item.value
+        elif isinstance(item.value, bool):
+            message.flag = item.value
+        else:
+            message.number = item.value
+        found.append(message)
+    return found
+
+
+def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
+    """A photo, with or without its bytes."""
+    return product_pb2.ProductImage(
+        image_id=image.image_id,
+        content=content,
+        media_type=image.media_type,
+        width=image.width,
+        height=image.height,
+    )
+
+
+def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
+    """What became of one product."""
+    if isinstance(result, ServiceError):
+        return product_service_pb2.UpsertResult(status=to_status(result), product_id=given_id)
+    return product_service_pb2.UpsertResult(
+        status=status_pb2.Status(code=code_pb2.OK),
+        product_id=given_id,
+        etag=result.etag,
+        image_ids=result.image_ids,
+    )
+
+
+def status(error: ServiceError | None) -> status_pb2.Status:
+    """An item's status; None = it went well."""
+    return status_pb2.Status(code=code_pb2.OK) if error is None else to_status(error)
+
+
+def order(number: int) -> Order:
+    """A list's order. Raises RequestInvalid."""
+    found = _ORDER.get(number)
+    if found is None:
+        raise RequestInvalid(FieldViolation("order", "is not one of the known values"))
+    return found
+
+
+def as_columns(view: int) -> bool:
+    """Whether columns are asked for. Raises RequestInvalid."""
+    if view not in _VIEWS:
+        raise RequestInvalid(FieldViolation("view", "is not one of the known values"))
+    return view == product_service_pb2.PRODUCT_VIEW_COLUMNS
+
+
+# Filters
+
+
+def condition(message: filter_pb2.Filter) -> Filter:
+    """A filter, checked. Raises FilterInvalid."""
+    try:
+        return filters.check(_filter(message, "filter"))
+    except FilterInvalidError as error:
+        raise FilterInvalid(error.path, error.description) from error
+
+
+def _filter(message: filter_pb2.Filter, path: str) -> Filter:
+    match message.WhichOneof("expression"):
+        case "all":
+            return All(
+                tuple(
+                    _filter(part, f"{path}.all.filters[{index}]")
+                    for index, part in enumerate(message.all.filters)
+                )
+            )
+        case "comparison":
+            given = message.comparison
+            operator = _OPERATOR.get(given.operator)
+            if given.field not in filters.FIELDS:
+                # Told first: what an unknown field is compared with does not matter.
+                filters.check(Membership(given.field, ()), path)
+            if operator is None:
+                raise FilterInvalidError(f"{path}.comparison.operator", "is required")
+            return Comparison(
+                given.field, operator, _filter_value(given.value, f"{path}.comparison.value")
+            )
+        case "membership":
+            values = message.membership.values
+            return Membership(
+                message.membership.field,
+                tuple(
+                    _filter_value(value, f"{path}.membership.values[{index}]")
+                    for index, value in enumerate(values)
+                ),
+            )
+        case _:
+            return All()
+
+
+def _filter_value(value: filter_pb2.FilterValue, path: str) -> Value:
+    match value.WhichOneof("kind"):
+        case "text":
+            return value.text
+        case "money":
+            return _filter_money(value.money, path)
+        case "availability":
+            found = _AVAILABILITY.get(value.availability)
+            if found is None:
+                raise FilterInvalidError(f"{path}.availability", "is not one of the known values")
+            return found
+        case "time":
+            return _filter_time(value.time, path)
+        case _:
+            raise FilterInvalidError(path, "is required")
+
+
+def _filter_money(money: money_pb2.Money, path: str) -> Money:
+    if not 0 <= money.nanos < 1_000_000_000 or money.nanos % 1_000:
+        raise FilterInvalidError(
+            f"{path}.money.nanos", "must be from 0 to 999,999,999 with at most six decimals"
+        )
+    return Money(money.currency_code, money.units * _MICROS + money.nanos // 1_000)
+
+
+def _filter_time(time: Timestamp, path: str) -> Time:
+    # https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp: years 1 to 9999
+    if not -62_135_596_800 <= time.seconds <= 253_402_300_799 or not 0 <= time.nanos < 10**9:
+        raise FilterInvalidError(f"{path}.time", "must be a time of the years 1 to 9999")
+    return Time(time.seconds * _MICROS + time.nanos // 1_000)
+
+
+# Vectors
+
+
+def vector(message: vector_pb2.Vector) -> GivenVector:
+    """A vector as it came."""
+    return GivenVector(message.space, message.space_version, message.dimension, message.data)
+
+
+def space_version(generation: Generation) -> answer_pb2.SpaceVersion:
+    """Which generation was searched."""
+    return answer_pb2.SpaceVersion(
+        space=generation.space, version=generation.space_version, generation=generation.name
+    )
+
+
+def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshness:
+    """How fresh an index is at `now`, in microseconds since 1970."""
+    message = answer_pb2.IndexFreshness(
+        index_token=token, index_time_micros=found.time, pending=found.pending
+    )
+    lag = max(0, now - found.oldest_open) if found.oldest_open else 0
+    message.index_lag.FromMicroseconds(lag)
+    return message
+
+
+def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
+    """How long each stage took; stages of one name are added up."""
+    sums: dict[str, tuple[float, float]] = {}
+    for stage in stages:
+        start, total = sums.get(stage.name, (stage.start, 0.0))
+        sums[stage.name] = (start, total + stage.duration)
+    found = []
+    for name, (start, total) in sums.items():
+        message = answer_pb2.StageTiming(stage=name)
+        message.start.FromTimedelta(timedelta(seconds=start))
+        message.total.FromTimedelta(timedelta(seconds=total))
+        found.append(message)
+    return found
+
+
+def given_vectors(
+    vectors: Iterable[vector_service_pb2.ImageVector],
+) -> list[tuple[str, str, GivenVector]]:
+    """Product id, image id and vector of each."""
+    return [(item.product_id, item.image_id, vector(item.vector)) for item in vectors]
+
+
+def _timestamp(micros: int) -> Timestamp:
+    message = Timestamp()
+    message.FromMicroseconds(micros)
+    return message

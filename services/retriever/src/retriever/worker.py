@@ -1,0 +1,371 @@
+"""The retriever's worker: `python -m retriever.worker`.
+
+Embeds pending photos, applies the outbox to the index, loads and reconciles collections. Any number
+of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded within
+the lease's time. It can be killed at any point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from retriever.__main__ import database, milvus_index, photo_store
+from retriever.embedder import EmbedderClient
+from retriever.index import (
+    LOST,
+    LeadershipLost,
+    apply_outbox,
+    embed_pending,
+    ensure_generation,
+    open_collection,
+    reconcile,
+)
+from retriever.model import (
+    Embedder,
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    Generation,
+    IndexRecord,
+    Photos,
+    VectorIndex,
+    VersionMismatch,
+)
+from retriever.record import Record
+from retriever.settings import Settings
+from servicekit.config import load
+from servicekit.errors import ServiceError
+from servicekit.jobs import Lease, now_micros, worker_id
+from servicekit.server import run
+from servicekit.telemetry import configure_logging, get_logger, serve_metrics
+
+LEASE = "index-writer"
+ENGINE_LOOK_SECONDS = 1.0
+"""How often the engine is asked whether collections are still in its memory."""
+SPACE_LOOK_SECONDS = 30.0
+"""How often the embedder is asked for its version while it answers."""
+GAUGE_SECONDS = 2.0
+MAX_CATALOG_LABELS = 20
+
+LAG = Gauge(
+    "sightline_index_lag_seconds",
+    "Age of the oldest write that the index does not hold.",
+    ("catalog", "space"),
+)
+PENDING = Gauge("sightline_index_pending", "Photos without vector.", ("catalog", "space"))
+EMBEDDED = Counter("sightline_index_embedded_total", "Photos embedded.", ("space",))
+EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
+APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
+DRIFT = Counter(
+    "sightline_index_drift_rows_total",
+    "Rows that a reconciliation found missing, stale (kind=upserted) or extra (kind=deleted).",
+    ("space", "kind"),
+)
+MISMATCH = Gauge(
+    "sightline_space_version_mismatch",
+    "1 while the embedder offers another version than the index holds.",
+    ("catalog", "space"),
+)
+LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
+
+log = get_logger()
+
+
+class Backoff:
+    """Seconds to wait after failures in a row: doubling from `first` to `longest`."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self._next = first
+
+    def reset(self) -> None:
+        """After a success."""
+        self._next = self._first
+
+    def fail(self) -> float:
+        """How long to wait after this failure."""
+        seconds = self._next
+        self._next = min(self._longest, self._next * 2)
+        return seconds
+
+
+class Leadership:
+    """The lease, with the time until which it surely holds by our own clock."""
+
+    def __init__(self, lease: Lease, seconds: float) -> None:
+        self._lease = lease
+        self._seconds = seconds
+        self._until = 0.0
+
+    def holds(self) -> bool:
+        """See Leader in model.py."""
+        return time.monotonic() < self._until
+
+    async def acquire(self) -> bool:
+        """Whether this process leads now."""
+        return await self._extend(self._lease.acquire)
+
+    async def keep(self) -> None:
+        """Renew until the lease is lost; then raise LeadershipLost."""
+        while True:
+            await asyncio.sleep(self._seconds / 4)
+            try:
+                if not await self._extend(self._lease.renew):
+                    raise LeadershipLost
+            except ServiceError as error:
+                log.warning("lease not renewed", reason=error.reason)
+                if not self.holds():
+                    raise LeadershipLost from error
+
+    async def release(self) -> None:
+        """Let another worker lead at once."""
+        self._until = 0.0
+        with contextlib.suppress(ServiceError):
+            await self._lease.release()
+
+    async def _extend(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        asked = time.monotonic()
+        held = await call()
+        # Counted from before the call, and a little less than the store's time.
+        self._until = asked + 0.8 * self._seconds if held else 0.0
+        return held
+
+
+@dataclass(slots=True)
+class Followed:
+    """What the worker knows of a collection."""
+
+    wants_check: bool = True
+    looked: float = 0.0
+    """time.monotonic() of the last look at its state; 0 = it has to be opened."""
+    checked: float = 0.0
+    flushed: float = 0.0
+    unflushed: int = 0
+    """Rows written since then."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """The loops of a leading worker."""
+
+    catalogs: Sequence[str]
+    settings: Settings
+    record: IndexRecord
+    photos: Photos
+    index: VectorIndex
+    embedder: Embedder
+    leadership: Leadership
+    followed: dict[str, Followed] = field(default_factory=dict)
+    offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def lead(self) -> None:
+        """Work until cancelled or until the lease is lost."""
+        self.followed.clear()
+        LEADS.set(1)
+        log.info("leading")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.leadership.keep())
+                tasks.create_task(self._forever(self._embed, Backoff(0.2, 5.0)))
+                tasks.create_task(self._forever(self._follow, Backoff(0.1, 2.0)))
+                tasks.create_task(self._measure())
+        except* LeadershipLost:
+            log.warning("leadership lost")
+        finally:
+            LEADS.set(0)
+
+    async def _forever(self, step: Callable[[], Awaitable[bool]], backoff: Backoff) -> None:
+        """Steps that say whether there was work; failures are waited out."""
+        while True:
+            try:
+                worked = await step()
+            except (ServiceError, *LOST) as error:
+                seconds = backoff.fail()
+                reason = getattr(error, "reason", type(error).__name__)
+                log.warning("waiting", reason=reason, seconds=round(seconds, 2))
+                await asyncio.sleep(seconds)
+                continue
+            backoff.reset()
+            if not worked:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.wake.wait(), self.settings.worker_poll_seconds)
+                self.wake.clear()
+
+    # Embedding
+
+    async def _embed(self) -> bool:
+        worked, failure = False, None
+        for catalog in self.catalogs:
+            for space in self.settings.spaces:
+                try:
+                    worked |= await self._embed_space(catalog, space)
+                except (EmbedderUnavailable, VersionMismatch) as error:
+                    self.offered.pop((catalog, space), None)
+                    failure = error
+        if failure is not None and not worked:
+            raise failure
+        return worked
+
+    async def _embed_space(self, catalog: str, space: str) -> bool:
+        offer = await self._offer(catalog, space)
+        generation = await ensure_generation(
+            catalog, offer, self.settings.milvus_prefix, self.record
+        )
+        mismatch = MISMATCH.labels(self._label(catalog), space)
+        if generation is None:
+            mismatch.set(1)
+            raise VersionMismatch(offer.version, "")
+        mismatch.set(0)
+        done = await embed_pending(
+            generation, self.record, self.photos, self.embedder, self.settings.worker_embed_batch
+        )
+        EMBEDDED.labels(space).inc(done.stored)
+        EMBED_FAILED.labels(space).inc(done.failed)
+        if done.stored:
+            self.wake.set()
+        return bool(done.stored or done.failed)
+
+    async def _offer(self, catalog: str, space: str) -> EmbeddingSpace:
+        """The embedder's space, asked anew after a while and after each failure."""
+        known = self.offered.get((catalog, space))
+        if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
+            return known[1]
+        offer = await self.embedder.space(catalog, space)
+        if offer is None or not offer.ready:
+            raise EmbedderUnavailable
+        self.offered[catalog, space] = (time.monotonic(), offer)
+        return offer
+
+    # The index
+
+    async def _follow(self) -> bool:
+        worked = False
+        for catalog in self.catalogs:
+            for generation in await self.record.generations(catalog):
+                state = self.followed.setdefault(generation.collection, Followed())
+                try:
+                    worked |= await self._follow_one(generation, state)
+                except LOST:
+                    state.looked, state.wants_check = 0.0, True
+                    raise
+        return worked
+
+    async def _follow_one(self, generation: Generation, state: Followed) -> bool:
+        now = time.monotonic()
+        if now - state.looked > ENGINE_LOOK_SECONDS:
+            if not await open_collection(generation, self.index):
+                state.wants_check = True
+            state.looked = now
+        generation, rows = await apply_outbox(generation, self.record, self.index, self.leadership)
+        state.unflushed += rows
+        APPLIED.labels(generation.space).inc(rows)
+        if rows:
+            return True
+        old = now - state.checked > self.settings.worker_check_seconds
+        if state.wants_check or generation.check_wanted or old:
+            await self._check(generation, state)
+        if state.unflushed and now - state.flushed > self.settings.worker_flush_seconds:
+            state.flushed, state.unflushed = now, 0
+            await self.index.flush(generation.collection)
+        return False
+
+    async def _check(self, generation: Generation, state: Followed) -> None:
+        drift = await reconcile(generation, self.record, self.index, self.leadership)
+        state.wants_check, state.checked = False, time.monotonic()
+        state.unflushed += drift.upserted + drift.deleted
+        DRIFT.labels(generation.space, "upserted").inc(drift.upserted)
+        DRIFT.labels(generation.space, "deleted").inc(drift.deleted)
+        log.info(
+            "reconciled",
+            generation=generation.name,
+            upserted=drift.upserted,
+            deleted=drift.deleted,
+        )
+
+    # Gauges
+
+    async def _measure(self) -> None:
+        while True:
+            with contextlib.suppress(ServiceError):
+                await self._set_gauges()
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    async def _set_gauges(self) -> None:
+        """Per catalog; where there are many, the worst of them under one label."""
+        worst: dict[tuple[str, str], tuple[float, int]] = {}
+        for catalog in self.catalogs:
+            for generation in await self.record.generations(catalog):
+                fresh = await self.record.freshness(generation)
+                lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
+                key = (self._label(catalog), generation.space)
+                before = worst.get(key, (0.0, 0))
+                worst[key] = (max(before[0], lag), max(before[1], fresh.pending))
+        for key, (lag, pending) in worst.items():
+            LAG.labels(*key).set(lag)
+            PENDING.labels(*key).set(pending)
+
+    def _label(self, catalog: str) -> str:
+        return catalog if len(self.catalogs) <= MAX_CATALOG_LABELS else "several"
+
+
+async def work(worker: Worker, stop: asyncio.Event) -> None:
+    """Lead whenever it is our turn, until `stop`."""
+    wait = worker.settings.worker_lease_seconds / 4
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            leads = False
+            with contextlib.suppress(ServiceError):
+                leads = await worker.leadership.acquire()
+            if not leads:
+                await asyncio.wait({stopped}, timeout=wait)
+                continue
+            leading = asyncio.create_task(worker.lead())
+            await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+            leading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leading
+    finally:
+        stopped.cancel()
+        await worker.leadership.release()
+
+
+async def main(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    embedder = EmbedderClient(settings.embedder_target)
+    seconds = settings.worker_lease_seconds
+    leadership = Leadership(Lease(db, LEASE, worker_id("retriever-worker"), seconds), seconds)
+    stop_metrics = (
+        serve_metrics(settings.worker_metrics_port, settings.host)
+        if settings.worker_metrics_port
+        else lambda: None
+    )
+    try:
+        await work(
+            Worker(settings.catalogs, settings, Record(db), photos, index, embedder, leadership),
+            stop,
+        )
+    finally:
+        await embedder.close()
+        await index.close()
+        photos.close()
+        db.close()
+        stop_metrics()
+        log.info("stopped")
+
+
+if __name__ == "__main__":
+    configured = load(Settings)
+    configure_logging("retriever-worker", configured.log_level)
+    run(main(configured))
