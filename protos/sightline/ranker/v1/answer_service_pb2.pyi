@@ -103,6 +103,7 @@ class AnsweredProduct(google.protobuf.message.Message):
     PARTS_FIELD_NUMBER: builtins.int
     REASONS_FIELD_NUMBER: builtins.int
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
@@ -117,6 +118,10 @@ class AnsweredProduct(google.protobuf.message.Message):
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
         """Its reasons."""
 
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Branches that named it; see sightline.gateway.v1.RecommendedProduct."""
+
     def __init__(
         self,
         *,
@@ -125,8 +130,9 @@ class AnsweredProduct(google.protobuf.message.Message):
         parts: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScorePart] | None = ...,
         reasons: collections.abc.Iterable[sightline.common.v1.answer_pb2.Reason] | None = ...,
         matched_image_id: builtins.str = ...,
+        branches: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 

@@ -1,0 +1,261 @@
+"""The branches: where candidates come from, side by side, and what is tried when they name none."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.fallbacks import cause_of
+from gateway.fuse import Listing
+from gateway.model import (
+    Basis,
+    Branch,
+    Cause,
+    Columns,
+    ImageRefused,
+    Nominees,
+    NothingAvailable,
+    Peer,
+    ProductNotFound,
+    Shopper,
+    Signal,
+    SignalKind,
+    Vector,
+)
+from gateway.plan import MOST_ASKED
+from gateway.trail import Run
+from servicekit.errors import ServiceError
+
+T = TypeVar("T")
+
+BRANCH_OF = {
+    SignalKind.IMAGE: Branch.VISUAL,
+    SignalKind.PRODUCT: Branch.VISUAL,
+    SignalKind.TEXT: Branch.TEXT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Haul:
+    """What one branch brought in."""
+
+    listings: tuple[Listing, ...] = ()
+    popular: Nominees | None = None
+    """Popular products that the ranker named for a shopper without history: they wait for the case
+    that nothing else names candidates."""
+
+
+async def find(run: Run) -> tuple[Listing, ...]:
+    """What all branches of the plan name; a lost branch is noted and left out.
+
+    When they name nothing, what is popular, else what is newest. Empty when nothing passes the
+    filter. Raises the caller's own errors, and NothingAvailable when everything is lost.
+    """
+    jobs = [_similar(run, branch) for branch in _signalled(run)]
+    if Branch.COLLABORATIVE in run.plan.branches:
+        jobs.append(_personal(run))
+    hauls = await side_by_side(*jobs)
+    _refuse_if_all_missing(run)
+    listings = tuple(listing for haul in hauls for listing in haul.listings)
+    if any(len(listing.columns.product_ids) for listing in listings):
+        return listings
+    popular = next((haul.popular for haul in hauls if haul.popular is not None), None)
+    return await _fall_back(run, popular)
+
+
+async def search(run: Run) -> tuple[Listing, ...]:
+    """What the signals alone name; raises NothingAvailable when no signal could be followed."""
+    jobs = [_similar(run, branch) for branch in _signalled(run)]
+    hauls = await side_by_side(*jobs)
+    listings = tuple(listing for haul in hauls for listing in haul.listings)
+    _refuse_if_all_missing(run)
+    if not listings:
+        raise NothingAvailable(loss.cause for loss in run.trail.losses)
+    return listings
+
+
+async def side_by_side(*jobs: Coroutine[object, object, T]) -> list[T]:
+    """The results of all jobs; the first error cancels the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
+    return [task.result() for task in tasks]
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _signalled(run: Run) -> list[Branch]:
+    return [branch for branch in run.plan.branches if branch in BRANCH_OF.values()]
+
+
+def _refuse_if_all_missing(run: Run) -> None:
+    if run.query.signals and len(run.trail.missing_places) == len(run.query.signals):
+        raise ProductNotFound(
+            *(f"signals[{place}].product_id" for place in run.trail.missing_places)
+        )
+
+
+async def _similar(run: Run, branch: Branch) -> Haul:
+    """One listing for each of the branch's signals that could be followed."""
+    signals = [signal for signal in run.query.signals if BRANCH_OF.get(signal.kind) is branch]
+    products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
+    to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
+    found = await side_by_side(
+        *(_near(run, signal, signal.product_id) for signal in products),
+        _near_embedded(run, branch, to_embed),
+    )
+    return Haul(tuple(listing for listings in found for listing in listings))
+
+
+async def _near_embedded(
+    run: Run,
+    branch: Branch,
+    signals: Sequence[Signal],
+) -> tuple[Listing, ...]:
+    if not signals:
+        return ()
+    try:
+        async with run.trail.stage("embed", run.plan.ends.embed) as note:
+            embedded = await run.house.peers.embedder.embed(
+                run.query.catalog_id, signals, run.query.priority
+            )
+            note.work = embedded.work
+    except ServiceError as error:
+        run.trail.lose(branch, cause_of(Peer.EMBEDDER, error))
+        return ()
+    vectors: list[tuple[Signal, Vector]] = []
+    for signal, item in zip(signals, embedded.items, strict=True):
+        if isinstance(item, Vector):
+            vectors.append((signal, item))
+        else:
+            run.trail.lose(branch, _embedding_lost(signal, item))
+    found = await side_by_side(*(_near(run, signal, vector) for signal, vector in vectors))
+    return tuple(listing for listings in found for listing in listings)
+
+
+def _embedding_lost(signal: Signal, error: ServiceError) -> Cause:
+    """What one signal's failure means; a photo that is no photo is the caller's error."""
+    if error.reason in ("IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE"):
+        raise ImageRefused(signal.index, error.reason, error.message)
+    return cause_of(Peer.EMBEDDER, error)
+
+
+async def _near(run: Run, signal: Signal, near: Vector | str) -> tuple[Listing, ...]:
+    """The products near to one signal: one listing, or none when the search was lost."""
+    branch = BRANCH_OF[signal.kind]
+    try:
+        async with run.trail.stage("retrieve", run.plan.ends.candidates) as note:
+            found = await run.house.peers.retriever.search(
+                run.query.catalog_id,
+                near,
+                run.plan.scope,
+                top_k=run.plan.top_k,
+                exclude=run.query.left_out[:MOST_ASKED],
+                min_index_token=run.query.min_index_token,
+            )
+            note.work = found.work
+    except ServiceError as error:
+        if error.reason == "PRODUCT_NOT_FOUND":
+            run.trail.missing_places[signal.index] = signal.product_id
+        else:
+            run.trail.lose(branch, cause_of(Peer.RETRIEVER, error))
+        return ()
+    run.trail.searched(found)
+    run.trail.named.append(f"{branch}: top {run.plan.top_k} ({found.plan or 'no plan told'})")
+    listing = Listing(branch, signal.strength, found.columns, found.similarities, found.image_ids)
+    return (listing,)
+
+
+async def _personal(run: Run) -> Haul:
+    """What fits the shopper."""
+    nominees = await _nominate(
+        run, run.query.shopper, Branch.COLLABORATIVE, run.plan.ends.candidates
+    )
+    if nominees is None:
+        return Haul()
+    if nominees.basis not in (Basis.LONG_TERM, Basis.SESSION):
+        return Haul(popular=nominees)
+    columns = await _hydrate(run, nominees, Branch.COLLABORATIVE, run.plan.ends.candidates)
+    if columns is None:
+        return Haul()
+    run.trail.named.append(f"{Branch.COLLABORATIVE}: top {run.plan.nominees} by {nominees.basis}")
+    return Haul((Listing(Branch.COLLABORATIVE, 1.0, columns),))
+
+
+async def _fall_back(run: Run, popular: Nominees | None) -> tuple[Listing, ...]:
+    """What is popular, else what is newest, in the filter's scope; one rung after the other."""
+    scene, until = run.plan.scene, run.plan.ends.fallback
+    # A peer that did not answer a moment ago is not asked a second time.
+    if popular is None and scene.popular_fallback and not run.trail.lost(Cause.RANKER_UNAVAILABLE):
+        popular = await _nominate(run, None, Branch.POPULAR, until)
+    if popular is not None and scene.popular_fallback:
+        columns = await _hydrate(run, popular, Branch.POPULAR, until)
+        if columns is not None and len(columns.product_ids):
+            run.trail.named.append(f"{Branch.POPULAR}: top {run.plan.nominees}")
+            return (Listing(Branch.POPULAR, 1.0, columns),)
+    if scene.new_fallback and not run.trail.lost(Cause.RETRIEVER_UNAVAILABLE):
+        newest = await _newest(run)
+        if newest is not None:
+            run.trail.named.append(f"{Branch.NEW}: top {run.plan.top_k}")
+            return (Listing(Branch.NEW, 1.0, newest),)
+    if run.trail.losses:
+        raise NothingAvailable(loss.cause for loss in run.trail.losses)
+    return ()
+
+
+async def _nominate(
+    run: Run,
+    shopper: Shopper | None,
+    branch: Branch,
+    until: float,
+) -> Nominees | None:
+    try:
+        async with run.trail.stage("nominate", until):
+            nominees = await run.house.peers.ranker.nominate(
+                run.query.catalog_id,
+                shopper,
+                run.query.session_id if shopper is not None else "",
+                top_k=run.plan.nominees if shopper is not None else MOST_ASKED,
+                exclude=run.query.left_out[:MOST_ASKED],
+            )
+    except ServiceError as error:
+        run.trail.lose(branch, cause_of(Peer.RANKER, error))
+        return None
+    run.trail.model_version = run.trail.model_version or nominees.model_version
+    run.trail.heard(nominees.degradations)
+    return nominees
+
+
+async def _hydrate(
+    run: Run,
+    nominees: Nominees,
+    branch: Branch,
+    until: float,
+) -> Columns | None:
+    """What the record says of nominees that pass the filter; None = it could not be read."""
+    if not nominees.product_ids:
+        return Columns()
+    try:
+        async with run.trail.stage("hydrate", until):
+            return await run.house.peers.retriever.columns(
+                run.query.catalog_id, nominees.product_ids[:MOST_ASKED], run.plan.scope
+            )
+    except ServiceError as error:
+        run.trail.lose(branch, cause_of(Peer.RETRIEVER, error))
+        return None
+
+
+async def _newest(run: Run) -> Columns | None:
+    try:
+        async with run.trail.stage("retrieve", run.plan.ends.fallback):
+            return await run.house.peers.retriever.newest(
+                run.query.catalog_id, run.plan.scope, run.plan.top_k
+            )
+    except ServiceError as error:
+        run.trail.lose(Branch.NEW, cause_of(Peer.RETRIEVER, error))
+        return None

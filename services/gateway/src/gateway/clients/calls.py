@@ -1,0 +1,44 @@
+"""Calls to a peer: deadline in, typed error out."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from gateway.model import Peer, PeerUnavailable
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.status import from_rpc_error
+
+_GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
+"""What the transport says of a peer that is gone; one that is there gives reasons of its own."""
+
+
+class Caller:
+    """Calls one peer within what is left of the current call's deadline."""
+
+    def __init__(self, peer: Peer, *, reserve: float, longest: float) -> None:
+        """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds."""
+        self.peer = peer
+        self._reserve = reserve
+        self._longest = longest
+
+    async def call(self, method: Any, request: Any) -> Any:
+        """The answer of a unary call; raises ServiceError."""
+        try:
+            return await method(request, timeout=deadlines.budget(self._reserve, self._longest))
+        except grpc.aio.AioRpcError as error:
+            raise self._told(error) from error
+
+    async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
+        """The answers of a streaming call, for as long as the caller's deadline lasts."""
+        try:
+            async for answer in method(request, timeout=deadlines.budget(self._reserve)):
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise self._told(error) from error
+
+    def _told(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        """What the peer told; a peer that told nothing, because it is gone, is named."""
+        told = from_rpc_error(error)
+        return PeerUnavailable(self.peer) if told.reason in _GONE else told

@@ -1,0 +1,221 @@
+"""The retriever as the use cases see it."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import grpc
+
+from gateway import messages
+from gateway.clients.calls import Caller
+from gateway.model import Columns, Found, IndexState, ProductRow, Scope, Vector
+from servicekit.errors import FieldViolation, Internal, InvalidArgument
+from sightline.common.v1 import candidate_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+
+PRODUCTS = "sightline.retriever.v1.ProductService"
+VECTORS = "sightline.retriever.v1.VectorService"
+IDEMPOTENT = (
+    (PRODUCTS, "UpsertProducts"),
+    (PRODUCTS, "BatchGetProducts"),
+    (PRODUCTS, "ListProducts"),
+    (PRODUCTS, "GetImage"),
+    (VECTORS, "Search"),
+    (VECTORS, "Count"),
+)
+MOST_CONJUNCTS = 64
+"""Filters that one `all` holds at most."""
+T = TypeVar("T")
+_WRAPPED = "filter.all.filters[0]"
+
+_BUYABLE = filter_pb2.Filter(
+    comparison=filter_pb2.Comparison(
+        field="availability",
+        operator=filter_pb2.Comparison.OPERATOR_NOT_EQUAL,
+        value=filter_pb2.FilterValue(availability=product_pb2.AVAILABILITY_OUT_OF_STOCK),
+    )
+)
+
+
+class RetrieverClient:
+    """Finds products and reads the record."""
+
+    def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+        self._products = products_grpc.ProductServiceStub(channel)
+        self._vectors = vectors_grpc.VectorServiceStub(channel)
+        self._caller = caller
+
+    async def search(
+        self,
+        catalog_id: str,
+        near: Vector | str,
+        scope: Scope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Found:
+        """The `top_k` products nearest to a vector or to the product of that id."""
+        request = vectors_pb.SearchRequest(
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            top_k=top_k,
+            exclude_product_ids=exclude,
+            min_index_token=min_index_token,
+        )
+        if isinstance(near, Vector):
+            request.vector.CopyFrom(_vector(near))
+        else:
+            request.product_id = near
+        answer: vectors_pb.SearchResponse = await self._call(self._vectors.Search, request, scope)
+        count = len(answer.candidates.product_ids)
+        if not count == len(answer.similarities) == len(answer.image_ids):
+            raise Internal("the retriever's columns differ in length", reason="INTERNAL")
+        return Found(
+            columns=_columns(answer.candidates),
+            similarities=tuple(answer.similarities),
+            image_ids=tuple(answer.image_ids),
+            space=messages.space(answer.space) if answer.HasField("space") else None,
+            freshness=(
+                messages.freshness(answer.freshness) if answer.HasField("freshness") else None
+            ),
+            plan=answer.plan,
+            work=messages.work(answer.stage_timings),
+        )
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        """Those of up to 1,000 products that exist and pass, in the order asked."""
+        request = products_pb.BatchGetProductsRequest(
+            catalog_id=catalog_id,
+            product_ids=ids,
+            filter=filter_of(scope),
+            view=products_pb.PRODUCT_VIEW_COLUMNS,
+        )
+        answer: products_pb.BatchGetProductsResponse = await self._call(
+            self._products.BatchGetProducts, request, scope
+        )
+        return _columns(answer.columns)
+
+    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+        """The newest products that pass, newest first."""
+        request = products_pb.ListProductsRequest(
+            catalog_id=catalog_id,
+            filter=filter_of(scope),
+            order=products_pb.ListProductsRequest.ORDER_NEWEST,
+            page_size=count,
+            view=products_pb.PRODUCT_VIEW_COLUMNS,
+        )
+        answer: products_pb.ListProductsResponse = await self._call(
+            self._products.ListProducts, request, scope
+        )
+        return _columns(answer.columns)
+
+    async def products(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope
+    ) -> tuple[ProductRow, ...]:
+        """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+        request = products_pb.BatchGetProductsRequest(
+            catalog_id=catalog_id,
+            product_ids=ids,
+            filter=filter_of(scope),
+            view=products_pb.PRODUCT_VIEW_FULL,
+        )
+        answer: products_pb.BatchGetProductsResponse = await self._call(
+            self._products.BatchGetProducts, request, scope
+        )
+        return tuple(ProductRow(item.product_id, item) for item in answer.products)
+
+    async def count(self, catalog_id: str) -> IndexState:
+        """What record and index hold."""
+        request = vectors_pb.CountRequest(catalog_id=catalog_id)
+        answer: vectors_pb.CountResponse = await self._caller.call(self._vectors.Count, request)
+        return IndexState(
+            products=answer.products,
+            indexed=answer.indexed,
+            pending=answer.pending,
+            failed=answer.failed,
+            space=messages.space(answer.space) if answer.HasField("space") else None,
+            freshness=(
+                messages.freshness(answer.freshness) if answer.HasField("freshness") else None
+            ),
+        )
+
+    async def _call(self, method: Any, request: Any, scope: Scope) -> Any:
+        try:
+            return await self._caller.call(method, request)
+        except InvalidArgument as error:
+            raise _as_sent(error, scope) from error
+
+
+def filter_of(scope: Scope) -> filter_pb2.Filter | None:
+    """The filter to send: the caller's own, and that a product can be bought where that is asked.
+
+    Added so that the caller's own filter keeps its paths and is nested no deeper wherever possible.
+    """
+    own = scope.filter.message if scope.filter is not None else None
+    if own is not None and not isinstance(own, filter_pb2.Filter):
+        raise TypeError("a filter is carried as the message that it came as")
+    if not scope.buyable_only:
+        return own
+    if own is None or own.WhichOneof("expression") is None:
+        return _BUYABLE
+    if own.HasField("all") and len(own.all.filters) < MOST_CONJUNCTS:
+        return filter_pb2.Filter(all=filter_pb2.FilterList(filters=[*own.all.filters, _BUYABLE]))
+    return filter_pb2.Filter(all=filter_pb2.FilterList(filters=[own, _BUYABLE]))
+
+
+def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
+    """The error with the paths of the filter as the caller sent it."""
+    sent = filter_of(scope)
+    wrapped = (
+        scope.filter is not None
+        and sent is not None
+        and sent.HasField("all")
+        and sent.all.filters[0] == scope.filter.message
+    )
+    if not wrapped:
+        return error
+    return type(error)(
+        error.message.replace(_WRAPPED, "filter"),
+        reason=error.reason,
+        violations=[
+            FieldViolation(item.field.replace(_WRAPPED, "filter", 1), item.description)
+            for item in error.violations
+        ],
+        metadata=error.metadata,
+    )
+
+
+def _vector(value: Vector) -> vector_pb2.Vector:
+    return vector_pb2.Vector(
+        space=value.space,
+        space_version=value.space_version,
+        dimension=value.dimension,
+        data=value.data,
+    )
+
+
+def _columns(message: candidate_pb2.CandidateColumns) -> Columns:
+    """The columns; one that was left out is filled with what means "unknown"."""
+    count = len(message.product_ids)
+    unknown = product_pb2.AVAILABILITY_UNSPECIFIED
+
+    def filled(column: Sequence[T], empty: T) -> Sequence[T]:
+        if len(column) not in (0, count):
+            raise Internal("the retriever's columns differ in length", reason="INTERNAL")
+        return list(column) if len(column) else [empty] * count
+
+    return Columns(
+        product_ids=list(message.product_ids),
+        parent_ids=filled(message.parent_ids, ""),
+        category_paths=filled(message.category_paths, ""),
+        brands=filled(message.brands, ""),
+        price_micros=filled(message.price_micros, -1),
+        currencies=filled(message.currencies, ""),
+        availabilities=filled(message.availabilities, unknown),
+        tags=filled(message.tags, candidate_pb2.TextList()),
+        attributes=filled(message.attributes, candidate_pb2.AttributeList()),
+        create_time_micros=filled(message.create_time_micros, 0),
+    )

@@ -1,0 +1,138 @@
+"""The ladder of degradation: what a failure means, and what the answer then rests on. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.model import Branch, Candidate, Cause, Degradation, Peer, Reason
+from servicekit.errors import Code, ServiceError
+
+BY_REASON: Mapping[str, Cause] = MappingProxyType(
+    {
+        "EMBEDDER_UNAVAILABLE": Cause.EMBEDDER_UNAVAILABLE,
+        "EMBED_QUEUE_FULL": Cause.EMBEDDER_UNAVAILABLE,
+        # The embedder made it, so it is no fault of the caller's.
+        "VECTOR_INVALID": Cause.EMBEDDER_UNAVAILABLE,
+        "INDEX_UNAVAILABLE": Cause.INDEX_UNAVAILABLE,
+        # A space is being rolled out: the embedder is ahead of the index or behind it.
+        "INDEX_VERSION_MISMATCH": Cause.INDEX_UNAVAILABLE,
+        "RETRIEVER_UNAVAILABLE": Cause.RETRIEVER_UNAVAILABLE,
+        "RANKER_UNAVAILABLE": Cause.RANKER_UNAVAILABLE,
+        "SPACE_UNAVAILABLE": Cause.SPACE_UNAVAILABLE,
+        "MODEL_NOT_READY": Cause.MODEL_NOT_READY,
+        "STAGE_DEADLINE": Cause.STAGE_DEADLINE,
+    }
+)
+"""Reasons that are losses, whatever their code."""
+
+CALLERS = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.OUT_OF_RANGE,
+        Code.NOT_FOUND,
+        Code.UNAUTHENTICATED,
+        Code.PERMISSION_DENIED,
+    }
+)
+"""Codes of failures that are the caller's: the request fails with them."""
+
+LOST: Mapping[Peer, Cause] = MappingProxyType(
+    {
+        Peer.EMBEDDER: Cause.EMBEDDER_UNAVAILABLE,
+        Peer.RETRIEVER: Cause.RETRIEVER_UNAVAILABLE,
+        Peer.RANKER: Cause.RANKER_UNAVAILABLE,
+    }
+)
+"""What any other failure of a peer comes down to."""
+
+OWN_REASONS: Mapping[Branch, Reason] = MappingProxyType(
+    {
+        Branch.VISUAL: Reason("LOOKS_LIKE_QUERY", (), "Looks like what you showed us"),
+        Branch.TEXT: Reason("MATCHES_TEXT", (), "Matches what you asked for"),
+        Branch.COLLABORATIVE: Reason("MATCHES_TASTE", (), "Fits your taste"),
+        Branch.POPULAR: Reason("POPULAR", (), "Popular right now"),
+        Branch.NEW: Reason("NEW", (), "New in the shop"),
+    }
+)
+"""What is said of a product when the ranker said nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that failed on the way."""
+
+    stage: str
+    """The stage or branch."""
+    cause: Cause
+
+
+def cause_of(peer: Peer, error: ServiceError) -> Cause:
+    """What a peer's failure means for the answer; raises it when it is the caller's own."""
+    known = BY_REASON.get(error.reason)
+    if known is not None:
+        return known
+    if error.code is Code.DEADLINE_EXCEEDED:
+        return Cause.STAGE_DEADLINE
+    if error.code in CALLERS:
+        raise error
+    return LOST[peer]
+
+
+def degradations(
+    losses: Iterable[Loss], told: Iterable[Degradation], named: Sequence[Branch]
+) -> tuple[Degradation, ...]:
+    """What was lost and what stands in for it, once each: our own losses, then what peers told.
+
+    In the order of the stages, however they raced.
+    `named` are the branches that did name candidates.
+    """
+    once: dict[tuple[str, Cause], Degradation] = {}
+    for loss in sorted(losses, key=_place):
+        own = Degradation(loss.stage, loss.cause, _substitute(loss, named))
+        once.setdefault((loss.stage, loss.cause), own)
+    for item in told:
+        once.setdefault((item.stage, item.cause), item)
+    return tuple(once.values())
+
+
+def reasons_for(candidate: Candidate, given: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The ranker's reasons, else our own; only the gateway knows that a product is new."""
+    if not given:
+        return tuple(OWN_REASONS[branch] for branch in candidate.branches)
+    if Branch.NEW in candidate.branches and all(reason.code != "NEW" for reason in given):
+        return (*given, OWN_REASONS[Branch.NEW])
+    return given
+
+
+_STAGES = (*Branch, "rank", "hydrate", "record")
+
+
+def _place(loss: Loss) -> tuple[int, str, str]:
+    place = _STAGES.index(loss.stage) if loss.stage in _STAGES else len(_STAGES)
+    return place, loss.stage, loss.cause
+
+
+def _substitute(loss: Loss, named: Sequence[Branch]) -> str:
+    if loss.cause is Cause.PROFILE_UNAVAILABLE:
+        return "nothing personal; products that the shopper hid may be shown"
+    if loss.cause is Cause.ANSWER_RECORD_DROPPED:
+        return "this page alone"
+    match loss.stage:
+        case "rank":
+            return "the order of fused similarity"
+        case "hydrate":
+            return "the products that could be read"
+    if not named:
+        return "nothing"
+    return " and ".join(_RESTS_ON[branch] for branch in named)
+
+
+_RESTS_ON: Mapping[Branch, str] = MappingProxyType(
+    {
+        Branch.VISUAL: "products that look alike",
+        Branch.TEXT: "products that match the text",
+        Branch.COLLABORATIVE: "products that fit the shopper",
+        Branch.POPULAR: "popular products that pass the filter",
+        Branch.NEW: "the newest products that pass the filter",
+    }
+)

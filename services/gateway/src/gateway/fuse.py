@@ -1,0 +1,138 @@
+"""Fuses the lists of several branches into one order. Pure.
+
+Reciprocal-rank fusion (Cormack, Clarke, Büttcher 2009, SIGIR): a product's score is the sum over
+the lists that name it of weight / (60 + its place in the list). Only places count, so lists whose
+scores have nothing in common can be fused. One list alone keeps its order exactly.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from gateway.model import SIMILARITY_BRANCHES, Branch, Candidate, Candidates, Columns
+
+K = 60
+"""The constant of the paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The products that one signal or branch named, and what the record says of them."""
+
+    branch: Branch
+    weight: float
+    """How much it counts against the other lists; > 0."""
+    columns: Columns
+    """Best first."""
+    similarities: Sequence[float] = ()
+    """Cosine, one a product; empty = its scores are no similarities."""
+    image_ids: Sequence[str] = ()
+    """The photo that matched best, one a product; empty = none."""
+
+    def ordered(self) -> list[int]:
+        """Rows, best first: by falling similarity, equal ones by product id; else as given."""
+        rows = list(range(len(self.columns.product_ids)))
+        if self.similarities:
+            rows.sort(key=lambda row: (-self.similarities[row], self.columns.product_ids[row]))
+        return rows
+
+
+def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tuple[Listing, ...]:
+    """The listings with weights such that those of a branch sum to the branch's own.
+
+    So a branch counts the same however many signals it was given. Without a weight it counts 1.
+    """
+    totals: dict[Branch, float] = {}
+    for listing in listings:
+        totals[listing.branch] = totals.get(listing.branch, 0.0) + listing.weight
+    return tuple(
+        Listing(
+            branch=listing.branch,
+            weight=listing.weight / totals[listing.branch] * weights.get(listing.branch, 1.0),
+            columns=listing.columns,
+            similarities=listing.similarities,
+            image_ids=listing.image_ids,
+        )
+        for listing in listings
+    )
+
+
+def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Candidates:
+    """The `most` best products of all listings, best first, without those left out.
+
+    Equal scores are ordered by product id.
+    """
+    scores: dict[str, float] = {}
+    places: dict[str, tuple[Listing, int]] = {}
+    named: dict[str, set[Branch]] = {}
+    best: dict[str, tuple[float, str]] = {}
+    unwanted = frozenset(left_out)
+    for listing in listings:
+        ids = listing.columns.product_ids
+        for place, row in enumerate(listing.ordered(), start=1):
+            product_id = ids[row]
+            if product_id in unwanted:
+                continue
+            scores[product_id] = scores.get(product_id, 0.0) + listing.weight / (K + place)
+            places.setdefault(product_id, (listing, row))
+            named.setdefault(product_id, set()).add(listing.branch)
+            if listing.similarities and (
+                product_id not in best or listing.similarities[row] > best[product_id][0]
+            ):
+                image_id = listing.image_ids[row] if listing.image_ids else ""
+                best[product_id] = (listing.similarities[row], image_id)
+    order = sorted(scores, key=lambda item: (-scores[item], item))[:most]
+    return Candidates(
+        rows=tuple(
+            Candidate(
+                product_id=item,
+                fused=scores[item],
+                branches=tuple(branch for branch in Branch if branch in named[item]),
+                similarity=best[item][0] if item in best else None,
+                image_id=best[item][1] if item in best else "",
+            )
+            for item in order
+        ),
+        similarities={
+            branch: values
+            for branch in SIMILARITY_BRANCHES
+            if (values := _similarities(listings, branch, order))
+        },
+        columns=pick([places[item] for item in order]),
+    )
+
+
+def pick(places: Sequence[tuple[Listing, int]]) -> Columns:
+    """The columns of products that lie in several listings, in the order given."""
+    return Columns(
+        **{
+            column.name: [getattr(listing.columns, column.name)[row] for listing, row in places]
+            for column in fields(Columns)
+        }
+    )
+
+
+def _similarities(
+    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+) -> tuple[float, ...]:
+    """For each product the weighted mean of its similarities to the branch's signals.
+
+    A signal whose list does not hold a product counts with the list's lowest similarity: the
+    product can't have more. NaN = no list of the branch names it; empty = the branch has none.
+    """
+    lists = [item for item in listings if item.branch is branch and len(item.similarities)]
+    if not lists:
+        return ()
+    tables = [dict(zip(item.columns.product_ids, item.similarities, strict=True)) for item in lists]
+    floors = [min(item.similarities) for item in lists]
+    total = sum(item.weight for item in lists)
+    return tuple(
+        sum(
+            item.weight * table.get(product_id, floor)
+            for item, table, floor in zip(lists, tables, floors, strict=True)
+        )
+        / total
+        if any(product_id in table for table in tables)
+        else math.nan
+        for product_id in order
+    )

@@ -1,0 +1,770 @@
+"""The gateway's values, its errors and what it asks of its collaborators.
+
+Nothing here knows of the wire. Errors, each with its reason on the wire::
+
+    ServiceError
+    ├── InvalidArgument
+    │   ├── RequestInvalid      REQUEST_INVALID
+    │   ├── PageSizeInvalid     PAGE_SIZE_INVALID
+    │   ├── PageTokenInvalid    PAGE_TOKEN_INVALID
+    │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    ├── NotFound
+    │   ├── CatalogNotFound     CATALOG_NOT_FOUND
+    │   ├── SceneNotFound       SCENE_NOT_FOUND
+    │   ├── ProductNotFound     PRODUCT_NOT_FOUND
+    │   ├── JobNotFound         JOB_NOT_FOUND
+    │   └── AnswerMissing       ANSWER_RECORD_MISSING
+    ├── Unavailable
+    │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
+    │   └── NothingAvailable    NOTHING_AVAILABLE
+    └── DeadlineExceeded
+        └── StageLate           STAGE_DEADLINE
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from servicekit.errors import (
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+    Unavailable,
+)
+
+RETRY_AFTER = timedelta(seconds=1)
+"""When a caller may try again after something was unavailable."""
+
+
+class RequestInvalid(InvalidArgument):
+    """Fields of a request are out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        text = "; ".join(f"{item.field}: {item.description}" for item in violations[:3])
+        super().__init__(text, reason="REQUEST_INVALID", violations=violations)
+
+
+class PageSizeInvalid(InvalidArgument):
+    """The page size is out of its range."""
+
+    def __init__(self, most: int) -> None:
+        description = f"must be 0 (the default) to {most}"
+        super().__init__(
+            f"page_size: {description}",
+            reason="PAGE_SIZE_INVALID",
+            violations=(FieldViolation("page_size", description),),
+        )
+
+
+class PageTokenInvalid(InvalidArgument):
+    """The page token is not ours, or belongs to another request."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"page_token: {description}",
+            reason="PAGE_TOKEN_INVALID",
+            violations=(FieldViolation("page_token", description),),
+        )
+
+
+class ImageRefused(InvalidArgument):
+    """A photo among the signals can't be used."""
+
+    def __init__(self, index: int, reason: str, description: str) -> None:
+        path = f"signals[{index}].image"
+        super().__init__(
+            f"{path}: {description}",
+            reason=reason,
+            violations=(FieldViolation(path, description),),
+        )
+
+
+class CatalogNotFound(NotFound):
+    """The catalog is not declared in the settings."""
+
+    def __init__(self) -> None:
+        description = "this catalog is not declared"
+        super().__init__(
+            description,
+            reason="CATALOG_NOT_FOUND",
+            violations=(FieldViolation("catalog_id", description),),
+        )
+
+
+class SceneNotFound(NotFound):
+    """There is no scene of this name."""
+
+    def __init__(self) -> None:
+        description = "there is no scene of this name; GetStatus lists them"
+        super().__init__(
+            description,
+            reason="SCENE_NOT_FOUND",
+            violations=(FieldViolation("scene", description),),
+        )
+
+
+class ProductNotFound(NotFound):
+    """The catalogue does not hold the products that are asked for."""
+
+    def __init__(self, *paths: str) -> None:
+        super().__init__(
+            "the catalogue does not hold this product",
+            reason="PRODUCT_NOT_FOUND",
+            violations=[FieldViolation(path, "is not in the catalogue") for path in paths],
+        )
+
+
+class JobNotFound(NotFound):
+    """There is no job of this id in this catalog."""
+
+    def __init__(self) -> None:
+        super().__init__("this catalog has no such job", reason="JOB_NOT_FOUND")
+
+
+class AnswerMissing(NotFound):
+    """The answer's record was lost, has expired or was never handed over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no record of this answer is kept: ask for the first page again",
+            reason="ANSWER_RECORD_MISSING",
+        )
+
+
+class Peer(StrEnum):
+    """The services that the gateway calls."""
+
+    EMBEDDER = "embedder"
+    RETRIEVER = "retriever"
+    RANKER = "ranker"
+
+
+class PeerUnavailable(Unavailable):
+    """A service behind the gateway does not answer."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(
+            f"the {peer} does not answer",
+            reason=f"{peer.upper()}_UNAVAILABLE",
+            retry_after=RETRY_AFTER,
+        )
+
+
+class NothingAvailable(Unavailable):
+    """So much is lost that there is nothing to answer with."""
+
+    def __init__(self, causes: Iterable[str]) -> None:
+        super().__init__(
+            "what an answer could rest on is unavailable",
+            reason="NOTHING_AVAILABLE",
+            retry_after=RETRY_AFTER,
+            metadata={"causes": ",".join(sorted(set(causes)))},
+        )
+
+
+class StageLate(DeadlineExceeded):
+    """A stage used up its part of the deadline."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(
+            f"{stage} took longer than its part of the deadline", reason="STAGE_DEADLINE"
+        )
+
+
+class Cause(StrEnum):
+    """Why quality was lost; the names are those of Degradation.Cause without its prefix."""
+
+    EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
+    INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
+    RETRIEVER_UNAVAILABLE = "RETRIEVER_UNAVAILABLE"
+    RANKER_UNAVAILABLE = "RANKER_UNAVAILABLE"
+    PROFILE_UNAVAILABLE = "PROFILE_UNAVAILABLE"
+    STAGE_DEADLINE = "STAGE_DEADLINE"
+    SPACE_UNAVAILABLE = "SPACE_UNAVAILABLE"
+    MODEL_NOT_READY = "MODEL_NOT_READY"
+    ANSWER_RECORD_DROPPED = "ANSWER_RECORD_DROPPED"
+
+
+class Branch(StrEnum):
+    """Where candidates come from."""
+
+    VISUAL = "visual"
+    TEXT = "text"
+    COLLABORATIVE = "collaborative"
+    POPULAR = "popular"
+    NEW = "new"
+
+
+SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT)
+"""Branches whose scores are cosine similarities to the signals."""
+
+
+class Identity(StrEnum):
+    """What kind of id a shopper is known by."""
+
+    USER = "user"
+    VISITOR = "visitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Who is asking, by the caller's own id. Never logged."""
+
+    kind: Identity
+    id: str = field(repr=False)
+
+
+class SignalKind(StrEnum):
+    """What a signal is."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    PRODUCT = "product_id"
+    NOTHING = "content"
+    """No content given: refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing to be near to. Never logged."""
+
+    index: int
+    """Its place in the request, for error paths."""
+    kind: SignalKind
+    image: bytes = field(default=b"", repr=False)
+    text: str = field(default="", repr=False)
+    product_id: str = ""
+    weight: float = 0.0
+    """As given; 0 = 1."""
+
+    @property
+    def strength(self) -> float:
+        """The weight that counts."""
+        return self.weight or 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallersFilter:
+    """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
+
+    message: object
+    """As it came, untouched."""
+    content: bytes
+    """Its canonical bytes, for digests."""
+    speaks_of_availability: bool
+    """Whether some condition in it names the field `availability`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which products may be in an answer."""
+
+    filter: CallersFilter | None = None
+    buyable_only: bool = False
+    """Leave out what is OUT_OF_STOCK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What Recommend or Search is asked. Limits are those of the messages; see validate.py."""
+
+    catalog_id: str = "default"
+    language_code: str = ""
+    scene: str = ""
+    signals: tuple[Signal, ...] = ()
+    shopper: Shopper | None = None
+    session_id: str = field(default="", repr=False)
+    filter: CallersFilter | None = None
+    page_size: int = 0
+    page_token: str = ""
+    min_index_token: str = ""
+    priority: int = 0
+    """The number of the Priority, carried through."""
+    min_quality: float = 0.0
+    exclude_product_ids: tuple[str, ...] = ()
+    request_id: str = ""
+    """As given in the message."""
+
+    @property
+    def results_a_page(self) -> int:
+        """How many results a page has."""
+        return self.page_size or 20
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Products that are never answered: the query's own and the excluded ones."""
+        own = (signal.product_id for signal in self.signals if signal.product_id)
+        return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """By which share of a request's time each stage has to be over; 0 to 1, rising."""
+
+    embed: float
+    candidates: float
+    fallback: float
+    rank: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A named way to answer; see scenes/default.toml for what each entry does."""
+
+    name: str
+    version: str
+    """Hash of the content."""
+    over_fetch: float
+    least_candidates: int
+    most_candidates: int
+    buyable_only: bool
+    drop_seen: bool
+    min_quality: float
+    popular_fallback: bool
+    new_fallback: bool
+    branches: Mapping[Branch, float]
+    """Weight of each branch in the fusion; 0 = not used."""
+    parts_with_signals: Mapping[str, float]
+    """How much each part of the raw score counts when the signals named candidates."""
+    parts_without_signals: Mapping[str, float]
+    """The same when they did not."""
+    budgets: Budgets
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceVersion:
+    """A space and the index generation that was searched."""
+
+    space: str
+    version: str
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How fresh an index is against the record."""
+
+    index_token: str
+    lag_seconds: float
+    time_micros: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A vector, carried from the embedder to the retriever."""
+
+    space: str
+    space_version: str
+    dimension: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What became of several signals, in their order."""
+
+    items: tuple[Vector | ServiceError, ...]
+    work: float | None
+    """Seconds of work in the peer; None = not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the record says of products; entry i of every column speaks of the same product."""
+
+    product_ids: Sequence[str] = ()
+    parent_ids: Sequence[str] = ()
+    category_paths: Sequence[str] = ()
+    brands: Sequence[str] = ()
+    price_micros: Sequence[int] = ()
+    currencies: Sequence[str] = ()
+    availabilities: Sequence[int] = ()
+    tags: Sequence[object] = ()
+    """Carried through untouched, as `attributes` are."""
+    attributes: Sequence[object] = ()
+    create_time_micros: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The products nearest to a vector or product, nearest first."""
+
+    columns: Columns
+    similarities: Sequence[float]
+    """Cosine, −1 to 1, one a product."""
+    image_ids: Sequence[str]
+    """The photo that matched best, one a product."""
+    space: SpaceVersion | None
+    freshness: Freshness | None
+    plan: str
+    work: float | None
+
+
+class Basis(StrEnum):
+    """What nominees were chosen by."""
+
+    NOTHING = "nothing"
+    LONG_TERM = "long-term"
+    SESSION = "session"
+    POPULARITY = "popularity"
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What a lost dependency cost."""
+
+    stage: str
+    cause: Cause
+    substitute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nominees:
+    """Products by behaviour, best first."""
+
+    product_ids: tuple[str, ...]
+    basis: Basis
+    model_version: str
+    degradations: tuple[Degradation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a product is in the answer."""
+
+    code: str
+    parameters: tuple[tuple[str, str], ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product that branches named."""
+
+    product_id: str
+    fused: float
+    """Reciprocal-rank fusion of the branches, > 0."""
+    branches: tuple[Branch, ...]
+    """In the order of Branch."""
+    similarity: float | None
+    """Best cosine similarity to a signal; None = not named by one."""
+    image_id: str
+    """The photo of that best match; empty = none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The fused candidates, best first."""
+
+    rows: tuple[Candidate, ...]
+    similarities: Mapping[Branch, tuple[float, ...]]
+    """For each similarity branch one value a row; NaN = the branch did not name it."""
+    columns: Columns
+    """What the record says of them, in the same order."""
+
+    @property
+    def named_by_signals(self) -> bool:
+        """Whether any signal named a candidate."""
+        return any(row.similarity is not None for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RankOrder:
+    """What the ranker is asked."""
+
+    catalog_id: str
+    language_code: str
+    shopper: Shopper | None
+    session_id: str = field(repr=False)
+    candidates: Candidates
+    weights: Mapping[str, float]
+    drop_seen: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Ordered candidates, best first; entry i of every column speaks of the same product."""
+
+    product_ids: tuple[str, ...]
+    raw_scores: tuple[float, ...]
+    parts: tuple[tuple[str, tuple[float, ...]], ...]
+    """Name of each part with its values."""
+    reasons: tuple[tuple[Reason, ...], ...]
+    hidden_count: int
+    model_version: str
+    degradations: tuple[Degradation, ...] = ()
+    work: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredProduct:
+    """One product of an answer's final order."""
+
+    product_id: str
+    raw_score: float
+    """The sum of the parts."""
+    parts: tuple[tuple[str, float], ...]
+    reasons: tuple[Reason, ...]
+    matched_image_id: str
+    branches: tuple[str, ...] = ()
+    """Branches that named it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Which versions made an answer."""
+
+    spaces: tuple[SpaceVersion, ...]
+    model_version: str
+    scene: str
+    scene_version: str
+    plan: str
+    service_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What was served and everything needed to serve its later pages."""
+
+    answer_id: str
+    request_digest: bytes
+    """SHA-256 of the request without shopper and page; see tokens.py."""
+    shopper: Shopper | None
+    versions: Versions
+    seed: int
+    products: tuple[AnsweredProduct, ...]
+    """The whole final order."""
+    degradations: tuple[Degradation, ...]
+    answer_micros: int
+    """When it was served, microseconds since 1970 (UTC)."""
+    expire_micros: int
+    """When record and token may go; 0 = the ranker's own time."""
+    hidden_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """A product as the record has it now."""
+
+    product_id: str
+    message: object
+    """The whole product, carried through untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A product in an answer."""
+
+    row: ProductRow
+    rank: int
+    """Place in the whole answer, from 1."""
+    answered: AnsweredProduct
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a stage took; all in seconds."""
+
+    stage: str
+    start: float
+    """Since the request's start."""
+    total: float
+    work: float | None = None
+    """In the peer, by its own clock; None = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Recommend answers."""
+
+    results: tuple[Result, ...]
+    no_good_match: bool
+    degradations: tuple[Degradation, ...]
+    timings: tuple[Timing, ...]
+    versions: Versions
+    freshness: Freshness | None
+    missing_product_ids: tuple[str, ...]
+    hidden_count: int
+    attribution_token: str
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundProduct:
+    """A product that Search found."""
+
+    row: ProductRow
+    rank: int
+    similarity: float
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What Search answers."""
+
+    results: tuple[FoundProduct, ...]
+    degradations: tuple[Degradation, ...]
+    timings: tuple[Timing, ...]
+    versions: Versions
+    freshness: Freshness | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceState:
+    """A space as the embedder has it."""
+
+    space: str
+    version: str
+    ready: bool
+    """Whether an item would be embedded now."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """What record and index hold of the visual space."""
+
+    products: int
+    indexed: int
+    """Rows as the engine counts them; -1 = the engine does not answer."""
+    pending: int
+    failed: int
+    space: SpaceVersion | None
+    freshness: Freshness | None
+
+
+class Embedder(Protocol):
+    """Turns photos and texts into vectors. Raises ServiceError when the whole call fails."""
+
+    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
+        """A vector or an error for each signal."""
+
+
+class Retriever(Protocol):
+    """Finds products and knows the record. Every call raises ServiceError when it fails."""
+
+    async def search(
+        self,
+        catalog_id: str,
+        near: Vector | str,
+        scope: Scope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Found:
+        """The `top_k` products nearest to a vector or to the product of that id."""
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        """Those of up to 1,000 products that exist and pass, in the order asked."""
+
+    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+        """The newest products that pass, newest first."""
+
+    async def products(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope
+    ) -> tuple[ProductRow, ...]:
+        """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+
+
+class Ranker(Protocol):
+    """Knows behaviour. Every call raises ServiceError when it fails."""
+
+    async def nominate(
+        self,
+        catalog_id: str,
+        shopper: Shopper | None,
+        session_id: str,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+    ) -> Nominees:
+        """Products that fit the shopper's behaviour; popular ones when there is none."""
+
+    async def rank(self, order: RankOrder) -> Ranked:
+        """The candidates ordered, hidden ones dropped."""
+
+    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
+        """A kept answer; ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+
+
+class AnswerSink(Protocol):
+    """Keeps answer records."""
+
+    async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
+        """Keep up to 100 records; raises ServiceError when that fails."""
+
+
+class Spaces(Protocol):
+    """Tells of the embedder."""
+
+    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+        """The spaces as they are now."""
+
+
+class Index(Protocol):
+    """Tells of the retriever."""
+
+    async def count(self, catalog_id: str) -> IndexState:
+        """What record and index hold."""
+
+
+class Models(Protocol):
+    """Tells of the ranker."""
+
+    async def serving_model(self, catalog_id: str) -> str:
+        """Version of the serving model; empty = none."""
+
+
+class Answers(Protocol):
+    """Takes answer records to be handed over after the answer."""
+
+    def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
+        """Take a record; False = no room, and it was dropped."""
+
+    def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
+        """A record that was taken and is not handed over yet."""
+
+
+class Scenes(Protocol):
+    """The scenes that can be asked for."""
+
+    def get(self, name: str) -> Scene:
+        """The scene as it is now; empty = "default". Raises SceneNotFound."""
+
+    def names(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The services behind the gateway."""
+
+    embedder: Embedder
+    retriever: Retriever
+    ranker: Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every request is answered with."""
+
+    peers: Peers
+    scenes: Scenes
+    answers: Answers
+    catalogs: frozenset[str]
+    service_version: str
+    default_seconds: float = 2.0
+    """Time for a request whose caller gives no deadline."""
+    longest_seconds: float = 10.0
+    """Most of a caller's deadline that is planned with."""
+    reserve_seconds: float = 0.02
+    """Kept back to put the answer together."""
+    answer_seconds: float = 30 * 86400.0
+    """How long records and attribution tokens are good."""

@@ -1,0 +1,81 @@
+"""Decides how a request is answered: scene × request → branches, counts and time. Pure."""
+
+from dataclasses import dataclass
+
+from gateway.model import Branch, Query, Scene, Scope, SignalKind
+
+MOST_ASKED = 1_000
+"""What the retriever and the ranker answer at most."""
+MOST_RANKED = 2_000
+"""What the ranker orders at most, and a record holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When each stage has to be over, in seconds from the request's start."""
+
+    embed: float
+    candidates: float
+    fallback: float
+    rank: float
+    answer: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one request is answered."""
+
+    scene: Scene
+    branches: tuple[Branch, ...]
+    """Those that run side by side; fallbacks are not among them."""
+    top_k: int
+    """Candidates asked of each search."""
+    nominees: int
+    """Candidates asked of the ranker, before the filter."""
+    most: int
+    """Candidates that are ranked."""
+    scope: Scope
+    ends: Ends
+
+
+def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
+    """The plan of a request that has `seconds` in all."""
+    kinds = {signal.kind for signal in query.signals}
+    wanted = {
+        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.PRODUCT}),
+        Branch.TEXT: SignalKind.TEXT in kinds,
+        Branch.COLLABORATIVE: query.shopper is not None,
+    }
+    top_k = min(
+        max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
+        scene.most_candidates,
+        MOST_ASKED,
+    )
+    return Plan(
+        scene=scene,
+        branches=tuple(
+            branch for branch, asked in wanted.items() if asked and scene.branches[branch] > 0
+        ),
+        top_k=top_k,
+        # The ranker knows no filter: what it names is thinned out afterwards.
+        nominees=top_k if query.filter is None else MOST_ASKED,
+        most=min(scene.most_candidates, MOST_RANKED),
+        scope=scope_of(query, scene),
+        ends=Ends(
+            embed=scene.budgets.embed * seconds,
+            candidates=scene.budgets.candidates * seconds,
+            fallback=scene.budgets.fallback * seconds,
+            rank=scene.budgets.rank * seconds,
+            answer=seconds,
+        ),
+    )
+
+
+def scope_of(query: Query, scene: Scene) -> Scope:
+    """Which products may be answered.
+
+    What can't be bought is left out, unless the scene shows it or the caller's own filter speaks of
+    availability.
+    """
+    spoken = query.filter is not None and query.filter.speaks_of_availability
+    return Scope(query.filter, buyable_only=scene.buyable_only and not spoken)

@@ -1,0 +1,206 @@
+"""A request from top to bottom: plan → branches → fuse → rank → page → answer."""
+
+import time
+import uuid
+
+from gateway import tokens
+from gateway.branches import find
+from gateway.fallbacks import cause_of, degradations, reasons_for
+from gateway.fuse import Listing, fuse, weighted
+from gateway.model import (
+    Answer,
+    AnsweredProduct,
+    AnswerRecord,
+    Branch,
+    Candidates,
+    Cause,
+    Degradation,
+    House,
+    Peer,
+    Query,
+    Ranked,
+    RankOrder,
+    Versions,
+)
+from gateway.pages import Cut, attribution, cut, later_page, next_page
+from gateway.plan import make_plan
+from gateway.trail import Run, Trail
+from gateway.validate import check
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+async def recommend(query: Query, house: House) -> Answer:
+    """Ranked, explained products; what was lost on the way is said in the answer.
+
+    Raises the caller's own errors, NothingAvailable when nothing could be answered, and for a later
+    page AnswerMissing.
+    """
+    check(query, house.catalogs)
+    run = begin(query, house)
+    with deadlines.within(run.plan.ends.answer):
+        if query.page_token:
+            return await later_page(run)
+        candidates = fused(run, await find(run))
+        products, hidden = await _order(run, candidates)
+        page = await cut(run, products)
+        record = _record(run, candidates, products, hidden)
+        kept = _keep(run, record)
+        return _answer(run, candidates, record, page, kept=kept)
+
+
+def begin(query: Query, house: House) -> Run:
+    """Plan a checked request within the caller's deadline, else the house's own time."""
+    trail, left = Trail(), deadlines.remaining()
+    given = house.default_seconds if left is None else min(left, house.longest_seconds)
+    seconds = max(given - house.reserve_seconds, 0.0)
+    plan = make_plan(query, house.scenes.get(query.scene), seconds)
+    return Run(query, tokens.digests(query), plan, house, trail)
+
+
+def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
+    """What the branches named, as one order."""
+    scene = run.plan.scene
+    return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
+
+
+async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
+    """The final order of all candidates and how many were hidden; without the ranker as fused."""
+    if not candidates.rows:
+        return (), 0
+    try:
+        async with run.trail.stage("rank", run.plan.ends.rank) as note:
+            ranked = await run.house.peers.ranker.rank(_rank_order(run, candidates))
+            note.work = ranked.work
+    except ServiceError as error:
+        run.trail.lose("rank", cause_of(Peer.RANKER, error))
+        if run.query.shopper is not None:
+            run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
+        run.trail.steps.append("as fused")
+        return as_fused(candidates), 0
+    run.trail.heard(ranked.degradations)
+    run.trail.model_version = ranked.model_version
+    run.trail.steps.append("rank")
+    return _ranked(candidates, ranked), ranked.hidden_count
+
+
+def _rank_order(run: Run, candidates: Candidates) -> RankOrder:
+    scene = run.plan.scene
+    return RankOrder(
+        catalog_id=run.query.catalog_id,
+        language_code=run.query.language_code,
+        shopper=run.query.shopper,
+        session_id=run.query.session_id,
+        candidates=candidates,
+        weights=(
+            scene.parts_with_signals if candidates.named_by_signals else scene.parts_without_signals
+        ),
+        drop_seen=scene.drop_seen,
+        seed=tokens.seed_of(run.digests.stored),
+    )
+
+
+def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ...]:
+    rows = {row.product_id: row for row in candidates.rows}
+    return tuple(
+        AnsweredProduct(
+            product_id=product_id,
+            raw_score=ranked.raw_scores[place],
+            parts=tuple((name, values[place]) for name, values in ranked.parts),
+            reasons=reasons_for(rows[product_id], ranked.reasons[place]),
+            matched_image_id=rows[product_id].image_id,
+            branches=rows[product_id].branches,
+        )
+        for place, product_id in enumerate(ranked.product_ids)
+        if product_id in rows
+    )
+
+
+def as_fused(candidates: Candidates) -> tuple[AnsweredProduct, ...]:
+    """The candidates in their fused order, which is the only part of their scores."""
+    return tuple(
+        AnsweredProduct(
+            product_id=row.product_id,
+            raw_score=row.fused,
+            parts=(("fusion", row.fused),),
+            reasons=reasons_for(row, ()),
+            matched_image_id=row.image_id,
+            branches=row.branches,
+        )
+        for row in candidates.rows
+    )
+
+
+def _record(
+    run: Run, candidates: Candidates, products: tuple[AnsweredProduct, ...], hidden: int
+) -> AnswerRecord:
+    now = time.time()
+    return AnswerRecord(
+        answer_id=uuid.uuid4().hex,
+        request_digest=run.digests.stored,
+        shopper=run.query.shopper,
+        versions=versions_of(run),
+        seed=tokens.seed_of(run.digests.stored),
+        products=products,
+        degradations=lost(run, candidates),
+        answer_micros=round(now * 1e6),
+        expire_micros=round((now + run.house.answer_seconds) * 1e6),
+        hidden_count=hidden,
+    )
+
+
+def _keep(run: Run, record: AnswerRecord) -> bool:
+    """Hand the record over, unless the ranker, which keeps it, is gone; a dropped one is noted."""
+    gone = run.trail.lost(Cause.RANKER_UNAVAILABLE)
+    if not gone and run.house.answers.offer(run.query.catalog_id, record):
+        return True
+    run.trail.lose("record", Cause.ANSWER_RECORD_DROPPED)
+    return False
+
+
+def _answer(
+    run: Run, candidates: Candidates, record: AnswerRecord, page: Cut, *, kept: bool
+) -> Answer:
+    """The first page's answer; later pages are promised only when the record was kept."""
+    poor = _no_good_match(run, candidates)
+    more = kept and page.offset < len(record.products)
+    return Answer(
+        results=page.results,
+        no_good_match=poor,
+        degradations=lost(run, candidates),
+        timings=run.trail.by_start,
+        versions=record.versions,
+        freshness=run.trail.freshness,
+        missing_product_ids=tuple(dict.fromkeys(run.trail.missing_places.values())),
+        hidden_count=record.hidden_count,
+        attribution_token=attribution(run, record),
+        next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
+    )
+
+
+def _no_good_match(run: Run, candidates: Candidates) -> bool:
+    """Whether an index was searched and nothing in it is near the signals."""
+    if not run.trail.spaces:
+        return False
+    near = [row.similarity for row in candidates.rows if row.similarity is not None]
+    return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)
+
+
+def lost(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
+    """What was lost so far."""
+    named = {branch for row in candidates.rows for branch in row.branches}
+    return degradations(
+        run.trail.losses, run.trail.told, tuple(branch for branch in Branch if branch in named)
+    )
+
+
+def versions_of(run: Run) -> Versions:
+    """Which versions made the answer so far."""
+    return Versions(
+        spaces=tuple(sorted(run.trail.spaces, key=lambda item: item.space)),
+        model_version=run.trail.model_version,
+        scene=run.plan.scene.name,
+        scene_version=run.plan.scene.version,
+        plan=run.trail.plan,
+        service_version=run.house.service_version,
+    )

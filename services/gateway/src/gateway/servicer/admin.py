@@ -1,0 +1,103 @@
+"""AdminService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+from collections.abc import Sequence
+
+import grpc
+from google.rpc import status_pb2
+
+from gateway import messages, validate
+from gateway.clients.calls import Caller
+from gateway.model import Index, Models, Scenes, Spaces
+from gateway.servicer.requests import Context, admit
+from gateway.status import ComponentState, look
+from servicekit.status import to_status
+from sightline.common.v1 import job_pb2
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.ranker.v1 import model_service_pb2 as ranker_pb
+from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
+
+NAME = "sightline.gateway.v1.AdminService"
+MOST_LISTED = 1_000
+
+
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
+    """Tells of the suite and passes model calls on to the ranker."""
+
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        *,
+        scenes: Scenes,
+        spaces: Spaces,
+        index: Index,
+        models: Models,
+        channel: grpc.aio.Channel,
+        caller: Caller,
+        status_seconds: float,
+    ) -> None:
+        """`channel` and `caller` lead to the ranker."""
+        self._catalogs = catalogs
+        self._scenes = scenes
+        self._spaces = spaces
+        self._index = index
+        self._models = models
+        self._stub = ranker_grpc.ModelServiceStub(channel)
+        self._caller = caller
+        self._seconds = status_seconds
+
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        """How the suite is."""
+        catalog_id = admit(request, self._catalogs)
+        state = await look(catalog_id, self._spaces, self._index, self._models, self._seconds)
+        space = state.visual_space
+        return pb.GetStatusResponse(
+            components=[_component(item) for item in state.components],
+            visual_space=messages.space_message(space) if space is not None else None,
+            embedder_space_version=state.embedder_space_version,
+            products=state.products,
+            indexed_images=state.indexed_images,
+            pending_images=state.pending_images,
+            failed_images=state.failed_images,
+            freshness=messages.freshness_message(state.freshness),
+            model_version=state.model_version,
+            scenes=self._scenes.names(),
+        )
+
+    async def TrainModel(
+        self, request: ranker_pb.TrainModelRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a training job."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._caller.call(self._stub.TrainModel, request)
+        return job
+
+    async def ListModels(
+        self, request: ranker_pb.ListModelsRequest, context: Context
+    ) -> ranker_pb.ListModelsResponse:
+        """The ranking models, newest first."""
+        request.catalog_id = admit(request, self._catalogs)
+        validate.page_size(request.page_size, MOST_LISTED)
+        answer: ranker_pb.ListModelsResponse = await self._caller.call(
+            self._stub.ListModels, request
+        )
+        return answer
+
+    async def PromoteModel(
+        self, request: ranker_pb.PromoteModelRequest, context: Context
+    ) -> ranker_pb.Model:
+        """Make a model the serving one."""
+        request.catalog_id = admit(request, self._catalogs)
+        model: ranker_pb.Model = await self._caller.call(self._stub.PromoteModel, request)
+        return model
+
+
+def _component(state: ComponentState) -> pb.ComponentStatus:
+    status = status_pb2.Status() if state.error is None else to_status(state.error)
+    return pb.ComponentStatus(
+        component=state.component, status=status, latency=messages.duration(state.seconds)
+    )

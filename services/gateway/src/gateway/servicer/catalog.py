@@ -1,0 +1,138 @@
+"""CatalogService on the wire: the retriever's ProductService under the public contract."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from gateway import validate
+from gateway.clients.calls import Caller
+from gateway.model import ProductNotFound
+from gateway.servicer.requests import Context, admit, check_count
+from sightline.common.v1 import product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as pb
+from sightline.gateway.v1 import catalog_service_pb2_grpc
+from sightline.retriever.v1 import product_service_pb2 as retriever_pb
+from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
+
+NAME = "sightline.gateway.v1.CatalogService"
+MOST_PRODUCTS = 100
+MOST_DELETED = 1_000
+MOST_LISTED = 1_000
+
+
+class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
+    """Passes the catalogue's calls on to the retriever."""
+
+    def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
+        self._catalogs = catalogs
+        self._products = retriever_grpc.ProductServiceStub(channel)
+        self._caller = caller
+
+    async def UpsertProducts(
+        self, request: pb.UpsertProductsRequest, context: Context
+    ) -> pb.UpsertProductsResponse:
+        """Create or replace products."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("products", len(request.products), MOST_PRODUCTS)
+        answer: retriever_pb.UpsertProductsResponse = await self._call(
+            self._products.UpsertProducts,
+            retriever_pb.UpsertProductsRequest(
+                catalog_id=catalog_id, request_id=request.request_id, products=request.products
+            ),
+        )
+        return pb.UpsertProductsResponse(
+            results=[
+                pb.UpsertResult(
+                    status=item.status,
+                    product_id=item.product_id,
+                    etag=item.etag,
+                    image_ids=item.image_ids,
+                )
+                for item in answer.results
+            ],
+            index_token=answer.index_token,
+        )
+
+    async def GetProduct(
+        self, request: pb.GetProductRequest, context: Context
+    ) -> product_pb2.Product:
+        """One product."""
+        catalog_id = admit(request, self._catalogs)
+        answer: retriever_pb.BatchGetProductsResponse = await self._call(
+            self._products.BatchGetProducts,
+            retriever_pb.BatchGetProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                product_ids=[request.product_id],
+            ),
+        )
+        if not answer.products:
+            raise ProductNotFound("product_id")
+        return answer.products[0]
+
+    async def ListProducts(
+        self, request: pb.ListProductsRequest, context: Context
+    ) -> pb.ListProductsResponse:
+        """Products page by page."""
+        catalog_id = admit(request, self._catalogs)
+        validate.page_size(request.page_size, MOST_LISTED)
+        answer: retriever_pb.ListProductsResponse = await self._call(
+            self._products.ListProducts,
+            retriever_pb.ListProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                filter=request.filter if request.HasField("filter") else None,
+                order=_ORDERS.get(request.order, request.order),  # type: ignore[arg-type]
+                page_size=request.page_size,
+                page_token=request.page_token,
+                view=retriever_pb.PRODUCT_VIEW_FULL,
+            ),
+        )
+        return pb.ListProductsResponse(
+            products=answer.products, next_page_token=answer.next_page_token
+        )
+
+    async def DeleteProducts(
+        self, request: pb.DeleteProductsRequest, context: Context
+    ) -> pb.DeleteProductsResponse:
+        """Delete products."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("product_ids", len(request.product_ids), MOST_DELETED)
+        answer: retriever_pb.DeleteProductsResponse = await self._call(
+            self._products.DeleteProducts,
+            retriever_pb.DeleteProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                product_ids=request.product_ids,
+            ),
+        )
+        return pb.DeleteProductsResponse(
+            deleted_count=answer.deleted_count, index_token=answer.index_token
+        )
+
+    async def GetImage(
+        self, request: pb.GetImageRequest, context: Context
+    ) -> product_pb2.ProductImage:
+        """A photo's bytes."""
+        catalog_id = admit(request, self._catalogs)
+        answer: retriever_pb.GetImageResponse = await self._call(
+            self._products.GetImage,
+            retriever_pb.GetImageRequest(
+                catalog_id=catalog_id, request_id=request.request_id, image_id=request.image_id
+            ),
+        )
+        return answer.image
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        return await self._caller.call(method, request)
+
+
+_ORDERS = {
+    pb.ListProductsRequest.ORDER_UNSPECIFIED: retriever_pb.ListProductsRequest.ORDER_UNSPECIFIED,
+    pb.ListProductsRequest.ORDER_PRODUCT_ID: retriever_pb.ListProductsRequest.ORDER_PRODUCT_ID,
+    pb.ListProductsRequest.ORDER_NEWEST: retriever_pb.ListProductsRequest.ORDER_NEWEST,
+}
+"""An order that neither knows is passed on as its number, for the retriever to refuse."""

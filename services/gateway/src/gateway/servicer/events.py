@@ -1,0 +1,44 @@
+"""UserEventService on the wire: the ranker's EventService under the public contract."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+from collections.abc import Sequence
+
+import grpc
+
+from gateway.clients.calls import Caller
+from gateway.servicer.requests import Context, admit, check_count
+from sightline.gateway.v1 import user_event_service_pb2 as pb
+from sightline.gateway.v1 import user_event_service_pb2_grpc
+from sightline.ranker.v1 import event_service_pb2 as ranker_pb
+from sightline.ranker.v1 import event_service_pb2_grpc as ranker_grpc
+
+NAME = "sightline.gateway.v1.UserEventService"
+MOST_EVENTS = 1_000
+
+
+class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
+    """Passes events on to the ranker, which has them on disk before it answers."""
+
+    def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
+        self._catalogs = catalogs
+        self._events = ranker_grpc.EventServiceStub(channel)
+        self._caller = caller
+
+    async def WriteEvents(
+        self, request: pb.WriteEventsRequest, context: Context
+    ) -> pb.WriteEventsResponse:
+        """Write events."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("events", len(request.events), MOST_EVENTS)
+        answer: ranker_pb.AppendEventsResponse = await self._caller.call(
+            self._events.AppendEvents,
+            ranker_pb.AppendEventsRequest(
+                catalog_id=catalog_id, request_id=request.request_id, events=request.events
+            ),
+        )
+        return pb.WriteEventsResponse(
+            statuses=answer.statuses,
+            written_count=answer.written_count,
+            duplicate_count=answer.duplicate_count,
+        )

@@ -1,0 +1,152 @@
+"""RecommendationService on the wire."""
+
+# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
+
+from typing import cast
+
+from gateway import messages
+from gateway.model import (
+    CallersFilter,
+    FoundProduct,
+    House,
+    ProductRow,
+    Query,
+    Result,
+    Signal,
+    SignalKind,
+)
+from gateway.recommend import recommend
+from gateway.search import search
+from gateway.servicer.requests import Context, take_request_id
+from gateway.validate import DEFAULT_CATALOG
+from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1 import recommendation_service_pb2_grpc
+
+NAME = "sightline.gateway.v1.RecommendationService"
+
+
+class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
+    """Recommends and searches."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def Recommend(
+        self, request: pb.RecommendRequest, context: Context
+    ) -> pb.RecommendResponse:
+        """Ranked, explained products."""
+        request_id = take_request_id(request.request_id)
+        answer = await recommend(_recommend_query(request), self._house)
+        return pb.RecommendResponse(
+            results=[_recommended(result) for result in answer.results],
+            no_good_match=answer.no_good_match,
+            degradations=[messages.degradation_message(item) for item in answer.degradations],
+            stage_timings=[messages.timing_message(item) for item in answer.timings],
+            versions=messages.versions_message(answer.versions),
+            freshness=messages.freshness_message(answer.freshness),
+            missing_product_ids=answer.missing_product_ids,
+            hidden_count=answer.hidden_count,
+            attribution_token=answer.attribution_token,
+            next_page_token=answer.next_page_token,
+            request_id=request_id,
+        )
+
+    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+        """Candidates, fused but not ranked."""
+        request_id = take_request_id(request.request_id)
+        found = await search(_search_query(request), self._house)
+        return pb.SearchResponse(
+            results=[_found(result) for result in found.results],
+            degradations=[messages.degradation_message(item) for item in found.degradations],
+            stage_timings=[messages.timing_message(item) for item in found.timings],
+            versions=messages.versions_message(found.versions),
+            freshness=messages.freshness_message(found.freshness),
+            request_id=request_id,
+        )
+
+
+def _recommend_query(request: pb.RecommendRequest) -> Query:
+    return Query(
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        language_code=request.language_code,
+        scene=request.scene,
+        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        shopper=messages.shopper(request.shopper),
+        session_id=request.session_id,
+        filter=_filter(request.filter) if request.HasField("filter") else None,
+        page_size=request.page_size,
+        page_token=request.page_token,
+        min_index_token=request.min_index_token,
+        priority=request.priority,
+        min_quality=request.min_quality,
+        exclude_product_ids=tuple(request.exclude_product_ids),
+        request_id=request.request_id,
+    )
+
+
+def _search_query(request: pb.SearchRequest) -> Query:
+    return Query(
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        signals=tuple(_signal(index, item) for index, item in enumerate(request.signals)),
+        filter=_filter(request.filter) if request.HasField("filter") else None,
+        page_size=request.page_size,
+        min_index_token=request.min_index_token,
+        request_id=request.request_id,
+    )
+
+
+def _signal(index: int, message: pb.QuerySignal) -> Signal:
+    return Signal(
+        index=index,
+        kind=SignalKind(message.WhichOneof("content") or SignalKind.NOTHING),
+        image=message.image,
+        text=message.text,
+        product_id=message.product_id,
+        weight=message.weight,
+    )
+
+
+def _filter(message: filter_pb2.Filter) -> CallersFilter:
+    return CallersFilter(
+        message=message,
+        content=message.SerializeToString(deterministic=True),
+        speaks_of_availability=_speaks_of(message, "availability"),
+    )
+
+
+def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
+    match message.WhichOneof("expression"):
+        case "comparison":
+            return message.comparison.field == field
+        case "membership":
+            return message.membership.field == field
+        case "all":
+            return any(_speaks_of(item, field) for item in message.all.filters)
+    return False
+
+
+def _product(row: ProductRow) -> product_pb2.Product:
+    return cast(product_pb2.Product, row.message)
+
+
+def _recommended(result: Result) -> pb.RecommendedProduct:
+    answered = result.answered
+    return pb.RecommendedProduct(
+        product=_product(result.row),
+        rank=result.rank,
+        raw_score=answered.raw_score,
+        parts=messages.part_messages(answered.parts),
+        reasons=[messages.reason_message(item) for item in answered.reasons],
+        matched_image_id=answered.matched_image_id,
+        branches=answered.branches,
+    )
+
+
+def _found(result: FoundProduct) -> pb.FoundProduct:
+    return pb.FoundProduct(
+        product=_product(result.row),
+        rank=result.rank,
+        similarity=result.similarity,
+        matched_image_id=result.image_id,
+    )

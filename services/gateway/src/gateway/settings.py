@@ -1,0 +1,50 @@
+"""The gateway's settings; the only file that reads the environment (GATEWAY_…)."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.config import ServerSettings
+
+
+class GatewaySettings(ServerSettings):
+    """Everything that can be set, with what it does."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    embedder_target: str = "127.0.0.1:8601"
+    """Where the embedder listens: host:port or a gRPC target."""
+
+    retriever_target: str = "127.0.0.1:8602"
+    """Where the retriever listens: host:port or a gRPC target."""
+
+    ranker_target: str = "127.0.0.1:8603"
+    """Where the ranker listens: host:port or a gRPC target."""
+
+    default_seconds: float = Field(default=2.0, gt=0, le=60)
+    """Time for Recommend and Search when the caller gives no deadline."""
+
+    longest_seconds: float = Field(default=10.0, gt=0, le=600)
+    """Most of a caller's deadline that Recommend and Search plan with, so that a peer that hangs
+    does not hold a request for minutes."""
+
+    reserve_seconds: float = Field(default=0.02, ge=0, le=1)
+    """What is kept back of a deadline at each call to a peer, to report its failure."""
+
+    call_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """Most time for one call to a peer that is passed through (catalogue, events, models, jobs)."""
+
+    status_seconds: float = Field(default=2.0, gt=0, le=60)
+    """How long GetStatus waits for each peer."""
+
+    scenes_folder: Path | None = None
+    """Folder of *.toml files, one a scene, that add to the built-in scenes or replace those of the
+    same name. Changes are taken up without a restart; unset = built-in scenes only."""
+
+    answer_queue_products: int = Field(default=100_000, ge=0, le=10_000_000)
+    """Answer records that wait to be handed to the ranker, counted in products (about 1 KB each).
+    What does not fit is dropped and counted; 0 keeps none, and then there are no later pages."""
+
+    answer_days: float = Field(default=30.0, gt=0, le=3650)
+    """How long an answer's record is asked to be kept and its attribution token is good."""

@@ -1,0 +1,134 @@
+"""How the suite is: all services asked side by side, whatever is down."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.model import (
+    Freshness,
+    Index,
+    IndexState,
+    Models,
+    Peer,
+    PeerUnavailable,
+    Spaces,
+    SpaceState,
+    SpaceVersion,
+)
+from servicekit import deadlines
+from servicekit.errors import Internal, ServiceError, Unavailable
+
+T = TypeVar("T")
+VISUAL = "visual"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentState:
+    """How one component is."""
+
+    component: str
+    error: ServiceError | None
+    """None = it answers."""
+    seconds: float
+    """How long its answer took."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteState:
+    """How the suite is. Numbers are -1 where they are not known."""
+
+    components: tuple[ComponentState, ...]
+    visual_space: SpaceVersion | None
+    """As the index has it."""
+    embedder_space_version: str
+    products: int
+    indexed_images: int
+    pending_images: int
+    failed_images: int
+    freshness: Freshness | None
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told(Generic[T]):
+    """What a peer answered, or why it did not."""
+
+    value: T | None
+    error: ServiceError | None
+    seconds: float
+
+
+async def look(
+    catalog_id: str, spaces: Spaces, index: Index, models: Models, seconds: float
+) -> SuiteState:
+    """The suite's state; no peer is waited for longer than `seconds`."""
+    embedder, retriever, ranker = await asyncio.gather(
+        _ask(spaces.spaces(catalog_id), Peer.EMBEDDER, seconds),
+        _ask(index.count(catalog_id), Peer.RETRIEVER, seconds),
+        _ask(models.serving_model(catalog_id), Peer.RANKER, seconds),
+    )
+    visual = _visual(embedder.value)
+    count = retriever.value
+    return SuiteState(
+        components=(
+            ComponentState("gateway", None, 0.0),
+            ComponentState("embedder", embedder.error, embedder.seconds),
+            ComponentState("triton", _triton(embedder, visual), embedder.seconds),
+            ComponentState("retriever", retriever.error, retriever.seconds),
+            ComponentState("milvus", _milvus(retriever), retriever.seconds),
+            ComponentState("ranker", ranker.error, ranker.seconds),
+        ),
+        visual_space=count.space if count is not None else None,
+        embedder_space_version=visual.version if visual is not None else "",
+        products=count.products if count is not None else -1,
+        indexed_images=count.indexed if count is not None else -1,
+        pending_images=count.pending if count is not None else -1,
+        failed_images=count.failed if count is not None else -1,
+        freshness=count.freshness if count is not None else None,
+        model_version=ranker.value or "",
+    )
+
+
+async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Told[T]:
+    start = time.perf_counter()
+    value: T | None = None
+    error: ServiceError | None = None
+    try:
+        with deadlines.within(seconds):
+            async with asyncio.timeout(seconds):
+                value = await job
+    except TimeoutError:
+        error = PeerUnavailable(peer)
+    except ServiceError as told:
+        error = told
+    return _Told(value, error, time.perf_counter() - start)
+
+
+def _visual(spaces: tuple[SpaceState, ...] | None) -> SpaceState | None:
+    return next((item for item in spaces or () if item.space == VISUAL), None)
+
+
+def _triton(
+    embedder: _Told[tuple[SpaceState, ...]], visual: SpaceState | None
+) -> ServiceError | None:
+    """Triton as the embedder sees it."""
+    if embedder.error is not None:
+        return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
+    if visual is None:
+        return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")
+    if not visual.ready:
+        return Unavailable("no inference succeeds now", reason="TRITON_UNAVAILABLE")
+    return None
+
+
+def _milvus(retriever: _Told[IndexState]) -> ServiceError | None:
+    """Milvus as the retriever sees it."""
+    if retriever.error is not None:
+        return Unavailable(
+            "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"
+        )
+    if retriever.value is not None and retriever.value.indexed < 0:
+        return Unavailable("the engine does not answer", reason="INDEX_UNAVAILABLE")
+    return None

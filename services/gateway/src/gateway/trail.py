@@ -1,0 +1,119 @@
+"""What happened on the way of one request: timings, losses, versions."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.fallbacks import Loss
+from gateway.model import (
+    Cause,
+    Degradation,
+    Found,
+    Freshness,
+    House,
+    Query,
+    SpaceVersion,
+    StageLate,
+    Timing,
+)
+from gateway.plan import Plan
+from gateway.tokens import Digests
+from servicekit import deadlines
+from servicekit.telemetry import Stages
+
+
+@dataclass(slots=True)
+class Note:
+    """What a stage learns about itself while it runs."""
+
+    work: float | None = None
+    """Seconds of work in the peer, by its own clock."""
+
+
+class Trail:
+    """The notes of one request. Everything is appended; nothing is read before it is over."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._origin = clock()
+        self._stages = Stages()
+        self.timings: list[Timing] = []
+        self.losses: list[Loss] = []
+        self.told: list[Degradation] = []
+        """Degradations that peers reported of themselves."""
+        self.missing_places: dict[int, str] = {}
+        """Places of the signals whose product the catalogue does not hold, with its id."""
+        self.spaces: dict[SpaceVersion, None] = {}
+        self.freshness: Freshness | None = None
+        self.named: list[str] = []
+        """What each branch did, in words."""
+        self.steps: list[str] = []
+        """What was done with it, in words."""
+        self.model_version = ""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the request's start."""
+        return self._clock() - self._origin
+
+    @asynccontextmanager
+    async def stage(self, name: str, until: float) -> AsyncIterator[Note]:
+        """Time the body as a stage that has to be over `until` seconds after the request's start.
+
+        Calls within it get that deadline. Raises StageLate when it is not over by then; what runs
+        in it is cancelled.
+        """
+        note, start = Note(), self.elapsed
+        left = until - start
+        try:
+            with self._stages.measure(name), deadlines.within(left):
+                async with asyncio.timeout(left):
+                    yield note
+        except TimeoutError as error:
+            raise StageLate(name) from error
+        finally:
+            self.timings.append(Timing(name, start, self.elapsed - start, note.work))
+
+    def lose(self, stage: str, cause: Cause) -> None:
+        """Note that something was lost."""
+        self.losses.append(Loss(stage, cause))
+
+    def lost(self, *causes: Cause) -> bool:
+        """Whether something was lost for one of these causes."""
+        return any(loss.cause in causes for loss in self.losses)
+
+    def searched(self, found: Found) -> None:
+        """Note which index a search saw; of several, the one that lags most speaks for all."""
+        if found.space is not None:
+            self.spaces[found.space] = None
+        if found.freshness is not None and (
+            self.freshness is None or found.freshness.lag_seconds > self.freshness.lag_seconds
+        ):
+            self.freshness = found.freshness
+
+    @property
+    def plan(self) -> str:
+        """What was done, in one line; the same however the branches raced."""
+        return " → ".join((" + ".join(sorted(self.named)), *self.steps))
+
+    @property
+    def by_start(self) -> tuple[Timing, ...]:
+        """The stages so far, by start."""
+        return tuple(sorted(self.timings, key=lambda item: item.start))
+
+    def heard(self, told: Iterable[Degradation]) -> None:
+        """Note what a peer says of itself."""
+        self.told.extend(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One request on its way."""
+
+    query: Query
+    digests: Digests
+    plan: Plan
+    house: House
+    trail: Trail

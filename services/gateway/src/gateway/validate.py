@@ -1,0 +1,123 @@
+"""Refuses requests that are out of their documented range, before anything is called."""
+
+import math
+from collections.abc import Collection, Iterator
+
+from gateway.model import (
+    CatalogNotFound,
+    ImageRefused,
+    PageSizeInvalid,
+    Query,
+    RequestInvalid,
+    Signal,
+    SignalKind,
+)
+from servicekit.errors import FieldViolation
+from sightline_rules.ids import IdInvalidError, check_id
+
+DEFAULT_CATALOG = "default"
+MOST_RESULTS = 200
+MOST_SIGNALS = 8
+MOST_WEIGHT = 100.0
+MOST_EXCLUDED = 1_000
+MOST_IMAGE_BYTES = 10 * 2**20
+MOST_TEXT = 4_096
+MOST_NAME = 64
+MOST_REQUEST_ID = 128
+MOST_SESSION_BYTES = 128
+MOST_TOKEN = 4_096
+MOST_PRIORITY = 2
+
+
+def catalog(given: str, declared: Collection[str]) -> str:
+    """The catalog that is meant; raises CatalogNotFound unless it is declared."""
+    name = given or DEFAULT_CATALOG
+    if name not in declared:
+        raise CatalogNotFound
+    return name
+
+
+def page_size(given: int, most: int) -> None:
+    """Raises PageSizeInvalid unless `given` is 0 to `most`."""
+    if not 0 <= given <= most:
+        raise PageSizeInvalid(most)
+
+
+def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
+    """Raises what is wrong with a Recommend or Search request; all bad fields at once.
+
+    Photos are only measured here: whether they decode is the embedder's to say.
+    """
+    catalog(query.catalog_id, declared)
+    page_size(query.page_size, MOST_RESULTS)
+    if violations := list(_violations(query, signals_required)):
+        raise RequestInvalid(*violations)
+    for signal in query.signals:
+        _check_photo(signal)
+
+
+def _check_photo(signal: Signal) -> None:
+    if signal.kind is not SignalKind.IMAGE:
+        return
+    if not signal.image:
+        raise ImageRefused(signal.index, "IMAGE_UNDECODABLE", "the photo has no bytes")
+    if len(signal.image) > MOST_IMAGE_BYTES:
+        description = f"the photo has {len(signal.image)} bytes; at most {MOST_IMAGE_BYTES}"
+        raise ImageRefused(signal.index, "IMAGE_TOO_LARGE", description)
+
+
+def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
+    if len(query.signals) > MOST_SIGNALS:
+        yield FieldViolation("signals", f"has {len(query.signals)}; at most {MOST_SIGNALS}")
+    elif signals_required and not query.signals:
+        yield FieldViolation("signals", "at least one is needed")
+    else:
+        for signal in query.signals:
+            yield from _signal_violations(signal, f"signals[{signal.index}]")
+    if query.shopper is not None:
+        yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
+    if len(query.exclude_product_ids) > MOST_EXCLUDED:
+        yield FieldViolation(
+            "exclude_product_ids", f"has {len(query.exclude_product_ids)}; at most {MOST_EXCLUDED}"
+        )
+    else:
+        for index, product_id in enumerate(query.exclude_product_ids):
+            yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
+    if not 0 <= query.min_quality <= 1:
+        yield FieldViolation("min_quality", "must be 0 to 1")
+    if not 0 <= query.priority <= MOST_PRIORITY:
+        yield FieldViolation("priority", "is not one of the priorities")
+    if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
+        yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
+    yield from _long_texts(query)
+
+
+def _long_texts(query: Query) -> Iterator[FieldViolation]:
+    for name, value, most in (
+        ("request_id", query.request_id, MOST_REQUEST_ID),
+        ("language_code", query.language_code, MOST_NAME),
+        ("scene", query.scene, MOST_NAME),
+        ("page_token", query.page_token, MOST_TOKEN),
+        ("min_index_token", query.min_index_token, MOST_TOKEN),
+    ):
+        if len(value) > most:
+            yield FieldViolation(name, f"is longer than {most} characters")
+
+
+def _signal_violations(signal: Signal, path: str) -> Iterator[FieldViolation]:
+    if not (math.isfinite(signal.weight) and 0 <= signal.weight <= MOST_WEIGHT):
+        yield FieldViolation(f"{path}.weight", f"must be more than 0 and at most {MOST_WEIGHT:g}")
+    match signal.kind:
+        case SignalKind.NOTHING:
+            yield FieldViolation(path, "an image, a text or a product_id is needed")
+        case SignalKind.TEXT if not 1 <= len(signal.text) <= MOST_TEXT:
+            yield FieldViolation(f"{path}.text", f"must have 1 to {MOST_TEXT} characters")
+        case SignalKind.PRODUCT:
+            yield from _id_violations(signal.product_id, f"{path}.product_id")
+
+
+def _id_violations(value: str, path: str) -> Iterator[FieldViolation]:
+    try:
+        check_id(value)
+    except IdInvalidError as error:
+        yield FieldViolation(path, str(error))
