@@ -1,6 +1,7 @@
 """`python -m local_suite up | down | run | status`; DATA and PORT_BASE choose which suite."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         suite = from_environment(arguments[0], environment)
         match arguments[0]:
             case "up":
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
                 suite.up()
                 _introduce(suite, environment)
             case "run":

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,6 +105,7 @@ class Suite:
         """
         self.layout.make()
         with self._locked() as lock:
+            self._check_installed()
             self._clear_strays()
             self._check_ports()
             self._spawn(lock)
@@ -120,16 +120,24 @@ class Suite:
 
         To be called in the main thread. Raises SuiteError also when the supervisor dies.
         """
-        stop = threading.Event()
-        before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in numbers}
+
+        def interrupt(*_: object) -> None:
+            for number in numbers:  # impatience must not leave processes behind
+                signal.signal(number, signal.SIG_IGN)
+            raise KeyboardInterrupt
+
         try:
+            for number in numbers:
+                signal.signal(number, interrupt)
             self.up(seconds)
-            for number in before:
-                signal.signal(number, lambda *_: stop.set())
             ready()
-            while not stop.wait(0.5):
-                if not self.running():
-                    raise SuiteError(f"the supervisor died; see {self.layout.logs}")
+            while self.running():
+                time.sleep(0.3)
+            raise SuiteError(f"the supervisor died; see {self.layout.logs}")
+        except KeyboardInterrupt:
+            self._report("stopping")
         finally:
             self.down()
             for number, handler in before.items():
@@ -256,6 +264,11 @@ class Suite:
         self._report(f"ending {len(left)} processes that an earlier suite left in this DATA")
         if still := processes.end(lambda: processes.marked(self.layout.data), _STRAY_SECONDS):
             raise SuiteError(f"processes {still} of an earlier suite could not be ended")
+
+    def _check_installed(self) -> None:
+        missing = {p.command[0] for p in self.programs.values() if not Path(p.command[0]).exists()}
+        if missing:
+            raise SuiteError(f"not installed yet: {', '.join(sorted(missing))}; run `make setup`")
 
     def _check_ports(self) -> None:
         taken = [

@@ -13,18 +13,8 @@ from servicekit.config import Settings
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A repository whose environments are made."""
-    for folder in ("", "deploy/triton", "deploy/milvus"):
-        python = tmp_path / folder / ".venv" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.touch()
-    return tmp_path
-
-
-@pytest.fixture
-def suite(root: Path) -> dict[str, Program]:
-    made = sightline(Path("/srv/data"), 9000, ("default", "wines"), root)
+def suite() -> dict[str, Program]:
+    made = sightline(Path("/srv/data"), 9000, ("default", "wines"))
     return {program.name: program for program in made}
 
 
@@ -83,11 +73,6 @@ def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:
 
 
 @pytest.mark.parametrize("port_base", [0, 80, 65530, -1])
-def test_a_port_base_that_leaves_no_room_is_refused(root: Path, port_base: int) -> None:
+def test_a_port_base_that_leaves_no_room_is_refused(port_base: int) -> None:
     with pytest.raises(SuiteError, match="PORT_BASE"):
-        sightline(Path("/srv/data"), port_base, root=root)
-
-
-def test_an_environment_that_is_not_made_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match="make setup"):
-        sightline(Path("/srv/data"), 9000, root=tmp_path)
+        sightline(Path("/srv/data"), port_base)

@@ -1,5 +1,6 @@
 """A real supervisor with small processes."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -48,6 +49,22 @@ def kill_supervisor(suite: Suite) -> None:
     pid = int(suite.layout.pid.read_text())
     os.kill(pid, signal.SIGKILL)
     assert processes.wait_gone(pid, 10)
+
+
+def run_in_a_process(data: Path, manner: str, port: int) -> "subprocess.Popen[str]":
+    script = (
+        "from pathlib import Path\nimport sys\n"
+        "from tests.unit.local.test_suite import Suite, program\n"
+        f"suite = Suite(Path({str(data)!r}), [program('front', {manner!r}, {port})])\n"
+        "suite.run(ready=lambda: print('ready', flush=True))\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "local")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture
@@ -100,6 +117,15 @@ def test_a_taken_port_is_named_and_nothing_is_started(make: Make, data: Path) ->
         port = other.getsockname()[1]
         with pytest.raises(SuiteError, match=rf"port {port} \(back grpc\)"):
             make(program("front"), program("back", port=port)).up()
+    assert processes.marked(data) == []
+
+
+def test_an_environment_that_is_not_made_is_named_and_nothing_is_started(
+    make: Make, data: Path
+) -> None:
+    lacking = dataclasses.replace(program("back"), command=("/no/such/python", "-m", "back"))
+    with pytest.raises(SuiteError, match=r"/no/such/python; run `make setup`"):
+        make(program("front"), lacking).up()
     assert processes.marked(data) == []
 
 
@@ -192,29 +218,32 @@ def test_a_data_path_too_long_for_a_socket_works(make: Make, tmp_path: Path) -> 
     assert suite.status()[0].healthy
 
 
-def test_run_stops_everything_on_sigterm(make: Make, data: Path) -> None:
-    make(program("front"))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_stops_everything_when_told_to(make: Make, data: Path, number: signal.Signals) -> None:
+    make()
     port = free_port()
-    script = (
-        "from pathlib import Path\nimport sys\n"
-        "from tests.unit.local.test_suite import Suite, program\n"
-        f"suite = Suite(Path({str(data)!r}), [program('front', port={port})])\n"
-        "suite.run(ready=lambda: print('ready', flush=True))\n"
-    )
-    runner = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "local")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    runner = run_in_a_process(data, "", port)
     assert runner.stdout is not None
     while runner.stdout.readline() != "ready\n":
         assert runner.poll() is None
     assert http_ok(port)()
-    runner.terminate()
+    for _ in range(3):
+        runner.send_signal(number)
+    runner.stdout.read()
     assert runner.wait(30) == 0
     runner.stdout.close()
+    assert processes.marked(data) == []
+
+
+def test_run_that_is_told_to_stop_while_it_starts_leaves_nothing(make: Make, data: Path) -> None:
+    log = make(program("front")).log("front")
+    runner = run_in_a_process(data, "mute", free_port())
+    until = time.monotonic() + 30
+    while not log.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    runner.terminate()
+    runner.communicate(timeout=30)
     assert processes.marked(data) == []
 
 
