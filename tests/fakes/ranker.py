@@ -1,0 +1,238 @@
+"""What the ranker's tests share: values made short, a tiny model, and fakes of collaborators."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import numpy as np
+
+from ranker.model import (
+    Doubles,
+    Event,
+    EventType,
+    History,
+    Identity,
+    Interaction,
+    Model,
+    ModelRecord,
+    Money,
+    Product,
+    Shopper,
+    StoredEvent,
+    Written,
+)
+from ranker.pseudonyms import Pseudonyms
+from sightline.common.v1 import candidate_pb2
+from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
+
+KEY = Pseudonyms(bytes(range(32)))
+HOUR = 3_600_000_000
+NOW = 1_790_000_000_000_000
+
+
+def event(event_id: str = "e1", **fields: object) -> Event:
+    """A view of product p1 by user ann."""
+    values: dict[str, object] = {
+        "type": EventType.VIEW,
+        "shopper": Shopper(Identity.USER, "ann"),
+        "product_id": "p1",
+        "time_micros": NOW,
+        **fields,
+    }
+    return Event(event_id, **values)  # type: ignore[arg-type]
+
+
+def did(
+    actor: str,
+    product_id: str,
+    what: EventType = EventType.VIEW,
+    at: int = 0,
+    value: float | None = None,
+) -> Interaction:
+    """An interaction `at` hours after NOW."""
+    time = NOW + at * HOUR
+    return Interaction(actor, product_id, what, value, time, f"{actor}-{product_id}-{what}-{at}")
+
+
+def product(product_id: str, category: str = "", **fields: object) -> Product:
+    """A product with a price."""
+    values = {"price": Money(10_000_000, "EUR"), **fields}
+    return Product(product_id, category, **values)  # type: ignore[arg-type]
+
+
+def model(
+    items: Mapping[str, Sequence[float]],
+    *,
+    actors: Mapping[str, Sequence[float]] | None = None,
+    features: Mapping[str, Sequence[float]] | None = None,
+    biases: Mapping[str, float] | None = None,
+    version: str = "lfm-test",
+    score_scale: float = 1.0,
+) -> Model:
+    """A model with these vectors; features have no bias."""
+    ids, people, names = sorted(items), list(actors or {}), list(features or {})
+    dimension = len(next(iter(items.values())))
+
+    def stack(rows: list[Sequence[float]]) -> np.ndarray:
+        return np.array(rows, dtype=np.float32).reshape(len(rows), dimension)
+
+    return Model(
+        version=version,
+        item_ids=tuple(ids),
+        item_rows={item: row for row, item in enumerate(ids)},
+        item_vectors=stack([items[item] for item in ids]),
+        item_biases=np.array([(biases or {}).get(item, 0.0) for item in ids], np.float32),
+        actor_rows={actor: row for row, actor in enumerate(people)},
+        actor_vectors=stack([(actors or {})[actor] for actor in people]),
+        feature_rows={name: row for row, name in enumerate(names)},
+        feature_names=tuple(names),
+        feature_vectors=stack([(features or {})[name] for name in names]),
+        feature_biases=np.zeros(len(names), np.float32),
+        score_scale=score_scale,
+        attribute_keys=("country",),
+    )
+
+
+class FakeReader:
+    """A record in memory: histories as given, popularity as given."""
+
+    def __init__(
+        self,
+        histories: Mapping[str, History] | None = None,
+        popular: Mapping[str, float] | None = None,
+    ) -> None:
+        self.histories = dict(histories or {})
+        self.popular = dict(popular or {})
+        self.limits: list[int] = []
+
+    async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
+        self.limits.append(limit)
+        return self.histories.get(actor, History())
+
+    async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
+        return np.array([self.popular.get(item, 0.0) for item in product_ids])
+
+    async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
+        order = sorted(self.popular.items(), key=lambda pair: (-pair[1], pair[0]))
+        return tuple(order[:count])
+
+
+class FakeWriter:
+    """Keeps events in a list; knows duplicates by id and digest."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, StoredEvent] = {}
+
+    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+        outcomes = []
+        for one in events:
+            known = self.stored.setdefault(one.event.event_id, one)
+            if known is one:
+                outcomes.append(Written.NEW)
+            else:
+                same = known.digest == one.digest
+                outcomes.append(Written.DUPLICATE if same else Written.CONFLICT)
+        return tuple(outcomes)
+
+
+class FakePromotions:
+    """Says that what was put into `now` is promoted."""
+
+    def __init__(self) -> None:
+        self.now: dict[str, ModelRecord] = {}
+        self.broken = False
+
+    async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
+        if self.broken:
+            raise OSError("the store is away")
+        return dict(self.now)
+
+
+def record(version: str, *, trained: int = NOW, catalog_id: str = "default") -> ModelRecord:
+    """A model's row."""
+    return ModelRecord(
+        catalog_id=catalog_id,
+        version=version,
+        manifest_sha256="0" * 64,
+        trained_micros=trained,
+        event_count=10,
+        shopper_count=3,
+        product_count=4,
+        first_event_micros=NOW - HOUR,
+        last_event_micros=NOW,
+        metrics=(),
+    )
+
+
+class FakeProducts(product_service_pb2_grpc.ProductServiceServicer):
+    """A retriever that lists products in pages, and may fail first."""
+
+    def __init__(self, products: Sequence[Product], page: int = 1000) -> None:
+        self.products, self.page = list(products), page
+        self.catalogs: list[str] = []
+        self.failures: list[grpc.StatusCode] = []
+
+    async def ListProducts(
+        self, request: product_service_pb2.ListProductsRequest, context: grpc.aio.ServicerContext
+    ) -> product_service_pb2.ListProductsResponse:
+        if self.failures:
+            await context.abort(self.failures.pop(0), "not now")
+        self.catalogs.append(request.catalog_id)
+        first = int(request.page_token or 0)
+        page = self.products[first : first + self.page]
+        more = first + self.page < len(self.products)
+        return product_service_pb2.ListProductsResponse(
+            columns=columns(page), next_page_token=str(first + self.page) if more else ""
+        )
+
+
+def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
+    """Products as the wire's columns."""
+    made = candidate_pb2.CandidateColumns(
+        product_ids=[one.product_id for one in products],
+        category_paths=[one.category for one in products],
+        brands=[one.brand for one in products],
+        price_micros=[one.price.micros if one.price else -1 for one in products],
+        currencies=[one.price.currency if one.price else "" for one in products],
+        tags=[candidate_pb2.TextList(values=one.tags) for one in products],
+    )
+    for one in products:
+        values = made.attributes.add().values
+        for key, text in one.attributes:
+            values.add(key=key, text=text)
+    return made
+
+
+@asynccontextmanager
+async def serving(products: FakeProducts) -> AsyncIterator[str]:
+    """The fake retriever on a free port; its target."""
+    server = grpc.aio.server()
+    product_service_pb2_grpc.add_ProductServiceServicer_to_server(products, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+class GatedLoad:
+    """Loads models from a dict, and can be made to wait."""
+
+    def __init__(self, models: Mapping[str, Model | Exception]) -> None:
+        self.models = dict(models)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls: list[str] = []
+
+    def __call__(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
+        self.calls.append(version)
+        self.gate.wait(5)
+        found = self.models[version]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+Clock = Callable[[], int]

@@ -1,0 +1,117 @@
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranker.artifact import ModelStore, arrays_of, dump_arrays, load_arrays, version_of
+from ranker.model import Model, ModelCorrupt
+from tests.fakes.ranker import model
+
+MADE = model(
+    {"p1": [1.0, 2.0], "p2": [3.0, 4.0], "葡萄酒": [5.0, 6.0]},
+    actors={"ab" * 32: [0.5, 0.5]},
+    features={"id=p1": [1.0, 0.0], "brand=Ł": [0.0, 1.0]},
+    biases={"p2": -1.5},
+    version="lfm-1",
+    score_scale=2.5,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(str(tmp_path))
+
+
+def test_a_model_comes_back_bit_for_bit(store: ModelStore) -> None:
+    digest = store.write("default", MADE, {"metrics": []})
+    back = store.read("default", "lfm-1", digest)
+    assert dump_arrays(arrays_of(back)) == dump_arrays(arrays_of(MADE))
+    for field in ("version", "item_ids", "item_rows", "actor_rows", "feature_rows", "score_scale"):
+        assert getattr(back, field) == getattr(MADE, field)
+
+
+def test_what_was_read_can_not_be_changed_by_a_request(store: ModelStore) -> None:
+    back = store.read("default", "lfm-1", store.write("default", MADE, {}))
+    with pytest.raises(ValueError, match="read-only"):
+        back.item_vectors[0, 0] = 9.0
+
+
+def test_written_again_it_is_the_same_bytes_and_leaves_no_draft(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    assert store.write("default", MADE, {}) == store.write("default", MADE, {})
+    names = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert names == ["manifest.json", "model.npz"]
+
+
+def test_the_manifest_says_what_it_was_told_and_the_hash_of_the_arrays(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    store.write("default", MADE, {"data": {"event_count": 3}})
+    manifest = json.loads((tmp_path / "default" / "lfm-1" / "manifest.json").read_text())
+    assert manifest["data"] == {"event_count": 3}
+    assert len(manifest["files"]["model.npz"]) == 64
+
+
+@pytest.mark.parametrize("name", ["model.npz", "manifest.json"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_changed_cut_or_missing_file_is_refused(
+    store: ModelStore, tmp_path: Path, name: str, damage: str
+) -> None:
+    digest = store.write("default", MADE, {})
+    path = tmp_path / "default" / "lfm-1" / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[:-10])
+    else:
+        path.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", digest)
+
+
+def test_arrays_and_manifest_changed_together_are_refused(store: ModelStore) -> None:
+    digest = store.write("default", MADE, {})
+    other = dataclasses.replace(MADE, item_vectors=MADE.item_vectors + 1)
+    store.write("default", other, {})
+    with pytest.raises(ModelCorrupt, match="manifest"):
+        store.read("default", "lfm-1", digest)
+
+
+def test_pickled_objects_are_never_opened() -> None:
+    out = io.BytesIO()
+    np.savez(out, item_vectors=np.array([object()], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        load_arrays(out.getvalue())
+
+
+@pytest.mark.parametrize("blob", [b"", b"PK", b"not an npz" * 100])
+def test_what_is_no_npz_is_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        load_arrays(blob)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        dataclasses.replace(MADE, item_vectors=MADE.item_vectors[:1]),
+        dataclasses.replace(MADE, item_biases=np.array([np.nan] * 3, np.float32)),
+        dataclasses.replace(MADE, item_ids=("p1", "p1", "p2")),
+        dataclasses.replace(MADE, score_scale=0.0),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(store: ModelStore, broken: Model) -> None:
+    digest = store.write("default", broken, {})
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", digest)
+
+
+def test_the_version_follows_from_arrays_and_parameters() -> None:
+    other = dataclasses.replace(MADE, item_vectors=MADE.item_vectors + 1)
+    versions = {version_of(MADE, {}), version_of(other, {}), version_of(MADE, {"seed": 1})}
+    assert len(versions) == 3
+    assert version_of(MADE, {}) == version_of(dataclasses.replace(MADE, version="x"), {})

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from ranker.explain import TEXTS, Evidence, explain
+from ranker.model import History, Reason
+from ranker.profiles import profile
+from ranker.rank import Candidates, rank
+from tests.fakes.ranker import model, product
+
+MODEL = model(
+    {"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]},
+    actors={"ann": [0.0, 2.0]},
+    features={
+        "id=c": [0.0, 9.0],
+        "category=Red": [0.0, 0.1],
+        "attribute.country=Italy": [0.0, 0.8],
+        "price_band=EUR:6": [0.0, -0.5],
+    },
+)
+
+
+def reasons(
+    ids,
+    actor=None,
+    viewed=(),
+    weights=None,
+    visual=None,
+    popularity=None,
+    language="en",
+    model_=MODEL,
+):
+    weights = weights or {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
+    given = Candidates(
+        tuple(product(item, "Red", attributes=(("country", "Italy"),)) for item in ids),
+        {} if visual is None else {"visual": np.array(visual)},
+        np.zeros(len(ids)),
+    )
+    person = profile(model_, actor, viewed)
+    shares = None if popularity is None else np.array(popularity)
+    ranking = rank(given, weights, person, model_, shares, history=History())
+    found = explain(Evidence(given, ranking, person, model_), language)
+    return {given.ids[row]: ones for row, ones in zip(ranking.rows, found, strict=True)}
+
+
+def test_what_looks_alike_says_how_much() -> None:
+    (one,) = reasons(["a"], visual=[0.875])["a"]
+    assert one == Reason(
+        "LOOKS_LIKE_QUERY", (("cosine", "0.875"),), "Looks like what you showed us"
+    )
+
+
+def test_a_session_reason_names_the_closest_other_product_that_was_viewed() -> None:
+    found = reasons(["a", "b"], viewed=["a", "c"])
+    assert found["b"][0].code == "SIMILAR_TO_VIEWED"
+    assert found["b"][0].parameters == (("product_id", "a"),)
+    assert found["a"][0].parameters == (("product_id", "c"),)
+
+
+def test_the_only_viewed_product_is_not_said_to_be_similar_to_itself() -> None:
+    (one,) = reasons(["a"], viewed=["a"])["a"]
+    assert (one.code, one.parameters) == ("VIEWED_RECENTLY", ())
+
+
+def test_a_taste_reason_names_the_feature_that_adds_most_but_never_the_product_itself() -> None:
+    (one,) = reasons(["c"], actor="ann")["c"]
+    assert one.code == "MATCHES_TASTE"
+    assert one.parameters == (("feature", "country"), ("value", "Italy"))
+    assert one.text == "Fits your taste: Italy"
+
+
+def test_popularity_is_a_reason_for_newcomers() -> None:
+    (one,) = reasons(["a"], popularity=[1.0])["a"]
+    assert one.code == "POPULAR"
+
+
+def test_the_strongest_part_comes_first_and_weak_ones_are_not_named() -> None:
+    found = reasons(["b"], viewed=["a"], visual=[0.5])
+    assert [one.code for one in found["b"]] == ["SIMILAR_TO_VIEWED", "LOOKS_LIKE_QUERY"]
+    found = reasons(["b"], viewed=["a"], visual=[0.1])
+    assert [one.code for one in found["b"]] == ["SIMILAR_TO_VIEWED"]
+
+
+def test_a_product_that_nothing_speaks_for_has_no_reason() -> None:
+    assert reasons(["c"], viewed=["a"])["c"] == ()
+    assert reasons(["a"], visual=[-0.5])["a"] == ()
+
+
+@pytest.mark.parametrize("language", ["zh", "zh-Hans", "ZH-TW"])
+def test_chinese_readers_get_chinese(language: str) -> None:
+    (one,) = reasons(["c"], actor="ann", language=language)["c"]
+    assert one.text == "符合您的喜好：Italy"
+
+
+def test_other_readers_get_english() -> None:
+    (one,) = reasons(["a"], visual=[1.0], language="fi")["a"]
+    assert one.text == "Looks like what you showed us"
+
+
+def test_braces_in_a_value_are_only_text() -> None:
+    made = model({"c": [1.0]}, actors={"ann": [1.0]}, features={"attribute.country={x}{0}": [1.0]})
+    given = Candidates((product("c", attributes=(("country", "{x}{0}"),)),), {}, np.zeros(1))
+    person = profile(made, "ann", [])
+    ranking = rank(given, {"taste": 1.0}, person, made, None, history=History())
+    ((one,),) = explain(Evidence(given, ranking, person, made), "en")
+    assert one.text == "Fits your taste: {x}{0}"
+
+
+def test_every_language_words_every_reason() -> None:
+    assert {frozenset(texts) for texts in TEXTS.values()} == {frozenset(TEXTS["en"])}

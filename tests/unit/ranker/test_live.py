@@ -1,0 +1,100 @@
+import asyncio
+
+import pytest
+
+from ranker.live import LiveModels
+from ranker.model import ModelCorrupt
+from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
+
+ONE = model({"p": [1.0]}, version="v1")
+TWO = model({"p": [2.0]}, version="v2")
+
+
+@pytest.fixture
+def promotions() -> FakePromotions:
+    return FakePromotions()
+
+
+@pytest.fixture
+def load() -> GatedLoad:
+    return GatedLoad({"v1": ONE, "v2": TWO, "bad": ModelCorrupt("has another hash")})
+
+
+@pytest.fixture
+def live(promotions: FakePromotions, load: GatedLoad) -> LiveModels:
+    return LiveModels(("default",), promotions, load)
+
+
+async def test_before_a_promotion_nothing_serves(live: LiveModels) -> None:
+    await live.refresh()
+    assert live.serving("default") is None
+
+
+async def test_a_promotion_is_served_and_loaded_once(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    promotions.now["default"] = record("v1")
+    await live.refresh()
+    await live.refresh()
+    assert live.serving("default") is ONE
+    assert load.calls == ["v1"]
+
+
+async def test_while_the_next_model_loads_the_former_serves(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    promotions.now["default"] = record("v1")
+    await live.refresh()
+    promotions.now["default"] = record("v2")
+    load.gate.clear()
+    swap = asyncio.create_task(live.refresh())
+    await asyncio.sleep(0.05)
+    assert live.serving("default") is ONE
+    load.gate.set()
+    await swap
+    assert live.serving("default") is TWO
+
+
+async def test_a_bad_model_leaves_the_former_serving_and_a_good_one_is_taken_after_it(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    for version, expected in (("v1", ONE), ("bad", ONE), ("v2", TWO)):
+        promotions.now["default"] = record(version)
+        await live.refresh()
+        assert live.serving("default") is expected
+
+
+async def test_a_slow_look_never_puts_an_older_model_back(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    load.gate.clear()
+    promotions.now["default"] = record("v1")
+    slow = asyncio.create_task(live.refresh())
+    await asyncio.sleep(0.02)
+    promotions.now["default"] = record("v2")
+    fast = asyncio.create_task(live.refresh())
+    load.gate.set()
+    await asyncio.gather(slow, fast)
+    assert live.serving("default") is TWO
+
+
+async def test_the_watch_notices_a_promotion_within_a_second(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    await live.start()
+    promotions.now["default"] = record("v1")
+    await asyncio.sleep(1)
+    assert live.serving("default") is ONE
+    await live.stop()
+
+
+async def test_the_watch_outlives_a_store_that_is_away(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    promotions.broken = True
+    await live.start()
+    promotions.now["default"] = record("v1")
+    promotions.broken = False
+    await asyncio.sleep(1)
+    assert live.serving("default") is ONE
+    await live.stop()

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from ranker.__main__ import open_key
+from ranker.model import KeyUnusable
+from ranker.settings import RankerSettings
+from servicekit.sql import Database
+
+
+def settings(tmp_path: Path, *, create: bool) -> RankerSettings:
+    return RankerSettings(key_file=tmp_path / "key", create_key=create)
+
+
+async def test_a_first_start_makes_a_key_only_when_it_is_told_to(
+    db: Database, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyUnusable, match="no pseudonym key"):
+        await open_key(db, settings(tmp_path, create=False))
+    made = await open_key(db, settings(tmp_path, create=True))
+    again = await open_key(db, settings(tmp_path, create=False))
+    assert made.key_id == again.key_id
+
+
+async def test_a_lost_key_is_not_replaced_by_a_new_one(db: Database, tmp_path: Path) -> None:
+    await open_key(db, settings(tmp_path, create=True))
+    (tmp_path / "key").unlink()
+    with pytest.raises(KeyUnusable, match="no pseudonym key"):
+        await open_key(db, settings(tmp_path, create=True))
+    assert not (tmp_path / "key").exists()
+
+
+async def test_another_key_is_refused(db: Database, tmp_path: Path) -> None:
+    await open_key(db, settings(tmp_path, create=True))
+    (tmp_path / "key").write_text("ab" * 32)
+    with pytest.raises(KeyUnusable, match="another key"):
+        await open_key(db, settings(tmp_path, create=False))

@@ -1,0 +1,124 @@
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ranker import worker
+from ranker.record.tables import JOBS
+from ranker.settings import WorkerSettings
+from servicekit.jobs import Job, Jobs, JobState
+from servicekit.sql import Database
+
+SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
+
+
+def python(code: str) -> worker.Command:
+    """A job that runs this code."""
+
+    def command(job_id: str) -> Sequence[str]:
+        return (sys.executable, "-c", code, job_id)
+
+    return command
+
+
+async def worked(db: Database, command: worker.Command, until: Sequence[JobState]) -> Job:
+    """The job after a worker brought it to one of these states."""
+    jobs, stop = Jobs(db, JOBS, max_attempts=2), asyncio.Event()
+    job = await jobs.create("train", "default", {"seed": 0})
+    task = asyncio.create_task(worker.work(jobs, command, SETTINGS, stop))
+    found = await reached(jobs, job, until)
+    stop.set()
+    await task
+    return found
+
+
+async def reached(jobs: Jobs, job: Job, states: Sequence[JobState]) -> Job:
+    """The job once it is in one of these states."""
+    async with asyncio.timeout(20):
+        while (found := await jobs.get(job.id)).state not in states:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found
+
+
+DONE = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+async def test_a_job_ends_with_the_result_and_progress_that_its_process_told(db: Database) -> None:
+    code = (
+        "import sys; print('library noise'); print('{\"done\": 3, \"total\": 4}');"
+        'print(\'{"result": {"model_version": "\' + sys.argv[1] + \'"}}\')'
+    )
+    job = await worked(db, python(code), DONE)
+    assert job.state is JobState.SUCCEEDED
+    assert job.result == {"model_version": job.id}
+    assert (job.done, job.total) == (3, 4)
+
+
+async def test_an_error_that_was_named_ends_the_job_with_its_reason(db: Database) -> None:
+    code = 'print(\'{"error": {"reason": "TRAINING_DATA_INSUFFICIENT", "message": "none"}}\')'
+    job = await worked(db, python(code), DONE)
+    assert (job.state, job.error_reason) == (JobState.FAILED, "TRAINING_DATA_INSUFFICIENT")
+
+
+async def test_a_mistake_of_ours_fails_at_once_without_its_text(db: Database) -> None:
+    job = await worked(db, python("raise SystemExit(3)"), DONE)
+    assert (job.state, job.error_reason, job.attempts) == (JobState.FAILED, "INTERNAL", 1)
+
+
+async def test_a_killed_training_is_taken_up_again_and_then_given_up(db: Database) -> None:
+    job = await worked(db, python("import os; os.kill(os.getpid(), 9)"), DONE)
+    assert job.state is JobState.FAILED
+    assert (job.error_reason, job.attempts) == ("JOB_ATTEMPTS_EXHAUSTED", 2)
+
+
+async def test_a_training_that_was_killed_once_succeeds_the_second_time(
+    db: Database, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    code = (
+        f"import os, pathlib; m = pathlib.Path({str(mark)!r})\n"
+        "if not m.exists(): m.touch(); os.kill(os.getpid(), 9)\n"
+        "print('{\"result\": {}}')"
+    )
+    job = await worked(db, python(code), DONE)
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+
+
+async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = f"import time, pathlib; time.sleep(3); pathlib.Path({str(mark)!r}).touch()"
+    jobs = Jobs(db, JOBS)
+    job = await jobs.create("train", "default", {})
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.work(Jobs(db, JOBS), python(code), SETTINGS, stop))
+    await reached(jobs, job, (JobState.RUNNING,))
+    await jobs.cancel(job.id)
+    await reached(jobs, job, (JobState.CANCELLED,))
+    await asyncio.sleep(2)
+    assert not mark.exists()
+    stop.set()
+    await task
+
+
+async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) -> None:
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    job = await jobs.create("train", "default", {})
+    slow = python("import time; time.sleep(30)")
+    task = asyncio.create_task(worker.work(Jobs(db, JOBS), slow, SETTINGS, stop))
+    await reached(jobs, job, (JobState.RUNNING,))
+    stop.set()
+    await task
+    assert (await jobs.get(job.id)).state is JobState.RUNNING
+    await asyncio.sleep(1.1)
+    assert await jobs.claim(("train",), "next", 1) is not None
+
+
+def test_a_training_runs_in_this_python() -> None:
+    assert worker.train_command("id") == (sys.executable, "-m", "ranker.train", "--job", "id")
+
+
+@pytest.mark.parametrize("line", [b"", b"noise\n", b"3\n", b"\xff\n"])
+def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
+    assert worker._parsed(line) == {}
