@@ -53,7 +53,7 @@ def command(options: Options, server: Path, backends: Path, shm_prefix: str) -> 
         "--load-model=*",
         "--disable-auto-complete-config",
         "--strict-readiness=true",
-        "--exit-timeout-secs=10",
+        "--exit-timeout-secs=5",
         "--pinned-memory-pool-byte-size=0",
         f"--grpc-address={LOOPBACK}",
         f"--grpc-port={options.grpc_port}",

@@ -16,9 +16,12 @@ class TritonPythonModel:
         """Load the graph that the configuration names; a different one is refused."""
         config = json.loads(args["model_config"])
         version = args["model_version"]
+        parameter = f"version_{version}_sha256"
+        if parameter not in config["parameters"]:
+            raise pb.TritonModelException(f"config.pbtxt has no parameter {parameter}")
+        wanted = config["parameters"][parameter]["string_value"]
         path = Path(args["model_repository"]) / version / "model.onnx"
         graph = path.read_bytes()
-        wanted = config["parameters"][f"version_{version}_sha256"]["string_value"]
         found = hashlib.sha256(graph).hexdigest()
         if found != wanted:
             raise pb.TritonModelException(

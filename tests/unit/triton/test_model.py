@@ -1,0 +1,130 @@
+"""The Python backend's model, with a stand-in for the module that Triton gives it."""
+
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+
+@dataclass
+class Tensor:
+    name: str
+    values: np.ndarray[Any, Any]
+
+    def as_numpy(self) -> np.ndarray[Any, Any]:
+        return self.values
+
+
+class TritonError(Exception):
+    INVALID_ARG = 3
+
+
+@dataclass
+class Response:
+    tensors: list[Tensor]
+    error: TritonError | None = None
+
+
+@dataclass
+class Runs:
+    """A session that remembers the sizes of its runs."""
+
+    session: Any
+    sizes: list[int] = field(default_factory=list)
+
+    def run(self, outputs: Any, inputs: Any) -> Any:
+        self.sizes.append(len(inputs["image"]))
+        return self.session.run(outputs, inputs)
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch, engine: Path) -> ModuleType:
+    backend = ModuleType("triton_python_backend_utils")
+    backend.get_input_tensor_by_name = lambda request, name: request[name]  # type: ignore[attr-defined]
+    backend.Tensor = Tensor  # type: ignore[attr-defined]
+    backend.InferenceResponse = Response  # type: ignore[attr-defined]
+    backend.TritonError = TritonError  # type: ignore[attr-defined]
+    backend.TritonModelException = TritonError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, backend.__name__, backend)
+    path = engine / "models/efficientnet_lite0/1/model.py"
+    spec = importlib.util.spec_from_file_location("efficientnet_model", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def arguments(engine: Path, model_file: Path) -> dict[str, str]:
+    text = (engine / "models/efficientnet_lite0/config.pbtxt").read_text()
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    as_triton_gives_it = json_format.MessageToDict(config, preserving_proto_field_name=True)
+    return {
+        "model_config": json.dumps(as_triton_gives_it),
+        "model_repository": str(model_file.parents[1]),
+        "model_version": "1",
+    }
+
+
+@pytest.fixture
+def model(module: ModuleType, arguments: dict[str, str]) -> Any:
+    model = module.TritonPythonModel()
+    model.initialize(arguments)
+    model.session = Runs(model.session)
+    return model
+
+
+def request(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> dict[str, Tensor]:
+    values = np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
+    return {"image": Tensor("image", values)}
+
+
+def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: Any) -> None:
+    sizes = [1, 2, 2, 4, 1]
+    requests = [request(n, 224, 224, 3, seed=i) for i, n in enumerate(sizes)]
+    together = model.execute(requests)
+    assert model.session.sizes == [3, 2, 4, 1]
+    for one, answer in zip(requests, together, strict=True):
+        (alone,) = model.execute([one])
+        assert np.allclose(answer.tensors[0].values, alone.tensors[0].values, atol=1e-6)
+        assert len(answer.tensors[0].values) == len(one["image"].values)
+
+
+def test_a_request_of_another_shape_is_refused_and_its_neighbours_are_answered(model: Any) -> None:
+    answers = model.execute(
+        [
+            request(1, 224, 224, 3),
+            request(1, 100, 224, 3),
+            request(1, 3, 224, 224),
+            request(0, 224, 224, 3),
+            request(1, 224, 224, 3, dtype=np.float32),
+            request(1, 224, 224, 3),
+        ]
+    )
+    assert [answer.error is None for answer in answers] == [True, False, False, False, False, True]
+    assert answers[1].error.args[1] == TritonError.INVALID_ARG
+
+
+def test_a_model_file_that_the_configuration_does_not_name_is_not_loaded(
+    module: ModuleType, arguments: dict[str, str], tmp_path: Path, model_file: Path
+) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.onnx").write_bytes(model_file.read_bytes() + b"\0")
+    with pytest.raises(TritonError, match=r"has sha256 .*, config\.pbtxt says d1e6f70f"):
+        module.TritonPythonModel().initialize({**arguments, "model_repository": str(tmp_path)})
+
+
+def test_a_version_without_a_hash_is_not_loaded(
+    module: ModuleType, arguments: dict[str, str]
+) -> None:
+    with pytest.raises(TritonError, match="no parameter version_2_sha256"):
+        module.TritonPythonModel().initialize({**arguments, "model_version": "2"})
