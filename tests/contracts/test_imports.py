@@ -80,7 +80,7 @@ VIOLATIONS = [
     (
         "services/embedder/src/embedder/model.py",
         "import embedder.embed",
-        "Inside a service: wiring > edges > use case > values",
+        "Inside the embedder: wiring > edges > use case > values",
     ),
     ("kit/src/servicekit/errors.py", "import servicekit.server", "The kit is layered"),
 ]
