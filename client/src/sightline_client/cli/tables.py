@@ -65,13 +65,13 @@ def answer(value: Recommendations, *, title: str = "") -> RenderableType:
 
 def status(value: Status) -> RenderableType:
     """The suite's state: each part, the catalogue and its index, the model, the scenes."""
-    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=STATUS_CAPTION)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("part")
     table.add_column("state")
     table.add_column("answered in ms", justify="right")
     for item in value.components:
         table.add_row(plain(item.component), _component_state(item), _ms(item.latency))
-    return Group(table, *(Text(line) for line in _status_lines(value)))
+    return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
 
 
 STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from the gateway"
@@ -87,16 +87,15 @@ def timings(values: Sequence[StageTiming]) -> RenderableType:
     """Where the time went, in milliseconds."""
     if not values:
         return Text("No stage timings in this answer.")
-    table = Table(
-        box=box.SIMPLE_HEAD, caption_justify="left", caption=TIMINGS_CAPTION, title_justify="left"
-    )
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("stage")
     for name in ("starts at", "takes", "of it network", "of it work"):
         table.add_column(name, justify="right")
     for item in values:
         cells = (item.start, item.total, item.network, item.work)
         table.add_row(plain(item.stage), *(_ms(cell) for cell in cells))
-    return table
+    # Below the table and not its caption, which would wrap to its narrow width.
+    return Group(table, Text(TIMINGS_CAPTION, style="dim"))
 
 
 TIMINGS_CAPTION = (
@@ -169,7 +168,7 @@ def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableTyp
 
 def _cells(item: RecommendedProduct) -> tuple[str, ...]:
     product = item.product
-    sold_out = " (sold out)" if product.availability is Availability.OUT_OF_STOCK else ""
+    sold_out = "\n(sold out)" if product.availability is Availability.OUT_OF_STOCK else ""
     return (
         str(item.rank),
         plain(product.product_id),

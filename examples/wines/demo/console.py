@@ -1,0 +1,69 @@
+"""Prints the demo as it goes on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from examples.wines.demo.model import Figures, Scene
+from sightline_client.cli import tables
+
+PIPED_WIDTH = 130
+
+
+def make_console() -> Console:
+    """As wide as the terminal, or PIPED_WIDTH where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+@contextmanager
+def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar that the given function moves."""
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=total)
+
+        def move(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of or total)
+
+        yield move
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """A paragraph."""
+    console.print(Text(text, style=style))
+
+
+def scene(console: Console, value: Scene) -> None:
+    """A scene with its answers, figures and findings."""
+    console.print()
+    console.print(Rule(Text(value.title, style="bold"), align="left"))
+    say(console, value.intro)
+    for answer in value.answers:
+        console.print()
+        console.print(tables.answer(answer.recommendations, title=answer.title))
+    for figures in value.figures:
+        console.print()
+        console.print(_figures(figures))
+    for finding in value.findings:
+        console.print(Text.assemble(("✓ ", "bold green"), finding))
+
+
+def _figures(value: Figures) -> Group:
+    table = Table(box=box.SIMPLE_HEAD, title=Text(value.title, style="bold"), title_justify="left")
+    for place, header in enumerate(value.headers):
+        table.add_column(header, justify="left" if place == 0 else "right")
+    for row in value.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return Group(table, Text(value.caption, style="dim"))

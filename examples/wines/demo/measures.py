@@ -1,0 +1,147 @@
+"""What the demo measures there and then."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from statistics import fmean
+
+from examples.wines import transforms
+from examples.wines.catalogue import Wine
+from examples.wines.transforms import Transform
+from sightline_client import (
+    Availability,
+    Event,
+    EventType,
+    F,
+    Filter,
+    Recommendations,
+    SightlineClient,
+)
+
+SEED = 2026
+"""Of every photo transform of the demo."""
+
+VIEWS = (0, 1, 3)
+
+WHOLE_CATALOGUE: Filter = F.availability.in_(
+    Availability.IN_STOCK,
+    Availability.OUT_OF_STOCK,
+    Availability.PREORDER,
+    Availability.BACKORDER,
+)
+"""Shows what is sold out too: a filter that speaks of it replaces the scene's own rule."""
+
+_CLIENTS = 4
+_TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """How often a changed photo found its own wine."""
+
+    transform: Transform
+    photos: int
+    at_1: int
+    """Photos whose wine came first."""
+    at_5: int
+    """Photos whose wine was among the first five."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """How the wines of one type move for a visitor who looks at some of them."""
+
+    type: str
+    viewed: tuple[Wine, ...]
+    mean_ranks: tuple[float, ...]
+    """Mean rank of the type's wines after each of VIEWS, over the whole catalogue."""
+    unseen_mean_ranks: tuple[float, ...]
+    """The same without the viewed wines; NaN where the type has no others."""
+    answers: tuple[Recommendations, ...]
+    """The whole answers, one for each of VIEWS."""
+
+    @property
+    def falls(self) -> bool:
+        """Whether the type is nearer to the top after the last view than before any."""
+        return self.mean_ranks[-1] < self.mean_ranks[0]
+
+
+async def hits(
+    client: SightlineClient, wines: Sequence[Wine], progress: Callable[[int, int], None]
+) -> tuple[Hits, ...]:
+    """hit@1 and hit@5 of Recommend for every wine under every transform."""
+    gate = asyncio.Semaphore(_CLIENTS)
+    done = 0
+
+    async def place(wine: Wine, kind: Transform) -> int:
+        """The wine's place among the first five; 0 = not among them."""
+        nonlocal done
+        async with gate:
+            photo = await asyncio.to_thread(
+                transforms.apply, wine.image.read_bytes(), kind, seed=SEED, key=wine.id
+            )
+            answer = await client.recommend(
+                image=photo, filter=WHOLE_CATALOGUE, page_size=_TOP, timeout=30
+            )
+        done += 1
+        progress(done, len(wines) * len(transforms.ALL))
+        ids = [item.product.product_id for item in answer.results]
+        return ids.index(wine.id) + 1 if wine.id in ids else 0
+
+    measured = []
+    for kind in transforms.ALL:
+        places = await asyncio.gather(*(place(wine, kind) for wine in wines))
+        at_1, at_5 = places.count(1), len(places) - places.count(0)
+        measured.append(Hits(kind, len(wines), at_1, at_5))
+    return tuple(measured)
+
+
+async def newcomers(
+    client: SightlineClient,
+    wines: Sequence[Wine],
+    types: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> tuple[Newcomer, ...]:
+    """For each type a visitor never seen before, who views three of its wines."""
+    measured = []
+    for done, kind in enumerate(types, start=1):
+        viewed = tuple(wine for wine in wines if wine.type == kind)[: VIEWS[-1]]
+        measured.append(await _newcomer(client, wines, kind, viewed))
+        progress(done, len(types))
+    return tuple(measured)
+
+
+async def _newcomer(
+    client: SightlineClient, wines: Sequence[Wine], kind: str, viewed: tuple[Wine, ...]
+) -> Newcomer:
+    visitor = f"newcomer-{kind}"
+    answers: list[Recommendations] = []
+    written = 0
+    for views in VIEWS:
+        for wine in viewed[written:views]:
+            event = Event(f"{visitor}-{wine.id}", EventType.VIEW, wine.id, visitor=visitor)
+            report = await client.write_events([event])
+            for failure in report.failures:
+                raise failure.error
+        written = views
+        answers.append(
+            await client.recommend(
+                visitor=visitor, filter=WHOLE_CATALOGUE, page_size=len(wines), timeout=30
+            )
+        )
+    all_ids = {wine.id for wine in wines if wine.type == kind}
+    other_ids = all_ids - {wine.id for wine in viewed}
+    return Newcomer(
+        type=kind,
+        viewed=viewed,
+        mean_ranks=tuple(mean_rank(answer, all_ids, len(wines)) for answer in answers),
+        unseen_mean_ranks=tuple(mean_rank(answer, other_ids, len(wines)) for answer in answers),
+        answers=tuple(answers),
+    )
+
+
+def mean_rank(answer: Recommendations, product_ids: Set[str], last: int) -> float:
+    """Mean rank of these products; one that the answer lacks counts as ``last``. NaN for none."""
+    ranks = {item.product.product_id: item.rank for item in answer.results}
+    return fmean(ranks.get(each, last) for each in product_ids) if product_ids else math.nan

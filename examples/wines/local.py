@@ -1,0 +1,104 @@
+"""A suite of one's own: a fresh folder and free ports, so that it meets no other suite."""
+
+import contextlib
+import random
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from local_suite.programs import sightline
+from local_suite.suite import Report, Suite
+
+_PORTS = 16
+"""A suite takes PORT_BASE to PORT_BASE + 15."""
+_TRIES = 200
+
+
+class Stoppable(Protocol):
+    """What is needed of a suite here."""
+
+    def up(self) -> None:
+        """Starts it; returns when it is healthy."""
+
+    def down(self) -> None:
+        """Stops it, whatever state it is in."""
+
+
+S = TypeVar("S", bound=Stoppable)
+
+
+def own_suite(report: Report) -> contextlib.AbstractContextManager[Suite]:
+    """A healthy suite of one's own; ``report`` gets its progress as lines."""
+    return own(lambda data: Suite(data, sightline(data, free_port_base()), report=report))
+
+
+@contextlib.contextmanager
+def own(make: Callable[[Path], S]) -> Iterator[S]:
+    """What ``make`` makes for a fresh folder, started, and stopped at the end whatever happens.
+
+    Its folder is deleted when all went well; after an error it stays, and the error says where.
+    """
+    data = Path(tempfile.mkdtemp(prefix="sightline-"))
+    suite = make(data)
+    # An impatient second Ctrl-C must not leave processes behind.
+    with _stopped_in_peace(suite):
+        try:
+            suite.up()
+            yield suite
+        except BaseException as error:
+            error.add_note(f"the logs of the suite are in {data / 'logs'}")
+            raise
+    shutil.rmtree(data, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl-C does, so that what it started is stopped too."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def free_port_base() -> int:
+    """A PORT_BASE whose ports are all free now; OSError when none is found.
+
+    From 12,000 to 30,000: below the range that Linux gives to outgoing connections.
+    """
+    draw = random.Random()
+    for _ in range(_TRIES):
+        base = draw.randrange(12_000, 30_000, _PORTS)
+        if all(_free(port) for port in range(base, base + _PORTS)):
+            return base
+    raise OSError(f"no {_PORTS} free ports in a row on 127.0.0.1")
+
+
+@contextlib.contextmanager
+def _stopped_in_peace(suite: Stoppable) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            suite.down()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,66 @@
+"""A suite of one's own meets no other and is always stopped."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.wines import local
+
+
+class FakeSuite:
+    """Notes what is asked of it."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.calls: list[str] = []
+
+    def up(self) -> None:
+        self.calls.append("up")
+
+    def down(self) -> None:
+        self.calls.append("down")
+
+
+def test_it_is_stopped_and_its_folder_is_gone_when_all_went_well() -> None:
+    with local.own(FakeSuite) as suite:
+        assert suite.data.is_dir()
+    assert suite.calls == ["up", "down"]
+    assert not suite.data.exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_it_is_stopped_after_an_error_which_then_names_its_logs(error: Any) -> None:
+    made: list[FakeSuite] = []
+
+    def make(data: Path) -> FakeSuite:
+        made.append(FakeSuite(data))
+        return made[0]
+
+    with pytest.raises(error) as caught, local.own(make):
+        raise error
+    assert made[0].calls == ["up", "down"]
+    assert str(made[0].data / "logs") in caught.value.__notes__[0]
+    assert made[0].data.is_dir()
+    made[0].data.rmdir()
+
+
+def test_sigterm_ends_it_like_ctrl_c() -> None:
+    def end() -> None:
+        with local.terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+    with pytest.raises(KeyboardInterrupt):
+        end()
+
+
+def test_free_ports_are_free_and_outside_of_what_linux_hands_out() -> None:
+    base = local.free_port_base()
+    assert 12_000 <= base <= 30_000
+    for port in range(base, base + 16):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
