@@ -1,0 +1,316 @@
+"""What the gateway's unit tests share: a small shop behind fakes of the gateway's collaborators."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.model import (
+    AnswerMissing,
+    AnswerRecord,
+    Basis,
+    Branch,
+    Budgets,
+    Columns,
+    Embedded,
+    Found,
+    Freshness,
+    House,
+    Identity,
+    Nominees,
+    Peers,
+    ProductRow,
+    Query,
+    Ranked,
+    RankOrder,
+    Reason,
+    Scene,
+    SceneNotFound,
+    Scope,
+    Shopper,
+    Signal,
+    SignalKind,
+    SpaceVersion,
+    Vector,
+)
+from servicekit.errors import NotFound, ServiceError
+
+ANN = Shopper(Identity.USER, "ann")
+SPACE = SpaceVersion("visual", "v1", "g1")
+DEFAULT = Scene(
+    name="default",
+    version="abc",
+    over_fetch=2.0,
+    least_candidates=10,
+    most_candidates=100,
+    buyable_only=True,
+    drop_seen=False,
+    min_quality=0.0,
+    popular_fallback=True,
+    new_fallback=True,
+    branches={Branch.VISUAL: 1.0, Branch.TEXT: 1.0, Branch.COLLABORATIVE: 0.5},
+    parts_with_signals={"visual": 1.0, "taste": 0.1},
+    parts_without_signals={"taste": 1.0, "popularity": 1.0},
+    budgets=Budgets(embed=0.5, candidates=0.65, fallback=0.8, rank=0.9),
+)
+
+
+def photo(index: int = 0, image: bytes = b"photo", weight: float = 0.0) -> Signal:
+    return Signal(index, SignalKind.IMAGE, image=image, weight=weight)
+
+
+def near(product_id: str, index: int = 0) -> Signal:
+    return Signal(index, SignalKind.PRODUCT, product_id=product_id)
+
+
+def words(text: str = "a red wine", index: int = 0) -> Signal:
+    return Signal(index, SignalKind.TEXT, text=text)
+
+
+def columns(*ids: str) -> Columns:
+    """What a record might say of products."""
+    return Columns(
+        product_ids=list(ids),
+        parent_ids=[""] * len(ids),
+        category_paths=[f"Wine > {item}" for item in ids],
+        brands=["b"] * len(ids),
+        price_micros=[1_000_000] * len(ids),
+        currencies=["EUR"] * len(ids),
+        availabilities=[1] * len(ids),
+        tags=[f"tags of {item}" for item in ids],
+        attributes=[f"attributes of {item}" for item in ids],
+        create_time_micros=list(range(len(ids))),
+    )
+
+
+@dataclass
+class FakeEmbedder:
+    """A vector for every signal, made of its bytes; `items` answers something else for some."""
+
+    items: dict[bytes, ServiceError] = field(default_factory=dict)
+    lost: ServiceError | None = None
+    hang: bool = False
+    calls: list[tuple[Signal, ...]] = field(default_factory=list)
+
+    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
+        self.calls.append(tuple(signals))
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.lost is not None:
+            raise self.lost
+        return Embedded(
+            items=tuple(
+                self.items.get(signal.image or signal.text.encode())
+                or Vector("visual", "v1", 1, signal.image or signal.text.encode())
+                for signal in signals
+            ),
+            work=0.001,
+        )
+
+
+@dataclass
+class FakeRetriever:
+    """A record of products, and what each query is near to."""
+
+    record: list[str] = field(default_factory=lambda: [f"p{i}" for i in range(10)])
+    """Products that exist and pass the filter, newest first."""
+    nearest: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
+    """Similarities of products, by a vector's data or by product id."""
+    lost: dict[str, ServiceError] = field(default_factory=dict)
+    """What a method raises, by its name."""
+    hang: set[str] = field(default_factory=set)
+    cancelled: list[str] = field(default_factory=list)
+    calls: list[tuple[str, object]] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=list)
+
+    async def search(
+        self,
+        catalog_id: str,
+        near: Vector | str,
+        scope: Scope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Found:
+        key = near.data if isinstance(near, Vector) else near
+        await self._called("search", key, scope)
+        if isinstance(key, str) and key not in self.nearest:
+            raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        found = {
+            item: score for item, score in self.nearest.get(key, {}).items() if item not in exclude
+        }
+        ids = list(found)[:top_k]
+        return Found(
+            columns=columns(*ids),
+            similarities=tuple(found[item] for item in ids),
+            image_ids=tuple(f"image of {item}" for item in ids),
+            space=SPACE,
+            freshness=Freshness("t1", 0.0, 1, 0),
+            plan="flat",
+            work=0.002,
+        )
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        await self._called("columns", tuple(ids), scope)
+        return columns(*(item for item in ids if item in self.record))
+
+    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+        await self._called("newest", count, scope)
+        return columns(*self.record[:count])
+
+    async def products(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope
+    ) -> tuple[ProductRow, ...]:
+        await self._called("products", tuple(ids), scope)
+        return tuple(ProductRow(item, f"row of {item}") for item in ids if item in self.record)
+
+    async def _called(self, name: str, what: object, scope: Scope) -> None:
+        self.calls.append((name, what))
+        self.scopes.append(scope)
+        if name in self.hang:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(name)
+                raise
+        if name in self.lost:
+            raise self.lost[name]
+
+
+@dataclass
+class FakeRanker:
+    """Ranks by similarity, else by the fused order; `nominees` answers for each shopper's id."""
+
+    nominees: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
+    """By shopper id; "" = for nobody in particular."""
+    hidden: frozenset[str] = frozenset()
+    lost: dict[str, ServiceError] = field(default_factory=dict)
+    hang: set[str] = field(default_factory=set)
+    records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
+    calls: list[tuple[str, object]] = field(default_factory=list)
+
+    async def nominate(
+        self,
+        catalog_id: str,
+        shopper: Shopper | None,
+        session_id: str,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+    ) -> Nominees:
+        await self._called("nominate", shopper)
+        nobody = (Basis.NOTHING, ())
+        basis, ids = self.nominees.get(shopper.id if shopper else "", nobody)
+        return Nominees(tuple(item for item in ids if item not in exclude)[:top_k], basis, "m1")
+
+    async def rank(self, order: RankOrder) -> Ranked:
+        await self._called("rank", order)
+        rows = [row for row in order.candidates.rows if row.product_id not in self.hidden]
+        rows.sort(key=lambda row: -(row.similarity or 0.0))
+        visual = tuple(order.weights.get("visual", 0.0) * (row.similarity or 0.0) for row in rows)
+        taste = tuple(order.weights.get("taste", 0.0) * 0.5 for _ in rows)
+        return Ranked(
+            product_ids=tuple(row.product_id for row in rows),
+            raw_scores=tuple(a + b for a, b in zip(visual, taste, strict=True)),
+            parts=(("visual", visual), ("taste", taste)),
+            reasons=tuple((Reason("LOOKS_LIKE_QUERY", (), "alike"),) for _ in rows),
+            hidden_count=len(order.candidates.rows) - len(rows),
+            model_version="m1",
+            work=0.003,
+        )
+
+    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
+        await self._called("answer", answer_id)
+        if (catalog_id, answer_id) not in self.records:
+            raise AnswerMissing
+        return replace(self.records[catalog_id, answer_id], shopper=None)
+
+    async def _called(self, name: str, what: object) -> None:
+        self.calls.append((name, what))
+        if name in self.hang:
+            await asyncio.Event().wait()
+        if name in self.lost:
+            raise self.lost[name]
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of the calls made."""
+        return [name for name, _ in self.calls]
+
+
+@dataclass
+class FakeScenes:
+    """Scenes in a dictionary."""
+
+    scenes: dict[str, Scene] = field(default_factory=lambda: {"default": DEFAULT})
+
+    def get(self, name: str) -> Scene:
+        if (name or "default") not in self.scenes:
+            raise SceneNotFound
+        return self.scenes[name or "default"]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.scenes))
+
+
+@dataclass
+class FakeAnswers:
+    """Hands records to the ranker at once, or has no room."""
+
+    ranker: FakeRanker
+    full: bool = False
+    waiting: bool = False
+    """Whether records stay here."""
+    taken: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
+
+    def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
+        if self.full:
+            return False
+        where = self.taken if self.waiting else self.ranker.records
+        where[catalog_id, record.answer_id] = record
+        return True
+
+    def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
+        return self.taken.get((catalog_id, answer_id))
+
+
+@dataclass
+class Shop:
+    """A house with its fakes at hand."""
+
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    retriever: FakeRetriever = field(default_factory=FakeRetriever)
+    ranker: FakeRanker = field(default_factory=FakeRanker)
+    scenes: FakeScenes = field(default_factory=FakeScenes)
+    answers: FakeAnswers = field(init=False)
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.answers = FakeAnswers(self.ranker)
+
+    @property
+    def house(self) -> House:
+        return House(
+            peers=Peers(self.embedder, self.retriever, self.ranker),
+            scenes=self.scenes,
+            answers=self.answers,
+            catalogs=frozenset({"default", "other"}),
+            service_version="1",
+            default_seconds=self.seconds,
+        )
+
+    def scene(self, change: Callable[[Scene], Scene]) -> None:
+        """Change the default scene."""
+        self.scenes.scenes["default"] = change(self.scenes.scenes["default"])
+
+
+def shop_with_photo() -> Shop:
+    """A shop where the photo b"photo" is near to p3, p1, p4 and p2, in this order."""
+    shop = Shop()
+    shop.retriever.nearest[b"photo"] = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
+    return shop
+
+
+def by_photo(**fields: object) -> Query:
+    """A query by the photo b"photo"."""
+    return Query(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]

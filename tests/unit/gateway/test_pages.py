@@ -1,0 +1,173 @@
+"""Later pages come from the answer's record and are checked anew."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model import (
+    AnswerMissing,
+    NothingAvailable,
+    PageTokenInvalid,
+    Peer,
+    PeerUnavailable,
+    Shopper,
+)
+from gateway.recommend import recommend
+from servicekit.errors import NotFound
+from tests.fakes.gateway_peers import ANN, Shop, by_photo, photo, shop_with_photo
+
+
+def ids(answer):
+    return [result.row.product_id for result in answer.results]
+
+
+async def first_page(shop: Shop, **fields):
+    return await recommend(by_photo(page_size=2, **fields), shop.house)
+
+
+async def test_pages_walk_through_one_order_without_gap_or_overlap():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    two = await first_page(shop, page_token=one.next_page_token)
+
+    assert ids(one) + ids(two) == ["p3", "p1", "p4", "p2"]
+    assert [result.rank for result in two.results] == [3, 4]
+    assert two.next_page_token == ""
+    assert two.attribution_token == one.attribution_token
+    assert two.versions == one.versions
+    assert two.results[0].answered.branches == ("visual",)
+    assert two.results[0].answered.reasons[0].code == "LOOKS_LIKE_QUERY"
+
+
+async def test_a_later_page_neither_embeds_nor_ranks_again():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    shop.embedder.calls.clear()
+    shop.ranker.calls.clear()
+
+    await first_page(shop, page_token=one.next_page_token)
+
+    assert shop.embedder.calls == []
+    assert shop.ranker.asked == ["answer"]
+
+
+async def test_the_next_in_order_takes_the_place_and_rank_of_a_product_that_vanished():
+    shop = shop_with_photo()
+    shop.retriever.record.remove("p3")
+
+    one = await first_page(shop)
+    assert ids(one) == ["p1", "p4"]
+    assert [result.rank for result in one.results] == [1, 2]
+
+    shop.retriever.record.remove("p2")
+    two = await first_page(shop, page_token=one.next_page_token)
+    assert ids(two) == []
+
+
+async def test_a_record_that_is_not_handed_over_yet_is_found():
+    shop = shop_with_photo()
+    shop.answers.waiting = True
+    one = await first_page(shop)
+
+    two = await first_page(shop, page_token=one.next_page_token)
+
+    assert ids(two) == ["p4", "p2"]
+    assert "answer" not in shop.ranker.asked
+
+
+async def test_a_lost_record_is_said_to_be_missing():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    shop.ranker.records.clear()
+
+    with pytest.raises(NotFound) as caught:
+        await first_page(shop, page_token=one.next_page_token)
+    assert caught.value.reason == "ANSWER_RECORD_MISSING"
+
+
+async def test_an_expired_record_is_said_to_be_missing():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    for key, record in shop.ranker.records.items():
+        shop.ranker.records[key] = replace(record, expire_micros=1)
+
+    with pytest.raises(AnswerMissing):
+        await first_page(shop, page_token=one.next_page_token)
+
+
+async def test_a_record_without_an_expiry_is_read():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    for key, record in shop.ranker.records.items():
+        shop.ranker.records[key] = replace(record, expire_micros=0)
+
+    assert ids(await first_page(shop, page_token=one.next_page_token)) == ["p4", "p2"]
+
+
+async def test_with_the_ranker_down_a_later_page_is_unavailable_and_not_missing():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    shop.ranker.lost["answer"] = PeerUnavailable(Peer.RANKER)
+
+    with pytest.raises(NothingAvailable):
+        await first_page(shop, page_token=one.next_page_token)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"signals": (photo(image=b"other"),)},
+        {"shopper": Shopper(ANN.kind, "bob")},
+        {"session_id": "s2"},
+        {"min_quality": 0.5},
+        {"exclude_product_ids": ("p9",)},
+        {"catalog_id": "other"},
+    ],
+)
+async def test_a_page_token_is_no_good_with_another_request(other):
+    shop = shop_with_photo()
+    one = await first_page(shop, shopper=ANN)
+
+    with pytest.raises(PageTokenInvalid):
+        await first_page(shop, **{"shopper": ANN, "page_token": one.next_page_token, **other})
+
+
+async def test_page_size_and_request_id_may_change_between_pages():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+
+    two = await recommend(
+        by_photo(page_size=1, request_id="r2", page_token=one.next_page_token), shop.house
+    )
+
+    assert ids(two) == ["p4"]
+
+
+async def test_a_token_that_points_to_the_record_of_another_request_is_refused():
+    shop = shop_with_photo()
+    one = await first_page(shop)
+    for key, record in shop.ranker.records.items():
+        shop.ranker.records[key] = replace(record, request_digest=b"another")
+
+    with pytest.raises(PageTokenInvalid):
+        await first_page(shop, page_token=one.next_page_token)
+
+
+async def test_whether_there_was_a_good_match_is_said_on_every_page():
+    shop = shop_with_photo()
+    one = await first_page(shop, min_quality=0.99)
+    two = await first_page(shop, min_quality=0.99, page_token=one.next_page_token)
+
+    assert one.no_good_match
+    assert two.no_good_match
+
+
+async def test_the_record_holds_the_whole_order_beyond_the_page():
+    shop = shop_with_photo()
+    await first_page(shop, shopper=ANN)
+
+    (record,) = shop.ranker.records.values()
+    assert [item.product_id for item in record.products] == ["p3", "p1", "p4", "p2"]
+    assert record.shopper == ANN
+    assert len(record.request_digest) == 32
+    assert record.expire_micros > record.answer_micros

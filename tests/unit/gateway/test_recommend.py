@@ -1,0 +1,418 @@
+"""The path of a request, rung by rung."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway import tokens
+from gateway.model import (
+    Basis,
+    CallersFilter,
+    CatalogNotFound,
+    Cause,
+    Degradation,
+    ImageRefused,
+    NothingAvailable,
+    Peer,
+    PeerUnavailable,
+    ProductNotFound,
+    Query,
+    SceneNotFound,
+    Scope,
+)
+from gateway.recommend import recommend
+from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from tests.fakes.gateway_peers import (
+    ANN,
+    SPACE,
+    Shop,
+    by_photo,
+    near,
+    photo,
+    shop_with_photo,
+    words,
+)
+
+FILTER = CallersFilter("a filter", b"filter", speaks_of_availability=False)
+
+
+def ids(answer):
+    return [result.row.product_id for result in answer.results]
+
+
+def lost(answer):
+    return [(item.stage, item.cause) for item in answer.degradations]
+
+
+async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_photo():
+    answer = await recommend(by_photo(), shop_with_photo().house)
+
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+    assert [result.rank for result in answer.results] == [1, 2, 3, 4]
+    first = answer.results[0].answered
+    assert first.parts == (("visual", 0.9), ("taste", 0.05))
+    assert first.raw_score == pytest.approx(sum(value for _, value in first.parts))
+    assert first.matched_image_id == "image of p3"
+    assert first.branches == ("visual",)
+    assert first.reasons[0].code == "LOOKS_LIKE_QUERY"
+    assert answer.degradations == ()
+    assert answer.versions.spaces == (SPACE,)
+    assert answer.versions.model_version == "m1"
+    assert answer.versions.plan == "visual: top 40 (flat) → rank"
+    assert answer.freshness.index_token == "t1"
+
+
+async def test_each_stage_is_timed_with_the_peers_own_work():
+    answer = await recommend(by_photo(), shop_with_photo().house)
+
+    work = {item.stage: item.work for item in answer.timings}
+    assert work == {"embed": 0.001, "retrieve": 0.002, "rank": 0.003, "hydrate": None}
+    assert [item.stage for item in answer.timings] == ["embed", "retrieve", "rank", "hydrate"]
+
+
+async def test_the_same_request_gets_the_same_answer_and_seed():
+    shop = shop_with_photo()
+    first = await recommend(by_photo(shopper=ANN), shop.house)
+    second = await recommend(by_photo(shopper=ANN, request_id="other"), shop.house)
+
+    seeds = {tokens.read_attribution_token(each.attribution_token).seed for each in (first, second)}
+    assert len(seeds) == 1
+    assert seeds == {shop.ranker.calls[-1][1].seed}
+    assert ids(first) == ids(second)
+
+
+async def test_branches_run_side_by_side():
+    shop = shop_with_photo()
+    shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
+    begun = asyncio.Event()
+
+    async def embed_waits_for_nominate(catalog_id, signals, priority):
+        await begun.wait()
+        return await type(shop.embedder).embed(shop.embedder, catalog_id, signals, priority)
+
+    async def nominate_begins(*args, **kwargs):
+        begun.set()
+        return await type(shop.ranker).nominate(shop.ranker, *args, **kwargs)
+
+    shop.embedder.embed = embed_waits_for_nominate
+    shop.ranker.nominate = nominate_begins
+
+    answer = await asyncio.wait_for(recommend(by_photo(shopper=ANN), shop.house), 2)
+
+    branches = {result.row.product_id: result.answered.branches for result in answer.results}
+    assert branches["p1"] == ("visual", "collaborative")
+    assert branches["p7"] == ("collaborative",)
+
+
+async def test_with_the_ranker_lost_the_order_is_that_of_similarity_exactly():
+    shop = shop_with_photo()
+    shop.retriever.nearest[b"photo"] = {"p4": 0.5, "p2": 0.7, "p1": 0.7, "p3": 0.9}
+    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert ids(answer) == ["p3", "p1", "p2", "p4"]
+    for result in answer.results:
+        assert result.answered.parts == (("fusion", result.answered.raw_score),)
+        assert result.answered.reasons[0].code == "LOOKS_LIKE_QUERY"
+    assert lost(answer) == [
+        ("rank", Cause.RANKER_UNAVAILABLE),
+        ("record", Cause.ANSWER_RECORD_DROPPED),
+    ]
+    assert answer.degradations[0].substitute == "the order of fused similarity"
+
+
+async def test_with_the_ranker_lost_no_later_page_is_promised_and_no_record_kept():
+    shop = shop_with_photo()
+    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+
+    answer = await recommend(by_photo(page_size=1), shop.house)
+
+    assert ids(answer) == ["p3"]
+    assert answer.next_page_token == ""
+    assert shop.ranker.records == {}
+
+
+async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
+    shop = shop_with_photo()
+    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "nominate")}
+
+    answer = await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert lost(answer) == [
+        ("collaborative", Cause.RANKER_UNAVAILABLE),
+        ("rank", Cause.PROFILE_UNAVAILABLE),
+        ("rank", Cause.RANKER_UNAVAILABLE),
+        ("record", Cause.ANSWER_RECORD_DROPPED),
+    ]
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+
+
+async def test_with_the_embedder_lost_popular_products_stand_in():
+    shop = shop_with_photo()
+    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert ids(answer) == ["p5", "p6"]
+    assert answer.degradations == (
+        Degradation("visual", Cause.EMBEDDER_UNAVAILABLE, "popular products that pass the filter"),
+    )
+    assert answer.results[0].answered.branches == ("popular",)
+    assert not answer.no_good_match
+
+
+async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
+    shop = shop_with_photo()
+    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+
+    answer = await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert ids(answer) == ["p5", "p6"]
+    assert answer.degradations[0].substitute == "products that fit the shopper"
+    assert shop.ranker.calls[-1][1].weights == {"taste": 1.0, "popularity": 1.0}
+
+
+async def test_with_the_index_lost_the_record_still_answers():
+    shop = shop_with_photo()
+    shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert lost(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
+    assert answer.degradations[0].substitute == "the newest products that pass the filter"
+    assert ids(answer) == shop.retriever.record
+    assert answer.freshness is None
+
+
+async def test_with_the_retriever_lost_nothing_is_made_up():
+    shop = shop_with_photo()
+    shop.retriever.lost = {
+        name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
+    }
+    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p5",))
+
+    with pytest.raises(NothingAvailable) as caught:
+        await recommend(by_photo(), shop.house)
+
+    assert caught.value.retry_after is not None
+    assert caught.value.metadata == {"causes": "RETRIEVER_UNAVAILABLE"}
+
+
+async def test_with_the_record_lost_at_the_end_nothing_is_made_up():
+    shop = shop_with_photo()
+    shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
+
+    with pytest.raises(NothingAvailable):
+        await recommend(by_photo(), shop.house)
+
+
+async def test_a_hanging_embedder_costs_its_budget_and_no_more():
+    shop = shop_with_photo()
+    shop.seconds = 0.4
+    shop.embedder.hang = True
+    start = asyncio.get_running_loop().time()
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert ids(answer) == shop.retriever.record
+    assert asyncio.get_running_loop().time() - start < 0.35
+
+
+async def test_a_hanging_search_is_cancelled_at_its_budget():
+    shop = shop_with_photo()
+    shop.seconds = 0.3
+    shop.retriever.hang = {"search"}
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert shop.retriever.cancelled == ["search"]
+    assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
+
+
+async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
+    shop = shop_with_photo()
+    shop.seconds = 0.3
+    shop.ranker.hang = {"rank"}
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert lost(answer) == [("rank", Cause.STAGE_DEADLINE)]
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+
+
+async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_loss():
+    shop = Shop()
+    shop.retriever.record = []
+    shop.retriever.nearest[b"photo"] = {}
+
+    answer = await recommend(by_photo(filter=FILTER), shop.house)
+
+    assert answer.results == ()
+    assert answer.degradations == ()
+    assert answer.next_page_token == ""
+
+
+async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
+    shop = Shop()
+    shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
+
+    answer = await recommend(Query(signals=(words(),)), shop.house)
+
+    assert lost(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
+    assert ids(answer) == shop.retriever.record
+    assert answer.results[0].answered.branches == ("new",)
+    assert answer.results[0].answered.reasons[-1].code == "NEW"
+
+
+async def test_a_photo_beside_a_text_is_still_followed():
+    shop = shop_with_photo()
+    shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
+
+    answer = await recommend(Query(signals=(photo(), words(index=1))), shop.house)
+
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+    assert answer.degradations[0].substitute == "products that look alike"
+
+
+async def test_a_bad_photo_fails_the_request_with_its_field():
+    shop = shop_with_photo()
+    shop.embedder.items[b"text"] = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
+
+    with pytest.raises(ImageRefused) as caught:
+        await recommend(Query(signals=(photo(), photo(1, b"text"))), shop.house)
+
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+    assert [item.field for item in caught.value.violations] == ["signals[1].image"]
+
+
+async def test_an_unknown_product_alone_is_refused_with_its_field():
+    with pytest.raises(ProductNotFound) as caught:
+        await recommend(Query(signals=(near("nope"),), shopper=ANN), Shop().house)
+
+    assert [item.field for item in caught.value.violations] == ["signals[0].product_id"]
+
+
+async def test_an_unknown_product_beside_a_photo_is_named_as_missing():
+    answer = await recommend(
+        Query(signals=(photo(), near("nope", 1), near("nope", 2))), shop_with_photo().house
+    )
+
+    assert answer.missing_product_ids == ("nope",)
+    assert answer.degradations == ()
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+
+
+async def test_the_callers_own_error_from_a_peer_fails_the_request_as_it_is():
+    shop = shop_with_photo()
+    shop.retriever.lost["search"] = InvalidArgument("bad", reason="FILTER_INVALID")
+
+    with pytest.raises(InvalidArgument) as caught:
+        await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert caught.value.reason == "FILTER_INVALID"
+
+
+async def test_similar_products_leave_out_the_product_itself_and_the_excluded():
+    shop = Shop()
+    shop.retriever.nearest["p1"] = {"p1": 1.0, "p2": 0.9, "p3": 0.8, "p4": 0.7}
+
+    answer = await recommend(Query(signals=(near("p1"),), exclude_product_ids=("p3",)), shop.house)
+
+    assert ids(answer) == ["p2", "p4"]
+
+
+async def test_a_newcomer_without_signals_gets_what_is_popular():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+
+    answer = await recommend(Query(shopper=ANN), shop.house)
+
+    assert ids(answer) == ["p4", "p2"]
+    assert answer.results[0].answered.branches == ("popular",)
+    assert shop.ranker.asked == ["nominate", "rank"]
+
+
+async def test_popular_products_stay_out_while_the_photo_names_candidates():
+    shop = shop_with_photo()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p9",))
+
+    assert "p9" not in ids(await recommend(by_photo(shopper=ANN), shop.house))
+
+
+async def test_before_anything_has_happened_the_newest_products_are_answered():
+    shop = Shop()
+
+    answer = await recommend(Query(), shop.house)
+
+    assert ids(answer) == shop.retriever.record
+    assert {result.answered.branches for result in answer.results} == {("new",)}
+
+
+async def test_hidden_products_are_dropped_and_counted():
+    shop = shop_with_photo()
+    shop.ranker.hidden = frozenset({"p1"})
+
+    answer = await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert ids(answer) == ["p3", "p4", "p2"]
+    assert answer.hidden_count == 1
+
+
+async def test_what_cannot_be_bought_is_left_out_unless_the_filter_speaks_of_it():
+    shop = shop_with_photo()
+    await recommend(by_photo(filter=FILTER), shop.house)
+    assert set(shop.retriever.scopes) == {Scope(FILTER, buyable_only=True)}
+
+    shop = shop_with_photo()
+    spoken = replace(FILTER, speaks_of_availability=True)
+    await recommend(by_photo(filter=spoken), shop.house)
+    assert set(shop.retriever.scopes) == {Scope(spoken, buyable_only=False)}
+
+
+async def test_a_scene_may_show_what_cannot_be_bought():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, buyable_only=False))
+
+    await recommend(by_photo(), shop.house)
+
+    assert set(shop.retriever.scopes) == {Scope(None, buyable_only=False)}
+
+
+async def test_no_good_match_is_said_below_the_asked_similarity_only():
+    house = shop_with_photo().house
+
+    assert (await recommend(by_photo(min_quality=0.95), house)).no_good_match
+    assert not (await recommend(by_photo(min_quality=0.85), house)).no_good_match
+
+
+async def test_a_dropped_record_is_flagged_and_promises_no_page():
+    shop = shop_with_photo()
+    shop.answers.full = True
+
+    answer = await recommend(by_photo(page_size=1), shop.house)
+
+    assert lost(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
+    assert answer.next_page_token == ""
+
+
+async def test_unknown_scenes_and_catalogs_are_refused_before_any_call():
+    shop = shop_with_photo()
+
+    with pytest.raises(SceneNotFound):
+        await recommend(by_photo(scene="nope"), shop.house)
+    with pytest.raises(CatalogNotFound):
+        await recommend(by_photo(catalog_id="nope"), shop.house)
+    assert shop.embedder.calls == []
+
+
+async def test_a_mistake_of_our_own_is_not_taken_for_a_loss():
+    shop = shop_with_photo()
+    shop.ranker.lost["rank"] = ValueError("a bug")  # type: ignore[assignment]
+
+    with pytest.raises(ValueError, match="a bug"):
+        await recommend(by_photo(), shop.house)
