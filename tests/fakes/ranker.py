@@ -23,6 +23,7 @@ from ranker.model import (
     Written,
 )
 from ranker.pseudonyms import Pseudonyms
+from ranker.rank import Candidates
 from sightline.common.v1 import candidate_pb2
 from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
 
@@ -91,6 +92,20 @@ def model(
         feature_biases=np.zeros(len(names), np.float32),
         score_scale=score_scale,
         attribute_keys=("country",),
+    )
+
+
+def candidates(
+    products: Sequence[Product],
+    similarities: Mapping[str, Sequence[float]] | None = None,
+    fused: Sequence[float] | None = None,
+) -> Candidates:
+    """These products with what branches say of them."""
+    return Candidates(
+        ids=tuple(one.product_id for one in products),
+        products=tuple(products),
+        similarities={name: np.array(values) for name, values in (similarities or {}).items()},
+        fused=np.array(fused if fused is not None else [0.0] * len(products)),
     )
 
 

@@ -11,12 +11,12 @@ def test_columns_come_back_as_the_products_they_were_made_of() -> None:
         product("p1", "Wine > Red", brand="A", tags=("x",), attributes=(("country", "Italy"),)),
         Product("p2"),
     )
-    assert products_of(columns(given), "candidates") == given
+    assert tuple(products_of(columns(given), "candidates")) == given
 
 
 def test_absent_columns_are_unknown_values() -> None:
     message = candidate_pb2.CandidateColumns(product_ids=["p1", "p2"])
-    assert products_of(message, "candidates") == (Product("p1"), Product("p2"))
+    assert tuple(products_of(message, "candidates")) == (Product("p1"), Product("p2"))
 
 
 def test_a_price_without_a_currency_is_unknown_and_one_of_nothing_is_free() -> None:
@@ -44,3 +44,12 @@ def test_a_column_of_another_length_is_named() -> None:
         products_of(message, "candidates")
     fields = [violation.field for violation in caught.value.violations]
     assert fields == ["candidates.brands", "candidates.price_micros"]
+
+
+def test_products_are_a_sequence_with_an_end_and_slices() -> None:
+    found = products_of(columns([product(f"p{n}") for n in range(4)]), "c")
+    assert len(found) == 4
+    assert found[-1].product_id == "p3"
+    assert [one.product_id for one in found[1:3]] == ["p1", "p2"]
+    with pytest.raises(IndexError):
+        found[4]

@@ -4,8 +4,8 @@ import pytest
 from ranker.explain import TEXTS, Evidence, explain
 from ranker.model import History, Reason
 from ranker.profiles import profile
-from ranker.rank import Candidates, rank
-from tests.fakes.ranker import model, product
+from ranker.rank import rank
+from tests.fakes.ranker import candidates, model, product
 
 MODEL = model(
     {"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]},
@@ -30,10 +30,9 @@ def reasons(
     model_=MODEL,
 ):
     weights = weights or {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
-    given = Candidates(
-        tuple(product(item, "Red", attributes=(("country", "Italy"),)) for item in ids),
-        {} if visual is None else {"visual": np.array(visual)},
-        np.zeros(len(ids)),
+    given = candidates(
+        [product(item, "Red", attributes=(("country", "Italy"),)) for item in ids],
+        {} if visual is None else {"visual": visual},
     )
     person = profile(model_, actor, viewed)
     shares = None if popularity is None else np.array(popularity)
@@ -98,7 +97,7 @@ def test_other_readers_get_english() -> None:
 
 def test_braces_in_a_value_are_only_text() -> None:
     made = model({"c": [1.0]}, actors={"ann": [1.0]}, features={"attribute.country={x}{0}": [1.0]})
-    given = Candidates((product("c", attributes=(("country", "{x}{0}"),)),), {}, np.zeros(1))
+    given = candidates([product("c", attributes=(("country", "{x}{0}"),))])
     person = profile(made, "ann", [])
     ranking = rank(given, {"taste": 1.0}, person, made, None, history=History())
     ((one,),) = explain(Evidence(given, ranking, person, made), "en")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from ranker.model import History
 from ranker.profiles import profile
 from ranker.rank import Candidates, needs_popularity, rank
+from tests.fakes import ranker as fakes
 from tests.fakes.ranker import model, product
 
 ALL = {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
@@ -20,11 +21,8 @@ NOBODY = profile(MODEL, None, [])
 
 
 def candidates(*ids: str, visual: list[float] | None = None, fused: list[float] | None = None):
-    return Candidates(
-        products=tuple(product(item) for item in ids),
-        similarities={} if visual is None else {"visual": np.array(visual)},
-        fused=np.array(fused or [0.0] * len(ids)),
-    )
+    similarities = {} if visual is None else {"visual": visual}
+    return fakes.candidates([product(item) for item in ids], similarities, fused)
 
 
 def ordered(given: Candidates, **options) -> list[str]:
@@ -84,7 +82,7 @@ def test_a_part_without_a_weight_is_left_out() -> None:
 
 
 def test_a_product_added_after_training_is_represented_by_the_features_that_it_shares() -> None:
-    new = Candidates((product("z2", "Red"), product("y")), {}, np.zeros(2))
+    new = fakes.candidates([product("z2", "Red"), product("y")])
     viewer = profile(MODEL, "x", ["a"])
     ranking = rank(new, ALL, viewer, MODEL, None, history=History())
     assert list(ranking.rows) == [0, 1]
@@ -130,10 +128,8 @@ def test_the_raw_score_is_the_sum_of_its_parts_whatever_the_numbers(
     ids = [f"p{n:02}" for n in range(len(vectors))]
     made = model(dict(zip(ids, vectors, strict=True)), actors={"ann": user}, score_scale=0.01)
     similarities = np.random.default_rng(seed).uniform(-1, 1, len(ids))
-    given_ = Candidates(
-        tuple(map(product, ids)),
-        {"visual": similarities, "text": -similarities},
-        np.zeros(len(ids)),
+    given_ = fakes.candidates(
+        list(map(product, ids)), {"visual": similarities, "text": -similarities}
     )
     weights = ALL | {"text": weight, "taste": weight}
     ranking = rank(given_, weights, profile(made, "ann", ids[:2]), made, None, history=History())

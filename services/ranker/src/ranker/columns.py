@@ -1,29 +1,34 @@
 """Candidate columns of the wire as products."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import overload
 
 from ranker.model import Money, Product, RequestInvalid
 from servicekit.errors import FieldViolation
 from sightline.common.v1 import candidate_pb2
 
+COLUMNS = (
+    "parent_ids",
+    "category_paths",
+    "brands",
+    "price_micros",
+    "currencies",
+    "availabilities",
+    "tags",
+    "attributes",
+    "create_time_micros",
+)
+"""All columns beside the ids; each is empty or as long as they are."""
 
-def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> tuple[Product, ...]:
+
+def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[Product]:
     """The products, in their order; RequestInvalid when a column's length does not fit.
 
-    `path` names the columns' field in violations.
+    `path` names the columns' field in violations. A product is read each time it is asked for:
+    most requests need only a few of them.
     """
     count = len(columns.product_ids)
-    lengths = {
-        "parent_ids": len(columns.parent_ids),
-        "category_paths": len(columns.category_paths),
-        "brands": len(columns.brands),
-        "price_micros": len(columns.price_micros),
-        "currencies": len(columns.currencies),
-        "availabilities": len(columns.availabilities),
-        "tags": len(columns.tags),
-        "attributes": len(columns.attributes),
-        "create_time_micros": len(columns.create_time_micros),
-    }
+    lengths = {name: len(getattr(columns, name)) for name in COLUMNS}
     wrong = [
         FieldViolation(f"{path}.{name}", f"has {length} entries for {count} products")
         for name, length in lengths.items()
@@ -31,32 +36,44 @@ def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> tuple[Pro
     ]
     if wrong:
         raise RequestInvalid(*wrong)
-    categories = _column(columns.category_paths, count)
-    brands = _column(columns.brands, count)
-    prices = list(columns.price_micros) or [-1] * count
-    currencies = _column(columns.currencies, count)
-    tags = [tuple(one.values) for one in columns.tags] or [()] * count
-    attributes = [_texts(one) for one in columns.attributes] or [()] * count
-    return tuple(
-        Product(item, category, brand, _price(micros, currency), labels, properties)
-        for item, category, brand, micros, currency, labels, properties in zip(
-            columns.product_ids,
-            categories,
-            brands,
-            prices,
-            currencies,
-            tags,
-            attributes,
-            strict=True,
-        )
+    return _Lazily(count, lambda place: _product(columns, place))
+
+
+class _Lazily(Sequence[Product]):
+    def __init__(self, count: int, read: Callable[[int], Product]) -> None:
+        self._places = range(count)
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Product: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Product]: ...
+
+    def __getitem__(self, place: int | slice) -> Product | Sequence[Product]:
+        if isinstance(place, slice):
+            return tuple(self._read(one) for one in self._places[place])
+        return self._read(self._places[place])
+
+
+def _product(columns: candidate_pb2.CandidateColumns, place: int) -> Product:
+    return Product(
+        product_id=columns.product_ids[place],
+        category=columns.category_paths[place] if columns.category_paths else "",
+        brand=columns.brands[place] if columns.brands else "",
+        price=_price(columns, place),
+        tags=tuple(columns.tags[place].values) if columns.tags else (),
+        attributes=_texts(columns.attributes[place]) if columns.attributes else (),
     )
 
 
-def _column(values: Sequence[str], count: int) -> Sequence[str]:
-    return values or [""] * count
-
-
-def _price(micros: int, currency: str) -> Money | None:
+def _price(columns: candidate_pb2.CandidateColumns, place: int) -> Money | None:
+    if not columns.price_micros or not columns.currencies:
+        return None
+    micros, currency = columns.price_micros[place], columns.currencies[place]
     return Money(micros, currency) if micros >= 0 and currency else None
 
 

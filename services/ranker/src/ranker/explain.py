@@ -21,10 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.features import ID_KIND, feature_names, split
+from ranker.features import feature_names, split
 from ranker.model import Doubles, Floats, Model, Product, Reason
 from ranker.profiles import Profile
 from ranker.rank import POPULARITY, SESSION, TASTE, Candidates, Ranking, represent
+
+Parameters = tuple[tuple[str, str], ...]
 
 LARGEST = 2
 LEAST_SHARE = 0.2
@@ -81,26 +83,56 @@ def explain(evidence: Evidence, language_code: str) -> tuple[tuple[Reason, ...],
     if not names or not len(evidence.ranking.rows):
         return tuple(() for _ in evidence.ranking.rows)
     parts = np.stack([evidence.ranking.parts[name] for name in names], axis=1)
-    nearest = _nearest_viewed(evidence)
+    speaking = _speaking(parts)
+    nearest, gains = _nearest_viewed(evidence), _feature_gains(evidence)
+    wordings = Wordings(texts)
     return tuple(
         tuple(
-            _worded(*_reason(evidence, place, names[part], nearest), texts)
-            for part in _speaking(parts[place])
+            wordings.reason(*_evidence_of(evidence, place, names[part], nearest, gains))
+            for part in speaking[place]
         )
         for place in range(len(evidence.ranking.rows))
     )
 
 
-def _speaking(parts: Doubles) -> list[int]:
-    """Indices of the parts that deserve a reason, largest first."""
-    total = parts[parts > 0].sum()
-    order = np.argsort(-parts, kind="stable")[:LARGEST]
-    return [int(part) for part in order if parts[part] > 0 and parts[part] >= LEAST_SHARE * total]
+class Wordings:
+    """Words reasons, each one once: hundreds of products share a few."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._known: dict[tuple[str, Parameters], Reason] = {}
+
+    def reason(self, code: str, parameters: Parameters) -> Reason:
+        """The reason with its sentence."""
+        found = self._known.get((code, parameters))
+        if found is None:
+            found = self._known[code, parameters] = self._word(code, parameters)
+        return found
+
+    def _word(self, code: str, parameters: Parameters) -> Reason:
+        named = dict(parameters)
+        special = self._texts.get(f"{code}/{named.get('feature', '')}")
+        template = special or self._texts.get(code, code)
+        return Reason(code, parameters, template.format(**named) if "{" in template else template)
 
 
-def _reason(
-    evidence: Evidence, place: int, part: str, nearest: Sequence[str]
-) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _speaking(parts: Doubles) -> list[list[int]]:
+    """For each row of (products, parts) the columns that deserve a reason, largest first."""
+    least = LEAST_SHARE * np.where(parts > 0, parts, 0).sum(axis=1, keepdims=True)
+    speaks = (parts > 0) & (parts >= least)
+    order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST]
+    return [
+        [column for column, counts in zip(columns, marks, strict=True) if counts]
+        for columns, marks in zip(
+            order.tolist(), np.take_along_axis(speaks, order, axis=1).tolist(), strict=True
+        )
+    ]
+
+
+def _evidence_of(
+    evidence: Evidence, place: int, part: str, nearest: Sequence[str], gains: Doubles | None
+) -> tuple[str, Parameters]:
+    """Code and parameters of the reason that a part gives for a ranked product."""
     row = int(evidence.ranking.rows[place])
     if part == SESSION:
         viewed = nearest[place]
@@ -108,7 +140,8 @@ def _reason(
             ("SIMILAR_TO_VIEWED", (("product_id", viewed),)) if viewed else ("VIEWED_RECENTLY", ())
         )
     if part == TASTE:
-        return "MATCHES_TASTE", _strongest_feature(evidence, evidence.candidates.products[row])
+        product = evidence.candidates.products[row]
+        return "MATCHES_TASTE", _strongest_feature(evidence.model, product, gains)
     if part == POPULARITY:
         return "POPULAR", ()
     cosine = evidence.candidates.similarities[part][row]
@@ -118,14 +151,14 @@ def _reason(
 def _nearest_viewed(evidence: Evidence) -> tuple[str, ...]:
     """For each ranked product the closest other product among the viewed; "" = there is none."""
     model, viewed = evidence.model, evidence.profile.viewed
-    products = [evidence.candidates.products[row] for row in evidence.ranking.rows]
+    ids = [evidence.candidates.ids[row] for row in evidence.ranking.rows]
     if model is None or not viewed or SESSION not in evidence.ranking.parts:
-        return ("",) * len(products)
-    vectors, _ = represent(products, model)
-    closeness = vectors @ _rows(model, viewed).T
-    for place, product in enumerate(products):
-        if product.product_id in viewed:
-            closeness[place, viewed.index(product.product_id)] = -np.inf
+        return ("",) * len(ids)
+    vectors, _ = represent(evidence.candidates, model)
+    closeness = vectors[evidence.ranking.rows] @ _rows(model, viewed).T
+    for place, item in enumerate(ids):
+        if item in viewed:
+            closeness[place, viewed.index(item)] = -np.inf
     best = closeness.argmax(axis=1)
     return tuple(
         viewed[column] if np.isfinite(closeness[place, column]) else ""
@@ -137,28 +170,25 @@ def _rows(model: Model, product_ids: Sequence[str]) -> Floats:
     return model.item_vectors[[model.item_rows[item] for item in product_ids]]
 
 
-def _strongest_feature(evidence: Evidence, product: Product) -> tuple[tuple[str, str], ...]:
-    """The feature, other than the product itself, that adds most to the taste part."""
+def _feature_gains(evidence: Evidence) -> Doubles | None:
+    """What each of the model's features adds to the shopper's taste; None without taste."""
     model, long_term = evidence.model, evidence.profile.long_term
-    if model is None or long_term is None:
+    if model is None or long_term is None or TASTE not in evidence.ranking.parts:
+        return None
+    return (model.feature_vectors @ long_term + model.feature_biases).astype(np.float64)
+
+
+def _strongest_feature(model: Model | None, product: Product, gains: Doubles | None) -> Parameters:
+    """The feature, other than the product itself, that adds most to the taste part."""
+    if model is None or gains is None:
         return ()
-    names = [
-        name
-        for name in feature_names(product, model.attribute_keys)
-        if name in model.feature_rows and split(name)[0] != ID_KIND
+    rows = [
+        model.feature_rows[name]
+        for name in feature_names(product, model.attribute_keys)[1:]
+        if name in model.feature_rows
     ]
-    if not names:
+    best = max(rows, key=gains.__getitem__, default=None)
+    if best is None or gains[best] <= 0:
         return ()
-    rows = [model.feature_rows[name] for name in names]
-    gains = model.feature_vectors[rows] @ long_term + model.feature_biases[rows]
-    best = int(gains.argmax())
-    if gains[best] <= 0:
-        return ()
-    kind, value = split(names[best])
+    kind, value = split(model.feature_names[best])
     return (("feature", kind), ("value", value))
-
-
-def _worded(code: str, parameters: tuple[tuple[str, str], ...], texts: Mapping[str, str]) -> Reason:
-    named = dict(parameters)
-    template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code, code)
-    return Reason(code, parameters, template.format(**named) if "{" in template else template)

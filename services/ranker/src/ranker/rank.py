@@ -39,17 +39,14 @@ OWN_PARTS = frozenset({TASTE, SESSION, POPULARITY})
 class Candidates:
     """What is to be ordered. All columns have one entry a candidate."""
 
-    products: tuple[Product, ...]
-    """No id twice."""
+    ids: tuple[str, ...]
+    """Product ids, none twice."""
+    products: Sequence[Product]
+    """What is known of each; read only where the model does not know one, and for reasons."""
     similarities: Mapping[str, Doubles]
     """By branch; NaN = the branch did not name the candidate."""
     fused: Doubles
     """Fused order of the branches, higher = better; breaks ties."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Product ids in the order of the columns."""
-        return tuple(product.product_id for product in self.products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +81,11 @@ def rank(
     """
     parts = similarity_parts(candidates.similarities, weights)
     if model is not None and profile.personal:
-        parts |= behaviour_parts(candidates.products, weights, profile, model)
+        parts |= behaviour_parts(candidates, weights, profile, model)
     if popularity is not None and needs_popularity(weights, profile):
         parts[POPULARITY] = weights[POPULARITY] * np.sqrt(popularity)
-    scores = sum(parts.values(), start=np.zeros(len(candidates.products)))
-
     ids = candidates.ids
+    scores = sum(parts.values(), start=np.zeros(len(ids)))
     hidden = np.fromiter((item in history.hidden for item in ids), dtype=bool, count=len(ids))
     seen = np.fromiter(
         (drop_seen and item in history.seen for item in ids), dtype=bool, count=len(ids)
@@ -123,10 +119,10 @@ def similarity_parts(
 
 
 def behaviour_parts(
-    products: Sequence[Product], weights: Mapping[str, float], profile: Profile, model: Model
+    candidates: Candidates, weights: Mapping[str, float], profile: Profile, model: Model
 ) -> dict[str, Doubles]:
     """Taste and session, each where it has a weight and a vector."""
-    vectors, biases = represent(products, model)
+    vectors, biases = represent(candidates, model)
     parts = {}
     if profile.long_term is not None and weights.get(TASTE, 0.0) > 0:
         scores = (vectors @ profile.long_term + biases).astype(np.float64)
@@ -138,14 +134,14 @@ def behaviour_parts(
     return parts
 
 
-def represent(products: Sequence[Product], model: Model) -> tuple[Floats, Floats]:
-    """Vectors (n, dimension) and biases (n,) of products, known to the model or not."""
-    rows = [model.item_rows.get(product.product_id, -1) for product in products]
+def represent(candidates: Candidates, model: Model) -> tuple[Floats, Floats]:
+    """Vectors (n, dimension) and biases (n,) of candidates, known to the model or not."""
+    rows = [model.item_rows.get(item, -1) for item in candidates.ids]
     vectors = model.item_vectors[rows]
     biases = model.item_biases[rows]
     for place, row in enumerate(rows):
         if row < 0:
-            names = feature_names(products[place], model.attribute_keys)
+            names = feature_names(candidates.products[place], model.attribute_keys)
             known = [model.feature_rows[name] for name in names if name in model.feature_rows]
             vectors[place] = model.feature_vectors[known].sum(axis=0)
             biases[place] = model.feature_biases[known].sum()
