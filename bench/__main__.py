@@ -1,0 +1,62 @@
+"""Runs the benches: prints their tables and writes JSON under bench/results/."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from bench import machine, recommend, report
+from bench.model import Result
+from examples.wines.loading import LoadingFailed
+from examples.wines.local import terminable
+from local_suite.model import SuiteError
+from sightline_client import SightlineError
+
+BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {"recommend": recommend.run}
+"""Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
+    names = parser.parse_args(arguments).names or list(BENCHES)
+    if unknown := sorted(set(names) - set(BENCHES)):
+        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=130)
+    try:
+        with terminable():
+            for name in names:
+                _run(console, name)
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything that was started is stopped.")
+        return 130
+    except (LoadingFailed, SightlineError, SuiteError, OSError) as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        console.print(Text(f"The bench failed: {error}{notes}", style="bold red"))
+        return 1
+    return 0
+
+
+def _run(console: Console, name: str) -> None:
+    described, commit = machine.describe(), machine.commit()
+    result = BENCHES[name](lambda line: console.print(Text(line, style="dim")))
+    report.show(console, result, described)
+    path = report.write(
+        report.RESULTS,
+        name,
+        result,
+        machine=described,
+        versions=machine.versions(),
+        commit=commit,
+        now=datetime.now(UTC),
+    )
+    console.print(Text(f"Written to {path}"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Sends requests from several clients at once and times each."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed(Generic[A]):
+    """One call's answer and how long it took, as the caller saw it."""
+
+    seconds: float
+    answer: A
+
+
+async def closed_loop(
+    requests: Sequence[R], clients: int, call: Callable[[R], Awaitable[A]]
+) -> tuple[list[Timed[A]], float]:
+    """Every request once, by ``clients`` that each send the next as soon as they have an answer.
+
+    The timed answers and the seconds that all took together. The first error ends it.
+    """
+    waiting = iter(requests)
+    done: list[Timed[A]] = []
+
+    async def client() -> None:
+        for request in waiting:
+            since = time.perf_counter()
+            answer = await call(request)
+            done.append(Timed(time.perf_counter() - since, answer))
+
+    since = time.perf_counter()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(client())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return done, time.perf_counter() - since

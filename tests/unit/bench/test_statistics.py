@@ -1,0 +1,38 @@
+"""Percentiles are values that were measured, with an interval that holds them."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.statistics import percentile
+
+
+def test_the_median_and_the_tail_are_nearest_ranks() -> None:
+    values = [float(number) for number in range(1, 101)]
+    assert percentile(values, 0.5).value == 50
+    assert percentile(values, 0.99).value == 99
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.5, 0.9, 0.99]))
+def test_every_figure_was_measured_and_lies_within_its_interval(
+    values: list[float], share: float
+) -> None:
+    found = percentile(values, share)
+    assert {found.value, found.low, found.high} <= set(values)
+    assert found.low <= found.value <= found.high
+
+
+def test_the_interval_holds_the_true_median_about_95_times_in_100() -> None:
+    draw = random.Random(1)
+    held = 0
+    for _ in range(1000):
+        found = percentile([draw.random() for _ in range(101)], 0.5)
+        held += found.low <= 0.5 <= found.high
+    assert 930 <= held <= 985
+
+
+def test_nothing_has_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 0.5)
