@@ -1,0 +1,497 @@
+"""Scripted peers of the gateway on real gRPC servers, and a real gateway in front of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.rpc import status_pb2
+
+from gateway.__main__ import build
+from gateway.scenes import SceneFiles
+from gateway.settings import GatewaySettings
+from servicekit.config import ServerSettings
+from servicekit.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+)
+from servicekit.server import Binding, RunningServer, start
+from servicekit.status import to_status
+from sightline.common.v1 import (
+    answer_pb2,
+    candidate_pb2,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    product_pb2,
+    vector_pb2,
+)
+from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
+from sightline.gateway.v1 import (
+    admin_service_pb2_grpc,
+    catalog_service_pb2_grpc,
+    recommendation_service_pb2_grpc,
+    user_event_service_pb2_grpc,
+)
+from sightline.ranker.v1 import (
+    answer_service_pb2,
+    answer_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+    ranking_service_pb2,
+    ranking_service_pb2_grpc,
+)
+from sightline.retriever.v1 import (
+    product_service_pb2,
+    product_service_pb2_grpc,
+    vector_service_pb2,
+    vector_service_pb2_grpc,
+)
+
+PRODUCTS = ["p1", "p2", "p3", "p4", "p5"]
+NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
+"""What every photo is near to: p3, p1, p4, p2."""
+SPACE = answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")
+
+
+@dataclass
+class Seen:
+    """One call that arrived at a peer."""
+
+    method: str
+    request: Any
+    seconds_left: float | None
+    metadata: dict[str, str]
+
+
+@dataclass
+class Script:
+    """What the peers of one process do; shared by all servicers of it."""
+
+    errors: dict[str, ServiceError] = field(default_factory=dict)
+    """Raised by a method."""
+    hang: set[str] = field(default_factory=set)
+    """Methods that never answer."""
+    seen: list[Seen] = field(default_factory=list)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, method: str, request: Any, context: Any) -> None:
+        """Note the call and do what the script says."""
+        metadata = dict(context.invocation_metadata())
+        self.seen.append(Seen(method, request, context.time_remaining(), metadata))
+        self.arrived.set()
+        if method in self.hang:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+        if method in self.errors:
+            raise self.errors[method]
+
+    def requests(self, method: str) -> list[Any]:
+        """The requests of a method."""
+        return [item.request for item in self.seen if item.method == method]
+
+
+class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
+    """Embeds every photo but the bytes b"text"; has no text space."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def BatchEmbed(self, request, context):
+        await self.script.take("BatchEmbed", request, context)
+        return embedding_service_pb2.BatchEmbedResponse(
+            results=[self._result(item) for item in request.items],
+            stage_timings=[_timing("intake", 0, 1_000_000), _timing("infer", 1_000_000, 2_000_000)],
+        )
+
+    def _result(self, item):
+        if item.WhichOneof("content") == "text":
+            error = FailedPrecondition("no text space", reason="SPACE_UNAVAILABLE")
+            return embedding_service_pb2.EmbedResult(status=to_status(error))
+        if item.image == b"text":
+            refused = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
+            return embedding_service_pb2.EmbedResult(status=to_status(refused))
+        vector = vector_pb2.Vector(
+            space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
+        )
+        return embedding_service_pb2.EmbedResult(vector=vector)
+
+    async def ListSpaces(self, request, context):
+        await self.script.take("ListSpaces", request, context)
+        space = embedding_service_pb2.Space(space="visual", version="v1", ready=True)
+        return embedding_service_pb2.ListSpacesResponse(spaces=[space])
+
+
+class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
+    """Finds NEAREST near to everything that exists."""
+
+    def __init__(self, script: Script, products: list[str]) -> None:
+        self.script = script
+        self.products = products
+
+    async def Search(self, request, context):
+        await self.script.take("Search", request, context)
+        if request.product_id and request.product_id not in PRODUCTS:
+            raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        if request.filter.comparison.field == "colour" or any(
+            item.comparison.field == "colour" for item in request.filter.all.filters
+        ):
+            path = "filter.all.filters[0].comparison.field"
+            raise InvalidArgument(
+                f"{path}: unknown field",
+                reason="FILTER_INVALID",
+                violations=[FieldViolation(path, "unknown field")],
+            )
+        out = {request.product_id, *request.exclude_product_ids}
+        ids = [item for item in NEAREST if item not in out and item in self.products]
+        return vector_service_pb2.SearchResponse(
+            candidates=columns(ids),
+            similarities=[NEAREST[item] for item in ids],
+            image_ids=[f"image-{item}" for item in ids],
+            space=SPACE,
+            freshness=answer_pb2.IndexFreshness(index_token="t1", index_time_micros=5),
+            plan="flat",
+            stage_timings=[_timing("index", 0, 1_000_000)],
+        )
+
+    async def Count(self, request, context):
+        await self.script.take("Count", request, context)
+        return vector_service_pb2.CountResponse(products=5, images=5, indexed=5, space=SPACE)
+
+
+class Products(product_service_pb2_grpc.ProductServiceServicer):
+    """A record of PRODUCTS, all of which pass every filter."""
+
+    def __init__(self, script: Script, products: list[str]) -> None:
+        self.script = script
+        self.products = products
+
+    async def BatchGetProducts(self, request, context):
+        await self.script.take("BatchGetProducts", request, context)
+        ids = [item for item in request.product_ids if item in self.products]
+        return self._answer(product_service_pb2.BatchGetProductsResponse, ids, request.view)
+
+    async def ListProducts(self, request, context):
+        await self.script.take("ListProducts", request, context)
+        return self._answer(product_service_pb2.ListProductsResponse, self.products, request.view)
+
+    def _answer(self, kind, ids, view):
+        if view == product_service_pb2.PRODUCT_VIEW_COLUMNS:
+            return kind(columns=columns(ids))
+        return kind(products=[product_pb2.Product(product_id=i, title=f"Title {i}") for i in ids])
+
+    async def UpsertProducts(self, request, context):
+        await self.script.take("UpsertProducts", request, context)
+        results = [
+            product_service_pb2.UpsertResult(
+                product_id=item.product_id, etag="e1", image_ids=["i1"]
+            )
+            for item in request.products
+        ]
+        bad = InvalidArgument("no title", reason="PRODUCT_INVALID")
+        results[-1] = product_service_pb2.UpsertResult(
+            product_id=request.products[-1].product_id, status=to_status(bad)
+        )
+        return product_service_pb2.UpsertProductsResponse(results=results, index_token="t2")
+
+    async def DeleteProducts(self, request, context):
+        await self.script.take("DeleteProducts", request, context)
+        return product_service_pb2.DeleteProductsResponse(deleted_count=1, index_token="t3")
+
+    async def GetImage(self, request, context):
+        await self.script.take("GetImage", request, context)
+        image = product_pb2.ProductImage(image_id=request.image_id, content=b"bytes")
+        return product_service_pb2.GetImageResponse(image=image)
+
+
+class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
+    """Ranks by similarity; for shoppers it nominates p5 and p1, for nobody p4 and p2."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def Nominate(self, request, context):
+        await self.script.take("Nominate", request, context)
+        basis = ranking_service_pb2.NominateResponse
+        if request.HasField("shopper"):
+            ids, why = ["p5", "p1"], basis.BASIS_LONG_TERM
+        else:
+            ids, why = ["p4", "p2"], basis.BASIS_POPULARITY
+        return basis(product_ids=ids, scores=[1.0, 0.5], basis=why, model_version="m1")
+
+    async def Rank(self, request, context):
+        await self.script.take("Rank", request, context)
+        ids = list(request.candidates.product_ids)
+        weights = {item.part: item.weight for item in request.weights}
+        seen = [0.0] * len(ids)
+        for branch in request.branches:
+            seen = [
+                score + weights.get(branch.branch, 0.0) * (0.0 if value != value else value)
+                for score, value in zip(seen, branch.similarities, strict=True)
+            ]
+        rows = sorted(range(len(ids)), key=lambda row: (-seen[row], -request.fused[row]))
+        reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
+        return ranking_service_pb2.RankResponse(
+            product_ids=[ids[row] for row in rows],
+            raw_scores=[seen[row] + 0.25 for row in rows],
+            parts=[
+                ranking_service_pb2.PartColumn(name="visual", values=[seen[row] for row in rows]),
+                ranking_service_pb2.PartColumn(name="taste", values=[0.25] * len(rows)),
+            ],
+            reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
+            model_version="m1",
+        )
+
+
+class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
+    """Keeps answers in a dictionary."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.kept: dict[str, Any] = {}
+
+    async def RecordAnswers(self, request, context):
+        await self.script.take("RecordAnswers", request, context)
+        for answer in request.answers:
+            self.kept.setdefault(answer.answer_id, answer)
+        return answer_service_pb2.RecordAnswersResponse(written_count=len(request.answers))
+
+    async def GetAnswer(self, request, context):
+        await self.script.take("GetAnswer", request, context)
+        if request.answer_id not in self.kept:
+            raise NotFound("no record", reason="ANSWER_RECORD_MISSING")
+        found = answer_service_pb2.AnswerRecord()
+        found.CopyFrom(self.kept[request.answer_id])
+        found.ClearField("shopper")
+        return found
+
+
+class Events(event_service_pb2_grpc.EventServiceServicer):
+    """Takes all events but the last."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def AppendEvents(self, request, context):
+        await self.script.take("AppendEvents", request, context)
+        late = InvalidArgument("too far ahead", reason="EVENT_TIME_INVALID")
+        fine = [status_pb2.Status() for _ in request.events[:-1]]
+        return event_service_pb2.AppendEventsResponse(
+            statuses=[*fine, to_status(late)], written_count=len(fine)
+        )
+
+    async def GetEvents(self, request, context):
+        raise NotImplementedError
+
+
+class Models(model_service_pb2_grpc.ModelServiceServicer):
+    """Has one model, which serves."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def TrainModel(self, request, context):
+        await self.script.take("TrainModel", request, context)
+        return job_pb2.Job(job_id="ranker/1", kind="train")
+
+    async def ListModels(self, request, context):
+        await self.script.take("ListModels", request, context)
+        model = model_service_pb2.Model(
+            model_version="m1", state=model_service_pb2.Model.STATE_PROMOTED
+        )
+        return model_service_pb2.ListModelsResponse(models=[model])
+
+    async def PromoteModel(self, request, context):
+        await self.script.take("PromoteModel", request, context)
+        return model_service_pb2.Model(model_version=request.model_version)
+
+
+class Jobs(job_service_pb2_grpc.JobServiceServicer):
+    """Knows every job that is asked for."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def GetJob(self, request, context):
+        await self.script.take("GetJob", request, context)
+        return job_pb2.Job(job_id=request.job_id, catalog_id=request.catalog_id)
+
+    async def ListJobs(self, request, context):
+        await self.script.take("ListJobs", request, context)
+        return job_service_pb2.ListJobsResponse(jobs=[job_pb2.Job(job_id="ranker/1")])
+
+    async def CancelJob(self, request, context):
+        await self.script.take("CancelJob", request, context)
+        return job_pb2.Job(job_id=request.job_id, state=job_pb2.Job.STATE_CANCELLED)
+
+    async def WatchJob(self, request, context):
+        await self.script.take("WatchJob", request, context)
+        for done in (1, 2):
+            yield job_pb2.Job(job_id=request.job_id, done=done)
+
+
+def columns(ids: list[str]) -> candidate_pb2.CandidateColumns:
+    """Columns with only some of them filled, as the contract allows."""
+    return candidate_pb2.CandidateColumns(product_ids=ids, brands=[f"brand {item}" for item in ids])
+
+
+def _timing(stage: str, start: int, total: int) -> answer_pb2.StageTiming:
+    timing = answer_pb2.StageTiming(stage=stage)
+    timing.start.FromNanoseconds(start)
+    timing.total.FromNanoseconds(total)
+    return timing
+
+
+@dataclass
+class Peer:
+    """A server of scripted servicers that can be stopped and started again on its port."""
+
+    bindings: list[Binding]
+    script: Script
+    name: str
+    server: RunningServer | None = None
+    port: int = 0
+
+    async def up(self) -> None:
+        self.server = await start(self.bindings, ServerSettings(port=self.port), self.name)
+        self.port = self.server.port
+
+    async def down(self) -> None:
+        if self.server is not None:
+            await self.server.stop()
+            self.server = None
+
+
+@dataclass
+class Suite:
+    """Three scripted peers, a real gateway and stubs to call it by."""
+
+    embedder: Peer
+    retriever: Peer
+    ranker: Peer
+    products: list[str]
+    """What the retriever's record holds now."""
+    answers: Answers
+    port: int
+    recommendation: recommendation_service_pb2_grpc.RecommendationServiceStub
+    catalog: catalog_service_pb2_grpc.CatalogServiceStub
+    events: user_event_service_pb2_grpc.UserEventServiceStub
+    admin: admin_service_pb2_grpc.AdminServiceStub
+    jobs: job_service_pb2_grpc.JobServiceStub
+
+
+@asynccontextmanager
+async def running(**settings: object) -> AsyncIterator[Suite]:
+    """A gateway with the given settings before scripted peers."""
+    products = list(PRODUCTS)
+    answers = Answers(Script())
+    embedder, retriever, ranker = _peers(products, answers)
+    for peer in (embedder, retriever, ranker):
+        await peer.up()
+    values = GatewaySettings(
+        **{  # type: ignore[arg-type]
+            "embedder_target": f"127.0.0.1:{embedder.port}",
+            "retriever_target": f"127.0.0.1:{retriever.port}",
+            "ranker_target": f"127.0.0.1:{ranker.port}",
+            "catalogs": ("default", "other"),
+            **settings,
+        }
+    )
+    gateway = build(values, SceneFiles())
+    gateway.answers.start()
+    server = await start(gateway.bindings, values, "gateway")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        try:
+            yield Suite(
+                embedder=embedder,
+                retriever=retriever,
+                ranker=ranker,
+                products=products,
+                answers=answers,
+                port=server.port,
+                recommendation=recommendation_service_pb2_grpc.RecommendationServiceStub(channel),
+                catalog=catalog_service_pb2_grpc.CatalogServiceStub(channel),
+                events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
+                admin=admin_service_pb2_grpc.AdminServiceStub(channel),
+                jobs=job_service_pb2_grpc.JobServiceStub(channel),
+            )
+        finally:
+            await server.stop()
+            await gateway.close(0.1)
+            for peer in (embedder, retriever, ranker):
+                await peer.down()
+
+
+def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
+    embedding, retrieving, ranking = Script(), Script(), answers.script
+    return (
+        Peer(
+            [
+                Binding(
+                    embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                    Embedding(embedding),
+                    "sightline.embedder.v1.EmbeddingService",
+                )
+            ],
+            embedding,
+            "embedder",
+        ),
+        Peer(
+            [
+                Binding(
+                    vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
+                    Vectors(retrieving, products),
+                    "sightline.retriever.v1.VectorService",
+                ),
+                Binding(
+                    product_service_pb2_grpc.add_ProductServiceServicer_to_server,
+                    Products(retrieving, products),
+                    "sightline.retriever.v1.ProductService",
+                ),
+            ],
+            retrieving,
+            "retriever",
+        ),
+        Peer(
+            [
+                Binding(
+                    ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
+                    Ranking(ranking),
+                    "sightline.ranker.v1.RankingService",
+                ),
+                Binding(
+                    answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
+                    answers,
+                    "sightline.ranker.v1.AnswerService",
+                ),
+                Binding(
+                    event_service_pb2_grpc.add_EventServiceServicer_to_server,
+                    Events(ranking),
+                    "sightline.ranker.v1.EventService",
+                ),
+                Binding(
+                    model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+                    Models(ranking),
+                    "sightline.ranker.v1.ModelService",
+                ),
+                Binding(
+                    job_service_pb2_grpc.add_JobServiceServicer_to_server,
+                    Jobs(ranking),
+                    "sightline.common.v1.JobService",
+                ),
+            ],
+            ranking,
+            "ranker",
+        ),
+    )

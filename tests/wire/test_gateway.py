@@ -1,0 +1,666 @@
+"""The gateway over real gRPC before scripted peers: every rung that exists, and bad input."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from servicekit.errors import Code, Internal, ServiceError, Unavailable
+from servicekit.status import from_rpc_error, from_status
+from sightline.common.v1 import (
+    answer_pb2,
+    event_pb2,
+    filter_pb2,
+    job_service_pb2,
+    product_pb2,
+)
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    user_event_service_pb2,
+)
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import product_service_pb2
+from tests.fakes.gateway_wire import Suite, running
+from tests.fakes.kit_logs import json_logs
+
+PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
+ANN = event_pb2.Shopper(user_id="ann-the-customer")
+BY_SIMILARITY = ["p3", "p1", "p4", "p2"]
+
+
+@pytest.fixture
+async def suite() -> AsyncIterator[Suite]:
+    async with running() as found:
+        yield found
+
+
+def photo(**fields) -> pb.RecommendRequest:
+    return pb.RecommendRequest(signals=[pb.QuerySignal(image=PHOTO)], **fields)
+
+
+def ids(answer) -> list[str]:
+    return [item.product.product_id for item in answer.results]
+
+
+def causes(answer) -> list[tuple[str, str]]:
+    names = answer_pb2.Degradation.Cause
+    return [(i.stage, names.Name(i.cause).removeprefix("CAUSE_")) for i in answer.degradations]
+
+
+async def refused(call) -> ServiceError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+# A photo goes in, recommendations come out.
+
+
+async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite):
+    answer = await suite.recommendation.Recommend(photo(request_id="req-1"))
+
+    assert ids(answer) == BY_SIMILARITY
+    assert answer.results[0].product.title == "Title p3"
+    assert answer.results[0].matched_image_id == "image-p3"
+    assert list(answer.results[0].branches) == ["visual"]
+    assert [item.rank for item in answer.results] == [1, 2, 3, 4]
+    for item in answer.results:
+        parts = [part.value for part in item.parts]
+        assert abs(item.raw_score - sum(parts)) <= 1e-6 * sum(map(abs, parts))
+    assert answer.request_id == "req-1"
+    assert not answer.degradations
+    assert answer.versions.spaces[0].generation == "g1"
+    assert answer.versions.model_version == "m1"
+    assert answer.versions.scene == "default"
+    assert answer.versions.scene_version
+    assert answer.freshness.index_token == "t1"
+    stages = {item.stage: item for item in answer.stage_timings}
+    assert set(stages) == {"embed", "retrieve", "rank", "hydrate"}
+    assert stages["embed"].work.ToMicroseconds() == 3000
+    assert stages["embed"].network.ToMicroseconds() > 0
+    assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
+
+
+async def test_a_shoppers_nominees_join_the_photos_candidates(suite):
+    answer = await suite.recommendation.Recommend(photo(shopper=ANN, session_id="s1"))
+
+    branches = {item.product.product_id: list(item.branches) for item in answer.results}
+    assert branches["p5"] == ["collaborative"]
+    assert branches["p1"] == ["visual", "collaborative"]
+    (asked,) = suite.ranker.script.requests("Rank")
+    assert asked.shopper == ANN
+    assert asked.session_id == "s1"
+    assert len(asked.candidates.brands) == len(asked.candidates.product_ids) == 5
+    assert len(asked.fused) == 5
+    stages = {item.stage: item for item in answer.stage_timings}
+    assert stages["nominate"].start.ToMicroseconds() < stages["retrieve"].start.ToMicroseconds()
+
+
+async def test_similar_products_leave_the_product_itself_out(suite):
+    request = pb.RecommendRequest(signals=[pb.QuerySignal(product_id="p3")])
+
+    assert ids(await suite.recommendation.Recommend(request)) == ["p1", "p4", "p2"]
+
+
+async def test_search_finds_without_ranking(suite):
+    found = await suite.recommendation.Search(
+        pb.SearchRequest(signals=[pb.QuerySignal(image=PHOTO)], page_size=2)
+    )
+
+    assert ids(found) == ["p3", "p1"]
+    assert found.results[0].similarity == pytest.approx(0.9)
+    assert found.results[0].matched_image_id == "image-p3"
+    assert not suite.ranker.script.seen
+
+
+async def test_out_of_stock_is_filtered_beside_the_callers_own_filter(suite):
+    quotes = "\"' OR 1=1 \\ --"
+    own = filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(
+            field="brand",
+            operator=filter_pb2.Comparison.OPERATOR_EQUAL,
+            value=filter_pb2.FilterValue(text=quotes),
+        )
+    )
+    await suite.recommendation.Recommend(photo(filter=own))
+
+    for method in ("Search", "BatchGetProducts"):
+        (sent,) = suite.retriever.script.requests(method)
+        brand, bought = sent.filter.all.filters
+        assert brand == own
+        assert bought.comparison.value.availability == product_pb2.AVAILABILITY_OUT_OF_STOCK
+
+
+# The ladder.
+
+
+async def test_ranker_lost_the_order_is_that_of_similarity_and_it_costs_little(suite):
+    await suite.recommendation.Recommend(photo())
+    await suite.ranker.down()
+    begun = time.perf_counter()
+    answer = await suite.recommendation.Recommend(photo(page_size=2, shopper=ANN))
+    seconds = time.perf_counter() - begun
+
+    assert ids(answer) == BY_SIMILARITY[:2]
+    assert causes(answer) == [
+        ("collaborative", "RANKER_UNAVAILABLE"),
+        ("rank", "PROFILE_UNAVAILABLE"),
+        ("rank", "RANKER_UNAVAILABLE"),
+        ("record", "ANSWER_RECORD_DROPPED"),
+    ]
+    for item in answer.results:
+        assert [part.name for part in item.parts] == ["fusion"]
+        assert item.parts[0].value == item.raw_score
+        assert item.reasons[0].code == "LOOKS_LIKE_QUERY"
+    assert not answer.next_page_token
+    assert seconds < 1.0
+
+
+async def test_ranker_back_the_answer_is_whole_again(suite):
+    await suite.ranker.down()
+    assert causes(await suite.recommendation.Recommend(photo()))
+    await suite.ranker.up()
+
+    async with asyncio.timeout(10):
+        while causes(await suite.recommendation.Recommend(photo())):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_embedder_lost_popular_products_stand_in(suite):
+    await suite.embedder.down()
+    answer = await suite.recommendation.Recommend(photo())
+
+    assert ids(answer) == ["p4", "p2"]
+    assert causes(answer) == [("visual", "EMBEDDER_UNAVAILABLE")]
+    assert list(answer.results[0].branches) == ["popular"]
+
+
+async def test_embedder_and_ranker_lost_the_newest_products_stand_in(suite):
+    await suite.embedder.down()
+    await suite.ranker.down()
+    answer = await suite.recommendation.Recommend(photo())
+
+    assert ids(answer) == ["p1", "p2", "p3", "p4", "p5"]
+    assert list(answer.results[0].branches) == ["new"]
+    assert answer.results[0].reasons[0].code == "NEW"
+
+
+async def test_index_lost_nominees_are_looked_up_in_the_record(suite):
+    suite.retriever.script.errors["Search"] = Unavailable("engine", reason="INDEX_UNAVAILABLE")
+    answer = await suite.recommendation.Recommend(photo(shopper=ANN))
+
+    assert sorted(ids(answer)) == ["p1", "p5"]
+    assert causes(answer) == [("visual", "INDEX_UNAVAILABLE")]
+    assert not answer.HasField("freshness")
+
+
+async def test_a_peers_mistake_is_a_loss_and_not_the_callers(suite):
+    suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
+    answer = await suite.recommendation.Recommend(photo())
+
+    assert ids(answer) == BY_SIMILARITY
+    assert ("rank", "RANKER_UNAVAILABLE") in causes(answer)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_with_nothing_left_the_caller_is_told_when_to_try_again(suite, everything):
+    await suite.retriever.down()
+    if everything:
+        await suite.embedder.down()
+        await suite.ranker.down()
+    begun = time.perf_counter()
+    error = await refused(suite.recommendation.Recommend(photo(shopper=ANN)))
+
+    assert (error.code, error.reason) == (Code.UNAVAILABLE, "NOTHING_AVAILABLE")
+    assert error.retry_after is not None
+    assert time.perf_counter() - begun < 1.5
+
+
+async def test_a_filter_that_nothing_passes_is_an_empty_answer_without_loss(suite):
+    suite.products.clear()
+    answer = await suite.recommendation.Recommend(photo())
+
+    assert ids(answer) == []
+    assert not answer.degradations
+
+
+async def test_a_hanging_embedder_is_given_up_within_the_deadline_and_flagged(suite):
+    suite.embedder.script.hang = {"BatchEmbed"}
+    answer = await suite.recommendation.Recommend(photo(), timeout=0.8)
+
+    assert causes(answer) == [("visual", "STAGE_DEADLINE")]
+    assert ids(answer) == ["p4", "p2"]
+    await asyncio.wait_for(suite.embedder.script.cancelled.wait(), 2)
+
+
+async def test_a_hanging_ranker_is_given_up_within_the_deadline_and_flagged(suite):
+    suite.ranker.script.hang = {"Rank"}
+    answer = await suite.recommendation.Recommend(photo(), timeout=0.6)
+
+    assert causes(answer)[0] == ("rank", "STAGE_DEADLINE")
+    assert ids(answer) == BY_SIMILARITY
+
+
+# Deadlines, cancellation, context.
+
+
+async def test_each_peer_gets_less_than_what_the_caller_has_left(suite):
+    await suite.recommendation.Recommend(photo(shopper=ANN), timeout=1.2)
+
+    peers = (suite.embedder, suite.retriever, suite.ranker)
+    seen = [item for peer in peers for item in peer.script.seen if item.method != "RecordAnswers"]
+    assert len(seen) == 6
+    for item in seen:
+        assert item.seconds_left is not None
+        assert 0 < item.seconds_left < 1.2
+
+
+async def test_without_a_deadline_there_is_one_of_our_own(suite):
+    await suite.recommendation.Recommend(photo())
+
+    (seen,) = suite.embedder.script.seen
+    assert 0.5 < seen.seconds_left <= 1.0
+
+
+async def test_a_cancelled_call_stops_its_work_at_the_peer(suite):
+    suite.retriever.script.hang = {"Search"}
+    call = suite.recommendation.Recommend(photo(), timeout=5)
+    waiting = asyncio.ensure_future(call.code())
+    await asyncio.wait_for(suite.retriever.script.arrived.wait(), 3)
+    call.cancel()
+
+    await asyncio.wait_for(suite.retriever.script.cancelled.wait(), 2)
+    assert await waiting == grpc.StatusCode.CANCELLED
+    assert not suite.ranker.script.requests("Rank")
+
+
+async def test_request_id_and_trace_go_on_to_every_peer(suite):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await suite.recommendation.Recommend(
+        photo(request_id="req-7"), metadata=(("traceparent", trace),)
+    )
+
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
+        metadata = peer.script.seen[0].metadata
+        assert metadata["x-request-id"] == "req-7"
+        assert metadata["traceparent"].split("-")[1] == trace.split("-")[1]
+
+
+async def test_nothing_of_photos_shoppers_or_texts_is_logged(capfd):
+    with json_logs():
+        async with running() as suite:
+            request = photo(shopper=ANN, session_id="my-secret-visit")
+            request.signals.add(text="my secret wish")
+            await suite.recommendation.Recommend(request)
+            request.signals.add(image=b"text")
+            await refused(suite.recommendation.Recommend(request))
+            suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
+            await suite.recommendation.Recommend(photo(shopper=ANN))
+
+    logged = "".join(capfd.readouterr())
+    assert '"method": "sightline.gateway.v1.RecommendationService/Recommend"' in logged
+    assert "secret" not in logged
+    assert "ann-the-customer" not in logged
+
+
+# Bad input.
+
+UNKNOWN_FIELD = filter_pb2.Filter(comparison=filter_pb2.Comparison(field="colour"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason", "fields"),
+    [
+        (photo(page_size=-1), "INVALID_ARGUMENT", "PAGE_SIZE_INVALID", ["page_size"]),
+        (photo(page_size=10**9), "INVALID_ARGUMENT", "PAGE_SIZE_INVALID", ["page_size"]),
+        (photo(catalog_id="nope"), "NOT_FOUND", "CATALOG_NOT_FOUND", ["catalog_id"]),
+        (photo(scene="nope"), "NOT_FOUND", "SCENE_NOT_FOUND", ["scene"]),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(product_id="nope")]),
+            "NOT_FOUND",
+            "PRODUCT_NOT_FOUND",
+            ["signals[0].product_id"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal()]),
+            "INVALID_ARGUMENT",
+            "REQUEST_INVALID",
+            ["signals[0]"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=b"")]),
+            "INVALID_ARGUMENT",
+            "IMAGE_UNDECODABLE",
+            ["signals[0].image"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=b"text")]),
+            "INVALID_ARGUMENT",
+            "IMAGE_UNDECODABLE",
+            ["signals[0].image"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=bytes(10 * 2**20 + 1))]),
+            "INVALID_ARGUMENT",
+            "IMAGE_TOO_LARGE",
+            ["signals[0].image"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=PHOTO, weight=float("nan"))]),
+            "INVALID_ARGUMENT",
+            "REQUEST_INVALID",
+            ["signals[0].weight"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image=PHOTO)] * 9),
+            "INVALID_ARGUMENT",
+            "REQUEST_INVALID",
+            ["signals"],
+        ),
+        (
+            photo(shopper=event_pb2.Shopper(user_id="")),
+            "INVALID_ARGUMENT",
+            "REQUEST_INVALID",
+            ["shopper.user_id"],
+        ),
+        (
+            photo(filter=UNKNOWN_FIELD),
+            "INVALID_ARGUMENT",
+            "FILTER_INVALID",
+            ["filter.comparison.field"],
+        ),
+        (photo(page_token="junk"), "INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", ["page_token"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_bad_requests_are_refused_with_reason_and_field(
+    suite, request_, code, reason, fields
+):
+    error = await refused(suite.recommendation.Recommend(request_))
+
+    assert (error.code, error.reason) == (code, reason)
+    assert [item.field for item in error.violations] == fields
+
+
+async def test_a_text_is_flagged_until_there_is_a_text_space(suite):
+    request = pb.RecommendRequest(signals=[pb.QuerySignal(text="红酒")])
+    answer = await suite.recommendation.Recommend(request)
+
+    assert causes(answer) == [("text", "SPACE_UNAVAILABLE")]
+    assert ids(answer) == ["p4", "p2"]
+
+
+async def test_an_unknown_product_among_others_is_named(suite):
+    request = photo()
+    request.signals.add(product_id="nope")
+    answer = await suite.recommendation.Recommend(request)
+
+    assert list(answer.missing_product_ids) == ["nope"]
+    assert ids(answer) == BY_SIMILARITY
+
+
+# Pages and records.
+
+
+async def test_pages_come_from_the_kept_record(suite):
+    one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
+    await until(lambda: suite.answers.kept)
+    (record,) = suite.answers.kept.values()
+    assert len(record.products) == 5
+    assert record.shopper == ANN
+    assert len(record.request_digest) == 32
+    two = await suite.recommendation.Recommend(
+        photo(page_size=3, shopper=ANN, page_token=one.next_page_token)
+    )
+
+    assert len({*ids(one), *ids(two)}) == 5
+    assert [item.rank for item in two.results] == [4, 5]
+    assert two.results[0].parts
+    assert two.results[0].reasons
+    assert two.results[0].branches
+    assert two.attribution_token == one.attribution_token
+    assert not two.next_page_token
+    assert len(suite.ranker.script.requests("Rank")) == 1
+
+
+async def test_a_page_token_with_another_request_is_refused(suite):
+    one = await suite.recommendation.Recommend(photo(page_size=1))
+    error = await refused(
+        suite.recommendation.Recommend(photo(page_token=one.next_page_token, shopper=ANN))
+    )
+
+    assert error.reason == "PAGE_TOKEN_INVALID"
+
+
+async def test_a_lost_record_is_said_to_be_missing(suite):
+    one = await suite.recommendation.Recommend(photo(page_size=1))
+    await until(lambda: suite.answers.kept)
+    await until(lambda: len(suite.ranker.script.requests("RecordAnswers")) == 1)
+    suite.answers.kept.clear()
+    await asyncio.sleep(0.05)
+    error = await refused(suite.recommendation.Recommend(photo(page_token=one.next_page_token)))
+
+    assert (error.code, error.reason) == (Code.NOT_FOUND, "ANSWER_RECORD_MISSING")
+
+
+async def test_records_that_wait_are_handed_over_when_the_gateway_stops():
+    async with running() as suite:
+        suite.ranker.script.errors["RecordAnswers"] = Unavailable("busy", reason="BUSY")
+        await suite.recommendation.Recommend(photo())
+        await until(lambda: suite.ranker.script.requests("RecordAnswers"))
+        del suite.ranker.script.errors["RecordAnswers"]
+        answers = suite.answers
+
+    assert len(answers.kept) == 1
+
+
+async def test_a_queue_without_room_promises_no_page():
+    async with running(answer_queue_products=0) as suite:
+        answer = await suite.recommendation.Recommend(photo(page_size=1))
+
+    assert causes(answer) == [("record", "ANSWER_RECORD_DROPPED")]
+    assert not answer.next_page_token
+
+
+# What is passed through.
+
+
+async def test_products_are_written_with_a_status_each(suite):
+    answer = await suite.catalog.UpsertProducts(
+        catalog_service_pb2.UpsertProductsRequest(
+            products=[product_pb2.Product(product_id=i, title="红酒") for i in ("a", "b")]
+        )
+    )
+
+    assert answer.index_token == "t2"
+    assert (answer.results[0].etag, list(answer.results[0].image_ids)) == ("e1", ["i1"])
+    assert from_status(answer.results[1].status).reason == "PRODUCT_INVALID"
+    (sent,) = suite.retriever.script.requests("UpsertProducts")
+    assert sent.catalog_id == "default"
+    assert [item.title for item in sent.products] == ["红酒", "红酒"]
+
+
+async def test_products_are_read_listed_and_deleted(suite):
+    request = catalog_service_pb2
+    product = await suite.catalog.GetProduct(request.GetProductRequest(product_id="p1"))
+    listed = await suite.catalog.ListProducts(
+        request.ListProductsRequest(
+            order=request.ListProductsRequest.ORDER_NEWEST, filter=UNKNOWN_FIELD, page_size=3
+        )
+    )
+    deleted = await suite.catalog.DeleteProducts(request.DeleteProductsRequest(product_ids=["p1"]))
+    image = await suite.catalog.GetImage(request.GetImageRequest(image_id="0" * 64))
+
+    assert product.title == "Title p1"
+    assert len(listed.products) == 5
+    (sent,) = suite.retriever.script.requests("ListProducts")
+    assert sent.order == product_service_pb2.ListProductsRequest.ORDER_NEWEST
+    assert (sent.filter, sent.page_size) == (UNKNOWN_FIELD, 3)
+    assert (deleted.deleted_count, deleted.index_token) == (1, "t3")
+    assert image.content == b"bytes"
+
+
+async def test_an_unknown_product_is_not_found(suite):
+    error = await refused(
+        suite.catalog.GetProduct(catalog_service_pb2.GetProductRequest(product_id="nope"))
+    )
+
+    assert (error.code, error.reason) == (Code.NOT_FOUND, "PRODUCT_NOT_FOUND")
+
+
+async def test_events_are_written_with_a_status_each(suite):
+    answer = await suite.events.WriteEvents(
+        user_event_service_pb2.WriteEventsRequest(
+            events=[event_pb2.Event(event_id=i, shopper=ANN) for i in ("e1", "e2")]
+        )
+    )
+
+    assert [status.code for status in answer.statuses] == [0, 3]
+    assert from_status(answer.statuses[1]).reason == "EVENT_TIME_INVALID"
+    assert answer.written_count == 1
+
+
+async def test_a_write_to_a_lost_peer_says_which_and_when_to_try_again(suite):
+    await suite.ranker.down()
+    error = await refused(
+        suite.events.WriteEvents(
+            user_event_service_pb2.WriteEventsRequest(events=[event_pb2.Event(event_id="e1")])
+        )
+    )
+
+    assert (error.code, error.reason) == (Code.UNAVAILABLE, "RANKER_UNAVAILABLE")
+    assert error.retry_after is not None
+
+
+def _undeclared(suite):
+    c, a, j = catalog_service_pb2, admin_service_pb2, job_service_pb2
+    m, e = model_service_pb2, user_event_service_pb2
+    return [
+        (suite.catalog.UpsertProducts, c.UpsertProductsRequest),
+        (suite.catalog.GetProduct, c.GetProductRequest),
+        (suite.catalog.ListProducts, c.ListProductsRequest),
+        (suite.catalog.DeleteProducts, c.DeleteProductsRequest),
+        (suite.catalog.GetImage, c.GetImageRequest),
+        (suite.events.WriteEvents, e.WriteEventsRequest),
+        (suite.admin.GetStatus, a.GetStatusRequest),
+        (suite.admin.TrainModel, m.TrainModelRequest),
+        (suite.admin.ListModels, m.ListModelsRequest),
+        (suite.admin.PromoteModel, m.PromoteModelRequest),
+        (suite.jobs.GetJob, j.GetJobRequest),
+        (suite.jobs.ListJobs, j.ListJobsRequest),
+        (suite.jobs.CancelJob, j.CancelJobRequest),
+        (suite.recommendation.Search, pb.SearchRequest),
+    ]
+
+
+async def test_an_undeclared_catalog_is_not_found_in_any_call_and_reaches_no_peer(suite):
+    for call, request in _undeclared(suite):
+        error = await refused(call(request(catalog_id="nope")))
+        assert error.reason == "CATALOG_NOT_FOUND", request
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
+        assert not peer.script.seen
+
+
+@pytest.mark.parametrize("page_size", [-1, 10**9])
+async def test_page_sizes_out_of_range_are_refused_in_every_list(suite, page_size):
+    for call, request in (
+        (suite.catalog.ListProducts, catalog_service_pb2.ListProductsRequest),
+        (suite.admin.ListModels, model_service_pb2.ListModelsRequest),
+        (suite.jobs.ListJobs, job_service_pb2.ListJobsRequest),
+        (suite.recommendation.Search, pb.SearchRequest),
+    ):
+        error = await refused(call(request(page_size=page_size)))
+        assert error.reason == "PAGE_SIZE_INVALID", request
+
+
+async def test_batches_out_of_range_are_refused(suite):
+    for call, request in (
+        (suite.catalog.UpsertProducts, catalog_service_pb2.UpsertProductsRequest()),
+        (
+            suite.catalog.UpsertProducts,
+            catalog_service_pb2.UpsertProductsRequest(products=[product_pb2.Product()] * 101),
+        ),
+        (suite.catalog.DeleteProducts, catalog_service_pb2.DeleteProductsRequest()),
+        (suite.events.WriteEvents, user_event_service_pb2.WriteEventsRequest()),
+        (
+            suite.events.WriteEvents,
+            user_event_service_pb2.WriteEventsRequest(events=[event_pb2.Event()] * 1001),
+        ),
+    ):
+        assert (await refused(call(request))).reason == "REQUEST_INVALID"
+
+
+# The suite's state, models and jobs.
+
+
+async def test_status_tells_of_every_component(suite):
+    state = await suite.admin.GetStatus(admin_service_pb2.GetStatusRequest())
+
+    assert [(item.component, item.status.code) for item in state.components] == [
+        (name, 0) for name in ("gateway", "embedder", "triton", "retriever", "milvus", "ranker")
+    ]
+    assert (state.products, state.indexed_images, state.model_version) == (5, 5, "m1")
+    assert state.visual_space.version == state.embedder_space_version == "v1"
+    assert list(state.scenes) == ["default"]
+
+
+async def test_status_answers_whatever_is_down(suite):
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
+        await peer.down()
+    state = await suite.admin.GetStatus(admin_service_pb2.GetStatusRequest())
+
+    codes = {item.component: item.status.code for item in state.components}
+    assert codes.pop("gateway") == 0
+    assert set(codes.values()) == {14}
+    assert state.products == -1
+    assert not state.HasField("visual_space")
+
+
+async def test_models_are_trained_listed_and_promoted(suite):
+    m = model_service_pb2
+    job = await suite.admin.TrainModel(m.TrainModelRequest(request_id="r", seed=3))
+    models = await suite.admin.ListModels(m.ListModelsRequest())
+    model = await suite.admin.PromoteModel(m.PromoteModelRequest(model_version="m1"))
+
+    assert job.job_id == "ranker/1"
+    (sent,) = suite.ranker.script.requests("TrainModel")
+    assert (sent.request_id, sent.seed, sent.catalog_id) == ("r", 3, "default")
+    assert [item.model_version for item in models.models] == ["m1"]
+    assert model.model_version == "m1"
+
+
+async def test_jobs_are_served_by_their_owner(suite):
+    j = job_service_pb2
+    job = await suite.jobs.GetJob(j.GetJobRequest(job_id="ranker/1", catalog_id="other"))
+    jobs = await suite.jobs.ListJobs(j.ListJobsRequest())
+    cancelled = await suite.jobs.CancelJob(j.CancelJobRequest(job_id="ranker/1"))
+    watched = [item async for item in suite.jobs.WatchJob(j.WatchJobRequest(job_id="ranker/1"))]
+
+    assert (job.job_id, job.catalog_id) == ("ranker/1", "other")
+    assert [item.job_id for item in jobs.jobs] == ["ranker/1"]
+    assert cancelled.job_id == "ranker/1"
+    assert [item.done for item in watched] == [1, 2]
+
+
+@pytest.mark.parametrize("job_id", ["", "1", "retriever/1", "gateway/1"])
+async def test_a_job_without_a_known_owner_is_not_found(suite, job_id):
+    error = await refused(suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id)))
+
+    assert (error.code, error.reason) == (Code.NOT_FOUND, "JOB_NOT_FOUND")
+
+
+async def test_watching_a_job_without_a_known_owner_is_not_found(suite):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in suite.jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id="x/1")):
+            pass
+    assert from_rpc_error(caught.value).reason == "JOB_NOT_FOUND"
