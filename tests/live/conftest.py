@@ -1,7 +1,6 @@
 """One whole suite for all live tests: real Triton, real Milvus Lite, real LightFM, real SQLite."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,31 +8,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from examples.wines import shop
+from examples.wines import loading
 from examples.wines.catalogue import load_ratings, load_wines
-from local_suite.programs import PORTS, sightline
+from examples.wines.local import free_port_base
+from local_suite.programs import sightline
 from local_suite.suite import Suite
-from sightline_client import JobState, SightlineClient
+from sightline_client import SightlineClient
 
 CATALOGS = ("default", "kills", "rubbish")
 """The wines; what is written while processes are killed; what bad input is sent to."""
-
-
-def free_port_base() -> int:
-    """A base from which every port of a suite is free now."""
-    offsets = sorted(offset for ports in PORTS.values() for offset in ports.values())
-    for base in range(20_000, 30_000, 16):
-        with_all = [socket.socket() for _ in offsets]
-        try:
-            for probe, offset in zip(with_all, offsets, strict=True):
-                probe.bind(("127.0.0.1", base + offset))
-        except OSError:
-            continue
-        finally:
-            for probe in with_all:
-                probe.close()
-        return base
-    raise OSError("no free ports")
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +40,14 @@ def shop_is_open(gateway: str) -> None:
 
 
 async def _open_shop(gateway: str) -> None:
-    async with SightlineClient(gateway) as client:
-        products = await client.upsert_products(shop.product(wine) for wine in load_wines())
-        assert (products.stored_count, products.failures) == (100, ())
-        events = await client.write_events(shop.event(rating) for rating in load_ratings())
-        assert (events.written_count, events.failures) == (1_000, ())
-        await until_indexed(client, images=100)
-        started = await client.train_model(seed=7)
-        job = [state async for state in client.watch_job(started.job_id)][-1]
-        assert job.state is JobState.SUCCEEDED, job.error
-        await client.promote_model(job.results["model_version"])
-        await until_serving(client, job.results["model_version"])
+    async with SightlineClient(gateway, timeout=30) as client:
+        wines = load_wines()
+        await loading.import_wines(client, wines)
+        await loading.import_ratings(client, load_ratings())
+        await loading.wait_indexed(client, len(wines))
+        version = await loading.train(client)
+        await loading.promote(client, version)
+        await until_serving(client, version)
 
 
 async def until_indexed(client: SightlineClient, images: int, seconds: float = 60) -> None:
@@ -79,7 +59,7 @@ async def until_indexed(client: SightlineClient, images: int, seconds: float = 6
             status.pending_images == 0
             and (status.indexed_images or 0) >= images
             and status.freshness is not None
-            and not status.freshness.index_lag
+            and not status.freshness.lag
         )
         if caught_up:
             return

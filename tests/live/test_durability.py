@@ -22,7 +22,7 @@ from sightline_client import (
     Product,
     ProductImage,
     SightlineClient,
-    SightlineError,
+    Unavailable,
 )
 from tests.live.conftest import until_indexed
 
@@ -69,9 +69,7 @@ async def write_products(client: SightlineClient, name: str, seen: dict[str, str
         try:
             async for batch in client.upsert_products(left, batch_size=2):
                 seen |= {row.product_id: row.etag for row in batch.outcomes if row.error is None}
-        except SightlineError as error:
-            if error.code != "UNAVAILABLE":
-                raise
+        except Unavailable:
             await asyncio.sleep(0.1)
 
 
@@ -93,10 +91,20 @@ async def test_no_acknowledged_product_is_lost_and_the_index_catches_up(
         work = write_products(kills, f"{program}-{number}", acknowledged.products)
         await killing(suite, program, work, draw.uniform(0.02, 0.25))
     assert len(acknowledged.products) % (ROUNDS * PRODUCTS_A_ROUND) == 0
-    stored = {product.product_id: product.etag async for product in kills.list_products()}
+    stored = await stored_products(kills)
     assert acknowledged.products.items() <= stored.items()
     await until_indexed(kills, images=len(stored))
     await found_by_its_own_photo(kills, sorted(acknowledged.products))
+
+
+async def stored_products(client: SightlineClient) -> dict[str, str]:
+    """What the record holds: product id → etag. The gateway may need a moment to reconnect."""
+    for _ in range(20):
+        try:
+            return {product.product_id: product.etag async for product in client.list_products()}
+        except Unavailable:
+            await asyncio.sleep(0.25)
+    raise TimeoutError("the catalogue does not come back")
 
 
 async def found_by_its_own_photo(client: SightlineClient, product_ids: list[str]) -> None:
@@ -128,9 +136,7 @@ async def write_events(client: SightlineClient, name: str, visitor: str, seen: s
     while left := [event for event in events if event.event_id not in seen][:5]:
         try:
             await send(left)
-        except SightlineError as error:
-            if error.code != "UNAVAILABLE":
-                raise
+        except Unavailable:
             await asyncio.sleep(0.05)
         else:
             seen |= {event.event_id for event in left}

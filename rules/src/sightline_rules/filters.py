@@ -151,7 +151,7 @@ def _check(condition: Filter, path: str, depth: int) -> None:
             for index, part in enumerate(filters):
                 _check(part, f"{path}.all.filters[{index}]", depth + 1)
         case Comparison(field, operator, value):
-            rule = _rule(field, f"{path}.comparison.field")
+            rule = rule_of(field, f"{path}.comparison.field")
             if operator not in rule.operators:
                 allowed = " ".join(sorted(rule.operators))
                 raise FilterInvalidError(
@@ -159,7 +159,7 @@ def _check(condition: Filter, path: str, depth: int) -> None:
                 )
             _check_value(field, rule, value, f"{path}.comparison.value")
         case Membership(field, values):
-            rule = _rule(field, f"{path}.membership.field")
+            rule = rule_of(field, f"{path}.membership.field")
             if len(values) > MAX_MEMBERS:
                 raise FilterInvalidError(
                     f"{path}.membership.values", f"has {len(values)} values; at most {MAX_MEMBERS}"
@@ -168,7 +168,8 @@ def _check(condition: Filter, path: str, depth: int) -> None:
                 _check_value(field, rule, value, f"{path}.membership.values[{index}]")
 
 
-def _rule(field: str, path: str) -> FieldRule:
+def rule_of(field: str, path: str) -> FieldRule:
+    """What `field` can be compared with; raises FilterInvalidError at `path` for an unknown one."""
     rule = FIELDS.get(field)
     if rule is None:
         raise FilterInvalidError(path, f"unknown field; use one of {', '.join(FIELDS)}")

@@ -240,9 +240,8 @@ def _filter(message: filter_pb2.Filter, path: str) -> Filter:
         case "comparison":
             given = message.comparison
             operator = _OPERATOR.get(given.operator)
-            if given.field not in filters.FIELDS:
-                # Told first: what an unknown field is compared with does not matter.
-                filters.check(Membership(given.field, ()), path)
+            # Told first: what an unknown field is compared with does not matter.
+            filters.rule_of(given.field, f"{path}.comparison.field")
             if operator is None:
                 raise FilterInvalidError(f"{path}.comparison.operator", "is required")
             return Comparison(
