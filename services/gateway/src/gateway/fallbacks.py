@@ -14,12 +14,12 @@ BY_REASON: Mapping[str, Cause] = MappingProxyType(
         # The embedder made it, so it is no fault of the caller's.
         "VECTOR_INVALID": Cause.EMBEDDER_UNAVAILABLE,
         "INDEX_UNAVAILABLE": Cause.INDEX_UNAVAILABLE,
+        "INDEX_REFUSED": Cause.INDEX_UNAVAILABLE,
         # A space is being rolled out: the embedder is ahead of the index or behind it.
         "INDEX_VERSION_MISMATCH": Cause.INDEX_UNAVAILABLE,
         "RETRIEVER_UNAVAILABLE": Cause.RETRIEVER_UNAVAILABLE,
         "RANKER_UNAVAILABLE": Cause.RANKER_UNAVAILABLE,
         "SPACE_UNAVAILABLE": Cause.SPACE_UNAVAILABLE,
-        "MODEL_NOT_READY": Cause.MODEL_NOT_READY,
         "STAGE_DEADLINE": Cause.STAGE_DEADLINE,
     }
 )
