@@ -1,6 +1,7 @@
 """The written architecture holds, and each of its contracts can fail."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,9 +46,7 @@ def copy(pristine: Path, tmp_path: Path) -> Path:
 
 def broken(output: str) -> list[str]:
     """Names of the contracts that lint-imports reports as broken."""
-    return [
-        line.removesuffix(" BROKEN") for line in output.splitlines() if line.endswith(" BROKEN")
-    ]
+    return re.findall(r"^(.+) BROKEN\b", output, re.MULTILINE)
 
 
 VIOLATIONS = [
