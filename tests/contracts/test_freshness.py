@@ -47,3 +47,24 @@ def test_every_package_is_described_typed_and_licensed(member: Path) -> None:
 
 def test_ci_does_what_a_person_does() -> None:
     assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+NOT_TOLD = {"JOB_CLAIM_LOST", "UNIMPLEMENTED", "UNKNOWN", "INVALID_ARGUMENT"}
+"""Reasons that reach no caller of a service, or are a gRPC code's own name."""
+
+
+def test_every_reason_that_a_caller_can_meet_is_explained_and_no_other() -> None:
+    sources = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("kit/src/**/*.py")]
+    raised = {
+        reason
+        for path in sources
+        for reason in re.findall(r'\breason="([A-Z_]+)"', path.read_text())
+    }
+    text = (ROOT / "docs/errors.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
+    explained = {
+        reason for cell in rows for reason in re.findall(r"[A-Z]+(?:_[A-Z]+)+|INTERNAL", cell)
+    }
+    assert raised - NOT_TOLD - explained == set()
+    everywhere = "".join(path.read_text() for path in sources)
+    assert {reason for reason in explained if f'"{reason}"' not in everywhere} == set()
