@@ -1,0 +1,264 @@
+"""Stand-ins for what the retriever leans on: the engine, the embedder and the photo store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+from google.rpc import status_pb2
+
+from retriever.model import (
+    CollectionAbsent,
+    CollectionReleased,
+    CollectionState,
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    Floats,
+    GivenVector,
+    Hit,
+    ImageNotFound,
+    ImageRejected,
+    IndexRefused,
+    IndexRow,
+    IndexUnavailable,
+)
+from servicekit.errors import ServiceError
+from servicekit.status import to_status
+from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
+from sightline_rules.filters import Filter, passes
+from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, image_id, inspect
+
+DIMENSION = 8
+VERSION = "v1-fake"
+
+
+def vector_of(photo: bytes, dimension: int = DIMENSION) -> Floats:
+    """A vector of unit length that depends on the photo's bytes alone."""
+    seed = int.from_bytes(hashlib.sha256(photo).digest()[:8], "big")
+    values = np.random.default_rng(seed).standard_normal(dimension)
+    return np.asarray(values / np.linalg.norm(values), dtype=np.float32)
+
+
+class Always:
+    """A leader that nobody contests."""
+
+    def holds(self) -> bool:
+        return True
+
+
+class Never:
+    """A leader whose lease ran out."""
+
+    def holds(self) -> bool:
+        return False
+
+
+@dataclass
+class FakeIndex:
+    """An engine in memory, with switches for what can go wrong."""
+
+    rows: dict[str, dict[str, IndexRow]] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
+    down: bool = False
+    refused_products: set[str] = field(default_factory=set)
+    """Products whose rows it takes for wrong."""
+    scan_limit: int = 1_000_000
+    upsert_sizes: list[int] = field(default_factory=list)
+    limits: list[int] = field(default_factory=list)
+    """The limit of each search."""
+    flushed: int = 0
+
+    def restart(self, lose: Sequence[str] = ()) -> None:
+        """What a killed engine does: forgets what is loaded, and perhaps rows."""
+        self.loaded.clear()
+        for held in self.rows.values():
+            for row_id in lose:
+                held.pop(row_id, None)
+
+    def _rows(self, collection: str, needs_load: bool = False) -> dict[str, IndexRow]:
+        if self.down:
+            raise IndexUnavailable
+        if collection not in self.rows:
+            raise CollectionAbsent
+        if needs_load and collection not in self.loaded:
+            raise CollectionReleased
+        return self.rows[collection]
+
+    async def state(self, collection: str) -> CollectionState:
+        if self.down:
+            raise IndexUnavailable
+        if collection not in self.rows:
+            return CollectionState.ABSENT
+        held = collection in self.loaded
+        return CollectionState.LOADED if held else CollectionState.RELEASED
+
+    async def create(self, collection: str, dimension: int) -> None:
+        if self.down:
+            raise IndexUnavailable
+        self.rows.setdefault(collection, {})
+        self.loaded.add(collection)
+
+    async def load(self, collection: str) -> None:
+        self._rows(collection)
+        self.loaded.add(collection)
+
+    async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
+        held = self._rows(collection)
+        self.upsert_sizes.append(len(rows))
+        if any(row.product_id in self.refused_products for row in rows):
+            raise IndexRefused
+        held.update({row.row_id: row for row in rows})
+
+    async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
+        held = self._rows(collection)
+        for row_id in row_ids:
+            held.pop(row_id, None)
+
+    async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
+        held = self._rows(collection, needs_load=True)
+        found = {row_id: row.seq for row_id, row in held.items() if low <= row_id < high}
+        return None if len(found) >= self.scan_limit else found
+
+    async def count(self, collection: str) -> int:
+        return len(self._rows(collection))
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Floats],
+        condition: Filter,
+        limit: int,
+        seconds: float | None,
+    ) -> list[Hit]:
+        held = self._rows(collection, needs_load=True)
+        self.limits.append(limit)
+        best: dict[str, Hit] = {}
+        for vector in vectors:
+            found = [
+                Hit(row.row_id, row.product_id, row.image_id, _cosine(vector, row.vector))
+                for row in held.values()
+                if passes(condition, row.facts)
+            ]
+            found.sort(key=lambda hit: -hit.similarity)
+            for hit in found[:limit]:
+                if hit.row_id not in best or best[hit.row_id].similarity < hit.similarity:
+                    best[hit.row_id] = hit
+        return sorted(best.values(), key=lambda hit: -hit.similarity)
+
+    async def flush(self, collection: str) -> None:
+        self._rows(collection)
+        self.flushed += 1
+
+
+def _cosine(left: Floats, right: Floats) -> float:
+    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
+
+
+@dataclass
+class FakePhotos:
+    """Photos in memory, checked as the real store checks them."""
+
+    stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    failure: ServiceError | None = None
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        try:
+            return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
+        except PhotoRejectedError as error:
+            raise ImageRejected(str(error.reason), str(error)) from error
+
+    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        assert photo_id == image_id(data)
+        self.stored[catalog_id, photo_id] = data
+
+    async def get(self, catalog_id: str, photo_id: str) -> bytes:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return self.stored[catalog_id, photo_id]
+        except KeyError:
+            raise ImageNotFound from None
+
+
+@dataclass
+class FakeEmbedder:
+    """The embedder's answers, in process and as a gRPC servicer."""
+
+    version: str = VERSION
+    dimension: int = DIMENSION
+    ready: bool = True
+    down: bool = False
+    poison: dict[bytes, ServiceError] = field(default_factory=dict)
+    """Photos that fail, and how."""
+    calls: list[int] = field(default_factory=list)
+    """Photos of each call."""
+
+    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
+        if self.down:
+            raise EmbedderUnavailable
+        return EmbeddingSpace(space, self.version, self.dimension, self.ready)
+
+    async def embed(
+        self, catalog_id: str, space: str, photos: Sequence[bytes]
+    ) -> list[GivenVector | ServiceError]:
+        self.calls.append(len(photos))
+        if self.down:
+            raise EmbedderUnavailable
+        return [self.poison.get(photo) or self._vector(space, photo) for photo in photos]
+
+    def _vector(self, space: str, photo: bytes) -> GivenVector:
+        data = vector_of(photo, self.dimension).astype("<f4").tobytes()
+        return GivenVector(space, self.version, self.dimension, data)
+
+
+class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
+    """A FakeEmbedder on the wire."""
+
+    def __init__(self, embedder: FakeEmbedder) -> None:
+        self._embedder = embedder
+
+    async def ListSpaces(
+        self, request: embedder_pb.ListSpacesRequest, context: object
+    ) -> embedder_pb.ListSpacesResponse:
+        found = await self._embedder.space(request.catalog_id, "visual")
+        assert found is not None
+        return embedder_pb.ListSpacesResponse(
+            spaces=[
+                embedder_pb.Space(
+                    space="visual",
+                    version=found.version,
+                    dimension=found.dimension,
+                    ready=found.ready,
+                )
+            ]
+        )
+
+    async def BatchEmbed(
+        self, request: embedder_pb.BatchEmbedRequest, context: object
+    ) -> embedder_pb.BatchEmbedResponse:
+        photos = [item.image for item in request.items]
+        results = await self._embedder.embed(request.catalog_id, "visual", photos)
+        response = embedder_pb.BatchEmbedResponse()
+        for result in results:
+            if isinstance(result, ServiceError):
+                response.results.add(status=to_status(result))
+            else:
+                added = response.results.add(status=status_pb2.Status())
+                added.vector.space = result.space
+                added.vector.space_version = result.space_version
+                added.vector.dimension = result.dimension
+                added.vector.data = result.data
+        return response
+
+
+def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
+    """A server, not yet started, and its port on 127.0.0.1."""
+    server = grpc.aio.server()
+    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), server)
+    return server, server.add_insecure_port("127.0.0.1:0")
