@@ -40,19 +40,15 @@ def own_suite(report: Report) -> contextlib.AbstractContextManager[Suite]:
 def own(make: Callable[[Path], S]) -> Iterator[S]:
     """What ``make`` makes for a fresh folder, started, and stopped at the end whatever happens.
 
-    Its folder is deleted when all went well; after an error it stays, and the error says where.
+    Its folder is deleted, but for an error: then it stays, and the error says where the logs are.
     """
     data = Path(tempfile.mkdtemp(prefix="sightline-"))
-    suite = make(data)
-    # An impatient second Ctrl-C must not leave processes behind.
-    with _stopped_in_peace(suite):
-        try:
+    with _deleted_unless_it_failed(data):
+        suite = make(data)
+        # An impatient second Ctrl-C must not leave processes behind.
+        with _stopped_in_peace(suite):
             suite.up()
             yield suite
-        except BaseException as error:
-            error.add_note(f"the logs of the suite are in {data / 'logs'}")
-            raise
-    shutil.rmtree(data, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -80,6 +76,19 @@ def free_port_base() -> int:
         if all(_free(port) for port in range(base, base + _PORTS)):
             return base
     raise OSError(f"no {_PORTS} free ports in a row on 127.0.0.1")
+
+
+@contextlib.contextmanager
+def _deleted_unless_it_failed(data: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"the logs of the suite are in {data / 'logs'}")
+        raise
+    except BaseException:  # interrupted: nothing to look into
+        shutil.rmtree(data, ignore_errors=True)
+        raise
+    shutil.rmtree(data, ignore_errors=True)
 
 
 @contextlib.contextmanager

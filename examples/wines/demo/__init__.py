@@ -1,4 +1,1 @@
-"""Real wines recommended from photos, by the whole suite on this machine.
-
-python -m examples.wines.demo [--page PATH]
-"""
+"""Real wines recommended from photos, by the whole suite on this machine: ``make demo``."""

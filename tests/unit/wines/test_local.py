@@ -3,8 +3,8 @@
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,20 +32,32 @@ def test_it_is_stopped_and_its_folder_is_gone_when_all_went_well() -> None:
     assert not suite.data.exists()
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_it_is_stopped_after_an_error_which_then_names_its_logs(error: Any) -> None:
+def test_it_is_stopped_after_an_error_which_then_names_its_logs() -> None:
     made: list[FakeSuite] = []
+    with pytest.raises(LookupError) as caught, local.own(kept(made)):
+        raise LookupError
+    assert made[0].calls == ["up", "down"]
+    assert str(made[0].data / "logs") in caught.value.__notes__[0]
+    assert made[0].data.is_dir()
+    made[0].data.rmdir()
+
+
+def test_it_is_stopped_and_its_folder_is_gone_after_ctrl_c() -> None:
+    made: list[FakeSuite] = []
+    with pytest.raises(KeyboardInterrupt), local.own(kept(made)):
+        raise KeyboardInterrupt
+    assert made[0].calls == ["up", "down"]
+    assert not made[0].data.exists()
+
+
+def kept(made: list[FakeSuite]) -> Callable[[Path], FakeSuite]:
+    """Makes a suite and notes it."""
 
     def make(data: Path) -> FakeSuite:
         made.append(FakeSuite(data))
         return made[0]
 
-    with pytest.raises(error) as caught, local.own(make):
-        raise error
-    assert made[0].calls == ["up", "down"]
-    assert str(made[0].data / "logs") in caught.value.__notes__[0]
-    assert made[0].data.is_dir()
-    made[0].data.rmdir()
+    return make
 
 
 def test_sigterm_ends_it_like_ctrl_c() -> None:

@@ -49,4 +49,8 @@ def show(renderable: RenderableType) -> None:
 
 def show_json(message: Message) -> None:
     """Prints for programs: Protobuf's standard JSON mapping."""
-    typer.echo(MessageToJson(message, always_print_fields_with_no_presence=True, indent=2))
+    typer.echo(
+        MessageToJson(
+            message, always_print_fields_with_no_presence=True, indent=2, ensure_ascii=False
+        )
+    )

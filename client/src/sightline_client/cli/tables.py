@@ -184,7 +184,8 @@ def _cells(item: RecommendedProduct) -> tuple[str, ...]:
 def _notes(value: Recommendations) -> list[Text]:
     notes = [Text(f"Lost: {degradation(item)}", style="yellow") for item in value.degradations]
     if value.no_good_match:
-        notes.append(Text("Nothing is near the query: these are the nearest.", style="yellow"))
+        nearest = ": these are the nearest" if value.results else ""
+        notes.append(Text(f"Nothing is near the query{nearest}.", style="yellow"))
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
         notes.append(Text(f"Not in the catalogue: {missing}", style="yellow"))
