@@ -164,15 +164,19 @@ class Worker:
     followed: dict[str, Followed] = field(default_factory=dict)
     offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
+    """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
+    cancellation that comes at the moment of the answer (python/cpython#86296)."""
 
     async def lead(self) -> None:
         """Work until cancelled or until the lease is lost."""
         self.followed.clear()
+        self.stopping = False
         LEADS.set(1)
         log.info("leading")
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.leadership.keep())
+                tasks.create_task(self._keep())
                 tasks.create_task(self._forever(self._embed, Backoff(0.2, 5.0)))
                 tasks.create_task(self._forever(self._follow, Backoff(0.1, 2.0)))
                 tasks.create_task(self._measure())
@@ -181,9 +185,15 @@ class Worker:
         finally:
             LEADS.set(0)
 
+    async def _keep(self) -> None:
+        try:
+            await self.leadership.keep()
+        finally:
+            self.stopping = True
+
     async def _forever(self, step: Callable[[], Awaitable[bool]], backoff: Backoff) -> None:
         """Steps that say whether there was work; failures are waited out."""
-        while True:
+        while not self.stopping:
             try:
                 worked = await step()
             except (ServiceError, *LOST) as error:
@@ -195,7 +205,8 @@ class Worker:
             backoff.reset()
             if not worked:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), self.settings.worker_poll_seconds)
+                    async with asyncio.timeout(self.settings.worker_poll_seconds):
+                        await self.wake.wait()
                 self.wake.clear()
 
     # Embedding
