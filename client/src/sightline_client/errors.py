@@ -209,7 +209,7 @@ def from_status(status: status_pb2.Status) -> SightlineError:
     )
 
 
-def invalid(field: str, description: str, *, reason: str = "INVALID_ARGUMENT") -> InvalidRequest:
+def invalid(field: str, description: str, *, reason: str = "REQUEST_INVALID") -> InvalidRequest:
     """A request that is refused before it is sent."""
     return InvalidRequest(
         Failure(

@@ -164,7 +164,7 @@ async def test_a_bad_product_never_fails_the_rest(
     } == {
         "p1": "IMAGE_UNDECODABLE",
         "p2": "PRODUCT_TOO_LARGE",
-        "p3": "INVALID_ARGUMENT",
+        "p3": "REQUEST_INVALID",
     }
     assert {"p0", "p4"} <= set(gateway.products)
 
