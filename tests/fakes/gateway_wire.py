@@ -112,7 +112,7 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         await self.script.take("BatchEmbed", request, context)
         return embedding_service_pb2.BatchEmbedResponse(
             results=[self._result(item) for item in request.items],
-            stage_timings=[_timing("intake", 0, 1_000_000), _timing("infer", 1_000_000, 2_000_000)],
+            stage_timings=[_timing("intake", 0, 10_000), _timing("infer", 10_000, 20_000)],
         )
 
     def _result(self, item):
@@ -162,7 +162,7 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
             space=SPACE,
             freshness=answer_pb2.IndexFreshness(index_token="t1", index_time_micros=5),
             plan="flat",
-            stage_timings=[_timing("index", 0, 1_000_000)],
+            stage_timings=[_timing("index", 0, 10_000)],
         )
 
     async def Count(self, request, context):

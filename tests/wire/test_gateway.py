@@ -86,7 +86,7 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert answer.freshness.index_token == "t1"
     stages = {item.stage: item for item in answer.stage_timings}
     assert set(stages) == {"embed", "retrieve", "rank", "hydrate"}
-    assert stages["embed"].work.ToMicroseconds() == 3000
+    assert stages["embed"].work.ToMicroseconds() == 30
     assert stages["embed"].network.ToMicroseconds() > 0
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
 
@@ -236,7 +236,7 @@ async def test_a_filter_that_nothing_passes_is_an_empty_answer_without_loss(suit
 
 async def test_a_hanging_embedder_is_given_up_within_the_deadline_and_flagged(suite):
     suite.embedder.script.hang = {"BatchEmbed"}
-    answer = await suite.recommendation.Recommend(photo(), timeout=0.8)
+    answer = await suite.recommendation.Recommend(photo(), timeout=1.5)
 
     assert causes(answer) == [("visual", "STAGE_DEADLINE")]
     assert ids(answer) == ["p4", "p2"]
@@ -245,7 +245,7 @@ async def test_a_hanging_embedder_is_given_up_within_the_deadline_and_flagged(su
 
 async def test_a_hanging_ranker_is_given_up_within_the_deadline_and_flagged(suite):
     suite.ranker.script.hang = {"Rank"}
-    answer = await suite.recommendation.Recommend(photo(), timeout=0.6)
+    answer = await suite.recommendation.Recommend(photo(), timeout=1.5)
 
     assert causes(answer)[0] == ("rank", "STAGE_DEADLINE")
     assert ids(answer) == BY_SIMILARITY

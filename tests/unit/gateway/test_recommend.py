@@ -212,7 +212,7 @@ async def test_with_the_record_lost_at_the_end_nothing_is_made_up():
 
 async def test_a_hanging_embedder_costs_its_budget_and_no_more():
     shop = shop_with_photo()
-    shop.seconds = 0.4
+    shop.seconds = 1.0
     shop.embedder.hang = True
     start = asyncio.get_running_loop().time()
 
@@ -220,7 +220,7 @@ async def test_a_hanging_embedder_costs_its_budget_and_no_more():
 
     assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
-    assert asyncio.get_running_loop().time() - start < 0.35
+    assert asyncio.get_running_loop().time() - start < 0.9
 
 
 async def test_a_hanging_search_is_cancelled_at_its_budget():
