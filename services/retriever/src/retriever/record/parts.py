@@ -1,0 +1,111 @@
+"""Pieces of statements that several of the record's rooms need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from retriever.model import (
+    Floats,
+    Generation,
+)
+from retriever.record.tables import (
+    generations,
+    pending,
+    product_images,
+    vectors,
+)
+
+_CHUNK = 500
+"""Values in one IN list."""
+
+
+def put(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keep: bool = False
+) -> None:
+    """Insert rows; where the key exists, keep what is there or take over the new values."""
+    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    key = [column.name for column in table.primary_key]
+    if keep:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    else:
+        others = [column.name for column in table.columns if column.name not in key]
+        statement = statement.on_conflict_do_update(
+            index_elements=key, set_={name: statement.excluded[name] for name in others}
+        )
+    connection.execute(statement, list(rows))
+
+
+def on(table: sa.Table, **columns: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[name] == column for name, column in columns.items()))
+
+
+def same(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
+    return on(left, catalog_id=right.c.catalog_id, product_id=right.c.product_id)
+
+
+def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
+    """Joins a product's photo with its vector of the generation's version."""
+    return sa.and_(
+        on(
+            vectors,
+            catalog_id=product_images.c.catalog_id,
+            image_id=product_images.c.image_id,
+        ),
+        vectors.c.space == generation.space,
+        vectors.c.space_version == generation.space_version,
+    )
+
+
+def indexed(generation: Generation) -> sa.Join:
+    """The photos of products that have a vector of the generation's version."""
+    return product_images.join(vectors, vector_of(generation))
+
+
+def pending_of(
+    generation: Generation, image_ids: Sequence[str] | None = None
+) -> sa.ColumnElement[bool]:
+    c = pending.c
+    which = [
+        c.catalog_id == generation.catalog_id,
+        c.space == generation.space,
+        c.space_version == generation.space_version,
+    ]
+    if image_ids is not None:
+        which.append(c.image_id.in_(image_ids))
+    return sa.and_(*which)
+
+
+def pending_row(target: Generation, image_id: str, seq: int, now: int) -> dict[str, Any]:
+    return {
+        "catalog_id": target.catalog_id,
+        "space": target.space,
+        "space_version": target.space_version,
+        "image_id": image_id,
+        "write_seq": seq,
+        "write_time": now,
+        "attempts": 0,
+        "next_attempt": now,
+        "reason": "",
+        "failed": False,
+    }
+
+
+def is_generation(generation: Generation) -> sa.ColumnElement[bool]:
+    c = generations.c
+    return sa.and_(c.catalog_id == generation.catalog_id, c.name == generation.name)
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
+
+
+def to_floats(data: bytes) -> Floats:
+    return np.frombuffer(data, dtype="<f4").astype(np.float32, copy=False)

@@ -1,0 +1,117 @@
+"""Products and photos: rows to values and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import (
+    Attribute,
+    Image,
+    Product,
+    ProductContent,
+)
+from retriever.record.parts import (
+    chunks,
+    on,
+)
+from retriever.record.tables import (
+    images,
+    product_images,
+    products,
+)
+from sightline_rules import categories
+from sightline_rules.filters import Availability, Money
+
+
+def read_products(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> Iterator[Product]:
+    c, photo = products.c, product_images.c
+    for chunk in chunks(product_ids):
+        photos: dict[str, list[Image]] = {}
+        joined = product_images.join(
+            images, on(images, catalog_id=photo.catalog_id, image_id=photo.image_id)
+        )
+        query = (
+            sa.select(photo.product_id, images)
+            .select_from(joined)
+            .where(photo.catalog_id == catalog_id, photo.product_id.in_(chunk))
+            .order_by(photo.product_id, photo.position)
+        )
+        for row in connection.execute(query):
+            photos.setdefault(row.product_id, []).append(_to_image(row))
+        found = sa.select(products).where(c.catalog_id == catalog_id, c.product_id.in_(chunk))
+        for row in connection.execute(found):
+            yield _to_product(row, tuple(photos.get(row.product_id, ())))
+
+
+def _to_product(row: sa.Row[Any], photos: tuple[Image, ...]) -> Product:
+    content = ProductContent(
+        product_id=row.product_id,
+        parent_id=row.parent_id,
+        title=row.title,
+        description=row.description,
+        category_path=categories.split(row.category),
+        brand=row.brand,
+        price=None if row.price_micros is None else Money(row.currency, row.price_micros),
+        availability=Availability(row.availability),
+        tags=tuple(json.loads(row.tags)),
+        attributes=tuple(Attribute(key, value) for key, value in json.loads(row.attributes)),
+        image_ids=tuple(image.image_id for image in photos),
+        language_code=row.language_code,
+        uri=row.uri,
+    )
+    return Product(content, photos, row.create_time, row.update_time, row.etag, row.seq)
+
+
+def read_images(
+    connection: Connection, catalog_id: str, image_ids: Sequence[str]
+) -> dict[str, Image]:
+    c = images.c
+    found: dict[str, Image] = {}
+    for chunk in chunks(image_ids):
+        query = sa.select(images).where(c.catalog_id == catalog_id, c.image_id.in_(chunk))
+        for row in connection.execute(query):
+            found[row.image_id] = _to_image(row)
+    return found
+
+
+def _to_image(row: sa.Row[Any]) -> Image:
+    return Image(row.image_id, row.media_type, row.size, row.width, row.height)
+
+
+def product_exists(connection: Connection, catalog_id: str, product_id: str) -> bool:
+    c = products.c
+    query = sa.select(c.seq).where(c.catalog_id == catalog_id, c.product_id == product_id)
+    return connection.execute(query).first() is not None
+
+
+def content_values(content: ProductContent) -> dict[str, Any]:
+    return {
+        "product_id": content.product_id,
+        "parent_id": content.parent_id,
+        "title": content.title,
+        "description": content.description,
+        "category": categories.join(content.category_path),
+        "brand": content.brand,
+        "price_micros": content.price.micros if content.price else None,
+        "currency": content.price.currency if content.price else None,
+        "availability": str(content.availability),
+        "tags": json.dumps(content.tags, ensure_ascii=False),
+        "attributes": json.dumps(
+            [[item.key, item.value] for item in content.attributes], ensure_ascii=False
+        ),
+        "language_code": content.language_code,
+        "uri": content.uri,
+    }
+
+
+def content_etag(content: ProductContent) -> str:
+    text = json.dumps([content_values(content), content.image_ids], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,397 @@
+"""The record's calls, each a statement or a transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import (
+    Change,
+    Counts,
+    Floats,
+    Freshness,
+    Generation,
+    GenerationState,
+    Image,
+    IndexRow,
+    Order,
+    Pending,
+    Product,
+    ProductWrite,
+    Stored,
+    VectorWrite,
+)
+from retriever.record.generations import (
+    first_generation,
+    generation_values,
+    live_generations,
+    read_freshness,
+    read_index_rows,
+    want_all,
+)
+from retriever.record.parts import (
+    chunks,
+    indexed,
+    is_generation,
+    on,
+    pending_of,
+    same,
+    to_floats,
+)
+from retriever.record.products import (
+    product_exists,
+    read_images,
+    read_products,
+)
+from retriever.record.session import Session
+from retriever.record.tables import (
+    generations,
+    images,
+    outbox,
+    pending,
+    product_images,
+    products,
+    vectors,
+)
+from servicekit.errors import ServiceError
+from servicekit.jobs import now_micros
+from servicekit.sql import Database
+
+Clock = Callable[[], int]
+
+
+class Record:
+    """The record's calls; see CatalogueRecord, SearchRecord and IndexRecord in model.py."""
+
+    def __init__(self, db: Database, clock: Clock = now_micros) -> None:
+        self._db = db
+        self._clock = clock
+
+    # The catalogue
+
+    async def write(
+        self, catalog_id: str, writes: Sequence[ProductWrite]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """See CatalogueRecord."""
+
+        def work(connection: Connection) -> tuple[list[Stored | ServiceError], int]:
+            session = Session(connection, catalog_id, self._clock())
+            outcomes = [session.write(write) for write in writes]
+            return outcomes, session.head()
+
+        return await self._db.write(work)
+
+    async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
+        """See CatalogueRecord."""
+
+        def work(connection: Connection) -> tuple[int, int]:
+            session = Session(connection, catalog_id, self._clock())
+            deleted = sum(session.delete(product_id) for product_id in dict.fromkeys(product_ids))
+            return deleted, session.head()
+
+        return await self._db.write(work)
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        """See CatalogueRecord."""
+
+        def work(connection: Connection) -> dict[str, Product]:
+            found = read_products(connection, catalog_id, product_ids)
+            return {product.content.product_id: product for product in found}
+
+        return await self._db.read(work)
+
+    async def page(
+        self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
+    ) -> list[Product]:
+        """See CatalogueRecord."""
+        c = products.c
+        query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
+        if order is Order.NEWEST:
+            query = query.order_by(c.create_time.desc(), c.product_id)
+            if after is not None:
+                same = sa.and_(c.create_time == after[0], c.product_id > after[1])
+                query = query.where(sa.or_(c.create_time < after[0], same))
+        else:
+            query = query.order_by(c.product_id)
+            if after is not None:
+                query = query.where(c.product_id > after[1])
+
+        def work(connection: Connection) -> list[Product]:
+            order_of = list(connection.execute(query).scalars())
+            found = read_products(connection, catalog_id, order_of)
+            by_id = {product.content.product_id: product for product in found}
+            return [by_id[product_id] for product_id in order_of]
+
+        return await self._db.read(work)
+
+    async def image(self, catalog_id: str, image_id: str) -> Image | None:
+        """See CatalogueRecord."""
+        return await self._db.read(
+            lambda connection: read_images(connection, catalog_id, [image_id]).get(image_id)
+        )
+
+    # Searches
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """See SearchRecord."""
+        c = generations.c
+        which = c.name == name if name else c.active
+        query = sa.select(generations).where(
+            c.catalog_id == catalog_id, c.space == space, c.state != GenerationState.DROPPED, which
+        )
+        return await self._db.read(lambda connection: first_generation(connection.execute(query)))
+
+    async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
+        """See SearchRecord."""
+
+        def work(connection: Connection) -> list[Floats] | None:
+            if not product_exists(connection, generation.catalog_id, product_id):
+                return None
+            rows = connection.execute(
+                sa.select(vectors.c.data)
+                .select_from(indexed(generation))
+                .where(
+                    product_images.c.catalog_id == generation.catalog_id,
+                    product_images.c.product_id == product_id,
+                )
+                .order_by(product_images.c.position)
+            )
+            return [to_floats(data) for data in rows.scalars()]
+
+        return await self._db.read(work)
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """See SearchRecord."""
+        return await self._db.read(lambda connection: read_freshness(connection, generation))
+
+    async def want_check(self, generation: Generation) -> None:
+        """See SearchRecord."""
+        await self.mark(generation, check_wanted=True)
+
+    async def counts(self, catalog_id: str, generation: Generation | None) -> Counts:
+        """See SearchRecord."""
+
+        def work(connection: Connection) -> Counts:
+            def number(table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
+                query = sa.select(sa.func.count()).select_from(table)
+                return int(
+                    connection.execute(
+                        query.where(table.c.catalog_id == catalog_id, *which)
+                    ).scalar_one()
+                )
+
+            photos = number(product_images)
+            if generation is None:
+                waiting, failed, after = photos, 0, 0
+            else:
+                of = pending_of(generation)
+                waiting = number(pending, of, ~pending.c.failed)
+                failed = number(pending, of, pending.c.failed)
+                after = generation.applied_seq
+            return Counts(
+                products=number(products),
+                images=photos,
+                pending=waiting,
+                failed=failed,
+                outbox=number(outbox, outbox.c.seq > after),
+            )
+
+        return await self._db.read(work)
+
+    async def save_vectors(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> tuple[list[ServiceError | None], int]:
+        """See IndexRecord."""
+
+        def work(connection: Connection) -> tuple[list[ServiceError | None], int]:
+            session = Session(connection, generation.catalog_id, self._clock())
+            outcomes = [session.write_vector(generation, write) for write in writes]
+            return outcomes, session.head()
+
+        return await self._db.write(work)
+
+    # The worker
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """See IndexRecord."""
+
+        def work(connection: Connection) -> list[Generation]:
+            return live_generations(connection, catalog_id)
+
+        return await self._db.read(work)
+
+    async def create_generation(self, generation: Generation) -> Generation:
+        """See IndexRecord."""
+
+        def work(connection: Connection) -> Generation:
+            c = generations.c
+            same = sa.select(generations).where(
+                c.catalog_id == generation.catalog_id, c.name == generation.name
+            )
+            known = first_generation(connection.execute(same))
+            if known is not None:
+                return known
+            held = sa.select(c.name).where(
+                c.catalog_id == generation.catalog_id, c.space == generation.space, c.active
+            )
+            first = connection.execute(held).first() is None
+            made = replace(generation, active=first, created=self._clock(), check_wanted=True)
+            connection.execute(sa.insert(generations).values(generation_values(made)))
+            want_all(connection, made)
+            return made
+
+        return await self._db.write(work)
+
+    async def mark(
+        self,
+        generation: Generation,
+        *,
+        state: GenerationState | None = None,
+        check_wanted: bool | None = None,
+    ) -> None:
+        """See IndexRecord."""
+        values: dict[str, Any] = {}
+        if state is not None:
+            values["state"] = state
+        if check_wanted is not None:
+            values["check_wanted"] = check_wanted
+        query = sa.update(generations).where(is_generation(generation)).values(values)
+        await self._db.write(lambda connection: connection.execute(query))
+
+    async def changes(self, generation: Generation, limit: int) -> list[Change]:
+        """See IndexRecord."""
+        c = outbox.c
+        query = (
+            sa.select(c.seq, c.product_id, c.removed, c.time)
+            .where(c.catalog_id == generation.catalog_id, c.seq > generation.applied_seq)
+            .order_by(c.seq, c.product_id)
+            .limit(limit)
+        )
+
+        def work(connection: Connection) -> list[Change]:
+            found = [
+                Change(row.seq, row.product_id, tuple(json.loads(row.removed)), row.time)
+                for row in connection.execute(query)
+            ]
+            if len(found) < limit:
+                return found
+            # A commit that several products share is applied whole or not at all.
+            last = found[-1].seq
+            whole = [change for change in found if change.seq < last]
+            rest = connection.execute(query.where(c.seq == last).limit(None))
+            return whole + [
+                Change(row.seq, row.product_id, tuple(json.loads(row.removed)), row.time)
+                for row in rest
+            ]
+
+        return await self._db.read(work)
+
+    async def advance(self, generation: Generation, change: Change) -> Generation:
+        """See IndexRecord."""
+        advanced = replace(
+            generation,
+            applied_seq=change.seq,
+            applied_time=max(change.time, generation.applied_time),
+        )
+        values = {
+            "applied_seq": advanced.applied_seq,
+            "applied_time": advanced.applied_time,
+        }
+
+        def work(connection: Connection) -> Generation:
+            connection.execute(
+                sa.update(generations).where(is_generation(generation)).values(values)
+            )
+            held = min(g.applied_seq for g in live_generations(connection, generation.catalog_id))
+            connection.execute(
+                sa.delete(outbox).where(
+                    outbox.c.catalog_id == generation.catalog_id, outbox.c.seq <= held
+                )
+            )
+            return advanced
+
+        return await self._db.write(work)
+
+    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
+        """See IndexRecord."""
+
+        def work(connection: Connection) -> list[IndexRow]:
+            return [
+                row
+                for chunk in chunks(product_ids)
+                for row in read_index_rows(connection, generation, chunk)
+            ]
+
+        return await self._db.read(work)
+
+    async def expected(
+        self, generation: Generation, low: str, high: str
+    ) -> dict[str, tuple[int, str]]:
+        """See IndexRecord."""
+        c = product_images.c
+        query = (
+            sa.select(c.row_id, products.c.seq, vectors.c.seq, c.product_id)
+            .select_from(indexed(generation).join(products, same(product_images, products)))
+            .where(c.catalog_id == generation.catalog_id, c.row_id >= low, c.row_id < high)
+        )
+
+        def work(connection: Connection) -> dict[str, tuple[int, str]]:
+            return {
+                row_id: (max(product_seq, vector_seq), product_id)
+                for row_id, product_seq, vector_seq, product_id in connection.execute(query)
+            }
+
+        return await self._db.read(work)
+
+    async def due(self, generation: Generation, limit: int) -> list[Pending]:
+        """See IndexRecord."""
+        c = pending.c
+        photo = on(images, catalog_id=c.catalog_id, image_id=c.image_id)
+        use = sa.exists().where(
+            product_images.c.catalog_id == c.catalog_id, product_images.c.image_id == c.image_id
+        )
+        query = (
+            sa.select(c.image_id, images.c.size, c.attempts, use.label("used"))
+            .select_from(pending.join(images, photo))
+            .where(pending_of(generation), ~c.failed, c.next_attempt <= self._clock())
+            .order_by(c.next_attempt, c.write_seq)
+            .limit(limit)
+        )
+        return await self._db.read(
+            lambda connection: [
+                Pending(row.image_id, row.size, row.attempts, bool(row.used))
+                for row in connection.execute(query)
+            ]
+        )
+
+    async def postpone(
+        self, generation: Generation, image_ids: Sequence[str], seconds: float, reason: str
+    ) -> None:
+        """See IndexRecord."""
+        values = {
+            "attempts": pending.c.attempts + 1,
+            "next_attempt": self._clock() + int(seconds * 1e6),
+            "reason": reason,
+        }
+        query = sa.update(pending).where(pending_of(generation, image_ids)).values(values)
+        await self._db.write(lambda connection: connection.execute(query))
+
+    async def give_up(self, generation: Generation, image_ids: Sequence[str], reason: str) -> None:
+        """See IndexRecord."""
+        values = {"attempts": pending.c.attempts + 1, "failed": True, "reason": reason}
+        query = sa.update(pending).where(pending_of(generation, image_ids)).values(values)
+        await self._db.write(lambda connection: connection.execute(query))
+
+    async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
+        """See IndexRecord."""
+        use = sa.exists().where(
+            product_images.c.catalog_id == pending.c.catalog_id,
+            product_images.c.image_id == pending.c.image_id,
+        )
+        query = sa.delete(pending).where(pending_of(generation, image_ids), ~use)
+        await self._db.write(lambda connection: connection.execute(query))

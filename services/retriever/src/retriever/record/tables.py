@@ -1,0 +1,150 @@
+"""The record's tables. Times are microseconds since 1970 (UTC)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from servicekit.jobs import jobs_table, leases_table
+
+metadata = sa.MetaData()
+
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that sorts by code point, as SQLite's does."""
+_Number = sa.BigInteger
+
+
+def _key(name: str, kind: Any = _Text) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True)
+
+
+def _value(name: str, kind: Any = _Text) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=False)
+
+
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    _key("catalog_id"),
+    _value("seq", _Number),
+    _value("time", _Number),
+)
+"""The newest commit of each catalog and its time."""
+
+products = sa.Table(
+    "products",
+    metadata,
+    _key("catalog_id"),
+    _key("product_id"),
+    _value("parent_id"),
+    _value("title"),
+    _value("description"),
+    _value("category"),
+    _value("brand"),
+    sa.Column("price_micros", _Number),
+    sa.Column("currency", _Text),
+    _value("availability"),
+    _value("tags"),
+    _value("attributes"),
+    _value("language_code"),
+    _value("uri"),
+    _value("create_time", _Number),
+    _value("update_time", _Number),
+    _value("etag"),
+    _value("seq", _Number),
+    sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
+)
+
+images = sa.Table(
+    "images",
+    metadata,
+    _key("catalog_id"),
+    _key("image_id"),
+    _value("media_type"),
+    _value("size", _Number),
+    _value("width", sa.Integer),
+    _value("height", sa.Integer),
+    _value("create_time", _Number),
+)
+
+product_images = sa.Table(
+    "product_images",
+    metadata,
+    _key("catalog_id"),
+    _key("product_id"),
+    _key("position", sa.Integer),
+    _value("image_id"),
+    _value("row_id"),
+    sa.ForeignKeyConstraint(
+        ["catalog_id", "product_id"],
+        ["products.catalog_id", "products.product_id"],
+        ondelete="CASCADE",
+    ),
+    sa.ForeignKeyConstraint(["catalog_id", "image_id"], ["images.catalog_id", "images.image_id"]),
+    sa.Index("product_images_image", "catalog_id", "image_id"),
+    sa.Index("product_images_row", "catalog_id", "row_id", unique=True),
+)
+"""A product's photos in order. `row_id` is the id of the photo's row in every index."""
+
+vectors = sa.Table(
+    "vectors",
+    metadata,
+    _key("catalog_id"),
+    _key("space"),
+    _key("space_version"),
+    _key("image_id"),
+    _value("dimension", sa.Integer),
+    _value("data", sa.LargeBinary),
+    _value("seq", _Number),
+)
+"""float32 little-endian. `seq`: the commit that wrote it."""
+
+generations = sa.Table(
+    "generations",
+    metadata,
+    _key("catalog_id"),
+    _key("name"),
+    _value("space"),
+    _value("space_version"),
+    _value("dimension", sa.Integer),
+    _value("metric"),
+    _value("collection"),
+    _value("state"),
+    _value("active", sa.Boolean),
+    _value("created", _Number),
+    _value("applied_seq", _Number),
+    _value("applied_time", _Number),
+    _value("check_wanted", sa.Boolean),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _key("catalog_id"),
+    _key("seq", _Number),
+    _key("product_id"),
+    _value("write_seq", _Number),
+    _value("removed"),
+    _value("time", _Number),
+)
+
+pending = sa.Table(
+    "pending",
+    metadata,
+    _key("catalog_id"),
+    _key("space"),
+    _key("space_version"),
+    _key("image_id"),
+    _value("write_seq", _Number),
+    _value("write_time", _Number),
+    _value("attempts", sa.Integer),
+    _value("next_attempt", _Number),
+    _value("reason"),
+    _value("failed", sa.Boolean),
+    sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
+    sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
+)
+
+jobs = jobs_table(metadata)
+leases = leases_table(metadata)
