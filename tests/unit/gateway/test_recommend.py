@@ -22,7 +22,7 @@ from gateway.model import (
     Scope,
 )
 from gateway.recommend import recommend
-from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
 from tests.fakes.gateway_peers import (
     ANN,
     SPACE,
@@ -147,6 +147,26 @@ async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
         ("record", Cause.ANSWER_RECORD_DROPPED),
     ]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
+
+
+async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_nominate():
+    shop = shop_with_photo()
+    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "nominate")}
+
+    await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert shop.ranker.asked == ["nominate"]
+
+
+async def test_a_ranker_that_failed_to_nominate_may_still_rank():
+    shop = shop_with_photo()
+    shop.ranker.lost["nominate"] = Internal("a bug", reason="INTERNAL")
+
+    answer = await recommend(by_photo(shopper=ANN), shop.house)
+
+    assert lost(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
+    assert len(shop.ranker.records) == 1
+    assert answer.results[0].answered.parts[0][0] == "visual"
 
 
 async def test_with_the_embedder_lost_popular_products_stand_in():

@@ -126,7 +126,7 @@ async def _near_embedded(
             )
             note.work = embedded.work
     except ServiceError as error:
-        run.trail.lose(branch, cause_of(Peer.EMBEDDER, error))
+        run.trail.fail(branch, Peer.EMBEDDER, error)
         return ()
     vectors: list[tuple[Signal, Vector]] = []
     for signal, item in zip(signals, embedded.items, strict=True):
@@ -163,7 +163,7 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> tuple[Listing, 
         if error.reason == "PRODUCT_NOT_FOUND":
             run.trail.missing_places[signal.index] = signal.product_id
         else:
-            run.trail.lose(branch, cause_of(Peer.RETRIEVER, error))
+            run.trail.fail(branch, Peer.RETRIEVER, error)
         return ()
     run.trail.searched(found)
     run.trail.named.append(f"{branch}: top {run.plan.top_k} ({found.plan or 'no plan told'})")
@@ -224,7 +224,7 @@ async def _nominate(
                 exclude=run.query.left_out[:MOST_ASKED],
             )
     except ServiceError as error:
-        run.trail.lose(branch, cause_of(Peer.RANKER, error))
+        run.trail.fail(branch, Peer.RANKER, error)
         return None
     run.trail.model_version = run.trail.model_version or nominees.model_version
     run.trail.heard(nominees.degradations)
@@ -246,7 +246,7 @@ async def _hydrate(
                 run.query.catalog_id, nominees.product_ids[:MOST_ASKED], run.plan.scope
             )
     except ServiceError as error:
-        run.trail.lose(branch, cause_of(Peer.RETRIEVER, error))
+        run.trail.fail(branch, Peer.RETRIEVER, error)
         return None
 
 
@@ -257,5 +257,5 @@ async def _newest(run: Run) -> Columns | None:
                 run.query.catalog_id, run.plan.scope, run.plan.top_k
             )
     except ServiceError as error:
-        run.trail.lose(Branch.NEW, cause_of(Peer.RETRIEVER, error))
+        run.trail.fail(Branch.NEW, Peer.RETRIEVER, error)
         return None

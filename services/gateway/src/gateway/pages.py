@@ -50,7 +50,7 @@ async def cut(
                     run.query.catalog_id, [item.product_id for item in batch], run.plan.scope
                 )
         except ServiceError as error:
-            run.trail.lose("hydrate", cause_of(Peer.RETRIEVER, error))
+            run.trail.fail("hydrate", Peer.RETRIEVER, error)
             if not results:
                 raise NothingAvailable(loss.cause for loss in run.trail.losses) from error
             break

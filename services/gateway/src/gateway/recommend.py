@@ -5,7 +5,7 @@ import uuid
 
 from gateway import tokens
 from gateway.branches import find
-from gateway.fallbacks import cause_of, degradations, reasons_for
+from gateway.fallbacks import degradations, reasons_for
 from gateway.fuse import Listing, fuse, weighted
 from gateway.model import (
     Answer,
@@ -17,6 +17,7 @@ from gateway.model import (
     Degradation,
     House,
     Peer,
+    PeerUnavailable,
     Query,
     Ranked,
     RankOrder,
@@ -69,11 +70,13 @@ async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduc
     if not candidates.rows:
         return (), 0
     try:
+        if Peer.RANKER in run.trail.gone:
+            raise PeerUnavailable(Peer.RANKER)
         async with run.trail.stage("rank", run.plan.ends.rank) as note:
             ranked = await run.house.peers.ranker.rank(_rank_order(run, candidates))
             note.work = ranked.work
     except ServiceError as error:
-        run.trail.lose("rank", cause_of(Peer.RANKER, error))
+        run.trail.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
             run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
         run.trail.steps.append("as fused")
@@ -151,7 +154,7 @@ def _record(
 
 def _keep(run: Run, record: AnswerRecord) -> bool:
     """Hand the record over, unless the ranker, which keeps it, is gone; a dropped one is noted."""
-    gone = run.trail.lost(Cause.RANKER_UNAVAILABLE)
+    gone = Peer.RANKER in run.trail.gone
     if not gone and run.house.answers.offer(run.query.catalog_id, record):
         return True
     run.trail.lose("record", Cause.ANSWER_RECORD_DROPPED)

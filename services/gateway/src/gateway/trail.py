@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.fallbacks import Loss
+from gateway.fallbacks import Loss, cause_of
 from gateway.model import (
     Cause,
     Degradation,
     Found,
     Freshness,
     House,
+    Peer,
+    PeerUnavailable,
     Query,
     SpaceVersion,
     StageLate,
@@ -21,6 +23,7 @@ from gateway.model import (
 from gateway.plan import Plan
 from gateway.tokens import Digests
 from servicekit import deadlines
+from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
 
@@ -41,6 +44,8 @@ class Trail:
         self._stages = Stages()
         self.timings: list[Timing] = []
         self.losses: list[Loss] = []
+        self.gone: set[Peer] = set()
+        """Peers that did not answer at all: they are not asked again in this request."""
         self.told: list[Degradation] = []
         """Degradations that peers reported of themselves."""
         self.missing_places: dict[int, str] = {}
@@ -79,6 +84,12 @@ class Trail:
     def lose(self, stage: str, cause: Cause) -> None:
         """Note that something was lost."""
         self.losses.append(Loss(stage, cause))
+
+    def fail(self, stage: str, peer: Peer, error: ServiceError) -> None:
+        """Note what a peer's failure cost; raises it when it is the caller's own."""
+        self.lose(stage, cause_of(peer, error))
+        if isinstance(error, PeerUnavailable):
+            self.gone.add(peer)
 
     def lost(self, *causes: Cause) -> bool:
         """Whether something was lost for one of these causes."""
