@@ -1,0 +1,49 @@
+"""What every request on the wire has."""
+
+import pytest
+
+from gateway.model import CatalogNotFound, RequestInvalid
+from gateway.servicer.requests import admit, check_count, take_request_id
+from servicekit import telemetry
+from sightline.gateway.v1 import catalog_service_pb2 as pb
+
+
+@pytest.fixture(autouse=True)
+def from_transport():
+    token = telemetry.request_id.set("from-the-transport")
+    yield
+    telemetry.request_id.reset(token)
+
+
+def test_the_messages_own_request_id_goes_before_the_transports():
+    assert take_request_id("req-1") == "req-1"
+    assert telemetry.request_id.get() == "req-1"
+
+
+@pytest.mark.parametrize("given", ["", "two words", "forged\nline", "é", "x" * 129])
+def test_an_id_that_no_log_can_carry_leaves_the_transports(given):
+    assert take_request_id(given) == "from-the-transport"
+
+
+def test_an_empty_catalog_is_the_default_and_an_undeclared_one_is_refused():
+    assert admit(pb.GetProductRequest(), ["default"]) == "default"
+    assert admit(pb.GetProductRequest(catalog_id="shop"), ["default", "shop"]) == "shop"
+    with pytest.raises(CatalogNotFound):
+        admit(pb.GetProductRequest(catalog_id="nope"), ["default"])
+
+
+def test_a_request_id_over_its_limit_is_refused():
+    with pytest.raises(RequestInvalid):
+        admit(pb.GetProductRequest(request_id="x" * 129), ["default"])
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_a_batch_out_of_range_is_refused_by_name(count):
+    with pytest.raises(RequestInvalid) as caught:
+        check_count("products", count, 100)
+    assert caught.value.violations[0].field == "products"
+
+
+def test_a_batch_in_range_is_taken():
+    check_count("products", 1, 100)
+    check_count("products", 100, 100)
