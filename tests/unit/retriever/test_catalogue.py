@@ -1,0 +1,228 @@
+"""Products in and out, on a real record with photos in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from retriever import catalogue
+from retriever.model import (
+    Amount,
+    ImageDraft,
+    Order,
+    PageTokenInvalid,
+    PhotosFull,
+    ProductDraft,
+    ProductInvalid,
+    RequestInvalid,
+    Stored,
+)
+from retriever.record import Record
+from servicekit.errors import ServiceError
+from sightline_rules.filters import All, Comparison, Operator
+from tests.fakes.index import FakePhotos
+from tests.fakes.photos import photo
+from tests.unit.retriever.conftest import Clock
+
+GOOD = ProductDraft(product_id="a", title="A wine")
+
+
+def draft(product_id: str, *photos: bytes, **fields: object) -> ProductDraft:
+    made = replace(GOOD, product_id=product_id, images=tuple(ImageDraft(p, "") for p in photos))
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
+    return [o.reason if isinstance(o, ServiceError) else "OK" for o in outcomes]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"product_id": ""}, "product_id"),
+        ({"product_id": "a\nb"}, "product_id"),
+        ({"product_id": "x" * 129}, "product_id"),
+        ({"product_id": "e\u0301"}, "product_id"),
+        ({"parent_id": "a"}, "parent_id"),
+        ({"parent_id": "\x00"}, "parent_id"),
+        ({"title": ""}, "title"),
+        ({"title": "x" * 513}, "title"),
+        ({"title": "nul\x00"}, "title"),
+        ({"description": "x" * 16_385}, "description"),
+        ({"brand": "x" * 257}, "brand"),
+        ({"category_path": ("a > b",)}, "category_path"),
+        ({"category_path": ("a",) * 9}, "category_path"),
+        ({"tags": ("",)}, "tags[0]"),
+        ({"tags": ("x", "x")}, "tags"),
+        ({"tags": tuple(map(str, range(65)))}, "tags"),
+        ({"attributes": (("Key", "x"),)}, "attributes[0].key"),
+        ({"attributes": (("key", None),)}, "attributes[0]"),
+        ({"attributes": (("key", float("nan")),)}, "attributes[0].number"),
+        ({"attributes": (("key", 1.0), ("key", 2.0))}, "attributes[1].key"),
+        ({"attributes": (("key", ""),)}, "attributes[0].text"),
+        ({"images": (ImageDraft(b"", "0"),) * 21}, "images"),
+        ({"images": (ImageDraft(b"", "XY"),)}, "images[0].image_id"),
+        ({"language_code": "english please"}, "language_code"),
+        ({"uri": "javascript:alert(1)"}, "uri"),
+        ({"availability": None}, "availability"),
+        ({"price": Amount("eur", 1, 0)}, "price.currency_code"),
+        ({"price": Amount("EUR", 1, 1)}, "price.nanos"),
+        ({"price": Amount("EUR", -1, 0)}, "price.units"),
+        ({"price": Amount("EUR", 2**62, 0)}, "price.units"),
+    ],
+)
+def test_a_bad_field_is_refused_by_its_path(fields: dict[str, object], path: str) -> None:
+    with pytest.raises(ProductInvalid) as caught:
+        catalogue.check_product(replace(GOOD, **fields), "products[3]")  # type: ignore[arg-type]
+    assert f"products[3].{path}" in {v.field for v in caught.value.violations}
+
+
+def test_what_the_contract_allows_is_taken() -> None:
+    checked = catalogue.check_product(
+        replace(
+            GOOD,
+            title="红葡萄酒 🍷",
+            description="two\nlines\tand a tab",
+            category_path=("Wine", "Red"),
+            price=Amount("EUR", 12, 345_678_000),
+            attributes=(("grape", "a"), ("grape", "b"), ("abv", 12.5), ("bio", True)),
+            language_code="zh-Hans",
+            uri="https://shop.example/wine?id=1",
+        ),
+        "p",
+    )
+    assert checked.price is not None
+    assert checked.price.micros == 12_345_678
+    assert len(checked.attributes) == 4
+
+
+async def test_one_bad_product_fails_no_other(record: Record) -> None:
+    photos = FakePhotos()
+    outcomes, seq = await catalogue.upsert(
+        "default",
+        [
+            draft("a", photo(seed=1)),
+            draft("b", b"text"),
+            draft("c", title=""),
+            draft("a", photo(seed=2)),
+            draft("d", b""),
+            draft("e", images=(ImageDraft(photo(seed=1), "0" * 64),)),
+        ],
+        record,
+        photos,
+    )
+    assert reasons(outcomes) == [
+        "OK",
+        "IMAGE_UNDECODABLE",
+        "PRODUCT_INVALID",
+        "PRODUCT_INVALID",
+        "IMAGE_UNDECODABLE",
+        "PRODUCT_INVALID",
+    ]
+    assert seq == 1
+    assert len(photos.stored) == 1
+
+
+async def test_a_photo_store_that_fails_leaves_no_trace_in_the_record(record: Record) -> None:
+    photos = FakePhotos(failure=PhotosFull())
+    outcomes, seq = await catalogue.upsert("default", [draft("a", photo())], record, photos)
+    assert (reasons(outcomes), seq) == (["PHOTO_STORE_FULL"], 0)
+    assert await record.get("default", ["a"]) == {}
+
+
+async def test_a_photo_is_stored_before_the_record_names_it(record: Record) -> None:
+    class Slow(FakePhotos):
+        async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
+            assert await record.get("default", ["a"]) == {}
+            await asyncio.sleep(0.01)
+            await super().put(catalog_id, photo_id, data)
+
+    outcomes, _ = await catalogue.upsert("default", [draft("a", photo())], record, Slow())
+    assert reasons(outcomes) == ["OK"]
+
+
+@pytest.mark.parametrize("number", [0, 101])
+async def test_a_batch_of_the_wrong_size_is_refused(record: Record, number: int) -> None:
+    with pytest.raises(RequestInvalid):
+        await catalogue.upsert("default", [GOOD] * number, record, FakePhotos())
+
+
+async def stock(record: Record, clock: Clock, number: int) -> None:
+    for n in range(number):
+        clock.now += 1
+        brand = "odd" if n % 2 else "even"
+        await catalogue.upsert("default", [draft(f"p{n:02}", brand=brand)], record, FakePhotos())
+
+
+async def pages(record: Record, order: Order, condition: object = None) -> list[list[str]]:
+    found, token = [], ""
+    while True:
+        page = await catalogue.list_products(
+            "default",
+            record,
+            condition=condition or All(),  # type: ignore[arg-type]
+            order=order,
+            page_size=4,
+            page_token=token,
+        )
+        found.append([product.content.product_id for product in page.products])
+        token = page.next_token
+        if not token:
+            return found
+
+
+async def test_pages_follow_one_another(record: Record, clock: Clock) -> None:
+    await stock(record, clock, 10)
+    names = [f"p{n:02}" for n in range(10)]
+    assert await pages(record, Order.PRODUCT_ID) == [names[:4], names[4:8], names[8:]]
+    newest = await pages(record, Order.NEWEST)
+    assert [name for page in newest for name in page] == names[::-1]
+
+
+async def test_pages_of_a_filter_are_full(record: Record, clock: Clock) -> None:
+    await stock(record, clock, 10)
+    odd = Comparison("brand", Operator.EQUAL, "odd")
+    assert [len(page) for page in await pages(record, Order.PRODUCT_ID, odd)] == [4, 1]
+
+
+async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock: Clock) -> None:
+    await stock(record, clock, 10)
+    first = await catalogue.list_products(
+        "default", record, condition=All(), order=Order.PRODUCT_ID, page_size=4, page_token=""
+    )
+    odd = Comparison("brand", Operator.EQUAL, "odd")
+    for catalog, order, condition, token in (
+        ("default", Order.NEWEST, All(), first.next_token),
+        ("default", Order.PRODUCT_ID, odd, first.next_token),
+        ("other", Order.PRODUCT_ID, All(), first.next_token),
+        ("default", Order.PRODUCT_ID, All(), "bm9uc2Vuc2U"),
+        ("default", Order.PRODUCT_ID, All(), "é"),
+        ("default", Order.PRODUCT_ID, All(), "[" * 5_000),
+    ):
+        with pytest.raises(PageTokenInvalid):
+            await catalogue.list_products(
+                catalog,
+                record,
+                condition=condition,
+                order=order,
+                page_size=4,
+                page_token=token,
+            )
+
+
+@pytest.mark.parametrize("size", [-1, 1_001, 10**9])
+async def test_a_page_size_out_of_range_is_refused(record: Record, size: int) -> None:
+    with pytest.raises(RequestInvalid):
+        await catalogue.list_products(
+            "default", record, condition=All(), order=Order.NEWEST, page_size=size, page_token=""
+        )
+
+
+async def test_products_come_in_the_order_asked(record: Record, clock: Clock) -> None:
+    await stock(record, clock, 4)
+    odd = Comparison("brand", Operator.EQUAL, "odd")
+    found = await catalogue.batch_get("default", ["p03", "no", "p00", "p01", "p03"], odd, record)
+    names = [product.content.product_id for product in found.products]
+    assert (names, found.missing, found.filtered) == (["p03", "p01", "p03"], ["no"], ["p00"])

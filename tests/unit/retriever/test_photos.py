@@ -1,0 +1,115 @@
+"""The photo store on a real folder."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retriever import photos as module
+from retriever.model import (
+    ImageDamaged,
+    ImageNotFound,
+    ImageRejected,
+    PhotosFull,
+    PhotosUnavailable,
+)
+from retriever.photos import PhotoStore
+from sightline_rules.photos import PhotoLimits, image_id
+from tests.fakes.photos import photo
+
+DATA = photo()
+ID = image_id(DATA)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[PhotoStore]:
+    made = PhotoStore(str(tmp_path / "photos"), limits=PhotoLimits(100_000, 1_000_000))
+    yield made
+    made.close()
+
+
+async def test_a_photo_is_kept_under_its_catalog_and_hash(
+    store: PhotoStore, tmp_path: Path
+) -> None:
+    await store.put("shop", ID, DATA)
+    assert (tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID).read_bytes() == DATA
+    assert await store.get("shop", ID) == DATA
+    assert [path.name for path in (tmp_path / "photos").rglob("*") if path.is_file()] == [ID]
+
+
+async def test_another_catalog_does_not_see_it(store: PhotoStore) -> None:
+    await store.put("shop", ID, DATA)
+    with pytest.raises(ImageNotFound):
+        await store.get("other", ID)
+
+
+async def test_putting_it_twice_leaves_it_as_it_is(store: PhotoStore, tmp_path: Path) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    before = path.stat().st_ino
+    await store.put("shop", ID, DATA)
+    assert path.stat().st_ino == before
+
+
+async def test_a_file_that_is_too_short_is_written_anew(store: PhotoStore, tmp_path: Path) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    path.write_bytes(DATA[:10])
+    await store.put("shop", ID, DATA)
+    assert await store.get("shop", ID) == DATA
+
+
+async def test_changed_bytes_are_not_given_out(store: PhotoStore, tmp_path: Path) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    path.write_bytes(bytes(len(DATA)))
+    with pytest.raises(ImageDamaged):
+        await store.get("shop", ID)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+async def test_a_name_that_is_no_hash_reaches_no_file(store: PhotoStore, name: str) -> None:
+    with pytest.raises(ImageNotFound):
+        await store.get("shop", name)
+
+
+async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
+    info = await store.inspect(DATA)
+    assert (info.image_id, info.media_type, info.width, info.height) == (ID, "image/jpeg", 64, 48)
+    with pytest.raises(ImageRejected) as caught:
+        await store.inspect(b"text")
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+    with pytest.raises(ImageRejected) as caught:
+        await store.inspect(DATA + bytes(100_000))
+    assert caught.value.reason == "IMAGE_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (OSError(errno.ENOSPC, ""), PhotosFull),
+        (OSError(errno.EDQUOT, ""), PhotosFull),
+        (PermissionError(errno.EACCES, ""), PhotosUnavailable),
+        (FileNotFoundError(), ImageNotFound),
+        (ValueError("a bucket driver's own"), PhotosUnavailable),
+    ],
+)
+def test_an_error_of_the_store_becomes_what_it_means(
+    error: Exception, meaning: type[Exception]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(meaning):
+        module._translated(fails)
+
+
+async def test_a_bucket_works_like_a_folder() -> None:
+    store = PhotoStore("memory://photos")
+    await store.put("shop", ID, DATA)
+    await store.put("shop", ID, DATA)
+    assert await store.get("shop", ID) == DATA
+    store.close()

@@ -1,0 +1,263 @@
+"""The record on real SQLite: what a write promises, and what the worker is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from retriever.model import (
+    Change,
+    EtagMismatch,
+    GenerationState,
+    ImageNotFound,
+    Order,
+    ProductNotFound,
+    Stored,
+    VectorWrite,
+)
+from retriever.record import Record, metadata
+from servicekit.sql import Database
+from sightline_rules.filters import Money
+from sightline_rules.photos import image_id
+from tests.fakes.index import vector_of
+from tests.unit.retriever.conftest import Clock, generation, vectors, write
+
+A, B, C = b"photo a", b"photo b", b"photo c"
+
+
+def test_the_migrations_make_the_schema_that_the_code_expects(db: Database) -> None:
+    assert db.drift(metadata) == []
+
+
+async def put(record: Record, *writes: object, catalog: str = "default") -> int:
+    outcomes, seq = await record.write(catalog, list(writes))  # type: ignore[arg-type]
+    assert all(isinstance(outcome, Stored) for outcome in outcomes)
+    return seq
+
+
+async def test_a_product_comes_back_as_it_was_written(record: Record, clock: Clock) -> None:
+    given = write("a", A, B, brand="酒庄", tags=("x", "y"), category_path=("Wine", "Red"))
+    await put(record, given)
+    product = (await record.get("default", ["a"]))["a"]
+    assert product.content == given.content
+    assert [image.image_id for image in product.images] == [image_id(A), image_id(B)]
+    assert (product.create_time, product.update_time, product.seq) == (clock.now, clock.now, 1)
+
+
+async def test_each_change_takes_the_next_number_and_a_repetition_none(record: Record) -> None:
+    assert await put(record, write("a")) == 1
+    assert await put(record, write("a")) == 1
+    assert await put(record, write("a", brand="new"), write("b")) == 3
+    assert await put(record, write("a"), catalog="other") == 1
+
+
+async def test_a_change_keeps_the_time_of_creation(record: Record, clock: Clock) -> None:
+    await put(record, write("a"))
+    created, clock.now = clock.now, clock.now + 5
+    await put(record, write("a", brand="new"))
+    product = (await record.get("default", ["a"]))["a"]
+    assert (product.create_time, product.update_time) == (created, clock.now)
+
+
+async def test_an_etag_lets_only_its_own_state_be_replaced(record: Record) -> None:
+    (first,), _ = await record.write("default", [write("a")])
+    assert isinstance(first, Stored)
+    (second,), _ = await record.write("default", [replace(write("a", brand="b"), etag=first.etag)])
+    assert isinstance(second, Stored)
+    (third,), _ = await record.write("default", [replace(write("a", brand="c"), etag=first.etag)])
+    assert isinstance(third, EtagMismatch)
+    (fourth,), _ = await record.write("default", [replace(write("new"), etag="x")])
+    assert isinstance(fourth, EtagMismatch)
+    assert set(await record.get("default", ["a", "new"])) == {"a"}
+
+
+async def test_a_photo_that_is_not_stored_fails_its_product_only(record: Record) -> None:
+    named = replace(write("a", A), new_images={})
+    outcomes, _ = await record.write("default", [named, write("b", B)])
+    assert isinstance(outcomes[0], ImageNotFound)
+    assert isinstance(outcomes[1], Stored)
+    await put(record, write("c", A))
+    outcomes, _ = await record.write("default", [named])
+    assert isinstance(outcomes[0], Stored)
+    outcomes, _ = await record.write("other", [named])
+    assert isinstance(outcomes[0], ImageNotFound)
+
+
+async def test_without_price_is_not_a_price_of_zero(record: Record) -> None:
+    await put(record, write("none", price=None), write("zero", price=Money("EUR", 0)))
+    held = await record.get("default", ["none", "zero"])
+    assert held["none"].content.price is None
+    assert held["zero"].content.price == Money("EUR", 0)
+
+
+async def test_ids_sort_by_code_point(record: Record) -> None:
+    await put(record, *(write(name) for name in ("b", "a", "B", "é", "葡")))
+    page = await record.page("default", Order.PRODUCT_ID, None, 10)
+    assert [product.content.product_id for product in page] == ["B", "a", "b", "é", "葡"]
+
+
+async def test_the_first_generation_is_active_and_wants_every_photo(record: Record) -> None:
+    await put(record, write("a", A, B), write("b", B))
+    made = await record.create_generation(generation(active=False))
+    assert made.active
+    second = await record.create_generation(generation(name="visual-2", space_version="v2"))
+    assert not second.active
+    due = await record.due(made, 10)
+    assert {item.image_id for item in due} == {image_id(A), image_id(B)}
+    assert (await record.generation("default", "visual")) == made
+    assert await record.generation("other", "visual") is None
+    await record.mark(second, state=GenerationState.DROPPED)
+    assert [g.name for g in await record.generations("default")] == ["visual-1"]
+
+
+async def test_making_a_generation_twice_leaves_the_first(record: Record) -> None:
+    first = await record.create_generation(generation())
+    assert await record.create_generation(generation(dimension=99)) == first
+
+
+async def test_a_write_is_held_in_full_once_embedded_and_applied(
+    record: Record, clock: Clock
+) -> None:
+    made = await record.create_generation(generation())
+    seq = await put(record, write("a", A))
+    written, clock.now = clock.now, clock.now + 5
+    assert (await record.freshness(made)).seq < seq
+    await record.save_vectors(made, vectors(A))
+    fresh = await record.freshness(made)
+    assert (fresh.pending, fresh.seq < seq, fresh.oldest_open) == (0, True, written)
+    changes = await record.changes(made, 10)
+    made = await record.advance(made, changes[-1])
+    fresh = await record.freshness(made)
+    assert fresh.seq == fresh.head >= seq
+    assert fresh.oldest_open == 0
+
+
+async def test_a_photo_that_was_given_up_holds_up_no_write(record: Record) -> None:
+    made = await record.create_generation(generation())
+    seq = await put(record, write("a", A))
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    assert (await record.freshness(made)).seq < seq
+    await record.give_up(made, [image_id(A)], "IMAGE_UNDECODABLE")
+    assert (await record.freshness(made)).seq == seq
+    counts = await record.counts("default", made)
+    assert (counts.pending, counts.failed) == (0, 1)
+    assert await record.due(made, 10) == []
+
+
+async def test_an_unchanged_photo_is_not_embedded_again(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    await record.save_vectors(made, vectors(A))
+    await put(record, write("a", A, B))
+    assert [item.image_id for item in await record.due(made, 10)] == [image_id(B)]
+
+
+async def test_a_photo_of_two_products_brings_both_into_the_outbox(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A), write("b", A))
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    await record.save_vectors(made, vectors(A))
+    assert [change.product_id for change in await record.changes(made, 10)] == ["a", "b"]
+    rows = await record.rows(made, ["a", "b"])
+    assert {row.product_id for row in rows} == {"a", "b"}
+    assert len({row.row_id for row in rows}) == 2
+
+
+async def test_a_commit_of_several_products_is_never_split(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, *(write(f"p{n}", A) for n in range(4)))
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    await record.save_vectors(made, vectors(A))
+    assert len(await record.changes(made, 2)) == 4
+
+
+async def test_rows_that_a_write_takes_away_are_told(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A, B))
+    await record.save_vectors(made, vectors(A, B))
+    before = {row.image_id: row.row_id for row in await record.rows(made, ["a"])}
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    await put(record, write("a", B))
+    assert [c.removed for c in await record.changes(made, 10)] == [(before[image_id(A)],)]
+    assert await record.delete("default", ["a", "a", "never"]) == (1, 5)
+    changes = await record.changes(made, 10)
+    assert changes[-1].removed == (before[image_id(B)],)
+    assert await record.rows(made, ["a"]) == []
+
+
+async def test_an_entry_goes_when_every_generation_holds_it(record: Record) -> None:
+    first = await record.create_generation(generation())
+    second = await record.create_generation(generation(name="visual-2", space_version="v2"))
+    await put(record, write("a"))
+    change = Change(1, "a", (), 0)
+    await record.advance(first, change)
+    assert len(await record.changes(second, 10)) == 1
+    await record.advance(second, change)
+    assert (await record.counts("default", None)).outbox == 0
+
+
+async def test_expected_rows_carry_the_newer_of_product_and_vector(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    await record.save_vectors(made, vectors(A))
+    (row,) = await record.rows(made, ["a"])
+    assert await record.expected(made, "0", "g") == {row.row_id: (2, "a")}
+    await put(record, write("a", A, brand="new"))
+    assert await record.expected(made, "0", "g") == {row.row_id: (3, "a")}
+    assert await record.expected(made, "0", row.row_id) == {}
+
+
+async def test_vectors_for_others_are_told_apart(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A), write("b", B))
+    given = [
+        VectorWrite(image_id(A), vector_of(A), "a"),
+        VectorWrite(image_id(A), vector_of(A), "b"),
+        VectorWrite(image_id(A), vector_of(A), "nobody"),
+    ]
+    outcomes, _ = await record.save_vectors(made, given)
+    assert [type(outcome) for outcome in outcomes] == [type(None), ImageNotFound, ProductNotFound]
+    assert await record.vectors_of(made, "nobody") is None
+    assert await record.vectors_of(made, "b") == []
+    (held,) = await record.vectors_of(made, "a") or []
+    assert held.tolist() == vector_of(A).tolist()
+
+
+async def test_a_postponed_photo_comes_back_later_and_after_others(
+    record: Record, clock: Clock
+) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A, B))
+    await record.postpone(made, [image_id(A)], 5.0, "UNAVAILABLE")
+    assert [item.image_id for item in await record.due(made, 10)] == [image_id(B)]
+    clock.now += 5_000_000
+    due = await record.due(made, 10)
+    assert [(item.image_id, item.attempts) for item in due] == [(image_id(B), 0), (image_id(A), 1)]
+
+
+async def test_photos_of_products_that_are_gone_are_forgotten(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    await record.delete("default", ["a"])
+    (item,) = await record.due(made, 10)
+    assert not item.used
+    await record.forget(made, [item.image_id])
+    assert await record.due(made, 10) == []
+
+
+async def test_a_photo_in_use_is_never_forgotten(record: Record) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    await record.forget(made, [image_id(A)])
+    assert len(await record.due(made, 10)) == 1
+
+
+@pytest.mark.parametrize("catalog", ["default", "other"])
+async def test_counts_are_of_one_catalog(record: Record, catalog: str) -> None:
+    made = await record.create_generation(generation(catalog_id=catalog))
+    await put(record, write("a", A, B), write("b", C), catalog=catalog)
+    counts = await record.counts(catalog, made)
+    assert (counts.products, counts.images, counts.pending, counts.outbox) == (2, 3, 3, 2)
+    nobody = await record.counts("third", None)
+    assert (nobody.products, nobody.images, nobody.pending) == (0, 0, 0)

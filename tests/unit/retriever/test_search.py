@@ -1,0 +1,267 @@
+"""Searches on a real record and an engine in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from retriever import search
+from retriever.index import apply_outbox
+from retriever.model import (
+    Generation,
+    GenerationNotFound,
+    GivenVector,
+    IndexTokenInvalid,
+    IndexUnavailable,
+    ProductNotFound,
+    RequestInvalid,
+    SpaceUnavailable,
+    StageDeadline,
+    VectorInvalid,
+    VersionMismatch,
+)
+from retriever.record import Record
+from retriever.search import Query, read_index_token, write_index_token
+from sightline_rules.filters import Comparison, Money, Operator
+from sightline_rules.photos import image_id
+from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex, vector_of
+from tests.unit.retriever.conftest import generation, vectors, write
+
+
+def given(data: bytes, **fields: object) -> GivenVector:
+    made = GivenVector("visual", VERSION, DIMENSION, vector_of(data).tobytes())
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def near(data: bytes, **fields: object) -> Query:
+    return replace(Query("default", vector=given(data)), **fields)  # type: ignore[arg-type]
+
+
+def forever() -> float | None:
+    return None
+
+
+@pytest.fixture
+def index() -> FakeIndex:
+    return FakeIndex()
+
+
+@pytest.fixture
+async def made(record: Record, index: FakeIndex) -> Generation:
+    found = await record.create_generation(generation())
+    await index.create(found.collection, DIMENSION)
+    return found
+
+
+async def stock(
+    made: Generation, record: Record, index: FakeIndex, products: dict[str, list[bytes]]
+) -> Generation:
+    await record.write("default", [write(name, *photos) for name, photos in products.items()])
+    return await follow(made, record, index, *(p for photos in products.values() for p in photos))
+
+
+async def follow(made: Generation, record: Record, index: FakeIndex, *photos: bytes) -> Generation:
+    if photos:
+        await record.save_vectors(made, vectors(*photos))
+    rows = 1
+    while rows:
+        made, rows = await apply_outbox(made, record, index, Always())
+    return made
+
+
+async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:
+    answer = await search.search(query, record, index, forever)
+    return [match.product.content.product_id for match in answer.matches]
+
+
+async def test_the_nearest_product_comes_first(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
+    answer = await search.search(near(b"2"), record, index, forever)
+    assert answer.matches[0].product.content.product_id == "b"
+    assert answer.matches[0].similarity == pytest.approx(1.0)
+    assert answer.matches[0].image_id == image_id(b"2")
+    similarities = [match.similarity for match in answer.matches]
+    assert similarities == sorted(similarities, reverse=True)
+    assert answer.plan == "flat, 1 round, 3 rows"
+
+
+async def test_rounds_go_on_until_there_are_enough_products(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    crowd = [b"crowd %d" % n for n in range(20)]
+    stocked = {f"p{n}": [b"photo %d" % n] for n in range(30)}
+    # Twenty photos of "crowd" stand before every other product.
+    await record.write("default", [write("crowd", *crowd)])
+    same = [replace(item, vector=vector_of(b"query")) for item in vectors(*crowd)]
+    await record.save_vectors(made, same)
+    await stock(made, record, index, stocked)
+    query = near(b"query", top_k=26)
+    assert len(await names(query, record, index)) == 26
+    assert len(index.limits) == 1
+    index.limits.clear()
+    everything = await names(near(b"query", top_k=31), record, index)
+    assert (len(everything), everything[0]) == (31, "crowd")
+
+
+async def test_a_search_ends_when_the_engine_has_no_more(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"]})
+    assert await names(near(b"1", top_k=1000), record, index) == ["a"]
+    assert len(index.limits) == 1
+
+
+async def test_what_fails_the_filter_on_the_record_makes_room_for_more(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    stocked = {f"p{n:03}": [b"photo %d" % n] for n in range(120)}
+    await stock(made, record, index, stocked)
+    # The index still thinks that all cost 5.
+    await record.write(
+        "default",
+        [write(f"p{n:03}", b"photo %d" % n, price=Money("EUR", 99)) for n in range(110)],
+    )
+    cheap = Comparison("price", Operator.LESS, Money("EUR", 10))
+    found = await names(near(b"x", top_k=10, condition=cheap), record, index)
+    assert sorted(found) == [f"p{n:03}" for n in range(110, 120)]
+    assert index.limits == [50, 200]
+
+
+async def test_a_photo_that_the_product_has_no_more_does_not_speak_for_it(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1", b"2"], "b": [b"3"]})
+    await record.write("default", [write("a", b"2")])
+    await record.delete("default", ["b"])
+    answer = await search.search(near(b"1"), record, index, forever)
+    assert [match.image_id for match in answer.matches] == [image_id(b"2")]
+
+
+async def test_a_product_without_vectors_finds_nothing(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"]})
+    await record.write("default", [write("bare")])
+    assert await names(Query("default", product_id="bare"), record, index) == []
+
+
+async def test_left_out_products_take_no_place(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1", b"2"], "b": [b"3"], "c": [b"4"]})
+    query = Query("default", product_id="a", top_k=1, excluded=("b",))
+    assert await names(query, record, index) == ["c"]
+    itself = replace(query, include_query_product=True)
+    assert await names(itself, record, index) == ["a"]
+
+
+async def test_a_released_collection_is_loaded_and_its_check_asked_for(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"]})
+    await record.mark(made, check_wanted=False)
+    index.restart()
+    assert await names(near(b"1"), record, index) == ["a"]
+    found = await record.generation("default", "visual")
+    assert found is not None
+    assert found.check_wanted
+
+
+async def test_a_collection_that_is_gone_is_unavailable_and_its_check_asked_for(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await record.mark(made, check_wanted=False)
+    index.rows.clear()
+    with pytest.raises(IndexUnavailable):
+        await names(near(b"1"), record, index)
+    found = await record.generation("default", "visual")
+    assert found is not None
+    assert found.check_wanted
+
+
+async def test_every_wrong_question_is_told_apart(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    for query, error in (
+        (Query("default"), RequestInvalid),
+        (near(b"1", product_id="a"), RequestInvalid),
+        (near(b"1", top_k=0), RequestInvalid),
+        (near(b"1", top_k=1_001), RequestInvalid),
+        (near(b"1", excluded=("x",) * 1_001), RequestInvalid),
+        (Query("default", product_id="nobody"), ProductNotFound),
+        (Query("default", product_id="a", space="text"), SpaceUnavailable),
+        (Query("other", product_id="a"), SpaceUnavailable),
+        (near(b"1", generation="nobody"), GenerationNotFound),
+        (near(b"1", vector=given(b"1", space_version="v0")), VersionMismatch),
+        (near(b"1", vector=given(b"1", dimension=3)), VectorInvalid),
+        (near(b"1", min_index_token="?"), IndexTokenInvalid),
+        (near(b"1", min_index_token=write_index_token("default", 10**9)), IndexTokenInvalid),
+        (near(b"1", min_index_token=write_index_token("other", 0)), IndexTokenInvalid),
+    ):
+        with pytest.raises(error):
+            await names(query, record, index)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [np.nan] * DIMENSION,
+        [np.inf] + [0.0] * (DIMENSION - 1),
+        [0.0] * DIMENSION,
+        [1e-30] * DIMENSION,
+        [1e30] * DIMENSION,
+        [1.0] * (DIMENSION - 1),
+    ],
+)
+def test_a_vector_that_can_not_be_compared_is_refused(values: list[float]) -> None:
+    data = np.asarray(values, dtype="<f4").tobytes()
+    with pytest.raises(VectorInvalid):
+        search.check_vector(GivenVector("visual", VERSION, DIMENSION, data), DIMENSION, "vector")
+
+
+async def test_a_search_waits_for_the_write_it_is_to_see(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    _, seq = await record.write("default", [write("a", b"1")])
+    query = near(b"1", min_index_token=write_index_token("default", seq))
+    waiting = asyncio.create_task(names(query, record, index))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await follow(made, record, index, b"1")
+    assert await waiting == ["a"]
+
+
+async def test_a_wait_ends_with_the_deadline(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    _, seq = await record.write("default", [write("a", b"1")])
+    query = near(b"1", min_index_token=write_index_token("default", seq))
+    with pytest.raises(StageDeadline):
+        await search.search(query, record, index, lambda: 0.03)
+
+
+@pytest.mark.parametrize("seq", [0, 1, 2**62])
+def test_a_token_is_read_as_it_was_written(seq: int) -> None:
+    assert read_index_token(write_index_token("shop", seq), "shop") == seq
+
+
+@pytest.mark.parametrize("token", ["", "é", "AAAA", "MTphOi0x", "MjpzaG9wOjE", "=" * 9, "a" * 999])
+def test_a_token_of_another_make_is_refused(token: str) -> None:
+    with pytest.raises(IndexTokenInvalid):
+        read_index_token(token, "shop")
+
+
+async def test_counts_say_when_the_engine_does_not_answer(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"]})
+    assert (await search.count("default", "visual", record, index)).indexed == 1
+    index.down = True
+    assert (await search.count("default", "visual", record, index)).indexed == -1
+    nothing = await search.count("default", "text", record, index)
+    assert (nothing.indexed, nothing.generation) == (0, None)
