@@ -1,0 +1,68 @@
+"""The embedder's client against a fake embedder on real gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from retriever.embedder import EmbedderClient
+from retriever.model import EmbedderUnavailable, EmbeddingSpace, GivenVector, ImageRejected
+from servicekit.errors import FailedPrecondition, ServiceError
+from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
+
+
+@pytest.fixture
+def fake() -> FakeEmbedder:
+    return FakeEmbedder()
+
+
+@pytest.fixture
+async def client(fake: FakeEmbedder) -> AsyncIterator[EmbedderClient]:
+    server, port = embedder_server(fake)
+    await server.start()
+    made = EmbedderClient(f"127.0.0.1:{port}", seconds=5)
+    yield made
+    await made.close()
+    await server.stop(None)
+
+
+async def test_vectors_come_with_their_version(client: EmbedderClient) -> None:
+    (found,) = await client.embed("default", "visual", [b"photo"])
+    data = vector_of(b"photo").tobytes()
+    assert found == GivenVector("visual", VERSION, DIMENSION, data)
+
+
+async def test_each_photo_has_an_outcome_of_its_own(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
+    fake.poison[b"bad"] = ImageRejected("IMAGE_UNDECODABLE", "no")
+    bad, good = await client.embed("default", "visual", [b"bad", b"good"])
+    assert isinstance(bad, ServiceError)
+    assert bad.reason == "IMAGE_UNDECODABLE"
+    assert isinstance(good, GivenVector)
+
+
+@pytest.mark.parametrize("reason", ["EMBED_QUEUE_FULL", "SPACE_UNAVAILABLE"])
+async def test_a_reason_that_says_nothing_of_the_photo_means_down(
+    client: EmbedderClient, fake: FakeEmbedder, reason: str
+) -> None:
+    fake.poison[b"photo"] = FailedPrecondition("later", reason=reason)
+    (found,) = await client.embed("default", "visual", [b"photo"])
+    assert isinstance(found, EmbedderUnavailable)
+
+
+async def test_a_space_is_told_as_it_is_now(client: EmbedderClient, fake: FakeEmbedder) -> None:
+    fake.ready = False
+    found = await client.space("default", "visual")
+    assert found == EmbeddingSpace("visual", VERSION, DIMENSION, ready=False)
+    assert await client.space("default", "text") is None
+
+
+async def test_nobody_there_means_down() -> None:
+    client = EmbedderClient("127.0.0.1:1", seconds=0.5)
+    with pytest.raises(EmbedderUnavailable):
+        await client.space("default", "visual")
+    with pytest.raises(EmbedderUnavailable):
+        await client.embed("default", "visual", [b"photo"])
+    await client.close()

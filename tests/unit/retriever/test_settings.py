@@ -1,0 +1,49 @@
+"""The retriever's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from retriever.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_setting_is_documented() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRIEVER_CATALOGS", "default,other")
+    monkeypatch.setenv("RETRIEVER_MILVUS_TOKEN", "user:secret")
+    settings = Settings()
+    assert settings.catalogs == ("default", "other")
+    assert settings.milvus_token.get_secret_value() == "user:secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"spaces": ("colour",)},
+        {"milvus_uri": "file.db"},
+        {"milvus_prefix": "1-a"},
+        {"worker_poll_seconds": 0},
+        {"decode_threads": 0},
+        {"image_max_bytes": 2**30},
+    ],
+)
+def test_nonsense_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**bad)  # type: ignore[arg-type]
+
+
+def test_the_readme_names_every_variable_and_no_other() -> None:
+    readme = (ROOT / "services" / "retriever" / "README.md").read_text()
+    table = readme.split("## Settings")[1].split("## The rooms")[0]
+    named = {word.strip("`,") for word in table.split() if word.startswith("`RETRIEVER_")}
+    assert named == {f"RETRIEVER_{name.upper()}" for name in Settings.model_fields}

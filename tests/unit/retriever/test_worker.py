@@ -1,0 +1,181 @@
+"""The worker's loops: on a real record, with engine and embedder in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from retriever.index import LeadershipLost
+from retriever.record import Record
+from retriever.settings import Settings
+from retriever.worker import Backoff, Leadership, Worker, work
+from servicekit.jobs import Lease
+from servicekit.sql import Database
+from sightline_rules.photos import image_id
+from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos
+from tests.unit.retriever.conftest import write
+
+PHOTOS = [b"photo %d" % n for n in range(6)]
+
+
+def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
+    backoff = Backoff(1.0, 5.0)
+    assert [backoff.fail() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+    backoff.reset()
+    assert backoff.fail() == 1.0
+
+
+async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
+    first = Leadership(Lease(db, "x", "first", 5), 5)
+    second = Leadership(Lease(db, "x", "second", 5), 5)
+    assert not first.holds()
+    assert await first.acquire()
+    assert first.holds()
+    assert not await second.acquire()
+    assert not second.holds()
+    await first.release()
+    assert not first.holds()
+    assert await second.acquire()
+
+
+async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> None:
+    leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
+    assert await leadership.acquire()
+    await asyncio.sleep(0.25)
+    assert not leadership.holds()
+    assert await Lease(db, "x", "second", 60).acquire()
+    with pytest.raises(LeadershipLost):
+        await leadership.keep()
+
+
+class Bench:
+    """A worker and what it leans on."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.record = Record(db)
+        self.index, self.embedder = FakeIndex(), FakeEmbedder()
+        self.photos = FakePhotos({("default", image_id(data)): data for data in PHOTOS})
+        self.settings = Settings(
+            worker_poll_seconds=0.01, worker_lease_seconds=1, worker_flush_seconds=0.1
+        )
+
+    def worker(self, owner: str) -> Worker:
+        seconds = self.settings.worker_lease_seconds
+        leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
+        return Worker(
+            ("default",),
+            self.settings,
+            self.record,
+            self.photos,
+            self.index,
+            self.embedder,
+            leadership,
+        )
+
+    @asynccontextmanager
+    async def working(self, owner: str = "one") -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(work(self.worker(owner), stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 5)
+
+    def rows(self) -> set[str]:
+        return {row.product_id for held in self.index.rows.values() for row in held.values()}
+
+
+@pytest.fixture
+def bench(db: Database) -> Bench:
+    return Bench(db)
+
+
+async def until(check: Callable[[], Awaitable[bool] | bool], seconds: float = 8) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found if isinstance(found, bool) else await found:
+            return
+        assert time.monotonic() < end, "did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        await until(lambda: bench.index.flushed > 0)
+
+
+async def test_an_embedder_that_comes_late_is_waited_for(bench: Bench) -> None:
+    bench.embedder.down = True
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await asyncio.sleep(0.1)
+        bench.embedder.down = False
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_a_model_that_is_not_ready_is_waited_for(bench: Bench) -> None:
+    bench.embedder.ready = False
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await asyncio.sleep(0.1)
+        assert await bench.record.generations("default") == []
+        bench.embedder.ready = True
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_an_engine_that_was_killed_is_checked_when_it_is_back(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        bench.index.down = True
+        await bench.record.write("default", [write("c", PHOTOS[2])])
+        await asyncio.sleep(0.05)
+        bench.index.restart(lose=[next(iter(held)) for held in bench.index.rows.values()])
+        bench.index.down = False
+        await until(lambda: bench.rows() == {"a", "b", "c"})
+
+
+async def test_a_restart_that_nobody_called_during_is_noticed(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        bench.index.restart(lose=[next(iter(held)) for held in bench.index.rows.values()])
+        await until(lambda: bench.rows() == {"a", "b"})
+
+
+async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+    for held in bench.index.rows.values():
+        held.clear()
+    async with bench.working("two"):
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_two_workers_do_the_work_of_one(bench: Bench) -> None:
+    async with bench.working("one"), bench.working("two"):
+        await bench.record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
+        await until(lambda: len(bench.rows()) == 6)
+        assert sum(bench.embedder.calls) == 6
+
+
+async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Bench) -> None:
+    async with bench.working("one"):
+        await until(lambda: bool(bench.index.rows))
+        waiting = asyncio.Event()
+        second = asyncio.create_task(work(bench.worker("two"), waiting))
+        await asyncio.sleep(0.05)
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await until(lambda: bench.rows() == {"a"})
+    waiting.set()
+    await asyncio.wait_for(second, 5)
