@@ -1,0 +1,87 @@
+"""The demo's page in a real browser."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from examples.wines import catalogue
+from examples.wines.demo import page as demo_page
+from examples.wines.demo.model import Answer, Scene, Shown
+from sightline_client import from_wire
+from tests.fakes import gateway
+
+OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with one scene of real photos."""
+    wines = catalogue.load_wines()[:3]
+    message = gateway.answer()
+    message.results[0].product.product_id = wines[0].id
+    scene = Scene(
+        title="1. A photo",
+        intro="A photo was sent.",
+        queries=tuple(Shown(wine.image.read_bytes(), wine.title) for wine in wines),
+        answers=(Answer("What looks like it", from_wire.recommendations(message)),),
+    )
+    path = tmp_path_factory.mktemp("page") / "demo.html"
+    photos = {wine.id: wine.image.read_bytes() for wine in wines}
+    demo_page.write(path, lead=("Four services.",), scenes=[scene], photos=photos)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """`make tools` installs it; without it this fails."""
+    path = shutil.which("chromium")
+    assert path is not None, "chromium is missing: run `make tools`"
+    return path
+
+
+@pytest.fixture(params=["light", "dark"])
+def opened(
+    request: pytest.FixtureRequest, chromium: str, written: Path
+) -> Iterator[tuple[Page, list[str]]]:
+    """The page as a phone shows it, and what went wrong or was asked of the network."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", *OFFLINE]
+        )
+        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=request.param)
+        trouble: list[str] = []
+        tab.on("console", lambda message: trouble.append(message.text))
+        tab.on("pageerror", lambda error: trouble.append(str(error)))
+        tab.on(
+            "request",
+            lambda asked: (
+                None if asked.url.startswith(("file:", "data:")) else trouble.append(asked.url)
+            ),
+        )
+        tab.goto(written.as_uri())
+        yield tab, trouble
+        browser.close()
+
+
+def test_every_photo_is_seen_and_nothing_is_fetched(opened: tuple[Page, list[str]]) -> None:
+    tab, trouble = opened
+    widths = tab.eval_on_selector_all("img", "images => images.map(each => each.naturalWidth)")
+    assert len(widths) >= 4
+    assert all(width > 0 for width in widths)
+    assert trouble == []
+
+
+def test_a_phone_needs_no_scrolling_sideways_and_text_stands_out(
+    opened: tuple[Page, list[str]],
+) -> None:
+    tab, _ = opened
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    colours = tab.evaluate(
+        "(() => { const style = getComputedStyle(document.body);"
+        " return [style.color, style.backgroundColor]; })()"
+    )
+    light, dark = (sum(map(int, each[each.index("(") + 1 : -1].split(",")[:3])) for each in colours)
+    assert abs(light - dark) > 300, colours
