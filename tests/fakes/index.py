@@ -133,6 +133,8 @@ class FakeIndex:
         condition: Filter,
         limit: int,
         seconds: float | None,
+        *,
+        latest: bool = False,
     ) -> list[Hit]:
         held = self._rows(collection, needs_load=True)
         self.limits.append(limit)

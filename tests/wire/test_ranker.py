@@ -312,7 +312,7 @@ async def test_an_acknowledged_event_is_in_the_file_for_any_other_process(suite:
 @pytest.mark.parametrize("count", [0, 1001])
 async def test_a_batch_of_none_or_too_many_is_refused(suite: Suite, count: int) -> None:
     error = await refusal(suite.append(*[event()] * count))
-    assert (error.reason, error.violations[0].field) == ("INVALID_ARGUMENT", "events")
+    assert (error.reason, error.violations[0].field) == ("REQUEST_INVALID", "events")
 
 
 async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> None:
@@ -427,7 +427,7 @@ async def test_a_bad_rank_request_is_refused_by_its_field(
     suite: Suite, fields: dict[str, object], field: str
 ) -> None:
     error = await refusal(suite.rank(**fields))
-    assert error.reason == "INVALID_ARGUMENT"
+    assert error.reason == "REQUEST_INVALID"
     assert error.violations[0].field == field
 
 
@@ -441,7 +441,7 @@ async def test_a_column_of_another_length_is_refused_by_its_name(suite: Suite) -
 
 @pytest.mark.parametrize("top_k", [-1, 1001])
 async def test_too_many_nominees_are_refused(suite: Suite, top_k: int) -> None:
-    assert (await refusal(suite.nominate(top_k=top_k))).reason == "INVALID_ARGUMENT"
+    assert (await refusal(suite.nominate(top_k=top_k))).reason == "REQUEST_INVALID"
 
 
 # ---- answers
@@ -474,7 +474,7 @@ async def test_an_answer_that_has_expired_or_was_never_there_is_missing(suite: S
 async def test_an_odd_answer_id_is_refused(suite: Suite, answer_id: str) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id=answer_id)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
-    assert (await refusal(suite.answers.RecordAnswers(request))).reason == "INVALID_ARGUMENT"
+    assert (await refusal(suite.answers.RecordAnswers(request))).reason == "REQUEST_INVALID"
 
 
 # ---- models

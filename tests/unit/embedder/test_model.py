@@ -11,7 +11,6 @@ MADE = [
     model.TextInvalid(0),
     model.PhotoUndecodable("x"),
     model.PhotoTooLarge("x"),
-    model.CatalogNotFound(),
     model.SpaceUnavailable("x"),
     model.ModelNotReady("x"),
     model.EmbedderUnavailable("x"),

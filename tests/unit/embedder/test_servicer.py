@@ -9,11 +9,12 @@ from google.rpc import code_pb2
 
 from embedder.embed import Embedder
 from embedder.intake import Gate, PhotoIntake
-from embedder.model import CatalogNotFound, EmbedderUnavailable, Priority
+from embedder.model import EmbedderUnavailable, Priority
 from embedder.servicer import EmbeddingServicer
 from embedder.space import VisualSpace
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded
+from servicekit.requests import CatalogNotFound
 from servicekit.status import from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb

@@ -4,16 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import (
-    AnswerMissing,
-    NothingAvailable,
-    PageTokenInvalid,
-    Peer,
-    PeerUnavailable,
-    Shopper,
-)
+from gateway.model import AnswerMissing, NothingAvailable, Peer, PeerUnavailable, Shopper
 from gateway.recommend import recommend
 from servicekit.errors import NotFound
+from servicekit.requests import PageTokenInvalid
 from tests.fakes.gateway_peers import ANN, Shop, by_photo, photo, shop_with_photo
 
 

@@ -9,7 +9,6 @@ from gateway import tokens
 from gateway.model import (
     Basis,
     CallersFilter,
-    CatalogNotFound,
     Cause,
     Degradation,
     ImageRefused,
@@ -23,6 +22,7 @@ from gateway.model import (
 )
 from gateway.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
+from servicekit.requests import CatalogNotFound
 from tests.fakes.gateway_peers import (
     ANN,
     SPACE,

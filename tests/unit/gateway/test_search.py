@@ -2,9 +2,10 @@
 
 import pytest
 
-from gateway.model import Cause, NothingAvailable, Peer, PeerUnavailable, Query, RequestInvalid
+from gateway.model import Cause, NothingAvailable, Peer, PeerUnavailable, Query
 from gateway.search import search
 from servicekit.errors import FailedPrecondition
+from servicekit.requests import RequestInvalid
 from tests.fakes.gateway_peers import Shop, by_photo, photo, shop_with_photo, words
 
 

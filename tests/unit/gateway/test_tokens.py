@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import CallersFilter, Identity, PageTokenInvalid, Query, Shopper, Signal
+from gateway.model import CallersFilter, Identity, Query, Shopper, Signal
 from gateway.tokens import (
     Attribution,
     Page,
@@ -19,6 +19,7 @@ from gateway.tokens import (
     read_page_token,
     seed_of,
 )
+from servicekit.requests import PageTokenInvalid
 from tests.fakes.gateway_peers import ANN, near, photo, words
 
 SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1, 1_790_000_000_000_000)

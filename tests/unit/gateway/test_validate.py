@@ -4,18 +4,9 @@ import math
 
 import pytest
 
-from gateway.model import (
-    CatalogNotFound,
-    Identity,
-    ImageRefused,
-    PageSizeInvalid,
-    Query,
-    RequestInvalid,
-    Shopper,
-    Signal,
-    SignalKind,
-)
+from gateway.model import Identity, ImageRefused, Query, Shopper, Signal, SignalKind
 from gateway.validate import MOST_IMAGE_BYTES, catalog, check
+from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from tests.fakes.gateway_peers import near, photo, words
 
 DECLARED = ("default", "shop")

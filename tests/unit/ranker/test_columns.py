@@ -1,7 +1,8 @@
 import pytest
 
 from ranker.columns import products_of
-from ranker.model import Money, Product, RequestInvalid
+from ranker.model import Money, Product
+from servicekit.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
 from tests.fakes.ranker import columns, product
 

@@ -3,8 +3,9 @@ import math
 import pytest
 
 from ranker.events import append, check
-from ranker.model import Event, EventType, Identity, Money, RequestInvalid, Shopper
+from ranker.model import Event, EventType, Identity, Money, Shopper
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
 from tests.fakes.ranker import KEY, NOW, FakeWriter, event
 
 FIVE_MINUTES = 5 * 60 * 1_000_000

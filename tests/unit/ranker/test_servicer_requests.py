@@ -1,18 +1,10 @@
 import pytest
 
-from ranker.model import CatalogNotFound, Identity, PageTokenInvalid, RequestInvalid, Shopper
+from ranker.model import Identity, Shopper
 from ranker.servicer import requests
+from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline.common.v1 import event_pb2
 from tests.fakes.ranker import KEY
-
-
-def test_no_catalog_is_the_default_one_and_an_undeclared_one_is_refused() -> None:
-    assert requests.catalog("", ("default", "b")) == "default"
-    assert requests.catalog("b", ("default", "b")) == "b"
-    with pytest.raises(CatalogNotFound):
-        requests.catalog("c", ("default", "b"))
-    with pytest.raises(CatalogNotFound):
-        requests.catalog("", ("b",))
 
 
 def test_a_shopper_is_a_user_or_a_visitor_or_nobody() -> None:
@@ -32,12 +24,6 @@ def test_where_a_shopper_is_needed_nobody_is_refused() -> None:
     assert requests.actor(event_pb2.Shopper(), "default", KEY) is None
     with pytest.raises(RequestInvalid):
         requests.actor(event_pb2.Shopper(), "default", KEY, required=True)
-
-
-@pytest.mark.parametrize("size", [-1, 1001, 10**9])
-def test_a_page_size_out_of_range_is_refused(size: int) -> None:
-    with pytest.raises(RequestInvalid):
-        requests.page_size(size)
 
 
 def test_a_page_token_comes_back_as_the_place_it_was_made_of() -> None:

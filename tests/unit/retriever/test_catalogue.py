@@ -12,15 +12,14 @@ from retriever.model import (
     Amount,
     ImageDraft,
     Order,
-    PageTokenInvalid,
     PhotosFull,
     ProductDraft,
     ProductInvalid,
-    RequestInvalid,
     Stored,
 )
 from retriever.record import Record
 from servicekit.errors import ServiceError
+from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
 from sightline_rules.filters import All, Comparison, Operator
 from tests.fakes.index import FakePhotos
 from tests.fakes.photos import photo
@@ -214,7 +213,7 @@ async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock:
 
 @pytest.mark.parametrize("size", [-1, 1_001, 10**9])
 async def test_a_page_size_out_of_range_is_refused(record: Record, size: int) -> None:
-    with pytest.raises(RequestInvalid):
+    with pytest.raises(PageSizeInvalid):
         await catalogue.list_products(
             "default", record, condition=All(), order=Order.NEWEST, page_size=size, page_token=""
         )

@@ -14,14 +14,11 @@ from servicekit.status import from_status, to_status
 from sightline_rules.filters import Money, Time
 
 MADE: list[ServiceError] = [
-    model.RequestInvalid(FieldViolation("a", "b")),
-    model.PageTokenInvalid(),
     model.IndexTokenInvalid(),
     model.FilterInvalid("filter", "is bad"),
     model.VectorInvalid("vector", "is bad"),
     model.ProductInvalid(FieldViolation("a", "b")),
     model.ImageRejected("IMAGE_UNDECODABLE", "is text", "images[0]"),
-    model.CatalogNotFound(),
     model.ProductNotFound(),
     model.ImageNotFound("image_id"),
     model.GenerationNotFound(),

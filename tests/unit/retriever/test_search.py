@@ -17,7 +17,6 @@ from retriever.model import (
     IndexTokenInvalid,
     IndexUnavailable,
     ProductNotFound,
-    RequestInvalid,
     SpaceUnavailable,
     StageDeadline,
     VectorInvalid,
@@ -25,6 +24,7 @@ from retriever.model import (
 )
 from retriever.record import Record
 from retriever.search import Query, read_index_token, write_index_token
+from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex, vector_of

@@ -16,10 +16,10 @@ from retriever.model import (
     Order,
     Product,
     ProductContent,
-    RequestInvalid,
     Stored,
 )
 from servicekit.errors import Internal
+from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb

@@ -8,7 +8,6 @@ ServiceError
 │   ├── PhotoUndecodable      IMAGE_UNDECODABLE     not a whole JPEG, PNG or WebP
 │   └── PhotoTooLarge         IMAGE_TOO_LARGE       over the cap on bytes or pixels
 ├── NotFound
-│   ├── CatalogNotFound       CATALOG_NOT_FOUND     not declared in the settings
 │   └── SpaceUnavailable      SPACE_UNAVAILABLE     no such space, or not for this kind of item
 ├── FailedPrecondition
 │   └── ModelNotReady         MODEL_NOT_READY       Triton's model is not one that we can use
@@ -202,17 +201,6 @@ class PhotoTooLarge(errors.InvalidArgument):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="IMAGE_TOO_LARGE")
-
-
-class CatalogNotFound(errors.NotFound):
-    """The catalog is not declared in the settings."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this installation has no such catalog",
-            reason="CATALOG_NOT_FOUND",
-            violations=[FieldViolation("catalog_id", "not declared in the settings")],
-        )
 
 
 class SpaceUnavailable(errors.NotFound):

@@ -4,16 +4,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from embedder.embed import Embedder
-from embedder.model import CatalogNotFound, Item, Outcome, Priority, SpaceState
-from servicekit import deadlines, telemetry
+from embedder.model import Item, Outcome, Priority, SpaceState
+from servicekit import deadlines
 from servicekit.errors import ServiceError
+from servicekit.requests import enter
 from servicekit.status import to_status
 from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
-
-DEFAULT_CATALOG = "default"
 
 RESERVE = 0.02
 """Seconds of the caller's deadline that are kept back to answer with what is done."""
@@ -31,7 +30,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.BatchEmbedResponse:
         """Embed a batch; each item has a status of its own."""
         stages = Stages()
-        self._accept(request.catalog_id, request.request_id)
+        enter(request.catalog_id, request.request_id, self._catalogs)
         outcomes = await self._embedder.embed(
             [_item(item) for item in request.items],
             _priority(request.priority),
@@ -46,14 +45,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self, request: pb.ListSpacesRequest, _context: Any
     ) -> pb.ListSpacesResponse:
         """List the spaces as they are now."""
-        self._accept(request.catalog_id, request.request_id)
+        enter(request.catalog_id, request.request_id, self._catalogs)
         return pb.ListSpacesResponse(spaces=[_space(await self._embedder.visual.state())])
-
-    def _accept(self, catalog: str, request_id: str) -> None:
-        if request_id:
-            telemetry.request_id.set(telemetry.accept_request_id(request_id))
-        if (catalog or DEFAULT_CATALOG) not in self._catalogs:
-            raise CatalogNotFound
 
 
 def _item(item: pb.EmbedItem) -> Item:

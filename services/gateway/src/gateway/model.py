@@ -4,12 +4,8 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
 
     ServiceError
     ├── InvalidArgument
-    │   ├── RequestInvalid      REQUEST_INVALID
-    │   ├── PageSizeInvalid     PAGE_SIZE_INVALID
-    │   ├── PageTokenInvalid    PAGE_TOKEN_INVALID
     │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
     ├── NotFound
-    │   ├── CatalogNotFound     CATALOG_NOT_FOUND
     │   ├── SceneNotFound       SCENE_NOT_FOUND
     │   ├── ProductNotFound     PRODUCT_NOT_FOUND
     │   ├── JobNotFound         JOB_NOT_FOUND
@@ -40,37 +36,6 @@ RETRY_AFTER = timedelta(seconds=1)
 """When a caller may try again after something was unavailable."""
 
 
-class RequestInvalid(InvalidArgument):
-    """Fields of a request are out of their documented range."""
-
-    def __init__(self, *violations: FieldViolation) -> None:
-        text = "; ".join(f"{item.field}: {item.description}" for item in violations[:3])
-        super().__init__(text, reason="REQUEST_INVALID", violations=violations)
-
-
-class PageSizeInvalid(InvalidArgument):
-    """The page size is out of its range."""
-
-    def __init__(self, most: int) -> None:
-        description = f"must be 0 (the default) to {most}"
-        super().__init__(
-            f"page_size: {description}",
-            reason="PAGE_SIZE_INVALID",
-            violations=(FieldViolation("page_size", description),),
-        )
-
-
-class PageTokenInvalid(InvalidArgument):
-    """The page token is not ours, or belongs to another request."""
-
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            f"page_token: {description}",
-            reason="PAGE_TOKEN_INVALID",
-            violations=(FieldViolation("page_token", description),),
-        )
-
-
 class ImageRefused(InvalidArgument):
     """A photo among the signals can't be used."""
 
@@ -80,18 +45,6 @@ class ImageRefused(InvalidArgument):
             f"{path}: {description}",
             reason=reason,
             violations=(FieldViolation(path, description),),
-        )
-
-
-class CatalogNotFound(NotFound):
-    """The catalog is not declared in the settings."""
-
-    def __init__(self) -> None:
-        description = "this catalog is not declared"
-        super().__init__(
-            description,
-            reason="CATALOG_NOT_FOUND",
-            violations=(FieldViolation("catalog_id", description),),
         )
 
 

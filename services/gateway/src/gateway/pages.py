@@ -11,7 +11,6 @@ from gateway.model import (
     AnswerMissing,
     AnswerRecord,
     NothingAvailable,
-    PageTokenInvalid,
     Peer,
     Result,
 )
@@ -19,6 +18,7 @@ from gateway.plan import MOST_ASKED
 from gateway.tokens import Attribution, Page, attribution_token, page_token, read_page_token
 from gateway.trail import Run
 from servicekit.errors import ServiceError, Unavailable
+from servicekit.requests import PageTokenInvalid
 
 
 @dataclass(frozen=True, slots=True)

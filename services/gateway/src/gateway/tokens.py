@@ -13,8 +13,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.model import PageTokenInvalid, Query, Signal
+from gateway.model import Query, Signal
 from gateway.plan import MOST_RANKED
+from servicekit.requests import PageTokenInvalid
 
 VERSION = 1
 KEY_ID = ""

@@ -3,19 +3,12 @@
 import math
 from collections.abc import Collection, Iterator
 
-from gateway.model import (
-    CatalogNotFound,
-    ImageRefused,
-    PageSizeInvalid,
-    Query,
-    RequestInvalid,
-    Signal,
-    SignalKind,
-)
+from gateway.model import ImageRefused, Query, Signal, SignalKind
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id
 
-DEFAULT_CATALOG = "default"
+DEFAULT_RESULTS = 20
 MOST_RESULTS = 200
 MOST_SIGNALS = 8
 MOST_WEIGHT = 100.0
@@ -29,27 +22,13 @@ MOST_TOKEN = 4_096
 MOST_PRIORITY = 2
 
 
-def catalog(given: str, declared: Collection[str]) -> str:
-    """The catalog that is meant; raises CatalogNotFound unless it is declared."""
-    name = given or DEFAULT_CATALOG
-    if name not in declared:
-        raise CatalogNotFound
-    return name
-
-
-def page_size(given: int, most: int) -> None:
-    """Raises PageSizeInvalid unless `given` is 0 to `most`."""
-    if not 0 <= given <= most:
-        raise PageSizeInvalid(most)
-
-
 def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
     """Raises what is wrong with a Recommend or Search request; all bad fields at once.
 
     Photos are only measured here: whether they decode is the embedder's to say.
     """
     catalog(query.catalog_id, declared)
-    page_size(query.page_size, MOST_RESULTS)
+    page_size(query.page_size, DEFAULT_RESULTS, MOST_RESULTS)
     if violations := list(_violations(query, signals_required)):
         raise RequestInvalid(*violations)
     for signal in query.signals:

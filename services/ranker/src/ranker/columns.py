@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from ranker.model import Money, Product, RequestInvalid
+from ranker.model import Money, Product
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
 
 COLUMNS = (

@@ -4,12 +4,9 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 
     ServiceError
     ├── InvalidArgument
-    │   ├── RequestInvalid      INVALID_ARGUMENT
-    │   ├── PageTokenInvalid    PAGE_TOKEN_INVALID
     │   ├── EventInvalid        EVENT_INVALID
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
-    │   ├── CatalogNotFound     CATALOG_NOT_FOUND
     │   ├── ModelNotFound       MODEL_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
@@ -41,21 +38,6 @@ Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class RequestInvalid(InvalidArgument):
-    """Fields of a request are out of their documented range."""
-
-    def __init__(self, *violations: FieldViolation) -> None:
-        text = "; ".join(f"{item.field}: {item.description}" for item in violations)
-        super().__init__(text, reason="INVALID_ARGUMENT", violations=violations)
-
-
-class PageTokenInvalid(InvalidArgument):
-    """A page token that this service did not give for this list."""
-
-    def __init__(self) -> None:
-        super().__init__("this page token is not one of this list", reason="PAGE_TOKEN_INVALID")
-
-
 class EventInvalid(InvalidArgument):
     """Fields of one event are missing or out of their documented range."""
 
@@ -82,13 +64,6 @@ class EventConflict(AlreadyExists):
         super().__init__(
             "another event has this event_id: an event can't be changed", reason="EVENT_CONFLICT"
         )
-
-
-class CatalogNotFound(NotFound):
-    """The catalog is not declared in the settings."""
-
-    def __init__(self) -> None:
-        super().__init__("this catalog is not declared", reason="CATALOG_NOT_FOUND")
 
 
 class ModelNotFound(NotFound):

@@ -8,7 +8,6 @@ from retriever.record import Record
 from retriever.servicer import (
     PRODUCT_SERVICE,
     VECTOR_SERVICE,
-    Catalogs,
     ProductServicer,
     VectorServicer,
 )
@@ -25,16 +24,15 @@ def bindings(
     settings: Settings, record: Record, photos: PhotoStore, index: MilvusIndex
 ) -> list[Binding]:
     """What the server offers."""
-    catalogs = Catalogs(settings.catalogs)
     return [
         Binding(
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-            ProductServicer(catalogs, record, photos),
+            ProductServicer(settings.catalogs, record, photos),
             PRODUCT_SERVICE,
         ),
         Binding(
             vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
-            VectorServicer(catalogs, record, index, settings.milvus_seconds),
+            VectorServicer(settings.catalogs, record, index, settings.milvus_seconds),
             VECTOR_SERVICE,
         ),
     ]

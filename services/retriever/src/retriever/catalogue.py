@@ -26,17 +26,17 @@ from retriever.model import (
     ImageNotFound,
     ImageRejected,
     Order,
-    PageTokenInvalid,
     Photos,
     Product,
     ProductContent,
     ProductDraft,
     ProductInvalid,
     ProductWrite,
-    RequestInvalid,
     Stored,
 )
+from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline_rules import categories, filters, ids
 from sightline_rules.filters import Availability, Filter, Money
 
@@ -121,11 +121,7 @@ async def list_products(
     page_token: str,
 ) -> Page:
     """A page of the products that pass. A page may be short, or empty, and yet not the last."""
-    if not 0 <= page_size <= MAX_PAGE:
-        raise RequestInvalid(
-            FieldViolation("page_size", f"must be from 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
-        )
-    wanted = page_size or DEFAULT_PAGE
+    wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
     context = _list_context(catalog_id, order, condition)
     after = _read_token(page_token, context) if page_token else None
     kept: list[Product] = []

@@ -4,15 +4,12 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
 
     ServiceError
     ├── InvalidArgument
-    │   ├── RequestInvalid         INVALID_ARGUMENT
-    │   ├── PageTokenInvalid       PAGE_TOKEN_INVALID
     │   ├── IndexTokenInvalid      INDEX_TOKEN_INVALID
     │   ├── FilterInvalid          FILTER_INVALID
     │   ├── VectorInvalid          VECTOR_INVALID
     │   ├── ProductInvalid         PRODUCT_INVALID
     │   └── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
     ├── NotFound
-    │   ├── CatalogNotFound        CATALOG_NOT_FOUND
     │   ├── ProductNotFound        PRODUCT_NOT_FOUND
     │   ├── ImageNotFound          IMAGE_NOT_FOUND
     │   └── GenerationNotFound     GENERATION_NOT_FOUND
@@ -60,29 +57,12 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
+from servicekit.requests import describe
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Facts, Filter, Money, Time
 from sightline_rules.photos import PhotoInfo
 
 Floats = npt.NDArray[np.float32]
-
-
-class RequestInvalid(InvalidArgument):
-    """Fields of a request are out of their documented range."""
-
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(_told(violations), reason="INVALID_ARGUMENT", violations=violations)
-
-
-class PageTokenInvalid(InvalidArgument):
-    """A page token that this service did not give for this list."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this page token is not one of this list",
-            reason="PAGE_TOKEN_INVALID",
-            violations=(FieldViolation("page_token", "is not one of this list"),),
-        )
 
 
 class IndexTokenInvalid(InvalidArgument):
@@ -122,7 +102,7 @@ class ProductInvalid(InvalidArgument):
     """Fields of one product are missing or out of their documented range."""
 
     def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(_told(violations), reason="PRODUCT_INVALID", violations=violations)
+        super().__init__(describe(violations), reason="PRODUCT_INVALID", violations=violations)
 
 
 class ImageRejected(InvalidArgument):
@@ -131,13 +111,6 @@ class ImageRejected(InvalidArgument):
     def __init__(self, reason: str, description: str, path: str = "") -> None:
         violations = (FieldViolation(path, description),) if path else ()
         super().__init__(description, reason=reason, violations=violations)
-
-
-class CatalogNotFound(NotFound):
-    """The catalog is not declared in the settings."""
-
-    def __init__(self) -> None:
-        super().__init__("this catalog is not declared", reason="CATALOG_NOT_FOUND")
 
 
 class ProductNotFound(NotFound):
@@ -262,10 +235,6 @@ class CollectionAbsent(Exception):
 
 class CollectionReleased(Exception):
     """The collection is not in the engine's memory: the engine was started anew."""
-
-
-def _told(violations: Sequence[FieldViolation]) -> str:
-    return "; ".join(f"{item.field}: {item.description}" for item in violations[:8])
 
 
 # The catalogue's values
@@ -711,10 +680,13 @@ class VectorIndex(Protocol):
         condition: Filter,
         limit: int,
         seconds: float | None,
+        *,
+        latest: bool = False,
     ) -> list[Hit]:
         """At most `limit` rows for each vector, a row once with its best similarity, best first.
 
-        Rows that pass `condition` are never left out; a few that do not pass may be in.
+        Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
+        sees every row whose upsert has returned, which a cluster otherwise shows a little later.
         """
 
     async def flush(self, collection: str) -> None:

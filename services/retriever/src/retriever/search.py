@@ -33,7 +33,6 @@ from retriever.model import (
     IndexUnavailable,
     Product,
     ProductNotFound,
-    RequestInvalid,
     SearchRecord,
     SpaceUnavailable,
     StageDeadline,
@@ -43,6 +42,7 @@ from retriever.model import (
     VersionMismatch,
 )
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import RequestInvalid
 from sightline_rules import filters
 from sightline_rules.filters import All, Filter
 
@@ -136,7 +136,13 @@ async def search(
     while vectors:
         with measure("index"):
             ask = partial(
-                index.search, generation.collection, vectors, query.condition, limit, remaining()
+                index.search,
+                generation.collection,
+                vectors,
+                query.condition,
+                limit,
+                remaining(),
+                latest=bool(query.min_index_token),
             )
             hits = await _ask(generation, ask, index, record)
         rounds, rows = rounds + 1, len(hits)

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from retriever import catalogue, search, wire
-from retriever.model import (
-    CatalogNotFound,
-    CatalogueRecord,
-    Photos,
-    Product,
-    SearchRecord,
-    VectorIndex,
-)
+from retriever.model import CatalogueRecord, Photos, Product, SearchRecord, VectorIndex
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
+from servicekit.requests import enter
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
@@ -30,35 +24,14 @@ VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
 
-DEFAULT_CATALOG = "default"
-
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Catalogs:
-    """The declared catalogs."""
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = frozenset(names)
-
-    def enter(self, catalog_id: str, request_id: str) -> str:
-        """The catalog of a request, whose id the log tells from here on.
-
-        Raises CatalogNotFound.
-        """
-        if request_id:
-            telemetry.request_id.set(telemetry.accept_request_id(request_id))
-        name = catalog_id or DEFAULT_CATALOG
-        if name not in self._names:
-            raise CatalogNotFound
-        return name
 
 
 class ProductServicer(products_grpc.ProductServiceServicer):
     """The record, as product_service.proto describes it."""
 
-    def __init__(self, catalogs: Catalogs, record: CatalogueRecord, photos: Photos) -> None:
+    def __init__(self, catalogs: Collection[str], record: CatalogueRecord, photos: Photos) -> None:
         self._catalogs = catalogs
         self._record = record
         self._photos = photos
@@ -66,7 +39,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def UpsertProducts(
         self, request: products_pb.UpsertProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         drafts = [wire.draft(product) for product in request.products]
         outcomes, seq = await catalogue.upsert(catalog, drafts, self._record, self._photos)
         return products_pb.UpsertProductsResponse(
@@ -80,7 +53,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def BatchGetProducts(
         self, request: products_pb.BatchGetProductsRequest, context: Context
     ) -> products_pb.BatchGetProductsResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         as_columns = wire.as_columns(request.view)
         condition = wire.condition(request.filter)
         found = await catalogue.batch_get(catalog, request.product_ids, condition, self._record)
@@ -93,7 +66,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context
     ) -> products_pb.ListProductsResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         as_columns = wire.as_columns(request.view)
         page = await catalogue.list_products(
             catalog,
@@ -110,7 +83,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context
     ) -> products_pb.DeleteProductsResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         deleted, seq = await catalogue.delete(catalog, request.product_ids, self._record)
         return products_pb.DeleteProductsResponse(
             deleted_count=deleted, index_token=search.write_index_token(catalog, seq)
@@ -119,7 +92,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def GetImage(
         self, request: products_pb.GetImageRequest, context: Context
     ) -> products_pb.GetImageResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         image, content = await catalogue.get_image(
             catalog, request.image_id, self._record, self._photos
         )
@@ -142,7 +115,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
 
     def __init__(
         self,
-        catalogs: Catalogs,
+        catalogs: Collection[str],
         record: SearchRecord,
         index: VectorIndex,
         index_seconds: float,
@@ -158,7 +131,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         given = request.WhichOneof("query") == "vector"
         query = search.Query(
             catalog_id=catalog,
@@ -196,7 +169,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def UpsertVectors(
         self, request: vectors_pb.UpsertVectorsRequest, context: Context
     ) -> vectors_pb.UpsertVectorsResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         outcomes, seq = await search.upsert_vectors(
             catalog, wire.given_vectors(request.vectors), self._record
         )
@@ -208,7 +181,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def Count(
         self, request: vectors_pb.CountRequest, context: Context
     ) -> vectors_pb.CountResponse:
-        catalog = self._catalogs.enter(request.catalog_id, request.request_id)
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         space = request.space or search.DEFAULT_SPACE
         census = await search.count(catalog, space, self._record, self._index)
         response = vectors_pb.CountResponse(

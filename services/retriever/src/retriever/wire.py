@@ -20,10 +20,10 @@ from retriever.model import (
     Order,
     Product,
     ProductDraft,
-    RequestInvalid,
     Stored,
 )
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
 from sightline.common.v1 import answer_pb2, candidate_pb2, filter_pb2, product_pb2, vector_pb2

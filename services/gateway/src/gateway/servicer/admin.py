@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import grpc
 from google.rpc import status_pb2
 
-from gateway import messages, validate
+from gateway import messages
 from gateway.clients.calls import Caller
 from gateway.model import Index, Models, Scenes, Spaces
 from gateway.servicer.requests import Context, admit
 from gateway.status import ComponentState, look
+from servicekit.requests import page_size
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
@@ -81,7 +82,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> ranker_pb.ListModelsResponse:
         """The ranking models, newest first."""
         request.catalog_id = admit(request, self._catalogs)
-        validate.page_size(request.page_size, MOST_LISTED)
+        page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._caller.call(
             self._stub.ListModels, request
         )

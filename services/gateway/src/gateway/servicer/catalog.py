@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 
-from gateway import validate
 from gateway.clients.calls import Caller
 from gateway.model import ProductNotFound
 from gateway.servicer.requests import Context, admit, check_count
+from servicekit.requests import page_size
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc
@@ -78,7 +78,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> pb.ListProductsResponse:
         """Products page by page."""
         catalog_id = admit(request, self._catalogs)
-        validate.page_size(request.page_size, MOST_LISTED)
+        page_size(request.page_size, 0, MOST_LISTED)
         answer: retriever_pb.ListProductsResponse = await self._call(
             self._products.ListProducts,
             retriever_pb.ListProductsRequest(

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 
-from gateway import validate
 from gateway.clients.calls import Caller
 from gateway.model import JobNotFound, Peer
 from gateway.servicer.requests import Context, admit
+from servicekit.requests import page_size
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
@@ -45,7 +45,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """Jobs, newest first. The ranker is the only owner so far: its pages are passed on."""
         request.catalog_id = admit(request, self._catalogs)
-        validate.page_size(request.page_size, MOST_LISTED)
+        page_size(request.page_size, 0, MOST_LISTED)
         caller, stub = self._owners[Peer.RANKER]
         answer: pb.ListJobsResponse = await caller.call(stub.ListJobs, request)
         return answer

@@ -1,12 +1,12 @@
 """What every request on the wire has: a context, a catalog, a request id."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from gateway import validate
-from gateway.model import RequestInvalid
 from servicekit import telemetry
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid, catalog
 
 Context = Any
 """grpc.aio.ServicerContext; the generated code wants a type that exists only in its stubs."""
@@ -22,14 +22,14 @@ def take_request_id(given: str) -> str:
     return telemetry.request_id.get()
 
 
-def admit(request: Any, catalogs: Iterable[str]) -> str:
+def admit(request: Any, catalogs: Collection[str]) -> str:
     """The request's catalog; raises CatalogNotFound or RequestInvalid. Takes the request id."""
     if len(request.request_id) > validate.MOST_REQUEST_ID:
         raise RequestInvalid(
             FieldViolation("request_id", f"is longer than {validate.MOST_REQUEST_ID} characters")
         )
     take_request_id(request.request_id)
-    return validate.catalog(request.catalog_id, frozenset(catalogs))
+    return catalog(request.catalog_id, catalogs)
 
 
 def check_count(name: str, count: int, most: int) -> None:

@@ -5,11 +5,12 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ranker.model import AnswerMissing, RequestInvalid
+from ranker.model import AnswerMissing
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.answers import Answer, AnswerLog
-from ranker.servicer.requests import Context, actor, catalog, check_range
+from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid, enter
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 
@@ -43,7 +44,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         context: Context,
     ) -> pb.RecordAnswersResponse:
         """Keep answers; the first content of an id stays."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         problems = [*_problems(request.answers)]
         if problems:
@@ -58,7 +59,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         context: Context,
     ) -> pb.AnswerRecord:
         """One kept answer, without its shopper."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         content = await self._log.read(catalog_id, request.answer_id, self._now())
         if content is None:
             raise AnswerMissing

@@ -13,17 +13,18 @@ from ranker.model import Event, EventInvalid, EventTimeInvalid, EventType, Money
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord
 from ranker.servicer.requests import (
+    DEFAULT_PAGE,
+    LARGEST_PAGE,
     Context,
     actor,
-    catalog,
     check_range,
     page_place,
-    page_size,
     page_token,
     shopper,
     timestamp,
 )
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import enter, page_size
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
@@ -59,7 +60,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.AppendEventsResponse:
         """Write events, each with a status of its own."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
         done = await append(catalog_id, events, self._pseudonyms, self._record, self._now)
@@ -75,9 +76,9 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.GetEventsResponse:
         """A shopper's events, newest first."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
-        size = page_size(request.page_size)
+        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         place = page_place("events", request.page_token, (int, int))
         found = await self._record.events_of(
             catalog_id,

@@ -5,9 +5,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from ranker.servicer.requests import Context, catalog, page_place, page_size, page_token, timestamp
+from ranker.servicer.requests import (
+    DEFAULT_PAGE,
+    LARGEST_PAGE,
+    Context,
+    page_place,
+    page_token,
+    timestamp,
+)
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs import Job, JobNotFound, Jobs, JobState
+from servicekit.requests import catalog, enter, page_size
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
@@ -40,10 +48,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         context: Context,
     ) -> pb.ListJobsResponse:
         """Jobs, newest first."""
-        size = page_size(request.page_size)
+        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         place = page_place("jobs", request.page_token, (str,))
         found = await self._jobs.list(
-            catalog_id=catalog(request.catalog_id, self._catalogs),
+            catalog_id=enter(request.catalog_id, request.request_id, self._catalogs),
             kinds=(request.kind,) if request.kind else (),
             before=str(place[0]) if place else "",
             limit=size + 1,

@@ -5,12 +5,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ranker.model import Model, ModelRecord, RequestInvalid
+from ranker.model import Model, ModelRecord
 from ranker.record.models import ModelRegistry
 from ranker.servicer.jobs import job_message
-from ranker.servicer.requests import Context, catalog, page_place, page_size, page_token, timestamp
+from ranker.servicer.requests import (
+    DEFAULT_PAGE,
+    LARGEST_PAGE,
+    Context,
+    page_place,
+    page_token,
+    timestamp,
+)
 from servicekit.errors import FieldViolation
 from servicekit.jobs import Jobs
+from servicekit.requests import RequestInvalid, enter, page_size
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2_grpc
@@ -49,7 +57,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> job_pb2.Job:
         """Start a training job, or find the one that this request started."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         if len(request.request_id) > MOST_REQUEST_ID:
             problem = f"is longer than {MOST_REQUEST_ID} characters"
             raise RequestInvalid(FieldViolation("request_id", problem))
@@ -62,8 +70,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> pb.ListModelsResponse:
         """Models, newest first."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
-        size = page_size(request.page_size)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
         place = page_place("models", request.page_token, (int, str))
         found = await self._registry.list(
             catalog_id, limit=size + 1, before=(int(place[0]), str(place[1])) if place else None
@@ -80,7 +88,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> pb.Model:
         """Check the model's files, then make it the serving one."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         model = await self._registry.get(catalog_id, request.model_version)
         await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
         await self._registry.promote(catalog_id, model.version, self._now())

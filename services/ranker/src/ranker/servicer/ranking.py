@@ -12,10 +12,11 @@ from google.protobuf.duration_pb2 import Duration
 from ranker import nominate, profiles, rank
 from ranker.columns import products_of
 from ranker.explain import Evidence, explain
-from ranker.model import Doubles, HistoryReader, Models, Reason, RequestInvalid
+from ranker.model import Doubles, HistoryReader, Models, Reason
 from ranker.pseudonyms import Pseudonyms
-from ranker.servicer.requests import Context, actor, catalog, check_range
+from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid, enter
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
@@ -58,7 +59,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         context: Context,
     ) -> pb.RankResponse:
         """Score and order candidates."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
@@ -105,7 +106,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         context: Context,
     ) -> pb.NominateResponse:
         """Name candidates by behaviour."""
-        catalog_id = catalog(request.catalog_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         excluded = len(request.exclude_product_ids)

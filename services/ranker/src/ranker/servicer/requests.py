@@ -9,25 +9,17 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.model import CatalogNotFound, Identity, PageTokenInvalid, RequestInvalid, Shopper
+from ranker.model import Identity, Shopper
 from ranker.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation
+from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline.common.v1 import event_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-DEFAULT_CATALOG = "default"
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
-
-
-def catalog(catalog_id: str, declared: Sequence[str]) -> str:
-    """The catalog that is meant; CatalogNotFound."""
-    catalog_id = catalog_id or DEFAULT_CATALOG
-    if catalog_id not in declared:
-        raise CatalogNotFound
-    return catalog_id
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
@@ -53,13 +45,6 @@ def actor(
         path = f"shopper.{who.kind}_id"
         raise RequestInvalid(FieldViolation(path, f"is not 1 to {MOST_ID_BYTES} bytes long"))
     return pseudonyms.of(catalog_id, who)
-
-
-def page_size(given: int) -> int:
-    """How many entries a page has; RequestInvalid."""
-    if not 0 <= given <= LARGEST_PAGE:
-        raise RequestInvalid(FieldViolation("page_size", f"is not within 0 and {LARGEST_PAGE}"))
-    return given or DEFAULT_PAGE
 
 
 def page_token(kind: str, place: Iterable[str | int]) -> str:
