@@ -65,7 +65,7 @@ def test_no_code_means_that_another_is_to_decide() -> None:
 def test_hits_of_several_vectors_become_one_list_without_duplicates() -> None:
     def hit(row_id: str, product_id: str, distance: float) -> dict[str, object]:
         entity = {"product_id": product_id, "image_id": "i"}
-        return {"row_id": row_id, "distance": distance, "entity": entity}
+        return {"id": row_id, "distance": distance, "entity": entity}
 
     found = milvus._best(
         [

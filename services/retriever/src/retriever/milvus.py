@@ -14,6 +14,8 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
   range of the id instead, which needs no state in the engine.
 - `delete` tells the ids asked for, whether they were there or not.
 - Clients of one process share a connection, also across event loops, unless it is `dedicated`.
+- A Milvus server (2.3.5) shows a row to "Strong" reads at once and to "Bounded" ones a bit later,
+  but takes 400 ms for the former and 4 ms for the latter. Milvus Lite shows it at once to all.
 - `count(*)` counts also while the collection is released.
 """
 
@@ -49,9 +51,9 @@ from sightline_rules.filters import Filter
 MAX_ROWS = 16_384
 """Most rows of one answer; Milvus refuses more (Milvus Lite does not)."""
 
-_ID = "row_id"
+_ID = "id"
+"""A hit of Milvus 2.3 tells its key under this name whatever the field is called."""
 _VECTOR = "vector"
-_PLAIN = (_ID, "seq", "product_id", "image_id")
 
 # It logs every failed call with the request's text, at ERROR, through handlers of its own.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
@@ -216,6 +218,7 @@ class MilvusIndex:
                 filter=f'{_ID} >= "{_hex(low)}" and {_ID} < "{_hex(high)}"',
                 output_fields=[_ID, "seq"],
                 limit=MAX_ROWS,
+                consistency_level="Strong",
                 timeout=timeout,
             )
         if len(found) >= MAX_ROWS:
@@ -225,7 +228,11 @@ class MilvusIndex:
     async def count(self, collection: str) -> int:
         async with self._call() as timeout:
             answer = await self._client.query(
-                collection, filter="", output_fields=["count(*)"], timeout=timeout
+                collection,
+                filter="",
+                output_fields=["count(*)"],
+                consistency_level="Strong",
+                timeout=timeout,
             )
         return int(answer[0]["count(*)"])
 
@@ -236,6 +243,8 @@ class MilvusIndex:
         condition: Filter,
         limit: int,
         seconds: float | None,
+        *,
+        latest: bool = False,
     ) -> list[Hit]:
         expression = compile_filter(condition)
         async with self._call(seconds) as timeout:
@@ -247,6 +256,7 @@ class MilvusIndex:
                 limit=min(limit, MAX_ROWS),
                 output_fields=["product_id", "image_id"],
                 search_params={"metric_type": "COSINE"},
+                consistency_level="Strong" if latest else "Bounded",
                 timeout=timeout,
             )
         return _best(answer)
