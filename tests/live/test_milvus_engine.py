@@ -1,0 +1,110 @@
+"""Milvus Lite as our server process: who may reach it, and what it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retriever.milvus import MilvusIndex
+from retriever.model import CollectionState, IndexRow
+from sightline_rules.filters import Facts
+from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
+
+WRITERS = 4
+BATCHES = 10
+BATCH = 10
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[MilvusLite]:
+    with milvus_lite(tmp_path / "milvus") as running:
+        yield running
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Starts an engine that is to refuse."""
+    return subprocess.run(
+        [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])  # noqa: S104
+def test_it_listens_on_no_address_that_others_reach(tmp_path: Path, host: str) -> None:
+    ended = serve("--data", str(tmp_path / "m"), "--port", str(free_port()), "--host", host)
+    assert ended.returncode == 2
+    assert "not a loopback address" in ended.stderr
+
+
+def test_a_folder_or_a_port_in_use_is_refused(engine: MilvusLite, tmp_path: Path) -> None:
+    same_folder = serve("--data", str(engine.data), "--port", str(free_port()))
+    same_port = serve("--data", str(tmp_path / "other"), "--port", str(engine.port))
+    assert (same_folder.returncode, same_port.returncode) == (1, 1)
+    assert "lock" in same_folder.stderr
+    assert str(engine.port) in same_port.stderr
+
+
+def rows(writer: int, batch: int) -> list[IndexRow]:
+    rng = np.random.default_rng([writer, batch])
+    return [
+        IndexRow(
+            row_id=f"{writer:016x}{batch * BATCH + number:016x}",
+            seq=1,
+            product_id="p",
+            image_id="i",
+            facts=Facts(),
+            vector=rng.standard_normal(4).astype(np.float32),
+        )
+        for number in range(BATCH)
+    ]
+
+
+async def write(uri: str, writer: int, acknowledged: set[str]) -> None:
+    """One client's writes, each taken down once the engine has said yes."""
+    index = MilvusIndex(uri)
+    for batch in range(BATCHES):
+        given = rows(writer, batch)
+        await index.upsert("many", given)
+        acknowledged |= {row.row_id for row in given}
+    await index.close()
+
+
+async def held(uri: str) -> set[str]:
+    index = MilvusIndex(uri)
+    await index.load("many")
+    found = await index.scan("many", "0", "g")
+    await index.close()
+    assert found is not None
+    return set(found)
+
+
+async def test_rows_of_writers_side_by_side_survive_a_kill(engine: MilvusLite) -> None:
+    index = MilvusIndex(engine.uri)
+    await index.create("many", 4)
+    await index.close()
+    acknowledged: set[str] = set()
+    await asyncio.gather(*(write(engine.uri, n, acknowledged) for n in range(WRITERS)))
+    assert len(acknowledged) == WRITERS * BATCHES * BATCH
+    engine.kill()
+    engine.start()
+    assert await held(engine.uri) == acknowledged
+
+
+async def test_a_stop_is_clean_and_leaves_the_collection_released(engine: MilvusLite) -> None:
+    index = MilvusIndex(engine.uri)
+    await index.create("many", 4)
+    await index.upsert("many", rows(0, 0))
+    assert await index.state("many") is CollectionState.LOADED
+    assert engine.stop() == 0
+    engine.start()
+    assert await index.state("many") is CollectionState.RELEASED
+    await index.close()
+    assert len(await held(engine.uri)) == BATCH
