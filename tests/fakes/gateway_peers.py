@@ -14,10 +14,8 @@ from gateway.model import (
     Embedded,
     Found,
     Freshness,
-    House,
     Identity,
     Nominees,
-    Peers,
     ProductRow,
     Query,
     Ranked,
@@ -32,6 +30,7 @@ from gateway.model import (
     SpaceVersion,
     Vector,
 )
+from gateway.ports import House, Peers
 from servicekit.errors import NotFound, ServiceError
 
 ANN = Shopper(Identity.USER, "ann")

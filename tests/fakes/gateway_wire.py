@@ -401,6 +401,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
         await peer.up()
     values = GatewaySettings(
         **{  # type: ignore[arg-type]
+            "port": 0,
             "embedder_target": f"127.0.0.1:{embedder.port}",
             "retriever_target": f"127.0.0.1:{retriever.port}",
             "ranker_target": f"127.0.0.1:{ranker.port}",

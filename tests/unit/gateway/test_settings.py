@@ -9,6 +9,7 @@ from servicekit import config
 def test_everything_has_a_default_that_fits_one_machine():
     settings = GatewaySettings()
 
+    assert settings.port == 8600
     assert settings.ranker_target == "127.0.0.1:8603"
     assert settings.default_seconds == 2.0
     assert settings.catalogs == ("default",)

@@ -10,7 +10,8 @@ import grpc
 from gateway.answers import AnswerQueue
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
-from gateway.model import House, Peer, Peers
+from gateway.model import Peer
+from gateway.ports import House, Peers
 from gateway.scenes import SceneFiles, ScenesInvalid
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.settings import GatewaySettings

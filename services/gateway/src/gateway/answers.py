@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from prometheus_client import Counter, Gauge
 
-from gateway.model import AnswerRecord, AnswerSink
+from gateway.model import AnswerRecord
+from gateway.ports import AnswerSink
 from servicekit import deadlines
 from servicekit.errors import Code, ServiceError
 from servicekit.telemetry import get_logger

@@ -15,7 +15,6 @@ from gateway.model import (
     Candidates,
     Cause,
     Degradation,
-    House,
     Peer,
     PeerUnavailable,
     Query,
@@ -25,6 +24,7 @@ from gateway.model import (
 )
 from gateway.pages import Cut, attribution, cut, later_page, next_page
 from gateway.plan import make_plan
+from gateway.ports import House
 from gateway.trail import Run, Trail
 from gateway.validate import check
 from servicekit import deadlines

@@ -1,8 +1,9 @@
 """Search: the products near to the signals, fused and not ranked for anyone."""
 
 from gateway.branches import search as find_near
-from gateway.model import Findings, FoundProduct, House, Query
+from gateway.model import Findings, FoundProduct, Query
 from gateway.pages import cut
+from gateway.ports import House
 from gateway.recommend import as_fused, begin, fused, lost, versions_of
 from gateway.validate import check
 from servicekit import deadlines

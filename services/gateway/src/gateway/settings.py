@@ -13,6 +13,9 @@ class GatewaySettings(ServerSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
+    port: int = Field(default=8600, ge=0, le=65535)
+    """Port for gRPC; 0 takes a free one."""
+
     embedder_target: str = "127.0.0.1:8601"
     """Where the embedder listens: host:port or a gRPC target."""
 

@@ -6,17 +6,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model import (
-    Freshness,
-    Index,
-    IndexState,
-    Models,
-    Peer,
-    PeerUnavailable,
-    Spaces,
-    SpaceState,
-    SpaceVersion,
-)
+from gateway.model import Freshness, IndexState, Peer, PeerUnavailable, SpaceState, SpaceVersion
+from gateway.ports import Index, Models, Spaces
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
 

@@ -12,7 +12,6 @@ from gateway.model import (
     Degradation,
     Found,
     Freshness,
-    House,
     Peer,
     PeerUnavailable,
     Query,
@@ -21,6 +20,7 @@ from gateway.model import (
     Timing,
 )
 from gateway.plan import Plan
+from gateway.ports import House
 from gateway.tokens import Digests
 from servicekit import deadlines
 from servicekit.errors import ServiceError

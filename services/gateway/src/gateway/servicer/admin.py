@@ -9,7 +9,7 @@ from google.rpc import status_pb2
 
 from gateway import messages
 from gateway.clients.calls import Caller
-from gateway.model import Index, Models, Scenes, Spaces
+from gateway.ports import Index, Models, Scenes, Spaces
 from gateway.servicer.requests import Context, admit
 from gateway.status import ComponentState, look
 from servicekit.requests import page_size

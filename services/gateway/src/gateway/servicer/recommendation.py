@@ -5,16 +5,8 @@
 from typing import cast
 
 from gateway import messages
-from gateway.model import (
-    CallersFilter,
-    FoundProduct,
-    House,
-    ProductRow,
-    Query,
-    Result,
-    Signal,
-    SignalKind,
-)
+from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result, Signal, SignalKind
+from gateway.ports import House
 from gateway.recommend import recommend
 from gateway.search import search
 from gateway.servicer.requests import Context, take_request_id

@@ -1,0 +1,154 @@
+"""What the use cases ask of their collaborators, and the house that holds them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.model import (
+    AnswerRecord,
+    Columns,
+    Embedded,
+    Found,
+    IndexState,
+    Nominees,
+    ProductRow,
+    Ranked,
+    RankOrder,
+    Scene,
+    Scope,
+    Shopper,
+    Signal,
+    SpaceState,
+    Vector,
+)
+
+
+class Embedder(Protocol):
+    """Turns photos and texts into vectors. Raises ServiceError when the whole call fails."""
+
+    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
+        """A vector or an error for each signal."""
+
+
+class Retriever(Protocol):
+    """Finds products and knows the record. Every call raises ServiceError when it fails."""
+
+    async def search(
+        self,
+        catalog_id: str,
+        near: Vector | str,
+        scope: Scope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Found:
+        """The `top_k` products nearest to a vector or to the product of that id."""
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        """Those of up to 1,000 products that exist and pass, in the order asked."""
+
+    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+        """The newest products that pass, newest first."""
+
+    async def products(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope
+    ) -> tuple[ProductRow, ...]:
+        """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+
+
+class Ranker(Protocol):
+    """Knows behaviour. Every call raises ServiceError when it fails."""
+
+    async def nominate(
+        self,
+        catalog_id: str,
+        shopper: Shopper | None,
+        session_id: str,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+    ) -> Nominees:
+        """Products that fit the shopper's behaviour; popular ones when there is none."""
+
+    async def rank(self, order: RankOrder) -> Ranked:
+        """The candidates ordered, hidden ones dropped."""
+
+    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
+        """A kept answer; ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+
+
+class AnswerSink(Protocol):
+    """Keeps answer records."""
+
+    async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
+        """Keep up to 100 records; raises ServiceError when that fails."""
+
+
+class Spaces(Protocol):
+    """Tells of the embedder."""
+
+    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+        """The spaces as they are now."""
+
+
+class Index(Protocol):
+    """Tells of the retriever."""
+
+    async def count(self, catalog_id: str) -> IndexState:
+        """What record and index hold."""
+
+
+class Models(Protocol):
+    """Tells of the ranker."""
+
+    async def serving_model(self, catalog_id: str) -> str:
+        """Version of the serving model; empty = none."""
+
+
+class Answers(Protocol):
+    """Takes answer records to be handed over after the answer."""
+
+    def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
+        """Take a record; False = no room, and it was dropped."""
+
+    def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
+        """A record that was taken and is not handed over yet."""
+
+
+class Scenes(Protocol):
+    """The scenes that can be asked for."""
+
+    def get(self, name: str) -> Scene:
+        """The scene as it is now; empty = "default". Raises SceneNotFound."""
+
+    def names(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The services behind the gateway."""
+
+    embedder: Embedder
+    retriever: Retriever
+    ranker: Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every request is answered with."""
+
+    peers: Peers
+    scenes: Scenes
+    answers: Answers
+    catalogs: frozenset[str]
+    service_version: str
+    default_seconds: float = 2.0
+    """Time for a request whose caller gives no deadline."""
+    longest_seconds: float = 10.0
+    """Most of a caller's deadline that is planned with."""
+    reserve_seconds: float = 0.02
+    """Kept back to put the answer together."""
+    answer_seconds: float = 30 * 86400.0
+    """How long records and attribution tokens are good."""
