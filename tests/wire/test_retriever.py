@@ -19,12 +19,13 @@ import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
 
-from retriever.__main__ import bindings, database, milvus_index, photo_store
+from retriever.__main__ import bindings
 from retriever.embedder import EmbedderClient
 from retriever.milvus import MilvusIndex
 from retriever.model import ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
+from retriever.wiring import database, milvus_index, photo_store
 from retriever.worker import Leadership, Worker, work
 from servicekit import server
 from servicekit.jobs import Lease, worker_id

@@ -12,12 +12,11 @@ from retriever.servicer import (
     VectorServicer,
 )
 from retriever.settings import Settings
+from retriever.wiring import database, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.server import Binding, run, serve
-from servicekit.sql import Database
 from servicekit.telemetry import configure_logging
 from sightline.retriever.v1 import product_service_pb2_grpc, vector_service_pb2_grpc
-from sightline_rules.photos import PhotoLimits
 
 
 def bindings(
@@ -36,28 +35,6 @@ def bindings(
             VECTOR_SERVICE,
         ),
     ]
-
-
-def database(settings: Settings) -> Database:
-    """The record's store, with its schema brought up to date."""
-    db = Database(settings.database_url.get_secret_value(), migrations="retriever.migrations")
-    db.migrate()
-    return db
-
-
-def photo_store(settings: Settings) -> PhotoStore:
-    """The store of photos."""
-    limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
-    return PhotoStore(settings.photos_url, limits=limits, threads=settings.decode_threads)
-
-
-def milvus_index(settings: Settings) -> MilvusIndex:
-    """The engine's client. To be called where an event loop runs."""
-    return MilvusIndex(
-        settings.milvus_uri,
-        token=settings.milvus_token.get_secret_value(),
-        seconds=settings.milvus_seconds,
-    )
 
 
 async def main(settings: Settings) -> None:

@@ -20,13 +20,11 @@ from math import isfinite
 from retriever.model import (
     Amount,
     Attribute,
-    CatalogueRecord,
     Image,
     ImageDraft,
     ImageNotFound,
     ImageRejected,
     Order,
-    Photos,
     Product,
     ProductContent,
     ProductDraft,
@@ -34,6 +32,7 @@ from retriever.model import (
     ProductWrite,
     Stored,
 )
+from retriever.ports import CatalogueRecord, Photos
 from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import PageTokenInvalid, RequestInvalid

@@ -30,7 +30,7 @@ _GONE = frozenset(
 
 
 class EmbedderClient:
-    """See Embedder in model.py."""
+    """See Embedder in ports.py."""
 
     def __init__(self, target: str, *, seconds: float = 60.0) -> None:
         """Connects on first use. `seconds`: the longest that one call may take."""

@@ -17,7 +17,6 @@ from retriever.model import (
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
-    Embedder,
     EmbedderUnavailable,
     EmbeddingSpace,
     Floats,
@@ -26,18 +25,15 @@ from retriever.model import (
     GivenVector,
     ImageDamaged,
     ImageNotFound,
-    IndexRecord,
     IndexRefused,
     IndexRow,
     IndexUnavailable,
-    Leader,
     Pending,
-    Photos,
-    VectorIndex,
     VectorInvalid,
     VectorWrite,
     VersionMismatch,
 )
+from retriever.ports import Embedder, IndexRecord, Leader, Photos, VectorIndex
 from retriever.search import check_vector
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.telemetry import get_logger

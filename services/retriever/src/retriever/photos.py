@@ -40,7 +40,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PhotoStore:
-    """See Photos in model.py. Work runs in a bounded number of threads."""
+    """See Photos in ports.py. Work runs in a bounded number of threads."""
 
     def __init__(
         self,

@@ -33,14 +33,13 @@ from retriever.model import (
     IndexUnavailable,
     Product,
     ProductNotFound,
-    SearchRecord,
     SpaceUnavailable,
     StageDeadline,
-    VectorIndex,
     VectorInvalid,
     VectorWrite,
     VersionMismatch,
 )
+from retriever.ports import SearchRecord, VectorIndex
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters

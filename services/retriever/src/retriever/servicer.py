@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from retriever import catalogue, search, wire
-from retriever.model import CatalogueRecord, Photos, Product, SearchRecord, VectorIndex
+from retriever.model import (
+    Product,
+)
+from retriever.ports import CatalogueRecord, Photos, SearchRecord, VectorIndex
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter

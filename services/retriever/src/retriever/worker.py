@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
-from retriever.__main__ import database, milvus_index, photo_store
 from retriever.embedder import EmbedderClient
 from retriever.index import (
     LOST,
@@ -28,17 +27,15 @@ from retriever.index import (
     reconcile,
 )
 from retriever.model import (
-    Embedder,
     EmbedderUnavailable,
     EmbeddingSpace,
     Generation,
-    IndexRecord,
-    Photos,
-    VectorIndex,
     VersionMismatch,
 )
+from retriever.ports import Embedder, IndexRecord, Photos, VectorIndex
 from retriever.record import Record
 from retriever.settings import Settings
+from retriever.wiring import database, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError
 from servicekit.jobs import Lease, now_micros, worker_id
@@ -104,7 +101,7 @@ class Leadership:
         self._until = 0.0
 
     def holds(self) -> bool:
-        """See Leader in model.py."""
+        """See Leader in ports.py."""
         return time.monotonic() < self._until
 
     async def acquire(self) -> bool:

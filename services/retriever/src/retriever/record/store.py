@@ -66,7 +66,7 @@ Clock = Callable[[], int]
 
 
 class Record:
-    """The record's calls; see CatalogueRecord, SearchRecord and IndexRecord in model.py."""
+    """The record's calls; see CatalogueRecord, SearchRecord and IndexRecord in ports.py."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         self._db = db

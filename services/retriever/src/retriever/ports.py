@@ -1,0 +1,208 @@
+"""What the use cases ask of the doors to SQL, files, Milvus and the embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from retriever.model import (
+    Change,
+    CollectionState,
+    Counts,
+    EmbeddingSpace,
+    Floats,
+    Freshness,
+    Generation,
+    GenerationState,
+    GivenVector,
+    Hit,
+    Image,
+    IndexRow,
+    Order,
+    Pending,
+    Product,
+    ProductWrite,
+    Stored,
+    VectorWrite,
+)
+from servicekit.errors import ServiceError
+from sightline_rules.filters import Filter
+from sightline_rules.photos import PhotoInfo
+
+
+class Photos(Protocol):
+    """The content-addressed store of photos."""
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        """What a photo is. Raises ImageRejected."""
+
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """Returns once the bytes are durable. Raises PhotosUnavailable, PhotosFull."""
+
+    async def get(self, catalog_id: str, image_id: str) -> bytes:
+        """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
+
+
+class CatalogueRecord(Protocol):
+    """The record as the catalogue's use cases see it."""
+
+    async def write(
+        self, catalog_id: str, writes: Sequence[ProductWrite]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """One transaction; an outcome for each, and the record's newest seq afterwards."""
+
+    async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
+        """How many existed, and the record's newest seq afterwards."""
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        """The products that exist."""
+
+    async def page(
+        self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
+    ) -> list[Product]:
+        """Products in order behind the key (create time or 0, product id)."""
+
+    async def image(self, catalog_id: str, image_id: str) -> Image | None:
+        """What is known of a photo."""
+
+
+class SearchRecord(Protocol):
+    """The record as searches see it."""
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """The generation of this name, or the active one; None = there is none."""
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        """The products that exist."""
+
+    async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
+        """The vectors of a product's photos; None = there is no such product."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+    async def want_check(self, generation: Generation) -> None:
+        """Ask the worker to compare the generation with the record."""
+
+    async def counts(self, catalog_id: str, generation: Generation | None) -> Counts:
+        """How much the record holds."""
+
+    async def save_vectors(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> tuple[list[ServiceError | None], int]:
+        """One transaction; what failed of each, and the record's newest seq afterwards."""
+
+
+class IndexRecord(Protocol):
+    """The record as the worker sees it."""
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """Every live generation."""
+
+    async def create_generation(self, generation: Generation) -> Generation:
+        """Register it, active when its space has no active one, with all photos pending."""
+
+    async def mark(
+        self,
+        generation: Generation,
+        *,
+        state: GenerationState | None = None,
+        check_wanted: bool | None = None,
+    ) -> None:
+        """Change what is given."""
+
+    async def changes(self, generation: Generation, limit: int) -> list[Change]:
+        """The oldest outbox entries that the generation does not hold, in order."""
+
+    async def advance(self, generation: Generation, change: Change) -> Generation:
+        """Note that everything up to a change is in the collection."""
+
+    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
+        """What the index should hold of these products."""
+
+    async def expected(
+        self, generation: Generation, low: str, high: str
+    ) -> dict[str, tuple[int, str]]:
+        """Row id → (seq, product id) of the rows it should hold with low ≤ id < high."""
+
+    async def due(self, generation: Generation, limit: int) -> list[Pending]:
+        """Photos to embed now, those that wait longest first."""
+
+    async def postpone(
+        self, generation: Generation, image_ids: Sequence[str], seconds: float, reason: str
+    ) -> None:
+        """Count a failed attempt and try again later."""
+
+    async def give_up(self, generation: Generation, image_ids: Sequence[str], reason: str) -> None:
+        """Photos that can't be embedded; they are not tried again."""
+
+    async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
+        """Photos that no product has any more."""
+
+    async def save_vectors(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> tuple[list[ServiceError | None], int]:
+        """Store vectors; the products that have the photos go into the outbox."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+
+class VectorIndex(Protocol):
+    """The engine. Every call raises IndexUnavailable, CollectionAbsent or CollectionReleased."""
+
+    async def state(self, collection: str) -> CollectionState: ...
+
+    async def create(self, collection: str, dimension: int) -> None:
+        """Make it, searchable at once; nothing when it exists."""
+
+    async def load(self, collection: str) -> None: ...
+
+    async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
+        """Visible to the next search. Raises IndexRefused too."""
+
+    async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
+        """Ids that it does not hold are passed over."""
+
+    async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
+        """Row id → seq where low ≤ id < high; None = too many for one answer."""
+
+    async def count(self, collection: str) -> int: ...
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Floats],
+        condition: Filter,
+        limit: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[Hit]:
+        """At most `limit` rows for each vector, a row once with its best similarity, best first.
+
+        Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
+        sees every row whose upsert has returned, which a cluster otherwise shows a little later.
+        """
+
+    async def flush(self, collection: str) -> None:
+        """Bring rows from memory into a shape that is fast to search."""
+
+
+class Embedder(Protocol):
+    """The embedder."""
+
+    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
+        """A space as it is now; None = it is not offered. Raises EmbedderUnavailable."""
+
+    async def embed(
+        self, catalog_id: str, space: str, photos: Sequence[bytes]
+    ) -> list[GivenVector | ServiceError]:
+        """A vector or an error for each. Raises EmbedderUnavailable or another ServiceError."""
+
+
+class Leader(Protocol):
+    """Whether this process may write to the index: one at a time does."""
+
+    def holds(self) -> bool:
+        """False from the moment another process might."""

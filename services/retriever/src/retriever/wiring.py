@@ -1,0 +1,31 @@
+"""What both processes, the server and the worker, are built from."""
+
+from __future__ import annotations
+
+from retriever.milvus import MilvusIndex
+from retriever.photos import PhotoStore
+from retriever.settings import Settings
+from servicekit.sql import Database
+from sightline_rules.photos import PhotoLimits
+
+
+def database(settings: Settings) -> Database:
+    """The record's store, with its schema brought up to date."""
+    db = Database(settings.database_url.get_secret_value(), migrations="retriever.migrations")
+    db.migrate()
+    return db
+
+
+def photo_store(settings: Settings) -> PhotoStore:
+    """The store of photos."""
+    limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
+    return PhotoStore(settings.photos_url, limits=limits, threads=settings.decode_threads)
+
+
+def milvus_index(settings: Settings) -> MilvusIndex:
+    """The engine's client. To be called where an event loop runs."""
+    return MilvusIndex(
+        settings.milvus_uri,
+        token=settings.milvus_token.get_secret_value(),
+        seconds=settings.milvus_seconds,
+    )
