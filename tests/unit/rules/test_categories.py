@@ -25,7 +25,7 @@ def test_join_and_split_are_inverse() -> None:
 
 
 @pytest.mark.parametrize(
-    "levels", [["a > b"], [""], [" "], ["x" * 129], ["a"] * 9, ["a\nb"], [" a"]]
+    "levels", [["a > b"], [""], [" "], ["x" * 129], ["a"] * 9, ["a\nb"], ["a\x85b"], [" a"]]
 )
 def test_levels_that_would_break_a_path_are_refused(levels: list[str]) -> None:
     with pytest.raises(categories.CategoryInvalidError):

@@ -106,3 +106,63 @@ def test_fields_names_every_field_once() -> None:
     condition = conjunction([Membership("tags", ("a",)), Comparison("brand", E, "b")])
     assert fields(condition) == {"tags", "brand"}
     assert fields(All()) == frozenset()
+
+
+def test_a_filter_is_limited_as_a_whole_and_not_only_in_each_part() -> None:
+    """Each level takes 64 parts: without a limit in all, 262,144 would pass."""
+    has = Comparison("brand", E, "Casa")
+    assert check(All((All((has,) * 60), All((has,) * 60))))
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((All((has,) * 64),) * 64))
+    assert (caught.value.path, "256" in caught.value.description) == ("filter", True)
+    brands = Membership("brand", tuple(f"b{number}" for number in range(1_000)))
+    assert check(All((brands,) * 4))
+    with pytest.raises(FilterInvalidError) as caught:
+        check(All((brands,) * 5))
+    assert "values" in caught.value.description
+
+
+TEXTS = ["", "A", "A > B", "A > B > C", "B", "C"]
+FACTS = st.builds(
+    Facts,
+    category=st.sampled_from(TEXTS),
+    brand=st.sampled_from(TEXTS),
+    price=st.none() | st.builds(Money, st.sampled_from(["EUR", "USD"]), st.integers(0, 3)),
+    availability=st.sampled_from(Availability),
+    tags=st.frozensets(st.sampled_from(TEXTS[1:])),
+    create_time=st.builds(Time, st.integers(0, 3)),
+)
+MEMBERSHIPS = st.one_of(
+    st.builds(
+        Membership,
+        st.sampled_from(["category", "brand", "tags"]),
+        st.lists(st.sampled_from(TEXTS)).map(tuple),
+    ),
+    st.builds(
+        Membership,
+        st.just("price"),
+        st.lists(
+            st.builds(Money, st.sampled_from(["EUR", "USD"]), st.integers(0, 3)), max_size=3
+        ).map(tuple),
+    ),
+    st.builds(
+        Membership,
+        st.just("availability"),
+        st.lists(st.sampled_from(Availability), max_size=2).map(tuple),
+    ),
+    st.builds(
+        Membership,
+        st.just("create_time"),
+        st.lists(st.builds(Time, st.integers(0, 3)), max_size=2).map(tuple),
+    ),
+)
+
+
+@given(MEMBERSHIPS, FACTS)
+def test_membership_is_equality_with_any_one_of_the_values(
+    condition: Membership, facts: Facts
+) -> None:
+    one_by_one = any(
+        passes(Comparison(condition.field, E, value), facts) for value in condition.values
+    )
+    assert passes(condition, facts) == one_by_one

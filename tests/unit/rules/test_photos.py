@@ -114,3 +114,16 @@ def test_a_draft_keeps_both_sides_above_the_asked_size() -> None:
     data = encoded(half_red(1_600, 1_200), "JPEG")
     assert decode(data, LIMITS, min_side=256).size == (400, 300)
     assert decode(data, LIMITS, min_side=601).size == (1_600, 1_200)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_undecoded() -> None:
+    """A scan of 100 bytes makes the decoder go over every pixel: 10 MiB would keep it busy for half
+    an hour."""
+    ordinary = encoded(half_red(400, 400), "JPEG", progressive=True)
+    last_scan = ordinary[ordinary.rfind(b"\xff\xc4", 0, ordinary.rfind(b"\xff\xda")) : -2]
+    assert inspect(ordinary, LIMITS).width == 400
+    for read in (inspect, decode):
+        with pytest.raises(PhotoRejectedError) as caught:
+            read(ordinary[:-2] + 5_000 * last_scan + b"\xff\xd9", LIMITS)
+        assert caught.value.reason is RejectionReason.UNDECODABLE
+        assert "scans" in str(caught.value)
