@@ -239,8 +239,8 @@ def _newcomer_figures(measured: Sequence[Newcomer], groups: dict[str, list[Wine]
         rows=tuple(row(item) for item in measured),
         caption="Mean rank (1 = top) of all wines of the type among all 100, after so many views of"
         " wines of that type; “others”: without the viewed wines themselves. Lower is nearer to"
-        " the top; 50.5 would be chance. A wine that nobody liked is not in the popular list that a"
-        " visitor without views gets: it counts as the last.",
+        " the top; 50.5 would be chance. A visitor without views gets what is popular and"
+        " then, newest first, the wines that nobody liked.",
     )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from gateway.clients.calls import Caller
 from gateway.clients.retriever import _as_sent, filter_of
-from gateway.model import CallersFilter, Scope
+from gateway.model import CallersFilter, Peer, Scope
 from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
 
@@ -105,3 +106,30 @@ def test_a_culprit_is_named_by_the_path_that_the_caller_sent(own, told, expected
     assert heard.reason == "FILTER_INVALID"
     assert [item.field for item in heard.violations] == [expected]
     assert heard.message == f"{expected}: unknown"
+
+
+class Watched:
+    """A streaming call that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def __call__(self, request, timeout):
+        return self
+
+    async def __aiter__(self):
+        while True:
+            yield 1
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
+    method = Watched()
+    answers = Caller(Peer.RANKER, reserve=0.0, longest=1.0).stream(method, None)
+
+    assert await anext(answers) == 1
+    await answers.aclose()
+
+    assert method.cancelled

@@ -165,3 +165,44 @@ async def test_the_record_holds_the_whole_order_beyond_the_page():
     assert record.shopper == ANN
     assert len(record.request_digest) == 32
     assert record.expire_micros > record.answer_micros
+
+
+async def test_a_page_after_many_vanished_products_costs_few_calls():
+    shop = shop_with_photo()
+    shop.retriever.nearest[b"photo"] = {f"q{i:03}": 1 - i / 1000 for i in range(100)}
+    shop.scene(lambda scene: replace(scene, least_candidates=100))
+    shop.retriever.record = ["q099"]
+
+    answer = await recommend(by_photo(page_size=1), shop.house)
+
+    assert ids(answer) == ["q099"]
+    assert len([name for name, _ in shop.retriever.calls if name == "products"]) <= 3
+
+
+async def test_products_read_ahead_of_a_full_page_come_on_the_next():
+    shop = shop_with_photo()
+    shop.retriever.record.remove("p3")
+    one = await recommend(by_photo(page_size=1), shop.house)
+    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.house)
+
+    assert (ids(one), ids(two)) == (["p1"], ["p4"])
+
+
+async def test_what_the_first_page_alone_lost_is_not_flagged_on_the_next():
+    shop = shop_with_photo()
+    shop.retriever.record.remove("p3")
+    products = shop.retriever.products
+
+    async def first_call(catalog_id, asked, scope):
+        shop.retriever.products = products
+        found = await products(catalog_id, asked, scope)
+        shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
+        return found
+
+    shop.retriever.products = first_call
+    one = await first_page(shop)
+    shop.retriever.lost.clear()
+    two = await first_page(shop, page_token=one.next_page_token)
+
+    assert (ids(one), [item.stage for item in one.degradations]) == (["p1"], ["hydrate"])
+    assert (ids(two), two.degradations) == (["p4", "p2"], ())

@@ -174,7 +174,7 @@ async def test_with_the_embedder_lost_popular_products_stand_in():
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
     shop.ranker.nominees[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(page_size=2), shop.house)
 
     assert ids(answer) == ["p5", "p6"]
     assert answer.degradations == (
@@ -350,7 +350,7 @@ async def test_a_newcomer_without_signals_gets_what_is_popular():
     shop = Shop()
     shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN), shop.house)
+    answer = await recommend(Query(shopper=ANN, page_size=2), shop.house)
 
     assert ids(answer) == ["p4", "p2"]
     assert answer.results[0].answered.branches == ("popular",)
@@ -436,3 +436,101 @@ async def test_a_mistake_of_our_own_is_not_taken_for_a_loss():
 
     with pytest.raises(ValueError, match="a bug"):
         await recommend(by_photo(), shop.house)
+
+
+async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers():
+    shop = shop_with_photo()
+    shop.ranker.lost["rank"] = InvalidArgument("fused: has 3", reason="REQUEST_INVALID")
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert lost(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
+    assert ids(answer) == ["p3", "p1", "p4", "p2"]
+
+
+async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_newest():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+
+    answer = await recommend(Query(shopper=ANN, page_size=5), shop.house)
+
+    assert ids(answer) == ["p4", "p2", "p0", "p1", "p3"]
+    branches = [result.answered.branches for result in answer.results]
+    assert branches == [("popular",)] * 2 + [("new",)] * 3
+    assert answer.versions.plan == "popular: top 10 → new: top 12 → rank"
+    assert answer.degradations == ()
+
+
+async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+
+    answer = await recommend(Query(shopper=ANN), shop.house)
+
+    assert ids(answer) == ["p4", "p2", "p0", "p1", "p3", "p5", "p6", "p7", "p8", "p9"]
+    codes = [[item.code for item in result.answered.reasons] for result in answer.results]
+    assert codes == [["POPULAR"]] * 2 + [["NEW"]] * 8
+
+
+async def test_excluded_popular_products_do_not_count_as_filling_the_page():
+    shop = Shop()
+    nominate = shop.ranker.nominate
+    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p4", "p2"))
+
+    async def forgets_what_is_excluded(*args, exclude, **rest):
+        return await nominate(*args, exclude=(), **rest)
+
+    shop.ranker.nominate = forgets_what_is_excluded
+    answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.house)
+
+    assert ids(answer) == ["p4", "p0"]
+
+
+async def test_popular_products_that_fill_the_page_stay_alone():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+
+    answer = await recommend(Query(shopper=ANN, page_size=2), shop.house)
+
+    assert ids(answer) == ["p4", "p2"]
+    assert "newest" not in [name for name, _ in shop.retriever.calls]
+
+
+async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.scene(lambda scene: replace(scene, new_fallback=False))
+
+    assert ids(await recommend(Query(shopper=ANN), shop.house)) == ["p4", "p2"]
+
+
+async def test_popular_products_stand_when_the_newest_are_lost_and_that_is_flagged():
+    shop = Shop()
+    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.retriever.lost["newest"] = Internal("a bug", reason="INTERNAL")
+
+    answer = await recommend(Query(shopper=ANN), shop.house)
+
+    assert ids(answer) == ["p4", "p2"]
+    assert lost(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
+
+
+async def test_excluding_the_newest_products_brings_the_next_newest():
+    shop = Shop()
+    shop.retriever.record = [f"p{i}" for i in range(100)]
+    first = tuple(shop.retriever.record[:40])
+
+    answer = await recommend(Query(exclude_product_ids=first), shop.house)
+
+    assert ids(answer) == shop.retriever.record[40:60]
+
+
+async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
+    shop = shop_with_photo()
+    shop.retriever.lost["search"] = PeerUnavailable(Peer.RETRIEVER)
+
+    with pytest.raises(NothingAvailable):
+        await recommend(by_photo(), shop.house)
+    assert [name for name, _ in shop.retriever.calls] == ["search"]
+    assert shop.ranker.asked == []

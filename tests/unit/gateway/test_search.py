@@ -56,3 +56,14 @@ async def test_a_signal_that_can_not_be_followed_is_flagged_beside_one_that_can(
 
     assert [item.cause for item in found.degradations] == [Cause.SPACE_UNAVAILABLE]
     assert len(found.results) == 4
+
+
+async def test_a_text_alone_is_told_that_there_is_no_space_and_not_to_try_again():
+    shop = Shop()
+    shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await search(Query(signals=(words(),)), shop.house)
+
+    assert caught.value.reason == "SPACE_UNAVAILABLE"
+    assert caught.value.retry_after is None

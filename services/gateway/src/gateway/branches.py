@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.fallbacks import cause_of
-from gateway.fuse import Listing
+from gateway.fuse import Listing, pick
 from gateway.model import (
     Basis,
     Branch,
@@ -20,6 +20,7 @@ from gateway.model import (
     Shopper,
     Signal,
     SignalKind,
+    SpaceMissing,
     Vector,
 )
 from gateway.plan import MOST_ASKED
@@ -48,7 +49,7 @@ class Haul:
 async def find(run: Run) -> tuple[Listing, ...]:
     """What all branches of the plan name; a lost branch is noted and left out.
 
-    When they name nothing, what is popular, else what is newest. Empty when nothing passes the
+    When they name nothing, what is popular, then what is newest. Empty when nothing passes the
     filter. Raises the caller's own errors, and NothingAvailable when everything is lost.
     """
     jobs = [_similar(run, branch) for branch in _signalled(run)]
@@ -64,13 +65,21 @@ async def find(run: Run) -> tuple[Listing, ...]:
 
 
 async def search(run: Run) -> tuple[Listing, ...]:
-    """What the signals alone name; raises NothingAvailable when no signal could be followed."""
+    """What the signals alone name.
+
+    Raises when no signal could be followed: SpaceMissing when none of them has a space, else
+    NothingAvailable.
+    """
     jobs = [_similar(run, branch) for branch in _signalled(run)]
     hauls = await side_by_side(*jobs)
     listings = tuple(listing for haul in hauls for listing in haul.listings)
     _refuse_if_all_missing(run)
     if not listings:
-        raise NothingAvailable(loss.cause for loss in run.trail.losses)
+        causes = {loss.cause for loss in run.trail.losses}
+        if causes == {Cause.SPACE_UNAVAILABLE}:
+            asked = (signal.index for signal in run.query.signals)
+            raise SpaceMissing(place for place in asked if place not in run.trail.missing_places)
+        raise NothingAvailable(causes)
     return listings
 
 
@@ -187,25 +196,45 @@ async def _personal(run: Run) -> Haul:
     return Haul((Listing(Branch.COLLABORATIVE, 1.0, columns),))
 
 
-async def _fall_back(run: Run, popular: Nominees | None) -> tuple[Listing, ...]:
-    """What is popular, else what is newest, in the filter's scope; one rung after the other."""
-    scene, until = run.plan.scene, run.plan.ends.fallback
-    # A peer that did not answer a moment ago is not asked a second time.
-    if popular is None and scene.popular_fallback and not run.trail.lost(Cause.RANKER_UNAVAILABLE):
-        popular = await _nominate(run, None, Branch.POPULAR, until)
-    if popular is not None and scene.popular_fallback:
-        columns = await _hydrate(run, popular, Branch.POPULAR, until)
-        if columns is not None and len(columns.product_ids):
-            run.trail.named.append(f"{Branch.POPULAR}: top {run.plan.nominees}")
-            return (Listing(Branch.POPULAR, 1.0, columns),)
-    if scene.new_fallback and not run.trail.lost(Cause.RETRIEVER_UNAVAILABLE):
-        newest = await _newest(run)
-        if newest is not None:
-            run.trail.named.append(f"{Branch.NEW}: top {run.plan.top_k}")
-            return (Listing(Branch.NEW, 1.0, newest),)
-    if run.trail.losses:
+async def _fall_back(run: Run, nominees: Nominees | None) -> tuple[Listing, ...]:
+    """What is popular, then, until a page is full, what is newest, in the filter's scope."""
+    if Peer.RETRIEVER in run.trail.gone:
+        # Whatever the ranker named could not be looked up.
         raise NothingAvailable(loss.cause for loss in run.trail.losses)
-    return ()
+    popular = await _popular(run, nominees)
+    if popular is not None and _fills_a_page(run, popular):
+        return (popular,)
+    newest = await _newest(run, popular)
+    listings = tuple(listing for listing in (popular, newest) if listing is not None)
+    if not listings and run.trail.losses:
+        raise NothingAvailable(loss.cause for loss in run.trail.losses)
+    return listings
+
+
+def _fills_a_page(run: Run, listing: Listing) -> bool:
+    named = set(listing.columns.product_ids).difference(run.query.left_out)
+    return len(named) >= run.query.results_a_page
+
+
+async def _popular(run: Run, nominees: Nominees | None) -> Listing | None:
+    """Popular products that pass the filter; None = none, or they could not be had.
+
+    `nominees` are those that the ranker named for the shopper; None = it was not asked yet.
+    """
+    if not run.plan.scene.popular_fallback:
+        return None
+    asked, until = run.plan.nominees, run.plan.ends.fallback
+    # A peer that did not answer a moment ago is not asked a second time.
+    if nominees is None and Peer.RANKER not in run.trail.gone:
+        asked = MOST_ASKED
+        nominees = await _nominate(run, None, Branch.POPULAR, until)
+    if nominees is None:
+        return None
+    columns = await _hydrate(run, nominees, Branch.POPULAR, until)
+    if columns is None or not len(columns.product_ids):
+        return None
+    run.trail.named.append(f"{Branch.POPULAR}: top {asked}")
+    return Listing(Branch.POPULAR, 1.0, columns)
 
 
 async def _nominate(
@@ -250,12 +279,23 @@ async def _hydrate(
         return None
 
 
-async def _newest(run: Run) -> Columns | None:
+async def _newest(run: Run, before: Listing | None) -> Listing | None:
+    """The newest products that pass the filter, going on after `before`; None = not to be had."""
+    if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trail.gone:
+        return None
+    named = before.columns.product_ids if before is not None else ()
+    # The retriever's list knows neither of them: as many more are asked for.
+    count = min(run.plan.top_k + len(run.query.left_out) + len(named), MOST_ASKED)
     try:
         async with run.trail.stage("retrieve", run.plan.ends.fallback):
-            return await run.house.peers.retriever.newest(
-                run.query.catalog_id, run.plan.scope, run.plan.top_k
+            columns = await run.house.peers.retriever.newest(
+                run.query.catalog_id, run.plan.scope, count
             )
     except ServiceError as error:
         run.trail.fail(Branch.NEW, Peer.RETRIEVER, error)
         return None
+    done = f"{Branch.NEW}: top {count}"
+    (run.trail.named if before is None else run.trail.steps).append(done)
+    known, whole = frozenset(named), Listing(Branch.NEW, 1.0, columns)
+    rows = [row for row, item in enumerate(columns.product_ids) if item not in known]
+    return Listing(Branch.NEW, 1.0, pick([(whole, row) for row in rows]), after=len(named))

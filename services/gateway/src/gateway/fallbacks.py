@@ -36,6 +36,8 @@ CALLERS = frozenset(
 )
 """Codes of failures that are the caller's: the request fails with them."""
 
+_BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
+
 LOST: Mapping[Peer, Cause] = MappingProxyType(
     {
         Peer.EMBEDDER: Cause.EMBEDDER_UNAVAILABLE,
@@ -73,7 +75,9 @@ def cause_of(peer: Peer, error: ServiceError) -> Cause:
         return known
     if error.code is Code.DEADLINE_EXCEEDED:
         return Cause.STAGE_DEADLINE
-    if error.code in CALLERS:
+    # The caller's part of what the ranker is sent is checked before: what it refuses is our mistake.
+    ours = peer is Peer.RANKER and error.code in _BAD_INPUT
+    if error.code in CALLERS and not ours:
         raise error
     return LOST[peer]
 

@@ -7,7 +7,7 @@ scores have nothing in common can be fused. One list alone keeps its order exact
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from gateway.model import SIMILARITY_BRANCHES, Branch, Candidate, Candidates, Columns
 
@@ -28,6 +28,8 @@ class Listing:
     """Cosine, one a product; empty = its scores are no similarities."""
     image_ids: Sequence[str] = ()
     """The photo that matched best, one a product; empty = none."""
+    after: int = 0
+    """Places before its first: a list that goes on where another one ends."""
 
     def ordered(self) -> list[int]:
         """Rows, best first: by falling similarity, equal ones by product id; else as given."""
@@ -46,12 +48,9 @@ def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tu
     for listing in listings:
         totals[listing.branch] = totals.get(listing.branch, 0.0) + listing.weight
     return tuple(
-        Listing(
-            branch=listing.branch,
+        replace(
+            listing,
             weight=listing.weight / totals[listing.branch] * weights.get(listing.branch, 1.0),
-            columns=listing.columns,
-            similarities=listing.similarities,
-            image_ids=listing.image_ids,
         )
         for listing in listings
     )
@@ -69,7 +68,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     unwanted = frozenset(left_out)
     for listing in listings:
         ids = listing.columns.product_ids
-        for place, row in enumerate(listing.ordered(), start=1):
+        for place, row in enumerate(listing.ordered(), start=listing.after + 1):
             product_id = ids[row]
             if product_id in unwanted:
                 continue

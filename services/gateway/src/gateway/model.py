@@ -10,6 +10,8 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
     │   ├── ProductNotFound     PRODUCT_NOT_FOUND
     │   ├── JobNotFound         JOB_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
+    ├── FailedPrecondition
+    │   └── SpaceMissing        SPACE_UNAVAILABLE
     ├── Unavailable
     │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
     │   └── NothingAvailable    NOTHING_AVAILABLE
@@ -24,6 +26,7 @@ from enum import StrEnum
 
 from servicekit.errors import (
     DeadlineExceeded,
+    FailedPrecondition,
     FieldViolation,
     InvalidArgument,
     NotFound,
@@ -67,6 +70,18 @@ class ProductNotFound(NotFound):
             "the catalogue does not hold this product",
             reason="PRODUCT_NOT_FOUND",
             violations=[FieldViolation(path, "is not in the catalogue") for path in paths],
+        )
+
+
+class SpaceMissing(FailedPrecondition):
+    """No signal can be followed: their spaces do not exist, or nothing is indexed in them yet."""
+
+    def __init__(self, places: Iterable[int]) -> None:
+        description = "has no space to be searched in, or nothing is indexed in it yet"
+        super().__init__(
+            f"what is asked for {description}",
+            reason="SPACE_UNAVAILABLE",
+            violations=[FieldViolation(f"signals[{place}]", description) for place in places],
         )
 
 

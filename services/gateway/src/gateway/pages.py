@@ -20,6 +20,10 @@ from gateway.trail import Run
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 
+HYDRATE = "hydrate"
+READ_AHEAD = 100
+"""Products that are read at once, at least, when some of the first ones are gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -42,21 +46,26 @@ async def cut(
     leaves a short page, and that is noted.
     """
     size, results = run.query.results_a_page, list[Result]()
+    count = size
     while len(results) < size and offset < len(order):
-        batch = order[offset : offset + min(size - len(results), MOST_ASKED)]
+        batch = order[offset : offset + min(count, MOST_ASKED)]
         try:
-            async with run.trail.stage("hydrate", run.plan.ends.answer):
+            async with run.trail.stage(HYDRATE, run.plan.ends.answer):
                 rows = await run.house.peers.retriever.products(
                     run.query.catalog_id, [item.product_id for item in batch], run.plan.scope
                 )
         except ServiceError as error:
-            run.trail.fail("hydrate", Peer.RETRIEVER, error)
+            run.trail.fail(HYDRATE, Peer.RETRIEVER, error)
             if not results:
                 raise NothingAvailable(loss.cause for loss in run.trail.losses) from error
             break
-        offset += len(batch)
+        # One call a vanished product would be many, where a whole catalogue was exchanged.
+        count = max(size, READ_AHEAD)
         by_id = {row.product_id: row for row in rows}
         for answered in batch:
+            if len(results) == size:
+                break
+            offset += 1
             if answered.product_id in by_id:
                 rank = served + len(results) + 1
                 results.append(Result(by_id[answered.product_id], rank, answered))
@@ -72,7 +81,11 @@ async def later_page(run: Run) -> Answer:
     return Answer(
         results=page.results,
         no_good_match=here.no_good_match,
-        degradations=(*record.degradations, *degradations(run.trail.losses, (), ())),
+        degradations=(
+            # What reading the first page lost is that page's alone.
+            *(item for item in record.degradations if item.stage != HYDRATE),
+            *degradations(run.trail.losses, (), ()),
+        ),
         timings=run.trail.by_start,
         versions=record.versions,
         freshness=None,

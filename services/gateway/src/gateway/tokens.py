@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from servicekit.requests import PageTokenInvalid
 VERSION = 1
 KEY_ID = ""
 MAC = ""
+
+_ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ def read_page_token(token: str, request: bytes) -> Page:
     try:
         said = _decode(token)
         page = Page(
-            answer_id=_text(said, "a"),
+            answer_id=_answer_id(said),
             offset=_number(said, "o", MOST_RANKED),
             served=_number(said, "r", MOST_RANKED),
             digest=bytes.fromhex(_text(said, "d")),
@@ -199,6 +202,14 @@ def _text(said: dict[str, object], key: str) -> str:
     value = said.get(key)
     if not isinstance(value, str) or len(value) > 1024:
         raise ValueError(f"{key} is no text")
+    return value
+
+
+def _answer_id(said: dict[str, object]) -> str:
+    """An id that a record can have: nothing else is asked of the ranker."""
+    value = _text(said, "a")
+    if not _ANSWER_ID.fullmatch(value):
+        raise ValueError("a is no answer's id")
     return value
 
 

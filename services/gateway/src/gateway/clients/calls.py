@@ -32,11 +32,14 @@ class Caller:
 
     async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """The answers of a streaming call, for as long as the caller's deadline lasts."""
+        call = method(request, timeout=deadlines.budget(self._reserve))
         try:
-            async for answer in method(request, timeout=deadlines.budget(self._reserve)):
+            async for answer in call:
                 yield answer
         except grpc.aio.AioRpcError as error:
             raise self._told(error) from error
+        finally:
+            call.cancel()  # a caller that has gone reads on no more: the peer has to hear of it
 
     def _told(self, error: grpc.aio.AioRpcError) -> ServiceError:
         """What the peer told; a peer that told nothing, because it is gone, is named."""
