@@ -35,6 +35,8 @@ Photo = bytes | PathLike[str]
 """A photo's bytes, or the file that holds them."""
 
 _WATCH_TRIES = 5
+_WATCH_PAUSE = 0.5
+"""Seconds before a lost watch is taken up again."""
 _PAGE = 200
 
 
@@ -275,10 +277,12 @@ class SightlineClient:
         """The job at once and at every change until it has ended; ``timeout`` None = as long as
         that takes. A lost connection is taken up again, so that a state may be seen twice."""
         request = job_service_pb2.WatchJobRequest(catalog_id=self.catalog, job_id=job_id)
-        tries = 0
+        clock, tries = asyncio.get_running_loop().time, 0
+        end = None if timeout is None else clock() + timeout
         while True:
+            left = None if end is None else end - clock()
             try:
-                async for message in self.calls.watch_job(request, timeout):
+                async for message in self.calls.watch_job(request, left):
                     tries = 0
                     job = from_wire.job(message)
                     yield job
@@ -286,9 +290,10 @@ class SightlineClient:
                         return
             except Unavailable:
                 tries += 1
-                if tries == _WATCH_TRIES:
+                late = end is not None and clock() + _WATCH_PAUSE >= end
+                if tries == _WATCH_TRIES or late:
                     raise
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_WATCH_PAUSE)
             else:
                 return
 

@@ -17,6 +17,7 @@ SightlineError
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
@@ -193,10 +194,12 @@ def from_status(status: status_pb2.Status) -> SightlineError:
     retry = error_details_pb2.RetryInfo()
     retry_after = None
     for detail in status.details:
-        if detail.Unpack(info) or detail.Unpack(bad):
-            continue
-        if detail.Unpack(retry):
-            retry_after = retry.retry_delay.ToTimedelta()
+        # What is damaged, or no time that can be, is left out: the rest still says what happened.
+        with suppress(DecodeError, OverflowError, ValueError):
+            if detail.Unpack(info) or detail.Unpack(bad):
+                continue
+            if detail.Unpack(retry):
+                retry_after = retry.retry_delay.ToTimedelta()
     return make(
         Failure(
             code=code,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
@@ -174,7 +175,7 @@ def status(message: admin.GetStatusResponse) -> operations.Status:
             operations.ComponentStatus(
                 component=item.component,
                 error=_error(item.status),
-                latency=item.latency.ToTimedelta() if item.HasField("latency") else None,
+                latency=_span(item.latency) if item.HasField("latency") else None,
             )
             for item in message.components
         ),
@@ -195,8 +196,8 @@ def freshness(message: answer_pb2.IndexFreshness) -> answers.Freshness:
     micros = message.index_time_micros
     return answers.Freshness(
         index_token=message.index_token,
-        lag=message.index_lag.ToTimedelta(),
-        time=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros) if micros else None,
+        lag=_span(message.index_lag),
+        time=_instant(micros) if micros else None,
         pending=message.pending,
     )
 
@@ -230,10 +231,10 @@ def _timings(messages: Iterable[answer_pb2.StageTiming]) -> tuple[answers.StageT
     return tuple(
         answers.StageTiming(
             stage=item.stage,
-            start=item.start.ToTimedelta(),
-            total=item.total.ToTimedelta(),
-            network=item.network.ToTimedelta() if item.HasField("network") else None,
-            work=item.work.ToTimedelta() if item.HasField("work") else None,
+            start=_span(item.start),
+            total=_span(item.total),
+            network=_span(item.network) if item.HasField("network") else None,
+            work=_span(item.work) if item.HasField("work") else None,
         )
         for item in messages
     )
@@ -291,5 +292,25 @@ def _count(value: int) -> int | None:
     return None if value < 0 else value
 
 
-def _time(value: Timestamp) -> datetime:
-    return value.ToDatetime(UTC)
+def _time(value: Timestamp) -> datetime | None:
+    """None for what is no time that a datetime can hold."""
+    try:
+        return value.ToDatetime(UTC)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _instant(micros: int) -> datetime | None:
+    """Microseconds since 1970 as a time; None for what no datetime can hold."""
+    try:
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
+    except OverflowError:
+        return None
+
+
+def _span(value: Duration) -> timedelta:
+    """What a timedelta can't hold becomes the longest that it can."""
+    try:
+        return value.ToTimedelta()
+    except (OverflowError, ValueError):
+        return timedelta.max if value.seconds > 0 else timedelta.min

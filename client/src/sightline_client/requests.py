@@ -26,20 +26,21 @@ def recommend(
     min_quality: float = 0.0,
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
-    return rec.RecommendRequest(
-        catalog_id=catalog,
-        signals=to_wire.signals(images, text, ids(products)),
-        shopper=to_wire.shopper(user, visitor),
-        session_id=session,
-        filter=to_wire.filter_(filter),
-        page_size=page_size,
-        page_token=page_token,
-        scene=scene,
-        language_code=language,
-        exclude_product_ids=ids(exclude),
-        min_index_token=min_index_token,
-        min_quality=min_quality,
-    )
+    with to_wire.sendable("request"):
+        return rec.RecommendRequest(
+            catalog_id=catalog,
+            signals=to_wire.signals(images, text, ids(products)),
+            shopper=to_wire.shopper(user, visitor),
+            session_id=session,
+            filter=to_wire.filter_(filter),
+            page_size=page_size,
+            page_token=page_token,
+            scene=scene,
+            language_code=language,
+            exclude_product_ids=ids(exclude),
+            min_index_token=min_index_token,
+            min_quality=min_quality,
+        )
 
 
 def search(
@@ -53,13 +54,14 @@ def search(
     min_index_token: str = "",
 ) -> rec.SearchRequest:
     """See ``SightlineClient.search``."""
-    return rec.SearchRequest(
-        catalog_id=catalog,
-        signals=to_wire.signals(images, text, ids(products)),
-        filter=to_wire.filter_(filter),
-        page_size=page_size,
-        min_index_token=min_index_token,
-    )
+    with to_wire.sendable("request"):
+        return rec.SearchRequest(
+            catalog_id=catalog,
+            signals=to_wire.signals(images, text, ids(products)),
+            filter=to_wire.filter_(filter),
+            page_size=page_size,
+            min_index_token=min_index_token,
+        )
 
 
 def ids(value: str | Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Plain values into the contract's messages. Decides nothing: what is wrong the server refuses,
 but for what a message can't even hold, which is refused here in the same way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,6 +18,22 @@ from sightline_client.filters import All, Comparison, Filter, Membership, Value
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
+
+
+_UNITS_DIGITS = 19
+"""Digits of the largest int64."""
+
+
+@contextmanager
+def sendable(field: str) -> Iterator[None]:
+    """What the body builds can be held by a message; else InvalidRequest: half a character, a
+    number out of its field's range."""
+    try:
+        yield
+    except UnicodeError:
+        raise invalid(field, "holds half a character, which no message can hold") from None
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
 
 
 def signals(
@@ -40,6 +57,10 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
 
 def money(value: Money) -> MoneyMessage:
     """Units and nanos of one sign, exactly."""
+    if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
+        raise invalid(
+            "price", f"{value.amount} is not an amount of money"
+        )  # before it is spelt out
     units = int(value.amount) if value.amount.is_finite() else 0
     nanos = (value.amount - units) * _NANOS if value.amount.is_finite() else Decimal("NaN")
     if not nanos.is_finite() or nanos != int(nanos) or abs(units) > _INT64_MAX:

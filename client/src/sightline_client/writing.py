@@ -156,7 +156,8 @@ async def _prepared(
 def _prepare(value: V, id_of: Callable[[V], str], translate: Callable[[V], M]) -> _Prepared[M]:
     """One bad item must not fail the rest: what can't be sent is kept with its error."""
     try:
-        item = _Prepared(id_of(value), translate(value))
+        with to_wire.sendable(""):
+            item = _Prepared(id_of(value), translate(value))
     except SightlineError as error:
         return _Prepared(id_of(value), None, error)
     if item.size > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES:

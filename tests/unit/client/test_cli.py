@@ -2,12 +2,17 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from google.rpc import code_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, status_pb2
 from typer.testing import CliRunner, Result
 
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
@@ -126,6 +131,18 @@ def test_no_gateway_ends_with_1_and_without_a_traceback(command: str) -> None:
         (("recommend", "--top", "201"), "--top"),
         (("recommend", "--user", "a", "--visitor", "b"), "--visitor"),
         (("recommend", "--timeout", "0"), "--timeout"),
+        (("recommend", "--timeout", "inf"), "--timeout"),
+        (("recommend", "--image", "/"), "--image"),
+        (("recommend", "--image", "/proc/self/mem"), "--image"),
+        (("recommend", "--image", "/dev/zero"), "--image"),
+        (("recommend", "--product", "\udcff"), "--product"),
+        (("recommend", "--text", "\udcff"), "--text"),
+        (("recommend", "--user", "\udcff"), "--user"),
+        (("recommend", "--visitor", "\udcff"), "--visitor"),
+        (("recommend", "--scene", "\udcff"), "--scene"),
+        (("status", "--catalog", "\udcff"), "--catalog"),
+        (("status", "--target", "\udcff"), "--target"),
+        (("status", "--target", ""), "--target"),
         (("recommend", "--nonsense"), "--nonsense"),
         (("nonsense",), "nonsense"),
     ],
@@ -136,6 +153,7 @@ def test_wrong_usage_ends_with_2_and_names_the_culprit(
     result = call(*arguments)
     assert result.exit_code == 2
     assert culprit in result.stderr
+    assert result.stdout == ""
 
 
 def test_a_healthy_suite_is_0_and_shows_its_figures(gateway: FakeGateway) -> None:
@@ -185,3 +203,69 @@ def test_every_mend_is_for_a_reason_that_the_docs_or_the_client_name() -> None:
     documented = {reason for row in rows for reason in row.split(", ")}
     assert len(documented) > 20
     assert set(failures.MENDS) - documented == {"GATEWAY_UNREACHABLE"}
+
+
+def test_figures_that_cannot_be_are_shown_and_not_died_of(gateway: FakeGateway) -> None:
+    absurd = gateway.recommendation
+    absurd.results[0].product.create_time.seconds = 2**60
+    absurd.stage_timings[0].total.seconds = -(2**60)
+    absurd.stage_timings[0].start.seconds = 2**60
+    absurd.freshness.index_lag.seconds = 2**60
+    absurd.freshness.index_time_micros = 2**62
+    absurd.degradations[0].cause = 99  # type: ignore[assignment]
+    absurd.results[0].ClearField("reasons")
+    absurd.ClearField("versions")
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 0, result.exception
+    assert "Barolo" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["recommend", "status"])
+def test_an_answer_that_json_cannot_hold_leaves_standard_output_empty(
+    gateway: FakeGateway, command: str
+) -> None:
+    gateway.recommendation.results[0].product.create_time.seconds = 2**60
+    newer = AnyMessage(type_url="type.googleapis.com/sightline.NotKnownYet", value=b"\xff")
+    gateway.status.components[0].status.CopyFrom(status_pb2.Status(code=14, details=[newer]))
+    result = call(command, "--target", gateway.target, "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "JSON" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_an_empty_answer_is_shown(gateway: FakeGateway) -> None:
+    gateway.recommendation.Clear()
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 0
+    assert "no product passes" in result.stdout
+
+
+def test_with_json_a_failure_leaves_standard_output_empty(gateway: FakeGateway) -> None:
+    gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "no", reason="SCENE_NOT_FOUND"))
+    result = call("recommend", "--target", gateway.target, "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "SCENE_NOT_FOUND" in result.stderr
+
+
+def test_an_error_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
+    gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "\x1b[31m", reason="\x1b[31mX"))
+    result = call("recommend", "--target", gateway.target)
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+
+
+def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> None:
+    gateway.delay = 3.0
+    command = [sys.executable, "-c", "from sightline_client.cli import app; app()", "recommend"]
+    with subprocess.Popen(
+        [*command, "--target", gateway.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        end = time.monotonic() + 20
+        while not gateway.requests["Recommend"] and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (130, (b"", b""))

@@ -1,5 +1,6 @@
 """The client against a gateway with canned answers, over a real connection."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -312,3 +313,40 @@ async def test_smaller_batches_show_progress_sooner_and_larger_ones_are_refused(
             client.upsert_products(products, batch_size=size)
     with pytest.raises(ValueError, match="1 to 1000"):
         client.write_events([], batch_size=1001)
+
+
+async def test_a_product_or_event_that_no_message_can_hold_does_not_fail_the_rest(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    products = [Product("p1", "half a \ud83c"), Product("p2", "whole")]
+    report = await client.upsert_products(products)
+    assert report.stored_count == 1
+    assert [failure.product_id for failure in report.failures] == ["p1"]
+    assert "p2" in gateway.products
+    events = [
+        Event("e1", EventType.PURCHASE, "p", user="u", quantity=2**40),
+        Event("e2", EventType.VIEW, "p", user="u"),
+    ]
+    written = await client.write_events(events)
+    assert (written.written_count, [item.event_id for item in written.failures]) == (1, ["e1"])
+
+
+async def test_what_no_message_can_hold_is_refused_as_an_invalid_request(
+    client: SightlineClient,
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await client.recommend(text="half a \ud83c")
+    with pytest.raises(InvalidRequest):
+        await client.search(products="p", page_size=2**40)
+
+
+async def test_a_watch_that_is_lost_again_and_again_ends_with_its_timeout(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.fail("WatchJob mid-stream", *[DOWN] * 20)
+    start = time.monotonic()
+    with pytest.raises((Unavailable, DeadlineExceeded)):
+        async for _ in client.watch_job("ranker/1", timeout=1.2):
+            pass
+    assert time.monotonic() - start < 4
+    assert len(gateway.requests["WatchJob"]) <= 3

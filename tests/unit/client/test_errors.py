@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import grpc
 import pytest
-from google.rpc import code_pb2, status_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from sightline_client import InvalidRequest, ServerFault, SightlineError, Unavailable, errors
 from tests.fakes import gateway
@@ -55,3 +56,20 @@ def test_a_request_refused_here_names_its_field() -> None:
     error = errors.invalid("price", "not an amount")
     assert error.violations == (errors.FieldViolation("price", "not an amount"),)
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("kind", ["ErrorInfo", "BadRequest", "RetryInfo"])
+def test_details_that_are_damaged_are_left_out(kind: str) -> None:
+    damaged = AnyMessage(type_url=f"type.googleapis.com/google.rpc.{kind}", value=b"\xff\xff")
+    error = errors.from_status(status_pb2.Status(code=code_pb2.UNAVAILABLE, details=[damaged]))
+    assert isinstance(error, Unavailable)
+    assert (error.reason, error.violations, error.retry_after) == ("", (), None)
+
+
+def test_a_wait_of_ages_is_no_wait_that_is_asked_for() -> None:
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.seconds = 2**60
+    ages = AnyMessage()
+    ages.Pack(retry)
+    error = errors.from_status(status_pb2.Status(code=code_pb2.UNAVAILABLE, details=[ages]))
+    assert error.retry_after is None

@@ -138,3 +138,9 @@ def test_an_event_without_time_or_value_leaves_both_to_the_service() -> None:
 @pytest.mark.parametrize("kind", list(EventType))
 def test_every_type_of_event_is_in_the_contract(kind: EventType) -> None:
     assert to_wire.event(Event("e", kind)).type != event_pb2.EVENT_TYPE_UNSPECIFIED
+
+
+@pytest.mark.parametrize("amount", ["9e999999999", "1e19", "-1e19"])
+def test_an_amount_beyond_all_money_is_refused_at_once(amount: str) -> None:
+    with pytest.raises(InvalidRequest):
+        to_wire.money(money(amount, "EUR"))

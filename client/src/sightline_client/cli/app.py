@@ -16,7 +16,7 @@ app = typer.Typer(
     127.0.0.1:8600 (where `make up` puts it).
 
     Exit codes: 0 done; 1 refused or failed, with the field and the mend on standard error;
-    2 wrong usage.
+    2 wrong usage; 130 interrupted.
     """,
 )
 app.command("recommend")(recommend.recommend)

@@ -50,7 +50,8 @@ _MENDS_BY_CODE = {
 
 def explain(error: SightlineError) -> RenderableType:
     """The failure, each field at fault with its option, and the mend."""
-    head = Text.assemble((error.reason or error.code.name, "bold red"), f": {plain(error.message)}")
+    reason = plain(error.reason or error.code.name)
+    head = Text.assemble((reason, "bold red"), f": {plain(error.message)}")
     lines = [head]
     for violation in error.violations:
         option = _option(violation.field)

@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import typer
+from google.protobuf.json_format import Error as JsonError
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Error as MessageError
 from google.protobuf.message import Message
 from rich.console import Console, RenderableType
+from rich.text import Text
 
-from sightline_client.cli import failures
+from sightline_client.cli import failures, tables
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 
@@ -48,9 +51,17 @@ def show(renderable: RenderableType) -> None:
 
 
 def show_json(message: Message) -> None:
-    """Prints for programs: Protobuf's standard JSON mapping."""
-    typer.echo(
-        MessageToJson(
+    """Prints for programs: Protobuf's standard JSON mapping.
+
+    What that can't hold (a time after the year 9999, a detail of a type that only a newer client
+    knows) is explained on standard error and ends with code 1; nothing half is printed.
+    """
+    try:
+        told = MessageToJson(
             message, always_print_fields_with_no_presence=True, indent=2, ensure_ascii=False
         )
-    )
+    except (JsonError, MessageError, TypeError, ValueError) as error:
+        problem = f"The answer can't be told as JSON: {tables.plain(str(error))}"
+        console(stderr=True).print(Text(problem))
+        raise typer.Exit(1) from None
+    typer.echo(told)

@@ -75,7 +75,7 @@ def cause_of(peer: Peer, error: ServiceError) -> Cause:
         return known
     if error.code is Code.DEADLINE_EXCEEDED:
         return Cause.STAGE_DEADLINE
-    # The caller's part of what the ranker is sent is checked before: what it refuses is our mistake.
+    # The caller's part of a call to the ranker is checked before: what it refuses is our mistake.
     ours = peer is Peer.RANKER and error.code in _BAD_INPUT
     if error.code in CALLERS and not ours:
         raise error
