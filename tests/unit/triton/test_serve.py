@@ -1,8 +1,10 @@
 """Preparing and naming what the server needs; the live tests start the server itself."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,50 @@ def test_a_wheel_without_a_stub_for_this_python_is_named(wheel: Path, tmp_path: 
     stub.unlink()
     with pytest.raises(FileNotFoundError, match="python_backend_stub"):
         serve.prepare_backends(wheel, tmp_path / "backends")
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """Starts a process that looks like a model's, of this test as its parent; gives its id."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(server: int, models: Path, suite: str = "here", name: str = serve.STUB) -> int:
+        script = models / "m" / "1" / "model.py"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text("print(flush=True); import time; time.sleep(60)")
+        process = subprocess.Popen(
+            [f"/wheel/{name}", script, serve.shared_memory_prefix(server) + "6c10", "1048576"],
+            executable=sys.executable,
+            env={**os.environ, serve.SUITE: suite},
+            stdout=subprocess.PIPE,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process.pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_only_the_model_processes_that_a_killed_server_of_this_suite_left_are_ended(
+    stub: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(serve.SUITE, "here")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    models = tmp_path / "models"
+    left = [stub(ended.pid, models), stub(ended.pid, models)]
+    kept = {
+        "its server lives": stub(os.getpid(), models),
+        "another repository": stub(ended.pid, tmp_path / "models2"),
+        "another suite": stub(ended.pid, models, suite="there"),
+        "no stub": stub(ended.pid, models, name="python"),
+    }
+    assert sorted(serve.end_orphans(models)) == sorted(left)
+    for pid in left:
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    for why, pid in kept.items():
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), why
