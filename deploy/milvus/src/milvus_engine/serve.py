@@ -116,7 +116,7 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
         )
 
 
-class OneWriter(grpc.ServerInterceptor):  # type: ignore[misc]
+class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
     """Lets one writing call run at a time; reads pass."""
 
     def __init__(self) -> None:
