@@ -50,6 +50,8 @@ class FakeInference:
     version: str = "1"
     error: ServiceError | None = None
     """Raised by infer when set."""
+    dies_in_turn: ServiceError | None = None
+    """Raised by every second infer when set."""
     silence: ServiceError | None = None
     """Raised by describe when set."""
     answer: Vectors | None = None
@@ -80,6 +82,7 @@ class FakeInference:
 
     async def infer(self, pixels: Pixels) -> Inferred:
         self.batches.append(len(pixels))
+        turn = len(self.batches)
         self.started.set()
         self.running += 1
         self.most_running = max(self.running, self.most_running)
@@ -89,6 +92,8 @@ class FakeInference:
             self.running -= 1
         if self.error is not None:
             raise self.error
+        if self.dies_in_turn is not None and turn % 2:
+            raise self.dies_in_turn
         found = vectors(pixels, self.description.dimension) if self.answer is None else self.answer
         return Inferred(found, self.version)
 

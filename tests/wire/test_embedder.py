@@ -1,8 +1,13 @@
 """The embedder over real gRPC, in front of a server that speaks Triton's protocol."""
 
+import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -18,6 +23,7 @@ from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from tests.engines import ROOT, free_port
 from tests.fakes.photos import encoded, photo, picture, turned
 from tests.fakes.triton import FakeTriton
 
@@ -211,3 +217,69 @@ async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_sid
     first, second = [await call for call in calls]
     assert reasons(first) == reasons(second) == [""] * 64
     assert [r.vector.data for r in first.results] == [r.vector.data for r in second.results]
+
+
+TRITON = ROOT / "deploy" / "triton"
+
+
+@asynccontextmanager
+async def real_triton(port: int, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The real server on the real model, in a group of its own."""
+    python = TRITON / ".venv" / "bin" / "python"
+    assert python.exists(), "make its environment first: make setup"
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(python, "-m", "triton_engine.serve", "--grpc-port", str(port)),
+            cwd=TRITON,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def model_processes(server: int) -> list[int]:
+    """Ids of the server's children."""
+    ids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in ids if _parent(pid) == server]
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+async def test_a_model_process_that_was_killed_shows_in_the_space_and_in_typed_errors_in_time(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with real_triton(port, tmp_path / "log") as triton:
+        async for channel in _served(port):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+
+            async def ready(stub: pb_grpc.EmbeddingServiceStub = stub) -> bool:
+                spaces = (await stub.ListSpaces(pb.ListSpacesRequest(), timeout=1.5)).spaces
+                return spaces[0].ready
+
+            async with asyncio.timeout(60):
+                while not await ready():  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            first, *others = model_processes(triton.pid)
+            assert others, "the model has one process for each of its instances"
+            os.kill(first, signal.SIGKILL)
+            assert not await ready()
+            for pid in others:
+                os.kill(pid, signal.SIGKILL)
+            assert not await ready()
+            started = time.monotonic()
+            response = await stub.BatchEmbed(batch(*[photo()] * 5, b"text"), timeout=1.5)
+            assert time.monotonic() - started < 1.5
+            *lost, undecodable = reasons(response)
+            assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
+            assert undecodable == "IMAGE_UNDECODABLE"

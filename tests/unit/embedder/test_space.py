@@ -207,3 +207,24 @@ async def test_of_two_versions_that_are_silent_none_is_claimed(
     await space.description()
     inference.error = EmbedderUnavailable("down")
     assert (await space.state()).version == ""
+
+
+async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    inference.change(instances=2)
+    assert (await space.state()).ready
+    assert inference.batches == [1, 1]
+    inference.dies_in_turn = EmbedderUnavailable("one of two stubs died")
+    for _ in range(3):
+        assert not (await space.state()).ready
+
+
+async def test_a_state_is_told_within_its_time_while_the_model_hangs(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    version = (await space.state()).version
+    inference.gate = asyncio.Event()
+    async with asyncio.timeout(1):
+        state = await space.state(seconds=0.05)
+    assert (state.ready, state.version) == (False, version)

@@ -208,3 +208,15 @@ async def test_a_metric_says_whether_triton_answered_last(
     with pytest.raises(EmbedderUnavailable):
         await door.infer(PIXELS)
     assert up.get() == 0
+
+
+async def test_a_caller_without_time_says_nothing_of_whether_triton_is_up(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    up = UP.labels("efficientnet_lite0")._value
+    for known in (0.0, 1.0):
+        up.set(known)
+        triton.delay = 5
+        with deadlines.within(0.05), pytest.raises(DeadlinePassed):
+            await door.infer(PIXELS)
+        assert up.get() == known

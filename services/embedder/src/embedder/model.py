@@ -106,6 +106,8 @@ class Description:
     """SHA-256 of the model's file by version."""
     max_batch: int
     """Most photos in one inference."""
+    instances: int = 1
+    """Processes of the model that answer side by side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.ListSpacesResponse:
         """List the spaces as they are now."""
         enter(request.catalog_id, request.request_id, self._catalogs)
-        return pb.ListSpacesResponse(spaces=[_space(await self._embedder.visual.state())])
+        state = await self._embedder.visual.state(deadlines.budget(RESERVE))
+        return pb.ListSpacesResponse(spaces=[_space(state)])
 
 
 def _item(item: pb.EmbedItem) -> Item:

@@ -28,6 +28,9 @@ TEXT = "text"
 
 UNIT_TOLERANCE = 1e-3
 
+PROBES = 8
+"""Most inferences by which a space's state is found out."""
+
 SILENCE = 0.25
 """Seconds for which a silent model is not asked again what it is."""
 
@@ -79,14 +82,20 @@ class VisualSpace:
         version = version_of(described, answer.model_version)
         return [Embedding(VISUAL, version, vector) for vector in answer.vectors]
 
-    async def state(self) -> SpaceState:
-        """Say what the space is now, by a real inference of a blank photo."""
+    async def state(self, seconds: float | None = None) -> SpaceState:
+        """Say within `seconds` (None: no end) what the space is now.
+
+        By real inferences of a blank photo, one for each of the model's processes: one that was
+        killed fails its share of the photos while the others answer.
+        """
         try:
-            known = await self.description()
-            side = known.recipe.side
-            blank = np.full((1, side, side, 3), 127, np.uint8)
-            (embedded,) = await self.embed(blank, known)
-        except ServiceError:
+            async with asyncio.timeout(seconds):
+                known = await self.description()
+                side = known.recipe.side
+                blank = np.full((1, side, side, 3), 127, np.uint8)
+                probes = [self.embed(blank, known) for _ in range(min(known.instances, PROBES))]
+                ((embedded,), *_) = await asyncio.gather(*probes)
+        except (ServiceError, TimeoutError):
             return self._silent()
         return SpaceState(
             space=VISUAL,

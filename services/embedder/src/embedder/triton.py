@@ -89,7 +89,8 @@ class TritonInference:
             )
         except InferenceServerException as error:
             told = translate(error, own_limit=timeout == self._timeout)
-            UP.labels(self.model).set(not isinstance(told, EmbedderUnavailable))
+            if not isinstance(told, DeadlinePassed):  # which says nothing of Triton
+                UP.labels(self.model).set(not isinstance(told, EmbedderUnavailable))
             raise told from error
         UP.labels(self.model).set(1)
         return answer
@@ -172,6 +173,7 @@ def described(response: Any) -> Description:
             licence=parameters.get("licence", ""),
             hashes={match[1]: parameters[key] for key, match in versions.items() if match},
             max_batch=config.max_batch_size,
+            instances=max(1, sum(group.count for group in config.instance_group)),
         )
     except (KeyError, ValueError) as error:
         raise _foreign(config.name) from error
