@@ -77,7 +77,7 @@ Catalogs = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_catal
 class ServerSettings(Settings):
     """What every gRPC server has."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on, for calls and for metrics."""
 
     port: int = Field(default=0, ge=0, le=65535)

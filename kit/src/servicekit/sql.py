@@ -28,7 +28,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
@@ -232,6 +232,20 @@ _MIGRATING = threading.Lock()
 """Alembic keeps the running migration in globals."""
 
 
+def check_url(url: str) -> str:
+    """`url`, if a Database can be made of it; touches nothing. For settings.
+
+    Raises ValueError, without repeating the URL: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect().import_dbapi()
+    except (ArgumentError, ImportError):
+        raise ValueError("not a SQLAlchemy URL of a database whose driver is installed") from None
+    _check_sqlite(parsed)
+    return url
+
+
 def run_migrations(metadata: MetaData) -> None:
     """The whole body of a service's `migrations/env.py`."""
     connection: Connection = context.config.attributes["connection"]
@@ -281,11 +295,16 @@ def _sqlite_file(url: URL) -> Path | None:
     """The file of a SQLite URL, its directory made; None for another database."""
     if url.get_backend_name() != "sqlite":
         return None
-    if not url.database or url.database == ":memory:" or "mode" in url.query:
-        raise ValueError("the store needs a database file, not one in memory")
-    file = Path(url.database)
+    _check_sqlite(url)
+    file = Path(url.database or "")
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
+
+
+def _check_sqlite(url: URL) -> None:
+    in_memory = url.database in (None, "", ":memory:") or "mode" in url.query
+    if url.get_backend_name() == "sqlite" and in_memory:
+        raise ValueError("the store needs a database file, not one in memory")
 
 
 def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool: Any) -> Engine:

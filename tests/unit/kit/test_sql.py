@@ -350,3 +350,18 @@ def test_a_connection_that_was_never_made_is_unavailable() -> None:
     lost = DBAPIError("SELECT 1", None, FromPostgres(None), connection_invalidated=True)
     assert type(sql.translate(lost)) is StoreUnavailable
     assert sql.translate(InterfaceError("SELECT 1", None, FromPostgres(None))) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["", "s3cr3t", "sqlite://", "sqlite:///:memory:", "sqlite:///x?mode=memory", "no://x/y"]
+)
+def test_a_url_that_no_store_can_have_is_told_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r".+") as caught:
+        sql.check_url(url)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_checking_a_url_touches_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/not/yet/store.db"
+    assert sql.check_url(url) == url
+    assert list(tmp_path.iterdir()) == []

@@ -1,3 +1,9 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
@@ -14,12 +20,12 @@ def test_server_worker_and_training_read_the_same_record_and_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RANKER_DATABASE_URL", "sqlite:////d/r.db")
-    monkeypatch.setenv("RANKER_MODEL_STORE", "s3://bucket/models")
+    monkeypatch.setenv("RANKER_MODEL_STORE", "file:///d/models")
     monkeypatch.setenv("RANKER_CATALOGS", "a,b")
     for cls in (RankerSettings, WorkerSettings, TrainSettings):
         found = load(cls)
         assert found.database_url == "sqlite:////d/r.db"
-        assert found.model_store == "s3://bucket/models"
+        assert found.model_store == "file:///d/models"
         assert found.catalogs == ("a", "b")
 
 
@@ -43,3 +49,39 @@ def test_bad_settings_are_all_told_at_once(
     told = capsys.readouterr().err
     assert "RANKER_TRAIN_EPOCHS" in told
     assert "RANKER_LEASE_SECONDS" in told
+
+
+@pytest.mark.parametrize("module", ["ranker", "ranker.worker"])
+def test_a_process_tells_all_bad_settings_at_once_and_ends_with_2(module: str) -> None:
+    bad = {
+        "RANKER_DATABASE_URL": "s3cr3t-nonsense",
+        "RANKER_MODEL_STORE": "nowhere://models",
+        "RANKER_HOST": "",
+        "RANKER_CATALOGS": "A B",
+    }
+    if module == "ranker.worker":
+        bad |= {"RANKER_TRAIN_EPOCHS": "0", "RANKER_RETRIEVER_TARGET": ""}
+    line = [sys.executable, "-m", module]
+    done = subprocess.run(
+        line, env=os.environ | bad, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert [name for name in bad if f"{name}:" not in done.stderr] == []
+    assert "s3cr3t" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "nosuchdb://x/y", ""])
+def test_a_record_that_can_not_be_opened_by_this_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("RANKER_DATABASE_URL", url)
+    with pytest.raises(SystemExit):
+        load(RankerSettings)
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = Path(__file__).resolve().parents[3] / "services/ranker/README.md"
+    named = set(re.findall(r"RANKER_[A-Z_]+", readme.read_text()))
+    fields = RankerSettings.model_fields.keys() | TrainSettings.model_fields.keys()
+    assert named == {f"RANKER_{name.upper()}" for name in fields}

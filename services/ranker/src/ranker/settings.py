@@ -1,13 +1,27 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+import fsspec
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import Catalogs, ServerSettings, Settings
+from servicekit.sql import check_url
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
+
+
+def _known_store(url: str) -> str:
+    """`url`, if fsspec can open its kind of store. Raises ValueError without repeating it."""
+    try:
+        if url:
+            fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0] or "file")
+            return url
+    except (ValueError, ImportError):
+        pass
+    raise ValueError("neither a folder nor a URL of a store whose fsspec package is installed")
 
 
 class StoreSettings(Settings):
@@ -15,10 +29,10 @@ class StoreSettings(Settings):
 
     model_config = PREFIX
 
-    database_url: str = "sqlite:///.data/ranker/ranker.db"
+    database_url: Annotated[str, AfterValidator(check_url)] = "sqlite:///.data/ranker/ranker.db"
     """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
 
-    model_store: str = ".data/ranker/models"
+    model_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
 
@@ -47,7 +61,7 @@ class WorkerSettings(StoreSettings):
 
     model_config = PREFIX
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """Address that metrics are served on."""
 
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
@@ -59,7 +73,7 @@ class WorkerSettings(StoreSettings):
     catalogs: Catalogs = ("default",)
     """The catalogs of this installation."""
 
-    retriever_target: str = "127.0.0.1:8602"
+    retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
     """gRPC target of the retriever, whose ProductService a training reads products from."""
 
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
