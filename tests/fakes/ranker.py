@@ -1,5 +1,6 @@
 """What the ranker's tests share: values made short, a tiny model, and fakes of collaborators."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -181,16 +182,21 @@ def record(version: str, *, trained: int = NOW, catalog_id: str = "default") -> 
 
 
 class FakeProducts(product_service_pb2_grpc.ProductServiceServicer):
-    """A retriever that lists products in pages, and may fail first."""
+    """A retriever that lists products in pages, and may fail first or wait for `gate`."""
 
     def __init__(self, products: Sequence[Product], page: int = 1000) -> None:
         self.products, self.page = list(products), page
         self.catalogs: list[str] = []
         self.failures: list[grpc.StatusCode] = []
+        self.gate: asyncio.Event | None = None
+        self.asked = asyncio.Event()
 
     async def ListProducts(
         self, request: product_service_pb2.ListProductsRequest, context: grpc.aio.ServicerContext
     ) -> product_service_pb2.ListProductsResponse:
+        self.asked.set()
+        if self.gate is not None:
+            await self.gate.wait()
         if self.failures:
             await context.abort(self.failures.pop(0), "not now")
         self.catalogs.append(request.catalog_id)

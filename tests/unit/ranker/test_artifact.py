@@ -1,6 +1,8 @@
 import dataclasses
+import hashlib
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +117,62 @@ def test_the_version_follows_from_arrays_and_parameters() -> None:
     versions = {version_of(MADE, {}), version_of(other, {}), version_of(MADE, {"seed": 1})}
     assert len(versions) == 3
     assert version_of(MADE, {}) == version_of(dataclasses.replace(MADE, version="x"), {})
+
+
+def rewritten(tmp_path: Path, manifest: bytes, blob: bytes | None = None) -> str:
+    """The hash of a manifest that stands in the place of MADE's, with the arrays that it names."""
+    folder = tmp_path / "default" / "lfm-1"
+    (folder / "manifest.json").write_bytes(manifest)
+    if blob is not None:
+        (folder / "model.npz").write_bytes(blob)
+        said = json.loads(manifest) | {"files": {"model.npz": hashlib.sha256(blob).hexdigest()}}
+        (folder / "manifest.json").write_text(json.dumps(said))
+    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("text", [b"[]", b"3", b"null", b"\xff", b"[" * 100_000, b'{"format": 1}'])
+def test_a_manifest_that_was_recorded_but_is_none_is_refused(
+    store: ModelStore, tmp_path: Path, text: bytes
+) -> None:
+    store.write("default", MADE, {})
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", rewritten(tmp_path, text))
+
+
+def huge() -> bytes:
+    """An npz that claims to hold eight terabytes."""
+    out, header = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+    )
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("item_vectors.npy", header.getvalue())
+    return out.getvalue()
+
+
+def corrupted() -> bytes:
+    """An npz whose checksum is wrong."""
+    content = bytearray(dump_arrays(arrays_of(MADE)))
+    content[len(content) // 3] ^= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"PK\x03\x04" + bytes(100),
+        corrupted(),
+        huge(),
+        dump_arrays(arrays_of(MADE) | {"item_vectors": np.zeros(3, np.float32)}),
+        dump_arrays(arrays_of(MADE) | {"item_ids_offsets": np.zeros(0, np.int64)}),
+        dump_arrays(arrays_of(MADE) | {"item_ids_offsets": np.zeros((2, 2), np.int64)}),
+    ],
+    ids=["no zip", "checksum", "huge", "one dimension", "no offsets", "square offsets"],
+)
+def test_arrays_that_were_recorded_but_make_no_model_are_refused(
+    store: ModelStore, tmp_path: Path, blob: bytes
+) -> None:
+    store.write("default", MADE, {})
+    manifest = (tmp_path / "default" / "lfm-1" / "manifest.json").read_bytes()
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", rewritten(tmp_path, manifest, blob))

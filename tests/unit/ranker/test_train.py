@@ -195,3 +195,11 @@ def test_serving_never_loads_lightfm_or_scipy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]", Path.cwd()
+
+
+def test_a_version_has_one_manifest_so_that_a_serving_model_is_never_written_over() -> None:
+    one = train.train(PRODUCTS, EVENTS, PARAMETERS, QUIET)
+    later = [*EVENTS, did("stranger", "not-in-the-catalogue", EventType.HIDE, at=50)]
+    other = train.train(PRODUCTS, later, PARAMETERS, QUIET)
+    assert one.about != other.about
+    assert one.model.version != other.model.version

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +11,7 @@ from ranker import worker
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from servicekit.jobs import Job, Jobs, JobState
-from servicekit.sql import Database
+from servicekit.sql import Database, StoreBusy
 
 SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
 
@@ -116,9 +118,42 @@ async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) ->
 
 
 def test_a_training_runs_in_this_python() -> None:
-    assert worker.train_command("id") == (sys.executable, "-m", "ranker.train", "--job", "id")
+    command = worker.train_command("id")
+    assert command[:5] == (sys.executable, "-m", "ranker.train", "--job", "id")
+    assert command[5:] == ("--parent", str(os.getpid()))
 
 
 @pytest.mark.parametrize("line", [b"", b"noise\n", b"3\n", b"\xff\n"])
 def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
     assert worker._parsed(line) == {}
+
+
+class BusyJobs(Jobs):
+    """Jobs whose store is busy the first two times that a progress is told."""
+
+    refused = 0
+
+    async def progress(self, job_id: str, done: int, total: int) -> None:
+        if self.refused < 2:
+            self.refused += 1
+            raise StoreBusy
+        await super().progress(job_id, done, total)
+
+
+async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database) -> None:
+    lines = [f'{{"done": {n}, "total": 3}}' for n in range(1, 4)]
+    code = "\n".join(f"print({line!r})" for line in [*lines, '{"result": {}}'])
+    jobs, stop = BusyJobs(db, JOBS), asyncio.Event()
+    await jobs.create("train", "default", {})
+    job = await jobs.claim(("train",), "me", 30)
+    assert job is not None
+    await worker.run_job(jobs, job, python(code), stop)
+    done = await jobs.get(job.id)
+    assert (done.state, done.attempts, done.done) == (JobState.SUCCEEDED, 1, 3)
+
+
+def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
+    line = [*worker.train_command("id")[:5], "--parent", "1"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is gone" in done.stderr

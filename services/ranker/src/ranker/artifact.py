@@ -69,18 +69,10 @@ class ModelStore:
             raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
         blob = self._get(posixpath.join(folder, ARRAYS))
         try:
-            manifest = json.loads(manifest_bytes)
-            if manifest["format"] != FORMAT:
-                raise ModelCorrupt(f"model {version} has a format that this release can't read")
-            if hashlib.sha256(blob).hexdigest() != manifest["files"][ARRAYS]:
-                raise ModelCorrupt(f"the arrays of model {version} have another hash than recorded")
-            return model_of(
-                load_arrays(blob),
-                version=version,
-                score_scale=float(manifest["score_scale"]),
-                attribute_keys=tuple(manifest["attribute_keys"]),
-            )
-        except (KeyError, ValueError, TypeError) as error:
+            return _opened(version, json.loads(manifest_bytes), blob)
+        except ModelCorrupt:
+            raise
+        except Exception as error:  # JSON, zip and npy have many ways to be wrong, sizes among them
             raise ModelCorrupt(f"model {version} is malformed") from error
 
     def _folder(self, catalog_id: str, version: str) -> str:
@@ -100,8 +92,24 @@ class ModelStore:
         return content
 
 
+def _opened(version: str, manifest: Any, blob: bytes) -> Model:
+    if manifest["format"] != FORMAT:
+        raise ModelCorrupt(f"model {version} has a format that this release can't read")
+    if hashlib.sha256(blob).hexdigest() != manifest["files"][ARRAYS]:
+        raise ModelCorrupt(f"the arrays of model {version} have another hash than recorded")
+    return model_of(
+        load_arrays(blob),
+        version=version,
+        score_scale=float(manifest["score_scale"]),
+        attribute_keys=tuple(manifest["attribute_keys"]),
+    )
+
+
 def version_of(model: Model, about: Mapping[str, Any]) -> str:
-    """A name that follows from the content: the same arrays and parameters give the same one."""
+    """A name that follows from the arrays and from all that the manifest says (`about`).
+
+    So the files of a version never change: one that serves is not replaced under its name.
+    """
     digest = hashlib.sha256(dump_arrays(arrays_of(model)))
     digest.update(json.dumps(about, sort_keys=True).encode())
     return f"lfm-{digest.hexdigest()[:16]}"

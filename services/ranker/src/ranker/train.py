@@ -16,8 +16,11 @@ before it goes in, one thread works, and the seed is given. Two threads would no
 
 import argparse
 import asyncio
+import ctypes
 import dataclasses
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -51,6 +54,9 @@ from servicekit.sql import Database
 
 SCALE_QUANTILE = 0.99
 SCALE_SHOPPERS = 1000
+
+PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 Progress = Callable[[int, int], None]
 """(epochs done, epochs in all)"""
@@ -121,12 +127,13 @@ def train(
         products, liked, parameters, lambda done: progress(parameters.epochs + done, total)
     )
     model = _model(products, fitted, liked, parameters)
-    about = {
+    about: dict[str, Any] = {
         "parameters": asdict(parameters),
         "data": _range(events, liked, products),
         "metrics": [asdict(metric) for metric in metrics],
         "libraries": {name: version(name) for name in ("rectools-lightfm", "numpy", "scipy")},
     }
+    model = dataclasses.replace(model, version=artifact.version_of(model, about))
     return Training(model, about, metrics, liked)
 
 
@@ -191,7 +198,7 @@ def _model(
     liked: Sequence[Positive],
     parameters: Parameters,
 ) -> Model:
-    """The model of all products, with its scale and its version."""
+    """The model of all products, with its scale and no version yet."""
     feature_rows = {name: row for row, name in enumerate(fitted.feature_names)}
     vectors = np.zeros((len(products), parameters.dimension), np.float32)
     biases = np.zeros(len(products), np.float32)
@@ -216,9 +223,7 @@ def _model(
         score_scale=1.0,
         attribute_keys=parameters.attribute_keys,
     )
-    model = dataclasses.replace(model, score_scale=_score_scale(model, liked))
-    name = artifact.version_of(model, asdict(parameters))
-    return dataclasses.replace(model, version=name)
+    return dataclasses.replace(model, score_scale=_score_scale(model, liked))
 
 
 def _score_scale(model: Model, liked: Sequence[Positive]) -> float:
@@ -316,6 +321,18 @@ async def main(job_id: str) -> int:
     return 0
 
 
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent`, which started it, ends (Linux).
+
+    Otherwise a training whose worker was killed would go on beside the one that takes its place.
+    The signal follows the parent's thread: the worker starts processes from its main thread.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before we came here
+        sys.exit(f"process {parent}, which asked for this training, is gone")
+
+
 def _tell(line: Mapping[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
@@ -323,4 +340,8 @@ def _tell(line: Mapping[str, Any]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m ranker.train", description=__doc__)
     parser.add_argument("--job", required=True, help="id of the job row to train for")
-    sys.exit(asyncio.run(main(parser.parse_args().job)))
+    parser.add_argument("--parent", type=int, help="id of the process to end with")
+    given = parser.parse_args()
+    if given.parent is not None:
+        end_with(given.parent)
+    sys.exit(asyncio.run(main(given.job)))

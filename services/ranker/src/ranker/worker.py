@@ -9,15 +9,16 @@ again; nothing that serves is touched, because a model serves only once it is pr
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from ranker.record.tables import JOBS, MIGRATIONS
-from ranker.settings import WorkerSettings
+from ranker.settings import TrainSettings, WorkerSettings
 from servicekit import config, telemetry
-from servicekit.errors import FailedPrecondition, ServiceError
+from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, worker_id
 from servicekit.server import run
 from servicekit.sql import Database
@@ -44,8 +45,9 @@ class TrainingDied(Exception):
 
 
 def train_command(job_id: str) -> Sequence[str]:
-    """A training in this Python."""
-    return (sys.executable, "-m", "ranker.train", "--job", job_id)
+    """A training in this Python, which ends when this process does."""
+    parent = str(os.getpid())
+    return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
 
 async def work(jobs: Jobs, command: Command, settings: WorkerSettings, stop: asyncio.Event) -> None:
@@ -96,7 +98,9 @@ async def _supervise(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event
                 raise TrainingFailed(line["error"]["message"], line["error"]["reason"])
             if "total" in line:
                 done, total = int(line["done"]), int(line["total"])
-            await jobs.progress(job.id, done, total)
+            # A store that is busy now costs no training: the claim outlives many of these.
+            with contextlib.suppress(Unavailable):
+                await jobs.progress(job.id, done, total)
         if not stop.is_set() and await process.wait() > 0:
             raise TrainingFailed("the training ended by a mistake of ours; see the log", "INTERNAL")
         raise TrainingDied
@@ -152,7 +156,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
-    settings = config.load(WorkerSettings)
+    settings = config.load(TrainSettings)  # a training's too: they are told now, not in a job
     telemetry.configure_logging("ranker-worker", settings.log_level)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
