@@ -1,10 +1,14 @@
 """The ranker over real gRPC and real SQLite, with a fake retriever and real trainings."""
 
 import asyncio
+import contextlib
 import math
+import os
 import sqlite3
+import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from ranker.live import LiveModels
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.servicer.requests import page_token
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
 from ranker.train import run_job
 from ranker.worker import train_command, work
@@ -393,6 +398,8 @@ async def test_seen_products_are_dropped_on_request(suite: Suite) -> None:
         ({"products": [PRODUCTS[0]] * 2}, "candidates.product_ids"),
         ({"products": [product("")]}, "candidates.product_ids[0]"),
         ({"products": [product("a\x00b")]}, "candidates.product_ids[0]"),
+        ({"products": [product("a", " > ".join("a" * 9))]}, "candidates.category_paths[0]"),
+        ({"products": [product("a", "a" * 1046)]}, "candidates.category_paths[0]"),
         ({"top_k": -1}, "top_k"),
         ({"top_k": 10**9}, "top_k"),
         ({"fused": [1.0]}, "fused"),
@@ -608,6 +615,64 @@ async def test_a_tampered_model_is_not_promoted_and_the_former_one_goes_on(
     assert (await suite.rank()).model_version == good
 
 
+@asynccontextmanager
+async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker as it really runs, with claims of a second."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ranker.worker"),
+        env=os.environ | {"RANKER_LEASE_SECONDS": "1", "RANKER_POLL_SECONDS": "0.1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """Ids of the process's children."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(stat[1]) == pid and stat[0] != "Z":
+                    found.append(int(entry.name))
+    return found
+
+
+async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes_the_job(
+    suite: Suite,
+) -> None:
+    await suite.append(*crowd())
+    suite.retriever.gate = asyncio.Event()
+    asked = await suite.models.TrainModel(model_service_pb2.TrainModelRequest())
+    async with worker_process() as first:
+        await asyncio.wait_for(suite.retriever.asked.wait(), 30)
+        (training,) = children(first.pid)
+        first.kill()
+        await first.wait()
+        async with asyncio.timeout(2):
+            while _state(training) != "Z":  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    suite.retriever.gate.set()
+    async with worker_process():
+        watch = job_service_pb2.WatchJobRequest(job_id=asked.job_id)
+        job = [state async for state in suite.jobs.WatchJob(watch)][-1]
+    assert job.state == job_pb2.Job.STATE_SUCCEEDED
+    kept = await Jobs(suite.database, JOBS).get(asked.job_id.removeprefix("ranker/"))
+    assert kept.attempts == 2
+    listed = await suite.models.ListModels(model_service_pb2.ListModelsRequest())
+    assert [one.model_version for one in listed.models] == [job.results[0].value]
+
+
+async def test_a_page_token_with_half_a_character_is_refused(suite: Suite) -> None:
+    token = page_token("jobs", ("\ud800",))
+    call = suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_token=token))
+    assert (await refusal(call)).reason == "PAGE_TOKEN_INVALID"
+
+
 async def test_what_one_catalog_did_and_learned_is_unknown_in_another(suite: Suite) -> None:
     await suite.append(*crowd())
     await suite.promote(await suite.learn())
@@ -615,6 +680,14 @@ async def test_what_one_catalog_did_and_learned_is_unknown_in_another(suite: Sui
     assert other.model_version == ""
     assert set(other.raw_scores) == {0.0}
     assert list((await suite.nominate(catalog_id="other")).product_ids) == []
+
+
+def _state(pid: int) -> str:
+    """The process's state, "Z" once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def _mean_rank(answer: ranking_service_pb2.RankResponse, ids: list[str]) -> float:

@@ -123,6 +123,9 @@ def test_the_past_is_always_fine() -> None:
         ("scene", event(scene="s" * 65)),
         ("attribution_token", event(attribution_token="t" * 1025)),
         ("query", event(query="q" * 513)),
+        ("query", event(query="a\0b")),
+        ("unit_price.currency_code", event(unit_price=Money(1, "ÄÖÜ"))),
+        ("unit_price.currency_code", event(unit_price=Money(1, "E2R"))),
     ],
 )
 def test_a_field_out_of_its_range_is_named(field: str, wrong: Event) -> None:

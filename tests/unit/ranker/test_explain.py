@@ -106,3 +106,12 @@ def test_braces_in_a_value_are_only_text() -> None:
 
 def test_every_language_words_every_reason() -> None:
     assert {frozenset(texts) for texts in TEXTS.values()} == {frozenset(TEXTS["en"])}
+
+
+@pytest.mark.parametrize("branch", ["{0}", "{cosine.__class__}", "{", "zh}"])
+def test_a_branch_of_any_name_is_named_and_never_taken_for_a_template(branch: str) -> None:
+    given = candidates([product("a")], {branch: [0.5]})
+    ranking = rank(given, {branch: 1.0}, profile(MODEL, None, ()), None, None, history=History())
+    evidence = Evidence(given, ranking, profile(MODEL, None, ()), None)
+    ((reason,),) = explain(evidence, "en")
+    assert (reason.code, reason.text) == (branch.upper(), branch.upper())

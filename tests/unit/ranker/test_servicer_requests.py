@@ -55,3 +55,9 @@ def test_times_before_and_after_1970_are_told_to_the_microsecond(micros: int) ->
     found = requests.timestamp(micros)
     assert found.seconds * 1_000_000 + found.nanos // 1000 == micros
     assert 0 <= found.nanos < 10**9
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\0b"])
+def test_a_token_with_a_text_that_no_store_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(PageTokenInvalid):
+        requests.page_place("jobs", requests.page_token("jobs", (text,)), (str,))

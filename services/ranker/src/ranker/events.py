@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ AHEAD_MICROS = 5 * 60 * 1_000_000
 MOST_QUANTITY = 1_000_000
 MOST_VALUE = 1_000_000.0
 MOST_RATING = 5.0
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _problems(event: Event) -> list[tuple[str, str]]:
     if event.unit_price is not None:
         if event.unit_price.micros < 0:
             found.append(("unit_price", "is negative"))
-        if not (len(event.unit_price.currency) == 3 and event.unit_price.currency.isupper()):
+        if not CURRENCY.fullmatch(event.unit_price.currency):
             found.append(("unit_price.currency_code", "is not a three-letter ISO 4217 code"))
     return found
 
@@ -135,6 +137,8 @@ def _text(
         return [(path, "is required")]
     if not control and any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text):
         return [(path, "holds control characters")]
+    if "\0" in text:  # PostgreSQL can't store it
+        return [(path, "holds a NUL character")]
     return []
 
 

@@ -112,8 +112,9 @@ class Wordings:
     def _word(self, code: str, parameters: Parameters) -> Reason:
         named = dict(parameters)
         special = self._texts.get(f"{code}/{named.get('feature', '')}")
-        template = special or self._texts.get(code, code)
-        return Reason(code, parameters, template.format(**named) if "{" in template else template)
+        template = special or self._texts.get(code)
+        # A branch that we have no words for: its name is the caller's, and no template.
+        return Reason(code, parameters, code if template is None else template.format(**named))
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:

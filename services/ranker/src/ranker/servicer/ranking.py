@@ -21,6 +21,7 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
+from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
 MOST_CANDIDATES = 2000
@@ -29,6 +30,7 @@ DEFAULT_NOMINEES = 100
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 BASES = {
     nominate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
@@ -136,7 +138,11 @@ def _candidates(request: pb.RankRequest) -> rank.Candidates:
     ids = request.candidates.product_ids
     check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
     products = products_of(request.candidates, "candidates")
-    problems = [*_id_problems(ids), *_branch_problems(request.branches, len(ids))]
+    problems = [
+        *_id_problems(ids),
+        *_path_problems(request.candidates.category_paths),
+        *_branch_problems(request.branches, len(ids)),
+    ]
     fused = np.array(request.fused, dtype=np.float64)
     if len(fused) not in (0, len(ids)):
         problems.append(("fused", f"has {len(fused)} entries for {len(ids)} products"))
@@ -165,6 +171,14 @@ def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             check_id(item)
         except IdInvalidError as error:
             yield f"candidates.product_ids[{place}]", str(error)
+
+
+def _path_problems(paths: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Every level becomes a feature with all above it: a deep path would take the memory."""
+    for place, path in enumerate(paths):
+        if len(path) > MOST_PATH or path.count(SEPARATOR) >= MAX_LEVELS:
+            problem = f"has more than {MAX_LEVELS} levels or {MOST_PATH} characters"
+            yield f"candidates.category_paths[{place}]", problem
 
 
 def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterable[tuple[str, str]]:

@@ -64,9 +64,16 @@ def page_place(kind: str, token: str, types: Sequence[type]) -> tuple[str | int,
     fits = len(place) == len(types) and all(map(isinstance, place, types))
     if (version, given) != (1, kind) or not fits:
         raise PageTokenInvalid
-    if any(isinstance(part, int) and abs(part) >= 2**63 for part in place):
+    if not all(map(_storable, place)):
         raise PageTokenInvalid
     return tuple(place)
+
+
+def _storable(part: str | int) -> bool:
+    """Whether a store could hold it: JSON also knows larger numbers and halves of characters."""
+    if isinstance(part, int):
+        return abs(part) < 2**63
+    return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in part)
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:
