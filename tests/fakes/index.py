@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from retriever.model import (
     IndexRefused,
     IndexRow,
     IndexUnavailable,
+    PhotosUnavailable,
 )
 from servicekit.errors import ServiceError
 from servicekit.status import to_status
@@ -46,15 +48,18 @@ def vector_of(photo: bytes, dimension: int = DIMENSION) -> Floats:
 class Always:
     """A leader that nobody contests."""
 
-    def holds(self) -> bool:
-        return True
+    def __init__(self, seconds: float = 60.0) -> None:
+        self._seconds = seconds
+
+    def left(self) -> float:
+        return self._seconds
 
 
 class Never:
     """A leader whose lease ran out."""
 
-    def holds(self) -> bool:
-        return False
+    def left(self) -> float:
+        return 0.0
 
 
 @dataclass
@@ -67,6 +72,12 @@ class FakeIndex:
     refused_products: set[str] = field(default_factory=set)
     """Products whose rows it takes for wrong."""
     scan_limit: int = 1_000_000
+    broken: set[str] = field(default_factory=set)
+    """Collections that it can't open."""
+    scan_failures: int = 0
+    """How many scans fail before one succeeds, for no fault of the engine's."""
+    upsert_seconds: float = 0.0
+    """How long a write takes."""
     upsert_sizes: list[int] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
     """The limit of each search."""
@@ -99,6 +110,8 @@ class FakeIndex:
     async def create(self, collection: str, dimension: int) -> None:
         if self.down:
             raise IndexUnavailable
+        if any(name in collection for name in self.broken):
+            raise IndexRefused
         self.rows.setdefault(collection, {})
         self.loaded.add(collection)
 
@@ -108,6 +121,8 @@ class FakeIndex:
 
     async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
         held = self._rows(collection)
+        if self.upsert_seconds:
+            await asyncio.sleep(self.upsert_seconds)
         self.upsert_sizes.append(len(rows))
         if any(row.product_id in self.refused_products for row in rows):
             raise IndexRefused
@@ -120,6 +135,9 @@ class FakeIndex:
 
     async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
         held = self._rows(collection, needs_load=True)
+        if self.scan_failures:
+            self.scan_failures -= 1
+            raise IndexRefused
         found = {row_id: row.seq for row_id, row in held.items() if low <= row_id < high}
         return None if len(found) >= self.scan_limit else found
 
@@ -166,6 +184,8 @@ class FakePhotos:
 
     stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
     failure: ServiceError | None = None
+    unreadable: set[str] = field(default_factory=set)
+    """Ids of photos on a bad part of the disk."""
 
     async def inspect(self, data: bytes) -> PhotoInfo:
         try:
@@ -182,6 +202,8 @@ class FakePhotos:
     async def get(self, catalog_id: str, photo_id: str) -> bytes:
         if self.failure is not None:
             raise self.failure
+        if photo_id in self.unreadable:
+            raise PhotosUnavailable
         try:
             return self.stored[catalog_id, photo_id]
         except KeyError:

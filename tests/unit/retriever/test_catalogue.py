@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from dataclasses import replace
 
 import pytest
@@ -56,6 +58,8 @@ def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
         ({"tags": ("",)}, "tags[0]"),
         ({"tags": ("x", "x")}, "tags"),
         ({"tags": tuple(map(str, range(65)))}, "tags"),
+        ({"tags": ("a\x9f",)}, "tags[0]"),
+        ({"uri": "https://shop/\x00"}, "uri"),
         ({"attributes": (("Key", "x"),)}, "attributes[0].key"),
         ({"attributes": (("key", None),)}, "attributes[0]"),
         ({"attributes": (("key", float("nan")),)}, "attributes[0].number"),
@@ -225,3 +229,24 @@ async def test_products_come_in_the_order_asked(record: Record, clock: Clock) ->
     found = await catalogue.batch_get("default", ["p03", "no", "p00", "p01", "p03"], odd, record)
     names = [product.content.product_id for product in found.products]
     assert (names, found.missing, found.filtered) == (["p03", "p01", "p03"], ["no"], ["p00"])
+
+
+@pytest.mark.parametrize(
+    "place", [[10**30, "p"], [-1, "p"], [True, "p"], [0, "\ud800"], [0, "\x00"]]
+)
+async def test_a_forged_place_in_a_list_is_a_wrong_token(
+    record: Record, clock: Clock, place: list[object]
+) -> None:
+    """The rest of a token is no secret: a caller can put any place behind it."""
+    await stock(record, clock, 3)
+    asked = {"condition": All(), "order": Order.NEWEST, "page_size": 1}
+    first = await catalogue.list_products("default", record, page_token="", **asked)  # type: ignore[arg-type]
+    version, context, *_ = json.loads(base64.urlsafe_b64decode(first.next_token + "=="))
+    forged = base64.urlsafe_b64encode(json.dumps([version, context, *place]).encode()).decode()
+    with pytest.raises(PageTokenInvalid):
+        await catalogue.list_products(
+            "default",
+            record,
+            page_token=forged.rstrip("="),
+            **asked,  # type: ignore[arg-type]
+        )

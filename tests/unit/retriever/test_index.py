@@ -8,7 +8,6 @@ import pytest
 
 from retriever import index as use_cases
 from retriever.index import (
-    MAX_ATTEMPTS,
     LeadershipLost,
     apply_outbox,
     embed_pending,
@@ -17,11 +16,13 @@ from retriever.index import (
     reconcile,
 )
 from retriever.model import (
+    MAX_ATTEMPTS,
     EmbedderUnavailable,
     EmbeddingSpace,
     Generation,
     ImageRejected,
     IndexUnavailable,
+    PhotosUnavailable,
     VersionMismatch,
 )
 from retriever.record import Record
@@ -220,6 +221,21 @@ async def test_a_lost_photo_is_given_up_and_the_rest_embedded(
     assert (done.stored, done.failed) == (1, 1)
 
 
+async def test_a_photo_that_can_not_be_read_holds_up_no_other(
+    made: Generation, record: Record, photos: FakePhotos, embedder: FakeEmbedder, clock: Clock
+) -> None:
+    photos.unreadable = {image_id(PHOTOS[0])}
+    await record.write("default", [write("a", *PHOTOS[:3])])
+    done = await embed_pending(made, record, photos, embedder, 16)
+    assert (done.stored, done.failed) == (2, 1)
+    clock.now += 600_000_000
+    with pytest.raises(PhotosUnavailable):
+        await embed_pending(made, record, photos, embedder, 16)
+    photos.unreadable = set()
+    clock.now += 600_000_000
+    assert (await embed_pending(made, record, photos, embedder, 16)).stored == 1
+
+
 async def test_photos_of_deleted_products_are_not_embedded(
     made: Generation, record: Record, photos: FakePhotos, embedder: FakeEmbedder
 ) -> None:
@@ -269,6 +285,18 @@ async def test_rows_go_in_batches_of_bounded_size(
     assert len(held(made, index)) == 40
 
 
+async def test_rows_of_a_photo_that_every_product_has_are_read_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, made: Generation, record: Record, index: FakeIndex
+) -> None:
+    """A vector brings all products with its photo into the outbox in one commit."""
+    monkeypatch.setattr(use_cases, "READ_PRODUCTS", 4)
+    await record.write("default", [write(f"p{n}", PHOTOS[0]) for n in range(10)])
+    made = await applied(made, record, index)
+    await record.save_vectors(made, vectors(PHOTOS[0]))
+    made = await applied(made, record, index)
+    assert (index.upsert_sizes, len(held(made, index))) == ([4, 4, 2], 10)
+
+
 async def test_a_row_that_the_engine_refuses_holds_up_no_other(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
@@ -298,6 +326,18 @@ async def test_who_does_not_lead_writes_nothing(
     await record.save_vectors(made, vectors(PHOTOS[0]))
     with pytest.raises(LeadershipLost):
         await apply_outbox(made, record, index, Never())
+    assert held(made, index) == {}
+
+
+async def test_a_call_that_outlasts_the_lease_is_given_up(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    """Rows that arrive late would lie over those of the next leader."""
+    await record.write("default", [write("a", PHOTOS[0])])
+    await record.save_vectors(made, vectors(PHOTOS[0]))
+    index.upsert_seconds = 30.0
+    with pytest.raises(LeadershipLost):
+        await apply_outbox(made, record, index, Always(0.05))
     assert held(made, index) == {}
 
 

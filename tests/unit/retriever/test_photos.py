@@ -54,10 +54,13 @@ async def test_putting_it_twice_leaves_it_as_it_is(store: PhotoStore, tmp_path: 
     assert path.stat().st_ino == before
 
 
-async def test_a_file_that_is_too_short_is_written_anew(store: PhotoStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", [DATA[:10], bytes(len(DATA))])
+async def test_a_damaged_file_is_written_anew(
+    store: PhotoStore, tmp_path: Path, found: bytes
+) -> None:
     await store.put("shop", ID, DATA)
     path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
-    path.write_bytes(DATA[:10])
+    path.write_bytes(found)
     await store.put("shop", ID, DATA)
     assert await store.get("shop", ID) == DATA
 
@@ -113,3 +116,19 @@ async def test_a_bucket_works_like_a_folder() -> None:
     await store.put("shop", ID, DATA)
     assert await store.get("shop", ID) == DATA
     store.close()
+
+
+async def test_folders_up_to_the_root_are_durable_before_the_answer(
+    store: PhotoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's name is in the folder above it: the first photo of a catalog makes four."""
+    seen: list[Path] = []
+    monkeypatch.setattr(module, "_fsync_folder", seen.append)
+    await store.put("shop", ID, DATA)
+    root = tmp_path / "photos"
+    assert set(seen) == {
+        root,
+        root / "shop",
+        root / "shop" / ID[:2],
+        root / "shop" / ID[:2] / ID[2:4],
+    }

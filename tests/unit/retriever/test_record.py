@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.model import (
     Change,
@@ -24,6 +28,22 @@ from tests.fakes.index import vector_of
 from tests.unit.retriever.conftest import Clock, generation, vectors, write
 
 A, B, C = b"photo a", b"photo b", b"photo c"
+
+
+@contextlib.contextmanager
+def statements(db: Database) -> Iterator[list[str]]:
+    """The statements that the database is given, each with its values."""
+    seen: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, values: Any, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement + "".join(f"\n{value}" for value in values))
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_the_migrations_make_the_schema_that_the_code_expects(db: Database) -> None:
@@ -261,3 +281,79 @@ async def test_counts_are_of_one_catalog(record: Record, catalog: str) -> None:
     assert (counts.products, counts.images, counts.pending, counts.outbox) == (2, 3, 3, 2)
     nobody = await record.counts("third", None)
     assert (nobody.products, nobody.images, nobody.pending) == (0, 0, 0)
+
+
+async def test_freshness_is_one_statement(record: Record, db: Database) -> None:
+    """On PostgreSQL each statement sees a state of its own: with several, a photo that is embedded
+    between them would be neither pending nor in the outbox, and its write would count as held."""
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    with statements(db) as seen:
+        assert (await record.freshness(made)).seq == 0
+    assert len(seen) == 1
+
+
+async def test_what_depends_on_a_catalogs_photos_queues_with_its_writers(
+    record: Record, db: Database
+) -> None:
+    """On PostgreSQL a photo that a write brings meanwhile would stay without vector for good."""
+    with statements(db) as seen:
+        made = await record.create_generation(generation())
+    assert "sequences" in seen[0]
+    with statements(db) as seen:
+        await record.forget(made, [image_id(A)])
+    assert "sequences" in seen[0]
+
+
+async def test_a_photo_given_up_is_tried_again_when_it_comes_again(
+    record: Record, clock: Clock
+) -> None:
+    made = await record.create_generation(generation())
+    await put(record, write("a", A), write("b", B))
+    await record.give_up(made, [image_id(A), image_id(B)], "IMAGE_DAMAGED")
+    by_id = replace(write("b", B, brand="new"), new_images={})
+    await put(record, by_id)
+    assert await record.due(made, 10) == []
+    clock.now += 5
+    seq = await put(record, write("a", A))  # the same product, and the photo's bytes with it
+    due = await record.due(made, 10)
+    assert [(item.image_id, item.attempts) for item in due] == [(image_id(A), 0)]
+    made = await record.advance(made, Change(seq, "a", (), clock.now))
+    fresh = await record.freshness(made)
+    assert (fresh.seq, fresh.pending, fresh.oldest_open) == (seq - 1, 1, clock.now)
+
+
+async def test_a_photo_that_fails_by_itself_holds_up_no_other_write(record: Record) -> None:
+    made = await record.create_generation(generation())
+    seq = await put(record, write("bad", A), write("good"))
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    await record.postpone(made, [image_id(A)], 1.0, "EMBEDDER_UNAVAILABLE")
+    assert (await record.freshness(made)).seq == 0
+    await record.postpone(made, [image_id(A)], 1.0, "INTERNAL")
+    fresh = await record.freshness(made)
+    assert (fresh.seq, fresh.pending, fresh.oldest_open) == (seq, 1, 0)
+
+
+async def test_an_outage_that_is_one_photos_own_does_not_hold_up_the_others_for_ever(
+    record: Record,
+) -> None:
+    made = await record.create_generation(generation())
+    seq = await put(record, write("bad", A), write("good"))
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    for _ in range(10):
+        assert (await record.freshness(made)).seq == 0
+        await record.postpone(made, [image_id(A)], 1.0, "EMBEDDER_UNAVAILABLE")
+    assert (await record.freshness(made)).seq == seq
+
+
+async def test_an_id_with_a_nul_is_like_one_that_is_not_there(record: Record, db: Database) -> None:
+    """PostgreSQL takes no NUL in a text; a caller's id must not become INTERNAL by that."""
+    made = await record.create_generation(generation())
+    await put(record, write("a", A))
+    with statements(db) as seen:
+        assert await record.get("default", ["a\x00"]) == {}
+        assert await record.delete("default", ["a\x00"]) == (0, 1)
+        assert await record.generation("default", "visual\x00", "visual-1\x00") is None
+        assert await record.image("default", "\x00") is None
+        assert await record.vectors_of(made, "a\x00") is None
+    assert not any("\x00" in text for text in seen)

@@ -265,3 +265,34 @@ async def test_counts_say_when_the_engine_does_not_answer(
     assert (await search.count("default", "visual", record, index)).indexed == -1
     nothing = await search.count("default", "text", record, index)
     assert (nothing.indexed, nothing.generation) == (0, None)
+
+
+async def test_a_search_that_is_to_see_the_first_write_waits_for_the_spaces_index(
+    record: Record, index: FakeIndex
+) -> None:
+    _, seq = await record.write("default", [write("a", b"1")])
+    query = near(b"1", min_index_token=write_index_token("default", seq))
+    asked = search.search(query, record, index, forever, awaited=("visual",))
+    waiting = asyncio.create_task(asked)
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    made = await record.create_generation(generation())
+    await index.create(made.collection, DIMENSION)
+    await follow(made, record, index, b"1")
+    assert [match.product.content.product_id for match in (await waiting).matches] == ["a"]
+
+
+async def test_only_what_a_caller_is_to_see_in_a_space_to_come_is_waited_for(
+    record: Record, index: FakeIndex
+) -> None:
+    _, seq = await record.write("default", [write("a", b"1")])
+    token = write_index_token("default", seq)
+    for query, awaited, error in (
+        (near(b"1"), ("visual",), SpaceUnavailable),
+        (near(b"1", min_index_token=token), (), SpaceUnavailable),
+        (near(b"1", min_index_token=token, generation="x"), ("visual",), GenerationNotFound),
+        (near(b"1", min_index_token="?"), ("visual",), IndexTokenInvalid),
+        (near(b"1", min_index_token=token), ("visual",), StageDeadline),
+    ):
+        with pytest.raises(error):
+            await search.search(query, record, index, lambda: 0.03, awaited=awaited)

@@ -17,7 +17,7 @@ from servicekit.jobs import Lease
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos
-from tests.unit.retriever.conftest import write
+from tests.unit.retriever.conftest import generation, write
 
 PHOTOS = [b"photo %d" % n for n in range(6)]
 
@@ -32,13 +32,13 @@ def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None
 async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
     first = Leadership(Lease(db, "x", "first", 5), 5)
     second = Leadership(Lease(db, "x", "second", 5), 5)
-    assert not first.holds()
+    assert first.left() == 0
     assert await first.acquire()
-    assert first.holds()
+    assert first.left() > 0
     assert not await second.acquire()
-    assert not second.holds()
+    assert second.left() == 0
     await first.release()
-    assert not first.holds()
+    assert first.left() == 0
     assert await second.acquire()
 
 
@@ -46,7 +46,7 @@ async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> No
     leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
     assert await leadership.acquire()
     await asyncio.sleep(0.25)
-    assert not leadership.holds()
+    assert leadership.left() == 0
     assert await Lease(db, "x", "second", 60).acquire()
     with pytest.raises(LeadershipLost):
         await leadership.keep()
@@ -58,8 +58,11 @@ class Bench:
     def __init__(self, db: Database) -> None:
         self.db = db
         self.record = Record(db)
+        self.catalogs: tuple[str, ...] = ("default",)
         self.index, self.embedder = FakeIndex(), FakeEmbedder()
-        self.photos = FakePhotos({("default", image_id(data)): data for data in PHOTOS})
+        self.photos = FakePhotos(
+            {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
+        )
         self.settings = Settings(
             worker_poll_seconds=0.01, worker_lease_seconds=1, worker_flush_seconds=0.1
         )
@@ -68,7 +71,7 @@ class Bench:
         seconds = self.settings.worker_lease_seconds
         leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
         return Worker(
-            ("default",),
+            self.catalogs,
             self.settings,
             self.record,
             self.photos,
@@ -179,3 +182,33 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     await until(lambda: bench.rows() == {"a"})
     waiting.set()
     await asyncio.wait_for(second, 5)
+
+
+async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Bench) -> None:
+    bad = await bench.record.create_generation(generation(catalog_id="bad", collection="broken_1"))
+    bench.index.broken = {bad.collection}
+    bench.catalogs = ("bad", "default")
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        await asyncio.sleep(0.7)  # three failures of the broken one
+        begun = time.monotonic()
+        await bench.record.write("default", [write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        assert time.monotonic() - begun < 0.3
+        bench.index.broken = set()
+        await bench.record.write("bad", [write("c", PHOTOS[2])])
+        await until(lambda: bench.rows() == {"a", "b", "c"})
+
+
+async def test_a_check_that_failed_half_way_is_made_again(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        await asyncio.sleep(0.1)
+        for held in bench.index.rows.values():
+            held.clear()
+        bench.index.scan_failures = 1
+        (made,) = await bench.record.generations("default")
+        await bench.record.want_check(made)
+        await until(lambda: bench.rows() == {"a"})

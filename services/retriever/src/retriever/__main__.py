@@ -31,7 +31,9 @@ def bindings(
         ),
         Binding(
             vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
-            VectorServicer(settings.catalogs, record, index, settings.milvus_seconds),
+            VectorServicer(
+                settings.catalogs, record, index, settings.milvus_seconds, spaces=settings.spaces
+            ),
             VECTOR_SERVICE,
         ),
     ]

@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -50,8 +49,9 @@ MAX_SCAN = 5_000
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _ATTRIBUTE_KEY = re.compile(r"[a-z0-9_.-]{1,64}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}")
-_URI = re.compile(r"https?://[^\s]+", re.IGNORECASE)
-_OK = frozenset("\n\r\t")
+_URI = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f]+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Unicode's category Cc but for line feed, carriage return and tab."""
 
 Note = Callable[[str, str], None]
 """Takes down a field, relative to the product, and what is wrong with it."""
@@ -270,7 +270,7 @@ def check_product(draft: ProductDraft, path: str) -> ProductContent:
 def _check_text(note: Note, field: str, text: str, least: int, most: int) -> None:
     if not least <= len(text) <= most:
         note(field, f"has {len(text)} characters; {least} to {most} are taken")
-    elif any(unicodedata.category(character) == "Cc" for character in text if character not in _OK):
+    elif _CONTROL.search(text):
         note(field, "must not contain control characters")
 
 
@@ -358,5 +358,16 @@ def _read_token(token: str, context: str) -> tuple[int, str]:
         raise PageTokenInvalid from error
     match parts:
         case [1, str(given), int(time), str(product_id)] if given == context:
-            return time, product_id
+            return _checked_place(time, product_id)
     raise PageTokenInvalid
+
+
+def _checked_place(time: int, product_id: str) -> tuple[int, str]:
+    """A place that a product can have: a token is no secret, and a caller may make one."""
+    try:
+        ids.check_id(product_id)
+    except ids.IdInvalidError as error:
+        raise PageTokenInvalid from error
+    if isinstance(time, bool) or not 0 <= time < 2**63:
+        raise PageTokenInvalid
+    return time, product_id

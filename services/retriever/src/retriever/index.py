@@ -6,14 +6,16 @@ and doing a step twice leaves the same index. One process at a time runs them (`
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from retriever.model import (
-    Change,
+    MAX_ATTEMPTS,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
@@ -29,6 +31,7 @@ from retriever.model import (
     IndexRow,
     IndexUnavailable,
     Pending,
+    PhotosUnavailable,
     VectorInvalid,
     VectorWrite,
     VersionMismatch,
@@ -40,13 +43,13 @@ from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500
 """Outbox entries of one step."""
+READ_PRODUCTS = 256
+"""Products whose rows are read at a time: 26 MB when each has 20 photos of 1,280 dimensions."""
 UPSERT_ROWS = 256
 """Rows of one call: 1.3 MB of vectors at 1,280 dimensions."""
 DELETE_ROWS = 1_000
 EMBED_BYTES = 16 * 2**20
 """Photos of one call to the embedder, well below gRPC's 32 MiB."""
-MAX_ATTEMPTS = 10
-"""After so many attempts, a failure of the photo's own ends the trying."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 300.0
 """Seconds."""
@@ -192,8 +195,11 @@ def _affordable(items: Sequence[Pending]) -> list[Pending]:
 async def _load(
     generation: Generation, items: Sequence[Pending], record: IndexRecord, photos: Photos
 ) -> tuple[list[tuple[Pending, bytes]], int]:
-    """The photos' bytes, and how many have none any more."""
-    loaded, failed = [], 0
+    """The photos' bytes, and how many have none (any more, or now).
+
+    Raises PhotosUnavailable when none could be read; these photos then wait like all others.
+    """
+    loaded, failed, unreachable = [], 0, None
     for item in items:
         try:
             loaded.append((item, await photos.get(generation.catalog_id, item.image_id)))
@@ -201,6 +207,11 @@ async def _load(
             failed += 1
             log.warning("photo lost", image_id=item.image_id, reason=error.reason)
             await record.give_up(generation, [item.image_id], error.reason)
+        except PhotosUnavailable as error:
+            failed, unreachable = failed + 1, error
+            await _retry_later(generation, [item], record, error.reason)
+    if unreachable is not None and not loaded:
+        raise unreachable
     return loaded, failed
 
 
@@ -271,27 +282,28 @@ async def apply_outbox(
     changes = await record.changes(generation, APPLY_CHANGES)
     if not changes:
         return generation, 0
-    product_ids = list(dict.fromkeys(change.product_id for change in changes))
-    rows = await record.rows(generation, product_ids)
-    gone = _gone(changes, rows)
-    await _delete(generation, gone, index, leader)
-    await _upsert(generation, rows, index, leader)
-    return await record.advance(generation, changes[-1]), len(rows) + len(gone)
-
-
-def _gone(changes: Iterable[Change], rows: Iterable[IndexRow]) -> list[str]:
-    """Rows that some change took away and no later one brought back."""
-    removed = {row_id for change in changes for row_id in change.removed}
-    return sorted(removed - {row.row_id for row in rows})
+    removed: dict[str, set[str]] = {}
+    for change in changes:
+        removed.setdefault(change.product_id, set()).update(change.removed)
+    written = 0
+    # Some at a time: one photo may be every product's.
+    for product_ids in _batches(list(removed), READ_PRODUCTS):
+        rows = await record.rows(generation, product_ids)
+        # What some change took away and no later one brought back.
+        gone = set().union(*map(removed.__getitem__, product_ids)) - {row.row_id for row in rows}
+        await _delete(generation, sorted(gone), index, leader)
+        await _upsert(generation, rows, index, leader)
+        written += len(rows) + len(gone)
+    return await record.advance(generation, changes[-1]), written
 
 
 async def _upsert(
     generation: Generation, rows: Sequence[IndexRow], index: VectorIndex, leader: Leader
 ) -> None:
     for chunk in _batches(rows, UPSERT_ROWS):
-        _still(leader)
         try:
-            await index.upsert(generation.collection, chunk)
+            async with _leading(leader):
+                await index.upsert(generation.collection, chunk)
         except IndexRefused:
             if len(chunk) == 1:
                 # It stays out of the index until it changes; nothing behind it has to wait.
@@ -306,13 +318,21 @@ async def _delete(
     generation: Generation, row_ids: Sequence[str], index: VectorIndex, leader: Leader
 ) -> None:
     for chunk in _batches(row_ids, DELETE_ROWS):
-        _still(leader)
-        await index.delete(generation.collection, chunk)
+        async with _leading(leader):
+            await index.delete(generation.collection, chunk)
 
 
-def _still(leader: Leader) -> None:
-    if not leader.holds():
+@asynccontextmanager
+async def _leading(leader: Leader) -> AsyncIterator[None]:
+    """Lets a call to the engine last as long as no other process may write."""
+    left = leader.left()
+    if left <= 0:
         raise LeadershipLost
+    try:
+        async with asyncio.timeout(left):
+            yield
+    except TimeoutError as error:
+        raise LeadershipLost from error
 
 
 # Reconciliation

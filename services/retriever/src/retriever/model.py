@@ -61,6 +61,11 @@ from sightline_rules.filters import Availability, Facts, Money, Time
 
 Floats = npt.NDArray[np.float32]
 
+MAX_ATTEMPTS = 10
+"""After so many attempts, a failure of the photo's own ends the trying."""
+OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
+"""Reasons for which a photo waits that are no fault of its own, as far as one can tell."""
+
 
 class IndexTokenInvalid(InvalidArgument):
     """An index token that this service did not give for this catalog."""

@@ -97,7 +97,7 @@ class PhotoStore:
 
     def _put(self, path: str, data: bytes) -> None:
         if isinstance(self._files, LocalFileSystem):
-            _put_file(Path(path), data)
+            _put_file(Path(path), data, Path(self._root))
         elif not self._files.exists(path):
             self._files.pipe_file(path, data)  # a bucket shows an object whole or not at all
 
@@ -106,9 +106,10 @@ class PhotoStore:
         return data
 
 
-def _put_file(path: Path, data: bytes) -> None:
+def _put_file(path: Path, data: bytes, root: Path) -> None:
     """Returns once file and name would survive a power cut."""
-    if not (path.exists() and path.stat().st_size == len(data)):
+    # Read and not only measured: a photo that was damaged is mended by sending it again.
+    if not (path.exists() and path.read_bytes() == data):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         try:
@@ -122,8 +123,10 @@ def _put_file(path: Path, data: bytes) -> None:
                 Path(temporary).unlink()
             raise
     # Also when the file was there: whoever put it there may have died before this.
-    for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
+    for folder in path.parents:
         _fsync_folder(folder)
+        if folder == root:
+            break
 
 
 def _fsync_folder(folder: Path) -> None:

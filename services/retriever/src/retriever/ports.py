@@ -204,5 +204,5 @@ class Embedder(Protocol):
 class Leader(Protocol):
     """Whether this process may write to the index: one at a time does."""
 
-    def holds(self) -> bool:
-        """False from the moment another process might."""
+    def left(self) -> float:
+        """Seconds for which no other process can lead; 0 from the moment one might."""

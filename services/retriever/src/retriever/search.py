@@ -121,10 +121,16 @@ async def search(
     index: VectorIndex,
     remaining: Remaining,
     measure: Measure = lambda _: contextlib.nullcontext(),
+    *,
+    awaited: Collection[str] = (),
 ) -> Answer:
-    """The nearest products. Errors are those that the proto names."""
+    """The nearest products. Errors are those that the proto names.
+
+    `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
+    it, as the write may be the catalog's first.
+    """
     check_query(query)
-    generation = await resolve(query, record)
+    generation = await resolve(query, record, remaining, awaited)
     freshness = await reached(query, generation, record, remaining)
     vectors = await query_vectors(query, generation, record)
     left_out = set(query.excluded)
@@ -168,10 +174,18 @@ def check_query(query: Query) -> None:
         raise RequestInvalid(*wrong)
 
 
-async def resolve(query: Query, record: SearchRecord) -> Generation:
+async def resolve(
+    query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
+) -> Generation:
     """The generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
     generation = await record.generation(query.catalog_id, space, query.generation)
+    if query.min_index_token and not query.generation and space in awaited:
+        read_index_token(query.min_index_token, query.catalog_id)
+        wait = Wait(remaining)
+        while generation is None:
+            await wait.pause()
+            generation = await record.generation(query.catalog_id, space)
     if generation is None:
         raise GenerationNotFound if query.generation else SpaceUnavailable(space)
     if query.vector and query.vector.space_version != generation.space_version:
@@ -231,6 +245,21 @@ def read_index_token(token: str, catalog_id: str) -> int:
     raise IndexTokenInvalid
 
 
+class Wait:
+    """Pauses between two looks at the index, until the time is up."""
+
+    def __init__(self, remaining: Remaining) -> None:
+        self._remaining = remaining
+        self._end = time.monotonic() + LONGEST_WAIT
+
+    async def pause(self) -> None:
+        """Raises StageDeadline when there is no time left to look again."""
+        left = self._remaining()
+        if time.monotonic() > self._end or (left is not None and left < 2 * WAIT_STEP):
+            raise StageDeadline
+        await asyncio.sleep(WAIT_STEP)
+
+
 async def reached(
     query: Query, generation: Generation, record: SearchRecord, remaining: Remaining
 ) -> Freshness:
@@ -241,12 +270,9 @@ async def reached(
     wanted = read_index_token(query.min_index_token, query.catalog_id)
     if wanted > freshness.head:
         raise IndexTokenInvalid
-    end = time.monotonic() + LONGEST_WAIT
+    wait = Wait(remaining)
     while freshness.seq < wanted:
-        left = remaining()
-        if time.monotonic() > end or (left is not None and left < 2 * WAIT_STEP):
-            raise StageDeadline
-        await asyncio.sleep(WAIT_STEP)
+        await wait.pause()
         current = await record.generation(query.catalog_id, generation.space, generation.name)
         if current is None:
             raise GenerationNotFound

@@ -122,13 +122,17 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         record: SearchRecord,
         index: VectorIndex,
         index_seconds: float,
+        *,
+        spaces: Collection[str] = (),
         clock: Callable[[], int] = now_micros,
     ) -> None:
-        """`index_seconds`: how long the engine may take when a caller sets no deadline."""
+        """`index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
+        those that the worker fills."""
         self._catalogs = catalogs
         self._record = record
         self._index = index
         self._seconds = index_seconds
+        self._spaces = spaces
         self._clock = clock
 
     async def Search(
@@ -150,7 +154,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
         stages = telemetry.Stages()
         answer = await search.search(
-            query, self._record, self._index, self._remaining, stages.measure
+            query,
+            self._record,
+            self._index,
+            self._remaining,
+            stages.measure,
+            awaited=self._spaces,
         )
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),

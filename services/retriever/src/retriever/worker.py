@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from prometheus_client import Counter, Gauge
 
@@ -92,6 +93,30 @@ class Backoff:
         return seconds
 
 
+class Rests:
+    """Parts of the work that failed: each is left alone for a while of its own."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._waits = first, longest
+        self._failed: dict[str, tuple[Backoff, float]] = {}
+
+    def over(self, part: str) -> bool:
+        """Whether it may be tried (again)."""
+        return part not in self._failed or time.monotonic() >= self._failed[part][1]
+
+    def succeed(self, part: str) -> None:
+        """After a success."""
+        self._failed.pop(part, None)
+
+    def fail(self, part: str, error: Exception) -> None:
+        """After a failure."""
+        backoff = self._failed[part][0] if part in self._failed else Backoff(*self._waits)
+        seconds = backoff.fail()
+        self._failed[part] = backoff, time.monotonic() + seconds
+        reason = getattr(error, "reason", type(error).__name__)
+        log.warning("waiting", part=part, reason=reason, seconds=round(seconds, 2))
+
+
 class Leadership:
     """The lease, with the time until which it surely holds by our own clock."""
 
@@ -100,9 +125,9 @@ class Leadership:
         self._seconds = seconds
         self._until = 0.0
 
-    def holds(self) -> bool:
+    def left(self) -> float:
         """See Leader in ports.py."""
-        return time.monotonic() < self._until
+        return max(0.0, self._until - time.monotonic())
 
     async def acquire(self) -> bool:
         """Whether this process leads now."""
@@ -117,7 +142,7 @@ class Leadership:
                     raise LeadershipLost
             except ServiceError as error:
                 log.warning("lease not renewed", reason=error.reason)
-                if not self.holds():
+                if not self.left():
                     raise LeadershipLost from error
 
     async def release(self) -> None:
@@ -160,6 +185,8 @@ class Worker:
     leadership: Leadership
     followed: dict[str, Followed] = field(default_factory=dict)
     offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
+    embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
+    following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
@@ -174,8 +201,8 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep())
-                tasks.create_task(self._forever(self._embed, Backoff(0.2, 5.0)))
-                tasks.create_task(self._forever(self._follow, Backoff(0.1, 2.0)))
+                tasks.create_task(self._forever(self._embed))
+                tasks.create_task(self._forever(self._follow))
                 tasks.create_task(self._measure())
         except* LeadershipLost:
             log.warning("leadership lost")
@@ -188,15 +215,15 @@ class Worker:
         finally:
             self.stopping = True
 
-    async def _forever(self, step: Callable[[], Awaitable[bool]], backoff: Backoff) -> None:
+    async def _forever(self, step: Callable[[], Awaitable[bool]]) -> None:
         """Steps that say whether there was work; failures are waited out."""
+        backoff = Backoff(0.1, 2.0)
         while not self.stopping:
             try:
                 worked = await step()
-            except (ServiceError, *LOST) as error:
+            except ServiceError as error:  # the record does not answer
                 seconds = backoff.fail()
-                reason = getattr(error, "reason", type(error).__name__)
-                log.warning("waiting", reason=reason, seconds=round(seconds, 2))
+                log.warning("waiting", reason=error.reason, seconds=round(seconds, 2))
                 await asyncio.sleep(seconds)
                 continue
             backoff.reset()
@@ -209,16 +236,18 @@ class Worker:
     # Embedding
 
     async def _embed(self) -> bool:
-        worked, failure = False, None
-        for catalog in self.catalogs:
-            for space in self.settings.spaces:
-                try:
-                    worked |= await self._embed_space(catalog, space)
-                except (EmbedderUnavailable, VersionMismatch) as error:
-                    self.offered.pop((catalog, space), None)
-                    failure = error
-        if failure is not None and not worked:
-            raise failure
+        worked = False
+        for catalog, space in product(self.catalogs, self.settings.spaces):
+            part = f"embed {catalog} {space}"
+            if not self.embedding_rests.over(part):
+                continue
+            try:
+                worked |= await self._embed_space(catalog, space)
+            except ServiceError as error:
+                self.offered.pop((catalog, space), None)
+                self.embedding_rests.fail(part, error)
+            else:
+                self.embedding_rests.succeed(part)
         return worked
 
     async def _embed_space(self, catalog: str, space: str) -> bool:
@@ -257,12 +286,18 @@ class Worker:
         worked = False
         for catalog in self.catalogs:
             for generation in await self.record.generations(catalog):
-                state = self.followed.setdefault(generation.collection, Followed())
+                part = generation.collection
+                state = self.followed.setdefault(part, Followed())
+                if not self.following_rests.over(part):
+                    continue
                 try:
                     worked |= await self._follow_one(generation, state)
-                except LOST:
-                    state.looked, state.wants_check = 0.0, True
-                    raise
+                except (ServiceError, *LOST) as error:
+                    if isinstance(error, LOST):
+                        state.looked, state.wants_check = 0.0, True
+                    self.following_rests.fail(part, error)
+                else:
+                    self.following_rests.succeed(part)
         return worked
 
     async def _follow_one(self, generation: Generation, state: Followed) -> bool:
@@ -285,6 +320,7 @@ class Worker:
         return False
 
     async def _check(self, generation: Generation, state: Followed) -> None:
+        state.wants_check = True  # also when this one ends half-way
         drift = await reconcile(generation, self.record, self.index, self.leadership)
         state.wants_check, state.checked = False, time.monotonic()
         state.unflushed += drift.upserted + drift.deleted

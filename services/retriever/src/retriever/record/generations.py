@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.model import (
+    MAX_ATTEMPTS,
+    OUTAGES,
     Freshness,
     Generation,
     GenerationState,
@@ -90,35 +92,58 @@ def want_all(connection: Connection, target: Generation) -> None:
 
 
 def read_freshness(connection: Connection, generation: Generation) -> Freshness:
-    head = connection.execute(
-        sa.select(sequences.c.seq, sequences.c.time).where(
-            sequences.c.catalog_id == generation.catalog_id
-        )
-    ).first()
-    o, p = outbox.c, pending.c
-    unapplied = connection.execute(
-        sa.select(sa.func.min(o.write_seq), sa.func.min(o.time)).where(
-            o.catalog_id == generation.catalog_id, o.seq > generation.applied_seq
+    """One statement: what leaves `pending` for the outbox meanwhile must not be missed in both."""
+    s, o, p = sequences.c, outbox.c, pending.c
+    head = (
+        sa.select(sa.func.max(s.seq).label("seq"), sa.func.max(s.time).label("time"))
+        .where(s.catalog_id == generation.catalog_id)
+        .subquery()
+    )
+    unapplied = (
+        sa.select(sa.func.min(o.write_seq).label("seq"), sa.func.min(o.time).label("time"))
+        .where(o.catalog_id == generation.catalog_id, o.seq > generation.applied_seq)
+        .subquery()
+    )
+    # By the index, and not the smallest of all: a large import leaves 100,000 photos waiting.
+    waiting = (
+        sa.select(p.write_seq.label("seq"), p.write_time.label("time"))
+        .where(pending_of(generation), ~p.failed, _holds_up())
+        .order_by(p.write_seq)
+        .limit(1)
+        .subquery()
+    )
+    number = sa.select(sa.func.count()).where(pending_of(generation), ~p.failed).scalar_subquery()
+    row = connection.execute(
+        sa.select(head, unapplied, waiting, number).select_from(
+            head.join(unapplied, sa.true()).outerjoin(waiting, sa.true())
         )
     ).one()
-    waiting = connection.execute(
-        sa.select(sa.func.min(p.write_seq), sa.func.min(p.write_time), sa.func.count()).where(
-            pending_of(generation), ~p.failed
-        )
-    ).one()
-    newest, newest_time = (0, 0) if head is None else (int(head.seq), int(head.time))
-    open_seqs = [int(row[0]) for row in (unapplied, waiting) if row[0] is not None]
-    open_times = [int(row[1]) for row in (unapplied, waiting) if row[1] is not None]
+    seq, time, *opened, pending_number = row
+    newest, newest_time = int(seq or 0), int(time or 0)
+    open_seqs = [int(value) for value in opened[::2] if value is not None]
+    open_times = [int(value) for value in opened[1::2] if value is not None]
     if not open_seqs:
-        return Freshness(newest, newest, newest_time, 0, 0)
+        return Freshness(newest, newest, newest_time, 0, int(pending_number))
     oldest = min(open_times)
     return Freshness(
         seq=min(open_seqs) - 1,
         head=newest,
         time=min(generation.applied_time, oldest),
         oldest_open=oldest,
-        pending=int(waiting[2]),
+        pending=int(pending_number),
     )
+
+
+def _holds_up() -> sa.ColumnElement[bool]:
+    """Whether the writes of a pending photo and after it count as not held.
+
+    Not when the photo fails for a reason of its own: it may be tried for a quarter of an hour, and
+    every search that is to see a write would wait for it. An outage that lasts through so many
+    attempts is taken for the photo's own too: it may be what brings the embedder down.
+    """
+    p = pending.c
+    outage = sa.and_(p.reason.in_(OUTAGES), p.attempts < MAX_ATTEMPTS)
+    return sa.or_(p.attempts == 0, outage)
 
 
 def read_index_rows(

@@ -47,6 +47,16 @@ from servicekit.errors import ServiceError
 from sightline_rules import ids
 
 
+def queue_up(connection: Connection, catalog_id: str) -> int:
+    """Wait until no other transaction writes to the catalog; the number of its newest commit.
+
+    PostgreSQL: the catalog's writers queue here. SQLite: BEGIN IMMEDIATE did it.
+    """
+    put(connection, sequences, [{"catalog_id": catalog_id, "seq": 0, "time": 0}], keep=True)
+    own = sa.select(sequences.c.seq).where(sequences.c.catalog_id == catalog_id)
+    return int(connection.execute(own.with_for_update()).scalar_one())
+
+
 class Session:
     """Writes to one catalog within one transaction."""
 
@@ -54,10 +64,7 @@ class Session:
         self._connection = connection
         self._catalog = catalog_id
         self._now = now
-        put(connection, sequences, [{"catalog_id": catalog_id, "seq": 0, "time": 0}], keep=True)
-        own = sa.select(sequences.c.seq).where(sequences.c.catalog_id == catalog_id)
-        # PostgreSQL: the catalog's writers queue here. SQLite: BEGIN IMMEDIATE did it.
-        self._seq = int(connection.execute(own.with_for_update()).scalar_one())
+        self._seq = queue_up(connection, catalog_id)
         self._targets = live_generations(connection, catalog_id)
 
     def head(self) -> int:
@@ -88,8 +95,13 @@ class Session:
         if by_id and len(read_images(self._connection, self._catalog, by_id)) < len(by_id):
             return ImageNotFound(f"{write.path}.images")
         etag = content_etag(content)
+        failed = self._given_up(list(write.new_images))
         if known is None or known.etag != etag:
             self._replace(write, etag, known.create_time if known else None)
+        elif failed:
+            self._next()
+        for target, image_ids in failed:
+            self._try_again(target, image_ids)
         return Stored(content.product_id, etag, content.image_ids)
 
     def _replace(self, write: ProductWrite, etag: str, create_time: int | None) -> None:
@@ -128,6 +140,26 @@ class Session:
         self._note(seq, content.product_id, seq, removed)
         for target in self._targets:
             self._want(target, content.image_ids, seq)
+
+    def _given_up(self, image_ids: Sequence[str]) -> list[tuple[Generation, list[str]]]:
+        """Which of these photos could not be embedded, for each generation that lacks some."""
+        found: list[tuple[Generation, list[str]]] = []
+        for target in self._targets if image_ids else ():
+            which = sa.select(pending.c.image_id).where(
+                pending_of(target, image_ids), pending.c.failed
+            )
+            if failed := list(self._connection.execute(which).scalars()):
+                found.append((target, failed))
+        return found
+
+    def _try_again(self, target: Generation, image_ids: Sequence[str]) -> None:
+        """Photos whose bytes were given anew: what was lost or damaged may be whole now."""
+        values = pending_row(target, "", self._seq, self._now)
+        for name in ("catalog_id", "space", "space_version", "image_id"):
+            del values[name]
+        self._connection.execute(
+            sa.update(pending).where(pending_of(target, image_ids)).values(values)
+        )
 
     def delete(self, product_id: str) -> bool:
         """Whether there was such a product."""

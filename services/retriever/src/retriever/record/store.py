@@ -48,7 +48,7 @@ from retriever.record.products import (
     read_images,
     read_products,
 )
-from retriever.record.session import Session
+from retriever.record.session import Session, queue_up
 from retriever.record.tables import (
     generations,
     images,
@@ -122,10 +122,13 @@ class Record:
                 query = query.where(c.product_id > after[1])
 
         def work(connection: Connection) -> list[Product]:
-            order_of = list(connection.execute(query).scalars())
-            found = read_products(connection, catalog_id, order_of)
-            by_id = {product.content.product_id: product for product in found}
-            return [by_id[product_id] for product_id in order_of]
+            while True:
+                order_of = list(connection.execute(query).scalars())
+                found = read_products(connection, catalog_id, order_of)
+                by_id = {product.content.product_id: product for product in found}
+                # PostgreSQL: one may have been deleted since, and a short page is a list's end.
+                if len(by_id) == len(order_of):
+                    return [by_id[product_id] for product_id in order_of]
 
         return await self._db.read(work)
 
@@ -229,6 +232,8 @@ class Record:
         """See IndexRecord."""
 
         def work(connection: Connection) -> Generation:
+            # A write that is under way sees the new generation, or its photos are seen here.
+            queue_up(connection, generation.catalog_id)
             c = generations.c
             same = sa.select(generations).where(
                 c.catalog_id == generation.catalog_id, c.name == generation.name
@@ -394,4 +399,10 @@ class Record:
             product_images.c.image_id == pending.c.image_id,
         )
         query = sa.delete(pending).where(pending_of(generation, image_ids), ~use)
-        await self._db.write(lambda connection: connection.execute(query))
+
+        def work(connection: Connection) -> None:
+            # A write that is under way may bring a product that has the photo.
+            queue_up(connection, generation.catalog_id)
+            connection.execute(query)
+
+        await self._db.write(work)

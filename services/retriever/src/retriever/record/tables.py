@@ -10,7 +10,22 @@ from servicekit.jobs import jobs_table, leases_table
 
 metadata = sa.MetaData()
 
-_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+class _StorableText(sa.types.TypeDecorator[str]):
+    """Text that every database takes.
+
+    PostgreSQL refuses a NUL, which callers may put into an id that they ask for. No stored id holds
+    a control character, so another one in its place finds nothing as well.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        return value if value is None else value.replace("\0", "\1")
+
+
+_Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
 """Text that sorts by code point, as SQLite's does."""
 _Number = sa.BigInteger
 
