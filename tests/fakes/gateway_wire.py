@@ -79,6 +79,8 @@ class Script:
     """Raised by a method."""
     hang: set[str] = field(default_factory=set)
     """Methods that never answer."""
+    scans: int = 0
+    """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -184,7 +186,12 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
 
     async def ListProducts(self, request, context):
         await self.script.take("ListProducts", request, context)
-        return self._answer(product_service_pb2.ListProductsResponse, self.products, request.view)
+        begin = int(request.page_token or 0)
+        end = begin + (self.script.scans or len(self.products))
+        kind, ids = product_service_pb2.ListProductsResponse, self.products[begin:end]
+        answer = self._answer(kind, ids, request.view)
+        answer.next_page_token = str(end) if end < len(self.products) else ""
+        return answer
 
     def _answer(self, kind, ids, view):
         if view == product_service_pb2.PRODUCT_VIEW_COLUMNS:

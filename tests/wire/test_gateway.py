@@ -211,6 +211,27 @@ async def test_embedder_and_ranker_lost_the_newest_products_stand_in(suite):
     assert answer.results[0].reasons[0].code == "NEW"
 
 
+async def test_short_pages_of_the_newest_products_are_read_on(suite):
+    await suite.embedder.down()
+    await suite.ranker.down()
+    suite.retriever.script.scans = 2
+    answer = await suite.recommendation.Recommend(photo())
+
+    assert ids(answer) == ["p1", "p2", "p3", "p4", "p5"]
+    asked = [item.page_token for item in suite.retriever.script.requests("ListProducts")]
+    assert asked == ["", "2", "4"]
+
+
+async def test_a_list_of_the_newest_products_without_end_is_not_read_for_ever(suite):
+    suite.products.clear()
+    suite.products.extend(f"q{place}" for place in range(100))
+    suite.retriever.script.scans = 1
+    answer = await suite.recommendation.Recommend(pb.RecommendRequest())
+
+    assert 0 < len(suite.retriever.script.requests("ListProducts")) < 10
+    assert answer.results
+
+
 async def test_index_lost_nominees_are_looked_up_in_the_record(suite):
     suite.retriever.script.errors["Search"] = Unavailable("engine", reason="INDEX_UNAVAILABLE")
     answer = await suite.recommendation.Recommend(photo(shopper=ANN))

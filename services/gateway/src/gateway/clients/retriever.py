@@ -1,6 +1,7 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import grpc
@@ -25,6 +26,8 @@ IDEMPOTENT = (
     (VECTORS, "Search"),
     (VECTORS, "Count"),
 )
+MOST_PAGES = 4
+"""Pages of one list that are read to find the newest products that pass a filter."""
 MOST_CONJUNCTS = 64
 """Filters that one `all` holds at most."""
 T = TypeVar("T")
@@ -99,7 +102,11 @@ class RetrieverClient:
         return _columns(answer.columns)
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
-        """The newest products that pass, newest first."""
+        """The newest products that pass, newest first, of the MOST_PAGES first pages.
+
+        A page may be short, or empty, and yet not the last: the retriever looks at so many
+        products for each.
+        """
         request = products_pb.ListProductsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
@@ -107,10 +114,17 @@ class RetrieverClient:
             page_size=count,
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
-        answer: products_pb.ListProductsResponse = await self._call(
-            self._products.ListProducts, request, scope
-        )
-        return _columns(answer.columns)
+        pages: list[Columns] = []
+        for _ in range(MOST_PAGES):
+            answer: products_pb.ListProductsResponse = await self._call(
+                self._products.ListProducts, request, scope
+            )
+            pages.append(_columns(answer.columns))
+            request.page_size -= len(pages[-1].product_ids)
+            request.page_token = answer.next_page_token
+            if not request.page_token or request.page_size <= 0:
+                break
+        return _joined(pages)
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: Scope
@@ -218,4 +232,13 @@ def _columns(message: candidate_pb2.CandidateColumns) -> Columns:
         tags=filled(message.tags, candidate_pb2.TextList()),
         attributes=filled(message.attributes, candidate_pb2.AttributeList()),
         create_time_micros=filled(message.create_time_micros, 0),
+    )
+
+
+def _joined(pages: Sequence[Columns]) -> Columns:
+    return Columns(
+        **{
+            column.name: [entry for page in pages for entry in getattr(page, column.name)]
+            for column in fields(Columns)
+        }
     )
