@@ -75,7 +75,7 @@ async def start(
     reflection.enable_server_reflection(
         [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
-    address = f"{settings.host}:{settings.port}"
+    address = listen_address(settings.host, settings.port)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
@@ -130,6 +130,11 @@ def _signalled() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, event.set)
     return event
+
+
+def listen_address(host: str, port: int) -> str:
+    """gRPC's form of an address. Without brackets it takes `::1:8600` for another host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:

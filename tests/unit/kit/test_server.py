@@ -154,3 +154,11 @@ def test_a_service_runs_on_uvloop() -> None:
         return type(asyncio.get_running_loop()).__module__
 
     assert server.run(which()).startswith("uvloop")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "127.0.0.1:8600"), ("::1", "[::1]:8600"), ("::", "[::]:8600")],
+)
+def test_an_ipv6_host_is_not_taken_for_another_one(host: str, address: str) -> None:
+    assert server.listen_address(host, 8600) == address
