@@ -171,6 +171,8 @@ class FakeGateway:
         self.refused: dict[str, status_pb2.Status] = {}
         """Product or event id → why it is refused within its batch."""
         self.events: dict[str, event_pb2.Event] = {}
+        self.unanswered = 0
+        """Products and events of every batch that get no status."""
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
@@ -277,6 +279,7 @@ class _Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
             catalog_service_pb2.UpsertResult(status=status, product_id=product_id, etag="e2")
             for product_id, status in zip(ids, self._gateway.each(ids, store), strict=True)
         ]
+        del results[len(results) - self._gateway.unanswered :]
         calls = len(self._gateway.requests["UpsertProducts"])
         return catalog_service_pb2.UpsertProductsResponse(results=results, index_token=f"i{calls}")
 
@@ -321,6 +324,7 @@ class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
 
         ids = [event.event_id for event in request.events]
         statuses = list(self._gateway.each(ids, store))
+        del statuses[len(statuses) - self._gateway.unanswered :]
         stored = sum(status.code == 0 for status in statuses)
         written = len(events) - before
         return user_event_service_pb2.WriteEventsResponse(

@@ -176,7 +176,8 @@ class SightlineClient:
 
     async def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
         """One product; NotFound (PRODUCT_NOT_FOUND)."""
-        request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
+        with to_wire.sendable("request"):
+            request = catalog_pb2.GetProductRequest(catalog_id=self.catalog, product_id=product_id)
         return from_wire.product(await self.calls.get_product(request, self._deadline(timeout)))
 
     async def list_products(
@@ -187,12 +188,13 @@ class SightlineClient:
         timeout: float | None = None,
     ) -> AsyncIterator[Product]:
         """Every product that passes, read page by page; ``timeout`` is that of one page."""
-        request = catalog_pb2.ListProductsRequest(
-            catalog_id=self.catalog,
-            filter=to_wire.filter_(filter),
-            order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
-            page_size=_PAGE,
-        )
+        with to_wire.sendable("request"):
+            request = catalog_pb2.ListProductsRequest(
+                catalog_id=self.catalog,
+                filter=to_wire.filter_(filter),
+                order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
+                page_size=_PAGE,
+            )
         while True:
             page = await self.calls.list_products(request, self._deadline(timeout))
             for message in page.products:
@@ -205,16 +207,18 @@ class SightlineClient:
         self, product_ids: str | Iterable[str], *, timeout: float | None = None
     ) -> Deletion:
         """Deletes up to 1,000 products; one that does not exist counts as deleted."""
-        request = catalog_pb2.DeleteProductsRequest(
-            catalog_id=self.catalog, product_ids=requests.ids(product_ids)
-        )
+        with to_wire.sendable("request"):
+            request = catalog_pb2.DeleteProductsRequest(
+                catalog_id=self.catalog, product_ids=requests.ids(product_ids)
+            )
         return from_wire.deletion(
             await self.calls.delete_products(request, self._deadline(timeout))
         )
 
     async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
-        request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)
+        with to_wire.sendable("request"):
+            request = catalog_pb2.GetImageRequest(catalog_id=self.catalog, image_id=image_id)
         return from_wire.image(await self.calls.get_image(request, self._deadline(timeout)))
 
     def write_events(
@@ -237,12 +241,13 @@ class SightlineClient:
     ) -> Job:
         """Starts a training job over all events and products; follow it with ``watch_job``. The
         same ``request_id`` answers the same job."""
-        request = model_service_pb2.TrainModelRequest(
-            catalog_id=self.catalog,
-            # An id even when none is given: a try that met no answer must not start a second job.
-            request_id=request_id or str(uuid.uuid4()),
-            seed=seed,
-        )
+        with to_wire.sendable("request"):
+            request = model_service_pb2.TrainModelRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                seed=seed,
+            )
         return from_wire.job(await self.calls.train_model(request, self._deadline(timeout)))
 
     async def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
@@ -258,25 +263,29 @@ class SightlineClient:
 
     async def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
         """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
-        request = model_service_pb2.PromoteModelRequest(
-            catalog_id=self.catalog, model_version=model_version
-        )
+        with to_wire.sendable("request"):
+            request = model_service_pb2.PromoteModelRequest(
+                catalog_id=self.catalog, model_version=model_version
+            )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
 
     async def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
         """A job as it stands; NotFound (JOB_NOT_FOUND)."""
-        request = job_service_pb2.GetJobRequest(catalog_id=self.catalog, job_id=job_id)
+        with to_wire.sendable("request"):
+            request = job_service_pb2.GetJobRequest(catalog_id=self.catalog, job_id=job_id)
         return from_wire.job(await self.calls.get_job(request, self._deadline(timeout)))
 
     async def cancel_job(self, job_id: str, *, timeout: float | None = None) -> Job:
         """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first."""
-        request = job_service_pb2.CancelJobRequest(catalog_id=self.catalog, job_id=job_id)
+        with to_wire.sendable("request"):
+            request = job_service_pb2.CancelJobRequest(catalog_id=self.catalog, job_id=job_id)
         return from_wire.job(await self.calls.cancel_job(request, self._deadline(timeout)))
 
     async def watch_job(self, job_id: str, *, timeout: float | None = None) -> AsyncIterator[Job]:
         """The job at once and at every change until it has ended; ``timeout`` None = as long as
         that takes. A lost connection is taken up again, so that a state may be seen twice."""
-        request = job_service_pb2.WatchJobRequest(catalog_id=self.catalog, job_id=job_id)
+        with to_wire.sendable("request"):
+            request = job_service_pb2.WatchJobRequest(catalog_id=self.catalog, job_id=job_id)
         clock, tries = asyncio.get_running_loop().time, 0
         end = None if timeout is None else clock() + timeout
         while True:

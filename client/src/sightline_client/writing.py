@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
@@ -13,7 +14,7 @@ from sightline_client.batching import Batches, split
 from sightline_client.calls import Calls
 from sightline_client.catalogue import Product, UpsertBatch, UpsertOutcome, UpsertReport
 from sightline_client.channel import MAX_MESSAGE_BYTES
-from sightline_client.errors import SightlineError, invalid
+from sightline_client.errors import Failure, SightlineError, invalid, make
 from sightline_client.events import Event, EventBatch, EventFailure, EventReport
 
 MAX_PRODUCTS = 100
@@ -85,6 +86,7 @@ async def _upsert(
             if messages
             else catalog_pb2.UpsertProductsResponse()
         )
+        _check_answered(len(messages), len(response.results))
         sent = iter(from_wire.upsert_outcomes(response.results))
         outcomes = tuple(
             next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
@@ -111,12 +113,20 @@ async def _write(
             if messages
             else user_event.WriteEventsResponse()
         )
+        _check_answered(len(messages), len(response.statuses))
         done += len(batch)
         answered = from_wire.event_batch([item.id for item in sent], response, done)
         unsent = tuple(EventFailure(item.id, item.error) for item in batch if item.error)
         yield EventBatch(
             answered.written_count, answered.duplicate_count, (*answered.failures, *unsent), done
         )
+
+
+def _check_answered(sent: int, answered: int) -> None:
+    """ServerFault unless every item was answered for: nobody could say which ones were."""
+    if sent != answered:
+        message = f"{sent} items were sent, and the suite answered for {answered}"
+        raise make(Failure(code=grpc.StatusCode.INTERNAL, message=message))
 
 
 def _product_id(product: Product) -> str:

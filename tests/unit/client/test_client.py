@@ -1,7 +1,7 @@
 """The client against a gateway with canned answers, over a real connection."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from sightline_client import (
     Product,
     ProductImage,
     ResourceExhausted,
+    ServerFault,
     SightlineClient,
     Unavailable,
     money,
@@ -350,3 +351,38 @@ async def test_a_watch_that_is_lost_again_and_again_ends_with_its_timeout(
             pass
     assert time.monotonic() - start < 4
     assert len(gateway.requests["WatchJob"]) <= 3
+
+
+HALF = "half a \ud83c"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.get_product(HALF),
+        lambda client: client.delete_products([HALF]),
+        lambda client: client.get_image(HALF),
+        lambda client: client.train_model(request_id=HALF),
+        lambda client: client.train_model(seed=2**70),
+        lambda client: client.promote_model(HALF),
+        lambda client: client.get_job(HALF),
+        lambda client: client.cancel_job(HALF),
+        lambda client: anext(client.watch_job(HALF)),
+        lambda client: anext(client.list_products(filter=F.brand == HALF)),
+    ],
+)
+async def test_an_id_that_no_message_can_hold_is_refused_as_an_invalid_request(
+    client: SightlineClient, ask: Callable[[SightlineClient], Awaitable[object]]
+) -> None:
+    with pytest.raises(InvalidRequest):
+        await ask(client)
+
+
+async def test_a_suite_that_answers_for_too_few_items_is_at_fault(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.unanswered = 1
+    with pytest.raises(ServerFault):
+        await client.write_events([Event("e1", EventType.VIEW, "p", user="u")])
+    with pytest.raises(ServerFault):
+        await client.upsert_products([Product("p1", "t"), Product("p2", "t")])
