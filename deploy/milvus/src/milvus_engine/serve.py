@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +33,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from milvus_lite.adapter.grpc.servicer import MilvusServicer
 from milvus_lite.db import MilvusLite
+from milvus_lite.engine import collection as engine_collection
 from milvus_lite.exceptions import DataDirLockedError
+from milvus_lite.search.executor_indexed import execute_search_with_index
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
 SERVICE = "milvus.proto.milvus.MilvusService"
@@ -100,6 +102,38 @@ class GuardedLite(MilvusLite):  # type: ignore[misc]  # the vendor ships no type
     def rename_collection(self, *args: Any, **kwargs: Any) -> None:
         with self._open_lock:
             super().rename_collection(*args, **kwargs)
+
+
+class NarrowSegment:
+    """A segment whose rows are read in the named columns only.
+
+    The vendor reads every column of each hit, its vector as a list of Python floats included, and
+    then drops what was not asked for: 80 of the 100 µs that a hit of ours costs.
+    """
+
+    def __init__(self, segment: Any, names: Iterable[str]) -> None:
+        self._segment = segment
+        self._columns = {name: segment.table.column(name) for name in names}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._segment, name)
+
+    def row_to_dict(self, row: int) -> dict[str, Any]:
+        """The row's named columns."""
+        return {name: column[row].as_py() for name, column in self._columns.items()}
+
+
+def search_narrowly(*, segments: Any, pk_field: str, output_fields: Any, **rest: Any) -> Any:
+    """The vendor's search over segments, which reads of hits what the caller asked for."""
+    named = set(output_fields or ()) | {pk_field}
+    if output_fields and all(named <= set(segment.table.schema.names) for segment in segments):
+        segments = [NarrowSegment(segment, named) for segment in segments]
+    return execute_search_with_index(
+        segments=segments, pk_field=pk_field, output_fields=output_fields, **rest
+    )
+
+
+engine_collection.execute_search_with_index = search_narrowly
 
 
 class Servicer(MilvusServicer):  # type: ignore[misc]
