@@ -1,6 +1,7 @@
 """The command line: what it asks, what it prints, how it ends."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
 from sightline_client.cli import app, failures
 from tests.fakes.gateway import FakeGateway, answer, status
 
+PROGRAM = (sys.executable, "-c", "from sightline_client.cli import app; app()")
 ERRORS = Path(__file__).parents[3] / "docs" / "errors.md"
 
 
@@ -257,9 +259,8 @@ def test_an_error_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
 
 def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> None:
     gateway.delay = 3.0
-    command = [sys.executable, "-c", "from sightline_client.cli import app; app()", "recommend"]
     with subprocess.Popen(
-        [*command, "--target", gateway.target],
+        [*PROGRAM, "recommend", "--target", gateway.target],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -269,3 +270,18 @@ def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> 
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=20)
     assert (process.returncode, told) == (130, (b"", b""))
+
+
+@pytest.mark.parametrize("command", ["recommend", "status"])
+def test_a_terminal_without_unicode_is_shown_what_it_can(
+    gateway: FakeGateway, command: str
+) -> None:
+    gateway.recommendation.results[0].product.title = "红酒"
+    done = subprocess.run(
+        [*PROGRAM, command, "--target", gateway.target],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"v1" in done.stdout

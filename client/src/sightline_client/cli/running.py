@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from io import TextIOWrapper
 from typing import TypeVar
 
 import typer
@@ -40,8 +41,11 @@ def run(
 
 
 def console(*, stderr: bool = False) -> Console:
-    """As wide as the terminal, or PIPED_WIDTH where there is none."""
+    """As wide as the terminal, or PIPED_WIDTH where there is none. What the terminal's encoding
+    lacks becomes a question mark."""
     stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")
     return Console(stderr=stderr, width=None if stream.isatty() else PIPED_WIDTH, highlight=False)
 
 
