@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +177,10 @@ def test_arrays_that_were_recorded_but_make_no_model_are_refused(
     manifest = (tmp_path / "default" / "lfm-1" / "manifest.json").read_bytes()
     with pytest.raises(ModelCorrupt):
         store.read("default", "lfm-1", rewritten(tmp_path, manifest, blob))
+
+
+def test_two_trainings_that_write_the_same_model_at_once_both_succeed(store: ModelStore) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        written = [threads.submit(store.write, "default", MADE, {}) for _ in range(100)]
+        (digest,) = {done.result() for done in written}
+    assert store.read("default", "lfm-1", digest).item_ids == MADE.item_ids

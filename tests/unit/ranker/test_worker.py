@@ -2,8 +2,9 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,15 +130,22 @@ def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
 
 
 class BusyJobs(Jobs):
-    """Jobs whose store is busy the first two times that a progress is told."""
+    """Jobs whose store is busy the first two times that a progress is told, and the first end."""
 
     refused = 0
+    unfinished = 0
 
     async def progress(self, job_id: str, done: int, total: int) -> None:
         if self.refused < 2:
             self.refused += 1
             raise StoreBusy
         await super().progress(job_id, done, total)
+
+    async def finish(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
+        if not self.unfinished:
+            self.unfinished += 1
+            raise StoreBusy
+        await super().finish(job_id, result)
 
 
 async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database) -> None:

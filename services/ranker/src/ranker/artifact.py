@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import posixpath
+import uuid
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -79,8 +80,11 @@ class ModelStore:
         return posixpath.join(self._root, catalog_id, version)
 
     def _put(self, path: str, content: bytes) -> None:
-        """Write to a name of its own and move it, so that no reader sees half a file."""
-        draft = f"{path}.{hashlib.sha256(content).hexdigest()[:16]}.tmp"
+        """Write to a name of its own and move it, so that no reader sees half a file.
+
+        Two trainings whose claims changed hands may write the same model at once.
+        """
+        draft = f"{path}.{uuid.uuid4().hex[:16]}.tmp"
         self._files.pipe_file(draft, content)
         self._files.mv(draft, path)
 

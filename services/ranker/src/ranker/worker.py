@@ -28,6 +28,8 @@ MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""
 
 TERMINATE_SECONDS = 5.0
+FINISH_SECONDS = 1.0
+"""Between two tries to tell a result to a busy store."""
 
 Command = Callable[[str], Sequence[str]]
 """The command line of the process that does the job of this id."""
@@ -73,7 +75,7 @@ async def run_job(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -
     try:
         async with jobs.renewing(job.id):
             result = await _supervise(jobs, job, command, stop)
-        await jobs.finish(job.id, result)
+            await _finish(jobs, job, result, stop)
         log.info("job done", **result)
     except JobClaimLost:
         log.warning("job lost to another worker")
@@ -82,6 +84,17 @@ async def run_job(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -
     except (TrainingFailed, JobCancelled) as error:
         log.warning("job ended", reason=error.reason)
         await jobs.fail(job.id, error)
+
+
+async def _finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Event) -> None:
+    """Tell the result, as often as it takes: hours of training may stand behind it."""
+    while True:
+        try:
+            return await jobs.finish(job.id, result)
+        except Unavailable:
+            if stop.is_set():
+                raise
+            await asyncio.sleep(FINISH_SECONDS)
 
 
 async def _supervise(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -> dict[str, str]:
