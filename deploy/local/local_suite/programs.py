@@ -1,5 +1,6 @@
 """The processes of Sightline on one machine, with their ports and settings."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from local_suite.model import HOST, Program, SuiteError, layout
 
 ROOT = Path(__file__).resolve().parents[3]
 """The repository."""
+
+CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""What every service takes for a catalog; servicekit.config."""
 
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 
@@ -32,8 +36,13 @@ def sightline(
 ) -> tuple[Program, ...]:
     """Every program, in the order of start.
 
-    Raises SuiteError when a port would be out of range.
+    Raises SuiteError when a port would be out of range or a catalog is none.
     """
+    if bad := [name for name in catalogs if not CATALOG.fullmatch(name)]:
+        raise SuiteError(
+            f"CATALOGS: {', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
+            "starting with a letter or digit"
+        )
     if not LOWEST_PORT <= port_base <= HIGHEST_PORT:
         raise SuiteError(f"PORT_BASE={port_base} is not within {LOWEST_PORT} to {HIGHEST_PORT}")
     folder = layout(data).data

@@ -76,3 +76,9 @@ def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:
 def test_a_port_base_that_leaves_no_room_is_refused(port_base: int) -> None:
     with pytest.raises(SuiteError, match="PORT_BASE"):
         sightline(Path("/srv/data"), port_base)
+
+
+@pytest.mark.parametrize("name", ["My Shop", "a\"b'c", "../etc", "ä", ""])
+def test_a_catalog_that_no_service_takes_is_refused_before_anything_starts(name: str) -> None:
+    with pytest.raises(SuiteError, match="CATALOGS"):
+        sightline(Path("/tmp/x"), 8600, ["default", name])  # noqa: S108
