@@ -81,12 +81,18 @@ def binding(servicer: Echo) -> Binding:
     return Binding(_add, servicer, NAME)
 
 
+def _read(data: bytes) -> bytes:
+    if data == b"garbled":
+        raise ValueError(PERSONAL)
+    return data
+
+
 def _add(servicer: Echo, server: grpc.aio.Server) -> None:
     handlers = {
-        "Unary": grpc.unary_unary_rpc_method_handler(servicer.unary),
-        "UnaryStream": grpc.unary_stream_rpc_method_handler(servicer.unary_stream),
-        "Writer": grpc.unary_stream_rpc_method_handler(servicer.writer),
-        "StreamUnary": grpc.stream_unary_rpc_method_handler(servicer.stream_unary),
-        "StreamStream": grpc.stream_stream_rpc_method_handler(servicer.stream_stream),
+        "Unary": grpc.unary_unary_rpc_method_handler(servicer.unary, _read),
+        "UnaryStream": grpc.unary_stream_rpc_method_handler(servicer.unary_stream, _read),
+        "Writer": grpc.unary_stream_rpc_method_handler(servicer.writer, _read),
+        "StreamUnary": grpc.stream_unary_rpc_method_handler(servicer.stream_unary, _read),
+        "StreamStream": grpc.stream_stream_rpc_method_handler(servicer.stream_stream, _read),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))

@@ -15,14 +15,27 @@ from PIL import Image
 
 from examples.wines.catalogue import HERE
 from local_suite.suite import Suite
+from sightline.common.v1 import job_service_pb2
 from sightline.common.v1.filter_pb2 import Comparison, Filter, FilterValue
 from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1 import embedding_service_pb2 as embedding
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from sightline.gateway.v1 import (
+    admin_service_pb2,
+    catalog_service_pb2,
+    user_event_service_pb2,
+)
 from sightline.gateway.v1 import recommendation_service_pb2 as recommendation
 from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline.ranker.v1 import (
+    answer_service_pb2,
+    event_service_pb2,
+    model_service_pb2,
+    ranking_service_pb2,
+)
+from sightline.retriever.v1 import product_service_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from sightline_client import (
@@ -55,6 +68,21 @@ def bomb() -> bytes:
     data[16:33] = header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     return bytes(data)
 
+
+PUBLIC = {
+    "gateway": [recommendation, catalog_service_pb2, user_event_service_pb2, admin_service_pb2],
+}
+PRIVATE = {
+    "embedder": [embedding],
+    "retriever": [product_service_pb2, vectors],
+    "ranker": [
+        ranking_service_pb2,
+        event_service_pb2,
+        answer_service_pb2,
+        model_service_pb2,
+        job_service_pb2,
+    ],
+}
 
 BAD_PHOTOS = {
     "a text file": (b"This is not a photo.\n", "IMAGE_UNDECODABLE"),
@@ -287,6 +315,24 @@ async def test_a_duplicate_event_counts_once_and_unknown_products_are_kept(
     first, again = [await rubbish.write_events([event]) for _ in range(2)]
     assert (first.written_count, first.duplicate_count, first.failures) == (1, 0, ())
     assert (again.written_count, again.duplicate_count, again.failures) == (0, 1, ())
+
+
+@pytest.mark.parametrize("service", ["gateway", "embedder", "retriever", "ranker"])
+async def test_bytes_that_are_no_message_are_refused_by_every_call(
+    suite: Suite, service: str
+) -> None:
+    methods = [
+        f"/{name.full_name}/{method.name}"
+        for file in (PUBLIC | PRIVATE)[service]
+        for name in file.DESCRIPTOR.services_by_name.values()
+        for method in name.methods
+        if not method.server_streaming
+    ]
+    assert methods
+    async with grpc.aio.insecure_channel(suite.addresses()[service]) as channel:
+        for method in methods:
+            found = await refusal(channel.unary_unary(method, None, None)(b"\xff\xff garbage"))
+            assert found == ("INVALID_ARGUMENT", "REQUEST_MALFORMED"), method
 
 
 def test_nothing_of_this_was_taken_for_a_mistake_of_our_own(suite: Suite) -> None:

@@ -95,6 +95,10 @@ class ServerSettings(Settings):
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Largest gRPC message that is received or sent."""
 
+    max_concurrent_calls: int = Field(default=200, ge=1, le=100_000)
+    """Most calls at once, streams included; one more is answered RESOURCE_EXHAUSTED. Bounds what
+    waiting requests hold in memory."""
+
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
 

@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from servicekit import deadlines, telemetry
-from servicekit.errors import Code, Internal, ServiceError, Unimplemented
+from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -20,6 +20,16 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _QUIET = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
+
+
+class RequestMalformed(InvalidArgument):
+    """The bytes of a request are not a message of its type."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the request is not a message of this call's type: generate the client from the protos",
+            reason="REQUEST_MALFORMED",
+        )
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
@@ -53,7 +63,11 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             name, make = "unary_unary", grpc.unary_unary_rpc_method_handler
         inner = getattr(handler, name)
         wrap = self._wrap_stream if inspect.isasyncgenfunction(inner) else self._wrap_call
-        return make(wrap(method, inner), handler.request_deserializer, handler.response_serializer)
+        return make(
+            wrap(method, inner),
+            _tolerant(handler.request_deserializer),
+            handler.response_serializer,
+        )
 
     def _wrap_call(
         self, method: str, inner: Callable[[Any, Any], Awaitable[Any]]
@@ -61,7 +75,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         async def call(request: Any, context: Any) -> Any:
             observed = _Observed(self._service, method, context)
             try:
-                answer = await inner(request, context)
+                answer = await inner(_well_formed(request), context)
             except BaseException as error:
                 await observed.fail(error)
                 raise
@@ -76,7 +90,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             observed = _Observed(self._service, method, context)
             try:
-                async for answer in inner(request, context):
+                async for answer in inner(_well_formed(request), context):
                     yield answer
             except BaseException as error:
                 await observed.fail(error)
@@ -84,6 +98,36 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             observed.end(_own_code(context))
 
         return call
+
+
+_MALFORMED = object()
+"""Stands for a request that can't be read."""
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """`deserialize`, but what it can't read passes: grpc would answer UNKNOWN, and unlogged."""
+    if deserialize is None:
+        return None
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except Exception:  # DecodeError, but also UnicodeDecodeError and RecursionError
+            return _MALFORMED
+
+    return read
+
+
+def _well_formed(request: Any) -> Any:
+    """The request, or the stream of them; raises RequestMalformed at what could not be read."""
+    if request is _MALFORMED:
+        raise RequestMalformed
+    return _each_well_formed(request) if hasattr(request, "__aiter__") else request
+
+
+async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _well_formed(request)
 
 
 class _Observed:
@@ -97,16 +141,17 @@ class _Observed:
             for key, value in context.invocation_metadata() or ()
             if isinstance(value, str)
         }
-        self._trailer = (REQUEST_ID_KEY, telemetry.accept_request_id(carrier.get(REQUEST_ID_KEY)))
-        telemetry.request_id.set(self._trailer[1])
+        telemetry.request_id.set(telemetry.accept_request_id(carrier.get(REQUEST_ID_KEY)))
         telemetry.service_name.set(service)
         deadlines.start(context.time_remaining())
         otel_context.attach(_PROPAGATOR.extract(carrier))
-        context.set_trailing_metadata((self._trailer,))
+        context.set_trailing_metadata(_trailer())
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
+        # Anew: the message itself may have brought an id.
+        self._context.set_trailing_metadata(_trailer())
         method = self._method.lstrip("/")
         telemetry.RPC_SECONDS.labels(self._service, method, str(code)).observe(seconds)
         log = telemetry.get_logger()
@@ -141,8 +186,13 @@ class _Observed:
         await self._context.abort(
             getattr(grpc.StatusCode, told.code),
             status.message,
-            (self._trailer, (DETAILS_KEY, status.SerializeToString())),
+            (*_trailer(), (DETAILS_KEY, status.SerializeToString())),
         )
+
+
+def _trailer() -> tuple[tuple[str, str]]:
+    """What goes back with every answer: the id under which logs speak of the call."""
+    return ((REQUEST_ID_KEY, telemetry.request_id.get()),)
 
 
 def _told(error: BaseException) -> ServiceError:

@@ -65,7 +65,9 @@ async def start(
     Raises OSError when the port is taken.
     """
     server = grpc.aio.server(
-        interceptors=[ServerInterceptor(service)], options=_options(settings.max_message_bytes)
+        interceptors=[ServerInterceptor(service)],
+        options=_options(settings.max_message_bytes),
+        maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

@@ -86,6 +86,17 @@ async def test_a_typed_error_arrives_with_its_details(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_a_request_that_cannot_be_read_is_refused_as_such(kind: str) -> None:
+    async with echo() as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await send(peer, kind, b"garbled")
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, InvalidArgument)
+    assert error.reason == "REQUEST_MALFORMED"
+    assert PERSONAL not in error.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
     kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +149,17 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
         assert trailers(caught.value)["x-request-id"] == "r-18"
+
+
+async def test_the_id_that_a_message_brings_comes_back_too() -> None:
+    async def take() -> bytes:
+        telemetry.request_id.set("from the message")
+        return b""
+
+    async with echo(Echo(peek=take)) as peer:
+        call = unary(peer)(b"peek", metadata=(("x-request-id", "r-19"),))
+        await call
+        assert dict(await call.trailing_metadata())["x-request-id"] == "from the message"
 
 
 async def test_a_missing_or_hostile_request_id_is_replaced() -> None:

@@ -62,7 +62,8 @@ class RecommendationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend.
+        """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
+        SPACE_UNAVAILABLE when no signal's space exists yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

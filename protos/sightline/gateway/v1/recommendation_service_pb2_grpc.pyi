@@ -92,7 +92,9 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     """
 
     Search: _RecommendationServiceSearchType
-    """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend."""
+    """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
+    SPACE_UNAVAILABLE when no signal's space exists yet.
+    """
 
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -126,6 +128,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SearchResponse]]:
-        """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend."""
+        """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
+        SPACE_UNAVAILABLE when no signal's space exists yet.
+        """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
