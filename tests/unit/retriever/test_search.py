@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from retriever.model import (
     GivenVector,
     IndexTokenInvalid,
     IndexUnavailable,
+    Product,
     ProductNotFound,
     SpaceUnavailable,
     StageDeadline,
@@ -130,6 +132,36 @@ async def test_what_fails_the_filter_on_the_record_makes_room_for_more(
     found = await names(near(b"x", top_k=10, condition=cheap), record, index)
     assert sorted(found) == [f"p{n:03}" for n in range(110, 120)]
     assert index.limits == [50, 200]
+
+
+async def test_only_as_many_products_are_read_as_it_takes(
+    made: Generation, record: Record, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "HYDRATED", 2)
+    await stock(made, record, index, {f"p{n}": [b"%d" % n] for n in range(9)})
+    asked: list[int] = []
+
+    class Counting(Record):
+        async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+            asked.append(len(product_ids))
+            return await super().get(catalog_id, product_ids)
+
+    counting = Counting(record._db)
+    assert len(await names(near(b"0", top_k=3), counting, index)) == 3
+    assert asked == [3]
+    dear = Comparison("price", Operator.GREATER, Money("EUR", 5))
+    for name in ("p1", "p2"):
+        await record.write("default", [write(name, name[1:].encode(), price=Money("EUR", 9))])
+    asked.clear()
+    found = await names(near(b"0", top_k=3, condition=dear), counting, index)
+    assert found == []  # the index knows the old prices, the record is asked about no hit
+    assert asked == []
+    cheap = Comparison("price", Operator.LESS, Money("EUR", 6))
+    found = await names(near(b"1", top_k=3, condition=cheap), counting, index)
+    assert len(found) == 3
+    assert not {"p1", "p2"} & set(found)
+    assert asked[0] == 3
+    assert sum(asked) < 9
 
 
 async def test_a_photo_that_the_product_has_no_more_does_not_speak_for_it(

@@ -55,6 +55,8 @@ MAX_LIMIT = 16_384
 """Most rows that an engine answers at once."""
 OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
+HYDRATED = 50
+"""Products, at least, that are read from the record at a time."""
 REFILL = 4
 """How many times more rows the next round asks for when products are missing."""
 WAIT_STEP = 0.02
@@ -310,23 +312,35 @@ async def _hydrate(
 ) -> None:
     """Turn hits into matches: each product once, as the record knows it now, if it passes.
 
-    A hit of a photo that the product has no more, or of a product that is gone, is passed over.
+    A hit of a photo that the product has no more, or of a product that is gone, is passed over. Of
+    the hits only as many are looked up as it takes: most often half of them, see OVERFETCH.
     """
-    wanted = dict.fromkeys(hit.product_id for hit in hits if hit.product_id not in left_out)
-    unknown = [product_id for product_id in wanted if product_id not in found.known]
+    wanted = list(dict.fromkeys(h.product_id for h in hits if h.product_id not in left_out))
+    some = max(query.top_k, HYDRATED)
+    for start in range(0, len(wanted), some):
+        await _look_up(found, wanted[start : start + some], query, record)
+        matches: dict[str, Match] = {}
+        for hit in hits:
+            product = found.known.get(hit.product_id)
+            if product is None or hit.product_id in matches:
+                continue
+            if hit.image_id in product.content.image_ids:
+                matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
+        found.matches = list(matches.values())
+        if len(found.matches) >= query.top_k:
+            return
+
+
+async def _look_up(
+    found: Found, product_ids: Sequence[str], query: Query, record: SearchRecord
+) -> None:
+    """Take down which of the products there are and pass."""
+    unknown = [product_id for product_id in product_ids if product_id not in found.known]
     products = await record.get(query.catalog_id, unknown) if unknown else {}
     for product_id in unknown:
         product = products.get(product_id)
         passes = product is not None and filters.passes(query.condition, product.facts)
         found.known[product_id] = product if passes else None
-    matches: dict[str, Match] = {}
-    for hit in hits:
-        product = found.known.get(hit.product_id)
-        if product is None or hit.product_id in matches:
-            continue
-        if hit.image_id in product.content.image_ids:
-            matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
-    found.matches = list(matches.values())
 
 
 # Vectors and counts

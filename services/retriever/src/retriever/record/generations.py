@@ -19,7 +19,6 @@ from retriever.model import (
 )
 from retriever.record.parts import (
     indexed,
-    pending_of,
     same,
     to_floats,
     vector_of,
@@ -91,46 +90,37 @@ def want_all(connection: Connection, target: Generation) -> None:
     connection.execute(sa.insert(pending).from_select(names, lacking))
 
 
-def read_freshness(connection: Connection, generation: Generation) -> Freshness:
+def _freshness_statement() -> sa.Select[Any]:
     """One statement: what leaves `pending` for the outbox meanwhile must not be missed in both."""
     s, o, p = sequences.c, outbox.c, pending.c
+    catalog: sa.BindParameter[str] = sa.bindparam("catalog_id")
     head = (
         sa.select(sa.func.max(s.seq).label("seq"), sa.func.max(s.time).label("time"))
-        .where(s.catalog_id == generation.catalog_id)
+        .where(s.catalog_id == catalog)
         .subquery()
     )
     unapplied = (
         sa.select(sa.func.min(o.write_seq).label("seq"), sa.func.min(o.time).label("time"))
-        .where(o.catalog_id == generation.catalog_id, o.seq > generation.applied_seq)
+        .where(o.catalog_id == catalog, o.seq > sa.bindparam("applied_seq"))
         .subquery()
+    )
+    lacking = sa.and_(
+        p.catalog_id == catalog,
+        p.space == sa.bindparam("space"),
+        p.space_version == sa.bindparam("space_version"),
+        ~p.failed,
     )
     # By the index, and not the smallest of all: a large import leaves 100,000 photos waiting.
     waiting = (
         sa.select(p.write_seq.label("seq"), p.write_time.label("time"))
-        .where(pending_of(generation), ~p.failed, _holds_up())
+        .where(lacking, _holds_up())
         .order_by(p.write_seq)
         .limit(1)
         .subquery()
     )
-    number = sa.select(sa.func.count()).where(pending_of(generation), ~p.failed).scalar_subquery()
-    row = connection.execute(
-        sa.select(head, unapplied, waiting, number).select_from(
-            head.join(unapplied, sa.true()).outerjoin(waiting, sa.true())
-        )
-    ).one()
-    seq, time, *opened, pending_number = row
-    newest, newest_time = int(seq or 0), int(time or 0)
-    open_seqs = [int(value) for value in opened[::2] if value is not None]
-    open_times = [int(value) for value in opened[1::2] if value is not None]
-    if not open_seqs:
-        return Freshness(newest, newest, newest_time, 0, int(pending_number))
-    oldest = min(open_times)
-    return Freshness(
-        seq=min(open_seqs) - 1,
-        head=newest,
-        time=min(generation.applied_time, oldest),
-        oldest_open=oldest,
-        pending=int(pending_number),
+    number = sa.select(sa.func.count()).where(lacking).scalar_subquery()
+    return sa.select(head, unapplied, waiting, number).select_from(
+        head.join(unapplied, sa.true()).outerjoin(waiting, sa.true())
     )
 
 
@@ -144,6 +134,33 @@ def _holds_up() -> sa.ColumnElement[bool]:
     p = pending.c
     outage = sa.and_(p.reason.in_(OUTAGES), p.attempts < MAX_ATTEMPTS)
     return sa.or_(p.attempts == 0, outage)
+
+
+_FRESHNESS = _freshness_statement()
+"""Built once: every search asks it, and building took longer than answering."""
+
+
+def read_freshness(connection: Connection, generation: Generation) -> Freshness:
+    values = {
+        "catalog_id": generation.catalog_id,
+        "applied_seq": generation.applied_seq,
+        "space": generation.space,
+        "space_version": generation.space_version,
+    }
+    seq, time, *opened, waiting = connection.execute(_FRESHNESS, values).one()
+    newest, newest_time = int(seq or 0), int(time or 0)
+    open_seqs = [int(value) for value in opened[::2] if value is not None]
+    open_times = [int(value) for value in opened[1::2] if value is not None]
+    if not open_seqs:
+        return Freshness(newest, newest, newest_time, 0, int(waiting))
+    oldest = min(open_times)
+    return Freshness(
+        seq=min(open_seqs) - 1,
+        head=newest,
+        time=min(generation.applied_time, oldest),
+        oldest_open=oldest,
+        pending=int(waiting),
+    )
 
 
 def read_index_rows(

@@ -28,26 +28,40 @@ from retriever.record.tables import (
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Money
 
+_PRODUCTS = sa.select(products).where(
+    products.c.catalog_id == sa.bindparam("catalog_id"),
+    products.c.product_id.in_(sa.bindparam("product_ids", expanding=True)),
+)
+_PHOTOS = (
+    sa.select(product_images.c.product_id, images)
+    .select_from(
+        product_images.join(
+            images,
+            on(
+                images,
+                catalog_id=product_images.c.catalog_id,
+                image_id=product_images.c.image_id,
+            ),
+        )
+    )
+    .where(
+        product_images.c.catalog_id == sa.bindparam("catalog_id"),
+        product_images.c.product_id.in_(sa.bindparam("product_ids", expanding=True)),
+    )
+    .order_by(product_images.c.product_id, product_images.c.position)
+)
+"""Built once: every search asks both."""
+
 
 def read_products(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> Iterator[Product]:
-    c, photo = products.c, product_images.c
     for chunk in chunks(product_ids):
+        values = {"catalog_id": catalog_id, "product_ids": list(chunk)}
         photos: dict[str, list[Image]] = {}
-        joined = product_images.join(
-            images, on(images, catalog_id=photo.catalog_id, image_id=photo.image_id)
-        )
-        query = (
-            sa.select(photo.product_id, images)
-            .select_from(joined)
-            .where(photo.catalog_id == catalog_id, photo.product_id.in_(chunk))
-            .order_by(photo.product_id, photo.position)
-        )
-        for row in connection.execute(query):
+        for row in connection.execute(_PHOTOS, values):
             photos.setdefault(row.product_id, []).append(_to_image(row))
-        found = sa.select(products).where(c.catalog_id == catalog_id, c.product_id.in_(chunk))
-        for row in connection.execute(found):
+        for row in connection.execute(_PRODUCTS, values):
             yield _to_product(row, tuple(photos.get(row.product_id, ())))
 
 
