@@ -8,8 +8,8 @@ these columns also work in Milvus 2.3.5.
 
 A compiled filter passes every row that `sightline_rules.filters.passes` passes, and may pass a few
 more (two tags in one column, below; two texts of one code): the search checks again on the record.
-The one exception: `!=` leaves out a row whose other text has the same code. Of a million brands, one
-is so for a given value with a chance of 1 in 9 × 10^12.
+The one exception: `!=` leaves out a row whose other text has the same code. Of a million brands,
+one is so for a given value with a chance of 1 in 9 × 10^12.
 """
 
 from __future__ import annotations
