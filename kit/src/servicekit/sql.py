@@ -138,7 +138,9 @@ class Database:
             self._url, busy_seconds, poolclass=QueuePool, pool_size=threads + 1, max_overflow=0
         )
         """For tests and tools; services use `read` and `write`."""
-        self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"})
+        # SQLite's readers see one state anyway; PostgreSQL's default is a new one a statement.
+        snapshot = {"isolation_level": "REPEATABLE READ"} if self._file is None else {}
+        self._readers = self.engine.execution_options(**{_BEGIN: "BEGIN"}, **snapshot)
         self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         self._read_threads = ThreadPoolExecutor(threads, "sql-read")
         self._write_thread = ThreadPoolExecutor(1, "sql-write")

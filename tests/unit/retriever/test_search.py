@@ -295,6 +295,8 @@ async def test_counts_say_when_the_engine_does_not_answer(
     assert (await search.count("default", "visual", record, index)).indexed == 1
     index.down = True
     assert (await search.count("default", "visual", record, index)).indexed == -1
+    assert (await search.count("default", "text", record, index)).indexed == -1
+    index.down = False
     nothing = await search.count("default", "text", record, index)
     assert (nothing.indexed, nothing.generation) == (0, None)
 

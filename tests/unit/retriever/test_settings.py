@@ -30,6 +30,8 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     "bad",
     [
         {"spaces": ("colour",)},
+        {"database_url": "sqlite://"},
+        {"database_url": "nonsense"},
         {"milvus_uri": "file.db"},
         {"milvus_prefix": "1-a"},
         {"worker_poll_seconds": 0},

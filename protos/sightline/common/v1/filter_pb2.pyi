@@ -73,7 +73,7 @@ class FilterList(google.protobuf.message.Message):
     FILTERS_FIELD_NUMBER: builtins.int
     @property
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Filter]:
-        """0 to 64 filters, nested at most 8 deep in all; none = passes."""
+        """0 to 64 filters, nested at most 8 deep, at most 256 parts and 4,000 values in all; none = passes."""
 
     def __init__(
         self,

@@ -53,7 +53,9 @@ class SearchRequest(google.protobuf.message.Message):
     include_query_product: builtins.bool
     """With `product_id`: whether the product itself may be in the answer. Default: it is left out."""
     min_index_token: builtins.str
-    """See at least this write, or fail with STAGE_DEADLINE. Empty = whatever is indexed."""
+    """See at least this write, or fail with STAGE_DEADLINE; also waits for a space's first index. Empty =
+    whatever is indexed.
+    """
     generation: builtins.str
     """The index generation to search; empty = the active one."""
     @property

@@ -110,7 +110,7 @@ def _triton(
     if visual is None:
         return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")
     if not visual.ready:
-        return Unavailable("no inference succeeds now", reason="TRITON_UNAVAILABLE")
+        return Unavailable("not every inference succeeds now", reason="TRITON_UNAVAILABLE")
     return None
 
 

@@ -47,6 +47,9 @@ from sightline_rules.filters import All, Filter
 
 DEFAULT_SPACE = "visual"
 DEFAULT_TOP_K = 100
+NO_COLLECTION = "none"
+"""A name that no collection has."""
+
 MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_VECTORS = 1_000
@@ -399,10 +402,17 @@ async def count(catalog_id: str, space: str, record: SearchRecord, index: Vector
     """What record and engine hold."""
     generation = await record.generation(catalog_id, space)
     counts = await record.counts(catalog_id, generation)
-    if generation is None:
-        return Census(counts, 0, None, None)
+    indexed = await _indexed(generation, index)
+    freshness = None if generation is None else await record.freshness(generation)
+    return Census(counts, indexed, generation, freshness)
+
+
+async def _indexed(generation: Generation | None, index: VectorIndex) -> int:
+    """Rows that the engine holds of a generation; −1 = it does not answer."""
     try:
-        indexed = await index.count(generation.collection)
+        if generation is not None:
+            return await index.count(generation.collection)
+        await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
     except (IndexUnavailable, CollectionAbsent, CollectionReleased):
-        indexed = -1
-    return Census(counts, indexed, generation, await record.freshness(generation))
+        return -1
+    return 0

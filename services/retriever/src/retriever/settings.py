@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
+from servicekit.sql import check_url
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -18,6 +19,11 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := set(names) - known:
         raise ValueError(f"{', '.join(sorted(unknown))}: the embedder fills {sorted(known)} only")
     return names
+
+
+def _database(url: SecretStr) -> SecretStr:
+    check_url(url.get_secret_value())
+    return url
 
 
 class Settings(ServerSettings):
@@ -28,7 +34,9 @@ class Settings(ServerSettings):
     port: int = Field(default=8602, ge=0, le=65535)
     """Port for gRPC; 0 takes a free one."""
 
-    database_url: SecretStr = SecretStr("sqlite:///.data/retriever/record.db")
+    database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr(
+        "sqlite:///.data/retriever/record.db"
+    )
     """The record, as a SQLAlchemy URL: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
 
     photos_url: str = Field(default=".data/retriever/photos", min_length=1)
