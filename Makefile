@@ -73,7 +73,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
