@@ -27,7 +27,7 @@ OURS = tuple(CLASSES)
 MINIMUM = {
     "nvcr.io/nvidia/tritonserver": (25, 7),
     "milvusdb/milvus": (2, 6, 10),
-    "postgres": (14,),
+    "postgres": (16,),
 }
 """Older ones have published vulnerabilities, or lack what we use."""
 
