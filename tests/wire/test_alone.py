@@ -25,6 +25,8 @@ from tests.engines import free_port
 
 ROOT = dockerfiles.ROOT
 UV = str(ROOT / ".tools/bin/uv")
+QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE": "hardlink"}
+"""This Python; and without what makes an image start faster and a test take longer."""
 
 VENDORS = ("tritonclient", "pymilvus", "lightfm", "scipy", "sqlalchemy", "psycopg", "numpy", "PIL")
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
@@ -81,7 +83,7 @@ def installed(service: str, stage: str, at: Path) -> Alone:
     stages = dockerfiles.read(ROOT / "services" / service / "Dockerfile")
     target = next(each for each in stages if each.name == stage)
     for each in dockerfiles.lineage(stages, target):
-        app = dockerfiles.build(each, at, UV, {"UV_PYTHON": sys.executable, **each.pairs("ENV")})
+        app = dockerfiles.build(each, at, UV, {**each.pairs("ENV"), **QUICK})
     return Alone(service, app / "bin" / "python")
 
 
@@ -158,7 +160,7 @@ def test_the_image_of_the_models_holds_the_model_that_the_configurations_name(
 ) -> None:
     stages = dockerfiles.read(ROOT / "deploy/triton/Dockerfile")
     target = next(each for each in stages if each.name == "build")
-    dockerfiles.build(target, tmp_path, UV, {"UV_PYTHON": sys.executable})
+    dockerfiles.build(target, tmp_path, UV, QUICK)
     models = tmp_path / "src/deploy/triton/models/efficientnet_lite0"
     graph = hashlib.sha256((models / "1/model.onnx").read_bytes()).hexdigest()
     configurations = [models / "config.pbtxt", *models.glob("configs/*.pbtxt")]
