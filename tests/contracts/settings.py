@@ -1,0 +1,41 @@
+"""Which variables each process reads, from its own settings class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from embedder.settings import EmbedderSettings
+from gateway.settings import GatewaySettings
+from ranker.settings import RankerSettings, TrainSettings
+from retriever.settings import Settings as RetrieverSettings
+from servicekit.config import Settings
+
+CLASSES: Mapping[str, type[Settings]] = {
+    "gateway": GatewaySettings,
+    "embedder": EmbedderSettings,
+    "retriever": RetrieverSettings,
+    "retriever-worker": RetrieverSettings,
+    "ranker": RankerSettings,
+    # A training is a process that the worker starts, with the worker's environment.
+    "ranker-worker": TrainSettings,
+}
+
+
+def variables(process: str) -> set[str]:
+    """The names of all variables that a process reads."""
+    settings = CLASSES[process]
+    prefix = settings.model_config.get("env_prefix", "")
+    return {f"{prefix}{field}".upper() for field in settings.model_fields}
+
+
+def loaded(
+    process: str, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """What the process makes of an environment; an error when it would refuse to start."""
+    for name in variables(process):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return CLASSES[process]()

@@ -1,0 +1,266 @@
+"""compose.yaml, read as Docker Compose would: what it names exists, and nothing is open that need
+not be. Docker itself is not needed."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import dockerfiles
+from tests.contracts.settings import CLASSES, loaded, variables
+from tests.contracts.test_k8s import ARROWS, SERVED, WORKERS
+from tests.engines import free_port
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {"SIGHTLINE_DB_PASSWORD": "0123456789abcdef"}
+ENGINES = ("triton", "milvus", "postgres")
+OURS = tuple(CLASSES)
+MINIMUM = {
+    "nvcr.io/nvidia/tritonserver": (25, 7),
+    "milvusdb/milvus": (2, 6, 10),
+    "postgres": (16,),
+}
+"""Older ones have published vulnerabilities, or lack what we use."""
+
+
+def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
+    """Compose's ${NAME:-default} and ${NAME:?message}; LookupError as Compose would refuse."""
+    if isinstance(value, dict):
+        return {key: interpolate(each, environment) for key, each in value.items()}
+    if isinstance(value, list):
+        return [interpolate(each, environment) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def put(found: re.Match[str]) -> str:
+        name, how, rest = found.groups()
+        if name in environment:
+            return environment[name]
+        if how != ":-":
+            raise LookupError(f"{name}: {rest}")
+        return rest
+
+    return re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", put, value)
+
+
+def load(*names: str, environment: Mapping[str, str] = ENVIRONMENT) -> dict[str, Any]:
+    """The files, later ones over earlier ones: mappings merge, the rest is replaced."""
+    whole: dict[str, Any] = {}
+    for name in names:
+        _merge(whole, yaml.safe_load((ROOT / name).read_text()))
+    found = interpolate(whole, environment)
+    assert "$" not in str({k: v for k, v in found.items() if not k.startswith("x-")})
+    return found
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = copy.deepcopy(value)
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    return load("compose.yaml")
+
+
+@pytest.fixture(scope="module")
+def services(whole: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = whole["services"]
+    return found
+
+
+def given(service: Mapping[str, Any]) -> dict[str, str]:
+    """A service's settings; PROBE is what its health check reads."""
+    environment = service["environment"].items()
+    return {key: str(value) for key, value in environment if key != "PROBE"}
+
+
+def test_it_has_the_whole_suite_and_the_stores(services: dict[str, Any]) -> None:
+    assert set(services) == {*OURS, *ENGINES, "models"}
+
+
+def test_without_a_password_it_refuses_to_start() -> None:
+    with pytest.raises(LookupError, match="SIGHTLINE_DB_PASSWORD"):
+        load("compose.yaml", environment={})
+    assert "0123" not in (ROOT / "compose.yaml").read_text()
+    ignored = subprocess.run(["git", "check-ignore", "-q", ".env"], cwd=ROOT, check=False)
+    assert ignored.returncode == 0, "the password would be committed"
+
+
+def test_only_the_gateway_is_published_and_on_this_machine_only(services: dict[str, Any]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"gateway": ["127.0.0.1:8600:8600"]}
+    assert all(service.get("network_mode") in (None, "none") for service in services.values())
+
+
+def test_no_service_but_the_gateway_has_a_way_out(
+    whole: dict[str, Any], services: dict[str, Any]
+) -> None:
+    assert whole["networks"]["inside"] == {"internal": True}
+    for name, service in services.items():
+        wanted = {"gateway": ["outside", "inside"], "models": None}.get(name, ["inside"])
+        assert service.get("networks") == wanted, name
+
+
+def test_what_is_named_exists(whole: dict[str, Any], services: dict[str, Any]) -> None:
+    mounted, configured = set(), set()
+    for name, service in services.items():
+        for other, condition in service.get("depends_on", {}).items():
+            needs = condition["condition"]
+            assert other in services, f"{name} waits for {other}"
+            assert needs != "service_healthy" or "healthcheck" in services[other]
+        for volume in service.get("volumes", []):
+            source, target = volume.split(":")[:2]
+            assert re.fullmatch(r"[a-z-]+", source), f"{volume} is a folder of this machine"
+            assert target.startswith("/")
+            mounted.add(source)
+        configured |= {config["source"] for config in service.get("configs", [])}
+        if "build" in service:
+            file = ROOT / service["build"]["dockerfile"]
+            assert service["build"]["context"] == "."
+            stages = {stage.name for stage in dockerfiles.read(file)}
+            assert service["build"].get("target", "build") in stages
+    assert mounted == set(whole["volumes"])
+    assert configured == set(whole["configs"])
+
+
+def test_images_are_pinned_and_none_has_a_known_hole(services: dict[str, Any]) -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    floors = dict(MINIMUM)
+    for service in services.values():
+        name, _, tag = service["image"].rpartition(":")
+        if name.startswith("sightline/"):
+            assert tag == version[1]
+            continue
+        numbers = tuple(int(n) for n in re.findall(r"\d+", tag.split("-")[0]))
+        assert len(numbers) >= 2, f"{service['image']} is not pinned"
+        assert numbers >= floors.pop(name), service["image"]
+    assert not floors
+
+
+def test_triton_is_the_one_that_kubernetes_runs(services: dict[str, Any]) -> None:
+    name, _, tag = services["triton"]["image"].rpartition(":")
+    base = (ROOT / "deploy/k8s/base/kustomization.yaml").read_text()
+    assert f"{{ name: {name}, newTag: {tag} }}" in base
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting_and_the_settings_are_good(
+    services: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = given(services[name])
+    assert set(environment) - variables(name) == set()
+    loaded(name, environment, monkeypatch)
+
+
+def port_of(services: Mapping[str, Any], name: str) -> set[int]:
+    if name in SERVED:
+        return {SERVED[name][0]}
+    return {"triton": {8001}, "milvus": {19530}, "postgres": {5432}}[name]
+
+
+def test_each_calls_whom_the_design_lets_it_call(services: dict[str, Any]) -> None:
+    called = set()
+    for name in OURS:
+        for key, value in given(services[name]).items():
+            found = re.search(r"(?:@|//|^)([a-z-]+):(\d+)(?:/|$)", value)
+            if found and key.endswith(("_TARGET", "_URI", "_URL")):
+                host, port = found[1], int(found[2])
+                assert port in port_of(services, host), f"{key}={value}"
+                called.add((name, "stores" if host in ("milvus", "postgres") else host, port))
+    assert called == {arrow for arrow in ARROWS if arrow[0] != "callers"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_can_change_nothing_but_their_volumes(
+    services: dict[str, Any], name: str
+) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    targets = [volume.split(":")[1] for volume in service.get("volumes", [])]
+    for key, value in given(service).items():
+        if key.endswith(("PHOTOS_URL", "_STORE", "_FILE")):
+            assert any(value.startswith(target) for target in targets), f"{key} is on no volume"
+
+
+@pytest.mark.parametrize("name", ["retriever", "ranker", "models"])
+def test_a_new_volume_belongs_to_the_user_that_writes_it(
+    services: dict[str, Any], name: str
+) -> None:
+    """Docker gives a new volume the owner of the folder that it covers in the image."""
+    stages = dockerfiles.read(ROOT / services[name]["build"]["dockerfile"])
+    made = {
+        folder
+        for stage in stages
+        for run in stage.runs()
+        for command in run.split("&&")
+        if "65532:65532" in command or "-o 65532 -g 65532" in command
+        for folder in re.findall(r"(?<=\s)/\S+", command)
+    }
+    for volume in services[name]["volumes"]:
+        assert volume.split(":")[1] in made, volume
+
+
+def test_on_a_gpu_only_triton_differs() -> None:
+    plain, gpu = load("compose.yaml"), load("compose.yaml", "compose.gpu.yaml")
+    changed = {name for name in gpu["services"] if gpu["services"][name] != plain["services"][name]}
+    assert changed == {"triton"}
+    triton = gpu["services"]["triton"]
+    assert "--model-config-name=gpu" in triton["command"]
+    (device,) = triton["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    for file, name in ((plain, "cpu"), (gpu, "gpu")):
+        assert f"--model-config-name={name}" in file["services"]["triton"]["command"]
+        assert list(ROOT.glob(f"deploy/triton/models/*/configs/{name}.pbtxt"))
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name not in WORKERS])
+def test_a_health_check_asks_for_the_service_itself(services: dict[str, Any], name: str) -> None:
+    port, service = SERVED[name]
+    assert services[name]["environment"]["PROBE"] == f"127.0.0.1:{port}/{service}"
+
+
+def test_the_health_check_is_red_without_a_service_and_green_with_one(
+    services: dict[str, Any], tmp_path: Path
+) -> None:
+    """The very command, against a real gateway."""
+    kind, python, *arguments = services["gateway"]["healthcheck"]["test"]
+    assert (kind, python) == ("CMD", "python")
+    port = free_port()
+    _, full_name = services["gateway"]["environment"]["PROBE"].split("/")
+
+    def probe(service: str) -> int:
+        environment = {"PROBE": f"127.0.0.1:{port}/{service}"}
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        return done.returncode
+
+    assert probe(full_name) != 0
+    environment = {"GATEWAY_PORT": str(port)}
+    with (tmp_path / "log").open("wb") as log:
+        gateway = subprocess.Popen(
+            [sys.executable, "-m", "gateway"], env=environment, stderr=log, cwd=tmp_path
+        )
+    try:
+        until = time.monotonic() + 30
+        while probe(full_name) != 0:
+            assert time.monotonic() < until, (tmp_path / "log").read_text()
+        assert probe("sightline.gateway.v1.NoSuchService") != 0
+    finally:
+        gateway.terminate()
+        gateway.wait(20)

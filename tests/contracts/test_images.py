@@ -1,0 +1,201 @@
+"""What the Dockerfiles promise, read from their text. That their build stages work is shown in
+tests/wire/test_alone.py; an engine to build the images with is not needed for either."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests import dockerfiles
+from tests.contracts.settings import variables
+from tests.dockerfiles import ROOT, Stage, exec_form, ignored, lineage, read
+
+FILES = {
+    "gateway": ROOT / "services/gateway/Dockerfile",
+    "embedder": ROOT / "services/embedder/Dockerfile",
+    "retriever": ROOT / "services/retriever/Dockerfile",
+    "ranker": ROOT / "services/ranker/Dockerfile",
+    "models": ROOT / "deploy/triton/Dockerfile",
+}
+SERVICES = [name for name in FILES if name != "models"]
+PORTS = {"gateway": "8600", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
+COMPILERS = re.compile(r"(?<!\S)(gcc|g\+\+|clang|build-essential|c?make|[a-z0-9]\S*-dev)(?!\S)")
+
+
+def finals(name: str) -> list[list[Stage]]:
+    """Each stage that becomes an image, with those that it stands on."""
+    stages = read(FILES[name])
+    return [
+        lineage(stages, stage) for stage in stages if stage.all("ENTRYPOINT") or stage.all("CMD")
+    ]
+
+
+def images() -> list[tuple[str, str]]:
+    """(name, image) of every image that a file starts from."""
+    found = []
+    for name, path in FILES.items():
+        stages = read(path)
+        own = {stage.name for stage in stages if stage.name}
+        found += [(name, stage.base) for stage in stages if stage.base not in own]
+    return found
+
+
+@pytest.mark.parametrize(("name", "image"), images())
+def test_every_base_is_pinned_to_a_whole_version(name: str, image: str) -> None:
+    assert re.search(r":\d+\.\d+\.\d+(-[a-z]+)*(@sha256:[0-9a-f]{64})?$", image), image
+
+
+def test_the_tools_are_those_of_the_makefile() -> None:
+    wanted = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert wanted is not None
+    bases = {image for _, image in images()}
+    assert {base for base in bases if "/uv:" in base} == {f"ghcr.io/astral-sh/uv:{wanted[1]}"}
+    assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
+
+
+def test_there_are_six_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_image_is_no_build_stage_and_runs_as_a_numbered_user(name: str) -> None:
+    for stages in finals(name):
+        assert "build" not in [stage.name for stage in stages]
+        assert any("--from=build" in copy for stage in stages for copy in stage.all("COPY"))
+        user = [user for stage in stages for user in stage.all("USER")][-1]
+        assert user == "65532:65532", "Kubernetes can't tell that a name is not root"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_compiler_gets_into_an_image(name: str) -> None:
+    for stages in finals(name):
+        for command in (command for stage in stages for command in stage.runs()):
+            assert not COMPILERS.search(command), command
+            assert "uv " not in command
+            assert "pip" not in command
+
+
+def test_the_compiler_is_where_lightfm_is_built_and_builds_for_every_processor() -> None:
+    stages = read(FILES["ranker"])
+    builders = [stage for stage in stages if any(COMPILERS.search(run) for run in stage.runs())]
+    assert [stage.name for stage in builders] == ["build-train"]
+    assert builders[0].pairs("ENV")["LIGHTFM_NO_CFLAGS"] == "1"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
+    syncs = [run for stage in read(FILES[name]) for run in stage.runs() if run.startswith("uv ")]
+    assert len(syncs) >= 2
+    for command in syncs:
+        words = command.split()
+        assert words[:2] == ["uv", "sync"]
+        assert {"--locked", "--no-dev"} <= set(words)
+        assert words[words.index("--package") + 1] == f"sightline-{name}"
+        assert "--no-editable" in words or "--no-install-workspace" in words
+    (build,) = [stage for stage in read(FILES[name]) if stage.name == "build"]
+    copied = [word for copy in build.all("COPY") for word in copy.split()[:-1]]
+    assert "uv.lock" in copied
+    assert [word for word in copied if word.endswith("/src")] == [
+        "kit/src",
+        "rules/src",
+        f"services/{name}/src",
+    ]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
+    stages = finals(name)[-1]
+    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", name]
+    assert [port for stage in stages for port in stage.all("EXPOSE")] == [PORTS[name]]
+    environment = {k: v for stage in stages for k, v in stage.pairs("ENV").items()}
+    assert environment[f"{name.upper()}_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
+    ours = {key for key in environment if key.startswith(f"{name.upper()}_")}
+    assert ours <= variables(name)
+
+
+def test_the_image_for_training_is_the_worker() -> None:
+    train = next(stages[-1] for stages in finals("ranker") if stages[-1].name == "train")
+    assert exec_form(train, "ENTRYPOINT") == ["python", "-m", "ranker.worker"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_images_say_what_they_are(name: str) -> None:
+    for stages in finals(name):
+        labels = {k: v for stage in stages for k, v in stage.pairs("LABEL").items()}
+        told = {key.removeprefix("org.opencontainers.image.") for key in labels}
+        assert told == {"title", "description", "licenses", "version", "revision"}
+        assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    if name in SERVICES:
+        project = tomllib.loads((FILES[name].parent / "pyproject.toml").read_text())["project"]
+        assert labels["org.opencontainers.image.description"] == project["description"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_secret_is_built_in(name: str) -> None:
+    for stage in read(FILES[name]):
+        for key in {**stage.pairs("ENV"), **dict.fromkeys(stage.all("ARG"), "")}:
+            assert not re.search(r"PASSWORD|TOKEN|SECRET|_KEY|DATABASE_URL", key.upper()), key
+
+
+def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
+    for path in (
+        ".git/config",
+        ".env",
+        ".venv/bin/python",
+        ".data/suite/ranker/pseudonym.key",
+        "services/ranker/.env",
+        "services/ranker/.data/ranker.db",
+        "kit/src/servicekit/__pycache__/sql.cpython-311.pyc",
+        "deploy/triton/models/efficientnet_lite0/1/model.onnx",
+        "deploy/triton/.venv/bin/python",
+        "tests/conftest.py",
+    ):
+        assert ignored(path), path
+    for path in ("uv.lock", "protos/sightline/common/v1/job.proto", "kit/src/servicekit/sql.py"):
+        assert not ignored(path), path
+
+
+def run_images(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", str(ROOT / "deploy/images.sh"), *arguments],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_make_images_builds_every_image() -> None:
+    printed = run_images("--print", path=os.environ["PATH"])
+    commands = [line.split() for line in printed.stdout.splitlines()]
+    assert [words[:2] for words in commands] == [["docker", "build"]] * 6
+    built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
+    wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
+    assert sorted(built) == sorted([*wanted, ("services/ranker/Dockerfile", True)])
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert all(words[words.index("--tag") + 1].endswith(f":{version}") for words in commands)
+
+
+def test_without_docker_make_images_says_so(tmp_path: Path) -> None:
+    for tool in ("sed", "head", "dirname", "git"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    done = run_images(path=str(tmp_path))
+    assert done.returncode == 1
+    assert "need Docker" in done.stderr
+    assert not done.stdout
+
+
+def test_what_these_tests_read_is_what_docker_reads(tmp_path: Path) -> None:
+    """The reader itself: continued lines, comments between them, stages on stages."""
+    file = tmp_path / "Dockerfile"
+    file.write_text(
+        "FROM a:1 AS low\n# no\nRUN one && \\\n    # not this\n    two\n\nFROM low\nUSER 7\n"
+    )
+    low, top = dockerfiles.read(file)
+    assert low.steps == (("RUN", "one && two"),)
+    assert [stage.base for stage in lineage([low, top], top)] == ["a:1", "low"]

@@ -1,0 +1,168 @@
+"""Each service on its own: its Dockerfile's build stage, done here; then what came out of it runs.
+
+The installation has nothing of this checkout's environment, and no other service, no engine and no
+database server is there when the service starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests import dockerfiles
+from tests.engines import free_port
+
+ROOT = dockerfiles.ROOT
+UV = str(ROOT / ".tools/bin/uv")
+QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE": "hardlink"}
+"""This Python; and without what makes an image start faster and a test take longer."""
+
+VENDORS = ("tritonclient", "pymilvus", "lightfm", "scipy", "sqlalchemy", "psycopg", "numpy", "PIL")
+SERVICES = ("gateway", "embedder", "retriever", "ranker")
+OWN = {
+    "gateway": set[str](),
+    "embedder": {"tritonclient", "numpy", "PIL"},
+    "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL"},
+    "ranker": {"sqlalchemy", "psycopg", "numpy"},
+}
+FACES = {
+    "gateway": "sightline.gateway.v1.RecommendationService",
+    "embedder": "sightline.embedder.v1.EmbeddingService",
+    "retriever": "sightline.retriever.v1.ProductService",
+    "ranker": "sightline.ranker.v1.RankingService",
+}
+NOT_SHIPPED = (
+    "sightline_client",
+    "local_suite",
+    "pytest",
+    "mypy",
+    "hatchling",
+    "pip",
+    "setuptools",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One service's installation."""
+
+    service: str
+    python: Path
+
+    def importable(self, names: tuple[str, ...]) -> set[str]:
+        """Those of `names` that it can import."""
+        script = (
+            "import importlib.util, sys\n"
+            "print(*[n for n in sys.argv[1:] if importlib.util.find_spec(n)])"
+        )
+        command = [str(self.python), "-I", "-c", script, *names]
+        return set(
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        )
+
+
+@pytest.fixture(scope="module", params=SERVICES)
+def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """A service as its image has it."""
+    service: str = request.param
+    return installed(service, "build", tmp_path_factory.mktemp(service))
+
+
+def installed(service: str, stage: str, at: Path) -> Alone:
+    stages = dockerfiles.read(ROOT / "services" / service / "Dockerfile")
+    target = next(each for each in stages if each.name == stage)
+    for each in dockerfiles.lineage(stages, target):
+        app = dockerfiles.build(each, at, UV, {**each.pairs("ENV"), **QUICK})
+    return Alone(service, app / "bin" / "python")
+
+
+def test_what_is_said_to_be_absent_exists_here() -> None:
+    for name in (*VENDORS, *SERVICES, "pytest", "mypy", "sightline_client"):
+        assert importlib.util.find_spec(name), f"{name} is absent everywhere: a test of nothing"
+
+
+def test_it_has_its_own_vendors_and_no_other(alone: Alone) -> None:
+    assert alone.importable(VENDORS) == OWN[alone.service]
+
+
+def test_it_has_no_other_service_and_no_tool(alone: Alone) -> None:
+    assert alone.importable((*SERVICES, *NOT_SHIPPED)) == {alone.service}
+
+
+def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
+    """An editable install would be a link to a folder that the image does not have."""
+    packages = next(alone.python.parent.parent.glob("lib/python*/site-packages"))
+    for link in packages.glob("*.pth"):
+        assert str(alone.python.parents[2] / "src") not in link.read_text(), link
+    assert (packages / alone.service / "__main__.py").is_file()
+    assert (packages / "sightline" / alone.service / "v1").is_dir()
+
+
+def test_it_starts_alone_is_healthy_and_ends_when_told_to(alone: Alone, tmp_path: Path) -> None:
+    with started(alone, tmp_path) as (process, port):
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            for name in ("", FACES[alone.service]):
+                answer = health.Check(
+                    health_pb2.HealthCheckRequest(service=name), timeout=30, wait_for_ready=True
+                )
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0, (tmp_path / "log").read_text()
+    assert list((tmp_path / "cwd").iterdir()) == [], "it writes where it was started"
+
+
+@contextmanager
+def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`python -m SERVICE` on a free port, with an environment of nothing but its settings."""
+    port, data = free_port(), at / "data"
+    (at / "cwd").mkdir()
+    environment = {
+        f"{alone.service.upper()}_PORT": str(port),
+        "RETRIEVER_DATABASE_URL": f"sqlite:///{data}/record.db",
+        "RETRIEVER_PHOTOS_URL": str(data / "photos"),
+        "RANKER_DATABASE_URL": f"sqlite:///{data}/ranker.db",
+        "RANKER_MODEL_STORE": str(data / "models"),
+        "RANKER_KEY_FILE": str(data / "pseudonym.key"),
+        "RANKER_CREATE_KEY": "true",
+    }
+    command = [str(alone.python), "-m", alone.service]
+    with (at / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=at / "cwd", env=environment, stdout=log, stderr=log)
+    try:
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_image_for_training_has_lightfm_and_it_works(tmp_path: Path) -> None:
+    trainer = installed("ranker", "build-train", tmp_path)
+    wanted = OWN["ranker"] | {"lightfm", "scipy"}
+    assert trainer.importable(VENDORS) == wanted
+    script = "import lightfm, ranker.train, ranker.worker; lightfm.LightFM(no_components=2)"
+    subprocess.run([str(trainer.python), "-I", "-c", script], check=True, capture_output=True)
+
+
+def test_the_image_of_the_models_holds_the_model_that_the_configurations_name(
+    tmp_path: Path,
+) -> None:
+    stages = dockerfiles.read(ROOT / "deploy/triton/Dockerfile")
+    target = next(each for each in stages if each.name == "build")
+    dockerfiles.build(target, tmp_path, UV, QUICK)
+    models = tmp_path / "src/deploy/triton/models/efficientnet_lite0"
+    graph = hashlib.sha256((models / "1/model.onnx").read_bytes()).hexdigest()
+    configurations = [models / "config.pbtxt", *models.glob("configs/*.pbtxt")]
+    assert len(configurations) >= 3
+    assert [path.name for path in configurations if graph not in path.read_text()] == []
