@@ -100,6 +100,7 @@ class ProductImage(google.protobuf.message.Message):
     MEDIA_TYPE_FIELD_NUMBER: builtins.int
     WIDTH_FIELD_NUMBER: builtins.int
     HEIGHT_FIELD_NUMBER: builtins.int
+    URI_FIELD_NUMBER: builtins.int
     image_id: builtins.str
     """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
     content: builtins.bytes
@@ -110,6 +111,11 @@ class ProductImage(google.protobuf.message.Message):
     """Width in pixels after the EXIF orientation is applied. Read only."""
     height: builtins.int
     """Height in pixels after the EXIF orientation is applied. Read only."""
+    uri: builtins.str
+    """Instead of `content`: where the service fetches the photo from, http or https, at most 2,048 characters.
+    Refused (URI_FORBIDDEN) unless scheme and host are allowed by the settings and the address is public.
+    Write only.
+    """
     def __init__(
         self,
         *,
@@ -118,8 +124,9 @@ class ProductImage(google.protobuf.message.Message):
         media_type: builtins.str = ...,
         width: builtins.int = ...,
         height: builtins.int = ...,
+        uri: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "height", b"height", "image_id", b"image_id", "media_type", b"media_type", "width", b"width"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "height", b"height", "image_id", b"image_id", "media_type", b"media_type", "uri", b"uri", "width", b"width"]) -> None: ...
 
 Global___ProductImage: typing_extensions.TypeAlias = ProductImage
 
