@@ -682,12 +682,12 @@ async def test_jobs_are_served_by_their_owner(suite):
     watched = [item async for item in suite.jobs.WatchJob(j.WatchJobRequest(job_id="ranker/1"))]
 
     assert (job.job_id, job.catalog_id) == ("ranker/1", "other")
-    assert [item.job_id for item in jobs.jobs] == ["ranker/1"]
+    assert [item.job_id for item in jobs.jobs] == ["retriever/2", "ranker/1"]
     assert cancelled.job_id == "ranker/1"
     assert [item.done for item in watched] == [1, 2]
 
 
-@pytest.mark.parametrize("job_id", ["", "1", "retriever/1", "gateway/1"])
+@pytest.mark.parametrize("job_id", ["", "1", "embedder/1", "gateway/1"])
 async def test_a_job_without_a_known_owner_is_not_found(suite, job_id):
     error = await refused(suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id)))
 

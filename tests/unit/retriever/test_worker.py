@@ -12,6 +12,7 @@ import pytest
 from retriever.index import LeadershipLost
 from retriever.record import Record
 from retriever.settings import Settings
+from retriever.wiring import job_queue
 from retriever.worker import Backoff, Leadership, Worker, work
 from servicekit.jobs import Lease
 from servicekit.sql import Database
@@ -75,6 +76,8 @@ class Bench:
             self.index,
             self.embedder,
             leadership,
+            job_queue(self.db),
+            owner,
         )
 
     @asynccontextmanager

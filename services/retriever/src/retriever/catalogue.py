@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -79,11 +79,12 @@ async def upsert(
     catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogueRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Store products, each with an outcome of its own; and the record's newest seq."""
-    _count("products", len(drafts), MAX_UPSERT)
+    check_count("products", len(drafts), MAX_UPSERT)
+    again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
     prepared = await asyncio.gather(
         *(
-            _prepare(catalog_id, draft, f"products[{index}]", photos)
-            for index, draft in enumerate(_unique(drafts))
+            prepare(catalog_id, draft, f"products[{index}]", photos, again.get(index))
+            for index, draft in enumerate(drafts)
         )
     )
     writes = [write for write in prepared if isinstance(write, ProductWrite)]
@@ -96,7 +97,7 @@ async def batch_get(
     catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
 ) -> Found:
     """Products by id; an id asked for twice is answered twice."""
-    _count("product_ids", len(product_ids), MAX_GET)
+    check_count("product_ids", len(product_ids), MAX_GET)
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
     found = Found([], [], [])
     for product_id in product_ids:
@@ -143,7 +144,7 @@ async def delete(
     catalog_id: str, product_ids: Sequence[str], record: CatalogueRecord
 ) -> tuple[int, int]:
     """How many of the products existed, and the record's newest seq."""
-    _count("product_ids", len(product_ids), MAX_DELETE)
+    check_count("product_ids", len(product_ids), MAX_DELETE)
     return await record.delete(catalog_id, product_ids)
 
 
@@ -157,7 +158,8 @@ async def get_image(
     return image, await photos.get(catalog_id, image_id)
 
 
-def _count(field: str, number: int, most: int) -> None:
+def check_count(field: str, number: int, most: int) -> None:
+    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
     if not 1 <= number <= most:
         raise RequestInvalid(FieldViolation(field, f"has {number} entries; 1 to {most} are taken"))
 
@@ -165,42 +167,50 @@ def _count(field: str, number: int, most: int) -> None:
 # Products in
 
 
-def _unique(drafts: Sequence[ProductDraft]) -> Iterable[ProductDraft | ProductInvalid]:
-    """The drafts, with an error in place of an id that was given before."""
+def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]:
+    """What is wrong with each place that names a product of a place before; `path` has a {}."""
     first: dict[str, int] = {}
-    for index, draft in enumerate(drafts):
-        known = first.setdefault(draft.product_id, index)
-        if known == index:
-            yield draft
-        else:
-            yield ProductInvalid(
-                FieldViolation(
-                    f"products[{index}].product_id", f"is also the id of products[{known}]"
-                )
-            )
+    wrong = {}
+    for index, product_id in enumerate(product_ids):
+        known = first.setdefault(product_id, index)
+        if known != index:
+            description = f"is also the id of {path.format(known).partition('.')[0]}"
+            wrong[index] = FieldViolation(path.format(index), description)
+    return wrong
 
 
-async def _prepare(
-    catalog_id: str, draft: ProductDraft | ProductInvalid, path: str, photos: Photos
+async def prepare(
+    catalog_id: str,
+    draft: ProductDraft,
+    path: str,
+    photos: Photos,
+    wrong: FieldViolation | None = None,
 ) -> ProductWrite | ServiceError:
-    """The write, with its new photos stored; or why not."""
-    if isinstance(draft, ProductInvalid):
-        return draft
+    """The write, with its new photos stored; or why not. `wrong`: what is known to be wrong."""
+    if wrong is not None:
+        return ProductInvalid(wrong)
     try:
         content = check_product(draft, path)
-        new: dict[str, Image] = {}
-        image_ids: dict[str, None] = {}
-        for index, given in enumerate(draft.images):
-            where = f"{path}.images[{index}]"
-            if given.content or not given.image_id:  # 0 bytes are no photo
-                image = await _take(catalog_id, given, where, photos)
-                new[image.image_id] = image
-                image_ids[image.image_id] = None
-            else:
-                image_ids[given.image_id] = None
+        image_ids, new = await take_images(catalog_id, draft.images, path, photos)
     except ServiceError as error:
         return error
-    return ProductWrite(replace(content, image_ids=tuple(image_ids)), new, draft.etag, path)
+    return ProductWrite(replace(content, image_ids=image_ids), new, draft.etag, path)
+
+
+async def take_images(
+    catalog_id: str, given: Sequence[ImageDraft], path: str, photos: Photos
+) -> tuple[tuple[str, ...], dict[str, Image]]:
+    """The ids of a product's photos, no one twice, and the photos whose bytes came, now stored."""
+    new: dict[str, Image] = {}
+    image_ids: dict[str, None] = {}
+    for index, item in enumerate(given):
+        if item.content or not item.image_id:  # 0 bytes are no photo
+            image = await _take(catalog_id, item, f"{path}.images[{index}]", photos)
+            new[image.image_id] = image
+            image_ids[image.image_id] = None
+        else:
+            image_ids[item.image_id] = None
+    return tuple(image_ids), new
 
 
 async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
@@ -248,7 +258,7 @@ def check_product(draft: ProductDraft, path: str) -> ProductContent:
         note("uri", "must be an http or https address of at most 2,048 characters")
     if draft.availability is None:
         note("availability", "is not one of the known values")
-    price = _check_price(note, draft.price)
+    price = check_price(note, draft.price)
     if wrong:
         raise ProductInvalid(*wrong)
     return ProductContent(
@@ -316,7 +326,8 @@ def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
             note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
 
 
-def _check_price(note: Note, given: Amount | None) -> Money | None:
+def check_price(note: Note, given: Amount | None) -> Money | None:
+    """The price; what is wrong with it is noted under `price`."""
     if given is None:
         return None
     try:

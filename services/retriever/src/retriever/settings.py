@@ -58,6 +58,9 @@ class Settings(ServerSettings):
     image_max_pixels: int = Field(default=50_000_000, ge=1024, le=500_000_000)
     """Largest photo, width × height. Keep it equal to the embedder's."""
 
+    import_delete_share: float = Field(default=0.2, ge=0, le=1)
+    """What part of a catalog the end of a full import may delete without `force`."""
+
     decode_threads: int = Field(default=2, ge=1, le=64)
     """Photos that are checked at a time; one takes up to about 150 MB while it is."""
 

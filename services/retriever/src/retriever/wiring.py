@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
+from retriever.record.tables import jobs
 from retriever.settings import Settings
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
@@ -14,6 +16,11 @@ def database(settings: Settings) -> Database:
     db = Database(settings.database_url.get_secret_value(), migrations="retriever.migrations")
     db.migrate()
     return db
+
+
+def job_queue(db: Database) -> Jobs:
+    """The record's jobs."""
+    return Jobs(db, jobs)
 
 
 def photo_store(settings: Settings) -> PhotoStore:
