@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ranker import worker
+from ranker import purge, worker
+from ranker.model import PurgeCount, Selection
+from ranker.record.events import EventRecord
+from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database
+from tests.fakes.ranker import NOW, stored
 
 SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
 
@@ -122,3 +126,21 @@ def test_a_training_runs_in_this_python() -> None:
 @pytest.mark.parametrize("line", [b"", b"noise\n", b"3\n", b"\xff\n"])
 def test_a_line_that_is_no_object_says_nothing(line: bytes) -> None:
     assert worker._parsed(line) == {}
+
+
+async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:
+    events = EventRecord(db)
+    await events.append([stored("e1"), stored("e2", product_id="p2")])
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    params = purge.params(Selection("default", product_id="p2"), PurgeCount(1, NOW, NOW, 9))
+    job = await jobs.create(purge.PURGE, "default", params)
+    no_process = python("raise SystemExit(3)")
+    task = asyncio.create_task(
+        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, PurgeRecord(db))
+    )
+    found = await reached(jobs, job, DONE)
+    stop.set()
+    await task
+    assert (found.state, found.result) == (JobState.SUCCEEDED, {"deleted_count": "1"})
+    (kept,) = await events.events_of("default", stored().actor, limit=9, before=None)
+    assert kept.event.event_id == "e1"

@@ -31,7 +31,7 @@ LoadModel = Callable[[str, str, str], Model]
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Trains, lists and promotes models."""
+    """Trains, lists, promotes models and rolls them back."""
 
     def __init__(
         self,
@@ -92,6 +92,19 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         model = await self._registry.get(catalog_id, request.model_version)
         await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
         await self._registry.promote(catalog_id, model.version, self._now())
+        await self._refresh()
+        return _message(await self._registry.get(catalog_id, model.version))
+
+    async def RollbackModel(
+        self,
+        request: pb.RollbackModelRequest,
+        context: Context,
+    ) -> pb.Model:
+        """Check the files of the model before, then make it the serving one again."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        model, promotion = await self._registry.before(catalog_id)
+        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+        await self._registry.roll_back(catalog_id, promotion, self._now())
         await self._refresh()
         return _message(await self._registry.get(catalog_id, model.version))
 
