@@ -1,8 +1,8 @@
 """Imports: a caller's file, row by row, in batches that may be sent again.
 
 A full import ends with the deletion of what it did not hold: every product that nobody wrote whole
-since the import was opened. So two imports of one catalog at once delete nothing of each other's,
-nor of an upsert's in between.
+since it was opened, or since another import was opened that was under way then. So two imports of
+one catalog at once delete nothing of each other's, nor of an upsert's in between.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from sightline_rules import ids
 
 MAX_ROWS = 100
 MAX_NUMBER = 1_000_000_000
+ACTIVE_SECONDS = 3_600.0
+"""An import that took no row for longer was given up by its caller: it spares nothing any more."""
 DROP = 5_000
 """Outcomes forgotten in one transaction."""
 
@@ -57,7 +59,7 @@ async def open_import(
 ) -> ImportProgress:
     """Begin an import, or say how far it is."""
     _check_id(import_id)
-    return await record.open_import(catalog_id, import_id, mode)
+    return await record.open_import(catalog_id, import_id, mode, ACTIVE_SECONDS)
 
 
 async def take(

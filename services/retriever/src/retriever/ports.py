@@ -42,7 +42,10 @@ class Photos(Protocol):
     """The content-addressed store of photos."""
 
     async def inspect(self, data: bytes) -> PhotoInfo:
-        """What a photo is. Raises ImageRejected."""
+        """What a photo is. Raises ImageRejected, PhotosUnavailable."""
+
+    async def fetch(self, uri: str) -> bytes:
+        """The file at an address. Raises UriForbidden, UriUnreadable."""
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         """Returns once the bytes are durable. Raises PhotosUnavailable, PhotosFull."""
@@ -88,9 +91,12 @@ class ImportRecord(Protocol):
     """The record as imports see it. Raises ImportNotFound where nothing else is said."""
 
     async def open_import(
-        self, catalog_id: str, import_id: str, mode: ImportMode
+        self, catalog_id: str, import_id: str, mode: ImportMode, active_seconds: float
     ) -> ImportProgress:
-        """Begin it unless it is known; how far it is. Raises ImportModeMismatch only."""
+        """Begin it unless it is known; how far it is. Raises ImportModeMismatch only.
+
+        Another import that is open and took rows within `active_seconds` counts as under way.
+        """
 
     async def decided(
         self, catalog_id: str, import_id: str, numbers: Sequence[int]

@@ -56,14 +56,25 @@ def open_import(
     *,
     number: Callable[[], int],
     now: int,
+    active: int,
 ) -> ImportProgress:
-    """The import, begun unless it is known. `number` takes a commit number. ImportModeMismatch."""
+    """The import, begun unless it is known. Raises ImportModeMismatch.
+
+    `number` takes a commit number. Another import that is open and took rows since `active` is
+    under way: what it wrote is spared.
+    """
     known = _find(connection, catalog_id, import_id)
     if known is not None:
         progress = _progress(known)
         if progress.mode is not mode:
             raise ImportModeMismatch(progress.mode)
         return progress
+    c, opened = imports.c, number()
+    under_way = connection.execute(
+        sa.select(sa.func.min(c.opened_seq)).where(
+            c.catalog_id == catalog_id, ~c.closed, c.active_time >= active
+        )
+    ).scalar()
     row = {
         "catalog_id": catalog_id,
         "import_id": import_id,
@@ -72,8 +83,10 @@ def open_import(
         "stored_count": 0,
         "refused_count": 0,
         "closed": False,
-        "opened_seq": number(),
+        "opened_seq": opened,
+        "before_seq": opened if under_way is None else under_way,
         "create_time": now,
+        "active_time": now,
         "delete_count": 0,
         "sample": "[]",
     }
@@ -127,15 +140,17 @@ def write_rows(
     if kept:
         connection.execute(sa.insert(import_rows), kept)
     stored = sum(item["stored"] for item in kept)
-    values = {
+    counts = {
         "rows_done": _rows_done(connection, catalog_id, import_id, known.rows_done),
         "stored_count": known.stored_count + stored,
         "refused_count": known.refused_count + len(kept) - stored,
     }
     connection.execute(
-        sa.update(imports).where(*_of(imports, catalog_id, import_id)).values(values)
+        sa.update(imports)
+        .where(*_of(imports, catalog_id, import_id))
+        .values(**counts, active_time=session.now)
     )
-    progress = ImportProgress(import_id, ImportMode(known.mode), **values, closed=False)
+    progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
     return [decided[row.number] for row in rows], progress
 
 
@@ -207,11 +222,11 @@ def close_import(
     progress = _progress(known)
     if progress.closed:
         told = tuple(json.loads(known.sample))
-        return Closing(progress, known.delete_count, told, known.opened_seq)
+        return Closing(progress, known.delete_count, told, known.before_seq)
     count, ids = 0, list[str]()
     if progress.mode is ImportMode.FULL:
         c = products.c
-        left = (c.catalog_id == catalog_id, c.touched < known.opened_seq)
+        left = (c.catalog_id == catalog_id, c.touched < known.before_seq)
         number = sa.select(sa.func.count()).select_from(products)
         count = int(connection.execute(number.where(*left)).scalar_one())
         held = int(connection.execute(number.where(c.catalog_id == catalog_id)).scalar_one())
@@ -229,7 +244,7 @@ def close_import(
             sa.update(imports).where(*_of(imports, catalog_id, import_id)).values(values)
         )
         known = _find(connection, catalog_id, import_id) or known
-    return Closing(_progress(known), count, tuple(ids), known.opened_seq)
+    return Closing(_progress(known), count, tuple(ids), known.before_seq)
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:

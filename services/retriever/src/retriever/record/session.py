@@ -60,7 +60,8 @@ class Session:
     def __init__(self, connection: Connection, catalog_id: str, now: int) -> None:
         self._connection = connection
         self._catalog = catalog_id
-        self._now = now
+        self.now = now
+        """Microseconds since 1970 (UTC)."""
         put(connection, sequences, [{"catalog_id": catalog_id, "seq": 0, "time": 0}], keep=True)
         own = sa.select(sequences.c.seq).where(sequences.c.catalog_id == catalog_id)
         # PostgreSQL: the catalog's writers queue here. SQLite: BEGIN IMMEDIATE did it.
@@ -82,7 +83,7 @@ class Session:
         self._connection.execute(
             sa.update(sequences)
             .where(sequences.c.catalog_id == self._catalog)
-            .values(seq=self._seq, time=self._now)
+            .values(seq=self._seq, time=self.now)
         )
         return taken
 
@@ -198,7 +199,7 @@ class Session:
                 "price_micros": content.price.micros if content.price else None,
                 "currency": content.price.currency if content.price else None,
                 "availability": str(content.availability),
-                "update_time": self._now,
+                "update_time": self.now,
                 "etag": etag,
                 "seq": seq,
             }
@@ -220,8 +221,8 @@ class Session:
         row = {
             **content_values(content),
             "catalog_id": self._catalog,
-            "create_time": known.create_time if known else self._now,
-            "update_time": self._now,
+            "create_time": known.create_time if known else self.now,
+            "update_time": self.now,
             "etag": etag,
             "seq": seq,
             "touched": seq if whole or known is None else known.touched,
@@ -324,7 +325,7 @@ class Session:
                     "product_id": product_id,
                     "write_seq": write_seq,
                     "removed": json.dumps(sorted(removed)),
-                    "time": self._now,
+                    "time": self.now,
                 }
                 for seq, product_id, write_seq, removed in entries
             ],
@@ -346,7 +347,7 @@ class Session:
             ).scalars()
         )
         rows = [
-            pending_row(target, image_id, seq, self._now)
+            pending_row(target, image_id, seq, self.now)
             for image_id in image_ids
             if image_id not in held
         ]
@@ -375,5 +376,5 @@ class Session:
             "size": image.size,
             "width": image.width,
             "height": image.height,
-            "create_time": self._now,
+            "create_time": self.now,
         }

@@ -220,14 +220,20 @@ class Record:
     # Imports
 
     async def open_import(
-        self, catalog_id: str, import_id: str, mode: ImportMode
+        self, catalog_id: str, import_id: str, mode: ImportMode, active_seconds: float
     ) -> ImportProgress:
         """See ImportRecord."""
 
         def work(connection: Connection) -> ImportProgress:
             session = Session(connection, catalog_id, self._clock())
             return imports.open_import(
-                connection, catalog_id, import_id, mode, number=session.next, now=self._clock()
+                connection,
+                catalog_id,
+                import_id,
+                mode,
+                number=session.next,
+                now=session.now,
+                active=session.now - int(active_seconds * 1e6),
             )
 
         return await self._db.write(work)

@@ -161,12 +161,15 @@ imports = sa.Table(
     _value("refused_count", _Number),
     _value("closed", sa.Boolean),
     _value("opened_seq", _Number),
+    _value("before_seq", _Number),
     _value("create_time", _Number),
+    _value("active_time", _Number),
     _value("delete_count", _Number),
     _value("sample"),
 )
-"""`opened_seq`: a commit number that the import took when it was opened: products touched before it
-are none of the import's. `delete_count` and `sample`: what closing it found."""
+"""`opened_seq`: a commit number that the import took when it was opened. `before_seq`: products
+touched before it are neither the import's nor those of another that was under way when it was
+opened. `active_time`: when it last took rows. `delete_count` and `sample`: what closing it found."""
 
 import_rows = sa.Table(
     "import_rows",
