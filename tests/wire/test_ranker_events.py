@@ -320,3 +320,24 @@ async def test_a_damaged_model_is_not_rolled_back_to(suite: Suite) -> None:
     error = await refusal(suite.models.RollbackModel(model_service_pb2.RollbackModelRequest()))
     assert error.reason == "MODEL_CORRUPT"
     assert (await suite.rank(shopper=ANN)).model_version == second
+
+
+# ---- catalogs
+
+
+async def test_a_page_token_of_one_catalog_is_refused_in_another(suite: Suite) -> None:
+    await suite.append(*crowd(), event(event_id="e1"), event(event_id="e2"))
+    for seed in (1, 2):
+        await suite.learn(seed)
+    lists = [
+        (suite.events.GetEvents, pb.GetEventsRequest(shopper=ANN, page_size=1)),
+        (suite.models.ListModels, model_service_pb2.ListModelsRequest(page_size=1)),
+        (suite.jobs.ListJobs, job_service_pb2.ListJobsRequest(page_size=1)),
+    ]
+    for call, request in lists:
+        token = (await call(request)).next_page_token
+        assert token
+        request.page_token = token
+        await call(request)
+        request.catalog_id = "other"
+        assert (await refusal(call(request))).reason == "PAGE_TOKEN_INVALID"

@@ -103,7 +103,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place("events", request.page_token, (int, int))
+        place = page_place(f"events of {catalog_id}", request.page_token, (int, int))
         found = await self._record.events_of(
             catalog_id,
             who,
@@ -113,7 +113,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         page = found[:size]
         token = ""
         if len(found) > size:
-            token = page_token("events", (page[-1].event.time_micros or 0, page[-1].sequence))
+            place = (page[-1].event.time_micros or 0, page[-1].sequence)
+            token = page_token(f"events of {catalog_id}", place)
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
 
     async def MergeShopper(

@@ -72,14 +72,15 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Models, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place("models", request.page_token, (int, str))
+        place = page_place(f"models of {catalog_id}", request.page_token, (int, str))
         found = await self._registry.list(
             catalog_id, limit=size + 1, before=(int(place[0]), str(place[1])) if place else None
         )
         page = found[:size]
         token = ""
         if len(found) > size:
-            token = page_token("models", (page[-1].trained_micros, page[-1].version))
+            place = (page[-1].trained_micros, page[-1].version)
+            token = page_token(f"models of {catalog_id}", place)
         return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
 
     async def PromoteModel(
