@@ -450,6 +450,9 @@ class Suite:
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    retriever_jobs: dict[str, int]
+    """The retriever's jobs; see Jobs."""
+    ranker_jobs: dict[str, int]
 
 
 @asynccontextmanager
@@ -457,7 +460,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     """A gateway with the given settings before scripted peers."""
     products = list(PRODUCTS)
     answers = Answers(Script())
-    embedder, retriever, ranker = _peers(products, answers)
+    retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
+    embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
     for peer in (embedder, retriever, ranker):
         await peer.up()
     values = GatewaySettings(
@@ -487,6 +491,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),
                 jobs=job_service_pb2_grpc.JobServiceStub(channel),
+                retriever_jobs=retriever_jobs,
+                ranker_jobs=ranker_jobs,
             )
         finally:
             await server.stop()
@@ -495,7 +501,12 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 await peer.down()
 
 
-def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
+def _peers(
+    products: list[str],
+    answers: Answers,
+    retriever_jobs: dict[str, int],
+    ranker_jobs: dict[str, int],
+) -> tuple[Peer, Peer, Peer]:
     embedding, retrieving, ranking = Script(), Script(), answers.script
     return (
         Peer(
@@ -523,7 +534,7 @@ def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                    Jobs(retrieving, "retriever", {"2": 2}),
+                    Jobs(retrieving, "retriever", retriever_jobs),
                     "sightline.common.v1.JobService",
                 ),
             ],
@@ -554,7 +565,7 @@ def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                    Jobs(ranking, "ranker", {"1": 1}),
+                    Jobs(ranking, "ranker", ranker_jobs),
                     "sightline.common.v1.JobService",
                 ),
             ],

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from retriever import removals
 from retriever.index import LeadershipLost
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import job_queue
 from retriever.worker import Backoff, Leadership, Worker, work
-from servicekit.jobs import Lease
+from servicekit.jobs import JobState, Lease
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos
@@ -182,3 +183,22 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     await until(lambda: bench.rows() == {"a"})
     waiting.set()
     await asyncio.wait_for(second, 5)
+
+
+async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Database) -> None:
+    bench = Bench(db)
+    jobs = job_queue(db)
+    await bench.record.write("default", [write("a"), write("b")])
+    # An empty filter would pass every product.
+    bad = await jobs.create(removals.PURGE, "default", {"filter": "", "before": 9, "count": 1})
+    good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
+    stop = asyncio.Event()
+    working = asyncio.create_task(work(bench.worker("w"), stop))
+    async with asyncio.timeout(10):
+        while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await working
+    failed = await jobs.get(bad.id)
+    assert (failed.state, failed.error_reason) == (JobState.FAILED, "REQUEST_INVALID")
+    assert set(await bench.record.get("default", ["a", "b"])) == {"b"}

@@ -32,8 +32,8 @@ class Entry:
 
 
 Place = tuple[str, str] | None
-"""An owner's token of the page that is being read and the entry of it that was shown last (empty =
-none); None = all was shown."""
+"""An owner's token of the page that is being read and the entry that was shown last (empty = none);
+None = all was shown."""
 
 Fetch = Callable[[str, int], Awaitable[tuple[Sequence[Entry], str]]]
 """An owner's page, newest first, and the token of its next one; of a page token and a size."""
@@ -50,7 +50,7 @@ class _Owner:
     token: str
     """Of the page that is being read."""
     last: str
-    """The entry of it that was shown last; empty = none."""
+    """The entry that was shown last; empty = none."""
     ended: bool
     """Whether there is nothing behind the page that is being read."""
     read: bool = False
@@ -61,7 +61,8 @@ class _Owner:
         """The newest entry that was not shown; None = there is none."""
         while not self.waiting:
             if self.read and self.following:
-                self.token, self.last, self.read = self.following, "", False
+                # `last` stays: a page of a list that grew begins with what was shown before.
+                self.token, self.read = self.following, False
             if self.read or self.ended:
                 self.ended = True
                 return None

@@ -7,7 +7,9 @@ transaction: it can be cancelled between two, and goes on after a kill.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from dataclasses import dataclass
 
 from retriever.ports import JobQueue, RemovalRecord
@@ -73,6 +75,7 @@ async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: JobQu
     await jobs.progress(job.id, done, total)
     after: tuple[int, str] | None = None
     while True:
+        began = time.monotonic()
         swept = await record.sweep(
             job.catalog_id, condition, before=before, after=after, limit=BATCH
         )
@@ -81,6 +84,8 @@ async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: JobQu
         after = swept.after
         if after is None:
             return done
+        # SQLite does not queue the writers of several processes: the others would starve.
+        await asyncio.sleep(time.monotonic() - began)
 
 
 async def _count(

@@ -339,8 +339,9 @@ def packed(message: filter_pb2.Filter) -> str:
 
 
 def unpacked(text: str) -> Filter:
-    """What `packed` made."""
-    return condition(filter_pb2.Filter.FromString(base64.b64decode(text)))
+    """What `packed` made of a filter that says something."""
+    data = base64.b64decode(text, validate=True)
+    return required_condition(filter_pb2.Filter.FromString(data))
 
 
 def _filter(message: filter_pb2.Filter, path: str) -> Filter:

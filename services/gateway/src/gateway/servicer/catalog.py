@@ -198,7 +198,10 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 request_id=request.request_id,
                 import_id=request.import_id,
                 rows=[
-                    retriever_pb.ImportRow(row_number=row.row_number, product=row.product)
+                    retriever_pb.ImportRow(
+                        row_number=row.row_number,
+                        product=row.product if row.HasField("product") else None,
+                    )
                     for row in request.rows
                 ],
             ),

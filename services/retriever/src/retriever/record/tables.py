@@ -169,7 +169,7 @@ imports = sa.Table(
 )
 """`opened_seq`: a commit number that the import took when it was opened. `before_seq`: products
 touched before it are neither the import's nor those of another that was under way when it was
-opened. `active_time`: when it last took rows. `delete_count` and `sample`: what closing it found."""
+opened. `active_time`: when it last took rows. `delete_count`, `sample`: what closing it found."""
 
 import_rows = sa.Table(
     "import_rows",
