@@ -89,8 +89,9 @@ Global___Attribute: typing_extensions.TypeAlias = Attribute
 
 @typing.final
 class ProductImage(google.protobuf.message.Message):
-    """One photo of a product. On a write give either `content` or the `image_id` of a photo that the
-    catalogue already holds; on a read `content` is empty (GetImage returns it).
+    """One photo of a product. On a write give `content`, or the `image_id` of a photo that the catalogue
+    already holds, or `uri`; on a read `content` is empty (GetImage returns it). An `image_id` given with
+    `content` or `uri` has to be that of the photo.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -104,17 +105,21 @@ class ProductImage(google.protobuf.message.Message):
     image_id: builtins.str
     """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
     content: builtins.bytes
-    """The file as it is: JPEG, PNG or WebP, at most 10 MiB and 50 megapixels. Write only."""
+    """The file as it is: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, found out by its bytes, at most 10 MiB
+    and 50 megapixels. Of several frames or pages the first counts. Write only.
+    """
     media_type: builtins.str
-    """"image/jpeg", "image/png" or "image/webp", found from the bytes. Read only."""
+    """"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/tiff" or
+    "image/bmp", found from the bytes. Read only.
+    """
     width: builtins.int
     """Width in pixels after the EXIF orientation is applied. Read only."""
     height: builtins.int
     """Height in pixels after the EXIF orientation is applied. Read only."""
     uri: builtins.str
     """Instead of `content`: where the service fetches the photo from, http or https, at most 2,048 characters.
-    Refused (URI_FORBIDDEN) unless scheme and host are allowed by the settings and the address is public.
-    Write only.
+    Refused (URI_FORBIDDEN) unless scheme and host are allowed by the settings and the address is public;
+    URI_UNREADABLE when it gives no file. Fetched once, at the write, and kept. Write only.
     """
     def __init__(
         self,

@@ -64,7 +64,9 @@ class EmbedItem(google.protobuf.message.Message):
     IMAGE_URI_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG or WebP file, at most 10 MiB and 50 megapixels; its EXIF orientation is applied."""
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
+    megapixels; its orientation is applied. Of several frames or pages the first counts.
+    """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""
     image_uri: builtins.str
@@ -99,7 +101,7 @@ class BatchEmbedResponse(google.protobuf.message.Message):
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"intake" (sniff, decode), "preprocess" (crop, resize), "infer" (Triton)."""
+        """"fetch" (of addresses), "queue", "intake" (decode, with "preprocess": crop, resize), "infer" (Triton)."""
 
     def __init__(
         self,

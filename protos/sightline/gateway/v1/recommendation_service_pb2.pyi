@@ -35,7 +35,9 @@ class QuerySignal(google.protobuf.message.Message):
     IMAGE_URI_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG or WebP file, at most 10 MiB and 50 megapixels. It is not kept."""
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
+    megapixels. Of several frames or pages the first counts. It is not kept.
+    """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters. Until the suite has a text space its branch is left out and
     flagged SPACE_UNAVAILABLE.
@@ -44,7 +46,8 @@ class QuerySignal(google.protobuf.message.Message):
     """A product of the catalogue, by its photos."""
     image_uri: builtins.str
     """Where the service fetches a photo from, http or https, at most 2,048 characters. URI_FORBIDDEN unless
-    scheme and host are allowed by the settings and the address is public.
+    scheme and host are allowed by the settings and the address is public; URI_UNREADABLE when it gives no
+    file. Not kept.
     """
     weight: builtins.float
     """How much it counts against the other signals, 0 < weight ≤ 100; 0 = 1."""

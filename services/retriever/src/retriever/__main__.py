@@ -50,6 +50,7 @@ async def main(settings: Settings) -> None:
         photos.close()
         db.close()
 
+    await photos.start()
     offered = bindings(settings, Record(db), photos, index, job_queue(db))
     await serve(offered, settings, service="retriever", on_stop=close)
 

@@ -35,6 +35,7 @@ from retriever.model import (
 from retriever.ports import CatalogueRecord, Photos
 from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline_rules import categories, filters, ids
 from sightline_rules.filters import Availability, Filter, Money
@@ -204,7 +205,7 @@ async def take_images(
     new: dict[str, Image] = {}
     image_ids: dict[str, None] = {}
     for index, item in enumerate(given):
-        if item.content or not item.image_id:  # 0 bytes are no photo
+        if item.content or item.uri or not item.image_id:  # 0 bytes are no photo
             image = await _take(catalog_id, item, f"{path}.images[{index}]", photos)
             new[image.image_id] = image
             image_ids[image.image_id] = None
@@ -214,17 +215,21 @@ async def take_images(
 
 
 async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
-    """Check and store one photo."""
+    """Check and store one photo, fetched first if only its address is given."""
     try:
-        info = await photos.inspect(given.content)
+        content = await photos.fetch(given.uri) if given.uri else given.content
+        info = await photos.inspect(content)
+    except (UriForbidden, UriUnreadable) as error:
+        raise error.at(f"{path}.uri") from error
     except ImageRejected as error:
-        raise ImageRejected(error.reason, error.message, f"{path}.content") from error
+        field = "uri" if given.uri else "content"
+        raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
         raise ProductInvalid(
             FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
         )
-    await photos.put(catalog_id, info.image_id, given.content)
-    return Image(info.image_id, info.media_type, len(given.content), info.width, info.height)
+    await photos.put(catalog_id, info.image_id, content)
+    return Image(info.image_id, info.media_type, len(content), info.width, info.height)
 
 
 def check_product(draft: ProductDraft, path: str) -> ProductContent:
@@ -324,6 +329,8 @@ def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
     for index, image in enumerate(given[:20]):
         if image.image_id and not _IMAGE_ID.fullmatch(image.image_id):
             note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
+        if image.content and image.uri:
+            note(f"images[{index}]", "has both content and uri; give one")
 
 
 def check_price(note: Note, given: Amount | None) -> Money | None:

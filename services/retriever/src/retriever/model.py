@@ -10,7 +10,8 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── ProductInvalid         PRODUCT_INVALID
     │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
     │   ├── OfferInvalid           OFFER_INVALID
-    │   └── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   └── (servicekit.fetch)     URI_FORBIDDEN
     ├── NotFound
     │   ├── ProductNotFound        PRODUCT_NOT_FOUND
     │   ├── ImageNotFound          IMAGE_NOT_FOUND
@@ -317,10 +318,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class ImageDraft:
-    """A photo as a caller gave it: bytes, or the id of a stored one."""
+    """A photo as a caller gave it: bytes, the id of a stored one, or where to fetch it from."""
 
     content: bytes
     image_id: str
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
+from servicekit.decoding import DecodingSettings
+from servicekit.fetch import FetchSettings
 
 
 def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -20,7 +22,7 @@ def _spaces(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
@@ -60,9 +62,6 @@ class Settings(ServerSettings):
 
     import_delete_share: float = Field(default=0.2, ge=0, le=1)
     """What part of a catalog the end of a full import may delete without `force`."""
-
-    decode_threads: int = Field(default=2, ge=1, le=64)
-    """Photos that are checked at a time; one takes up to about 150 MB while it is."""
 
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
     """The worker's port for Prometheus metrics over HTTP; 0 turns them off."""

@@ -114,7 +114,9 @@ def draft(product: product_pb2.Product) -> ProductDraft:
         else _AVAILABILITY.get(product.availability),
         tags=tuple(product.tags),
         attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
-        images=tuple(ImageDraft(image.content, image.image_id) for image in product.images),
+        images=tuple(
+            ImageDraft(image.content, image.image_id, image.uri) for image in product.images
+        ),
         language_code=product.language_code,
         uri=product.uri,
         etag=product.etag,
