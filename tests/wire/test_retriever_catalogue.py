@@ -417,6 +417,11 @@ async def test_jobs_are_listed_page_by_page_and_by_catalog(shop: Shop) -> None:
         if not token:
             break
     assert listed == made[::-1]
+    first = await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=2))
+    for fields in ({"kind": "purge"}, {"catalog_id": "other"}):
+        elsewhere = job_service_pb2.ListJobsRequest(page_token=first.next_page_token, **fields)
+        with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", "page_token"):
+            await shop.jobs.ListJobs(elsewhere)
     kind = job_service_pb2.ListJobsRequest(kind="close_import")
     assert not (await shop.jobs.ListJobs(kind)).jobs
     with refused("NOT_FOUND", "JOB_NOT_FOUND"):

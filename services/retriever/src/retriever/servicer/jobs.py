@@ -44,13 +44,13 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         found = await self._jobs.list(
             catalog_id=catalog,
             kinds=(request.kind,) if request.kind else (),
-            before=_read_token(request.page_token),
+            before=_read_token(request.page_token, catalog, request.kind),
             limit=size + 1,
         )
         more = len(found) > size
+        token = _write_token(found[size - 1].id, catalog, request.kind) if more else ""
         return pb.ListJobsResponse(
-            jobs=[wire.job(job) for job in found[:size]],
-            next_page_token=_write_token(found[size - 1].id) if more else "",
+            jobs=[wire.job(job) for job in found[:size]], next_page_token=token
         )
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
@@ -81,11 +81,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return job
 
 
-def _write_token(job_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([1, job_id]).encode()).decode()
+def _write_token(job_id: str, catalog: str, kind: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([1, catalog, kind, job_id]).encode()).decode()
 
 
-def _read_token(token: str) -> str:
+def _read_token(token: str, catalog: str, kind: str) -> str:
     """The job that the page before ended with; empty = first page."""
     if not token:
         return ""
@@ -94,6 +94,6 @@ def _read_token(token: str) -> str:
     except (binascii.Error, ValueError, RecursionError) as error:
         raise PageTokenInvalid from error
     match parts:
-        case [1, str(job_id)] if job_id:
+        case [1, str(of), str(only), str(job_id)] if (of, only) == (catalog, kind) and job_id:
             return job_id
     raise PageTokenInvalid
