@@ -47,6 +47,8 @@ FAILURES = Counter(
 
 START_SECONDS = 15.0
 """How long a process may take to begin with an item, on top of the item's own time."""
+REVIVALS = 3
+"""How often a process is started that dies before it has an item."""
 MOST_ITEMS = 5_000
 """After so many items a process is replaced: what its libraries leak goes with it."""
 
@@ -189,10 +191,10 @@ class _Process:
 
     async def revive(self) -> None:
         """Show that a new process lives. Raises DecodingUnavailable: then no item was to blame."""
-        try:
-            await self.run(_nothing, (), {})
-        except DecodingFailed as error:
-            raise DecodingUnavailable("processes to decode in die at once") from error
+        for _ in range(REVIVALS):
+            with contextlib.suppress(DecodingFailed):
+                return await self.run(_nothing, (), {})
+        raise DecodingUnavailable("processes to decode in die at once")
 
     def stop(self) -> None:
         """Kill the process; the next item starts another one."""
