@@ -127,7 +127,7 @@ class GetEventsResponse(google.protobuf.message.Message):
     """For the next page; empty = this is the last."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.event_pb2.Event]:
-        """Newest first; `shopper` is left out (ids are stored as pseudonyms)."""
+        """Newest first; `shopper` and `session_id` are left out (they are stored as pseudonyms)."""
 
     def __init__(
         self,
