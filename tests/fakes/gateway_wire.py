@@ -59,6 +59,8 @@ from sightline.retriever.v1 import (
 PRODUCTS = ["p1", "p2", "p3", "p4", "p5"]
 NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
 """What every photo is near to: p3, p1, p4, p2."""
+ALLOWED_URI = "https://photos.test/a.jpg"
+"""The one address that the embedder fetches from."""
 SPACE = answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")
 
 
@@ -123,6 +125,13 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         if item.image == b"text":
             refused = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
             return embedding_service_pb2.EmbedResult(status=to_status(refused))
+        if item.image_uri and item.image_uri != ALLOWED_URI:
+            lost = (
+                FailedPrecondition("the host answered 404", reason="URI_UNREADABLE")
+                if item.image_uri.endswith("/gone.jpg")
+                else InvalidArgument("its host is not allowed", reason="URI_FORBIDDEN")
+            )
+            return embedding_service_pb2.EmbedResult(status=to_status(lost))
         vector = vector_pb2.Vector(
             space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
         )
