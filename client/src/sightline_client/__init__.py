@@ -66,6 +66,7 @@ from sightline_client.events import (
     EventType,
 )
 from sightline_client.filters import F, Filter, all_of
+from sightline_client.looping import SyncBatches
 from sightline_client.operations import (
     ComponentStatus,
     ImportClose,
@@ -77,6 +78,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo, Uri, product_image
+from sightline_client.sync_client import SyncSightlineClient
 
 __all__ = [
     "AlreadyExists",
@@ -140,6 +142,8 @@ __all__ = [
     "SpaceVersion",
     "StageTiming",
     "Status",
+    "SyncBatches",
+    "SyncSightlineClient",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

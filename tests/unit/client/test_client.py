@@ -14,8 +14,10 @@ from sightline_client import (
     InvalidRequest,
     JobState,
     NotFound,
+    Offer,
     Product,
     ProductImage,
+    ProductUpdate,
     ResourceExhausted,
     SightlineClient,
     Unavailable,
@@ -296,8 +298,18 @@ async def test_another_catalog_is_in_every_request(gateway: FakeGateway) -> None
         await client.cancel_job("j")
         _ = [job async for job in client.watch_job("j")]
         await client.status()
+        await client.update_products([ProductUpdate(Product("a", "A"))])
+        await client.update_offers([Offer("a")])
+        await client.purge_products(F.brand == "none")
+        await client.open_import("i")
+        await client.import_products("i", [Product("a", "A")])
+        await client.close_import("i")
+        await client.merge_shopper("v", "u")
+        await client.purge_events(product_id="a")
+        await client.rollback_model()
+        _ = [job async for job in client.list_jobs()]
     catalogs = {r.catalog_id for requests in gateway.requests.values() for r in requests}
-    assert len(gateway.requests) == 15
+    assert len(gateway.requests) == 25
     assert catalogs == {"shop"}
 
 
@@ -312,3 +324,61 @@ async def test_smaller_batches_show_progress_sooner_and_larger_ones_are_refused(
             client.upsert_products(products, batch_size=size)
     with pytest.raises(ValueError, match="1 to 1000"):
         client.write_events([], batch_size=1001)
+
+
+async def test_an_answer_is_read_page_by_page(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.pages = 3
+    products = (product for product in ["a", "b"])  # once only, and needed for each page
+    pages = [page async for page in client.recommend_pages(products=products, page_size=1)]
+    assert [page.next_page_token for page in pages] == ["2", "3", ""]
+    tokens = [request.page_token for request in gateway.requests["Recommend"]]
+    assert tokens == ["", "2", "3"]
+    assert {len(request.signals) for request in gateway.requests["Recommend"]} == {2}
+
+
+async def test_an_import_goes_on_after_what_is_decided(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.refused["p3"] = status(code_pb2.INVALID_ARGUMENT, "no", reason="IMAGE_UNDECODABLE")
+    products = [Product(f"p{n}", "title") for n in range(250)]
+    products[5] = Product("p5", "t", price=money("NaN", "EUR"))
+    await client.open_import("i")
+    batches = [batch async for batch in client.import_products("i", products[:120])]
+    assert [batch.last_row for batch in batches] == [100, 120]
+    failures = [failure for batch in batches for failure in batch.failures]
+    assert [(f.row_number, f.product_id, f.error.reason) for f in failures] == [
+        (4, "p3", "IMAGE_UNDECODABLE"),
+        (6, "p5", "REQUEST_INVALID"),
+    ]
+    state = await client.open_import("i")
+    assert (state.rows_done, state.stored_count, state.refused_count) == (120, 118, 2)
+    report = await client.import_products("i", products, after=state.rows_done)
+    assert report.stored_count == 130
+    closing = await client.close_import("i")
+    assert (closing.state.rows_done, closing.state.closed) == (250, True)
+    assert len(gateway.stored) == len(set(gateway.stored)) == 248
+
+
+async def test_offers_are_set_and_refused_one_by_one(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    report = await client.update_offers(
+        [Offer("wine-1", money("9.90", "EUR")), Offer("none"), Offer("x", money("NaN", "EUR"))]
+    )
+    assert report.stored_count == 1
+    assert [(f.product_id, f.error.reason) for f in report.failures] == [
+        ("none", "PRODUCT_NOT_FOUND"),
+        ("x", "REQUEST_INVALID"),
+    ]
+    assert gateway.products["wine-1"].price.units == 9
+
+
+async def test_events_may_be_under_way_side_by_side(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    events = [Event(f"e{i}", EventType.VIEW, "p", user="u") for i in range(3500)]
+    batches = [batch async for batch in client.write_events(events, in_flight=3)]
+    assert [batch.done for batch in batches] == [1000, 2000, 3000, 3500]
+    assert len(gateway.events) == 3500

@@ -29,6 +29,8 @@ SHOWN = 10
 PATIENCE = 120.0
 """Seconds for which a batch is tried again while the suite is away or busy."""
 _MOST_RUNS = 10_000
+_SAMPLE = 5
+"""Products to delete that are named; --json has up to 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
         outcome.failed = True
     else:
         await _close(client, state.import_id, plan, outcome)
+    outcome.stored = outcome.closing.state.stored_count
     outcome.seconds = time.monotonic() - since
     return outcome
 
@@ -169,7 +172,6 @@ async def _send(
                 for line, error in zip(batch.lines, batch.errors, strict=True):
                     if error is not None:
                         _refuse(outcome, rejected, line.source, error)
-                outcome.stored = batch.state.stored_count
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
     finally:
         rejected.close()
@@ -256,5 +258,5 @@ def _tell_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
     if not closing.delete_count:
         running.say(Text("Every product of the catalog is in the file: nothing to delete."))
         return
-    some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids)
+    some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
     running.say(Text(f"{closing.delete_count:,} products are not in the file and go, e.g. {some}"))

@@ -123,7 +123,9 @@ def import_(
     finally:
         source.table.close()
     if json:
-        running.show_facts(running.facts(outcome.closing) | _facts(outcome, dry_run=dry_run))
+        running.show_facts(
+            running.facts(outcome.closing) | _facts(source, outcome, dry_run=dry_run)
+        )
     else:
         running.show(Text(_summary(source, outcome, dry_run=dry_run)))
     if outcome.refused or outcome.failed:
@@ -237,8 +239,13 @@ def _twice(product_id: str, first: int) -> SightlineError:
     return bad("id", f"{product_id!r} is also the id of row {first}", reason="ID_TWICE")
 
 
-def _facts(outcome: importing.Outcome, *, dry_run: bool) -> dict[str, Any]:
+def _facts(
+    source: importing.Source, outcome: importing.Outcome, *, dry_run: bool
+) -> dict[str, Any]:
+    tree = source.table if isinstance(source.table, PhotoTree) else None
     return {
+        "linksNotFollowed": str(tree.not_followed if tree else 0),
+        "notPhotos": str(tree.not_photos if tree else 0),
         "dryRun": dry_run,
         "rowsRead": str(outcome.rows),
         "rowsRefused": str(outcome.refused),

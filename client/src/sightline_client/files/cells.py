@@ -94,7 +94,7 @@ def integer(cells: Cells, name: str, most: int) -> int:
         exact = number(cells, name)
         if exact is None:
             return 0
-        if abs(exact) > most or exact != int(exact):
+        if not -most <= exact <= most or exact != int(exact):
             raise bad(name, f"{exact} is not a whole number from 0 to {most:,}")
         whole = int(exact)
     if not 0 <= whole <= most:

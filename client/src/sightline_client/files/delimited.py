@@ -28,7 +28,11 @@ class Delimited:
         )
         self._lines = _Lines(self._text)
         self._path = path
-        self.separator, self.columns = self._header(known)
+        try:
+            self.separator, self.columns = self._header(known)
+        except FileRefused:
+            self.close()
+            raise
 
     @property
     def done(self) -> int:

@@ -57,12 +57,6 @@ def _check(
     needed: Collection[str],
     ignore: Collection[str],
 ) -> None:
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise FileRefused(
-            f"{path.name} lacks the column {missing[0]!r}",
-            f"its columns are read as {', '.join(found)}; known ones are {', '.join(known)}",
-        )
     for name in found:
         if name not in known and name not in ignore and not name.startswith(NOTE):
             near = difflib.get_close_matches(name, list(known), 1)
@@ -71,3 +65,9 @@ def _check(
                 (f"did you mean {near[0]!r}? Else " if near else "")
                 + f"leave it out, or pass --ignore {name}; known ones are {', '.join(known)}",
             )
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise FileRefused(
+            f"{path.name} lacks the column {missing[0]!r}",
+            f"its columns are read as {', '.join(found)}; known ones are {', '.join(known)}",
+        )

@@ -55,7 +55,7 @@ class Parquet:
 
 
 def _values(column: Any) -> list[object]:
-    """A column as Python values. One that Python can't hold (a year 300,000) becomes its text, so
+    """A column as Python values. One that Python can't hold (a year 30,000) becomes words, so
     that its row alone is refused."""
     try:
         return list(column.to_pylist())
@@ -67,4 +67,4 @@ def _value(item: Any) -> object:
     try:
         return item.as_py()
     except (ValueError, OverflowError):
-        return str(item)
+        return f"a {item.type} out of range"

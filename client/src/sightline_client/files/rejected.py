@@ -73,7 +73,7 @@ def _text(value: object) -> str:
 
 def _json(value: object) -> object:
     if isinstance(value, Decimal):
-        whole = abs(value) < 2**53 and value == int(value)
+        whole = -(2**53) < value < 2**53 and value == int(value)
         return int(value) if whole else str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
