@@ -60,7 +60,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         page = found[:size]
         return pb.ListJobsResponse(
             jobs=map(job_message, page),
-            next_page_token=page_token(f"jobs of {catalog_id}", (page[-1].id,)) if len(found) > size else "",
+            next_page_token=page_token(f"jobs of {catalog_id}", (page[-1].id,))
+            if len(found) > size
+            else "",
         )
 
     async def CancelJob(
