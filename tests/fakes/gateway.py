@@ -3,6 +3,7 @@
 It keeps every request it got. ``fail`` makes the next calls of a method end with a status.
 """
 
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from grpc_status import rpc_status
 from sightline.common.v1 import (
     answer_pb2,
     event_pb2,
+    filter_pb2,
+    import_pb2,
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
@@ -150,6 +153,39 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
     return response
 
 
+def passes(condition: filter_pb2.Filter, product: product_pb2.Product) -> bool:
+    """Enough of the filter's meaning for tests: equality of brands, joined."""
+    if condition.HasField("comparison"):
+        return product.brand == condition.comparison.value.text
+    return all(passes(part, product) for part in condition.all.filters)
+
+
+class FakeImport:
+    """An import as the suite keeps it: what each row was decided to be."""
+
+    def __init__(self, import_id: str, mode: int) -> None:
+        self.import_id = import_id
+        self.mode = mode
+        self.decided: dict[int, catalog_service_pb2.UpsertResult] = {}
+        self.held: set[str] = set()
+        self.closed = False
+
+    def state(self) -> import_pb2.ImportState:
+        """Rows 1 to ``rows_done`` are decided; later ones may be."""
+        done = 0
+        while done + 1 in self.decided:
+            done += 1
+        refused = sum(result.status.code != 0 for result in self.decided.values())
+        return import_pb2.ImportState(
+            import_id=self.import_id,
+            mode=self.mode,  # type: ignore[arg-type]
+            rows_done=done,
+            stored_count=len(self.decided) - refused,
+            refused_count=refused,
+            closed=self.closed,
+        )
+
+
 class FakeGateway:
     """Serves while it is entered. Answers are attributes: change them as a test needs."""
 
@@ -158,6 +194,8 @@ class FakeGateway:
         """Method → its requests in order, failed ones included."""
         self.deadlines: dict[str, list[float | None]] = defaultdict(list)
         """Method → seconds that each call had left when it came in."""
+        self.after: dict[str, tuple[int, status_pb2.Status]] = {}
+        """Method → after so many calls every further one ends so."""
         self.delay = 0.0
         """Seconds before every answer."""
         self._failures: dict[str, deque[status_pb2.Status]] = defaultdict(deque)
@@ -170,9 +208,20 @@ class FakeGateway:
         self.products = {"wine-1": wine()}
         self.refused: dict[str, status_pb2.Status] = {}
         """Product or event id → why it is refused within its batch."""
+        self.passing: dict[str, status_pb2.Status] = {}
+        """Product id → why the next try of its import does not decide it."""
+        self.stored: list[str] = []
+        """Ids of the products that imports stored, in that order, each time."""
+        self.photo = b"photo"
         self.events: dict[str, event_pb2.Event] = {}
         self.unanswered = 0
-        """Products and events of every batch that get no status."""
+        """Products, rows, offers and events of every batch that get no status."""
+        self.imports: dict[str, FakeImport] = {}
+        self.share = 0.5
+        """Of the catalog that an import may delete without force."""
+        self.pages = 1
+        """Pages of an answer of Recommend."""
+        self.lock = threading.Lock()
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
@@ -233,6 +282,9 @@ class FakeGateway:
         self.requests[method].append(request)
         self.deadlines[method].append(context.time_remaining())
         time.sleep(self.delay)
+        calls, why = self.after.get(method, (0, None))
+        if why is not None and len(self.requests[method]) > calls:
+            self.abort(context, why)
         if self._failures[method]:
             self.abort(context, self._failures[method].popleft())
 
@@ -256,7 +308,12 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
 
     def Recommend(self, request: Any, context: Any) -> Any:
         self._gateway.take("Recommend", request, context)
-        return self._gateway.recommendation
+        page = int(request.page_token or 1)
+        answer = recommendation_service_pb2.RecommendResponse()
+        answer.CopyFrom(self._gateway.recommendation)
+        if page < self._gateway.pages:
+            answer.next_page_token = str(page + 1)
+        return answer
 
     def Search(self, request: Any, context: Any) -> Any:
         self._gateway.take("Search", request, context)
@@ -290,10 +347,116 @@ class _Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
             self._gateway.abort(context, missing)
         return self._gateway.products[request.product_id]
 
+    def UpdateProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UpdateProducts", request, context)
+        ids = [update.product.product_id for update in request.updates]
+        results = [
+            catalog_service_pb2.UpsertResult(status=status, product_id=product_id, etag="e3")
+            for product_id, status in zip(ids, self._gateway.each(ids, int), strict=True)
+        ]
+        del results[len(results) - self._gateway.unanswered :]
+        return catalog_service_pb2.UpsertProductsResponse(results=results, index_token="i1")
+
+    def UpdateOffers(self, request: Any, context: Any) -> Any:
+        self._gateway.take("UpdateOffers", request, context)
+        statuses = []
+        for offer in request.offers:
+            product = self._gateway.products.get(offer.product_id)
+            if product is None:
+                missing = status(code_pb2.NOT_FOUND, "no such product", reason="PRODUCT_NOT_FOUND")
+                statuses.append(missing)
+                continue
+            if offer.HasField("price"):
+                product.price.CopyFrom(offer.price)
+            product.availability = offer.availability or product.availability
+            statuses.append(status_pb2.Status())
+        del statuses[len(statuses) - self._gateway.unanswered :]
+        return catalog_service_pb2.UpdateOffersResponse(statuses=statuses, index_token="i5")
+
+    def PurgeProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PurgeProducts", request, context)
+        products = self._gateway.products
+        ids = sorted(key for key, value in products.items() if passes(request.filter, value))
+        job = self._gateway.job_states[0] if request.force else None
+        for product_id in ids if request.force else ():
+            del products[product_id]
+        return catalog_service_pb2.PurgeProductsResponse(
+            product_count=len(ids), sample_product_ids=ids[:20], job=job
+        )
+
+    def OpenImport(self, request: Any, context: Any) -> Any:
+        self._gateway.take("OpenImport", request, context)
+        with self._gateway.lock:
+            known = self._gateway.imports.setdefault(
+                request.import_id, FakeImport(request.import_id, request.mode)
+            )
+        return known.state()
+
+    def ImportProducts(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ImportProducts", request, context)
+        known = self._gateway.imports[request.import_id]
+        if known.closed:
+            self._gateway.abort(
+                context, status(code_pb2.FAILED_PRECONDITION, "closed", reason="IMPORT_CLOSED")
+            )
+        with self._gateway.lock:
+            results = [self._decide(known, row) for row in request.rows]
+            del results[len(results) - self._gateway.unanswered :]
+            return catalog_service_pb2.ImportProductsResponse(
+                results=results, state=known.state(), index_token="i7"
+            )
+
+    def _decide(self, known: FakeImport, row: Any) -> catalog_service_pb2.UpsertResult:
+        if row.row_number in known.decided:
+            return known.decided[row.row_number]
+        product = row.product
+        known.held.add(product.product_id)
+        result = catalog_service_pb2.UpsertResult(product_id=product.product_id)
+        if product.product_id in self._gateway.passing:
+            result.status.CopyFrom(self._gateway.passing.pop(product.product_id))
+            return result
+        if product.product_id in self._gateway.refused:
+            result.status.CopyFrom(self._gateway.refused[product.product_id])
+        elif not product.title:
+            result.status.CopyFrom(
+                status(code_pb2.INVALID_ARGUMENT, "no title", reason="PRODUCT_INVALID")
+            )
+        else:
+            self._gateway.products[product.product_id] = product
+            self._gateway.stored.append(product.product_id)
+        known.decided[row.row_number] = result
+        return result
+
+    def CloseImport(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CloseImport", request, context)
+        known = self._gateway.imports[request.import_id]
+        products = self._gateway.products
+        gone = (
+            sorted(set(products) - known.held) if known.mode == import_pb2.IMPORT_MODE_FULL else []
+        )
+        if not request.dry_run:
+            if len(gone) > self._gateway.share * len(products) and not request.force:
+                why = status(
+                    code_pb2.FAILED_PRECONDITION, "too much", reason="IMPORT_DELETES_TOO_MUCH"
+                )
+                self._gateway.abort(context, why)
+            known.closed = True
+            for product_id in gone:
+                del products[product_id]
+        deletes = gone and not request.dry_run
+        return catalog_service_pb2.CloseImportResponse(
+            state=known.state(),
+            delete_count=len(gone),
+            sample_product_ids=gone[:20],
+            job=self._gateway.job_states[0] if deletes else None,
+        )
+
     def ListProducts(self, request: Any, context: Any) -> Any:
         self._gateway.take("ListProducts", request, context)
         ids = sorted(self._gateway.products)
         place = int(request.page_token or 0)
+        if not ids:
+            return catalog_service_pb2.ListProductsResponse()
         return catalog_service_pb2.ListProductsResponse(
             products=[self._gateway.products[ids[place]]],
             next_page_token=str(place + 1) if place + 1 < len(ids) else "",
@@ -307,7 +470,7 @@ class _Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     def GetImage(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetImage", request, context)
-        return product_pb2.ProductImage(image_id=request.image_id, content=b"photo")
+        return product_pb2.ProductImage(image_id=request.image_id, content=self._gateway.photo)
 
 
 class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
@@ -330,6 +493,19 @@ class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
         return user_event_service_pb2.WriteEventsResponse(
             statuses=statuses, written_count=written, duplicate_count=stored - written
         )
+
+    def MergeShopper(self, request: Any, context: Any) -> Any:
+        self._gateway.take("MergeShopper", request, context)
+        return user_event_service_pb2.MergeShopperResponse(moved_count=3)
+
+    def PurgeEvents(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PurgeEvents", request, context)
+        response = user_event_service_pb2.PurgeEventsResponse(
+            event_count=7, job=self._gateway.job_states[0] if request.force else None
+        )
+        response.first_event_time.FromSeconds(1_600_000_000)
+        response.last_event_time.FromSeconds(1_700_000_000)
+        return response
 
 
 class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
@@ -362,6 +538,12 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("PromoteModel", request, context)
         return model_service_pb2.Model(
             model_version=request.model_version, state=model_service_pb2.Model.STATE_PROMOTED
+        )
+
+    def RollbackModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RollbackModel", request, context)
+        return model_service_pb2.Model(
+            model_version="m0", state=model_service_pb2.Model.STATE_PROMOTED
         )
 
 

@@ -53,6 +53,14 @@ DEFAULT = Scene(
 )
 
 
+def content_of(signal: Signal) -> bytes:
+    return signal.image or (signal.text or signal.image_uri).encode()
+
+
+def address(index: int = 0, uri: str = "https://photos.test/a.jpg") -> Signal:
+    return Signal(index, SignalKind.IMAGE_URI, image_uri=uri)
+
+
 def photo(index: int = 0, image: bytes = b"photo", weight: float = 0.0) -> Signal:
     return Signal(index, SignalKind.IMAGE, image=image, weight=weight)
 
@@ -98,8 +106,7 @@ class FakeEmbedder:
             raise self.lost
         return Embedded(
             items=tuple(
-                self.items.get(signal.image or signal.text.encode())
-                or Vector("visual", "v1", 1, signal.image or signal.text.encode())
+                self.items.get(content_of(signal)) or Vector("visual", "v1", 1, content_of(signal))
                 for signal in signals
             ),
             work=0.001,

@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    import_pb2,
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
@@ -58,6 +59,8 @@ from sightline.retriever.v1 import (
 PRODUCTS = ["p1", "p2", "p3", "p4", "p5"]
 NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
 """What every photo is near to: p3, p1, p4, p2."""
+ALLOWED_URI = "https://photos.test/a.jpg"
+"""The one address that the embedder fetches from."""
 SPACE = answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")
 
 
@@ -124,6 +127,13 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         if item.image == b"text":
             refused = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
             return embedding_service_pb2.EmbedResult(status=to_status(refused))
+        if item.image_uri and item.image_uri != ALLOWED_URI:
+            lost = (
+                FailedPrecondition("the host answered 404", reason="URI_UNREADABLE")
+                if item.image_uri.endswith("/gone.jpg")
+                else InvalidArgument("its host is not allowed", reason="URI_FORBIDDEN")
+            )
+            return embedding_service_pb2.EmbedResult(status=to_status(lost))
         vector = vector_pb2.Vector(
             space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
         )
@@ -215,6 +225,54 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
     async def DeleteProducts(self, request, context):
         await self.script.take("DeleteProducts", request, context)
         return product_service_pb2.DeleteProductsResponse(deleted_count=1, index_token="t3")
+
+    async def UpdateProducts(self, request, context):
+        await self.script.take("UpdateProducts", request, context)
+        gone = NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        result = product_service_pb2.UpsertResult(product_id="p9", status=to_status(gone))
+        return product_service_pb2.UpsertProductsResponse(results=[result], index_token="t4")
+
+    async def UpdateOffers(self, request, context):
+        await self.script.take("UpdateOffers", request, context)
+        bad = InvalidArgument("negative", reason="OFFER_INVALID")
+        fine = [status_pb2.Status() for _ in request.offers[:-1]]
+        return product_service_pb2.UpdateOffersResponse(
+            statuses=[*fine, to_status(bad)], index_token="t5"
+        )
+
+    async def PurgeProducts(self, request, context):
+        await self.script.take("PurgeProducts", request, context)
+        return product_service_pb2.PurgeProductsResponse(
+            product_count=2,
+            sample_product_ids=["p1", "p2"],
+            job=job_pb2.Job(job_id="retriever/9") if request.force else None,
+        )
+
+    async def OpenImport(self, request, context):
+        await self.script.take("OpenImport", request, context)
+        return import_pb2.ImportState(import_id=request.import_id, mode=request.mode, rows_done=7)
+
+    async def ImportProducts(self, request, context):
+        await self.script.take("ImportProducts", request, context)
+        results = [
+            product_service_pb2.UpsertResult(
+                product_id=row.product.product_id, etag=f"e{row.row_number}", image_ids=["i1"]
+            )
+            for row in request.rows
+        ]
+        state = import_pb2.ImportState(import_id=request.import_id, rows_done=8)
+        return product_service_pb2.ImportProductsResponse(
+            results=results, state=state, index_token="t6"
+        )
+
+    async def CloseImport(self, request, context):
+        await self.script.take("CloseImport", request, context)
+        return product_service_pb2.CloseImportResponse(
+            state=import_pb2.ImportState(import_id=request.import_id, closed=True),
+            delete_count=3,
+            sample_product_ids=["p3"],
+            job=None if request.dry_run else job_pb2.Job(job_id="retriever/10"),
+        )
 
     async def GetImage(self, request, context):
         await self.script.take("GetImage", request, context)
@@ -325,10 +383,13 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
 
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
-    """Knows every job that is asked for."""
+    """Knows every job that is asked for; lists those of `created`, newest first."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, owner: str, created: dict[str, int]) -> None:
         self.script = script
+        self.owner = owner
+        self.created = created
+        """When each job was made, in seconds since 1970, by its id without owner."""
 
     async def GetJob(self, request, context):
         await self.script.take("GetJob", request, context)
@@ -336,7 +397,16 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
 
     async def ListJobs(self, request, context):
         await self.script.take("ListJobs", request, context)
-        return job_service_pb2.ListJobsResponse(jobs=[job_pb2.Job(job_id="ranker/1")])
+        ids = sorted(self.created, reverse=True)
+        left = [item for item in ids if not request.page_token or item < request.page_token]
+        shown = left[: request.page_size or 50]
+        answer = job_service_pb2.ListJobsResponse(
+            next_page_token=shown[-1] if len(shown) < len(left) else ""
+        )
+        for item in shown:
+            job = answer.jobs.add(job_id=f"{self.owner}/{item}")
+            job.create_time.seconds = self.created[item]
+        return answer
 
     async def CancelJob(self, request, context):
         await self.script.take("CancelJob", request, context)
@@ -396,6 +466,9 @@ class Suite:
     events: user_event_service_pb2_grpc.UserEventServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    retriever_jobs: dict[str, int]
+    """The retriever's jobs; see Jobs."""
+    ranker_jobs: dict[str, int]
 
 
 @asynccontextmanager
@@ -403,7 +476,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
     """A gateway with the given settings before scripted peers."""
     products = list(PRODUCTS)
     answers = Answers(Script())
-    embedder, retriever, ranker = _peers(products, answers)
+    retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
+    embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
     for peer in (embedder, retriever, ranker):
         await peer.up()
     values = GatewaySettings(
@@ -433,6 +507,8 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 events=user_event_service_pb2_grpc.UserEventServiceStub(channel),
                 admin=admin_service_pb2_grpc.AdminServiceStub(channel),
                 jobs=job_service_pb2_grpc.JobServiceStub(channel),
+                retriever_jobs=retriever_jobs,
+                ranker_jobs=ranker_jobs,
             )
         finally:
             await server.stop()
@@ -441,7 +517,12 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
                 await peer.down()
 
 
-def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
+def _peers(
+    products: list[str],
+    answers: Answers,
+    retriever_jobs: dict[str, int],
+    ranker_jobs: dict[str, int],
+) -> tuple[Peer, Peer, Peer]:
     embedding, retrieving, ranking = Script(), Script(), answers.script
     return (
         Peer(
@@ -466,6 +547,11 @@ def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
                     product_service_pb2_grpc.add_ProductServiceServicer_to_server,
                     Products(retrieving, products),
                     "sightline.retriever.v1.ProductService",
+                ),
+                Binding(
+                    job_service_pb2_grpc.add_JobServiceServicer_to_server,
+                    Jobs(retrieving, "retriever", retriever_jobs),
+                    "sightline.common.v1.JobService",
                 ),
             ],
             retrieving,
@@ -495,7 +581,7 @@ def _peers(products: list[str], answers: Answers) -> tuple[Peer, Peer, Peer]:
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                    Jobs(ranking),
+                    Jobs(ranking, "ranker", ranker_jobs),
                     "sightline.common.v1.JobService",
                 ),
             ],

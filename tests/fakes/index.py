@@ -28,6 +28,7 @@ from retriever.model import (
     PhotosUnavailable,
 )
 from servicekit.errors import ServiceError
+from servicekit.fetch import UriForbidden
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
@@ -186,12 +187,20 @@ class FakePhotos:
     failure: ServiceError | None = None
     unreadable: set[str] = field(default_factory=set)
     """Ids of photos on a bad part of the disk."""
+    web: dict[str, bytes | ServiceError] = field(default_factory=dict)
+    """What addresses give."""
 
     async def inspect(self, data: bytes) -> PhotoInfo:
         try:
             return inspect(data, PhotoLimits(max_bytes=200_000, max_pixels=1_000_000))
         except PhotoRejectedError as error:
             raise ImageRejected(str(error.reason), str(error)) from error
+
+    async def fetch(self, uri: str) -> bytes:
+        found = self.web.get(uri, UriForbidden("not allowed"))
+        if isinstance(found, ServiceError):
+            raise found
+        return found
 
     async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
         if self.failure is not None:

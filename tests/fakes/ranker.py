@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 import numpy as np
 
+from ranker.events import _stored as to_stored
 from ranker.model import (
     Doubles,
     Event,
@@ -43,6 +44,14 @@ def event(event_id: str = "e1", **fields: object) -> Event:
         **fields,
     }
     return Event(event_id, **values)  # type: ignore[arg-type]
+
+
+def stored(
+    event_id: str = "e1", catalog: str = "default", at: int = 0, **fields: object
+) -> StoredEvent:
+    """The same as it is handed to the record, `at` hours after NOW."""
+    one = event(event_id, **{"time_micros": NOW + at * HOUR, **fields})
+    return to_stored(catalog, one, KEY, NOW)
 
 
 def did(

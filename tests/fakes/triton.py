@@ -14,6 +14,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from embedder.model import Description, Inferred, Pixels, Recipe, Vectors
 from servicekit.errors import ServiceError
+from servicekit.fetch import UriForbidden
 
 CONFIG = (
     Path(__file__).resolve().parents[2] / "deploy/triton/models/efficientnet_lite0/config.pbtxt"
@@ -96,6 +97,22 @@ class FakeInference:
             raise self.dies_in_turn
         found = vectors(pixels, self.description.dimension) if self.answer is None else self.answer
         return Inferred(found, self.version)
+
+
+@dataclass
+class FakeFetch:
+    """A web of a few addresses."""
+
+    pages: dict[str, bytes | ServiceError] = field(default_factory=dict)
+    gate: asyncio.Event | None = None
+    """Waited for by fetch when set."""
+
+    async def fetch(self, uri: str) -> bytes:
+        await (self.gate.wait() if self.gate else asyncio.sleep(0))
+        page = self.pages.get(uri, UriForbidden("its host is not allowed"))
+        if isinstance(page, ServiceError):
+            raise page
+        return page
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]

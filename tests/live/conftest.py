@@ -15,8 +15,9 @@ from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 
-CATALOGS = ("default", "kills", "rubbish")
-"""The wines; what is written while processes are killed; what bad input is sent to."""
+CATALOGS = ("default", "kills", "rubbish", "isolated", "beside")
+"""The wines; what is written while processes are killed; what bad input is sent to; two shops that
+have the same ids and must know nothing of each other."""
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,17 +14,31 @@ import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from embedder.__main__ import bind
+from embedder.__main__ import bind, decoders
 from embedder.settings import EmbedderSettings
 from embedder.triton import TritonInference
 from servicekit import server
+from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from tests.engines import ROOT, free_port
-from tests.fakes.photos import encoded, photo, picture, turned
+from tests.fakes.photos import (
+    MEDIA_TYPES,
+    claiming,
+    encoded,
+    frames,
+    gif_of,
+    photo,
+    picture,
+    turned,
+)
 from tests.fakes.triton import FakeTriton
+from tests.fakes.web import FakeWeb, answer
+
+WEB: list[FakeWeb] = [FakeWeb()]
+"""The web of the test that runs."""
 
 NAME = "sightline.embedder.v1.EmbeddingService"
 
@@ -56,14 +69,44 @@ async def alone() -> AsyncIterator[grpc.aio.Channel]:
 
 async def _served(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
     settings = EmbedderSettings(port=0, infer_timeout_seconds=2, max_photo_pixels=1_000_000)
-    with ThreadPoolExecutor(2) as threads:
+    decoding = decoders(settings)
+    async with FakeWeb().serving() as web:
+        web.pages["/photo.jpg"] = answer(photo(200, 150))
+        web.pages["/page.html"] = answer(b"<html>no photo</html>")
+        web.pages["/away"] = answer(status="302 Found", location="http://10.0.0.1/")
+        policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
+        fetch = Fetcher(policy, loopback_for_tests=True)
+        WEB[0] = web
         async with TritonInference(
             f"127.0.0.1:{triton_port}", settings.visual_model, settings.infer_timeout_seconds
         ) as inference:
-            running = await server.start([bind(settings, inference, threads)], settings, "embedder")
+            offered = bind(settings, inference, decoding, fetch)
+            running = await server.start([offered], settings, "embedder")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 yield channel
             await running.stop()
+    decoding.close()
+
+
+async def test_photos_are_fetched_from_where_it_is_allowed_and_from_nowhere_else(
+    connected: grpc.aio.Channel,
+) -> None:
+    (web,) = WEB
+    uris = {
+        web.url("/photo.jpg", "127.0.0.1"): "",
+        web.url("/page.html", "127.0.0.1"): "IMAGE_UNDECODABLE",
+        web.url("/away", "127.0.0.1"): "URI_FORBIDDEN",
+        web.url("/none", "127.0.0.1"): "URI_UNREADABLE",
+        "https://example.com/a.jpg": "URI_FORBIDDEN",
+        "": "URI_FORBIDDEN",
+    }
+    request = batch(photo(200, 150))
+    for uri in uris:
+        request.items.add(image_uri=uri)
+    response = await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request)
+    assert reasons(response) == ["", *uris.values()]
+    assert response.results[0].vector == response.results[1].vector
+    assert "fetch" in {timing.stage for timing in response.stage_timings}
 
 
 def batch(*photos: bytes, **fields: object) -> pb.BatchEmbedRequest:
@@ -88,11 +131,22 @@ async def test_bad_items_are_refused_each_for_its_reason_and_the_rest_goes_throu
         "1x1": encoded(picture(1, 1), "PNG"),
         "alpha": encoded(picture().convert("RGBA"), "WEBP"),
         "CMYK": encoded(picture().convert("CMYK"), "JPEG"),
+        "strip": encoded(picture(1, 60_000), "PNG"),
+        "100,000 frames": gif_of(100_000),
+    }
+    good |= {kind: encoded(picture(), kind) for kind in MEDIA_TYPES}
+    good |= {
+        "several pages": frames("TIFF"),
+        "polyglot": whole + b"<script>",
     }
     bad = {
         b"just a text file": "IMAGE_UNDECODABLE",
         b"": "IMAGE_UNDECODABLE",
         whole[: len(whole) // 2]: "IMAGE_UNDECODABLE",
+        b"<html>photo.jpg</html>": "IMAGE_UNDECODABLE",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>": "IMAGE_UNDECODABLE",
+        claiming("PNG", 30_000, 30_000): "IMAGE_TOO_LARGE",
+        claiming("HEIF", 30_000, 30_000): "IMAGE_TOO_LARGE",
         encoded(picture(1001, 1000), "PNG"): "IMAGE_TOO_LARGE",
         whole + bytes(10 * 2**20): "IMAGE_TOO_LARGE",
     }

@@ -26,7 +26,7 @@ from sightline.gateway.v1 import (
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
 from sightline.retriever.v1 import product_service_pb2
-from tests.fakes.gateway_wire import Suite, running
+from tests.fakes.gateway_wire import ALLOWED_URI, Suite, running
 from tests.fakes.kit_logs import json_logs
 
 PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
@@ -91,6 +91,14 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["embed"].work.ToMicroseconds() == 30
     assert stages["embed"].network.ToMicroseconds() > 0
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
+
+
+async def test_a_photo_by_its_address_is_answered_as_the_photo_is(suite):
+    signal = pb.QuerySignal(image_uri=ALLOWED_URI)
+    answer = await suite.recommendation.Recommend(pb.RecommendRequest(signals=[signal]))
+    assert ids(answer) == BY_SIMILARITY
+    found = await suite.recommendation.Search(pb.SearchRequest(signals=[signal]))
+    assert [item.product.product_id for item in found.results] == BY_SIMILARITY
 
 
 async def test_a_shoppers_nominees_join_the_photos_candidates(suite):
@@ -385,6 +393,24 @@ UNKNOWN_FIELD = filter_pb2.Filter(comparison=filter_pb2.Comparison(field="colour
             "INVALID_ARGUMENT",
             "IMAGE_UNDECODABLE",
             ["signals[0].image"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image_uri="file:///etc/passwd")]),
+            "INVALID_ARGUMENT",
+            "REQUEST_INVALID",
+            ["signals[0].image_uri"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image_uri="https://other.test/a.jpg")]),
+            "INVALID_ARGUMENT",
+            "URI_FORBIDDEN",
+            ["signals[0].image_uri"],
+        ),
+        (
+            pb.RecommendRequest(signals=[pb.QuerySignal(image_uri="https://photos.test/gone.jpg")]),
+            "FAILED_PRECONDITION",
+            "URI_UNREADABLE",
+            ["signals[0].image_uri"],
         ),
         (
             pb.RecommendRequest(signals=[pb.QuerySignal(image=bytes(10 * 2**20 + 1))]),
@@ -703,12 +729,12 @@ async def test_jobs_are_served_by_their_owner(suite):
     watched = [item async for item in suite.jobs.WatchJob(j.WatchJobRequest(job_id="ranker/1"))]
 
     assert (job.job_id, job.catalog_id) == ("ranker/1", "other")
-    assert [item.job_id for item in jobs.jobs] == ["ranker/1"]
+    assert [item.job_id for item in jobs.jobs] == ["retriever/2", "ranker/1"]
     assert cancelled.job_id == "ranker/1"
     assert [item.done for item in watched] == [1, 2]
 
 
-@pytest.mark.parametrize("job_id", ["", "1", "retriever/1", "gateway/1"])
+@pytest.mark.parametrize("job_id", ["", "1", "embedder/1", "gateway/1"])
 async def test_a_job_without_a_known_owner_is_not_found(suite, job_id):
     error = await refused(suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id)))
 

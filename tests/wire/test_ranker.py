@@ -74,6 +74,7 @@ class Suite:
     answers: answer_service_pb2_grpc.AnswerServiceStub
     models: model_service_pb2_grpc.ModelServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
+    target: str
 
     async def append(self, *events: event_pb2.Event, catalog: str = ""):
         request = event_service_pb2.AppendEventsRequest(catalog_id=catalog, events=events)
@@ -159,6 +160,7 @@ async def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                 answer_service_pb2_grpc.AnswerServiceStub(channel),
                 model_service_pb2_grpc.ModelServiceStub(channel),
                 job_service_pb2_grpc.JobServiceStub(channel),
+                f"127.0.0.1:{server.port}",
             )
         await server.stop(0)
     await live.stop()
@@ -325,6 +327,8 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
     calls = [
         suite.append(event(), catalog="nobodys"),
         suite.events.GetEvents(event_service_pb2.GetEventsRequest(**one)),
+        suite.events.MergeShopper(event_service_pb2.MergeShopperRequest(**one)),
+        suite.events.PurgeEvents(event_service_pb2.PurgeEventsRequest(**one)),
         suite.rank(**one),
         suite.nominate(**one),
         suite.answers.RecordAnswers(answer_service_pb2.RecordAnswersRequest(**one)),
@@ -332,6 +336,7 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
         suite.models.TrainModel(model_service_pb2.TrainModelRequest(**one)),
         suite.models.ListModels(model_service_pb2.ListModelsRequest(**one)),
         suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(**one)),
+        suite.models.RollbackModel(model_service_pb2.RollbackModelRequest(**one)),
         suite.jobs.GetJob(job_service_pb2.GetJobRequest(**one)),
         suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(**one)),
         suite.jobs.CancelJob(job_service_pb2.CancelJobRequest(**one)),

@@ -25,7 +25,7 @@ from retriever.milvus import MilvusIndex
 from retriever.model import ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, milvus_index, photo_store
+from retriever.wiring import database, job_queue, milvus_index, photo_store
 from retriever.worker import Leadership, Worker, work
 from servicekit import server
 from servicekit.jobs import Lease, worker_id
@@ -109,7 +109,17 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         lease = Lease(db, "index-writer", worker_id("test"), settings.worker_lease_seconds)
         leadership = Leadership(lease, settings.worker_lease_seconds)
         stop = asyncio.Event()
-        worker = Worker(settings.catalogs, settings, record, photos, index, client, leadership)
+        worker = Worker(
+            settings.catalogs,
+            settings,
+            record,
+            photos,
+            index,
+            client,
+            leadership,
+            job_queue(db),
+            worker_id("test"),
+        )
         working.append((asyncio.create_task(work(worker, stop)), stop))
 
     async def stop_worker() -> None:
@@ -121,7 +131,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     start_worker()
     for catalog in settings.catalogs:
         await eventually(lambda name=catalog: record.generation(name, "visual"))
-    offered = bindings(settings, record, photos, index)
+    offered = bindings(settings, record, photos, index, job_queue(db))
     running = await server.start(offered, settings, "retriever")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield Shop(

@@ -19,16 +19,26 @@ from sightline_client.catalogue import (
     Attribute,
     Availability,
     Deletion,
+    ImportBatch,
+    ImportMode,
+    ImportReport,
+    ImportState,
     Money,
+    Offer,
+    OfferBatch,
+    OfferFailure,
+    OfferReport,
     Order,
     Product,
     ProductImage,
+    ProductUpdate,
+    RowFailure,
     UpsertBatch,
     UpsertOutcome,
     UpsertReport,
     money,
 )
-from sightline_client.client import Photo, SightlineClient
+from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.errors import (
     AlreadyExists,
     Cancelled,
@@ -47,9 +57,28 @@ from sightline_client.errors import (
     Unavailable,
     Unimplemented,
 )
-from sightline_client.events import Event, EventBatch, EventFailure, EventReport, EventType
+from sightline_client.events import (
+    Event,
+    EventBatch,
+    EventFailure,
+    EventPurge,
+    EventReport,
+    EventType,
+)
 from sightline_client.filters import F, Filter, all_of
-from sightline_client.operations import ComponentStatus, Job, JobState, Metric, Model, Status
+from sightline_client.looping import SyncBatches
+from sightline_client.operations import (
+    ComponentStatus,
+    ImportClose,
+    Job,
+    JobState,
+    Metric,
+    Model,
+    ProductPurge,
+    Status,
+)
+from sightline_client.photos import Photo, Uri, product_image
+from sightline_client.sync_client import SyncSightlineClient
 
 __all__ = [
     "AlreadyExists",
@@ -66,6 +95,7 @@ __all__ = [
     "Event",
     "EventBatch",
     "EventFailure",
+    "EventPurge",
     "EventReport",
     "EventType",
     "F",
@@ -76,6 +106,11 @@ __all__ = [
     "Found",
     "FoundProduct",
     "Freshness",
+    "ImportBatch",
+    "ImportClose",
+    "ImportMode",
+    "ImportReport",
+    "ImportState",
     "InvalidRequest",
     "Job",
     "JobState",
@@ -83,15 +118,23 @@ __all__ = [
     "Model",
     "Money",
     "NotFound",
+    "Offer",
+    "OfferBatch",
+    "OfferFailure",
+    "OfferReport",
     "Order",
     "PermissionDenied",
     "Photo",
     "Product",
     "ProductImage",
+    "ProductPurge",
+    "ProductUpdate",
     "Reason",
+    "RecommendOptions",
     "Recommendations",
     "RecommendedProduct",
     "ResourceExhausted",
+    "RowFailure",
     "ScorePart",
     "ServerFault",
     "SightlineClient",
@@ -99,13 +142,17 @@ __all__ = [
     "SpaceVersion",
     "StageTiming",
     "Status",
+    "SyncBatches",
+    "SyncSightlineClient",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "UpsertBatch",
     "UpsertOutcome",
     "UpsertReport",
+    "Uri",
     "Versions",
     "all_of",
     "money",
+    "product_image",
 ]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import grpc
 
-from sightline.common.v1 import job_pb2, job_service_pb2, product_pb2
+from sightline.common.v1 import import_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
@@ -39,6 +39,7 @@ class Calls:
         self._catalog_once = CatalogServiceStub(self._channel_once)
         self._user_event = UserEventServiceStub(self._channel)
         self._admin = AdminServiceStub(self._channel)
+        self._admin_once = AdminServiceStub(self._channel_once)
         self._jobs = JobServiceStub(self._channel)
 
     async def close(self) -> None:
@@ -82,6 +83,44 @@ class Calls:
         """CatalogService.DeleteProducts."""
         return await self._answer(self._catalog.DeleteProducts(request, timeout=timeout))
 
+    async def update_products(
+        self, request: catalog.UpdateProductsRequest, timeout: float | None
+    ) -> catalog.UpsertProductsResponse:
+        """CatalogService.UpdateProducts; tried again only when no product carries an etag."""
+        guarded = any(update.product.etag for update in request.updates)
+        stub = self._catalog_once if guarded else self._catalog
+        return await self._answer(stub.UpdateProducts(request, timeout=timeout))
+
+    async def update_offers(
+        self, request: catalog.UpdateOffersRequest, timeout: float | None
+    ) -> catalog.UpdateOffersResponse:
+        """CatalogService.UpdateOffers."""
+        return await self._answer(self._catalog.UpdateOffers(request, timeout=timeout))
+
+    async def purge_products(
+        self, request: catalog.PurgeProductsRequest, timeout: float | None
+    ) -> catalog.PurgeProductsResponse:
+        """CatalogService.PurgeProducts."""
+        return await self._answer(self._catalog.PurgeProducts(request, timeout=timeout))
+
+    async def open_import(
+        self, request: catalog.OpenImportRequest, timeout: float | None
+    ) -> import_pb2.ImportState:
+        """CatalogService.OpenImport."""
+        return await self._answer(self._catalog.OpenImport(request, timeout=timeout))
+
+    async def import_products(
+        self, request: catalog.ImportProductsRequest, timeout: float | None
+    ) -> catalog.ImportProductsResponse:
+        """CatalogService.ImportProducts."""
+        return await self._answer(self._catalog.ImportProducts(request, timeout=timeout))
+
+    async def close_import(
+        self, request: catalog.CloseImportRequest, timeout: float | None
+    ) -> catalog.CloseImportResponse:
+        """CatalogService.CloseImport."""
+        return await self._answer(self._catalog.CloseImport(request, timeout=timeout))
+
     async def get_image(
         self, request: catalog.GetImageRequest, timeout: float | None
     ) -> product_pb2.ProductImage:
@@ -93,6 +132,18 @@ class Calls:
     ) -> user_event.WriteEventsResponse:
         """UserEventService.WriteEvents."""
         return await self._answer(self._user_event.WriteEvents(request, timeout=timeout))
+
+    async def merge_shopper(
+        self, request: user_event.MergeShopperRequest, timeout: float | None
+    ) -> user_event.MergeShopperResponse:
+        """UserEventService.MergeShopper."""
+        return await self._answer(self._user_event.MergeShopper(request, timeout=timeout))
+
+    async def purge_events(
+        self, request: user_event.PurgeEventsRequest, timeout: float | None
+    ) -> user_event.PurgeEventsResponse:
+        """UserEventService.PurgeEvents."""
+        return await self._answer(self._user_event.PurgeEvents(request, timeout=timeout))
 
     async def get_status(
         self, request: admin.GetStatusRequest, timeout: float | None
@@ -117,6 +168,18 @@ class Calls:
     ) -> model_service_pb2.Model:
         """AdminService.PromoteModel."""
         return await self._answer(self._admin.PromoteModel(request, timeout=timeout))
+
+    async def rollback_model(
+        self, request: model_service_pb2.RollbackModelRequest, timeout: float | None
+    ) -> model_service_pb2.Model:
+        """AdminService.RollbackModel; never tried again."""
+        return await self._answer(self._admin_once.RollbackModel(request, timeout=timeout))
+
+    async def list_jobs(
+        self, request: job_service_pb2.ListJobsRequest, timeout: float | None
+    ) -> job_service_pb2.ListJobsResponse:
+        """JobService.ListJobs: one page."""
+        return await self._answer(self._jobs.ListJobs(request, timeout=timeout))
 
     async def get_job(
         self, request: job_service_pb2.GetJobRequest, timeout: float | None

@@ -50,10 +50,13 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class ProductImage:
-    """One photo. On a write give ``content``, or the ``image_id`` of a photo already stored."""
+    """One photo. On a write give ``content``, ``uri``, or the ``image_id`` of one already stored.
+
+    ``sightline_client.photos.product_image`` makes one of a file, a Pillow image or an array.
+    """
 
     content: bytes = field(default=b"", repr=False)
-    """The file as it is: JPEG, PNG or WebP, at most 10 MiB. Empty in a product that was read."""
+    """The file as it is, at most 10 MiB. Empty in a product that was read."""
     image_id: str = ""
     """Lower-case hexadecimal SHA-256 of the photo's bytes. Set by the service."""
     media_type: str = ""
@@ -62,6 +65,8 @@ class ProductImage:
     """Pixels, as shown. Set by the service."""
     height: int = 0
     """Pixels, as shown. Set by the service."""
+    uri: str = ""
+    """Where the service fetches the photo from, http or https. Empty in a product that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +155,107 @@ class Deletion:
     """How many of the ids existed."""
     index_token: str
     """A search with it as ``min_index_token`` no longer sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductUpdate:
+    """A change of one product."""
+
+    product: Product
+    """Its id, the new values, and, if the change depends on what was read, its etag."""
+    fields: tuple[str, ...] = ()
+    """Names of the contract's fields to replace whole, e.g. ("title", "category_path"); an empty
+    value empties the field. None named = every field that is set in ``product``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one product costs now and whether it can be bought."""
+
+    product_id: str
+    price: Money | None = None
+    """None = stays as it is."""
+    availability: Availability = Availability.UNSPECIFIED
+    """UNSPECIFIED = stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFailure:
+    """An offer that was refused."""
+
+    product_id: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, slots=True)
+class OfferBatch:
+    """What became of one batch of offers, yielded as soon as it is durable."""
+
+    stored_count: int
+    failures: tuple[OfferFailure, ...]
+    index_token: str
+    """A search with it as ``min_index_token`` sees this batch and those before; "" = not stored."""
+    done: int
+    """Offers settled so far, this batch included."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReport:
+    """What became of all offers."""
+
+    stored_count: int
+    failures: tuple[OfferFailure, ...]
+    index_token: str
+
+
+class ImportMode(StrEnum):
+    """What an import does with products that it does not mention."""
+
+    INCREMENTAL = "INCREMENTAL"
+    """They stay as they are."""
+    FULL = "FULL"
+    """They are deleted when it is closed: afterwards the catalog holds what the import holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportState:
+    """How far an import is."""
+
+    import_id: str
+    mode: ImportMode
+    rows_done: int
+    """Rows 1 to this one are decided: go on with the next."""
+    stored_count: int
+    refused_count: int
+    closed: bool
+    """No more rows are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFailure:
+    """A row of an import that was refused."""
+
+    row_number: int
+    product_id: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBatch:
+    """What became of some rows, yielded in the order of the rows as soon as they are durable."""
+
+    last_row: int
+    """Number of the last of them."""
+    stored_count: int
+    failures: tuple[RowFailure, ...]
+    index_token: str
+    """A search with it as ``min_index_token`` sees these rows; "" = none was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of the rows that were sent this time."""
+
+    stored_count: int
+    failures: tuple[RowFailure, ...]
+    index_token: str

@@ -16,12 +16,24 @@ _READS = {
 """They change nothing; a cancelled job stays cancelled."""
 
 _WRITES = {
-    "sightline.gateway.v1.CatalogService": ("UpsertProducts", "DeleteProducts"),
-    "sightline.gateway.v1.UserEventService": ("WriteEvents",),
+    "sightline.gateway.v1.CatalogService": (
+        "UpsertProducts",
+        "UpdateProducts",
+        "UpdateOffers",
+        "DeleteProducts",
+        "PurgeProducts",
+        "OpenImport",
+        "ImportProducts",
+        "CloseImport",
+    ),
+    "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
     "sightline.gateway.v1.AdminService": ("TrainModel", "PromoteModel"),
 }
-"""Idempotent by an id that the caller gives: of the product, event, model or, for TrainModel, of
-the request. Not so a product with an etag: the second try would meet its own first."""
+"""Idempotent by an id that the caller gives: of the product, event, import, model or, where a job
+is started, of the request. Not so a product with an etag: a second try would meet its own first."""
+
+ONCE = {"sightline.gateway.v1.AdminService": ("RollbackModel",)}
+"""Never tried again: going back twice is going back two models."""
 
 RETRY_POLICY = {
     "maxAttempts": 4,

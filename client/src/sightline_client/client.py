@@ -3,41 +3,68 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from os import PathLike
-from pathlib import Path
+from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 import grpc
 
 from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import model_service_pb2
-from sightline_client import from_wire, requests, to_wire, writing
+from sightline_client import from_wire, importing, requests, to_wire, writing
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
 from sightline_client.calls import Calls
 from sightline_client.catalogue import (
     Deletion,
+    ImportBatch,
+    ImportMode,
+    ImportReport,
+    ImportState,
+    Offer,
+    OfferBatch,
+    OfferReport,
     Order,
     Product,
     ProductImage,
+    ProductUpdate,
     UpsertBatch,
+    UpsertOutcome,
     UpsertReport,
 )
-from sightline_client.errors import Unavailable
-from sightline_client.events import Event, EventBatch, EventReport
+from sightline_client.errors import Unavailable, check_answered
+from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
-from sightline_client.operations import Job, Model, Status
-
-Photo = bytes | PathLike[str]
-"""A photo's bytes, or the file that holds them."""
+from sightline_client.operations import ImportClose, Job, Model, ProductPurge, Status
+from sightline_client.photos import Photo, Uri, load
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
 """Seconds before a lost watch is taken up again."""
 _PAGE = 200
+
+
+class RecommendOptions(TypedDict, total=False):
+    """What ``recommend`` takes, but for the page's token."""
+
+    image: Photo | None
+    images: Iterable[Photo]
+    text: str | None
+    products: str | Iterable[str]
+    user: str | None
+    visitor: str | None
+    session: str
+    filter: Filter | None
+    page_size: int
+    scene: str
+    language: str
+    exclude: str | Iterable[str]
+    min_index_token: str
+    min_quality: float
+    timeout: float | None
 
 
 class SightlineClient:
@@ -133,6 +160,22 @@ class SightlineClient:
             await self.calls.recommend(request, self._deadline(timeout))
         )
 
+    async def recommend_pages(
+        self, **request: Unpack[RecommendOptions]
+    ) -> AsyncIterator[Recommendations]:
+        """An answer page by page, until there is no more or you stop: takes what ``recommend``
+        takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
+        request["images"] = await _photos(request.pop("image", None), request.pop("images", ()))
+        request["products"] = requests.ids(request.get("products", ()))
+        request["exclude"] = requests.ids(request.get("exclude", ()))
+        token = ""
+        while True:
+            page = await self.recommend(**request, page_token=token)
+            yield page
+            token = page.next_page_token
+            if not token:
+                return
+
     async def search(
         self,
         *,
@@ -215,6 +258,109 @@ class SightlineClient:
             await self.calls.delete_products(request, self._deadline(timeout))
         )
 
+    async def update_products(
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
+    ) -> tuple[UpsertOutcome, ...]:
+        """Changes the named fields of up to 100 products, no product twice; a refused change is in
+        the outcomes with its error and never fails the rest."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.UpdateProductsRequest(
+                catalog_id=self.catalog, updates=[to_wire.update(update) for update in updates]
+            )
+        response = await self.calls.update_products(request, self._deadline(timeout))
+        check_answered(len(request.updates), len(response.results))
+        return from_wire.upsert_outcomes(response.results)
+
+    def update_offers(
+        self,
+        offers: Iterable[Offer] | AsyncIterable[Offer],
+        *,
+        batch_size: int = writing.MAX_OFFERS,
+    ) -> Batches[OfferBatch, OfferReport]:
+        """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
+        shown and filtered follows at once.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        """
+        return writing.update_offers(
+            self.calls, self.catalog, offers, self.batch_timeout, batch_size
+        )
+
+    async def purge_products(
+        self,
+        filter: Filter,
+        *,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> ProductPurge:
+        """Counts the products that pass and names some; with ``force``, starts a job that deletes
+        them. ``all_of()`` passes every product. The same ``request_id`` answers the same job."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.PurgeProductsRequest(
+                catalog_id=self.catalog,
+                request_id=request_id or str(uuid.uuid4()),
+                filter=to_wire.filter_(filter),
+                force=force,
+            )
+        return from_wire.product_purge(
+            await self.calls.purge_products(request, self._deadline(timeout))
+        )
+
+    async def open_import(
+        self,
+        import_id: str,
+        *,
+        mode: ImportMode = ImportMode.INCREMENTAL,
+        timeout: float | None = None,
+    ) -> ImportState:
+        """Begins an import, or says how far the one of this id is."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.OpenImportRequest(
+                catalog_id=self.catalog, import_id=import_id, mode=to_wire.import_mode(mode)
+            )
+        return from_wire.import_state(
+            await self.calls.open_import(request, self._deadline(timeout))
+        )
+
+    def import_products(
+        self,
+        import_id: str,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        after: int = 0,
+        in_flight: int = 4,
+        patience: float = 120.0,
+    ) -> Batches[ImportBatch, ImportReport]:
+        """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
+        (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
+        while the suite is away a batch is tried again for up to ``patience`` seconds.
+
+        ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
+        Interrupted anywhere, the import goes on when it is opened again under the same id.
+        """
+        sender = importing.Sender(self.calls, self.catalog, import_id, self.batch_timeout, patience)
+        return importing.import_products(sender, products, after=after, side_by_side=in_flight)
+
+    async def close_import(
+        self,
+        import_id: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> ImportClose:
+        """Ends an import. A FULL one deletes, by a job, what it did not hold: ``dry_run`` only
+        counts that and names some; ``force`` allows more than the suite's set share of the catalog
+        (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
+        with to_wire.sendable("request"):
+            request = catalog_pb2.CloseImportRequest(
+                catalog_id=self.catalog, import_id=import_id, dry_run=dry_run, force=force
+            )
+        return from_wire.import_close(
+            await self.calls.close_import(request, self._deadline(timeout))
+        )
+
     async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
         with to_wire.sendable("request"):
@@ -226,14 +372,54 @@ class SightlineClient:
         events: Iterable[Event] | AsyncIterable[Event],
         *,
         batch_size: int = writing.MAX_EVENTS,
+        in_flight: int = 1,
     ) -> Batches[EventBatch, EventReport]:
-        """Writes events, in batches of up to ``batch_size`` (1 to 1,000); idempotent by
-        ``event_id``.
+        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        once; idempotent by ``event_id``.
 
         ``await`` it for a report, or ``async for`` it for each batch as soon as it is durable.
         """
         return writing.write_events(
-            self.calls, self.catalog, events, self.batch_timeout, batch_size
+            self.calls, self.catalog, events, self.batch_timeout, batch_size, in_flight
+        )
+
+    async def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+        """Makes a visitor's events, present and future, those of a user: after a login. How many
+        moved now."""
+        with to_wire.sendable("request"):
+            request = user_event.MergeShopperRequest(
+                catalog_id=self.catalog, to=to_wire.shopper(user, None)
+            )
+            # `from` is a word of Python's own.
+            getattr(request, "from").visitor_id = visitor
+        return (await self.calls.merge_shopper(request, self._deadline(timeout))).moved_count
+
+    async def purge_events(
+        self,
+        *,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        product_id: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> EventPurge:
+        """Counts the events that fit every condition given, of which at least one is needed; with
+        ``force``, starts a job that deletes them."""
+        with to_wire.sendable("request"):
+            request = user_event.PurgeEventsRequest(
+                catalog_id=self.catalog,
+                request_id=request_id or str(uuid.uuid4()),
+                before_time=None if before is None else to_wire.timestamp(before),
+                types=[to_wire.event_type(kind) for kind in types],
+                product_id=product_id,
+                shopper=to_wire.shopper(user, visitor),
+                force=force,
+            )
+        return from_wire.event_purge(
+            await self.calls.purge_events(request, self._deadline(timeout))
         )
 
     async def train_model(
@@ -268,6 +454,28 @@ class SightlineClient:
                 catalog_id=self.catalog, model_version=model_version
             )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
+
+    async def rollback_model(self, *, timeout: float | None = None) -> Model:
+        """Makes the model that served before the present one the serving one again; NotFound
+        (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""
+        request = model_service_pb2.RollbackModelRequest(catalog_id=self.catalog)
+        return from_wire.model(await self.calls.rollback_model(request, self._deadline(timeout)))
+
+    async def list_jobs(
+        self, *, kind: str = "", timeout: float | None = None
+    ) -> AsyncIterator[Job]:
+        """Every job, newest first, read page by page; ``kind`` "" = of all kinds."""
+        with to_wire.sendable("request"):
+            request = job_service_pb2.ListJobsRequest(
+                catalog_id=self.catalog, kind=kind, page_size=_PAGE
+            )
+        while True:
+            page = await self.calls.list_jobs(request, self._deadline(timeout))
+            for message in page.jobs:
+                yield from_wire.job(message)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
         """A job as it stands; NotFound (JOB_NOT_FOUND)."""
@@ -315,9 +523,6 @@ class SightlineClient:
         return self.timeout if timeout is None else timeout
 
 
-async def _photos(image: Photo | None, images: Iterable[Photo]) -> list[bytes]:
+async def _photos(image: Photo | None, images: Iterable[Photo]) -> list[bytes | Uri]:
     photos = [*images] if image is None else [image, *images]
-    return [
-        photo if isinstance(photo, bytes) else await asyncio.to_thread(Path(photo).read_bytes)
-        for photo in photos
-    ]
+    return [await load(photo) for photo in photos]

@@ -224,6 +224,13 @@ def invalid(field: str, description: str, *, reason: str = "REQUEST_INVALID") ->
     )
 
 
+def check_answered(sent: int, answered: int) -> None:
+    """ServerFault unless every item was answered for: nobody could say which ones were."""
+    if sent != answered:
+        message = f"{sent} items were sent, and the suite answered for {answered}"
+        raise make(Failure(code=grpc.StatusCode.INTERNAL, message=message))
+
+
 def make(failure: Failure) -> SightlineError:
     """The typed error for these facts."""
     return BY_CODE.get(failure.code, ServerFault)(failure)

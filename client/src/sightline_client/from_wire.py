@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, job_pb2, product_pb2
+from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -114,6 +114,65 @@ def upsert_outcomes(
 def deletion(message: catalog.DeleteProductsResponse) -> catalogue.Deletion:
     """What was deleted."""
     return catalogue.Deletion(message.deleted_count, message.index_token)
+
+
+def product_purge(message: catalog.PurgeProductsResponse) -> operations.ProductPurge:
+    """What is, or would be, deleted."""
+    return operations.ProductPurge(
+        product_count=message.product_count,
+        sample_product_ids=tuple(message.sample_product_ids),
+        job=job(message.job) if message.HasField("job") else None,
+    )
+
+
+def offer_batch(
+    product_ids: Sequence[str], message: catalog.UpdateOffersResponse, done: int
+) -> catalogue.OfferBatch:
+    """What became of the offers of a batch; ``done`` is the count of all settled ones."""
+    failures = tuple(
+        catalogue.OfferFailure(product_id, error)
+        for product_id, status in zip(product_ids, message.statuses, strict=True)
+        if (error := _error(status)) is not None
+    )
+    stored = len(product_ids) - len(failures)
+    return catalogue.OfferBatch(stored, failures, message.index_token, done)
+
+
+def import_state(message: import_pb2.ImportState) -> catalogue.ImportState:
+    """How far an import is."""
+    full = message.mode == import_pb2.IMPORT_MODE_FULL
+    return catalogue.ImportState(
+        import_id=message.import_id,
+        mode=catalogue.ImportMode.FULL if full else catalogue.ImportMode.INCREMENTAL,
+        rows_done=message.rows_done,
+        stored_count=message.stored_count,
+        refused_count=message.refused_count,
+        closed=message.closed,
+    )
+
+
+def import_close(message: catalog.CloseImportResponse) -> operations.ImportClose:
+    """What an ended import deletes."""
+    return operations.ImportClose(
+        state=import_state(message.state),
+        delete_count=message.delete_count,
+        sample_product_ids=tuple(message.sample_product_ids),
+        job=job(message.job) if message.HasField("job") else None,
+    )
+
+
+def event_purge(message: user_event.PurgeEventsResponse) -> events.EventPurge:
+    """What is, or would be, deleted."""
+    has_first, has_last = (
+        message.HasField("first_event_time"),
+        message.HasField("last_event_time"),
+    )
+    return events.EventPurge(
+        event_count=message.event_count,
+        first_event_time=_time(message.first_event_time) if has_first else None,
+        last_event_time=_time(message.last_event_time) if has_last else None,
+        job=job(message.job) if message.HasField("job") else None,
+    )
 
 
 def event_batch(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.answers import Freshness, SpaceVersion
+from sightline_client.catalogue import ImportState
 from sightline_client.errors import SightlineError
 
 
@@ -115,3 +116,27 @@ class Status:
     def healthy(self) -> bool:
         """Every part answers."""
         return bool(self.components) and all(c.error is None for c in self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPurge:
+    """What is, or would be, deleted."""
+
+    product_count: int
+    sample_product_ids: tuple[str, ...]
+    """Up to 20 of them."""
+    job: Job | None
+    """Deletes them; None = they were only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportClose:
+    """What an ended import deletes."""
+
+    state: ImportState
+    delete_count: int
+    """Products that the import did not hold."""
+    sample_product_ids: tuple[str, ...]
+    """Up to 20 of them."""
+    job: Job | None
+    """Deletes them; None = there is nothing to delete, or it was only asked."""

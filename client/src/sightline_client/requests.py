@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import to_wire
 from sightline_client.filters import Filter
+from sightline_client.photos import Uri
 
 
 def recommend(
     *,
     catalog: str = "",
-    images: Iterable[bytes] = (),
+    images: Iterable[bytes | Uri] = (),
     text: str | None = None,
     products: str | Iterable[str] = (),
     user: str | None = None,
@@ -46,7 +47,7 @@ def recommend(
 def search(
     *,
     catalog: str = "",
-    images: Iterable[bytes] = (),
+    images: Iterable[bytes | Uri] = (),
     text: str | None = None,
     products: str | Iterable[str] = (),
     filter: Filter | None = None,

@@ -6,15 +6,27 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import event_pb2, filter_pb2, product_pb2
+from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client.catalogue import Attribute, Availability, Money, Product, ProductImage
+from sightline_client.catalogue import (
+    Attribute,
+    Availability,
+    ImportMode,
+    Money,
+    Offer,
+    Product,
+    ProductImage,
+    ProductUpdate,
+)
 from sightline_client.errors import invalid
-from sightline_client.events import Event
+from sightline_client.events import Event, EventType
 from sightline_client.filters import All, Comparison, Filter, Membership, Value
+from sightline_client.photos import Uri
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -37,10 +49,13 @@ def sendable(field: str) -> Iterator[None]:
 
 
 def signals(
-    images: Iterable[bytes], text: str | None, products: Iterable[str]
+    images: Iterable[bytes | Uri], text: str | None, products: Iterable[str]
 ) -> list[rec.QuerySignal]:
     """One signal of weight 1 for each thing to be near to."""
-    found = [rec.QuerySignal(image=image) for image in images]
+    found = [
+        rec.QuerySignal(image_uri=image) if isinstance(image, str) else rec.QuerySignal(image=image)
+        for image in images
+    ]
     if text is not None:
         found.append(rec.QuerySignal(text=text))
     return found + [rec.QuerySignal(product_id=product) for product in products]
@@ -73,7 +88,10 @@ def timestamp(value: datetime) -> Timestamp:
     if value.tzinfo is None:
         raise invalid("time", f"{value.isoformat()} has no time zone")
     message = Timestamp()
-    message.FromDatetime(value.astimezone(UTC))
+    try:
+        message.FromDatetime(value.astimezone(UTC))
+    except OverflowError:
+        raise invalid("time", f"{value.isoformat()} is not within the years 1 to 9999") from None
     return message
 
 
@@ -126,7 +144,7 @@ def event(value: Event) -> event_pb2.Event:
         event_id=value.event_id,
         shopper=shopper(value.user, value.visitor),
         session_id=value.session,
-        type=event_pb2.EventType.Value(f"EVENT_TYPE_{value.type}"),
+        type=event_type(value.type),
         product_id=value.product_id,
         event_time=None if value.time is None else timestamp(value.time),
         value=value.value,
@@ -138,6 +156,32 @@ def event(value: Event) -> event_pb2.Event:
         attribution_token=value.attribution_token,
         query=value.query,
     )
+
+
+def offer(value: Offer) -> catalog.Offer:
+    """An offer to be written."""
+    return catalog.Offer(
+        product_id=value.product_id,
+        price=None if value.price is None else money(value.price),
+        availability=_availability(value.availability),
+    )
+
+
+def update(value: ProductUpdate) -> catalog.ProductUpdate:
+    """A change of one product."""
+    return catalog.ProductUpdate(
+        product=product(value.product), update_mask=FieldMask(paths=value.fields)
+    )
+
+
+def import_mode(value: ImportMode) -> import_pb2.ImportMode.ValueType:
+    """What an import does with products that it does not mention."""
+    return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
+
+
+def event_type(value: EventType) -> event_pb2.EventType.ValueType:
+    """What a shopper did."""
+    return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
 
 
 def _literal(value: Value) -> filter_pb2.FilterValue:
@@ -165,4 +209,4 @@ def _attribute(value: Attribute) -> product_pb2.Attribute:
 
 
 def _image(value: ProductImage) -> product_pb2.ProductImage:
-    return product_pb2.ProductImage(content=value.content, image_id=value.image_id)
+    return product_pb2.ProductImage(content=value.content, image_id=value.image_id, uri=value.uri)

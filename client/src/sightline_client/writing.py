@@ -4,21 +4,32 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client import from_wire, to_wire
 from sightline_client.batching import Batches, split
 from sightline_client.calls import Calls
-from sightline_client.catalogue import Product, UpsertBatch, UpsertOutcome, UpsertReport
+from sightline_client.catalogue import (
+    Offer,
+    OfferBatch,
+    OfferFailure,
+    OfferReport,
+    Product,
+    UpsertBatch,
+    UpsertOutcome,
+    UpsertReport,
+)
 from sightline_client.channel import MAX_MESSAGE_BYTES
-from sightline_client.errors import Failure, SightlineError, invalid, make
+from sightline_client.errors import SightlineError, check_answered, invalid
 from sightline_client.events import Event, EventBatch, EventFailure, EventReport
+from sightline_client.pipeline import in_flight
 
 MAX_PRODUCTS = 100
 MAX_EVENTS = 1000
+MAX_OFFERS = 1000
 _ENVELOPE_BYTES = 64 * 1024
 """Kept free in a message for what is not an item."""
 _ITEM_BYTES = 16
@@ -53,16 +64,31 @@ def upsert_products(
     return Batches(_upsert(calls, catalog, products, timeout, batch_size), _upsert_report)
 
 
-def write_events(
+def write_events(  # noqa: PLR0917
     calls: Calls,
     catalog: str,
     events: Iterable[Event] | AsyncIterable[Event],
     timeout: float,
     batch_size: int,
+    side_by_side: int = 1,
 ) -> Batches[EventBatch, EventReport]:
     """See ``SightlineClient.write_events``. ValueError for a batch size that no call takes."""
     _check_size(batch_size, MAX_EVENTS)
-    return Batches(_write(calls, catalog, events, timeout, batch_size), _event_report)
+    batches = _batches(events, _event_id, to_wire.event, batch_size)
+    return Batches(_write(calls, catalog, batches, timeout, side_by_side), _event_report)
+
+
+def update_offers(
+    calls: Calls,
+    catalog: str,
+    offers: Iterable[Offer] | AsyncIterable[Offer],
+    timeout: float,
+    batch_size: int,
+) -> Batches[OfferBatch, OfferReport]:
+    """See ``SightlineClient.update_offers``. ValueError for a batch size that no call takes."""
+    _check_size(batch_size, MAX_OFFERS)
+    batches = _batches(offers, _offer_id, to_wire.offer, batch_size)
+    return Batches(_update(calls, catalog, batches, timeout), _offer_report)
 
 
 def _check_size(batch_size: int, most: int) -> None:
@@ -86,7 +112,7 @@ async def _upsert(
             if messages
             else catalog_pb2.UpsertProductsResponse()
         )
-        _check_answered(len(messages), len(response.results))
+        check_answered(len(messages), len(response.results))
         sent = iter(from_wire.upsert_outcomes(response.results))
         outcomes = tuple(
             next(sent) if item.message is not None else UpsertOutcome(item.id, error=item.error)
@@ -99,34 +125,57 @@ async def _upsert(
 async def _write(
     calls: Calls,
     catalog: str,
-    events: Iterable[Event] | AsyncIterable[Event],
+    batches: AsyncIterator[list[_Prepared[event_pb2.Event]]],
     timeout: float,
-    batch_size: int,
+    side_by_side: int,
 ) -> AsyncIterator[EventBatch]:
-    done = 0
-    async for batch in _batches(events, _event_id, to_wire.event, batch_size):
-        sent = [item for item in batch if item.message is not None]
-        messages = [item.message for item in sent if item.message is not None]
+    async def send(
+        batch: list[_Prepared[event_pb2.Event]],
+    ) -> user_event.WriteEventsResponse:
+        messages = [item.message for item in batch if item.message is not None]
         request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
         response = (
             await calls.write_events(request, timeout)
             if messages
             else user_event.WriteEventsResponse()
         )
-        _check_answered(len(messages), len(response.statuses))
+        check_answered(len(messages), len(response.statuses))
+        return response
+
+    done = 0
+    async for batch, response in in_flight(batches, send, side_by_side):
         done += len(batch)
-        answered = from_wire.event_batch([item.id for item in sent], response, done)
+        sent = [item.id for item in batch if item.message is not None]
+        answered = from_wire.event_batch(sent, response, done)
         unsent = tuple(EventFailure(item.id, item.error) for item in batch if item.error)
         yield EventBatch(
             answered.written_count, answered.duplicate_count, (*answered.failures, *unsent), done
         )
 
 
-def _check_answered(sent: int, answered: int) -> None:
-    """ServerFault unless every item was answered for: nobody could say which ones were."""
-    if sent != answered:
-        message = f"{sent} items were sent, and the suite answered for {answered}"
-        raise make(Failure(code=grpc.StatusCode.INTERNAL, message=message))
+async def _update(
+    calls: Calls,
+    catalog: str,
+    batches: AsyncIterator[list[_Prepared[catalog_pb2.Offer]]],
+    timeout: float,
+) -> AsyncIterator[OfferBatch]:
+    done = 0
+    async for batch in batches:
+        messages = [item.message for item in batch if item.message is not None]
+        request = catalog_pb2.UpdateOffersRequest(catalog_id=catalog, offers=messages)
+        response = (
+            await calls.update_offers(request, timeout)
+            if messages
+            else catalog_pb2.UpdateOffersResponse()
+        )
+        check_answered(len(messages), len(response.statuses))
+        done += len(batch)
+        sent = [item.id for item in batch if item.message is not None]
+        answered = from_wire.offer_batch(sent, response, done)
+        unsent = tuple(OfferFailure(item.id, item.error) for item in batch if item.error)
+        yield OfferBatch(
+            answered.stored_count, (*answered.failures, *unsent), answered.index_token, done
+        )
 
 
 def _product_id(product: Product) -> str:
@@ -135,6 +184,10 @@ def _product_id(product: Product) -> str:
 
 def _event_id(event: Event) -> str:
     return event.event_id
+
+
+def _offer_id(offer: Offer) -> str:
+    return offer.product_id
 
 
 def _batches(
@@ -200,3 +253,13 @@ async def _event_report(batches: AsyncIterator[EventBatch]) -> EventReport:
         duplicates += batch.duplicate_count
         failures.extend(batch.failures)
     return EventReport(written, duplicates, tuple(failures))
+
+
+async def _offer_report(batches: AsyncIterator[OfferBatch]) -> OfferReport:
+    stored, token = 0, ""
+    failures: list[OfferFailure] = []
+    async for batch in batches:
+        stored += batch.stored_count
+        failures.extend(batch.failures)
+        token = batch.index_token or token
+    return OfferReport(stored, tuple(failures), token)

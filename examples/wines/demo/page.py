@@ -1,115 +1,27 @@
 """The demo as one self-contained HTML page: no script, no link to a file or a site it needs."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, ImageOps
-
 from examples.wines.demo.model import Scene, Shown
-from sightline_client import Availability, Recommendations, RecommendedProduct, StageTiming
-from sightline_client.cli import tables
+from sightline_client.cli.page import HEIGHT, data_uri, environment, part_bars, timing_bars
 
-HEIGHT = 240
-"""Pixels of a photo on the page; the originals would make it several times larger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of a small chart, in percent of the whole width."""
-
-    label: str
-    left: float
-    width: float
-    text: str
+__all__ = ["HEIGHT", "data_uri", "part_bars", "timing_bars", "write"]
 
 
 def write(
     path: Path, *, lead: Sequence[str], scenes: Sequence[Scene], photos: Mapping[str, bytes]
 ) -> None:
     """Writes the page, its folder too. ``photos``: a photo of each product, by id."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
-    environment.globals.update(
-        photo_of=lambda product_id: thumbs.get(product_id, ""),
-        query_photo=_query_photo,
-        parts=part_bars,
-        timings=timing_bars,
-        price=_price,
-        loss=tables.degradation,
-        versions=_versions,
-        parts_caption=tables.parts_caption,
-        timings_caption=tables.TIMINGS_CAPTION,
+    page = environment(
+        Path(__file__).parent, photo_of=lambda product_id: thumbs.get(product_id, "")
     )
-    text = environment.get_template("page.html.j2").render(lead=lead, scenes=scenes)
+    page.globals["query_photo"] = _query_photo
+    text = page.get_template("page.html.j2").render(lead=lead, scenes=scenes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
-def data_uri(photo: bytes) -> str:
-    """The photo made small, as a JPEG inside a URI."""
-    with Image.open(io.BytesIO(photo)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    image.thumbnail((HEIGHT * 2, HEIGHT))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=82, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, ...]:
-    """The parts of a score, to one scale for the whole answer."""
-    largest = max(
-        (abs(part.value) for result in answer.results for part in result.parts), default=0.0
-    )
-    return tuple(
-        Bar(
-            part.name,
-            0.0,
-            100 * abs(part.value) / largest if largest else 0.0,
-            f"{part.value:+.3f}",
-        )
-        for part in sorted(item.parts, key=lambda part: -abs(part.value))
-    )
-
-
-def timing_bars(timings: Sequence[StageTiming]) -> tuple[Bar, ...]:
-    """The stages on the request's own time line."""
-    end = max((timing.start + timing.total for timing in timings), default=timedelta(0))
-    whole = end or timedelta(microseconds=1)
-    return tuple(
-        Bar(
-            timing.stage,
-            100 * (timing.start / whole),
-            100 * (timing.total / whole),
-            f"{_ms(timing.start)} → {_ms(timing.start + timing.total)}: {_ms(timing.total)} ms"
-            f" (network {_ms(timing.network)}, work {_ms(timing.work)})",
-        )
-        for timing in timings
-    )
-
-
 def _query_photo(shown: Shown) -> str:
     return data_uri(shown.photo)
-
-
-def _versions(answer: Recommendations) -> list[str]:
-    return [line.plain for line in tables.versions(answer.versions, answer.freshness)]
-
-
-def _price(item: RecommendedProduct) -> str:
-    sold_out = item.product.availability is Availability.OUT_OF_STOCK
-    return f"{item.product.price or 'no price'}{' · sold out' if sold_out else ''}"
-
-
-def _ms(value: timedelta | None) -> str:
-    return "–" if value is None else f"{value / timedelta(milliseconds=1):.1f}"

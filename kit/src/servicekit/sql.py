@@ -326,6 +326,10 @@ def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool:
         _enter_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+        # 16 MiB, of the connections that need them: a batch of 1,000 rows with five indexes
+        # touches more than the 2 MB that are the default, and then writes its pages twice. With
+        # 400,000 events stored, 10,000 a second were written instead of 3,000 (2026-11).
+        connection.execute("PRAGMA cache_size=-16384")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

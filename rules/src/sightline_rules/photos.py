@@ -1,20 +1,30 @@
 """Photos from strangers: found out by their bytes, capped, decoded upright.
 
 The catalogue, which must refuse what it could never embed, and the embedder share these rules: a
-photo that one accepts the other accepts too. Needs the extra `photos` (Pillow). Decoding takes from
-1 ms to some hundreds of ms: call it in a bounded executor.
+photo that one accepts the other accepts too. Each format has one decoder, and no other one ever
+sees a photo. Of animations and files of several pages only the first frame is read, so that the
+number of frames costs nothing.
+
+Needs the extra `photos` (Pillow, pillow-heif). Decoders are C code that a hostile file may crash or
+hang, and decoding takes from 1 ms to seconds: call `inspect` and `decode` in a process that may
+die, with a cap on its time and memory. Not thread-safe.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
-from PIL import Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin, WebPImagePlugin
+
+_PLUGINS = (AvifImagePlugin, TiffImagePlugin, WebPImagePlugin)
+"""Imported here, so that Pillow does not import all of its plugins to find these."""
 
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -22,6 +32,58 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 MAX_SCANS = 256
 """Most scans of a JPEG. Encoders write about 10; each one costs a pass over the whole picture,
 18 ms at 49 million pixels, and need not be longer than 100 bytes (measured 2026-11)."""
+
+_MODES = frozenset(
+    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+    | {"I", "I;16", "I;16L", "I;16B", "I;16N"}
+)
+"""Pillow's colour modes that can be turned into RGB as people see them."""
+
+
+class Format(StrEnum):
+    """The formats that are taken, by Pillow's names of their decoders."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WEBP"
+    GIF = "GIF"
+    AVIF = "AVIF"
+    HEIF = "HEIF"
+    TIFF = "TIFF"
+    BMP = "BMP"
+
+
+MEDIA_TYPES = {
+    Format.JPEG: "image/jpeg",
+    Format.PNG: "image/png",
+    Format.WEBP: "image/webp",
+    Format.GIF: "image/gif",
+    Format.AVIF: "image/avif",
+    Format.HEIF: "image/heic",
+    Format.TIFF: "image/tiff",
+    Format.BMP: "image/bmp",
+}
+"""What the formats are called on the web."""
+
+WORDS = "JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP"
+"""The formats, for people."""
+
+_STARTS = (
+    (b"\xff\xd8\xff", Format.JPEG),
+    (b"\x89PNG\r\n\x1a\n", Format.PNG),
+    (b"GIF87a", Format.GIF),
+    (b"GIF89a", Format.GIF),
+    (b"II*\0", Format.TIFF),
+    (b"MM\0*", Format.TIFF),
+    (b"II+\0", Format.TIFF),
+    (b"MM\0+", Format.TIFF),
+    (b"BM", Format.BMP),
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+_MAX_BRANDS = 32
 
 
 class RejectionReason(StrEnum):
@@ -37,6 +99,10 @@ class PhotoRejectedError(ValueError):
     def __init__(self, reason: RejectionReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[PhotoRejectedError], tuple[RejectionReason, str]]:
+        """It crosses from the process that decodes to the one that asked."""
+        return type(self), (self.reason, str(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +122,7 @@ class PhotoInfo:
     image_id: str
     """Lower-case hexadecimal SHA-256 of the bytes."""
     media_type: str
-    """image/jpeg, image/png or image/webp."""
+    """One of MEDIA_TYPES."""
     width: int
     """Pixels, upright."""
     height: int
@@ -68,22 +134,33 @@ def image_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sniff(data: bytes) -> str:
-    """Pillow's name of the format that the first bytes show: JPEG, PNG or WEBP.
+def sniff(data: bytes) -> Format:
+    """The format that the first bytes show. Cheap, and calls no decoder.
 
     Raises PhotoRejectedError for anything else: a caller's names and media types count for nothing.
     """
     if not data:
         raise PhotoRejectedError(RejectionReason.UNDECODABLE, "the photo has 0 bytes")
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
+    for start, name in _STARTS:
+        if data.startswith(start):
+            return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    raise PhotoRejectedError(
-        RejectionReason.UNDECODABLE, "the bytes are not a JPEG, PNG or WebP photo"
-    )
+        return Format.WEBP
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS:
+        return Format.AVIF
+    if brands & _HEIF_BRANDS:
+        return Format.HEIF
+    raise PhotoRejectedError(RejectionReason.UNDECODABLE, f"the bytes are not a {WORDS} photo")
+
+
+def check_size(data: bytes, limits: PhotoLimits) -> None:
+    """Raises PhotoRejectedError when the file is too large."""
+    if len(data) > limits.max_bytes:
+        raise PhotoRejectedError(
+            RejectionReason.TOO_LARGE,
+            f"the photo has {len(data):,} bytes; at most {limits.max_bytes:,} are taken",
+        )
 
 
 def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
@@ -91,17 +168,14 @@ def inspect(data: bytes, limits: PhotoLimits) -> PhotoInfo:
 
     Raises PhotoRejectedError, also for a file that is cut off.
     """
-    with _opened(data, limits) as image:
+    with _opened(data, limits) as (name, image):
         width, height = image.size
         image.draft("RGB", (1, 1))  # a JPEG's bytes are all read at an eighth of its size
         image.load()
         if _orientation(image) in _SIDEWAYS:
             width, height = height, width
         return PhotoInfo(
-            image_id=image_id(data),
-            media_type=Image.MIME[image.format or ""],
-            width=width,
-            height=height,
+            image_id=image_id(data), media_type=MEDIA_TYPES[name], width=width, height=height
         )
 
 
@@ -111,51 +185,84 @@ def decode(data: bytes, limits: PhotoLimits, min_side: int | None = None) -> Ima
     `min_side`: a JPEG may be decoded to a half, quarter or eighth of its size as long as both sides
     keep at least so many pixels; None = full size. Raises PhotoRejectedError.
     """
-    with _opened(data, limits) as image:
+    with _opened(data, limits) as (_, image):
         if min_side is not None:
             image.draft("RGB", (min_side, min_side))
         image.load()
         return _rgb(_upright(image))
 
 
+def _brands(data: bytes) -> set[bytes]:
+    """What an ISO base media file says that it can be read as; empty for another file."""
+    if data[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(data[:4], "big"), 16 + 4 * _MAX_BRANDS)
+    return {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+
+
 @contextmanager
-def _opened(data: bytes, limits: PhotoLimits) -> Iterator[Image.Image]:
+def _opened(data: bytes, limits: PhotoLimits) -> Iterator[tuple[Format, Image.Image]]:
     """The photo with only its header read; whatever a decoder throws becomes PhotoRejectedError."""
-    if len(data) > limits.max_bytes:
-        raise PhotoRejectedError(
-            RejectionReason.TOO_LARGE,
-            f"the photo has {len(data):,} bytes; at most {limits.max_bytes:,} are taken",
-        )
+    check_size(data, limits)
     name = sniff(data)
     # Within a scan 0xFF is never followed by 0xDA; other segments rarely hold the two by chance.
-    if name == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
+    if name is Format.JPEG and data.count(b"\xff\xda") > MAX_SCANS:
         raise PhotoRejectedError(
             RejectionReason.UNDECODABLE, f"the JPEG photo has more than {MAX_SCANS} scans"
         )
     try:
-        with Image.open(io.BytesIO(data), formats=[name]) as image:
-            _check_pixels(image.size, limits)
-            yield image
-    except PhotoRejectedError:
+        # A photo with odd metadata is still a photo.
+        with warnings.catch_warnings(action="ignore"), _decoder(name, data) as image:
+            _check(image, name, limits)
+            yield name, image
+    except (PhotoRejectedError, MemoryError):
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise PhotoRejectedError(
             RejectionReason.TOO_LARGE,
             f"the photo has too many pixels; at most {limits.max_pixels:,} are taken",
         ) from error
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more.
-        raise PhotoRejectedError(
-            RejectionReason.UNDECODABLE, f"the {name} photo is damaged or cut off"
-        ) from error
+        raise PhotoRejectedError(RejectionReason.UNDECODABLE, _complaint(name, error)) from error
 
 
-def _check_pixels(size: tuple[int, int], limits: PhotoLimits) -> None:
-    width, height = size
+def _decoder(name: Format, data: bytes) -> Image.Image:
+    """The photo opened by the one decoder of its format."""
+    if name is Format.HEIF:
+        _add_heif()
+    elif name is Format.AVIF:
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # many photos are decoded at once
+    return Image.open(io.BytesIO(data), formats=[name])
+
+
+@cache
+def _add_heif() -> None:
+    import pillow_heif
+
+    # An embedded thumbnail may show something else than the photo.
+    pillow_heif.register_heif_opener(
+        decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
+    )
+
+
+def _complaint(name: Format, error: Exception) -> str:
+    if "MAX_TEXT" in str(error):
+        return "the PNG photo carries more than 1 MiB in a text or a colour profile"
+    return f"the {name} photo is damaged or cut off"
+
+
+def _check(image: Image.Image, name: Format, limits: PhotoLimits) -> None:
+    width, height = image.size
     if width * height > limits.max_pixels:
         raise PhotoRejectedError(
             RejectionReason.TOO_LARGE,
             f"the photo has {width:,} × {height:,} pixels; at most {limits.max_pixels:,} are taken",
+        )
+    if image.mode not in _MODES:
+        raise PhotoRejectedError(
+            RejectionReason.UNDECODABLE,
+            f"the {name} photo has {image.mode} colours; grey, palette, RGB and CMYK are taken",
         )
 
 

@@ -145,6 +145,27 @@ def test_no_gateway_ends_with_1_and_without_a_traceback(command: str) -> None:
         (("status", "--catalog", "\udcff"), "--catalog"),
         (("status", "--target", "\udcff"), "--target"),
         (("status", "--target", ""), "--target"),
+        (("recommend", "--exclude", "\udcff"), "--exclude"),
+        (("recommend", "--image-uri", "\udcff"), "--image-uri"),
+        (("recommend", "--filter", "brand = \udcff"), "--filter"),
+        (("recommend", "--filter", "price < 99999999999999999999 EUR"), "--filter"),
+        (("recommend", "--currency", "\udcff"), "--currency"),
+        (("search", "--image", "/dev/zero"), "--image"),
+        (("search", "--product", "\udcff"), "--product"),
+        (("similar", "\udcff"), "PRODUCT"),
+        (("products", "get", "\udcff"), "ID"),
+        (("products", "delete", "a", "\udcff"), "ID"),
+        (("products", "import", "--import-id", "\udcff"), "--import-id"),
+        (("events", "purge", "--product", "\udcff"), "--product"),
+        (("events", "purge", "--user", "\udcff"), "--user"),
+        (("events", "purge", "--visitor", "\udcff"), "--visitor"),
+        (("events", "purge", "--before", "0001-01-01T00:00:00+0500"), "--before"),
+        (("events", "merge", "\udcff", "u"), "VISITOR"),
+        (("events", "merge", "v", "\udcff"), "USER"),
+        (("jobs", "list", "--kind", "\udcff"), "--kind"),
+        (("jobs", "watch", "\udcff"), "JOB"),
+        (("jobs", "cancel", "\udcff"), "JOB"),
+        (("models", "promote", "\udcff"), "VERSION"),
         (("recommend", "--nonsense"), "--nonsense"),
         (("nonsense",), "nonsense"),
     ],
@@ -270,6 +291,43 @@ def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> 
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=20)
     assert (process.returncode, told) == (130, (b"", b""))
+
+
+def test_an_interrupted_import_ends_with_130_and_says_what_is_kept(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.delay = 3.0
+    table = tmp_path / "wines.csv"
+    table.write_text("id,title\na,A\n")
+    with subprocess.Popen(
+        [*PROGRAM, "products", "import", str(table), "--target", gateway.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        end = time.monotonic() + 20
+        while not gateway.requests["OpenImport"] and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, b"")
+    assert err.startswith(b"Interrupted. What was acknowledged is kept")
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [("--json",), ()])
+def test_a_terminal_without_unicode_is_shown_a_product(
+    gateway: FakeGateway, arguments: tuple[str, ...]
+) -> None:
+    gateway.products["wine-1"].title = "红酒"
+    done = subprocess.run(
+        [*PROGRAM, "products", "get", "wine-1", "--target", gateway.target, *arguments],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if arguments:
+        assert json.loads(done.stdout)["title"] == "红酒"
 
 
 @pytest.mark.parametrize("command", ["recommend", "status"])

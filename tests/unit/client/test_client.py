@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from sightline_client import (
     InvalidRequest,
     JobState,
     NotFound,
+    Offer,
     Product,
     ProductImage,
+    ProductUpdate,
     ResourceExhausted,
     ServerFault,
     SightlineClient,
@@ -298,8 +301,18 @@ async def test_another_catalog_is_in_every_request(gateway: FakeGateway) -> None
         await client.cancel_job("j")
         _ = [job async for job in client.watch_job("j")]
         await client.status()
+        await client.update_products([ProductUpdate(Product("a", "A"))])
+        await client.update_offers([Offer("a")])
+        await client.purge_products(F.brand == "none")
+        await client.open_import("i")
+        await client.import_products("i", [Product("a", "A")])
+        await client.close_import("i")
+        await client.merge_shopper("v", "u")
+        await client.purge_events(product_id="a")
+        await client.rollback_model()
+        _ = [job async for job in client.list_jobs()]
     catalogs = {r.catalog_id for requests in gateway.requests.values() for r in requests}
-    assert len(gateway.requests) == 15
+    assert len(gateway.requests) == 25
     assert catalogs == {"shop"}
 
 
@@ -354,6 +367,7 @@ async def test_a_watch_that_is_lost_again_and_again_ends_with_its_timeout(
 
 
 HALF = "half a \ud83c"
+EAST = timezone(timedelta(hours=5))
 
 
 @pytest.mark.parametrize(
@@ -369,6 +383,15 @@ HALF = "half a \ud83c"
         lambda client: client.cancel_job(HALF),
         lambda client: anext(client.watch_job(HALF)),
         lambda client: anext(client.list_products(filter=F.brand == HALF)),
+        lambda client: client.update_products([ProductUpdate(Product(HALF, "t"))]),
+        lambda client: client.purge_products(F.brand == HALF),
+        lambda client: client.open_import(HALF),
+        lambda client: client.close_import(HALF),
+        lambda client: client.import_products(HALF, [Product("p", "t")]),
+        lambda client: client.merge_shopper(HALF, "u"),
+        lambda client: client.purge_events(user=HALF),
+        lambda client: client.purge_events(before=datetime.min.replace(tzinfo=EAST)),
+        lambda client: anext(client.list_jobs(kind=HALF)),
     ],
 )
 async def test_an_id_that_no_message_can_hold_is_refused_as_an_invalid_request(
@@ -386,3 +409,81 @@ async def test_a_suite_that_answers_for_too_few_items_is_at_fault(
         await client.write_events([Event("e1", EventType.VIEW, "p", user="u")])
     with pytest.raises(ServerFault):
         await client.upsert_products([Product("p1", "t"), Product("p2", "t")])
+    with pytest.raises(ServerFault):
+        await client.update_products([ProductUpdate(Product("p1", "t"))])
+    with pytest.raises(ServerFault):
+        await client.update_offers([Offer("wine-1", money("9.90", "EUR"))])
+    await client.open_import("i")
+    with pytest.raises(ServerFault):
+        await client.import_products("i", [Product("p1", "t")])
+
+
+async def test_an_offer_or_row_that_no_message_can_hold_does_not_fail_the_rest(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    price = money("9.90", "EUR")
+    offers = await client.update_offers([Offer(HALF, price), Offer("wine-1", price)])
+    assert (offers.stored_count, [item.product_id for item in offers.failures]) == (1, [HALF])
+    await client.open_import("i")
+    products = [Product("p1", HALF), Product(HALF, "t"), Product("p3", "t")]
+    report = await client.import_products("i", products)
+    assert [failure.row_number for failure in report.failures] == [1, 2]
+    assert gateway.stored == ["p3"]
+
+
+async def test_an_answer_is_read_page_by_page(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.pages = 3
+    products = (product for product in ["a", "b"])  # once only, and needed for each page
+    pages = [page async for page in client.recommend_pages(products=products, page_size=1)]
+    assert [page.next_page_token for page in pages] == ["2", "3", ""]
+    tokens = [request.page_token for request in gateway.requests["Recommend"]]
+    assert tokens == ["", "2", "3"]
+    assert {len(request.signals) for request in gateway.requests["Recommend"]} == {2}
+
+
+async def test_an_import_goes_on_after_what_is_decided(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    gateway.refused["p3"] = status(code_pb2.INVALID_ARGUMENT, "no", reason="IMAGE_UNDECODABLE")
+    products = [Product(f"p{n}", "title") for n in range(250)]
+    products[5] = Product("p5", "t", price=money("NaN", "EUR"))
+    await client.open_import("i")
+    batches = [batch async for batch in client.import_products("i", products[:120])]
+    assert [batch.last_row for batch in batches] == [100, 120]
+    failures = [failure for batch in batches for failure in batch.failures]
+    assert [(f.row_number, f.product_id, f.error.reason) for f in failures] == [
+        (4, "p3", "IMAGE_UNDECODABLE"),
+        (6, "p5", "REQUEST_INVALID"),
+    ]
+    state = await client.open_import("i")
+    assert (state.rows_done, state.stored_count, state.refused_count) == (120, 118, 2)
+    report = await client.import_products("i", products, after=state.rows_done)
+    assert report.stored_count == 130
+    closing = await client.close_import("i")
+    assert (closing.state.rows_done, closing.state.closed) == (250, True)
+    assert len(gateway.stored) == len(set(gateway.stored)) == 248
+
+
+async def test_offers_are_set_and_refused_one_by_one(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    report = await client.update_offers(
+        [Offer("wine-1", money("9.90", "EUR")), Offer("none"), Offer("x", money("NaN", "EUR"))]
+    )
+    assert report.stored_count == 1
+    assert [(f.product_id, f.error.reason) for f in report.failures] == [
+        ("none", "PRODUCT_NOT_FOUND"),
+        ("x", "REQUEST_INVALID"),
+    ]
+    assert gateway.products["wine-1"].price.units == 9
+
+
+async def test_events_may_be_under_way_side_by_side(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    events = [Event(f"e{i}", EventType.VIEW, "p", user="u") for i in range(3500)]
+    batches = [batch async for batch in client.write_events(events, in_flight=3)]
+    assert [batch.done for batch in batches] == [1000, 2000, 3000, 3500]
+    assert len(gateway.events) == 3500

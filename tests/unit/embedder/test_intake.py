@@ -1,27 +1,45 @@
 """Who goes first, and photos from strangers."""
 
 import asyncio
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from embedder import preprocess
 from embedder.intake import Gate, PhotoIntake
-from embedder.model import PhotoTooLarge, PhotoUndecodable, Priority, QueueFull, Recipe
+from embedder.model import (
+    EmbedderUnavailable,
+    PhotoTooLarge,
+    PhotoUndecodable,
+    Priority,
+    QueueFull,
+    Recipe,
+)
+from servicekit.decoding import (
+    Decoders,
+    DecodingCrashed,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingTimedOut,
+    DecodingUnavailable,
+)
 from servicekit.telemetry import Stages
 from sightline_rules.photos import PhotoLimits
-from tests.fakes.photos import encoded, photo, picture, turned
+from tests.fakes.decoding import FakeDecoders
+from tests.fakes.photos import MEDIA_TYPES, encoded, frames, photo, picture, turned
 
 RECIPE = Recipe(side=16, crop=0.875, normalisation="none")
 BULK, INTERACTIVE = Priority.BULK, Priority.INTERACTIVE
 
 
 @pytest.fixture
-def intake() -> Iterator[PhotoIntake]:
-    with ThreadPoolExecutor(2) as threads:
-        yield PhotoIntake(threads, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+def decoders() -> FakeDecoders:
+    return FakeDecoders()
+
+
+@pytest.fixture
+def intake(decoders: FakeDecoders) -> PhotoIntake:
+    return PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
 
 
 class Queue:
@@ -189,9 +207,9 @@ async def test_every_kind_of_colour_and_the_smallest_photo_succeed(
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello, this is a text file", b"GIF89a" + bytes(50), b"\xff", b"<svg/>"]
+    "data", [b"", b"hello, this is a text file", b"%PDF-1.7", b"\xff", b"<svg/>"]
 )
-async def test_what_is_no_photo_is_refused_before_a_thread_sees_it(
+async def test_what_is_no_photo_is_refused_before_a_process_sees_it(
     intake: PhotoIntake, data: bytes
 ) -> None:
     with pytest.raises(PhotoUndecodable) as caught:
@@ -199,7 +217,7 @@ async def test_what_is_no_photo_is_refused_before_a_thread_sees_it(
     assert caught.value.reason == "IMAGE_UNDECODABLE"
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", list(MEDIA_TYPES))
 async def test_a_photo_that_is_cut_off_is_refused(intake: PhotoIntake, kind: str) -> None:
     whole = encoded(picture(90, 90), kind)
     await intake.pixels(whole, RECIPE, Stages("test"))
@@ -220,4 +238,46 @@ async def test_photos_over_the_caps_are_too_large(intake: PhotoIntake) -> None:
 async def test_decoding_and_cropping_are_timed_apart(intake: PhotoIntake) -> None:
     stages = Stages("test")
     await intake.pixels(photo(), RECIPE, stages)
-    assert [stage.name for stage in stages.finished] == ["intake", "preprocess"]
+    decoding, cropping = stages.finished
+    assert (decoding.name, cropping.name) == ("intake", "preprocess")
+    assert decoding.start <= cropping.start
+    assert 0 < cropping.duration < decoding.duration
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning"),
+    [
+        (DecodingCrashed("the decoder died of it"), PhotoUndecodable),
+        (DecodingTimedOut("it took longer than 10 s"), PhotoUndecodable),
+        (DecodingOutOfMemory("it needs more than 10 MiB"), PhotoTooLarge),
+        (DecodingUnavailable("no process"), EmbedderUnavailable),
+    ],
+)
+async def test_what_a_decoder_dies_of_is_told_as_the_photo_s_fault_unless_it_is_not(
+    intake: PhotoIntake, decoders: FakeDecoders, failure: DecodingFailed, meaning: type[Exception]
+) -> None:
+    decoders.failure = failure
+    with pytest.raises(meaning):
+        await intake.pixels(photo(), RECIPE, Stages("test"))
+
+
+async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
+    intake: PhotoIntake,
+) -> None:
+    decoders = Decoders(1, preload=["embedder.preprocess"])
+    real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
+    for kind in MEDIA_TYPES:
+        data = encoded(picture(64, 48), kind)
+        stages = Stages("test")
+        expected = await intake.pixels(data, RECIPE, stages)
+        assert (await real.pixels(data, RECIPE, stages) == expected).all()
+    with pytest.raises(PhotoTooLarge, match="pixels"):
+        await real.pixels(encoded(picture(101, 100), "PNG"), RECIPE, Stages("test"))
+    with pytest.raises(PhotoUndecodable, match="damaged"):
+        await real.pixels(photo()[:100], RECIPE, Stages("test"))
+    decoders.close()
+
+
+async def test_a_film_is_embedded_by_its_first_frame(intake: PhotoIntake) -> None:
+    pixels = await intake.pixels(frames("GIF"), RECIPE, Stages("test"))
+    assert pixels[8, 8].tolist() == [255, 0, 0]

@@ -1,8 +1,5 @@
 """Messages to values and back."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from google.rpc import code_pb2
@@ -19,8 +16,9 @@ from servicekit.status import from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
+from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo
-from tests.fakes.triton import FakeInference
+from tests.fakes.triton import FakeFetch, FakeInference
 
 
 @pytest.fixture
@@ -46,11 +44,10 @@ def gate() -> WatchedGate:
 
 
 @pytest.fixture
-def servicer(inference: FakeInference, gate: WatchedGate) -> Iterator[EmbeddingServicer]:
-    with ThreadPoolExecutor(1) as threads:
-        intake = PhotoIntake(threads, PhotoLimits())
-        embedder = Embedder(VisualSpace(inference, 30), intake, gate, batch=4)
-        yield EmbeddingServicer(embedder, ("default", "wine"))
+def servicer(inference: FakeInference, gate: WatchedGate) -> EmbeddingServicer:
+    intake = PhotoIntake(FakeDecoders(), PhotoLimits())
+    embedder = Embedder(VisualSpace(inference, 30), intake, FakeFetch(), gate, batch=4)
+    return EmbeddingServicer(embedder, ("default", "wine"))
 
 
 def request(*items: pb.EmbedItem, **fields: object) -> pb.BatchEmbedRequest:
@@ -68,6 +65,14 @@ async def test_a_vector_travels_as_little_endian_float32_with_its_dimension(
     values = np.frombuffer(result.vector.data, "<f4")
     assert values.shape == (12,)
     assert np.linalg.norm(values) == pytest.approx(1, abs=1e-6)
+
+
+async def test_an_address_is_an_item_of_its_own_kind(servicer: EmbeddingServicer) -> None:
+    items = [pb.EmbedItem(image_uri="https://x.test/photo"), pb.EmbedItem(image_uri="")]
+    response = await servicer.BatchEmbed(request(*items), None)
+    assert [from_status(result.status).reason for result in response.results] == [
+        "URI_FORBIDDEN"
+    ] * 2
 
 
 async def test_an_item_without_a_vector_says_why_and_has_none(servicer: EmbeddingServicer) -> None:

@@ -12,6 +12,7 @@ from gateway.model import (
     Cause,
     Degradation,
     ImageRefused,
+    ImageUnreadable,
     NothingAvailable,
     Peer,
     PeerUnavailable,
@@ -27,6 +28,7 @@ from tests.fakes.gateway_peers import (
     ANN,
     SPACE,
     Shop,
+    address,
     by_photo,
     near,
     photo,
@@ -308,6 +310,36 @@ async def test_a_bad_photo_fails_the_request_with_its_field():
 
     assert caught.value.reason == "IMAGE_UNDECODABLE"
     assert [item.field for item in caught.value.violations] == ["signals[1].image"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (InvalidArgument("its host is not allowed", reason="URI_FORBIDDEN"), ImageRefused),
+        (InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE"), ImageRefused),
+        (FailedPrecondition("the host answered 404", reason="URI_UNREADABLE"), ImageUnreadable),
+    ],
+)
+async def test_a_photo_that_its_address_does_not_give_fails_the_request_with_its_field(
+    error, raised
+):
+    shop = shop_with_photo()
+    shop.embedder.items[b"https://photos.test/a.jpg"] = error
+    query = Query(signals=(photo(), address(1)))
+    with pytest.raises(raised) as caught:
+        await recommend(query, shop.house)
+    assert caught.value.reason == error.reason
+    assert [item.field for item in caught.value.violations] == ["signals[1].image_uri"]
+
+
+async def test_a_photo_is_followed_by_its_address():
+    shop = Shop()
+    shop.retriever.nearest[b"https://photos.test/a.jpg"] = {"p1": 0.8, "p3": 0.9}
+
+    answer = await recommend(Query(signals=(address(),)), shop.house)
+
+    assert ids(answer)[:2] == ["p3", "p1"]
+    assert not answer.degradations
 
 
 async def test_an_unknown_product_alone_is_refused_with_its_field():

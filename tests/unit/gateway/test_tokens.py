@@ -20,7 +20,7 @@ from gateway.tokens import (
     seed_of,
 )
 from servicekit.requests import PageTokenInvalid
-from tests.fakes.gateway_peers import ANN, near, photo, words
+from tests.fakes.gateway_peers import ANN, address, near, photo, words
 
 SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1, 1_790_000_000_000_000)
 PAGE = Page("a1", 20, 18, b"d" * 32, True)
@@ -67,9 +67,9 @@ def test_paging_and_request_ids_change_no_digest(name):
 
 
 def test_a_text_is_not_taken_for_a_product_or_photo_of_the_same_bytes():
-    alike: list[Signal] = [photo(image=b"x"), words("x"), near("x")]
+    alike: list[Signal] = [photo(image=b"x"), words("x"), near("x"), address(0, "x")]
 
-    assert len({digests(Query(signals=(signal,))).stored for signal in alike}) == 3
+    assert len({digests(Query(signals=(signal,))).stored for signal in alike}) == 4
 
 
 def test_weights_count_and_0_is_1():

@@ -7,7 +7,7 @@ import pytest
 from gateway.model import Identity, ImageRefused, Query, Shopper, Signal, SignalKind
 from gateway.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
-from tests.fakes.gateway_peers import near, photo, words
+from tests.fakes.gateway_peers import address, near, photo, words
 
 DECLARED = ("default", "shop")
 
@@ -83,6 +83,17 @@ def test_a_photo_without_bytes_or_with_too_many_is_refused_here(image, reason):
 
 def test_a_photo_of_the_most_bytes_is_taken():
     check(Query(signals=(photo(image=bytes(MOST_IMAGE_BYTES)),)), DECLARED)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["", "photos.test/a.jpg", "file:///etc/passwd", "https:/a", "https://" + "a" * 2_041],
+)
+def test_an_address_of_another_kind_or_length_is_refused_here(uri):
+    with pytest.raises(RequestInvalid) as caught:
+        check(Query(signals=(address(0, uri),)), DECLARED)
+    assert [item.field for item in caught.value.violations] == ["signals[0].image_uri"]
+    check(Query(signals=(address(0, "HTTPS://" + "a" * 2_040),)), DECLARED)
 
 
 def test_chinese_texts_and_ids_are_taken():

@@ -3,19 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ranker.events import _stored as to_stored
-from ranker.model import EventType, Identity, Money, Shopper, StoredEvent, Written
+from ranker.model import EventType, Identity, Money, Shopper, Written
 from ranker.record.events import HALF_LIFE_MICROS, EventRecord
 from servicekit.sql import Database
-from tests.fakes.ranker import HOUR, KEY, NOW, event
+from tests.fakes.ranker import HOUR, KEY, NOW, stored
 
 RATING, HIDE, UNHIDE = EventType.RATING, EventType.HIDE, EventType.UNHIDE
 ANN = Shopper(Identity.USER, "ann")
-
-
-def stored(event_id: str = "e1", catalog: str = "default", at: int = 0, **fields) -> StoredEvent:
-    one = event(event_id, **{"time_micros": NOW + at * HOUR, **fields})
-    return to_stored(catalog, one, KEY, NOW)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ranker.model import Metric, ModelNotFound
+from ranker.model import Metric, ModelNotFound, PromotionConflict
 from ranker.record.models import ModelRegistry
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, record
@@ -62,3 +62,63 @@ async def test_pages_of_models_are_newest_first(registry: ModelRegistry) -> None
         found += [one.version for one in page]
         before = (page[-1].trained_micros, page[-1].version)
     assert found == ["v4", "v3", "v2", "v1", "v0"]
+
+
+async def serve(registry: ModelRegistry, *versions: str) -> None:
+    """Promote them, one after another."""
+    for version in versions:
+        await registry.add(record(version))
+        await registry.promote("default", version, NOW)
+
+
+async def back(registry: ModelRegistry) -> str:
+    """Roll back; the version that serves then."""
+    _, promotion = await registry.before("default")
+    await registry.roll_back("default", promotion, NOW + 1)
+    return (await registry.promoted(["default"]))["default"].version
+
+
+async def test_each_rollback_goes_one_promotion_further_back(registry: ModelRegistry) -> None:
+    await serve(registry, "v1", "v2", "v3")
+    assert [await back(registry), await back(registry)] == ["v2", "v1"]
+    with pytest.raises(ModelNotFound, match="before the present one"):
+        await registry.before("default")
+
+
+async def test_what_was_rolled_back_is_passed_over_after_the_next_promotion(
+    registry: ModelRegistry,
+) -> None:
+    await serve(registry, "v1", "bad")
+    await back(registry)
+    await serve(registry, "v3")
+    assert await back(registry) == "v1"
+
+
+async def test_promoting_the_serving_model_again_is_no_step(registry: ModelRegistry) -> None:
+    await serve(registry, "v1", "v2", "v2")
+    assert await back(registry) == "v1"
+
+
+async def test_of_two_rollbacks_at_once_one_is_refused(registry: ModelRegistry) -> None:
+    await serve(registry, "v1", "v2", "v3")
+    _, promotion = await registry.before("default")
+    await registry.roll_back("default", promotion, NOW)
+    with pytest.raises(PromotionConflict):
+        await registry.roll_back("default", promotion, NOW)
+    assert (await registry.promoted(["default"]))["default"].version == "v2"
+
+
+async def test_a_rollback_says_when_the_model_was_promoted_last(registry: ModelRegistry) -> None:
+    await serve(registry, "v1", "v2")
+    await back(registry)
+    found = await registry.get("default", "v1")
+    assert (found.serving, found.promoted_micros) == (True, NOW + 1)
+
+
+async def test_another_catalogs_promotions_are_no_way_back(registry: ModelRegistry) -> None:
+    await serve(registry, "v1")
+    await registry.add(record("v0", catalog_id="other"))
+    await registry.promote("other", "v0", NOW)
+    for catalog_id in ("default", "other", "none"):
+        with pytest.raises(ModelNotFound):
+            await registry.before(catalog_id)

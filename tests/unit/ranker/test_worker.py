@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
-from ranker import worker
+from ranker import purge, worker
+from ranker.model import PurgeCount, Selection
+from ranker.record.events import EventRecord
+from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
+from tests.fakes.ranker import NOW, stored
 
 SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
 
@@ -165,3 +169,21 @@ def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "is gone" in done.stderr
+
+
+async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:
+    events = EventRecord(db)
+    await events.append([stored("e1"), stored("e2", product_id="p2")])
+    jobs, stop = Jobs(db, JOBS), asyncio.Event()
+    params = purge.params(Selection("default", product_id="p2"), PurgeCount(1, NOW, NOW, 9))
+    job = await jobs.create(purge.PURGE, "default", params)
+    no_process = python("raise SystemExit(3)")
+    task = asyncio.create_task(
+        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, PurgeRecord(db))
+    )
+    found = await reached(jobs, job, DONE)
+    stop.set()
+    await task
+    assert (found.state, found.result) == (JobState.SUCCEEDED, {"deleted_count": "1"})
+    (kept,) = await events.events_of("default", stored().actor, limit=9, before=None)
+    assert kept.event.event_id == "e1"

@@ -21,6 +21,7 @@ from retriever.model import (
 )
 from retriever.record import Record
 from servicekit.errors import ServiceError
+from servicekit.fetch import UriUnreadable
 from servicekit.requests import PageSizeInvalid, PageTokenInvalid, RequestInvalid
 from sightline_rules.filters import All, Comparison, Operator
 from tests.fakes.index import FakePhotos
@@ -67,6 +68,7 @@ def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
         ({"attributes": (("key", ""),)}, "attributes[0].text"),
         ({"images": (ImageDraft(b"", "0"),) * 21}, "images"),
         ({"images": (ImageDraft(b"", "XY"),)}, "images[0].image_id"),
+        ({"images": (ImageDraft(b"x", "", "https://a.test"),)}, "images[0]"),
         ({"language_code": "english please"}, "language_code"),
         ({"uri": "javascript:alert(1)"}, "uri"),
         ({"availability": None}, "availability"),
@@ -250,3 +252,39 @@ async def test_a_forged_place_in_a_list_is_a_wrong_token(
             page_token=forged.rstrip("="),
             **asked,  # type: ignore[arg-type]
         )
+
+
+async def test_a_photo_by_its_address_is_fetched_at_the_write_and_kept(record: Record) -> None:
+    photos = FakePhotos()
+    photos.web["https://a.test/1.jpg"] = photo(seed=5)
+    given = replace(GOOD, images=(ImageDraft(b"", "", "https://a.test/1.jpg"),))
+    (stored,), _ = await catalogue.upsert("default", [given], record, photos)
+    assert isinstance(stored, Stored)
+    ((_, kept),) = photos.stored
+    assert photos.stored["default", kept] == photo(seed=5)
+    photos.web.clear()  # it is never asked for again
+    image, data = await catalogue.get_image("default", kept, record, photos)
+    assert (image.media_type, data) == ("image/jpeg", photo(seed=5))
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason", "field"),
+    [
+        ("https://other.test/1.jpg", "URI_FORBIDDEN", "products[1].images[1].uri"),
+        ("https://gone.test/1.jpg", "URI_UNREADABLE", "products[1].images[1].uri"),
+        ("https://text.test/1.jpg", "IMAGE_UNDECODABLE", "products[1].images[1].uri"),
+    ],
+)
+async def test_an_address_that_gives_no_photo_costs_its_product_only(
+    record: Record, uri: str, reason: str, field: str
+) -> None:
+    photos = FakePhotos()
+    photos.web["https://gone.test/1.jpg"] = UriUnreadable("the host answered 404")
+    photos.web["https://text.test/1.jpg"] = b"not a photo"
+    bad = replace(
+        GOOD, product_id="bad", images=(ImageDraft(photo(), ""), ImageDraft(b"", "", uri))
+    )
+    outcomes, _ = await catalogue.upsert("default", [draft("a", photo()), bad], record, photos)
+    assert reasons(outcomes) == ["OK", reason]
+    assert isinstance(outcomes[1], ServiceError)
+    assert [violation.field for violation in outcomes[1].violations] == [field]

@@ -17,7 +17,17 @@ from retriever.model import (
     PhotosUnavailable,
 )
 from retriever.photos import PhotoStore
+from servicekit.decoding import (
+    DecodingCrashed,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingTimedOut,
+    DecodingUnavailable,
+)
+from servicekit.errors import ServiceError
+from servicekit.fetch import UriForbidden
 from sightline_rules.photos import PhotoLimits, image_id
+from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo
 
 DATA = photo()
@@ -108,6 +118,32 @@ def test_an_error_of_the_store_becomes_what_it_means(
 
     with pytest.raises(meaning):
         module._translated(fails)
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning", "reason"),
+    [
+        (DecodingCrashed("it died"), ImageRejected, "IMAGE_UNDECODABLE"),
+        (DecodingTimedOut("too long"), ImageRejected, "IMAGE_UNDECODABLE"),
+        (DecodingOutOfMemory("too much"), ImageRejected, "IMAGE_TOO_LARGE"),
+        (DecodingUnavailable("none"), PhotosUnavailable, "PHOTO_STORE_UNAVAILABLE"),
+    ],
+)
+async def test_a_decoder_s_death_is_told_as_the_photo_s_fault_unless_it_is_not(
+    tmp_path: Path, failure: DecodingFailed, meaning: type[ServiceError], reason: str
+) -> None:
+    decoders = FakeDecoders()
+    decoders.failure = failure
+    store = PhotoStore(str(tmp_path), decoders=decoders)
+    with pytest.raises(meaning) as caught:
+        await store.inspect(DATA)
+    assert caught.value.reason == reason
+    store.close()
+
+
+async def test_nothing_is_fetched_unless_it_is_allowed(store: PhotoStore) -> None:
+    with pytest.raises(UriForbidden):
+        await store.fetch("https://photos.test/a.jpg")
 
 
 async def test_a_bucket_works_like_a_folder() -> None:

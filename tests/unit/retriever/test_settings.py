@@ -35,7 +35,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         {"milvus_uri": "file.db"},
         {"milvus_prefix": "1-a"},
         {"worker_poll_seconds": 0},
-        {"decode_threads": 0},
+        {"decode_processes": 0},
         {"image_max_bytes": 2**30},
     ],
 )

@@ -13,6 +13,7 @@ from retriever.model import (
     FilterInvalid,
     Freshness,
     Image,
+    ImageDraft,
     Order,
     Product,
     ProductContent,
@@ -40,6 +41,18 @@ EQUAL = filter_pb2.Comparison.OPERATOR_EQUAL
 def comparison(field: str, value: Value, operator: int = EQUAL) -> filter_pb2.Filter:
     return filter_pb2.Filter(
         comparison=filter_pb2.Comparison(field=field, operator=operator, value=value)  # type: ignore[arg-type]
+    )
+
+
+def test_a_photo_comes_as_bytes_as_an_id_or_as_an_address() -> None:
+    sent = product_pb2.Product()
+    sent.images.add(content=b"x")
+    sent.images.add(image_id="a" * 64)
+    sent.images.add(uri="https://photos.test/a.jpg")
+    assert wire.draft(sent).images == (
+        ImageDraft(b"x", ""),
+        ImageDraft(b"", "a" * 64),
+        ImageDraft(b"", "", "https://photos.test/a.jpg"),
     )
 
 

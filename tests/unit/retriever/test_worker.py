@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from retriever import removals
 from retriever.index import LeadershipLost
 from retriever.record import Record
 from retriever.settings import Settings
+from retriever.wiring import job_queue
 from retriever.worker import Backoff, Leadership, Worker, work
-from servicekit.jobs import Lease
+from servicekit.jobs import JobState, Lease
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos
@@ -78,6 +80,8 @@ class Bench:
             self.index,
             self.embedder,
             leadership,
+            job_queue(self.db),
+            owner,
         )
 
     @asynccontextmanager
@@ -212,3 +216,22 @@ async def test_a_check_that_failed_half_way_is_made_again(bench: Bench) -> None:
         (made,) = await bench.record.generations("default")
         await bench.record.want_check(made)
         await until(lambda: bench.rows() == {"a"})
+
+
+async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Database) -> None:
+    bench = Bench(db)
+    jobs = job_queue(db)
+    await bench.record.write("default", [write("a"), write("b")])
+    # An empty filter would pass every product.
+    bad = await jobs.create(removals.PURGE, "default", {"filter": "", "before": 9, "count": 1})
+    good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
+    stop = asyncio.Event()
+    working = asyncio.create_task(work(bench.worker("w"), stop))
+    async with asyncio.timeout(10):
+        while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await working
+    failed = await jobs.get(bad.id)
+    assert (failed.state, failed.error_reason) == (JobState.FAILED, "REQUEST_INVALID")
+    assert set(await bench.record.get("default", ["a", "b"])) == {"b"}

@@ -1,28 +1,73 @@
 """The commands, put together. A new command is a module with a function and a line here."""
 
+from typing import Annotated
+
 import typer
 
-from sightline_client.cli import recommend, status
+from sightline_client.cli import (
+    config,
+    events,
+    jobs,
+    loading,
+    models,
+    products,
+    recommend,
+    search,
+    status,
+)
+from sightline_client.cli.commands import Commands, flowing
+from sightline_client.version import VERSION
 
-app = typer.Typer(
+app = Commands(
     name="sightline",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Ask a Sightline suite for recommendations, and how it is.
+    help=flowing("""Load a shop into a Sightline suite, ask it for recommendations, and run it.
 
-    The gateway's address is --target, else the environment's SIGHTLINE_TARGET, else
-    127.0.0.1:8600 (where `make up` puts it).
+    A first round: `sightline config check`, `sightline products import FILE --images DIR`,
+    `sightline products status --wait`, `sightline recommend --image PHOTO`,
+    `sightline events import FILE`, `sightline models train --promote`.
+
+    Every command takes --target (else the environment's SIGHTLINE_TARGET, else 127.0.0.1:8600,
+    where `make up` puts the gateway), --catalog (the shop) and --json (for programs).
 
     Exit codes: 0 done; 1 refused or failed, with the field and the mend on standard error;
-    2 wrong usage; 130 interrupted.
-    """,
+    2 wrong usage; 130 interrupted. `sightline --install-completion` teaches your shell the
+    commands.
+    """),
 )
 app.command("recommend")(recommend.recommend)
+app.command("search")(search.search)
+app.command("similar")(search.similar)
+products.app.command("import")(loading.import_)
+products.app.command("offers")(loading.offers)
+app.add_typer(products.app, name="products")
+app.add_typer(events.app, name="events")
+app.add_typer(models.app, name="models")
+app.add_typer(jobs.app, name="jobs")
 app.command("status")(status.status)
+app.add_typer(config.app, name="config")
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(VERSION)
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
-    """Keeps the commands' names even while there are few of them."""
+def _root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda asked: _version(asked=asked),
+            is_eager=True,
+            help="Print the client's version.",
+        ),
+    ] = False,
+) -> None:
+    """Says what all commands have in common."""

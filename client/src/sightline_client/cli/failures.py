@@ -9,6 +9,7 @@ from rich.text import Text
 
 from sightline_client.cli.tables import plain
 from sightline_client.errors import SightlineError
+from sightline_client.files.model import FileRefused
 
 _OPTIONS = (
     (re.compile(r"^signals\[(\d+)\]\.image"), "--image"),
@@ -20,6 +21,10 @@ _OPTIONS = (
     (re.compile(r"^page_size"), "--top"),
     (re.compile(r"^scene"), "--scene"),
     (re.compile(r"^catalog_id"), "--catalog"),
+    (re.compile(r"^filter"), "--filter"),
+    (re.compile(r"^import_id"), "--import-id"),
+    (re.compile(r"^mode"), "--mode"),
+    (re.compile(r"^min_index_token"), "--min-index-token"),
 )
 """The contract's field → the option that sets it."""
 
@@ -33,6 +38,16 @@ MENDS = MappingProxyType(
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
         " short side are plenty",
         "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",
+        "FILTER_INVALID": "mend the condition that is named; `sightline recommend --help` has the"
+        " fields and operators",
+        "PRODUCT_INVALID": "mend the fields that are named and import the product again",
+        "ETAG_MISMATCH": "somebody else changed it: read it again, then write",
+        "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
+        "JOB_NOT_FOUND": "take an id that `sightline jobs list` shows",
+        "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import`",
+        "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"
+        " --force",
+        "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
         "INTERNAL": "a fault in the suite, not in your request: its logs say more",
     }
@@ -64,6 +79,22 @@ def explain(error: SightlineError) -> RenderableType:
         seconds = error.retry_after.total_seconds()
         lines.append(Text(f"The suite asks to wait {seconds:g} s before the next try."))
     return Group(*lines)
+
+
+def of_file(error: FileRefused) -> RenderableType:
+    """A file that can't be used, and the mend."""
+    return Group(
+        Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
+        Text.assemble(("Mend: ", "bold"), plain(error.mend)),
+    )
+
+
+def of_system(error: OSError) -> RenderableType:
+    """A file that can't be read or written."""
+    name = f"{error.filename}: " if error.filename else ""
+    return Text.assemble(
+        ("FILE_UNUSABLE", "bold red"), f": {plain(name)}{plain(error.strerror or str(error))}"
+    )
 
 
 def _option(field: str) -> str:

@@ -1,8 +1,18 @@
 """The options that every command has."""
 
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from sightline_client import to_wire
+from sightline_client.channel import MAX_MESSAGE_BYTES
+from sightline_client.errors import SightlineError
+from sightline_client.filter_text import FilterSyntaxError, parse
+from sightline_client.filters import Filter as Filter_
+from sightline_client.photos import Uri
 
 
 def text(value: str | list[str] | None) -> str | list[str] | None:
@@ -59,3 +69,125 @@ Json: TypeAlias = Annotated[
         ' "0.012s"), every field present.',
     ),
 ]
+Filter: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        metavar="TEXT",
+        callback=text,
+        help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
+        " category, brand, price, availability, tags, create_time, update_time. AND joins; OR"
+        " joins several = of one field.",
+    ),
+]
+Images: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        metavar="PATH",
+        help="A photo to be near to. May be given several times.",
+    ),
+]
+ImageUris: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--image-uri",
+        metavar="URI",
+        help="Where the suite fetches a photo from, if its settings allow that address.",
+        callback=text,
+    ),
+]
+Products: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--product",
+        metavar="ID",
+        help="A product to be near to. May be given several times.",
+        callback=text,
+    ),
+]
+Words: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--text", metavar="WORDS", help="Words to be near to.", callback=text),
+]
+Top: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--top", min=1, max=200, metavar="K", help="How many products.", show_default=True
+    ),
+]
+Currency: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="SIGHTLINE_CURRENCY",
+        metavar="CODE",
+        callback=text,
+        help="ISO 4217 code of amounts in --filter that name none: price < 30 is price < 30 EUR"
+        " with --currency EUR.",
+    ),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Do it. Without it the command only says what it would do.")
+]
+InFlight: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--in-flight",
+        min=1,
+        max=32,
+        metavar="N",
+        help="Batches under way at once.",
+        show_default=True,
+    ),
+]
+Ignore: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="COLUMN",
+        help="A column of the file to pass over. May be given several times.",
+    ),
+]
+
+
+def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ | None:
+    """The filter that the text stands for; wrong text is wrong usage, shown with a caret."""
+    try:
+        found = parse(text, currency=currency) if text.strip() else None
+        to_wire.filter_(found)
+    except FilterSyntaxError as error:
+        raise typer.BadParameter(f"{error.message}\n{error.pointer}", param_hint=option) from None
+    except SightlineError as error:
+        raise typer.BadParameter(error.message, param_hint=option) from None
+    return found
+
+
+def photos(paths: Sequence[Path] | None) -> list[bytes]:
+    """The photos that were asked with, read; what can't be read is wrong usage."""
+    return [_photo(path) for path in paths or ()]
+
+
+def uris(values: Sequence[str] | None) -> list[Uri]:
+    """The addresses that were asked with."""
+    return [Uri(value) for value in values or ()]
+
+
+def _photo(path: Path) -> bytes:
+    """The file's bytes, as far as a message could hold them: a device may have no end."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_MESSAGE_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise typer.BadParameter(f"{path}: {reason}", param_hint="--image") from None
+    if len(content) > MAX_MESSAGE_BYTES:
+        raise typer.BadParameter(f"{path} has more than 32 MiB", param_hint="--image")
+    return content
+
+
+def new_request_id() -> str:
+    """For a call that starts a job: tried again, it must not start a second one."""
+    return str(uuid.uuid4())

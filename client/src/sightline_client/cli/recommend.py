@@ -1,40 +1,30 @@
 """``sightline recommend``"""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import from_wire, requests
-from sightline_client.channel import MAX_MESSAGE_BYTES
-from sightline_client.cli import options, running, tables
+from sightline_client.answers import Recommendations
+from sightline_client.cli import batch as batches
+from sightline_client.cli import options, page, running, tables
 from sightline_client.client import SightlineClient
+from sightline_client.errors import SightlineError
+
+_PHOTOS_AT_ONCE = 8
 
 
-def recommend(  # noqa: PLR0917 (typer reads the options from the signature)
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="PATH",
-            help="A photo (JPEG, PNG or WebP) to be near to. May be given several times.",
-        ),
-    ] = None,
-    product: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="A product to be near to. May be given several times.",
-            callback=options.text,
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(metavar="WORDS", help="Words to be near to.", callback=options.text),
-    ] = None,
+def recommend(
+    *,
+    image: options.Images = None,
+    image_uri: options.ImageUris = None,
+    product: options.Products = None,
+    text: options.Words = None,
     user: Annotated[
         str | None,
         typer.Option(metavar="ID", help="The customer to recommend to.", callback=options.text),
@@ -43,9 +33,9 @@ def recommend(  # noqa: PLR0917 (typer reads the options from the signature)
         str | None,
         typer.Option(metavar="ID", help="A visitor who is not logged in.", callback=options.text),
     ] = None,
-    top: Annotated[
-        int, typer.Option(min=1, max=200, metavar="K", help="How many products.", show_default=True)
-    ] = 10,
+    filter: options.Filter = "",
+    currency: options.Currency = "",
+    top: options.Top = 10,
     scene: Annotated[
         str,
         typer.Option(
@@ -54,6 +44,36 @@ def recommend(  # noqa: PLR0917 (typer reads the options from the signature)
             callback=options.text,
         ),
     ] = "",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="A product to leave out. May be given several times.",
+            callback=options.text,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, metavar="FILE", help="Write the answer as a page, with photos."
+        ),
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="IN.jsonl",
+            help="One request a line, answered in that order in --out. Keys: id, image, images,"
+            " image_uri, product, products, text, user, visitor, session, filter, top, scene,"
+            " language, exclude, min_quality. Photos are paths, from the file's folder on.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="Where --batch writes its answers."),
+    ] = None,
+    in_flight: options.InFlight = 8,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 10.0,
@@ -61,7 +81,9 @@ def recommend(  # noqa: PLR0917 (typer reads the options from the signature)
 ) -> None:
     """Recommend products for a photo, products, words, a customer, or any mix of them.
 
-    With none of these it recommends what is popular.
+    With none of these it recommends what is popular. In --filter, AND joins conditions, and OR
+    joins several = of one field; texts of several words are quoted; a price is an amount and its
+    currency, 30 EUR; ':' asks whether a tag is there.
 
     [bold]Examples[/bold]
 
@@ -69,39 +91,142 @@ def recommend(  # noqa: PLR0917 (typer reads the options from the signature)
 
       sightline recommend --product 111478 --user 1209683
 
+      sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
+
+      sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
+
+      sightline recommend --image shelf.jpg --html answer.html
+
+      sightline recommend --batch requests.jsonl --out answers.jsonl
+
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
     """
     if user and visitor:
         raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+    if (batch is None) is not (out is None):
+        raise typer.BadParameter("--batch and --out go together", param_hint="--out")
+    if batch is not None and out is not None:
+        if image or image_uri or product or text or user or visitor or filter or html:
+            raise typer.BadParameter(
+                "what is asked stands in the file's lines: only --top, --currency and how to"
+                " connect go with --batch",
+                param_hint="--batch",
+            )
+        _many(batch, out, top, currency, in_flight, target, catalog, timeout, json=json)
+        return
+    files = options.photos(image)
     request = requests.recommend(
         catalog=catalog,
-        images=[_photo(path) for path in image or ()],
+        images=[*files, *options.uris(image_uri)],
         text=text,
         products=product or (),
         user=user,
         visitor=visitor,
+        filter=options.condition(filter, currency),
         page_size=top,
         scene=scene,
+        exclude=exclude or (),
     )
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
-        return await client.calls.recommend(request, timeout)
+        response = await client.calls.recommend(request, timeout)
+        if html is not None:
+            names = [tables.plain(path.name) for path in image or ()]
+            queries = list(zip(names, files, strict=True))
+            await _write(client, html, queries, product or (), response)
+        return response
 
     response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
     if json:
         running.show_json(response)
     else:
         running.show(tables.answer(from_wire.recommendations(response)))
+        if html is not None:
+            running.say(Text(f"Written: {tables.plain(str(html))}"))
 
 
-def _photo(path: Path) -> bytes:
-    """The file's bytes, as far as a message could hold them: a device may have no end."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_MESSAGE_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise typer.BadParameter(f"{path}: {reason}", param_hint="--image") from None
-    if len(content) > MAX_MESSAGE_BYTES:
-        raise typer.BadParameter(f"{path} has more than 32 MiB", param_hint="--image")
-    return content
+def _many(  # noqa: PLR0917 (they are handed on as they came)
+    batch: Path,
+    out: Path,
+    top: int,
+    currency: str,
+    in_flight: int,
+    target: str,
+    catalog: str,
+    timeout: float,
+    *,
+    json: bool,
+) -> None:
+    if out.exists() and out.samefile(batch):
+        raise typer.BadParameter("would overwrite the requests", param_hint="--out")
+
+    async def work(client: SightlineClient) -> batches.Outcome:
+        return await batches.answer(
+            client, batch, out, top=top, currency=currency, side_by_side=in_flight
+        )
+
+    outcome = running.run(work, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_facts(
+            {"answeredCount": outcome.answered, "failedCount": outcome.failed, "out": str(out)}
+        )
+    else:
+        more = f"; {outcome.failed:,} failed: see their lines" if outcome.failed else ""
+        running.show(Text(f"{outcome.answered:,} answered in {tables.plain(str(out))}{more}."))
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+async def _write(
+    client: SightlineClient,
+    path: Path,
+    files: Sequence[tuple[str, bytes]],
+    products: Sequence[str],
+    response: rec.RecommendResponse,
+) -> None:
+    """The answer as a page with the photos of what was asked and of what was found."""
+    answer = from_wire.recommendations(response)
+    asked = await _photos_of(client, [(product_id, "") for product_id in products])
+    named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
+    page.write(
+        path,
+        title="Recommendations",
+        lead=_lead(answer),
+        queries=[*files, *named],
+        answer=answer,
+        photos=await _photos_of(client, _shown(answer)),
+    )
+
+
+def _lead(answer: Recommendations) -> list[str]:
+    return ["Nothing is near the query: these are the nearest."] if answer.no_good_match else []
+
+
+def _shown(answer: Recommendations) -> list[tuple[str, str]]:
+    """Each product with the photo to show: the one that matched, else its first."""
+    return [
+        (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)
+        for item in answer.results
+        if item.matched_image_id or item.product.images
+    ]
+
+
+async def _photos_of(
+    client: SightlineClient, wanted: Sequence[tuple[str, str]]
+) -> dict[str, bytes]:
+    """Photos by product id, of those that can be had; image id "" = the product's first."""
+    gate = asyncio.Semaphore(_PHOTOS_AT_ONCE)
+
+    async def fetch(product_id: str, image_id: str) -> tuple[str, bytes]:
+        async with gate:
+            try:
+                if not image_id:
+                    images = (await client.get_product(product_id)).images
+                    image_id = images[0].image_id if images else ""
+                photo = (await client.get_image(image_id)).content if image_id else b""
+            except SightlineError:
+                return product_id, b""  # a page without one photo is better than none
+            return product_id, photo
+
+    found = await asyncio.gather(*(fetch(*item) for item in wanted))
+    return {product_id: photo for product_id, photo in found if photo}

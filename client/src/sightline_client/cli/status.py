@@ -17,6 +17,12 @@ def status(
     """Say how the suite is: its parts, the catalogue, the index, the model, the scenes.
 
     Exit code 0 = every part answers; 1 = some part, or the gateway itself, does not.
+
+    [bold]Examples[/bold]
+
+      sightline status
+
+      sightline status --json | jq '.components[] | select(.status.code)'
     """
 
     async def ask(client: SightlineClient) -> admin.GetStatusResponse:

@@ -74,6 +74,12 @@ def status(value: Status) -> RenderableType:
     return Group(table, *(Text(line) for line in (STATUS_CAPTION, *_status_lines(value))))
 
 
+def catalogue(value: Status) -> RenderableType:
+    """How much of the catalogue can be found by its looks."""
+    lines = _status_lines(value)
+    return Group(*(Text(line) for line in lines if not line.startswith(("scenes", "ranking"))))
+
+
 STATUS_CAPTION = "answered in ms: how long the part's own answer took, seen from the gateway"
 
 
@@ -203,9 +209,9 @@ def _component_state(item: ComponentStatus) -> Text:
 def _status_lines(value: Status) -> list[str]:
     space = value.visual_space
     lines = [
-        f"products in the catalogue: {_count(value.products)}",
-        f"photos: {_count(value.indexed_images)} in the index, {_count(value.pending_images)} wait"
-        f" for their vector, {_count(value.failed_images)} could not be embedded",
+        f"products in the catalogue: {count(value.products)}",
+        f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} wait"
+        f" for their vector, {count(value.failed_images)} could not be embedded",
         "visual space: "
         + (
             f"version {space.version}, index generation {space.generation}"
@@ -229,7 +235,8 @@ def _index_line(freshness: Freshness) -> str:
     return f"index: {lag}{waiting}"
 
 
-def _count(value: int | None) -> str:
+def count(value: int | None) -> str:
+    """A count that may be unknown."""
     return "not known" if value is None else f"{value:,}"
 
 

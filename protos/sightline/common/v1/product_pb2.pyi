@@ -89,8 +89,9 @@ Global___Attribute: typing_extensions.TypeAlias = Attribute
 
 @typing.final
 class ProductImage(google.protobuf.message.Message):
-    """One photo of a product. On a write give either `content` or the `image_id` of a photo that the
-    catalogue already holds; on a read `content` is empty (GetImage returns it).
+    """One photo of a product. On a write give `content`, or the `image_id` of a photo that the catalogue
+    already holds, or `uri`; on a read `content` is empty (GetImage returns it). An `image_id` given with
+    `content` or `uri` has to be that of the photo.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -100,16 +101,26 @@ class ProductImage(google.protobuf.message.Message):
     MEDIA_TYPE_FIELD_NUMBER: builtins.int
     WIDTH_FIELD_NUMBER: builtins.int
     HEIGHT_FIELD_NUMBER: builtins.int
+    URI_FIELD_NUMBER: builtins.int
     image_id: builtins.str
     """Lower-case hexadecimal SHA-256 of the photo's bytes (64 characters). Set by the service."""
     content: builtins.bytes
-    """The file as it is: JPEG, PNG or WebP, at most 10 MiB and 50 megapixels. Write only."""
+    """The file as it is: JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP, found out by its bytes, at most 10 MiB
+    and 50 megapixels. Of several frames or pages the first counts. Write only.
+    """
     media_type: builtins.str
-    """"image/jpeg", "image/png" or "image/webp", found from the bytes. Read only."""
+    """"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic", "image/tiff" or
+    "image/bmp", found from the bytes. Read only.
+    """
     width: builtins.int
     """Width in pixels after the EXIF orientation is applied. Read only."""
     height: builtins.int
     """Height in pixels after the EXIF orientation is applied. Read only."""
+    uri: builtins.str
+    """Instead of `content`: where the service fetches the photo from, http or https, at most 2,048 characters.
+    Refused (URI_FORBIDDEN) unless scheme and host are allowed by the settings and the address is public;
+    URI_UNREADABLE when it gives no file. Fetched once, at the write, and kept. Write only.
+    """
     def __init__(
         self,
         *,
@@ -118,8 +129,9 @@ class ProductImage(google.protobuf.message.Message):
         media_type: builtins.str = ...,
         width: builtins.int = ...,
         height: builtins.int = ...,
+        uri: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "height", b"height", "image_id", b"image_id", "media_type", b"media_type", "width", b"width"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "height", b"height", "image_id", b"image_id", "media_type", b"media_type", "uri", b"uri", "width", b"width"]) -> None: ...
 
 Global___ProductImage: typing_extensions.TypeAlias = ProductImage
 

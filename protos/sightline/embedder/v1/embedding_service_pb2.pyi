@@ -61,11 +61,16 @@ class EmbedItem(google.protobuf.message.Message):
 
     IMAGE_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG or WebP file, at most 10 MiB and 50 megapixels; its EXIF orientation is applied."""
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
+    megapixels; its orientation is applied. Of several frames or pages the first counts.
+    """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters."""
+    image_uri: builtins.str
+    """Where to fetch a photo from; see sightline.gateway.v1.QuerySignal. URI_FORBIDDEN, URI_UNREADABLE."""
     space: builtins.str
     """Into which space; empty = "visual" for an image, "text" for a text."""
     def __init__(
@@ -73,11 +78,12 @@ class EmbedItem(google.protobuf.message.Message):
         *,
         image: builtins.bytes = ...,
         text: builtins.str = ...,
+        image_uri: builtins.str = ...,
         space: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "space", b"space", "text", b"text"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text"] | None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "space", b"space", "text", b"text"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "image_uri"] | None: ...
 
 Global___EmbedItem: typing_extensions.TypeAlias = EmbedItem
 
@@ -95,7 +101,7 @@ class BatchEmbedResponse(google.protobuf.message.Message):
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"intake" (sniff, decode), "preprocess" (crop, resize), "infer" (Triton)."""
+        """"fetch" (of addresses), "queue", "intake" (decode, with "preprocess": crop, resize), "infer" (Triton)."""
 
     def __init__(
         self,

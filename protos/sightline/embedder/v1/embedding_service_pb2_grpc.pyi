@@ -86,8 +86,8 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
 
     BatchEmbed: _EmbeddingServiceBatchEmbedType
     """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
-    Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, SPACE_UNAVAILABLE, EMBEDDER_UNAVAILABLE (Triton does not
-    answer; try again after the RetryInfo).
+    Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
+    EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
     """
 
     ListSpaces: _EmbeddingServiceListSpacesType
@@ -116,8 +116,8 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse]]:
         """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
-        Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, SPACE_UNAVAILABLE, EMBEDDER_UNAVAILABLE (Triton does not
-        answer; try again after the RetryInfo).
+        Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
+        EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
         """
 
     @abc.abstractmethod

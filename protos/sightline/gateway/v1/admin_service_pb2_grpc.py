@@ -57,6 +57,11 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
                 _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/RollbackModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -91,6 +96,13 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RollbackModel(self, request, context):
+        """Makes the model that served before the present one the serving one again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +124,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'PromoteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
             ),
     }
@@ -223,6 +240,33 @@ class AdminService(object):
             target,
             '/sightline.gateway.v1.AdminService/PromoteModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/RollbackModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
             options,
             channel_credentials,

@@ -91,7 +91,23 @@ _AdminServicePromoteModelType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType]):
+_AdminServiceRollbackModelType = typing_extensions.TypeVar(
+    '_AdminServiceRollbackModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -110,6 +126,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
     ], channel: grpc.Channel) -> None: ...
@@ -132,6 +152,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
@@ -145,6 +169,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     PromoteModel: _AdminServicePromoteModelType
     """Makes a model the serving one."""
+
+    RollbackModel: _AdminServiceRollbackModelType
+    """Makes the model that served before the present one the serving one again."""
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -161,6 +188,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
 ]
@@ -199,5 +230,13 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes a model the serving one."""
+
+    @abc.abstractmethod
+    def RollbackModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
+        """Makes the model that served before the present one the serving one again."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 from sightline.gateway.v1 import catalog_service_pb2 as sightline_dot_gateway_dot_v1_dot_catalog__service__pb2
 
@@ -56,6 +57,36 @@ class CatalogServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsResponse.FromString,
                 _registered_method=True)
+        self.UpdateProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/UpdateProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpsertProductsResponse.FromString,
+                _registered_method=True)
+        self.UpdateOffers = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/UpdateOffers',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersResponse.FromString,
+                _registered_method=True)
+        self.PurgeProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/PurgeProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsResponse.FromString,
+                _registered_method=True)
+        self.OpenImport = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/OpenImport',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.OpenImportRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_import__pb2.ImportState.FromString,
+                _registered_method=True)
+        self.ImportProducts = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/ImportProducts',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsResponse.FromString,
+                _registered_method=True)
+        self.CloseImport = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/CloseImport',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/sightline.gateway.v1.CatalogService/GetImage',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.GetImageRequest.SerializeToString,
@@ -98,6 +129,54 @@ class CatalogServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateProducts(self, request, context):
+        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
+        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateOffers(self, request, context):
+        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
+        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeProducts(self, request, context):
+        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
+        them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OpenImport(self, request, context):
+        """Begins an import, or says how far the import of this id is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportProducts(self, request, context):
+        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
+        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseImport(self, request, context):
+        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
+        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
+        not given (IMPORT_DELETES_TOO_MUCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetImage(self, request, context):
         """A photo's bytes. IMAGE_NOT_FOUND.
         """
@@ -127,6 +206,36 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.DeleteProducts,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsResponse.SerializeToString,
+            ),
+            'UpdateProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpsertProductsResponse.SerializeToString,
+            ),
+            'UpdateOffers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateOffers,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersResponse.SerializeToString,
+            ),
+            'PurgeProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsResponse.SerializeToString,
+            ),
+            'OpenImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenImport,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.OpenImportRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_import__pb2.ImportState.SerializeToString,
+            ),
+            'ImportProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportProducts,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsResponse.SerializeToString,
+            ),
+            'CloseImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseImport,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.SerializeToString,
             ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
@@ -243,6 +352,168 @@ class CatalogService(object):
             '/sightline.gateway.v1.CatalogService/DeleteProducts',
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.DeleteProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/UpdateProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpsertProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateOffers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/UpdateOffers',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.UpdateOffersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/PurgeProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.PurgeProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/OpenImport',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.OpenImportRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_import__pb2.ImportState.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/ImportProducts',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ImportProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/CloseImport',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

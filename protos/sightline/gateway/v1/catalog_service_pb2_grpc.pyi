@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.import_pb2
 import sightline.common.v1.product_pb2
 import sightline.gateway.v1.catalog_service_pb2
 import sys
@@ -90,6 +91,102 @@ _CatalogServiceDeleteProductsType = typing_extensions.TypeVar(
     ],
 )
 
+_CatalogServiceUpdateProductsType = typing_extensions.TypeVar(
+    '_CatalogServiceUpdateProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+    ],
+)
+
+_CatalogServiceUpdateOffersType = typing_extensions.TypeVar(
+    '_CatalogServiceUpdateOffersType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+    ],
+)
+
+_CatalogServicePurgeProductsType = typing_extensions.TypeVar(
+    '_CatalogServicePurgeProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+    ],
+)
+
+_CatalogServiceOpenImportType = typing_extensions.TypeVar(
+    '_CatalogServiceOpenImportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+)
+
+_CatalogServiceImportProductsType = typing_extensions.TypeVar(
+    '_CatalogServiceImportProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+    ],
+)
+
+_CatalogServiceCloseImportType = typing_extensions.TypeVar(
+    '_CatalogServiceCloseImportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+        sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+        sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+        sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+    ],
+)
+
 _CatalogServiceGetImageType = typing_extensions.TypeVar(
     '_CatalogServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -106,7 +203,7 @@ _CatalogServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceDeleteProductsType, _CatalogServiceGetImageType]):
+class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceGetImageType]):
     """The shop's products."""
 
     @typing.overload
@@ -126,6 +223,30 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+            sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+            sightline.common.v1.import_pb2.ImportState,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+            sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -152,6 +273,30 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
             sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+            sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+            sightline.common.v1.import_pb2.ImportState,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+            sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
             sightline.common.v1.product_pb2.ProductImage,
         ],
@@ -173,6 +318,35 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     DeleteProducts: _CatalogServiceDeleteProductsType
     """Deletes up to 1,000 products; one that does not exist counts as deleted."""
 
+    UpdateProducts: _CatalogServiceUpdateProductsType
+    """Changes the named fields of up to 100 products, each with a status of its own. Per item:
+    PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+    """
+
+    UpdateOffers: _CatalogServiceUpdateOffersType
+    """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
+    OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+    """
+
+    PurgeProducts: _CatalogServicePurgeProductsType
+    """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
+    them.
+    """
+
+    OpenImport: _CatalogServiceOpenImportType
+    """Begins an import, or says how far the import of this id is."""
+
+    ImportProducts: _CatalogServiceImportProductsType
+    """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
+    are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+    """
+
+    CloseImport: _CatalogServiceCloseImportType
+    """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
+    some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
+    not given (IMPORT_DELETES_TOO_MUCH).
+    """
+
     GetImage: _CatalogServiceGetImageType
     """A photo's bytes. IMAGE_NOT_FOUND."""
 
@@ -192,6 +366,30 @@ CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.DeleteProductsRequest,
         sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+        sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+        sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -237,6 +435,65 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.DeleteProductsResponse]]:
         """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+
+    @abc.abstractmethod
+    def UpdateProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.UpdateProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpsertProductsResponse]]:
+        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
+        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """
+
+    @abc.abstractmethod
+    def UpdateOffers(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.UpdateOffersRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.UpdateOffersResponse]]:
+        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
+        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """
+
+    @abc.abstractmethod
+    def PurgeProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.PurgeProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.PurgeProductsResponse]]:
+        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
+        them.
+        """
+
+    @abc.abstractmethod
+    def OpenImport(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.OpenImportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.import_pb2.ImportState, collections.abc.Awaitable[sightline.common.v1.import_pb2.ImportState]]:
+        """Begins an import, or says how far the import of this id is."""
+
+    @abc.abstractmethod
+    def ImportProducts(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.ImportProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ImportProductsResponse]]:
+        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
+        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """
+
+    @abc.abstractmethod
+    def CloseImport(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.CloseImportResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.CloseImportResponse]]:
+        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
+        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
+        not given (IMPORT_DELETES_TOO_MUCH).
+        """
 
     @abc.abstractmethod
     def GetImage(

@@ -32,15 +32,23 @@ class QuerySignal(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
-    """A JPEG, PNG or WebP file, at most 10 MiB and 50 megapixels. It is not kept."""
+    """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
+    megapixels. Of several frames or pages the first counts. It is not kept.
+    """
     text: builtins.str
     """UTF-8 text, 1 to 4,096 characters. Until the suite has a text space its branch is left out and
     flagged SPACE_UNAVAILABLE.
     """
     product_id: builtins.str
     """A product of the catalogue, by its photos."""
+    image_uri: builtins.str
+    """Where the service fetches a photo from, http or https, at most 2,048 characters. URI_FORBIDDEN unless
+    scheme and host are allowed by the settings and the address is public; URI_UNREADABLE when it gives no
+    file. Not kept.
+    """
     weight: builtins.float
     """How much it counts against the other signals, 0 < weight ≤ 100; 0 = 1."""
     def __init__(
@@ -49,11 +57,12 @@ class QuerySignal(google.protobuf.message.Message):
         image: builtins.bytes = ...,
         text: builtins.str = ...,
         product_id: builtins.str = ...,
+        image_uri: builtins.str = ...,
         weight: builtins.float = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "product_id", b"product_id", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "product_id"] | None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "product_id", "image_uri"] | None: ...
 
 Global___QuerySignal: typing_extensions.TypeAlias = QuerySignal
 

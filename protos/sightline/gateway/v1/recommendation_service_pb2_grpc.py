@@ -55,7 +55,8 @@ class RecommendationServiceServicer(object):
         """Ranked, explained products for any mix of photos, texts, products and a shopper. Give a deadline: it is
         kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
         CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE (with RetryInfo).
+        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
+        NOTHING_AVAILABLE (with RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,8 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     """Ranked, explained products for any mix of photos, texts, products and a shopper. Give a deadline: it is
     kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
     CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
-    IMAGE_TOO_LARGE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE (with RetryInfo).
+    IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
+    NOTHING_AVAILABLE (with RetryInfo).
     """
 
     Search: _RecommendationServiceSearchType
@@ -119,7 +120,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         """Ranked, explained products for any mix of photos, texts, products and a shopper. Give a deadline: it is
         kept, and what it costs is said in `degradations`. Errors: INVALID_ARGUMENT (with the field),
         CATALOG_NOT_FOUND, SCENE_NOT_FOUND, PRODUCT_NOT_FOUND, FILTER_INVALID, IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING, NOTHING_AVAILABLE (with RetryInfo).
+        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, PAGE_TOKEN_INVALID, ANSWER_RECORD_MISSING,
+        NOTHING_AVAILABLE (with RetryInfo).
         """
 
     @abc.abstractmethod

@@ -41,7 +41,39 @@ _UserEventServiceWriteEventsType = typing_extensions.TypeVar(
     ],
 )
 
-class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType]):
+_UserEventServiceMergeShopperType = typing_extensions.TypeVar(
+    '_UserEventServiceMergeShopperType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+    ],
+)
+
+_UserEventServicePurgeEventsType = typing_extensions.TypeVar(
+    '_UserEventServicePurgeEventsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
+    ],
+)
+
+class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _UserEventServiceMergeShopperType, _UserEventServicePurgeEventsType]):
     """What shoppers do. An event counts in the shopper's next request and in the next training."""
 
     @typing.overload
@@ -49,6 +81,14 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType]):
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
             sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+            sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+            sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -58,6 +98,14 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType]):
             sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
             sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+            sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+            sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     WriteEvents: _UserEventServiceWriteEventsType
@@ -65,10 +113,26 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType]):
     EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
     """
 
+    MergeShopper: _UserEventServiceMergeShopperType
+    """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+    visitor's id counts for the user too. Doing it again changes nothing.
+    """
+
+    PurgeEvents: _UserEventServicePurgeEventsType
+    """Counts the events that fit; with `force`, starts a job that deletes them."""
+
 UserEventServiceAsyncStub: typing_extensions.TypeAlias = UserEventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.user_event_service_pb2.WriteEventsRequest,
         sightline.gateway.v1.user_event_service_pb2.WriteEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+        sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+        sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse,
     ],
 ]
 
@@ -84,5 +148,23 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         """Writes up to 1,000 events, each with a status of its own: EVENT_INVALID, EVENT_TIME_INVALID,
         EVENT_CONFLICT. Idempotent by event_id; durable before the answer.
         """
+
+    @abc.abstractmethod
+    def MergeShopper(
+        self,
+        request: sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse]]:
+        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        visitor's id counts for the user too. Doing it again changes nothing.
+        """
+
+    @abc.abstractmethod
+    def PurgeEvents(
+        self,
+        request: sightline.gateway.v1.user_event_service_pb2.PurgeEventsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.PurgeEventsResponse]]:
+        """Counts the events that fit; with `force`, starts a job that deletes them."""
 
 def add_UserEventServiceServicer_to_server(servicer: UserEventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -22,25 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/event_service.proto\x12\x13sightline.ranker.v1\x1a\x17google/rpc/status.proto\x1a\x1fsightline/common/v1/event.proto\"i\n\x13\x41ppendEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1a.sightline.common.v1.Event\"l\n\x14\x41ppendEventsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\"\x90\x01\n\x10GetEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"X\n\x11GetEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcf\x01\n\x0c\x45ventService\x12\x63\n\x0c\x41ppendEvents\x12(.sightline.ranker.v1.AppendEventsRequest\x1a).sightline.ranker.v1.AppendEventsResponse\x12Z\n\tGetEvents\x12%.sightline.ranker.v1.GetEventsRequest\x1a&.sightline.ranker.v1.GetEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/event_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fsightline/common/v1/event.proto\x1a\x1dsightline/common/v1/job.proto\"i\n\x13\x41ppendEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1a.sightline.common.v1.Event\"l\n\x14\x41ppendEventsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\"\x90\x01\n\x10GetEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"X\n\x11GetEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x13MergeShopperRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12(\n\x02to\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\"+\n\x14MergeShopperResponse\x12\x13\n\x0bmoved_count\x18\x01 \x01(\x03\"\xee\x01\n\x12PurgeEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0b\x62\x65\x66ore_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12-\n\x07shopper\x18\x06 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\"\xbc\x01\n\x13PurgeEventsResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job2\x96\x03\n\x0c\x45ventService\x12\x63\n\x0c\x41ppendEvents\x12(.sightline.ranker.v1.AppendEventsRequest\x1a).sightline.ranker.v1.AppendEventsResponse\x12Z\n\tGetEvents\x12%.sightline.ranker.v1.GetEventsRequest\x1a&.sightline.ranker.v1.GetEventsResponse\x12\x63\n\x0cMergeShopper\x12(.sightline.ranker.v1.MergeShopperRequest\x1a).sightline.ranker.v1.MergeShopperResponse\x12`\n\x0bPurgeEvents\x12\'.sightline.ranker.v1.PurgeEventsRequest\x1a(.sightline.ranker.v1.PurgeEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.ranker.v1.event_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APPENDEVENTSREQUEST']._serialized_start=122
-  _globals['_APPENDEVENTSREQUEST']._serialized_end=227
-  _globals['_APPENDEVENTSRESPONSE']._serialized_start=229
-  _globals['_APPENDEVENTSRESPONSE']._serialized_end=337
-  _globals['_GETEVENTSREQUEST']._serialized_start=340
-  _globals['_GETEVENTSREQUEST']._serialized_end=484
-  _globals['_GETEVENTSRESPONSE']._serialized_start=486
-  _globals['_GETEVENTSRESPONSE']._serialized_end=574
-  _globals['_EVENTSERVICE']._serialized_start=577
-  _globals['_EVENTSERVICE']._serialized_end=784
+  _globals['_APPENDEVENTSREQUEST']._serialized_start=186
+  _globals['_APPENDEVENTSREQUEST']._serialized_end=291
+  _globals['_APPENDEVENTSRESPONSE']._serialized_start=293
+  _globals['_APPENDEVENTSRESPONSE']._serialized_end=401
+  _globals['_GETEVENTSREQUEST']._serialized_start=404
+  _globals['_GETEVENTSREQUEST']._serialized_end=548
+  _globals['_GETEVENTSRESPONSE']._serialized_start=550
+  _globals['_GETEVENTSRESPONSE']._serialized_end=638
+  _globals['_MERGESHOPPERREQUEST']._serialized_start=641
+  _globals['_MERGESHOPPERREQUEST']._serialized_end=788
+  _globals['_MERGESHOPPERRESPONSE']._serialized_start=790
+  _globals['_MERGESHOPPERRESPONSE']._serialized_end=833
+  _globals['_PURGEEVENTSREQUEST']._serialized_start=836
+  _globals['_PURGEEVENTSREQUEST']._serialized_end=1074
+  _globals['_PURGEEVENTSRESPONSE']._serialized_start=1077
+  _globals['_PURGEEVENTSRESPONSE']._serialized_end=1265
+  _globals['_EVENTSERVICE']._serialized_start=1268
+  _globals['_EVENTSERVICE']._serialized_end=1674
 # @@protoc_insertion_point(module_scope)

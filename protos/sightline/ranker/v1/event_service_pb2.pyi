@@ -8,8 +8,10 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.event_pb2
+import sightline.common.v1.job_pb2
 import sys
 import typing
 
@@ -125,7 +127,7 @@ class GetEventsResponse(google.protobuf.message.Message):
     """For the next page; empty = this is the last."""
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.event_pb2.Event]:
-        """Newest first; `shopper` is left out (ids are stored as pseudonyms)."""
+        """Newest first; `shopper` and `session_id` are left out (they are stored as pseudonyms)."""
 
     def __init__(
         self,
@@ -136,3 +138,137 @@ class GetEventsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["events", b"events", "next_page_token", b"next_page_token"]) -> None: ...
 
 Global___GetEventsResponse: typing_extensions.TypeAlias = GetEventsResponse
+
+@typing.final
+class MergeShopperRequest(google.protobuf.message.Message):
+    """Joins a visitor to a user."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FROM_FIELD_NUMBER: builtins.int
+    TO_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    @property
+    def to(self) -> sightline.common.v1.event_pb2.Shopper:
+        """To whom: a user_id."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        to: sightline.common.v1.event_pb2.Shopper | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["from", b"from", "to", b"to"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "from", b"from", "request_id", b"request_id", "to", b"to"]) -> None: ...
+
+Global___MergeShopperRequest: typing_extensions.TypeAlias = MergeShopperRequest
+
+@typing.final
+class MergeShopperResponse(google.protobuf.message.Message):
+    """They are joined."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MOVED_COUNT_FIELD_NUMBER: builtins.int
+    moved_count: builtins.int
+    """How many events moved now."""
+    def __init__(
+        self,
+        *,
+        moved_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["moved_count", b"moved_count"]) -> None: ...
+
+Global___MergeShopperResponse: typing_extensions.TypeAlias = MergeShopperResponse
+
+@typing.final
+class PurgeEventsRequest(google.protobuf.message.Message):
+    """Which events to delete: those that fit every condition given; at least one is needed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    BEFORE_TIME_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    product_id: builtins.str
+    """Only events with this product; empty = any."""
+    force: builtins.bool
+    """Delete them. Default: only count them."""
+    @property
+    def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only events before this time (UTC); absent = any time."""
+
+    @property
+    def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
+        """Only events of these types; empty = all."""
+
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """Only events of this shopper; absent = of anybody."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        before_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        types: collections.abc.Iterable[sightline.common.v1.event_pb2.EventType.ValueType] | None = ...,
+        product_id: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["before_time", b"before_time", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["before_time", b"before_time", "catalog_id", b"catalog_id", "force", b"force", "product_id", b"product_id", "request_id", b"request_id", "shopper", b"shopper", "types", b"types"]) -> None: ...
+
+Global___PurgeEventsRequest: typing_extensions.TypeAlias = PurgeEventsRequest
+
+@typing.final
+class PurgeEventsResponse(google.protobuf.message.Message):
+    """What is or would be deleted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EVENT_COUNT_FIELD_NUMBER: builtins.int
+    FIRST_EVENT_TIME_FIELD_NUMBER: builtins.int
+    LAST_EVENT_TIME_FIELD_NUMBER: builtins.int
+    JOB_FIELD_NUMBER: builtins.int
+    event_count: builtins.int
+    """Events that fit."""
+    @property
+    def first_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """The oldest of them (UTC); absent = none."""
+
+    @property
+    def last_event_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """The newest of them (UTC); absent = none."""
+
+    @property
+    def job(self) -> sightline.common.v1.job_pb2.Job:
+        """With `force`: the job that deletes them; follow it with JobService."""
+
+    def __init__(
+        self,
+        *,
+        event_count: builtins.int = ...,
+        first_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        last_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        job: sightline.common.v1.job_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["first_event_time", b"first_event_time", "job", b"job", "last_event_time", b"last_event_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event_count", b"event_count", "first_event_time", b"first_event_time", "job", b"job", "last_event_time", b"last_event_time"]) -> None: ...
+
+Global___PurgeEventsResponse: typing_extensions.TypeAlias = PurgeEventsResponse

@@ -45,6 +45,16 @@ class EventServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.FromString,
                 _registered_method=True)
+        self.MergeShopper = channel.unary_unary(
+                '/sightline.ranker.v1.EventService/MergeShopper',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.FromString,
+                _registered_method=True)
+        self.PurgeEvents = channel.unary_unary(
+                '/sightline.ranker.v1.EventService/PurgeEvents',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
@@ -66,6 +76,21 @@ class EventServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeShopper(self, request, context):
+        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        visitor's id counts for the user too. Doing it again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeEvents(self, request, context):
+        """Counts the events that fit; with `force`, starts a job that deletes them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +103,16 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.GetEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.SerializeToString,
+            ),
+            'MergeShopper': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeShopper,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.SerializeToString,
+            ),
+            'PurgeEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeEvents,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +170,60 @@ class EventService(object):
             '/sightline.ranker.v1.EventService/GetEvents',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeShopper(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.EventService/MergeShopper',
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.EventService/PurgeEvents',
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,7 +57,39 @@ _EventServiceGetEventsType = typing_extensions.TypeVar(
     ],
 )
 
-class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType]):
+_EventServiceMergeShopperType = typing_extensions.TypeVar(
+    '_EventServiceMergeShopperType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+    ],
+)
+
+_EventServicePurgeEventsType = typing_extensions.TypeVar(
+    '_EventServicePurgeEventsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+    ],
+)
+
+class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType]):
     """What people did. An acknowledged event survives the death of any process and counts in the next request."""
 
     @typing.overload
@@ -69,6 +101,14 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.GetEventsRequest,
             sightline.ranker.v1.event_service_pb2.GetEventsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+            sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+            sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,6 +122,14 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
             sightline.ranker.v1.event_service_pb2.GetEventsRequest,
             sightline.ranker.v1.event_service_pb2.GetEventsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+            sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+            sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendEvents: _EventServiceAppendEventsType
@@ -92,6 +140,14 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     GetEvents: _EventServiceGetEventsType
     """A shopper's events, newest first."""
 
+    MergeShopper: _EventServiceMergeShopperType
+    """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+    visitor's id counts for the user too. Doing it again changes nothing.
+    """
+
+    PurgeEvents: _EventServicePurgeEventsType
+    """Counts the events that fit; with `force`, starts a job that deletes them."""
+
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
@@ -100,6 +156,14 @@ EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.GetEventsRequest,
         sightline.ranker.v1.event_service_pb2.GetEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
     ],
 ]
 
@@ -123,5 +187,23 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.GetEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.GetEventsResponse]]:
         """A shopper's events, newest first."""
+
+    @abc.abstractmethod
+    def MergeShopper(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.MergeShopperResponse]]:
+        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        visitor's id counts for the user too. Doing it again changes nothing.
+        """
+
+    @abc.abstractmethod
+    def PurgeEvents(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse]]:
+        """Counts the events that fit; with `force`, starts a job that deletes them."""
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

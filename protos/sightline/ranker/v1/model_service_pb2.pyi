@@ -239,3 +239,25 @@ class PromoteModelRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
 
 Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+
+@typing.final
+class RollbackModelRequest(google.protobuf.message.Message):
+    """Asks to go back."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___RollbackModelRequest: typing_extensions.TypeAlias = RollbackModelRequest

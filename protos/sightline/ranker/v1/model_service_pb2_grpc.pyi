@@ -74,7 +74,23 @@ _ModelServicePromoteModelType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType]):
+_ModelServiceRollbackModelType = typing_extensions.TypeVar(
+    '_ModelServiceRollbackModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+)
+
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType]):
     """The ranking models of a catalog."""
 
     @typing.overload
@@ -89,6 +105,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
     ], channel: grpc.Channel) -> None: ...
@@ -107,6 +127,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     TrainModel: _ModelServiceTrainModelType
@@ -120,6 +144,11 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     when its files do not have the hashes that its manifest names.
     """
 
+    RollbackModel: _ModelServiceRollbackModelType
+    """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
+    none.
+    """
+
 ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -131,6 +160,10 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
 ]
@@ -162,6 +195,16 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes a model the serving one, at once and without a failed request. MODEL_NOT_FOUND, or MODEL_CORRUPT
         when its files do not have the hashes that its manifest names.
+        """
+
+    @abc.abstractmethod
+    def RollbackModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
+        """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
+        none.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

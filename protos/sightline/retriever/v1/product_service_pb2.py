@@ -22,45 +22,75 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
+from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a\x17google/rpc/status.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xb6\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\"\xbd\x01\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\"\xce\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xb3\x04\n\x0eProductService\x12o\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12u\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\x12i\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\x12o\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\x12]\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xb6\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\"\xbd\x01\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\"\xce\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"l\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xb1\t\n\x0eProductService\x12o\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12u\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\x12i\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\x12o\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\x12o\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12i\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\x12l\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\x12Y\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\x12o\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\x12\x66\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\x12]\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.product_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRODUCTVIEW']._serialized_start=1694
-  _globals['_PRODUCTVIEW']._serialized_end=1786
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=203
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=314
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=316
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=416
-  _globals['_UPSERTRESULT']._serialized_start=418
-  _globals['_UPSERTRESULT']._serialized_end=521
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=524
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=706
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=709
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=898
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=901
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1235
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1165
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1235
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1238
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1389
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1391
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1475
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1477
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1545
-  _globals['_GETIMAGEREQUEST']._serialized_start=1547
-  _globals['_GETIMAGEREQUEST']._serialized_end=1622
-  _globals['_GETIMAGERESPONSE']._serialized_start=1624
-  _globals['_GETIMAGERESPONSE']._serialized_end=1692
-  _globals['_PRODUCTSERVICE']._serialized_start=1789
-  _globals['_PRODUCTSERVICE']._serialized_end=2352
+  _globals['_PRODUCTVIEW']._serialized_start=3373
+  _globals['_PRODUCTVIEW']._serialized_end=3465
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=327
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=438
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=440
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=540
+  _globals['_UPSERTRESULT']._serialized_start=542
+  _globals['_UPSERTRESULT']._serialized_end=645
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=648
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=830
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=833
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1022
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=1025
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1359
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1289
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1359
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1362
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1513
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1515
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1599
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1601
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1669
+  _globals['_GETIMAGEREQUEST']._serialized_start=1671
+  _globals['_GETIMAGEREQUEST']._serialized_end=1746
+  _globals['_GETIMAGERESPONSE']._serialized_start=1748
+  _globals['_GETIMAGERESPONSE']._serialized_end=1816
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1818
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=1937
+  _globals['_PRODUCTUPDATE']._serialized_start=1939
+  _globals['_PRODUCTUPDATE']._serialized_end=2050
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2052
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2160
+  _globals['_OFFER']._serialized_start=2162
+  _globals['_OFFER']._serialized_end=2281
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2283
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2364
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2366
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2488
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2490
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2603
+  _globals['_OPENIMPORTREQUEST']._serialized_start=2605
+  _globals['_OPENIMPORTREQUEST']._serialized_end=2730
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2733
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=2864
+  _globals['_IMPORTROW']._serialized_start=2866
+  _globals['_IMPORTROW']._serialized_end=2944
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=2947
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3096
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3098
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3209
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3212
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3371
+  _globals['_PRODUCTSERVICE']._serialized_start=3468
+  _globals['_PRODUCTSERVICE']._serialized_end=4669
 # @@protoc_insertion_point(module_scope)

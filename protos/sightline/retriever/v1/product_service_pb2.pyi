@@ -6,12 +6,16 @@ isort:skip_file
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.rpc.status_pb2
+import google.type.money_pb2
 import sightline.common.v1.candidate_pb2
 import sightline.common.v1.filter_pb2
+import sightline.common.v1.import_pb2
+import sightline.common.v1.job_pb2
 import sightline.common.v1.product_pb2
 import sys
 import typing
@@ -407,3 +411,397 @@ class GetImageResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["image", b"image"]) -> None: ...
 
 Global___GetImageResponse: typing_extensions.TypeAlias = GetImageResponse
+
+@typing.final
+class UpdateProductsRequest(google.protobuf.message.Message):
+    """Products to change in part."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    UPDATES_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    @property
+    def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductUpdate]:
+        """1 to 100 changes, no product twice, at most 32 MiB in all."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        updates: collections.abc.Iterable[Global___ProductUpdate] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "updates", b"updates"]) -> None: ...
+
+Global___UpdateProductsRequest: typing_extensions.TypeAlias = UpdateProductsRequest
+
+@typing.final
+class ProductUpdate(google.protobuf.message.Message):
+    """A change of one product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    @property
+    def product(self) -> sightline.common.v1.product_pb2.Product:
+        """The product's id and the new values of the fields that `update_mask` names. Its etag, if given, must
+        still hold.
+        """
+
+    @property
+    def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
+        """Names of fields of Product, top level only, e.g. "title" or "images": a named field is replaced whole,
+        an empty value empties it. Read-only fields and product_id can't be named. Empty = every field that is
+        set in `product`.
+        """
+
+    def __init__(
+        self,
+        *,
+        product: sightline.common.v1.product_pb2.Product | None = ...,
+        update_mask: google.protobuf.field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["product", b"product", "update_mask", b"update_mask"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["product", b"product", "update_mask", b"update_mask"]) -> None: ...
+
+Global___ProductUpdate: typing_extensions.TypeAlias = ProductUpdate
+
+@typing.final
+class UpdateOffersRequest(google.protobuf.message.Message):
+    """Offers to set."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    OFFERS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    @property
+    def offers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Offer]:
+        """1 to 1,000 offers, no product twice."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        offers: collections.abc.Iterable[Global___Offer] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "offers", b"offers", "request_id", b"request_id"]) -> None: ...
+
+Global___UpdateOffersRequest: typing_extensions.TypeAlias = UpdateOffersRequest
+
+@typing.final
+class Offer(google.protobuf.message.Message):
+    """What one product costs now and whether it can be bought."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    PRICE_FIELD_NUMBER: builtins.int
+    AVAILABILITY_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """The product."""
+    availability: sightline.common.v1.product_pb2.Availability.ValueType
+    """The new availability; AVAILABILITY_UNSPECIFIED = stays as it is."""
+    @property
+    def price(self) -> google.type.money_pb2.Money:
+        """The new price; absent = stays as it is."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        price: google.type.money_pb2.Money | None = ...,
+        availability: sightline.common.v1.product_pb2.Availability.ValueType = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["price", b"price"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["availability", b"availability", "price", b"price", "product_id", b"product_id"]) -> None: ...
+
+Global___Offer: typing_extensions.TypeAlias = Offer
+
+@typing.final
+class UpdateOffersResponse(google.protobuf.message.Message):
+    """What became of the offers, in their order."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUSES_FIELD_NUMBER: builtins.int
+    INDEX_TOKEN_FIELD_NUMBER: builtins.int
+    index_token: builtins.str
+    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    @property
+    def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
+        """One for each offer, in the same order; code 0 = stored."""
+
+    def __init__(
+        self,
+        *,
+        statuses: collections.abc.Iterable[google.rpc.status_pb2.Status] | None = ...,
+        index_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["index_token", b"index_token", "statuses", b"statuses"]) -> None: ...
+
+Global___UpdateOffersResponse: typing_extensions.TypeAlias = UpdateOffersResponse
+
+@typing.final
+class PurgeProductsRequest(google.protobuf.message.Message):
+    """Which products to delete."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    force: builtins.bool
+    """Delete them. Default: only count them."""
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """Required. {all: {}} passes every product."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "filter", b"filter", "force", b"force", "request_id", b"request_id"]) -> None: ...
+
+Global___PurgeProductsRequest: typing_extensions.TypeAlias = PurgeProductsRequest
+
+@typing.final
+class PurgeProductsResponse(google.protobuf.message.Message):
+    """What is or would be deleted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    JOB_FIELD_NUMBER: builtins.int
+    product_count: builtins.int
+    """Products that pass."""
+    @property
+    def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of up to 20 of them."""
+
+    @property
+    def job(self) -> sightline.common.v1.job_pb2.Job:
+        """With `force`: the job that deletes them; follow it with JobService."""
+
+    def __init__(
+        self,
+        *,
+        product_count: builtins.int = ...,
+        sample_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        job: sightline.common.v1.job_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job", b"job", "product_count", b"product_count", "sample_product_ids", b"sample_product_ids"]) -> None: ...
+
+Global___PurgeProductsResponse: typing_extensions.TypeAlias = PurgeProductsResponse
+
+@typing.final
+class OpenImportRequest(google.protobuf.message.Message):
+    """Begins or resumes an import."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    MODE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    import_id: builtins.str
+    """The import's id, chosen by the caller: 1 to 128 bytes; required."""
+    mode: sightline.common.v1.import_pb2.ImportMode.ValueType
+    """Default: incremental. Must be the same each time (IMPORT_MODE_MISMATCH)."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        import_id: builtins.str = ...,
+        mode: sightline.common.v1.import_pb2.ImportMode.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "import_id", b"import_id", "mode", b"mode", "request_id", b"request_id"]) -> None: ...
+
+Global___OpenImportRequest: typing_extensions.TypeAlias = OpenImportRequest
+
+@typing.final
+class ImportProductsRequest(google.protobuf.message.Message):
+    """Rows of an import."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    import_id: builtins.str
+    """The import."""
+    @property
+    def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ImportRow]:
+        """1 to 100 rows, ascending by number."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        import_id: builtins.str = ...,
+        rows: collections.abc.Iterable[Global___ImportRow] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "import_id", b"import_id", "request_id", b"request_id", "rows", b"rows"]) -> None: ...
+
+Global___ImportProductsRequest: typing_extensions.TypeAlias = ImportProductsRequest
+
+@typing.final
+class ImportRow(google.protobuf.message.Message):
+    """One row."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROW_NUMBER_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    row_number: builtins.int
+    """Number of the row in the caller's file, from 1, each once."""
+    @property
+    def product(self) -> sightline.common.v1.product_pb2.Product:
+        """The product, to be created or replaced whole."""
+
+    def __init__(
+        self,
+        *,
+        row_number: builtins.int = ...,
+        product: sightline.common.v1.product_pb2.Product | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["product", b"product", "row_number", b"row_number"]) -> None: ...
+
+Global___ImportRow: typing_extensions.TypeAlias = ImportRow
+
+@typing.final
+class ImportProductsResponse(google.protobuf.message.Message):
+    """What became of the rows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    INDEX_TOKEN_FIELD_NUMBER: builtins.int
+    index_token: builtins.str
+    """Opaque mark of the last of these writes; see UpsertProductsResponse."""
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___UpsertResult]:
+        """One for each row, in the same order."""
+
+    @property
+    def state(self) -> sightline.common.v1.import_pb2.ImportState:
+        """How far the import is now."""
+
+    def __init__(
+        self,
+        *,
+        results: collections.abc.Iterable[Global___UpsertResult] | None = ...,
+        state: sightline.common.v1.import_pb2.ImportState | None = ...,
+        index_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["state", b"state"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["index_token", b"index_token", "results", b"results", "state", b"state"]) -> None: ...
+
+Global___ImportProductsResponse: typing_extensions.TypeAlias = ImportProductsResponse
+
+@typing.final
+class CloseImportRequest(google.protobuf.message.Message):
+    """Ends an import."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    import_id: builtins.str
+    """The import."""
+    force: builtins.bool
+    """With IMPORT_MODE_FULL: delete also when it is more than the set share."""
+    dry_run: builtins.bool
+    """Only count what would be deleted; the import stays open."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        import_id: builtins.str = ...,
+        force: builtins.bool = ...,
+        dry_run: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "dry_run", b"dry_run", "force", b"force", "import_id", b"import_id", "request_id", b"request_id"]) -> None: ...
+
+Global___CloseImportRequest: typing_extensions.TypeAlias = CloseImportRequest
+
+@typing.final
+class CloseImportResponse(google.protobuf.message.Message):
+    """What an ended import deletes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: builtins.int
+    DELETE_COUNT_FIELD_NUMBER: builtins.int
+    SAMPLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    JOB_FIELD_NUMBER: builtins.int
+    delete_count: builtins.int
+    """Products that the import did not hold and that are, or would be, deleted."""
+    @property
+    def state(self) -> sightline.common.v1.import_pb2.ImportState:
+        """How far it came."""
+
+    @property
+    def sample_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids of up to 20 of them."""
+
+    @property
+    def job(self) -> sightline.common.v1.job_pb2.Job:
+        """The job that deletes them; absent when there is nothing to delete or with `dry_run`."""
+
+    def __init__(
+        self,
+        *,
+        state: sightline.common.v1.import_pb2.ImportState | None = ...,
+        delete_count: builtins.int = ...,
+        sample_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        job: sightline.common.v1.job_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job", "state", b"state"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["delete_count", b"delete_count", "job", b"job", "sample_product_ids", b"sample_product_ids", "state", b"state"]) -> None: ...
+
+Global___CloseImportResponse: typing_extensions.TypeAlias = CloseImportResponse

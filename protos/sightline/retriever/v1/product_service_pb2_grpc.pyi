@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.import_pb2
 import sightline.retriever.v1.product_service_pb2
 import sys
 import typing
@@ -89,6 +90,102 @@ _ProductServiceDeleteProductsType = typing_extensions.TypeVar(
     ],
 )
 
+_ProductServiceUpdateProductsType = typing_extensions.TypeVar(
+    '_ProductServiceUpdateProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+    ],
+)
+
+_ProductServiceUpdateOffersType = typing_extensions.TypeVar(
+    '_ProductServiceUpdateOffersType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+    ],
+)
+
+_ProductServicePurgeProductsType = typing_extensions.TypeVar(
+    '_ProductServicePurgeProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+    ],
+)
+
+_ProductServiceOpenImportType = typing_extensions.TypeVar(
+    '_ProductServiceOpenImportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+)
+
+_ProductServiceImportProductsType = typing_extensions.TypeVar(
+    '_ProductServiceImportProductsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+    ],
+)
+
+_ProductServiceCloseImportType = typing_extensions.TypeVar(
+    '_ProductServiceCloseImportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
+    ],
+)
+
 _ProductServiceGetImageType = typing_extensions.TypeVar(
     '_ProductServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +202,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceDeleteProductsType, _ProductServiceGetImageType]):
+class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
     """The catalogue's record: what a shop sells. An acknowledged write survives the death of any process."""
 
     @typing.overload
@@ -125,6 +222,30 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
             sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+            sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+            sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+            sightline.common.v1.import_pb2.ImportState,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+            sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+            sightline.retriever.v1.product_service_pb2.CloseImportResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
@@ -151,6 +272,30 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
             sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+            sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+            sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+            sightline.common.v1.import_pb2.ImportState,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+            sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+            sightline.retriever.v1.product_service_pb2.CloseImportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
             sightline.retriever.v1.product_service_pb2.GetImageResponse,
         ],
@@ -171,6 +316,35 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     DeleteProducts: _ProductServiceDeleteProductsType
     """Deletes up to 1,000 products; one that does not exist counts as deleted."""
 
+    UpdateProducts: _ProductServiceUpdateProductsType
+    """Changes the named fields of up to 100 products, each with a status of its own. Per item:
+    PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+    """
+
+    UpdateOffers: _ProductServiceUpdateOffersType
+    """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
+    OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+    """
+
+    PurgeProducts: _ProductServicePurgeProductsType
+    """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
+    them.
+    """
+
+    OpenImport: _ProductServiceOpenImportType
+    """Begins an import, or says how far the import of this id is."""
+
+    ImportProducts: _ProductServiceImportProductsType
+    """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
+    are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+    """
+
+    CloseImport: _ProductServiceCloseImportType
+    """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
+    some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
+    not given (IMPORT_DELETES_TOO_MUCH).
+    """
+
     GetImage: _ProductServiceGetImageType
     """A stored photo's bytes. IMAGE_NOT_FOUND when the catalog holds none of that id."""
 
@@ -190,6 +364,30 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
         sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+        sightline.common.v1.import_pb2.ImportState,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.GetImageRequest,
@@ -234,6 +432,65 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse]]:
         """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+
+    @abc.abstractmethod
+    def UpdateProducts(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse]]:
+        """Changes the named fields of up to 100 products, each with a status of its own. Per item:
+        PRODUCT_NOT_FOUND, PRODUCT_INVALID, FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
+        """
+
+    @abc.abstractmethod
+    def UpdateOffers(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse]]:
+        """Sets price and availability of up to 1,000 products, each with a status of its own: PRODUCT_NOT_FOUND,
+        OFFER_INVALID. What is shown and filtered follows at once, without new vectors.
+        """
+
+    @abc.abstractmethod
+    def PurgeProducts(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse]]:
+        """Counts the products that pass a filter and names some of them; with `force`, starts a job that deletes
+        them.
+        """
+
+    @abc.abstractmethod
+    def OpenImport(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.OpenImportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.import_pb2.ImportState, collections.abc.Awaitable[sightline.common.v1.import_pb2.ImportState]]:
+        """Begins an import, or says how far the import of this id is."""
+
+    @abc.abstractmethod
+    def ImportProducts(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.ImportProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.ImportProductsResponse]]:
+        """Writes up to 100 rows of an open import, each with a status of its own. Rows that were decided before
+        are answered as they were decided and change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
+        """
+
+    @abc.abstractmethod
+    def CloseImport(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.CloseImportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CloseImportResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CloseImportResponse]]:
+        """Ends an import. With IMPORT_MODE_FULL it first counts the products that the import did not hold and names
+        some; they are deleted by a job, unless they are more than the set share of the catalog and `force` is
+        not given (IMPORT_DELETES_TOO_MUCH).
+        """
 
     @abc.abstractmethod
     def GetImage(

@@ -1,7 +1,5 @@
 """Wire the embedder and serve it: ``python -m embedder``."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 from embedder.embed import Embedder
 from embedder.intake import Gate, PhotoIntake
 from embedder.model import Inference
@@ -10,6 +8,8 @@ from embedder.settings import EmbedderSettings
 from embedder.space import VisualSpace
 from embedder.triton import TritonInference
 from servicekit import config, server, telemetry
+from servicekit.decoding import Decoders
+from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.server import Binding
 from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
 from sightline_rules.photos import PhotoLimits
@@ -17,12 +17,30 @@ from sightline_rules.photos import PhotoLimits
 SERVICE = "embedder"
 
 
-def bind(settings: EmbedderSettings, inference: Inference, threads: ThreadPoolExecutor) -> Binding:
-    """Put the service together around a model and the threads that decode."""
+def decoders(settings: EmbedderSettings) -> Decoders:
+    """The processes that decode, not started yet."""
+    return Decoders(
+        settings.decode_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+        preload=["embedder.preprocess"],
+    )
+
+
+def fetcher(settings: EmbedderSettings) -> Fetcher:
+    """What fetches photos by their addresses."""
+    return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
+
+
+def bind(
+    settings: EmbedderSettings, inference: Inference, decoding: Decoders, fetch: Fetcher
+) -> Binding:
+    """Put the service together around a model and what deals with strangers' files."""
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
     embedder = Embedder(
         visual=VisualSpace(inference, settings.describe_seconds),
-        intake=PhotoIntake(threads, limits),
+        intake=PhotoIntake(decoding, limits),
+        fetch=fetch,
         gate=Gate(settings.places, settings.queue),
         batch=settings.batch,
     )
@@ -35,11 +53,14 @@ def bind(settings: EmbedderSettings, inference: Inference, threads: ThreadPoolEx
 
 async def main(settings: EmbedderSettings) -> None:
     """Serve until told to stop. Triton may come and go: items say so meanwhile."""
-    threads = ThreadPoolExecutor(settings.decode_threads, "decode")
+    decoding, fetch = decoders(settings), fetcher(settings)
+    await decoding.start()
     target, model = settings.triton_target, settings.visual_model
     async with TritonInference(target, model, settings.infer_timeout_seconds) as inference:
-        await server.serve([bind(settings, inference, threads)], settings, service=SERVICE)
-    threads.shutdown(wait=False, cancel_futures=True)
+        offered = bind(settings, inference, decoding, fetch)
+        await server.serve([offered], settings, service=SERVICE)
+    await fetch.close()
+    decoding.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from embedder.model import (
     BatchInvalid,
     DeadlinePassed,
     Description,
+    Fetch,
     Intake,
     Item,
     ItemEmpty,
@@ -35,6 +36,7 @@ class Embedder:
 
     visual: VisualSpace
     intake: Intake
+    fetch: Fetch
     gate: Gate
     batch: int
     """Most photos in one inference, if the model takes as many."""
@@ -48,47 +50,73 @@ class Embedder:
         """
         if not 1 <= len(items) <= MAX_ITEMS:
             raise BatchInvalid(len(items))
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, Outcome] = {place: DeadlinePassed() for place in range(len(items))}
         photos: dict[int, bytes] = {}
+        uris: dict[int, str] = {}
         for place, item in enumerate(items):
             try:
-                photos[place] = self._photo(item)
+                content = self._content(item)
             except ServiceError as error:
                 outcomes[place] = error
-        if photos:
-            outcomes |= await self._photos(photos, priority, stages, seconds)
+            else:
+                if isinstance(content, bytes):
+                    photos[place] = content
+                else:
+                    uris[place] = content
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+                if photos:
+                    tasks.create_task(self._photos(photos, priority, stages, outcomes))
+                for place, uri in uris.items():
+                    tasks.create_task(self._fetched(place, uri, priority, stages, outcomes))
+        except TimeoutError:
+            pass  # What was done by then is in; the rest says why it is not.
         return [outcomes[place] for place in range(len(items))]
 
-    def _photo(self, item: Item) -> bytes:
-        """Return an item's photo if its space takes it; else raise why not."""
+    def _content(self, item: Item) -> bytes | str:
+        """Return an item's photo, or its address, if its space takes it; else raise why not."""
         if item.text is not None:
             if not 1 <= len(item.text) <= MAX_TEXT:
                 raise TextInvalid(len(item.text))
             raise SpaceUnavailable(f"no space takes texts yet, so there is no {item.space or TEXT}")
-        if item.photo is None:
+        if item.photo is None and item.uri is None:
             raise ItemEmpty
         if item.space not in {"", VISUAL}:
             raise SpaceUnavailable(f"there is no such space for photos, only {VISUAL}")
+        if item.photo is None:
+            return item.uri or ""
         self.intake.check(item.photo)
         return item.photo
 
-    async def _photos(
-        self, photos: Mapping[int, bytes], priority: Priority, stages: Stages, seconds: float | None
-    ) -> dict[int, Outcome]:
-        """Embed all photos, in groups side by side, until the time is used up."""
-        outcomes: dict[int, Outcome] = {place: DeadlinePassed() for place in photos}
+    async def _fetched(
+        self, place: int, uri: str, priority: Priority, stages: Stages, outcomes: dict[int, Outcome]
+    ) -> None:
+        """Embed a photo that has to be fetched first; nobody else waits for that."""
         try:
-            async with asyncio.timeout(seconds):
-                model = await self.visual.description()
-                async with asyncio.TaskGroup() as tasks:
-                    for group in batched(photos.items(), min(self.batch, model.max_batch)):
-                        run = self._in_turn(group, model, priority, stages, outcomes)
-                        tasks.create_task(run)
-        except TimeoutError:
-            pass  # What was done by then is in; the rest says why it is not.
+            with stages.measure("fetch"):
+                photo = await self.fetch.fetch(uri)
+            self.intake.check(photo)
+        except ServiceError as error:
+            outcomes[place] = error
+        else:
+            await self._photos({place: photo}, priority, stages, outcomes)
+
+    async def _photos(
+        self,
+        photos: Mapping[int, bytes],
+        priority: Priority,
+        stages: Stages,
+        outcomes: dict[int, Outcome],
+    ) -> None:
+        """Embed photos, in groups side by side."""
+        try:
+            model = await self.visual.description()
         except ServiceError as error:
             outcomes.update(dict.fromkeys(photos, error))
-        return outcomes
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for group in batched(photos.items(), min(self.batch, model.max_batch)):
+                tasks.create_task(self._in_turn(group, model, priority, stages, outcomes))
 
     async def _in_turn(
         self,

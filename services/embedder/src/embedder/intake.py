@@ -3,10 +3,25 @@
 import asyncio
 import heapq
 import itertools
-from concurrent.futures import Executor
+
+import numpy as np
 
 from embedder import preprocess
-from embedder.model import PhotoTooLarge, PhotoUndecodable, Pixels, Priority, QueueFull, Recipe
+from embedder.model import (
+    EmbedderUnavailable,
+    PhotoTooLarge,
+    PhotoUndecodable,
+    Pixels,
+    Priority,
+    QueueFull,
+    Recipe,
+)
+from servicekit.decoding import (
+    Decoders,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingUnavailable,
+)
 from servicekit.telemetry import Stages
 from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
@@ -67,37 +82,40 @@ class Gate:
 
 
 class PhotoIntake:
-    """Decodes photos in threads, as many at once as the executor has."""
+    """Decodes photos in processes that may die of them."""
 
-    def __init__(self, executor: Executor, limits: PhotoLimits) -> None:
-        self._executor = executor
+    def __init__(self, decoders: Decoders, limits: PhotoLimits) -> None:
+        self._decoders = decoders
         self._limits = limits
 
     def check(self, photo: bytes) -> None:
         """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
-        if len(photo) > self._limits.max_bytes:
-            raise PhotoTooLarge(
-                f"the photo has {len(photo):,} bytes; at most {self._limits.max_bytes:,} are taken"
-            )
         try:
+            photos.check_size(photo, self._limits)
             photos.sniff(photo)
         except PhotoRejectedError as error:
             raise _translated(error) from error
 
     async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
-        """Return uint8 RGB [side, side, 3]. Raises PhotoUndecodable or PhotoTooLarge."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._pixels, photo, recipe, stages)
+        """Return uint8 RGB [side, side, 3], read-only.
 
-    def _pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
-        """Decode and crop in one thread: the large picture never leaves it."""
-        try:
-            with stages.measure("intake"):
-                image = photos.decode(photo, self._limits, preprocess.least_side(recipe))
-        except PhotoRejectedError as error:
-            raise _translated(error) from error
-        with stages.measure("preprocess"):
-            return preprocess.crop(image, recipe)
+        Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
+        """
+        with stages.measure("intake"):
+            try:
+                data, cropping = await self._decoders.run(
+                    preprocess.pixels, photo, self._limits, recipe
+                )
+            except PhotoRejectedError as error:
+                raise _translated(error) from error
+            except DecodingUnavailable as error:
+                raise EmbedderUnavailable("no photo can be decoded now") from error
+            except DecodingOutOfMemory as error:
+                raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
+            except DecodingFailed as error:
+                raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
+        stages.record("preprocess", stages.elapsed - cropping, cropping)
+        return np.frombuffer(data, np.uint8).reshape(recipe.side, recipe.side, 3)
 
 
 def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:

@@ -5,12 +5,14 @@ ServiceError
 │   ├── BatchInvalid          BATCH_INVALID         no items, or too many
 │   ├── ItemEmpty             ITEM_EMPTY            neither a photo nor a text
 │   ├── TextInvalid           TEXT_INVALID          no characters, or too many
-│   ├── PhotoUndecodable      IMAGE_UNDECODABLE     not a whole JPEG, PNG or WebP
-│   └── PhotoTooLarge         IMAGE_TOO_LARGE       over the cap on bytes or pixels
+│   ├── PhotoUndecodable      IMAGE_UNDECODABLE     not a whole photo of a format that is taken
+│   ├── PhotoTooLarge         IMAGE_TOO_LARGE       over the cap on bytes, pixels or memory
+│   └── (servicekit.fetch)    URI_FORBIDDEN         nothing is fetched from there
 ├── NotFound
 │   └── SpaceUnavailable      SPACE_UNAVAILABLE     no such space, or not for this kind of item
 ├── FailedPrecondition
-│   └── ModelNotReady         MODEL_NOT_READY       Triton's model is not one that we can use
+│   ├── ModelNotReady         MODEL_NOT_READY       Triton's model is not one that we can use
+│   └── (servicekit.fetch)    URI_UNREADABLE        the address gave no file
 ├── Unavailable
 │   └── EmbedderUnavailable   EMBEDDER_UNAVAILABLE  Triton does not answer
 ├── ResourceExhausted
@@ -50,10 +52,12 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to embed: a photo or a text."""
+    """One thing to embed: a photo, its address or a text."""
 
     photo: bytes | None = None
     """The file, as the caller sent it."""
+    uri: str | None = None
+    """Where to fetch the photo from, as the caller gave it."""
     text: str | None = None
     """The text, as the caller sent it."""
     space: str = ""
@@ -158,7 +162,17 @@ class Intake(Protocol):
         """Refuse at once what is not worth a thread. Raises PhotoUndecodable or PhotoTooLarge."""
 
     async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
-        """Return uint8 RGB [side, side, 3]. Raises PhotoUndecodable or PhotoTooLarge."""
+        """Return uint8 RGB [side, side, 3].
+
+        Raises PhotoUndecodable, PhotoTooLarge, and EmbedderUnavailable when nothing can decode.
+        """
+
+
+class Fetch(Protocol):
+    """Fetches files by their addresses."""
+
+    async def fetch(self, uri: str) -> bytes:
+        """Return the file. Raises a ServiceError: URI_FORBIDDEN or URI_UNREADABLE."""
 
 
 RETRY_AFTER = timedelta(seconds=1)
@@ -176,10 +190,12 @@ class BatchInvalid(errors.InvalidArgument):
 
 
 class ItemEmpty(errors.InvalidArgument):
-    """The item holds neither a photo nor a text."""
+    """The item holds nothing to embed."""
 
     def __init__(self) -> None:
-        super().__init__("the item holds neither a photo nor a text", reason="ITEM_EMPTY")
+        super().__init__(
+            "the item holds neither a photo, nor its address, nor a text", reason="ITEM_EMPTY"
+        )
 
 
 class TextInvalid(errors.InvalidArgument):
@@ -199,7 +215,7 @@ class PhotoUndecodable(errors.InvalidArgument):
 
 
 class PhotoTooLarge(errors.InvalidArgument):
-    """The photo is over the cap on bytes or pixels."""
+    """The photo is over the cap on bytes, pixels or memory."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="IMAGE_TOO_LARGE")

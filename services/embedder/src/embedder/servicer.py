@@ -54,6 +54,7 @@ def _item(item: pb.EmbedItem) -> Item:
     kind = item.WhichOneof("content")
     return Item(
         photo=item.image if kind == "image" else None,
+        uri=item.image_uri if kind == "image_uri" else None,
         text=item.text if kind == "text" else None,
         space=item.space,
     )

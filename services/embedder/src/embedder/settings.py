@@ -4,9 +4,11 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
+from servicekit.decoding import DecodingSettings
+from servicekit.fetch import FetchSettings
 
 
-class EmbedderSettings(ServerSettings):
+class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix="EMBEDDER_")
@@ -34,9 +36,6 @@ class EmbedderSettings(ServerSettings):
 
     queue: int = Field(default=256, ge=0, le=100_000)
     """Batches of one priority that may wait; above it items are refused with EMBED_QUEUE_FULL."""
-
-    decode_threads: int = Field(default=2, ge=1, le=64)
-    """Photos decoded at once. Each may need 8 bytes of memory for each of its pixels meanwhile."""
 
     max_photo_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
     """Largest photo file in bytes; above it items are refused with IMAGE_TOO_LARGE."""

@@ -108,7 +108,10 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
             ),
             Binding(
                 job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                jobs.JobServicer(settings.catalogs, jobs.owners({Peer.RANKER: to_ranker})),
+                jobs.JobServicer(
+                    settings.catalogs,
+                    jobs.owners({Peer.RETRIEVER: to_retriever, Peer.RANKER: to_ranker}),
+                ),
                 jobs.NAME,
             ),
         ),

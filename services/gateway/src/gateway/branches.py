@@ -13,6 +13,7 @@ from gateway.model import (
     Cause,
     Columns,
     ImageRefused,
+    ImageUnreadable,
     Nominees,
     NothingAvailable,
     Peer,
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 BRANCH_OF = {
     SignalKind.IMAGE: Branch.VISUAL,
+    SignalKind.IMAGE_URI: Branch.VISUAL,
     SignalKind.PRODUCT: Branch.VISUAL,
     SignalKind.TEXT: Branch.TEXT,
 }
@@ -148,9 +150,11 @@ async def _near_embedded(
 
 
 def _embedding_lost(signal: Signal, error: ServiceError) -> Cause:
-    """What one signal's failure means; a photo that is no photo is the caller's error."""
-    if error.reason in ("IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE"):
-        raise ImageRefused(signal.index, error.reason, error.message)
+    """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
+    if error.reason in ("IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN"):
+        raise ImageRefused(signal.index, signal.kind, error.reason, error.message)
+    if error.reason == "URI_UNREADABLE":
+        raise ImageUnreadable(signal.index, error.message)
     return cause_of(Peer.EMBEDDER, error)
 
 

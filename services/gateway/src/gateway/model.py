@@ -4,13 +4,14 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
 
     ServiceError
     ├── InvalidArgument
-    │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN
     ├── NotFound
     │   ├── SceneNotFound       SCENE_NOT_FOUND
     │   ├── ProductNotFound     PRODUCT_NOT_FOUND
     │   ├── JobNotFound         JOB_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── FailedPrecondition
+    │   ├── ImageUnreadable     URI_UNREADABLE
     │   └── SpaceMissing        SPACE_UNAVAILABLE
     ├── Unavailable
     │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
@@ -39,13 +40,26 @@ RETRY_AFTER = timedelta(seconds=1)
 
 
 class ImageRefused(InvalidArgument):
-    """A photo among the signals can't be used."""
+    """A photo among the signals can't be used, or must not be fetched."""
 
-    def __init__(self, index: int, reason: str, description: str) -> None:
-        path = f"signals[{index}].image"
+    def __init__(self, index: int, kind: str, reason: str, description: str) -> None:
+        """`kind` is the field that gave the photo."""
+        path = f"signals[{index}].{kind}"
         super().__init__(
             f"{path}: {description}",
             reason=reason,
+            violations=(FieldViolation(path, description),),
+        )
+
+
+class ImageUnreadable(FailedPrecondition):
+    """The address of a photo among the signals gave no file."""
+
+    def __init__(self, index: int, description: str) -> None:
+        path = f"signals[{index}].image_uri"
+        super().__init__(
+            f"{path}: {description}",
+            reason="URI_UNREADABLE",
             violations=(FieldViolation(path, description),),
         )
 
@@ -189,6 +203,7 @@ class SignalKind(StrEnum):
     """What a signal is."""
 
     IMAGE = "image"
+    IMAGE_URI = "image_uri"
     TEXT = "text"
     PRODUCT = "product_id"
     NOTHING = "content"
@@ -204,6 +219,7 @@ class Signal:
     kind: SignalKind
     image: bytes = field(default=b"", repr=False)
     text: str = field(default="", repr=False)
+    image_uri: str = field(default="", repr=False)
     product_id: str = ""
     weight: float = 0.0
     """As given; 0 = 1."""

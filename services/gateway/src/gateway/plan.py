@@ -42,7 +42,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
     """The plan of a request that has `seconds` in all."""
     kinds = {signal.kind for signal in query.signals}
     wanted = {
-        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.PRODUCT}),
+        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.COLLABORATIVE: query.shopper is not None,
     }

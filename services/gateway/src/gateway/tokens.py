@@ -107,7 +107,7 @@ def _texts(*texts: str) -> Iterator[bytes]:
 
 
 def _content(signal: Signal) -> bytes:
-    text = (signal.text or signal.product_id).encode("utf-8", "surrogatepass")
+    text = (signal.text or signal.image_uri or signal.product_id).encode("utf-8", "surrogatepass")
     return signal.kind.encode() + b":" + hashlib.sha256(signal.image or text).digest()
 
 

@@ -15,6 +15,7 @@ MOST_WEIGHT = 100.0
 MOST_EXCLUDED = 1_000
 MOST_IMAGE_BYTES = 10 * 2**20
 MOST_TEXT = 4_096
+MOST_URI = 2_048
 MOST_NAME = 64
 MOST_REQUEST_ID = 128
 MOST_SESSION_BYTES = 128
@@ -39,10 +40,10 @@ def _check_photo(signal: Signal) -> None:
     if signal.kind is not SignalKind.IMAGE:
         return
     if not signal.image:
-        raise ImageRefused(signal.index, "IMAGE_UNDECODABLE", "the photo has no bytes")
+        raise ImageRefused(signal.index, signal.kind, "IMAGE_UNDECODABLE", "the photo has no bytes")
     if len(signal.image) > MOST_IMAGE_BYTES:
         description = f"the photo has {len(signal.image)} bytes; at most {MOST_IMAGE_BYTES}"
-        raise ImageRefused(signal.index, "IMAGE_TOO_LARGE", description)
+        raise ImageRefused(signal.index, signal.kind, "IMAGE_TOO_LARGE", description)
 
 
 def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
@@ -88,11 +89,21 @@ def _signal_violations(signal: Signal, path: str) -> Iterator[FieldViolation]:
         yield FieldViolation(f"{path}.weight", f"must be more than 0 and at most {MOST_WEIGHT:g}")
     match signal.kind:
         case SignalKind.NOTHING:
-            yield FieldViolation(path, "an image, a text or a product_id is needed")
+            yield FieldViolation(path, "an image, an image_uri, a text or a product_id is needed")
         case SignalKind.TEXT if not 1 <= len(signal.text) <= MOST_TEXT:
             yield FieldViolation(f"{path}.text", f"must have 1 to {MOST_TEXT} characters")
+        case SignalKind.IMAGE_URI if not _is_web_address(signal.image_uri):
+            yield FieldViolation(
+                f"{path}.image_uri",
+                f"must be an http or https address of at most {MOST_URI:,} characters",
+            )
         case SignalKind.PRODUCT:
             yield from _id_violations(signal.product_id, f"{path}.product_id")
+
+
+def _is_web_address(uri: str) -> bool:
+    """Whether the embedder is worth asking; what may be fetched is its to say."""
+    return len(uri) <= MOST_URI and uri.lower().startswith(("http://", "https://"))
 
 
 def _id_violations(value: str, path: str) -> Iterator[FieldViolation]:

@@ -9,9 +9,11 @@ from ranker.live import LiveModels
 from ranker.model import KeyUnusable
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
+from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
@@ -62,7 +64,15 @@ def bindings(
         ),
         Binding(
             event_service_pb2_grpc.add_EventServiceServicer_to_server,
-            EventServicer(catalogs, key, events, now_micros),
+            EventServicer(
+                catalogs,
+                key,
+                events,
+                now_micros,
+                shoppers=ShopperRecord(database),
+                purges=PurgeRecord(database),
+                jobs=jobs,
+            ),
             "sightline.ranker.v1.EventService",
         ),
         Binding(

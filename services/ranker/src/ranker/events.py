@@ -19,7 +19,7 @@ from ranker.model import (
 )
 from ranker.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
-from sightline_rules.ids import IdInvalidError, check_id
+from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
 AHEAD_MICROS = 5 * 60 * 1_000_000
 """How far ahead of our clock a caller's may be."""
@@ -113,6 +113,9 @@ def _problems(event: Event) -> list[tuple[str, str]]:
 def _product_id(event: Event) -> list[tuple[str, str]]:
     if not event.product_id and event.type is EventType.SEARCH:
         return []
+    item = event.product_id
+    if item.isascii() and item.isprintable() and 0 < len(item) <= MAX_ID_BYTES:
+        return []  # what the check would find, ten times faster
     try:
         check_id(event.product_id)
     except IdInvalidError as error:
@@ -130,11 +133,13 @@ def _text(
     control: bool = False,
 ) -> list[tuple[str, str]]:
     """Problems of a text of at most `most` bytes of UTF-8, or characters."""
+    if not text:
+        return [(path, "is required")] if required else []
+    if len(text) <= most and text.isascii() and text.isprintable():
+        return []  # what the rest would find, ten times faster
     size = len(text.encode()) if unit == "bytes" else len(text)
     if size > most:
         return [(path, f"is longer than {most} {unit}")]
-    if required and not text:
-        return [(path, "is required")]
     if not control and any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text):
         return [(path, "holds control characters")]
     if "\0" in text:  # PostgreSQL can't store it
@@ -154,11 +159,12 @@ def _value(event: Event) -> list[tuple[str, str]]:
 def _stored(catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int) -> StoredEvent:
     if event.shopper is None:
         raise ValueError("an event that passed the check has a shopper")
+    timed = event if event.time_micros is not None else replace(event, time_micros=now)
     actor = pseudonyms.of(catalog_id, event.shopper)
     session = pseudonyms.of_session(catalog_id, event.session_id)
     return StoredEvent(
         catalog_id=catalog_id,
-        event=replace(event, time_micros=now if event.time_micros is None else event.time_micros),
+        event=timed,
         actor=actor,
         session=session,
         key_id=pseudonyms.key_id,

@@ -11,6 +11,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
     │   └── EventConflict       EVENT_CONFLICT
+    ├── Aborted
+    │   └── PromotionConflict   PROMOTION_CONFLICT
     └── FailedPrecondition
         ├── ModelCorrupt        MODEL_CORRUPT
         └── DataInsufficient    TRAINING_DATA_INSUFFICIENT
@@ -26,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from servicekit.errors import (
+    Aborted,
     AlreadyExists,
     FailedPrecondition,
     FieldViolation,
@@ -67,10 +70,10 @@ class EventConflict(AlreadyExists):
 
 
 class ModelNotFound(NotFound):
-    """The catalog has no model of this version."""
+    """The catalog has no model of this version, or none that served before."""
 
-    def __init__(self) -> None:
-        super().__init__("this catalog has no such model", reason="MODEL_NOT_FOUND")
+    def __init__(self, message: str = "this catalog has no such model") -> None:
+        super().__init__(message, reason="MODEL_NOT_FOUND")
 
 
 class AnswerMissing(NotFound):
@@ -78,6 +81,16 @@ class AnswerMissing(NotFound):
 
     def __init__(self) -> None:
         super().__init__("no record of this answer is kept", reason="ANSWER_RECORD_MISSING")
+
+
+class PromotionConflict(Aborted):
+    """Another model was promoted, or one rolled back, while a rollback was on its way."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the serving model changed meanwhile: look which one serves, then decide",
+            reason="PROMOTION_CONFLICT",
+        )
 
 
 class ModelCorrupt(FailedPrecondition):
@@ -178,6 +191,54 @@ class StoredEvent:
     """The record's own order; 0 = not stored yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events of a catalog are to be counted or deleted: those that fit all that is given."""
+
+    catalog_id: str
+    before_micros: int | None = None
+    """Only those before, microseconds since 1970 (UTC); None = any time."""
+    types: tuple[EventType, ...] = ()
+    """Only these; empty = all."""
+    product_id: str = ""
+    """Only this one's; empty = any."""
+    actor: str = ""
+    """Only those of this pseudonym; empty = anybody's."""
+    last_sequence: int | None = None
+    """Only up to this one in the record's own order: what comes in later stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeCount:
+    """Which events fit."""
+
+    event_count: int
+    first_micros: int | None
+    """None = none fits."""
+    last_micros: int | None
+    last_sequence: int
+    """0 = none fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgePlace:
+    """How far a purge is: after this event."""
+
+    counted: bool = True
+    """Whether it is at the events that count in popularity, which go first, by product."""
+    product_id: str = ""
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a batch of a purge came to."""
+
+    count: int
+    place: PurgePlace | None
+    """Where the next one begins; None = there is nothing more."""
+
+
 class Written(StrEnum):
     """What became of an event that was handed to the record."""
 
@@ -208,6 +269,8 @@ class History:
     """Products that are hidden now."""
     seen: frozenset[str] = frozenset()
     """Products viewed, bought or rated; empty unless asked for."""
+    actor: str = ""
+    """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +378,16 @@ class EventWriter(Protocol):
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         """Store events in one transaction that is on disk when this returns."""
+
+
+class Purger(Protocol):
+    """Deletes events."""
+
+    async def count(self, selection: Selection) -> PurgeCount:
+        """How many events fit, and from when to when."""
+
+    async def delete(self, selection: Selection, place: PurgePlace, limit: int) -> Purged:
+        """Delete the next events that fit from `place` on, at most `limit` of them."""
 
 
 class Models(Protocol):

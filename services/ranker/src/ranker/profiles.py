@@ -137,7 +137,8 @@ async def read(
     history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
     if model is None:
         return history, Profile()
-    return history, profile(model, actor, recent_products(history.recent, history.hidden))
+    products = recent_products(history.recent, history.hidden)
+    return history, profile(model, history.actor or actor, products)
 
 
 def query(profile: Profile, dimension: int) -> Floats:

@@ -5,7 +5,6 @@ nobody can tell whether a known id is in the store; with another key nothing mat
 the key's fingerprint is kept beside the data and start is refused when it differs.
 """
 
-import hashlib
 import hmac
 import os
 import secrets
@@ -83,7 +82,5 @@ def _create(path: Path) -> None:
 
 def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
     """HMAC over `parts`, each after its length: no two lists of parts give the same bytes."""
-    mac = hmac.new(key, digestmod=hashlib.sha256)
-    for part in parts:
-        mac.update(len(part).to_bytes(4, "big") + part)
-    return mac.digest()
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(key, message, "sha256")

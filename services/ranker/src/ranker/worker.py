@@ -1,5 +1,7 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
+Purges of events run in this process (see purge.py).
+
 A training is a process of its own, so that it can be killed, cancelled or run out of memory
 without touching anything else. This process holds the job's claim and keeps it alive. When the
 training dies without a word, or this process does, the claim runs out and the job is taken up
@@ -15,6 +17,10 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from ranker import purge
+from ranker.model import Purger
+from ranker.purge import PURGE
+from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings, WorkerSettings
 from servicekit import config, telemetry
@@ -52,15 +58,25 @@ def train_command(job_id: str) -> Sequence[str]:
     return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
 
-async def work(jobs: Jobs, command: Command, settings: WorkerSettings, stop: asyncio.Event) -> None:
-    """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew."""
+async def work(
+    jobs: Jobs,
+    command: Command,
+    settings: WorkerSettings,
+    stop: asyncio.Event,
+    purger: Purger | None = None,
+) -> None:
+    """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew.
+
+    Without a `purger` purges are left to another worker.
+    """
+    kinds = (TRAIN,) if purger is None else (TRAIN, PURGE)
     me = worker_id("ranker-worker")
     log = telemetry.get_logger()
     while not stop.is_set():
         try:
-            job = await jobs.claim((TRAIN,), me, settings.lease_seconds)
+            job = await jobs.claim(kinds, me, settings.lease_seconds)
             if job is not None:
-                await run_job(jobs, job, command, stop)
+                await run_job(jobs, job, command, stop, purger)
                 continue
         except ServiceError as error:
             log.warning("job not worked on", reason=error.reason)
@@ -68,17 +84,24 @@ async def work(jobs: Jobs, command: Command, settings: WorkerSettings, stop: asy
             await asyncio.wait_for(stop.wait(), settings.poll_seconds)
 
 
-async def run_job(jobs: Jobs, job: Job, command: Command, stop: asyncio.Event) -> None:
+async def run_job(
+    jobs: Jobs, job: Job, command: Command, stop: asyncio.Event, purger: Purger | None = None
+) -> None:
     """Run one claimed job to its end, or to where it has to be left."""
     log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
     log.info("job begun")
     try:
         async with jobs.renewing(job.id):
-            result = await _supervise(jobs, job, command, stop)
+            if job.kind == PURGE and purger is not None:
+                result = await purge.run(job, purger, jobs, stop)
+            else:
+                result = await _supervise(jobs, job, command, stop)
             await _finish(jobs, job, result, stop)
         log.info("job done", **result)
     except JobClaimLost:
         log.warning("job lost to another worker")
+    except purge.Interrupted:
+        log.info("job left; it is free again when its claim runs out")
     except TrainingDied:
         log.warning("training died; the job is free again when its claim runs out")
     except (TrainingFailed, JobCancelled) as error:
@@ -184,7 +207,7 @@ async def main() -> None:
         await asyncio.to_thread(database.migrate)
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
-        await work(jobs, train_command, settings, stop)
+        await work(jobs, train_command, settings, stop, PurgeRecord(database))
     finally:
         database.close()
         if stop_metrics is not None:

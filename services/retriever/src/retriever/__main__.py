@@ -5,28 +5,27 @@ from __future__ import annotations
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
-from retriever.servicer import (
-    PRODUCT_SERVICE,
-    VECTOR_SERVICE,
-    ProductServicer,
-    VectorServicer,
-)
+from retriever.servicer.jobs import JOB_SERVICE, JobServicer
+from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
+from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.wiring import database, milvus_index, photo_store
+from retriever.wiring import database, job_queue, milvus_index, photo_store
 from servicekit.config import load
+from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
+from sightline.common.v1 import job_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2_grpc, vector_service_pb2_grpc
 
 
 def bindings(
-    settings: Settings, record: Record, photos: PhotoStore, index: MilvusIndex
+    settings: Settings, record: Record, photos: PhotoStore, index: MilvusIndex, jobs: Jobs
 ) -> list[Binding]:
     """What the server offers."""
     return [
         Binding(
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-            ProductServicer(settings.catalogs, record, photos),
+            ProductServicer(settings.catalogs, record, photos, jobs, settings.import_delete_share),
             PRODUCT_SERVICE,
         ),
         Binding(
@@ -35,6 +34,11 @@ def bindings(
                 settings.catalogs, record, index, settings.milvus_seconds, spaces=settings.spaces
             ),
             VECTOR_SERVICE,
+        ),
+        Binding(
+            job_service_pb2_grpc.add_JobServiceServicer_to_server,
+            JobServicer(settings.catalogs, jobs),
+            JOB_SERVICE,
         ),
     ]
 
@@ -48,7 +52,8 @@ async def main(settings: Settings) -> None:
         photos.close()
         db.close()
 
-    offered = bindings(settings, Record(db), photos, index)
+    await photos.start()
+    offered = bindings(settings, Record(db), photos, index, job_queue(db))
     await serve(offered, settings, service="retriever", on_stop=close)
 
 

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -34,6 +34,7 @@ from retriever.model import (
 from retriever.ports import CatalogueRecord, Photos
 from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline_rules import categories, filters, ids
 from sightline_rules.filters import Availability, Filter, Money
@@ -79,11 +80,12 @@ async def upsert(
     catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogueRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Store products, each with an outcome of its own; and the record's newest seq."""
-    _count("products", len(drafts), MAX_UPSERT)
+    check_count("products", len(drafts), MAX_UPSERT)
+    again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
     prepared = await asyncio.gather(
         *(
-            _prepare(catalog_id, draft, f"products[{index}]", photos)
-            for index, draft in enumerate(_unique(drafts))
+            prepare(catalog_id, draft, f"products[{index}]", photos, again.get(index))
+            for index, draft in enumerate(drafts)
         )
     )
     writes = [write for write in prepared if isinstance(write, ProductWrite)]
@@ -96,7 +98,7 @@ async def batch_get(
     catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
 ) -> Found:
     """Products by id; an id asked for twice is answered twice."""
-    _count("product_ids", len(product_ids), MAX_GET)
+    check_count("product_ids", len(product_ids), MAX_GET)
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
     found = Found([], [], [])
     for product_id in product_ids:
@@ -143,7 +145,7 @@ async def delete(
     catalog_id: str, product_ids: Sequence[str], record: CatalogueRecord
 ) -> tuple[int, int]:
     """How many of the products existed, and the record's newest seq."""
-    _count("product_ids", len(product_ids), MAX_DELETE)
+    check_count("product_ids", len(product_ids), MAX_DELETE)
     return await record.delete(catalog_id, product_ids)
 
 
@@ -157,7 +159,8 @@ async def get_image(
     return image, await photos.get(catalog_id, image_id)
 
 
-def _count(field: str, number: int, most: int) -> None:
+def check_count(field: str, number: int, most: int) -> None:
+    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
     if not 1 <= number <= most:
         raise RequestInvalid(FieldViolation(field, f"has {number} entries; 1 to {most} are taken"))
 
@@ -165,56 +168,68 @@ def _count(field: str, number: int, most: int) -> None:
 # Products in
 
 
-def _unique(drafts: Sequence[ProductDraft]) -> Iterable[ProductDraft | ProductInvalid]:
-    """The drafts, with an error in place of an id that was given before."""
+def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]:
+    """What is wrong with each place that names a product of a place before; `path` has a {}."""
     first: dict[str, int] = {}
-    for index, draft in enumerate(drafts):
-        known = first.setdefault(draft.product_id, index)
-        if known == index:
-            yield draft
-        else:
-            yield ProductInvalid(
-                FieldViolation(
-                    f"products[{index}].product_id", f"is also the id of products[{known}]"
-                )
-            )
+    wrong = {}
+    for index, product_id in enumerate(product_ids):
+        known = first.setdefault(product_id, index)
+        if known != index:
+            description = f"is also the id of {path.format(known).partition('.')[0]}"
+            wrong[index] = FieldViolation(path.format(index), description)
+    return wrong
 
 
-async def _prepare(
-    catalog_id: str, draft: ProductDraft | ProductInvalid, path: str, photos: Photos
+async def prepare(
+    catalog_id: str,
+    draft: ProductDraft,
+    path: str,
+    photos: Photos,
+    wrong: FieldViolation | None = None,
 ) -> ProductWrite | ServiceError:
-    """The write, with its new photos stored; or why not."""
-    if isinstance(draft, ProductInvalid):
-        return draft
+    """The write, with its new photos stored; or why not. `wrong`: what is known to be wrong."""
+    if wrong is not None:
+        return ProductInvalid(wrong)
     try:
         content = check_product(draft, path)
-        new: dict[str, Image] = {}
-        image_ids: dict[str, None] = {}
-        for index, given in enumerate(draft.images):
-            where = f"{path}.images[{index}]"
-            if given.content or not given.image_id:  # 0 bytes are no photo
-                image = await _take(catalog_id, given, where, photos)
-                new[image.image_id] = image
-                image_ids[image.image_id] = None
-            else:
-                image_ids[given.image_id] = None
+        image_ids, new = await take_images(catalog_id, draft.images, path, photos)
     except ServiceError as error:
         return error
-    return ProductWrite(replace(content, image_ids=tuple(image_ids)), new, draft.etag, path)
+    return ProductWrite(replace(content, image_ids=image_ids), new, draft.etag, path)
+
+
+async def take_images(
+    catalog_id: str, given: Sequence[ImageDraft], path: str, photos: Photos
+) -> tuple[tuple[str, ...], dict[str, Image]]:
+    """The ids of a product's photos, no one twice, and the photos whose bytes came, now stored."""
+    new: dict[str, Image] = {}
+    image_ids: dict[str, None] = {}
+    for index, item in enumerate(given):
+        if item.content or item.uri or not item.image_id:  # 0 bytes are no photo
+            image = await _take(catalog_id, item, f"{path}.images[{index}]", photos)
+            new[image.image_id] = image
+            image_ids[image.image_id] = None
+        else:
+            image_ids[item.image_id] = None
+    return tuple(image_ids), new
 
 
 async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
-    """Check and store one photo."""
+    """Check and store one photo, fetched first if only its address is given."""
     try:
-        info = await photos.inspect(given.content)
+        content = await photos.fetch(given.uri) if given.uri else given.content
+        info = await photos.inspect(content)
+    except (UriForbidden, UriUnreadable) as error:
+        raise error.at(f"{path}.uri") from error
     except ImageRejected as error:
-        raise ImageRejected(error.reason, error.message, f"{path}.content") from error
+        field = "uri" if given.uri else "content"
+        raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
         raise ProductInvalid(
             FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
         )
-    await photos.put(catalog_id, info.image_id, given.content)
-    return Image(info.image_id, info.media_type, len(given.content), info.width, info.height)
+    await photos.put(catalog_id, info.image_id, content)
+    return Image(info.image_id, info.media_type, len(content), info.width, info.height)
 
 
 def check_product(draft: ProductDraft, path: str) -> ProductContent:
@@ -248,7 +263,7 @@ def check_product(draft: ProductDraft, path: str) -> ProductContent:
         note("uri", "must be an http or https address of at most 2,048 characters")
     if draft.availability is None:
         note("availability", "is not one of the known values")
-    price = _check_price(note, draft.price)
+    price = check_price(note, draft.price)
     if wrong:
         raise ProductInvalid(*wrong)
     return ProductContent(
@@ -314,9 +329,12 @@ def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
     for index, image in enumerate(given[:20]):
         if image.image_id and not _IMAGE_ID.fullmatch(image.image_id):
             note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
+        if image.content and image.uri:
+            note(f"images[{index}]", "has both content and uri; give one")
 
 
-def _check_price(note: Note, given: Amount | None) -> Money | None:
+def check_price(note: Note, given: Amount | None) -> Money | None:
+    """The price; what is wrong with it is noted under `price`."""
     if given is None:
         return None
     try:

@@ -8,13 +8,20 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── FilterInvalid          FILTER_INVALID
     │   ├── VectorInvalid          VECTOR_INVALID
     │   ├── ProductInvalid         PRODUCT_INVALID
-    │   └── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
+    │   ├── OfferInvalid           OFFER_INVALID
+    │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   └── (servicekit.fetch)     URI_FORBIDDEN
     ├── NotFound
     │   ├── ProductNotFound        PRODUCT_NOT_FOUND
     │   ├── ImageNotFound          IMAGE_NOT_FOUND
+    │   ├── ImportNotFound         IMPORT_NOT_FOUND
     │   └── GenerationNotFound     GENERATION_NOT_FOUND
     ├── FailedPrecondition
     │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+    │   ├── ImportClosed           IMPORT_CLOSED
+    │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
+    │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
     │   └── VersionMismatch        INDEX_VERSION_MISMATCH
     ├── Aborted
     │   └── EtagMismatch           ETAG_MISMATCH
@@ -53,6 +60,7 @@ from servicekit.errors import (
     InvalidArgument,
     NotFound,
     ResourceExhausted,
+    ServiceError,
     Unavailable,
 )
 from servicekit.requests import describe
@@ -107,6 +115,20 @@ class ProductInvalid(InvalidArgument):
         super().__init__(describe(violations), reason="PRODUCT_INVALID", violations=violations)
 
 
+class FieldMaskInvalid(InvalidArgument):
+    """A field mask that names what can't be changed."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__(describe(violations), reason="FIELD_MASK_INVALID", violations=violations)
+
+
+class OfferInvalid(InvalidArgument):
+    """Fields of one offer are out of their documented range."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__(describe(violations), reason="OFFER_INVALID", violations=violations)
+
+
 class ImageRejected(InvalidArgument):
     """A photo that is not taken."""
 
@@ -128,6 +150,15 @@ class ImageNotFound(NotFound):
     def __init__(self, path: str = "") -> None:
         violations = (FieldViolation(path, "names a photo that is not stored"),) if path else ()
         super().__init__("no such photo is stored", reason="IMAGE_NOT_FOUND", violations=violations)
+
+
+class ImportNotFound(NotFound):
+    """The catalog has no import of this id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this catalog has no such import: open it first", reason="IMPORT_NOT_FOUND"
+        )
 
 
 class GenerationNotFound(NotFound):
@@ -156,6 +187,37 @@ class VersionMismatch(FailedPrecondition):
             "the vector's space version is not the one that the index holds",
             reason="INDEX_VERSION_MISMATCH",
             metadata={"given": given, "held": held},
+        )
+
+
+class ImportClosed(FailedPrecondition):
+    """The import was closed and takes no more rows."""
+
+    def __init__(self) -> None:
+        super().__init__("this import is closed: open another one", reason="IMPORT_CLOSED")
+
+
+class ImportModeMismatch(FailedPrecondition):
+    """The import was opened with the other mode."""
+
+    def __init__(self, opened: ImportMode) -> None:
+        description = f"is not the one that this import was opened with, {opened}"
+        super().__init__(
+            f"mode: {description}",
+            reason="IMPORT_MODE_MISMATCH",
+            violations=(FieldViolation("mode", description),),
+        )
+
+
+class ImportDeletesTooMuch(FailedPrecondition):
+    """Closing the import would delete more than the set share of the catalog."""
+
+    def __init__(self, deleted: int, held: int, share: float) -> None:
+        super().__init__(
+            f"closing would delete {deleted:,} of {held:,} products, more than {share:.0%}; "
+            "look at them with dry_run, then close with force",
+            reason="IMPORT_DELETES_TOO_MUCH",
+            metadata={"delete_count": str(deleted), "product_count": str(held)},
         )
 
 
@@ -261,10 +323,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class ImageDraft:
-    """A photo as a caller gave it: bytes, or the id of a stored one."""
+    """A photo as a caller gave it: bytes, the id of a stored one, or where to fetch it from."""
 
     content: bytes
     image_id: str
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +436,102 @@ class Stored:
     product_id: str
     etag: str
     image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product to change in part."""
+
+    content: ProductContent
+    """Its id, and the new values of `fields`; what else it says counts for nothing."""
+    fields: frozenset[str]
+    """Names of fields of ProductContent."""
+    new_images: Mapping[str, Image]
+    """As in ProductWrite."""
+    etag: str = ""
+    """Change only this content; empty = whatever is stored."""
+    path: str = "product"
+    """Where the request holds it, for field violations."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDraft:
+    """Price and availability as a caller gave them, unchecked."""
+
+    product_id: str
+    price: Amount | None = None
+    """None = stays as it is."""
+    availability: Availability | None = None
+    """None = stays as it is."""
+    availability_known: bool = True
+    """Whether the number that was given is an availability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Price and availability to set."""
+
+    product_id: str
+    price: Money | None
+    """None = stays as it is."""
+    availability: Availability | None
+    """None = stays as it is."""
+
+
+class ImportMode(StrEnum):
+    """What an import does with products that it does not hold."""
+
+    INCREMENTAL = "INCREMENTAL"
+    """They stay."""
+    FULL = "FULL"
+    """They are deleted when it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import is."""
+
+    import_id: str
+    mode: ImportMode
+    rows_done: int
+    """Rows 1 to this one are decided."""
+    stored_count: int
+    refused_count: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """One row to decide."""
+
+    number: int
+    product_id: str
+    """Its product; empty = its id is not one."""
+    write: ProductWrite | ServiceError | None
+    """What to store, or why not. None = it was decided before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What closing an import deletes, or would delete."""
+
+    progress: ImportProgress
+    delete_count: int
+    sample: tuple[str, ...]
+    before: int
+    """Products last written whole before this number of the commit sequence are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a look at a part of the catalog found."""
+
+    count: int
+    """Products that pass."""
+    sample: tuple[str, ...]
+    """Ids of some of them."""
+    after: tuple[int, str] | None
+    """Where to go on; None = that was all."""
 
 
 class Order(StrEnum):

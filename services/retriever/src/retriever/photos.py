@@ -30,8 +30,23 @@ from retriever.model import (
     PhotosFull,
     PhotosUnavailable,
 )
+from servicekit.decoding import (
+    Decoders,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingUnavailable,
+)
 from servicekit.errors import ServiceError
-from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError, inspect
+from servicekit.fetch import Fetcher, FetchPolicy
+from sightline_rules.photos import (
+    PhotoInfo,
+    PhotoLimits,
+    PhotoRejectedError,
+    RejectionReason,
+    check_size,
+    inspect,
+    sniff,
+)
 
 T = TypeVar("T")
 
@@ -40,54 +55,72 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PhotoStore:
-    """See Photos in ports.py. Work runs in a bounded number of threads."""
+    """See Photos in ports.py. Files are read and written in a bounded number of threads."""
 
     def __init__(
         self,
         url: str,
         *,
         limits: PhotoLimits | None = None,
-        threads: int = 2,
+        decoders: Decoders | None = None,
+        fetcher: Fetcher | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`.
 
-        A photo of the largest size takes about 150 MB while it is decoded: `threads` times that is
-        the most memory that hostile photos can hold.
+        Photos are looked at in `decoders`, by default two processes that the first photo starts.
+        By default nothing may be fetched.
         """
         self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
         self._limits = limits or PhotoLimits()
-        self._decoders = ThreadPoolExecutor(threads, "photo-decode")
+        self._decoders = decoders or Decoders(2)
+        self._fetcher = fetcher or Fetcher(FetchPolicy())
         self._io = ThreadPoolExecutor(4, "photo-io")
 
+    async def start(self) -> None:
+        """Have the processes that look at photos ready. Raises DecodingUnavailable."""
+        await self._decoders.start()
+
     def close(self) -> None:
-        """Wait for the work under way."""
-        for threads in (self._decoders, self._io):
-            threads.shutdown(wait=True, cancel_futures=True)
+        """Wait for the files under way."""
+        self._decoders.close()
+        self._io.shutdown(wait=True, cancel_futures=True)
+
+    async def fetch(self, uri: str) -> bytes:
+        """See Photos."""
+        return await self._fetcher.fetch(uri)
 
     async def inspect(self, data: bytes) -> PhotoInfo:
         """See Photos."""
         try:
-            return await self._run(self._decoders, lambda: inspect(data, self._limits))
+            check_size(data, self._limits)
+            sniff(data)  # what is no photo costs no process
+            return await self._decoders.run(inspect, data, self._limits)
         except PhotoRejectedError as error:
             raise ImageRejected(str(error.reason), str(error)) from error
+        except DecodingUnavailable as error:
+            raise PhotosUnavailable from error
+        except DecodingFailed as error:
+            large = isinstance(error, DecodingOutOfMemory)
+            reason = RejectionReason.TOO_LARGE if large else RejectionReason.UNDECODABLE
+            raise ImageRejected(str(reason), f"the photo can't be decoded: {error}") from error
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         """See Photos."""
         path = self._path(catalog_id, image_id)
-        await self._run(self._io, lambda: _translated(lambda: self._put(path, data)))
+        await self._run(lambda: _translated(lambda: self._put(path, data)))
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """See Photos."""
         path = self._path(catalog_id, image_id)
-        data = await self._run(self._io, lambda: _translated(lambda: self._get(path)))
+        data = await self._run(lambda: _translated(lambda: self._get(path)))
         if hashlib.sha256(data).hexdigest() != image_id:
             raise ImageDamaged
         return data
 
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T]) -> T:
         run = contextvars.copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(threads, run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._io, run, work)
 
     def _path(self, catalog_id: str, image_id: str) -> str:
         if not _HASH.fullmatch(image_id):

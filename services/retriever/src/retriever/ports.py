@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from retriever.model import (
     Change,
+    Closing,
     CollectionState,
     Counts,
     EmbeddingSpace,
@@ -17,15 +18,22 @@ from retriever.model import (
     GivenVector,
     Hit,
     Image,
+    ImportMode,
+    ImportProgress,
+    ImportRow,
     IndexRow,
+    Offer,
     Order,
     Pending,
     Product,
+    ProductChange,
     ProductWrite,
     Stored,
+    Tally,
     VectorWrite,
 )
 from servicekit.errors import ServiceError
+from servicekit.jobs import Job
 from sightline_rules.filters import Filter
 from sightline_rules.photos import PhotoInfo
 
@@ -34,7 +42,10 @@ class Photos(Protocol):
     """The content-addressed store of photos."""
 
     async def inspect(self, data: bytes) -> PhotoInfo:
-        """What a photo is. Raises ImageRejected."""
+        """What a photo is. Raises ImageRejected, PhotosUnavailable."""
+
+    async def fetch(self, uri: str) -> bytes:
+        """The file at an address. Raises UriForbidden, UriUnreadable."""
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         """Returns once the bytes are durable. Raises PhotosUnavailable, PhotosFull."""
@@ -51,6 +62,16 @@ class CatalogueRecord(Protocol):
     ) -> tuple[list[Stored | ServiceError], int]:
         """One transaction; an outcome for each, and the record's newest seq afterwards."""
 
+    async def change(
+        self, catalog_id: str, changes: Sequence[ProductChange]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """Read, change and write back in one transaction; else like `write`."""
+
+    async def offer(
+        self, catalog_id: str, offers: Sequence[Offer]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """Set prices and availability of products, none twice; else like `write`."""
+
     async def delete(self, catalog_id: str, product_ids: Sequence[str]) -> tuple[int, int]:
         """How many existed, and the record's newest seq afterwards."""
 
@@ -64,6 +85,81 @@ class CatalogueRecord(Protocol):
 
     async def image(self, catalog_id: str, image_id: str) -> Image | None:
         """What is known of a photo."""
+
+
+class ImportRecord(Protocol):
+    """The record as imports see it. Raises ImportNotFound where nothing else is said."""
+
+    async def open_import(
+        self, catalog_id: str, import_id: str, mode: ImportMode, active_seconds: float
+    ) -> ImportProgress:
+        """Begin it unless it is known; how far it is. Raises ImportModeMismatch only.
+
+        Another import that is open and took rows within `active_seconds` counts as under way.
+        """
+
+    async def decided(
+        self, catalog_id: str, import_id: str, numbers: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of some rows that were decided. Raises ImportClosed too."""
+
+    async def import_rows(
+        self, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
+    ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
+        """Decide rows, ascending by number, in one transaction. Raises ImportClosed too.
+
+        An outcome for each, how far the import is, and the record's newest seq afterwards.
+        """
+
+    async def close_import(
+        self, catalog_id: str, import_id: str, *, share: float, dry_run: bool, sample: int
+    ) -> Closing:
+        """Close it unless `dry_run`. Raises ImportDeletesTooMuch beyond `share` of the catalog."""
+
+    async def drop_rows(self, catalog_id: str, import_id: str, limit: int) -> int:
+        """Forget up to `limit` outcomes of a closed import; how many there were."""
+
+
+class RemovalRecord(Protocol):
+    """The record as those see it who remove many products."""
+
+    async def commit_number(self, catalog_id: str) -> int:
+        """A new number of the commit sequence: what is written whole from now on has it or more."""
+
+    async def tally(
+        self,
+        catalog_id: str,
+        condition: Filter,
+        *,
+        before: int,
+        after: tuple[int, str] | None,
+        limit: int,
+        sample: int,
+    ) -> Tally:
+        """Which of the next `limit` products that were last written whole before a commit pass."""
+
+    async def sweep(
+        self,
+        catalog_id: str,
+        condition: Filter,
+        *,
+        before: int,
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> Tally:
+        """The same, and delete them in the same transaction."""
+
+
+class JobQueue(Protocol):
+    """Jobs, as those see them who ask for them and who do them; see servicekit.jobs."""
+
+    async def create(
+        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
+    ) -> Job:
+        """A new job, or the one that this request already made."""
+
+    async def progress(self, job_id: str, done: int, total: int) -> None:
+        """Say how far it is. Raises JobCancelled, JobClaimLost."""
 
 
 class SearchRecord(Protocol):

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
+from servicekit.decoding import DecodingSettings
+from servicekit.fetch import FetchSettings
 from servicekit.sql import check_url
 
 
@@ -26,7 +28,7 @@ def _database(url: SecretStr) -> SecretStr:
     return url
 
 
-class Settings(ServerSettings):
+class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVER_")
@@ -66,8 +68,8 @@ class Settings(ServerSettings):
     image_max_pixels: int = Field(default=50_000_000, ge=1024, le=500_000_000)
     """Largest photo, width × height. Keep it equal to the embedder's."""
 
-    decode_threads: int = Field(default=2, ge=1, le=64)
-    """Photos that are checked at a time; one takes up to about 150 MB while it is."""
+    import_delete_share: float = Field(default=0.2, ge=0, le=1)
+    """What part of a catalog the end of a full import may delete without `force`."""
 
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
     """The worker's port for Prometheus metrics over HTTP; 0 turns them off."""

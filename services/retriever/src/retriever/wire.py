@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -17,16 +18,29 @@ from retriever.model import (
     GivenVector,
     Image,
     ImageDraft,
+    ImportMode,
+    ImportProgress,
+    OfferDraft,
     Order,
     Product,
     ProductDraft,
     Stored,
 )
-from servicekit.errors import FieldViolation, ServiceError
+from retriever.updates import UpdateDraft
+from servicekit.errors import FailedPrecondition, FieldViolation, Internal, ServiceError
+from servicekit.jobs import Job, JobState
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
-from sightline.common.v1 import answer_pb2, candidate_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    candidate_pb2,
+    filter_pb2,
+    import_pb2,
+    job_pb2,
+    product_pb2,
+    vector_pb2,
+)
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 from sightline_rules import categories, filters
 from sightline_rules.filters import (
@@ -65,8 +79,20 @@ _ORDER: Mapping[int, Order] = {
     product_service_pb2.ListProductsRequest.ORDER_PRODUCT_ID: Order.PRODUCT_ID,
     product_service_pb2.ListProductsRequest.ORDER_NEWEST: Order.NEWEST,
 }
+_IMPORT_MODE: Mapping[int, ImportMode] = {
+    import_pb2.IMPORT_MODE_UNSPECIFIED: ImportMode.INCREMENTAL,
+    import_pb2.IMPORT_MODE_INCREMENTAL: ImportMode.INCREMENTAL,
+    import_pb2.IMPORT_MODE_FULL: ImportMode.FULL,
+}
+_IMPORT_MODE_NUMBER = {
+    ImportMode.INCREMENTAL: import_pb2.IMPORT_MODE_INCREMENTAL,
+    ImportMode.FULL: import_pb2.IMPORT_MODE_FULL,
+}
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 _MICROS = 1_000_000
+_JOB_STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
+JOB_OWNER = "retriever/"
+"""What stands in front of the ids of the retriever's jobs."""
 
 
 # Products in
@@ -88,11 +114,42 @@ def draft(product: product_pb2.Product) -> ProductDraft:
         else _AVAILABILITY.get(product.availability),
         tags=tuple(product.tags),
         attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
-        images=tuple(ImageDraft(image.content, image.image_id) for image in product.images),
+        images=tuple(
+            ImageDraft(image.content, image.image_id, image.uri) for image in product.images
+        ),
         language_code=product.language_code,
         uri=product.uri,
         etag=product.etag,
     )
+
+
+def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
+    """A change as it came."""
+    return UpdateDraft(
+        product=draft(message.product),
+        mask=tuple(message.update_mask.paths),
+        given=tuple(field.name for field, _ in message.product.ListFields()),
+    )
+
+
+def offer(message: product_service_pb2.Offer) -> OfferDraft:
+    """An offer as it came."""
+    stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
+    availability = _AVAILABILITY.get(message.availability)
+    return OfferDraft(
+        product_id=message.product_id,
+        price=_amount(message.price) if message.HasField("price") else None,
+        availability=availability,
+        availability_known=stays or availability is not None,
+    )
+
+
+def import_mode(number: int) -> ImportMode:
+    """What an import does with products that it does not hold. Raises RequestInvalid."""
+    mode = _IMPORT_MODE.get(number)
+    if mode is None:
+        raise RequestInvalid(FieldViolation("mode", "is not one of the known values"))
+    return mode
 
 
 def _amount(money: money_pb2.Money) -> Amount:
@@ -202,6 +259,47 @@ def status(error: ServiceError | None) -> status_pb2.Status:
     return status_pb2.Status(code=code_pb2.OK) if error is None else to_status(error)
 
 
+def offer_status(outcome: Stored | ServiceError) -> status_pb2.Status:
+    """What became of one offer."""
+    return status(outcome if isinstance(outcome, ServiceError) else None)
+
+
+def import_state(progress: ImportProgress) -> import_pb2.ImportState:
+    """How far an import is."""
+    return import_pb2.ImportState(
+        import_id=progress.import_id,
+        mode=_IMPORT_MODE_NUMBER[progress.mode],
+        rows_done=progress.rows_done,
+        stored_count=progress.stored_count,
+        refused_count=progress.refused_count,
+        closed=progress.closed,
+    )
+
+
+def job(found: Job) -> job_pb2.Job:
+    """A job."""
+    message = job_pb2.Job(
+        job_id=JOB_OWNER + found.id,
+        kind=found.kind,
+        catalog_id=found.catalog_id,
+        state=_JOB_STATE[found.state],
+        done=found.done,
+        total=found.total,
+        results=[
+            job_pb2.JobResult(name=name, value=str(value)) for name, value in found.result.items()
+        ],
+        create_time=_timestamp(found.created_time),
+    )
+    if found.state is JobState.FAILED:
+        kind = Internal if found.error_reason == "INTERNAL" else FailedPrecondition
+        message.error.CopyFrom(to_status(kind(found.error_message, reason=found.error_reason)))
+    if found.started_time:
+        message.start_time.CopyFrom(_timestamp(found.started_time))
+    if found.finished_time:
+        message.end_time.CopyFrom(_timestamp(found.finished_time))
+    return message
+
+
 def order(number: int) -> Order:
     """A list's order. Raises RequestInvalid."""
     found = _ORDER.get(number)
@@ -226,6 +324,26 @@ def condition(message: filter_pb2.Filter) -> Filter:
         return filters.check(_filter(message, "filter"))
     except FilterInvalidError as error:
         raise FilterInvalid(error.path, error.description) from error
+
+
+def required_condition(message: filter_pb2.Filter) -> Filter:
+    """A filter that says something, checked. Raises RequestInvalid, FilterInvalid."""
+    if message.WhichOneof("expression") is None:
+        raise RequestInvalid(
+            FieldViolation("filter", "is required; {all: {}} passes every product")
+        )
+    return condition(message)
+
+
+def packed(message: filter_pb2.Filter) -> str:
+    """A filter as text, for a job's parameters."""
+    return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
+
+
+def unpacked(text: str) -> Filter:
+    """What `packed` made of a filter that says something."""
+    data = base64.b64decode(text, validate=True)
+    return required_condition(filter_pb2.Filter.FromString(data))
 
 
 def _filter(message: filter_pb2.Filter, path: str) -> Filter:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
+from retriever.record.tables import jobs
 from retriever.settings import Settings
+from servicekit.decoding import Decoders
+from servicekit.fetch import Fetcher, FetchPolicy
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from sightline_rules.photos import PhotoLimits
 
@@ -16,10 +20,22 @@ def database(settings: Settings) -> Database:
     return db
 
 
+def job_queue(db: Database) -> Jobs:
+    """The record's jobs."""
+    return Jobs(db, jobs)
+
+
 def photo_store(settings: Settings) -> PhotoStore:
-    """The store of photos."""
+    """The store of photos, its processes not started yet."""
     limits = PhotoLimits(settings.image_max_bytes, settings.image_max_pixels)
-    return PhotoStore(settings.photos_url, limits=limits, threads=settings.decode_threads)
+    decoders = Decoders(
+        settings.decode_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decode_memory_bytes,
+        preload=["sightline_rules.photos"],
+    )
+    fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
+    return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
 
 
 def milvus_index(settings: Settings) -> MilvusIndex:

@@ -1,8 +1,8 @@
 """The retriever's worker: `python -m retriever.worker`.
 
-Embeds pending photos, applies the outbox to the index, loads and reconciles collections. Any number
-of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded within
-the lease's time. It can be killed at any point.
+Embeds pending photos, applies the outbox to the index, loads and reconciles collections, and does
+the jobs that delete many products. Any number of workers may run: one at a time leads, by a lease
+in SQL, and a dead leader is succeeded within the lease's time. It can be killed at any point.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 
+from retriever import removals, wire
 from retriever.embedder import EmbedderClient
 from retriever.index import (
     LOST,
@@ -33,15 +35,16 @@ from retriever.model import (
     Generation,
     VersionMismatch,
 )
-from retriever.ports import Embedder, IndexRecord, Photos, VectorIndex
+from retriever.ports import Embedder, IndexRecord, Photos, RemovalRecord, VectorIndex
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, milvus_index, photo_store
+from retriever.wiring import database, job_queue, milvus_index, photo_store
 from servicekit.config import load
-from servicekit.errors import ServiceError
-from servicekit.jobs import Lease, now_micros, worker_id
+from servicekit.errors import ServiceError, Unavailable
+from servicekit.jobs import JobClaimLost, Jobs, JobState, Lease, now_micros, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
+from sightline_rules.filters import All
 
 LEASE = "index-writer"
 ENGINE_LOOK_SECONDS = 1.0
@@ -50,6 +53,7 @@ SPACE_LOOK_SECONDS = 30.0
 """How often the embedder is asked for its version while it answers."""
 GAUGE_SECONDS = 2.0
 MAX_CATALOG_LABELS = 20
+OPEN_JOBS = (JobState.PENDING, JobState.RUNNING)
 
 LAG = Gauge(
     "sightline_index_lag_seconds",
@@ -172,17 +176,24 @@ class Followed:
     """Rows written since then."""
 
 
+class WorkerRecord(IndexRecord, RemovalRecord, Protocol):
+    """All that the worker asks of the record."""
+
+
 @dataclass(slots=True)
 class Worker:
     """The loops of a leading worker."""
 
     catalogs: Sequence[str]
     settings: Settings
-    record: IndexRecord
+    record: WorkerRecord
     photos: Photos
     index: VectorIndex
     embedder: Embedder
     leadership: Leadership
+    jobs: Jobs
+    name: str
+    """Of this process alone; see servicekit.jobs.worker_id."""
     followed: dict[str, Followed] = field(default_factory=dict)
     offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
@@ -203,6 +214,7 @@ class Worker:
                 tasks.create_task(self._keep())
                 tasks.create_task(self._forever(self._embed))
                 tasks.create_task(self._forever(self._follow))
+                tasks.create_task(self._forever(self._do_job))
                 tasks.create_task(self._measure())
         except* LeadershipLost:
             log.warning("leadership lost")
@@ -333,6 +345,29 @@ class Worker:
             deleted=drift.deleted,
         )
 
+    # Jobs
+
+    async def _do_job(self) -> bool:
+        """Do the oldest job that deletes products, if there is one."""
+        if not await self.jobs.list(kinds=removals.KINDS, states=OPEN_JOBS, limit=1):
+            return False  # without the write that a claim is
+        job = await self.jobs.claim(removals.KINDS, self.name, self.settings.worker_lease_seconds)
+        if job is None:
+            return False
+        log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
+        try:
+            condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
+            deleted = await removals.delete(job, condition, self.record, self.jobs)
+            await self.jobs.finish(job.id, {"deleted_count": deleted})
+            log.info("job done", job=job.id, kind=job.kind, deleted=deleted)
+        except (Unavailable, JobClaimLost):
+            raise  # goes on once the claim ran out, here or elsewhere
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                log.exception("job failed", job=job.id, kind=job.kind)
+            await self.jobs.fail(job.id, error)
+        return True
+
     # Gauges
 
     async def _measure(self) -> None:
@@ -389,17 +424,26 @@ async def main(settings: Settings) -> None:
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
     embedder = EmbedderClient(settings.embedder_target)
     seconds = settings.worker_lease_seconds
-    leadership = Leadership(Lease(db, LEASE, worker_id("retriever-worker"), seconds), seconds)
+    name = worker_id("retriever-worker")
+    leadership = Leadership(Lease(db, LEASE, name, seconds), seconds)
+    worker = Worker(
+        settings.catalogs,
+        settings,
+        Record(db),
+        photos,
+        index,
+        embedder,
+        leadership,
+        job_queue(db),
+        name,
+    )
     stop_metrics = (
         serve_metrics(settings.worker_metrics_port, settings.host)
         if settings.worker_metrics_port
         else lambda: None
     )
     try:
-        await work(
-            Worker(settings.catalogs, settings, Record(db), photos, index, embedder, leadership),
-            stop,
-        )
+        await work(worker, stop)
     finally:
         await embedder.close()
         await index.close()

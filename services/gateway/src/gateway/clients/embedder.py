@@ -50,6 +50,8 @@ class EmbedderClient:
 def _item(signal: Signal) -> pb.EmbedItem:
     if signal.kind is SignalKind.IMAGE:
         return pb.EmbedItem(image=signal.image)
+    if signal.kind is SignalKind.IMAGE_URI:
+        return pb.EmbedItem(image_uri=signal.image_uri)
     return pb.EmbedItem(text=signal.text)
 
 

@@ -37,6 +37,7 @@ IDEMPOTENT = (
     (ANSWERS, "RecordAnswers"),
     (ANSWERS, "GetAnswer"),
     (EVENTS, "AppendEvents"),
+    (EVENTS, "MergeShopper"),
     (JOBS, "GetJob"),
     (JOBS, "ListJobs"),
     (JOBS, "CancelJob"),

@@ -18,8 +18,16 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
+JOBS = "sightline.common.v1.JobService"
 IDEMPOTENT = (
+    (JOBS, "GetJob"),
+    (JOBS, "ListJobs"),
+    (JOBS, "CancelJob"),
     (PRODUCTS, "UpsertProducts"),
+    (PRODUCTS, "UpdateOffers"),
+    (PRODUCTS, "OpenImport"),
+    (PRODUCTS, "ImportProducts"),
+    (PRODUCTS, "CloseImport"),
     (PRODUCTS, "BatchGetProducts"),
     (PRODUCTS, "ListProducts"),
     (PRODUCTS, "GetImage"),

@@ -96,6 +96,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         model: ranker_pb.Model = await self._caller.call(self._stub.PromoteModel, request)
         return model
 
+    async def RollbackModel(
+        self, request: ranker_pb.RollbackModelRequest, context: Context
+    ) -> ranker_pb.Model:
+        """Make the model before the serving one again."""
+        request.catalog_id = admit(request, self._catalogs)
+        model: ranker_pb.Model = await self._caller.call(self._stub.RollbackModel, request)
+        return model
+
 
 def _component(state: ComponentState) -> pb.ComponentStatus:
     status = status_pb2.Status() if state.error is None else to_status(state.error)

@@ -11,7 +11,7 @@ from gateway.clients.calls import Caller
 from gateway.model import ProductNotFound
 from gateway.servicer.requests import Context, admit, check_count
 from servicekit.requests import page_size
-from sightline.common.v1 import product_pb2
+from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
@@ -19,6 +19,7 @@ from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 
 NAME = "sightline.gateway.v1.CatalogService"
 MOST_PRODUCTS = 100
+MOST_OFFERS = 1_000
 MOST_DELETED = 1_000
 MOST_LISTED = 1_000
 
@@ -44,16 +45,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             ),
         )
         return pb.UpsertProductsResponse(
-            results=[
-                pb.UpsertResult(
-                    status=item.status,
-                    product_id=item.product_id,
-                    etag=item.etag,
-                    image_ids=item.image_ids,
-                )
-                for item in answer.results
-            ],
-            index_token=answer.index_token,
+            results=map(_result, answer.results), index_token=answer.index_token
         )
 
     async def GetProduct(
@@ -113,6 +105,135 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             deleted_count=answer.deleted_count, index_token=answer.index_token
         )
 
+    async def UpdateProducts(
+        self, request: pb.UpdateProductsRequest, context: Context
+    ) -> pb.UpsertProductsResponse:
+        """Change products in part."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("updates", len(request.updates), MOST_PRODUCTS)
+        answer: retriever_pb.UpsertProductsResponse = await self._call(
+            self._products.UpdateProducts,
+            retriever_pb.UpdateProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                updates=[
+                    retriever_pb.ProductUpdate(product=item.product, update_mask=item.update_mask)
+                    for item in request.updates
+                ],
+            ),
+        )
+        return pb.UpsertProductsResponse(
+            results=map(_result, answer.results), index_token=answer.index_token
+        )
+
+    async def UpdateOffers(
+        self, request: pb.UpdateOffersRequest, context: Context
+    ) -> pb.UpdateOffersResponse:
+        """Set prices and availability."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("offers", len(request.offers), MOST_OFFERS)
+        answer: retriever_pb.UpdateOffersResponse = await self._call(
+            self._products.UpdateOffers,
+            retriever_pb.UpdateOffersRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                offers=[
+                    retriever_pb.Offer(
+                        product_id=item.product_id,
+                        price=item.price if item.HasField("price") else None,
+                        availability=item.availability,
+                    )
+                    for item in request.offers
+                ],
+            ),
+        )
+        return pb.UpdateOffersResponse(statuses=answer.statuses, index_token=answer.index_token)
+
+    async def PurgeProducts(
+        self, request: pb.PurgeProductsRequest, context: Context
+    ) -> pb.PurgeProductsResponse:
+        """Count the products that pass a filter, or start the job that deletes them."""
+        catalog_id = admit(request, self._catalogs)
+        answer: retriever_pb.PurgeProductsResponse = await self._call(
+            self._products.PurgeProducts,
+            retriever_pb.PurgeProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                filter=request.filter if request.HasField("filter") else None,
+                force=request.force,
+            ),
+        )
+        return pb.PurgeProductsResponse(
+            product_count=answer.product_count,
+            sample_product_ids=answer.sample_product_ids,
+            job=answer.job if answer.HasField("job") else None,
+        )
+
+    async def OpenImport(
+        self, request: pb.OpenImportRequest, context: Context
+    ) -> import_pb2.ImportState:
+        """Begin an import, or say how far it is."""
+        catalog_id = admit(request, self._catalogs)
+        state: import_pb2.ImportState = await self._call(
+            self._products.OpenImport,
+            retriever_pb.OpenImportRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                import_id=request.import_id,
+                mode=request.mode,
+            ),
+        )
+        return state
+
+    async def ImportProducts(
+        self, request: pb.ImportProductsRequest, context: Context
+    ) -> pb.ImportProductsResponse:
+        """Write rows of an import."""
+        catalog_id = admit(request, self._catalogs)
+        check_count("rows", len(request.rows), MOST_PRODUCTS)
+        answer: retriever_pb.ImportProductsResponse = await self._call(
+            self._products.ImportProducts,
+            retriever_pb.ImportProductsRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                import_id=request.import_id,
+                rows=[
+                    retriever_pb.ImportRow(
+                        row_number=row.row_number,
+                        product=row.product if row.HasField("product") else None,
+                    )
+                    for row in request.rows
+                ],
+            ),
+        )
+        return pb.ImportProductsResponse(
+            results=map(_result, answer.results),
+            state=answer.state,
+            index_token=answer.index_token,
+        )
+
+    async def CloseImport(
+        self, request: pb.CloseImportRequest, context: Context
+    ) -> pb.CloseImportResponse:
+        """End an import."""
+        catalog_id = admit(request, self._catalogs)
+        answer: retriever_pb.CloseImportResponse = await self._call(
+            self._products.CloseImport,
+            retriever_pb.CloseImportRequest(
+                catalog_id=catalog_id,
+                request_id=request.request_id,
+                import_id=request.import_id,
+                force=request.force,
+                dry_run=request.dry_run,
+            ),
+        )
+        return pb.CloseImportResponse(
+            state=answer.state,
+            delete_count=answer.delete_count,
+            sample_product_ids=answer.sample_product_ids,
+            job=answer.job if answer.HasField("job") else None,
+        )
+
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context
     ) -> product_pb2.ProductImage:
@@ -128,6 +249,15 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     async def _call(self, method: Any, request: Any) -> Any:
         return await self._caller.call(method, request)
+
+
+def _result(item: retriever_pb.UpsertResult) -> pb.UpsertResult:
+    return pb.UpsertResult(
+        status=item.status,
+        product_id=item.product_id,
+        etag=item.etag,
+        image_ids=item.image_ids,
+    )
 
 
 _ORDERS = {

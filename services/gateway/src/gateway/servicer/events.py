@@ -42,3 +42,43 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
             written_count=answer.written_count,
             duplicate_count=answer.duplicate_count,
         )
+
+    async def MergeShopper(
+        self, request: pb.MergeShopperRequest, context: Context
+    ) -> pb.MergeShopperResponse:
+        """Make a visitor a user."""
+        passed = ranker_pb.MergeShopperRequest(
+            catalog_id=admit(request, self._catalogs), request_id=request.request_id, to=request.to
+        )
+        # "from" is a word of Python: the field has to be asked for by name.
+        getattr(passed, "from").CopyFrom(getattr(request, "from"))
+        answer: ranker_pb.MergeShopperResponse = await self._caller.call(
+            self._events.MergeShopper, passed
+        )
+        return pb.MergeShopperResponse(moved_count=answer.moved_count)
+
+    async def PurgeEvents(
+        self, request: pb.PurgeEventsRequest, context: Context
+    ) -> pb.PurgeEventsResponse:
+        """Count events, or start the job that deletes them."""
+        passed = ranker_pb.PurgeEventsRequest(
+            catalog_id=admit(request, self._catalogs),
+            request_id=request.request_id,
+            types=request.types,
+            product_id=request.product_id,
+            force=request.force,
+        )
+        # An absent condition must stay absent: an empty one would be another.
+        if request.HasField("before_time"):
+            passed.before_time.CopyFrom(request.before_time)
+        if request.HasField("shopper"):
+            passed.shopper.CopyFrom(request.shopper)
+        answer: ranker_pb.PurgeEventsResponse = await self._caller.call(
+            self._events.PurgeEvents, passed
+        )
+        return pb.PurgeEventsResponse(
+            event_count=answer.event_count,
+            first_event_time=answer.first_event_time if answer.event_count else None,
+            last_event_time=answer.last_event_time if answer.event_count else None,
+            job=answer.job if answer.HasField("job") else None,
+        )

@@ -7,7 +7,9 @@ from typing import Any
 
 import grpc
 
+from gateway import listings
 from gateway.clients.calls import Caller
+from gateway.listings import Entry
 from gateway.model import JobNotFound, Peer
 from gateway.servicer.requests import Context, admit
 from servicekit.requests import page_size
@@ -15,6 +17,7 @@ from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
 NAME = "sightline.common.v1.JobService"
+DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 
 Owner = tuple[Caller, Any]
@@ -43,12 +46,40 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return job
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
-        """Jobs, newest first. The ranker is the only owner so far: its pages are passed on."""
-        request.catalog_id = admit(request, self._catalogs)
-        page_size(request.page_size, 0, MOST_LISTED)
-        caller, stub = self._owners[Peer.RANKER]
-        answer: pb.ListJobsResponse = await caller.call(stub.ListJobs, request)
-        return answer
+        """The jobs of all owners, newest first. An owner that does not answer fails the call:
+        a list without its jobs would pass for one of all."""
+        catalog_id = admit(request, self._catalogs)
+        entries, token = await listings.merged(
+            {
+                name: self._lister(owner, catalog_id, request)
+                for name, owner in self._owners.items()
+            },
+            about=("jobs", catalog_id, request.kind),
+            size=page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED),
+            token=request.page_token,
+        )
+        return pb.ListJobsResponse(jobs=[entry.body for entry in entries], next_page_token=token)
+
+    def _lister(self, owner: Owner, catalog_id: str, request: pb.ListJobsRequest) -> listings.Fetch:
+        caller, stub = owner
+
+        async def fetch(page_token: str, size: int) -> tuple[list[Entry], str]:
+            answer: pb.ListJobsResponse = await caller.call(
+                stub.ListJobs,
+                pb.ListJobsRequest(
+                    catalog_id=catalog_id,
+                    request_id=request.request_id,
+                    kind=request.kind,
+                    page_size=size,
+                    page_token=page_token,
+                ),
+            )
+            entries = [
+                Entry(job.job_id, job.create_time.ToMicroseconds(), job) for job in answer.jobs
+            ]
+            return entries, answer.next_page_token
+
+        return fetch
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
         """Ask a job to stop."""

@@ -93,6 +93,7 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         index=index,
         kind=SignalKind(message.WhichOneof("content") or SignalKind.NOTHING),
         image=message.image,
+        image_uri=message.image_uri,
         text=message.text,
         product_id=message.product_id,
         weight=message.weight,

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.record.aliases import gate, owners
 from ranker.record.tables import ANSWERS
 from servicekit.sql import Database
 
@@ -66,5 +68,16 @@ def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -
             known.add(key)
             rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
     if rows:
+        _to_owners(connection, rows)
         connection.execute(sa.insert(ANSWERS), rows)
     return len(rows)
+
+
+def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """File what belongs to merged visitors under the users they are."""
+    for catalog_id in sorted({row["catalog_id"] for row in rows}):
+        gate(connection, catalog_id, alone=False)
+        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
+        users = owners(connection, catalog_id, (row["actor"] for row in theirs))
+        for row in theirs:
+            row["actor"] = users.get(row["actor"], row["actor"])

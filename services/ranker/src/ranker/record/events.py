@@ -27,6 +27,7 @@ from ranker.model import (
     Written,
 )
 from ranker.profiles import INTEREST, interest
+from ranker.record.aliases import gate, owner, owners
 from ranker.record.tables import EVENTS, POPULARITY
 from servicekit.sql import Database
 
@@ -36,6 +37,8 @@ ORIGIN_MICROS = 1_577_836_800_000_000
 
 KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
 """What the history index tells apart: for or against a product; hide and unhide; the rest."""
+
+_COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
 
 
 class EventRecord:
@@ -83,14 +86,18 @@ class EventRecord:
         t = EVENTS.c
         statement = (
             sa.select(EVENTS)
-            .where(t.catalog_id == catalog_id, t.actor == actor)
+            .where(t.catalog_id == catalog_id)
             .order_by(t.time_micros.desc(), t.sequence.desc())
             .limit(limit)
         )
         if before is not None:
             statement = statement.where(sa.tuple_(t.time_micros, t.sequence) < before)
-        rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return tuple(_stored(row) for row in rows)
+
+        def read(connection: Connection) -> Sequence[sa.Row[Any]]:
+            whose = owner(connection, catalog_id, actor)
+            return connection.execute(statement.where(t.actor == whose)).all()
+
+        return tuple(_stored(row) for row in await self._db.read(read))
 
     async def interactions(self, catalog_id: str) -> tuple[Interaction, ...]:
         """All events that speak of liking or not, by time, then event id."""
@@ -126,9 +133,26 @@ def _append(connection: Connection, events: Sequence[StoredEvent]) -> tuple[Writ
             fresh.append(stored)
             outcomes.append(Written.NEW)
     if fresh:
-        connection.execute(sa.insert(EVENTS), [_row(stored) for stored in fresh])
+        _insert(connection, fresh)
         _add_popularity(connection, fresh)
     return tuple(outcomes)
+
+
+def _insert(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    """Insert them, those of merged visitors under the users they are."""
+    whose: dict[tuple[str, str], str] = {}
+    for catalog_id in sorted({stored.catalog_id for stored in events}):
+        gate(connection, catalog_id, alone=False)
+        actors = (stored.actor for stored in events if stored.catalog_id == catalog_id)
+        found = owners(connection, catalog_id, actors)
+        whose |= {(catalog_id, visitor): user for visitor, user in found.items()}
+    statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
+    rows: list[Any] = []
+    for stored in events:
+        row = _row(stored, whose.get((stored.catalog_id, stored.actor), stored.actor))
+        rows.append(row if statement.positional else dict(zip(_COLUMNS, row, strict=True)))
+    # Past SQLAlchemy's own treatment of every row, which took as long as the rest of the write.
+    connection.exec_driver_sql(str(statement), rows)
 
 
 def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tuple[str, str], bytes]:
@@ -146,32 +170,34 @@ def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tupl
     return found
 
 
-def _row(stored: StoredEvent) -> dict[str, Any]:
+def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
+    """In the order of _COLUMNS."""
     event = stored.event
     if event.type is None or event.time_micros is None:
         raise ValueError("only checked events are stored")
-    return {
-        "catalog_id": stored.catalog_id,
-        "event_id": event.event_id,
-        "digest": stored.digest,
-        "key_id": stored.key_id,
-        "actor": stored.actor,
-        "session": stored.session,
-        "type": event.type.value,
-        "kind": kind_of(event.type),
-        "product_id": event.product_id,
-        "time_micros": event.time_micros,
-        "received_micros": stored.received_micros,
-        "value": event.value,
-        "quantity": event.quantity,
-        "unit_price_micros": event.unit_price.micros if event.unit_price else None,
-        "unit_price_currency": event.unit_price.currency if event.unit_price else "",
-        "order_id": event.order_id,
-        "position": event.position,
-        "scene": event.scene,
-        "attribution_token": event.attribution_token,
-        "query": event.query,
-    }
+    price = event.unit_price
+    return (
+        stored.catalog_id,
+        event.event_id,
+        stored.digest,
+        stored.key_id,
+        actor,
+        stored.session,
+        event.type.value,
+        kind_of(event.type),
+        event.product_id,
+        event.time_micros,
+        stored.received_micros,
+        event.value,
+        event.quantity,
+        None if price is None else price.micros,
+        "" if price is None else price.currency,
+        event.order_id,
+        event.position,
+        event.scene,
+        event.attribution_token,
+        event.query,
+    )
 
 
 def _stored(row: sa.Row[Any]) -> StoredEvent:
@@ -212,7 +238,8 @@ def _history(
     connection: Connection, catalog_id: str, actor: str, limit: int, with_seen: bool
 ) -> History:
     t = EVENTS.c
-    theirs = (t.catalog_id == catalog_id, t.actor == actor)
+    whose = owner(connection, catalog_id, actor)
+    theirs = (t.catalog_id == catalog_id, t.actor == whose)
     recent = (
         sa.select(t.actor, t.product_id, t.type, t.value, t.time_micros, t.event_id)
         .where(*theirs, t.kind == KIND_INTEREST)
@@ -230,12 +257,14 @@ def _history(
         recent=tuple(_interaction(row) for row in connection.execute(recent)),
         hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
         seen=frozenset(connection.execute(seen).scalars()) if with_seen else frozenset(),
+        actor=whose,
     )
 
 
-def _log_counts(
+def log_counts(
     connection: Connection, catalog_id: str, product_ids: Sequence[str], *, lock: bool = False
 ) -> dict[str, float]:
+    """Base-2 logarithms of the products' counts; those that have one."""
     t = POPULARITY.c
     statement = sa.select(t.product_id, t.log_count).where(
         t.catalog_id == catalog_id, t.product_id.in_(product_ids)
@@ -251,7 +280,7 @@ def _shares(connection: Connection, catalog_id: str, product_ids: Sequence[str])
     most: float | None = connection.execute(statement).scalar()
     if most is None:
         return np.zeros(len(product_ids))
-    known = _log_counts(connection, catalog_id, product_ids)
+    known = log_counts(connection, catalog_id, product_ids)
     logs = np.array([known.get(item, -np.inf) for item in product_ids])
     shares: Doubles = np.exp2(logs - most)
     return shares
@@ -260,36 +289,39 @@ def _shares(connection: Connection, catalog_id: str, product_ids: Sequence[str])
 def _add_popularity(connection: Connection, events: Sequence[StoredEvent]) -> None:
     gains: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for stored in events:
-        gain = _gain(stored.event)
+        event = stored.event
+        if event.type is None or event.time_micros is None:
+            continue
+        gain = gain_of(event.type, event.value, event.time_micros)
         if gain is not None:
             products = gains[stored.catalog_id]
-            item = stored.event.product_id
+            item = event.product_id
             products[item] = float(np.logaddexp2(products.get(item, -math.inf), gain))
     for catalog_id, products in sorted(gains.items()):
         _add(connection, catalog_id, products)
 
 
-def _gain(event: Event) -> float | None:
-    """Base-2 logarithm of what the event adds; None = nothing."""
-    if event.type is None or event.time_micros is None:
-        return None
-    weight = interest(
-        Interaction("", event.product_id, event.type, event.value, event.time_micros, "")
-    )
+def gain_of(event_type: EventType, value: float | None, time_micros: int) -> float | None:
+    """Base-2 logarithm of what an event adds to its product's count; None = nothing."""
+    weight = interest(Interaction("", "", event_type, value, time_micros, ""))
     if weight <= 0:
         return None
-    return math.log2(weight) + (event.time_micros - ORIGIN_MICROS) / HALF_LIFE_MICROS
+    return math.log2(weight) + (time_micros - ORIGIN_MICROS) / HALF_LIFE_MICROS
 
 
 def _add(connection: Connection, catalog_id: str, gains: Mapping[str, float]) -> None:
-    known = _log_counts(connection, catalog_id, tuple(gains), lock=True)
+    known = log_counts(connection, catalog_id, tuple(gains), lock=True)
+    sums = {
+        item: float(np.logaddexp2(known.get(item, -math.inf), gain)) for item, gain in gains.items()
+    }
+    keep_log_counts(connection, catalog_id, sums)
+
+
+def keep_log_counts(connection: Connection, catalog_id: str, sums: Mapping[str, float]) -> None:
+    """Put these counts, as base-2 logarithms, in the place of the products' former ones."""
     rows = [
-        {
-            "catalog_id": catalog_id,
-            "product_id": item,
-            "log_count": float(np.logaddexp2(known.get(item, -math.inf), gain)),
-        }
-        for item, gain in sorted(gains.items())
+        {"catalog_id": catalog_id, "product_id": item, "log_count": log}
+        for item, log in sorted(sums.items())
     ]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(POPULARITY)

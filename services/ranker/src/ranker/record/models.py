@@ -1,4 +1,8 @@
-"""Models and promotions in SQL: one row says which model serves, so a promotion is atomic."""
+"""Models and promotions in SQL: one row says which model serves, so a promotion is atomic.
+
+Beside it is a log of all promotions. A rollback takes the newest one that stands back; so the model
+before it serves again, and the next rollback goes one further. Nothing in the log is ever deleted.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import Metric, ModelNotFound, ModelRecord
-from ranker.record.tables import MODELS, PROMOTIONS
+from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict
+from ranker.record.tables import MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
 
 
@@ -60,19 +64,44 @@ class ModelRegistry:
         """Make it the serving one; ModelNotFound."""
 
         def write(connection: Connection) -> None:
-            same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
-            stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
-            if not connection.execute(stamped).rowcount:
-                raise ModelNotFound
-            moved = (
-                sa.update(PROMOTIONS)
-                .where(PROMOTIONS.c.catalog_id == catalog_id)
-                .values(version=version)
-            )
-            if not connection.execute(moved).rowcount:
-                connection.execute(
-                    sa.insert(PROMOTIONS).values(catalog_id=catalog_id, version=version)
+            _serve(connection, catalog_id, version, now_micros)
+            standing = _standing(connection, catalog_id)
+            if not standing or standing[0].version != version:
+                row = {
+                    "catalog_id": catalog_id,
+                    "version": version,
+                    "promoted_micros": now_micros,
+                }
+                connection.execute(sa.insert(PROMOTION_LOG).values(row))
+
+        await self._db.write(write)
+
+    async def before(self, catalog_id: str) -> tuple[ModelRecord, int]:
+        """The model that served before the present one, and the promotion that took its place;
+        ModelNotFound when there was none."""
+        standing = await self._db.read(lambda connection: _standing(connection, catalog_id))
+        if len(standing) < 2:
+            raise ModelNotFound("no model served before the present one")
+        return await self.get(catalog_id, standing[1].version), standing[0].sequence
+
+    async def roll_back(self, catalog_id: str, promotion: int, now_micros: int) -> None:
+        """Take this promotion back, which `before` named. PromotionConflict when it is no longer
+        the newest one that stands: of two rollbacks at once only one is done."""
+
+        def write(connection: Connection) -> None:
+            standing = _standing(connection, catalog_id)
+            if len(standing) < 2 or standing[0].sequence != promotion:
+                raise PromotionConflict
+            undone = (
+                sa.update(PROMOTION_LOG)
+                .where(
+                    PROMOTION_LOG.c.sequence == promotion, PROMOTION_LOG.c.undone_micros.is_(None)
                 )
+                .values(undone_micros=now_micros)
+            )
+            if not connection.execute(undone).rowcount:  # PostgreSQL: another one was quicker
+                raise PromotionConflict
+            _serve(connection, catalog_id, standing[1].version, now_micros)
 
         await self._db.write(write)
 
@@ -89,6 +118,31 @@ _SELECT = sa.select(MODELS, PROMOTIONS.c.version.label("serving_version")).outer
     PROMOTIONS,
     (PROMOTIONS.c.catalog_id == MODELS.c.catalog_id) & (PROMOTIONS.c.version == MODELS.c.version),
 )
+
+
+def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
+    """Make it the serving one; ModelNotFound."""
+    same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
+    stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
+    if not connection.execute(stamped).rowcount:
+        raise ModelNotFound
+    moved = (
+        sa.update(PROMOTIONS).where(PROMOTIONS.c.catalog_id == catalog_id).values(version=version)
+    )
+    if not connection.execute(moved).rowcount:
+        connection.execute(sa.insert(PROMOTIONS).values(catalog_id=catalog_id, version=version))
+
+
+def _standing(connection: Connection, catalog_id: str) -> Sequence[sa.Row[int, str]]:
+    """The newest two promotions that no rollback took back, the serving model's first."""
+    t = PROMOTION_LOG.c
+    statement = (
+        sa.select(t.sequence, t.version)
+        .where(t.catalog_id == catalog_id, t.undone_micros.is_(None))
+        .order_by(t.sequence.desc())
+        .limit(2)
+    )
+    return connection.execute(statement).all()
 
 
 def _record(row: sa.Row[Any]) -> ModelRecord:

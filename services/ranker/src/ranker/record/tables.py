@@ -37,6 +37,14 @@ EVENTS = sa.Table(
     # A shopper's history is read in every request: newest first, without the impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
     sa.Index("events_timeline", "catalog_id", "actor", "time_micros", "sequence"),
+    # What a purge leaves of a product's popularity is summed anew from the events that count in it.
+    sa.Index(
+        "events_product",
+        "catalog_id",
+        "product_id",
+        sqlite_where=sa.text("kind = 'INTEREST'"),
+        postgresql_where=sa.text("kind = 'INTEREST'"),
+    ),
     # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
     sqlite_autoincrement=True,
 )
@@ -49,6 +57,17 @@ POPULARITY = sa.Table(
     # Base-2 logarithm of the decayed count: the count itself would leave a float's range.
     sa.Column("log_count", sa.Double, nullable=False),
     sa.Index("popularity_order", "catalog_id", "log_count"),
+)
+
+ALIASES = sa.Table(
+    "aliases",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    # Pseudonyms both: what the visitor does is the actor's.
+    sa.Column("visitor", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("merged_micros", sa.BigInteger, nullable=False),
 )
 
 ANSWERS = sa.Table(
@@ -86,6 +105,20 @@ PROMOTIONS = sa.Table(
     sa.Column("catalog_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Text, nullable=False),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
+)
+
+PROMOTION_LOG = sa.Table(
+    "promotion_log",
+    METADATA,
+    sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("catalog_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("promoted_micros", sa.BigInteger, nullable=False),
+    # When a rollback took it back; null = it stands.
+    sa.Column("undone_micros", sa.BigInteger),
+    sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
+    sa.Index("promotion_log_order", "catalog_id", "sequence"),
+    sqlite_autoincrement=True,
 )
 
 KEYS = sa.Table(

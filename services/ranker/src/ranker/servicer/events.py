@@ -8,27 +8,44 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type import money_pb2
 
+from ranker import purge
 from ranker.events import append
-from ranker.model import Event, EventInvalid, EventTimeInvalid, EventType, Money, StoredEvent
+from ranker.model import (
+    Event,
+    EventInvalid,
+    EventTimeInvalid,
+    EventType,
+    Identity,
+    Money,
+    Selection,
+    StoredEvent,
+)
 from ranker.pseudonyms import Pseudonyms
+from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
+from ranker.record.purges import PurgeRecord
+from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
     Context,
     actor,
     check_range,
+    check_request_id,
+    check_shopper,
     page_place,
     page_token,
     shopper,
     timestamp,
 )
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import enter, page_size
+from servicekit.jobs import Jobs
+from servicekit.requests import RequestInvalid, enter, page_size
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
+from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_EVENTS = 1000
 MOST_UNITS = 10**12
@@ -40,7 +57,7 @@ NUMBERS = {one: number for number, one in TYPES.items()}
 
 
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
-    """Takes events in and gives them back."""
+    """Takes events in, gives them back, moves and deletes them."""
 
     def __init__(
         self,
@@ -48,11 +65,18 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         pseudonyms: Pseudonyms,
         record: EventRecord,
         now_micros: Callable[[], int],
+        *,
+        shoppers: ShopperRecord,
+        purges: PurgeRecord,
+        jobs: Jobs,
     ) -> None:
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
         self._record = record
         self._now = now_micros
+        self._shoppers = shoppers
+        self._purges = purges
+        self._jobs = jobs
 
     async def AppendEvents(
         self,
@@ -79,7 +103,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place("events", request.page_token, (int, int))
+        place = page_place(f"events of {catalog_id}", request.page_token, (int, int))
         found = await self._record.events_of(
             catalog_id,
             who,
@@ -89,8 +113,102 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         page = found[:size]
         token = ""
         if len(found) > size:
-            token = page_token("events", (page[-1].event.time_micros or 0, page[-1].sequence))
+            place = (page[-1].event.time_micros or 0, page[-1].sequence)
+            token = page_token(f"events of {catalog_id}", place)
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
+
+    async def MergeShopper(
+        self,
+        request: pb.MergeShopperRequest,
+        context: Context,
+    ) -> pb.MergeShopperResponse:
+        """Make a visitor a user."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        # "from" is a word of Python: the message has to be asked by name.
+        visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
+        user = self._named(catalog_id, "to", request.to, Identity.USER)
+        moved = await self._shoppers.merge(
+            catalog_id, visitor, user, key_id=self._pseudonyms.key_id, now_micros=self._now()
+        )
+        return pb.MergeShopperResponse(moved_count=moved)
+
+    async def PurgeEvents(
+        self,
+        request: pb.PurgeEventsRequest,
+        context: Context,
+    ) -> pb.PurgeEventsResponse:
+        """Count the events that fit and, if told so, start the job that deletes them."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        check_request_id(request.request_id)
+        selection = await self._selection(catalog_id, request)
+        counted = await self._purges.count(selection)
+        answer = pb.PurgeEventsResponse(event_count=counted.event_count)
+        if counted.first_micros is not None and counted.last_micros is not None:
+            answer.first_event_time.CopyFrom(timestamp(counted.first_micros))
+            answer.last_event_time.CopyFrom(timestamp(counted.last_micros))
+        if request.force:
+            job = await self._jobs.create(
+                purge.PURGE,
+                catalog_id,
+                purge.params(selection, counted),
+                purge.request_key(request.request_id, selection),
+            )
+            answer.job.CopyFrom(job_message(job))
+        return answer
+
+    def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
+        """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""
+        who = shopper(message)
+        if who is None or who.kind is not kind:
+            problem = f"is required: a {Identity.VISITOR} becomes a {Identity.USER}"
+            raise RequestInvalid(FieldViolation(f"{path}.{kind}_id", problem))
+        check_shopper(path, who)
+        return self._pseudonyms.of(catalog_id, who)
+
+    async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
+        """What fits; RequestInvalid, also when nothing was said."""
+        given = bool(request.types or request.product_id)
+        if not (given or request.HasField("before_time") or request.HasField("shopper")):
+            conditions = ("before_time", "types", "product_id", "shopper")
+            problem = "give at least one of " + ", ".join(conditions)
+            raise RequestInvalid(*(FieldViolation(path, problem) for path in conditions))
+        who = ""
+        if request.HasField("shopper"):
+            who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
+            who = await self._purges.owner(catalog_id, who)
+        return Selection(
+            catalog_id=catalog_id,
+            before_micros=_before(request),
+            types=_types(request),
+            product_id=_product_id(request),
+            actor=who,
+        )
+
+
+def _before(request: pb.PurgeEventsRequest) -> int | None:
+    if not request.HasField("before_time"):
+        return None
+    try:
+        return _micros(request.before_time)
+    except EventTimeInvalid:
+        problem = "is no time between the years 1 and 9999"
+        raise RequestInvalid(FieldViolation("before_time", problem)) from None
+
+
+def _types(request: pb.PurgeEventsRequest) -> tuple[EventType, ...]:
+    for place, number in enumerate(request.types):
+        if number not in TYPES:
+            raise RequestInvalid(FieldViolation(f"types[{place}]", "is no type of event"))
+    return tuple(sorted({TYPES[number] for number in request.types}))
+
+
+def _product_id(request: pb.PurgeEventsRequest) -> str:
+    if request.product_id:
+        try:
+            check_id(request.product_id)
+        except IdInvalidError as error:
+            raise RequestInvalid(FieldViolation("product_id", str(error))) from error
+    return request.product_id
 
 
 def _event(message: event_pb2.Event) -> Event | ServiceError:

@@ -48,10 +48,11 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         context: Context,
     ) -> pb.ListJobsResponse:
         """Jobs, newest first."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place("jobs", request.page_token, (str,))
+        place = page_place(f"jobs of {catalog_id}", request.page_token, (str,))
         found = await self._jobs.list(
-            catalog_id=enter(request.catalog_id, request.request_id, self._catalogs),
+            catalog_id=catalog_id,
             kinds=(request.kind,) if request.kind else (),
             before=str(place[0]) if place else "",
             limit=size + 1,
@@ -59,7 +60,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         page = found[:size]
         return pb.ListJobsResponse(
             jobs=map(job_message, page),
-            next_page_token=page_token("jobs", (page[-1].id,)) if len(found) > size else "",
+            next_page_token=page_token(f"jobs of {catalog_id}", (page[-1].id,))
+            if len(found) > size
+            else "",
         )
 
     async def CancelJob(

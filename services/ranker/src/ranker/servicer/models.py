@@ -31,7 +31,7 @@ LoadModel = Callable[[str, str, str], Model]
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Trains, lists and promotes models."""
+    """Trains, lists, promotes models and rolls them back."""
 
     def __init__(
         self,
@@ -72,14 +72,15 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Models, newest first."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place("models", request.page_token, (int, str))
+        place = page_place(f"models of {catalog_id}", request.page_token, (int, str))
         found = await self._registry.list(
             catalog_id, limit=size + 1, before=(int(place[0]), str(place[1])) if place else None
         )
         page = found[:size]
         token = ""
         if len(found) > size:
-            token = page_token("models", (page[-1].trained_micros, page[-1].version))
+            place = (page[-1].trained_micros, page[-1].version)
+            token = page_token(f"models of {catalog_id}", place)
         return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
 
     async def PromoteModel(
@@ -92,6 +93,19 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         model = await self._registry.get(catalog_id, request.model_version)
         await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
         await self._registry.promote(catalog_id, model.version, self._now())
+        await self._refresh()
+        return _message(await self._registry.get(catalog_id, model.version))
+
+    async def RollbackModel(
+        self,
+        request: pb.RollbackModelRequest,
+        context: Context,
+    ) -> pb.Model:
+        """Check the files of the model before, then make it the serving one again."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        model, promotion = await self._registry.before(catalog_id)
+        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+        await self._registry.roll_back(catalog_id, promotion, self._now())
         await self._refresh()
         return _message(await self._registry.get(catalog_id, model.version))
 

@@ -20,6 +20,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 MOST_ID_BYTES = 128
+MOST_REQUEST_ID = 128
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
@@ -41,10 +42,15 @@ def actor(
         if required:
             raise RequestInvalid(FieldViolation("shopper", "is required"))
         return None
-    if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
-        path = f"shopper.{who.kind}_id"
-        raise RequestInvalid(FieldViolation(path, f"is not 1 to {MOST_ID_BYTES} bytes long"))
+    check_shopper("shopper", who)
     return pseudonyms.of(catalog_id, who)
+
+
+def check_shopper(path: str, who: Shopper) -> None:
+    """RequestInvalid unless the id has a length that ids may have."""
+    if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
+        problem = f"is not 1 to {MOST_ID_BYTES} bytes long"
+        raise RequestInvalid(FieldViolation(f"{path}.{who.kind}_id", problem))
 
 
 def page_token(kind: str, place: Iterable[str | int]) -> str:
@@ -80,6 +86,13 @@ def check_range(path: str, given: int, least: int, most: int) -> None:
     """RequestInvalid unless `given` is within both bounds."""
     if not least <= given <= most:
         raise RequestInvalid(FieldViolation(path, f"is not within {least} and {most}"))
+
+
+def check_request_id(request_id: str) -> None:
+    """RequestInvalid when it is too long to be kept."""
+    if len(request_id) > MOST_REQUEST_ID:
+        problem = f"is longer than {MOST_REQUEST_ID} characters"
+        raise RequestInvalid(FieldViolation("request_id", problem))
 
 
 def timestamp(micros: int) -> Timestamp:

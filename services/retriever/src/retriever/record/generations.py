@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from retriever.record.parts import (
     to_floats,
     vector_of,
 )
+from retriever.record.products import to_facts
 from retriever.record.tables import (
     generations,
     outbox,
@@ -32,7 +32,6 @@ from retriever.record.tables import (
     sequences,
     vectors,
 )
-from sightline_rules.filters import Availability, Facts, Money, Time
 
 
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
@@ -179,20 +178,11 @@ def read_index_rows(
         .where(photo.catalog_id == generation.catalog_id, photo.product_id.in_(product_ids))
     )
     for row in connection.execute(query):
-        price = None if row.price_micros is None else Money(row.currency, row.price_micros)
         yield IndexRow(
             row_id=row.row_id,
             seq=max(row.seq, row.vector_seq),
             product_id=row.product_id,
             image_id=row.image_id,
-            facts=Facts(
-                category=row.category,
-                brand=row.brand,
-                price=price,
-                availability=Availability(row.availability),
-                tags=frozenset(json.loads(row.tags)),
-                create_time=Time(row.create_time),
-                update_time=Time(row.update_time),
-            ),
+            facts=to_facts(row),
             vector=to_floats(row.data),
         )

@@ -25,8 +25,20 @@ from retriever.record.tables import (
     product_images,
     products,
 )
-from sightline_rules import categories
-from sightline_rules.filters import Availability, Money
+from sightline_rules import categories, filters
+from sightline_rules.filters import Availability, Facts, Filter, Money, Time
+
+FACTS = (
+    products.c.category,
+    products.c.brand,
+    products.c.price_micros,
+    products.c.currency,
+    products.c.availability,
+    products.c.tags,
+    products.c.create_time,
+    products.c.update_time,
+)
+"""The columns that filters may ask for."""
 
 _PRODUCTS = sa.select(products).where(
     products.c.catalog_id == sa.bindparam("catalog_id"),
@@ -82,6 +94,45 @@ def _to_product(row: sa.Row[Any], photos: tuple[Image, ...]) -> Product:
         uri=row.uri,
     )
     return Product(content, photos, row.create_time, row.update_time, row.etag, row.seq)
+
+
+def to_facts(row: Any) -> Facts:
+    """What filters may ask, of a row with FACTS."""
+    return Facts(
+        category=row.category,
+        brand=row.brand,
+        price=None if row.price_micros is None else Money(row.currency, row.price_micros),
+        availability=Availability(row.availability),
+        tags=frozenset(json.loads(row.tags)),
+        create_time=Time(row.create_time),
+        update_time=Time(row.update_time),
+    )
+
+
+def read_part(
+    connection: Connection,
+    catalog_id: str,
+    condition: Filter,
+    *,
+    before: int,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> tuple[list[str], tuple[int, str] | None]:
+    """Which of `limit` products last written whole before a commit pass; and where to go on."""
+    c = products.c
+    place = sa.tuple_(c.touched, c.product_id)
+    query = (
+        sa.select(c.touched, c.product_id, *FACTS)
+        .where(c.catalog_id == catalog_id, c.touched < before)
+        .order_by(c.touched, c.product_id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(place > sa.tuple_(*after))
+    rows = connection.execute(query).all()
+    passed = [row.product_id for row in rows if filters.passes(condition, to_facts(row))]
+    last = (rows[-1].touched, rows[-1].product_id) if len(rows) == limit else None
+    return passed, last
 
 
 def read_images(

@@ -12,20 +12,28 @@ from sqlalchemy import Connection
 
 from retriever.model import (
     Change,
+    Closing,
     Counts,
     Floats,
     Freshness,
     Generation,
     GenerationState,
     Image,
+    ImportMode,
+    ImportProgress,
+    ImportRow,
     IndexRow,
+    Offer,
     Order,
     Pending,
     Product,
+    ProductChange,
     ProductWrite,
     Stored,
+    Tally,
     VectorWrite,
 )
+from retriever.record import imports
 from retriever.record.generations import (
     first_generation,
     generation_values,
@@ -46,6 +54,7 @@ from retriever.record.parts import (
 from retriever.record.products import (
     product_exists,
     read_images,
+    read_part,
     read_products,
 )
 from retriever.record.session import Session, queue_up
@@ -61,12 +70,13 @@ from retriever.record.tables import (
 from servicekit.errors import ServiceError
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
+from sightline_rules.filters import Filter
 
 Clock = Callable[[], int]
 
 
 class Record:
-    """The record's calls; see CatalogueRecord, SearchRecord and IndexRecord in ports.py."""
+    """The record's calls; see the ports of the same calls in ports.py."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         self._db = db
@@ -91,8 +101,32 @@ class Record:
 
         def work(connection: Connection) -> tuple[int, int]:
             session = Session(connection, catalog_id, self._clock())
-            deleted = sum(session.delete(product_id) for product_id in dict.fromkeys(product_ids))
+            deleted = session.delete(list(dict.fromkeys(product_ids)))
             return deleted, session.head()
+
+        return await self._db.write(work)
+
+    async def change(
+        self, catalog_id: str, changes: Sequence[ProductChange]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """See CatalogueRecord."""
+
+        def work(connection: Connection) -> tuple[list[Stored | ServiceError], int]:
+            session = Session(connection, catalog_id, self._clock())
+            outcomes = [session.change(change) for change in changes]
+            return outcomes, session.head()
+
+        return await self._db.write(work)
+
+    async def offer(
+        self, catalog_id: str, offers: Sequence[Offer]
+    ) -> tuple[list[Stored | ServiceError], int]:
+        """See CatalogueRecord."""
+
+        def work(connection: Connection) -> tuple[list[Stored | ServiceError], int]:
+            session = Session(connection, catalog_id, self._clock())
+            outcomes = session.offer(offers)
+            return outcomes, session.head()
 
         return await self._db.write(work)
 
@@ -136,6 +170,121 @@ class Record:
         """See CatalogueRecord."""
         return await self._db.read(
             lambda connection: read_images(connection, catalog_id, [image_id]).get(image_id)
+        )
+
+    # Removals
+
+    async def commit_number(self, catalog_id: str) -> int:
+        """See RemovalRecord."""
+        return await self._db.write(
+            lambda connection: Session(connection, catalog_id, self._clock()).next()
+        )
+
+    async def tally(
+        self,
+        catalog_id: str,
+        condition: Filter,
+        *,
+        before: int,
+        after: tuple[int, str] | None,
+        limit: int,
+        sample: int,
+    ) -> Tally:
+        """See RemovalRecord."""
+
+        def work(connection: Connection) -> Tally:
+            passed, last = read_part(
+                connection, catalog_id, condition, before=before, after=after, limit=limit
+            )
+            return Tally(len(passed), tuple(passed[:sample]), last)
+
+        return await self._db.read(work)
+
+    async def sweep(
+        self,
+        catalog_id: str,
+        condition: Filter,
+        *,
+        before: int,
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> Tally:
+        """See RemovalRecord."""
+
+        def work(connection: Connection) -> Tally:
+            session = Session(connection, catalog_id, self._clock())
+            passed, last = read_part(
+                connection, catalog_id, condition, before=before, after=after, limit=limit
+            )
+            return Tally(session.delete(passed), (), last)
+
+        return await self._db.write(work)
+
+    # Imports
+
+    async def open_import(
+        self, catalog_id: str, import_id: str, mode: ImportMode, active_seconds: float
+    ) -> ImportProgress:
+        """See ImportRecord."""
+
+        def work(connection: Connection) -> ImportProgress:
+            session = Session(connection, catalog_id, self._clock())
+            return imports.open_import(
+                connection,
+                catalog_id,
+                import_id,
+                mode,
+                number=session.next,
+                now=session.now,
+                active=session.now - int(active_seconds * 1e6),
+            )
+
+        return await self._db.write(work)
+
+    async def decided(
+        self, catalog_id: str, import_id: str, numbers: Sequence[int]
+    ) -> frozenset[int]:
+        """See ImportRecord."""
+
+        def work(connection: Connection) -> frozenset[int]:
+            imports.open_state(connection, catalog_id, import_id)
+            return frozenset(imports.read_decided(connection, catalog_id, import_id, numbers))
+
+        return await self._db.read(work)
+
+    async def import_rows(
+        self, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
+    ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
+        """See ImportRecord."""
+
+        def work(
+            connection: Connection,
+        ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
+            session = Session(connection, catalog_id, self._clock())
+            outcomes, progress = imports.write_rows(
+                connection, session, catalog_id, import_id, rows
+            )
+            return outcomes, progress, session.head()
+
+        return await self._db.write(work)
+
+    async def close_import(
+        self, catalog_id: str, import_id: str, *, share: float, dry_run: bool, sample: int
+    ) -> Closing:
+        """See ImportRecord."""
+
+        def work(connection: Connection) -> Closing:
+            Session(connection, catalog_id, self._clock())  # the catalog's writers wait
+            return imports.close_import(
+                connection, catalog_id, import_id, share=share, dry_run=dry_run, sample=sample
+            )
+
+        return await self._db.write(work)
+
+    async def drop_rows(self, catalog_id: str, import_id: str, limit: int) -> int:
+        """See ImportRecord."""
+        return await self._db.write(
+            lambda connection: imports.drop_rows(connection, catalog_id, import_id, limit)
         )
 
     # Searches

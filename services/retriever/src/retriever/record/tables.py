@@ -68,8 +68,12 @@ products = sa.Table(
     _value("update_time", _Number),
     _value("etag"),
     _value("seq", _Number),
+    _value("touched", _Number),
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
+    sa.Index("products_parent", "catalog_id", "parent_id"),
+    sa.Index("products_touched", "catalog_id", "touched", "product_id"),
 )
+"""`touched`: the newest commit when the product was last written whole, changed by it or not."""
 
 images = sa.Table(
     "images",
@@ -160,6 +164,43 @@ pending = sa.Table(
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    _key("catalog_id"),
+    _key("import_id"),
+    _value("mode"),
+    _value("rows_done", _Number),
+    _value("stored_count", _Number),
+    _value("refused_count", _Number),
+    _value("closed", sa.Boolean),
+    _value("opened_seq", _Number),
+    _value("before_seq", _Number),
+    _value("create_time", _Number),
+    _value("active_time", _Number),
+    _value("delete_count", _Number),
+    _value("sample"),
+)
+"""`opened_seq`: a commit number that the import took when it was opened. `before_seq`: products
+touched before it are neither the import's nor those of another that was under way when it was
+opened. `active_time`: when it last took rows. `delete_count`, `sample`: what closing it found."""
+
+import_rows = sa.Table(
+    "import_rows",
+    metadata,
+    _key("catalog_id"),
+    _key("import_id"),
+    _key("row_number", _Number),
+    _value("product_id"),
+    _value("stored", sa.Boolean),
+    _value("outcome"),
+    sa.ForeignKeyConstraint(
+        ["catalog_id", "import_id"], ["imports.catalog_id", "imports.import_id"]
+    ),
+    sa.Index("import_rows_product", "catalog_id", "import_id", "product_id"),
+)
+"""The rows that an open import decided, with what was answered; a closed import has none."""
 
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)

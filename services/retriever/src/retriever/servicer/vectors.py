@@ -1,5 +1,5 @@
-"""ProductService and VectorService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002 - gRPC hands every call its context
+"""VectorService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from retriever import catalogue, search, wire
-from retriever.model import (
-    Product,
-)
-from retriever.ports import CatalogueRecord, Photos, SearchRecord, VectorIndex
+from retriever import search, wire
+from retriever.ports import SearchRecord, VectorIndex
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
-from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
 VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
 
 RESERVE_SECONDS = 0.03
@@ -29,88 +23,6 @@ RESERVE_SECONDS = 0.03
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class ProductServicer(products_grpc.ProductServiceServicer):
-    """The record, as product_service.proto describes it."""
-
-    def __init__(self, catalogs: Collection[str], record: CatalogueRecord, photos: Photos) -> None:
-        self._catalogs = catalogs
-        self._record = record
-        self._photos = photos
-
-    async def UpsertProducts(
-        self, request: products_pb.UpsertProductsRequest, context: Context
-    ) -> products_pb.UpsertProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        drafts = [wire.draft(product) for product in request.products]
-        outcomes, seq = await catalogue.upsert(catalog, drafts, self._record, self._photos)
-        return products_pb.UpsertProductsResponse(
-            results=[
-                wire.outcome(draft.product_id, outcome)
-                for draft, outcome in zip(drafts, outcomes, strict=True)
-            ],
-            index_token=search.write_index_token(catalog, seq),
-        )
-
-    async def BatchGetProducts(
-        self, request: products_pb.BatchGetProductsRequest, context: Context
-    ) -> products_pb.BatchGetProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        as_columns = wire.as_columns(request.view)
-        condition = wire.condition(request.filter)
-        found = await catalogue.batch_get(catalog, request.product_ids, condition, self._record)
-        response = products_pb.BatchGetProductsResponse(
-            missing_product_ids=found.missing, filtered_product_ids=found.filtered
-        )
-        _fill(response, found.products, as_columns)
-        return response
-
-    async def ListProducts(
-        self, request: products_pb.ListProductsRequest, context: Context
-    ) -> products_pb.ListProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        as_columns = wire.as_columns(request.view)
-        page = await catalogue.list_products(
-            catalog,
-            self._record,
-            condition=wire.condition(request.filter),
-            order=wire.order(request.order),
-            page_size=request.page_size,
-            page_token=request.page_token,
-        )
-        response = products_pb.ListProductsResponse(next_page_token=page.next_token)
-        _fill(response, page.products, as_columns)
-        return response
-
-    async def DeleteProducts(
-        self, request: products_pb.DeleteProductsRequest, context: Context
-    ) -> products_pb.DeleteProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        deleted, seq = await catalogue.delete(catalog, request.product_ids, self._record)
-        return products_pb.DeleteProductsResponse(
-            deleted_count=deleted, index_token=search.write_index_token(catalog, seq)
-        )
-
-    async def GetImage(
-        self, request: products_pb.GetImageRequest, context: Context
-    ) -> products_pb.GetImageResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        image, content = await catalogue.get_image(
-            catalog, request.image_id, self._record, self._photos
-        )
-        return products_pb.GetImageResponse(image=wire.image_message(image, content))
-
-
-def _fill(
-    response: products_pb.BatchGetProductsResponse | products_pb.ListProductsResponse,
-    found: list[Product],
-    as_columns: bool,
-) -> None:
-    if as_columns:
-        response.columns.CopyFrom(wire.columns(found))
-    else:
-        response.products.extend(wire.row(product) for product in found)
 
 
 class VectorServicer(vectors_grpc.VectorServiceServicer):

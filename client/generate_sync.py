@@ -1,0 +1,160 @@
+"""Writes sync_client.py from client.py: the same calls with the same words, without await.
+
+    .venv/bin/python client/generate_sync.py
+
+A test keeps the two together.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent / "src/sightline_client"
+SOURCE = PACKAGE / "client.py"
+TARGET = PACKAGE / "sync_client.py"
+
+HEAD = '''"""The client of Sightline's public API for programs without asyncio.
+
+Made from client.py by generate_sync.py: change that one and run it.
+"""
+
+{imports}
+from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.looping import Loop, SyncBatches
+
+
+class SyncSightlineClient:
+    """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
+    May be used from several threads. Use it as a context manager::
+
+        with SyncSightlineClient("127.0.0.1:8600") as client:
+            answer = client.recommend(image=Path("shelf.jpg"), page_size=5)
+
+    It runs the asynchronous client in a thread of its own.
+    """
+'''
+
+FIXED = '''
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections; calls in flight are cancelled."""
+        self._loop.close(self._client.close)
+'''
+
+
+def generate() -> str:
+    """The text of sync_client.py."""
+    tree = ast.parse(SOURCE.read_text())
+    (client,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "SightlineClient"
+    )
+    methods = [
+        node for node in client.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    parts = [_constructor(methods[0]), FIXED]
+    parts += [
+        _method(node) for node in methods if not node.name.startswith("_") and node.name != "close"
+    ]
+    body = "\n".join(parts)
+    text = HEAD.format(imports=_imports(tree, body)) + body
+    return _formatted(text)
+
+
+def _imports(tree: ast.Module, body: str) -> str:
+    """The source's imports of what the signatures name."""
+    lines = []
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom | ast.Import):
+            continue
+        kept = [name for name in node.names if _used(name.asname or name.name, body)]
+        if kept:
+            node.names = kept
+            lines.append(ast.unparse(node))
+    lines.append("from collections.abc import Iterator, AsyncIterable, Iterable")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _used(name: str, body: str) -> bool:
+    names = {
+        node.id for node in ast.walk(ast.parse(f"class C:\n{body}")) if isinstance(node, ast.Name)
+    }
+    return name in names and name not in {"Iterable", "AsyncIterable", "AsyncIterator", "Batches"}
+
+
+def _constructor(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    call = ", ".join(_passed(node.args, given={"target"}))
+    return _shell(node) + (
+        f"\n        self._loop = Loop()"
+        f"\n        self._client = self._loop.run("
+        f"self._loop.make(lambda: SightlineClient({call})))\n"
+    )
+
+
+def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    call = f"self._client.{node.name}({', '.join(_passed(node.args))})"
+    returns = ast.unparse(node.returns) if node.returns else ""
+    if returns.startswith("Batches["):
+        body = f"return SyncBatches(self._loop, lambda: {call})"
+    elif returns.startswith("AsyncIterator["):
+        body = f"return self._loop.iterate({call})"
+    else:
+        body = f"return self._loop.run({call})"
+    return f"{_shell(node)}\n        {body}\n"
+
+
+def _shell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Signature and docstring."""
+    returns = ast.unparse(node.returns) if node.returns else "None"
+    returns = returns.replace("AsyncIterator[", "Iterator[").replace("Batches[", "SyncBatches[")
+    arguments = ast.unparse(node.args)
+    doc = ast.get_docstring(node, clean=False) or ""
+    # What is awaited or followed asynchronously there is asked for or followed plainly here.
+    doc = doc.replace(
+        "``await`` it for a report, or ``async for`` it",
+        "``report()`` gives a report; ``for`` gives",
+    )
+    doc = doc.replace("gives for each batch", "gives each batch")
+    return f'    def {node.name}({arguments}) -> {returns}:\n        """{doc}"""'
+
+
+def _passed(arguments: ast.arguments, given: set[str] | None = None) -> list[str]:
+    given = given or set()
+    positional = [name.arg for name in arguments.args if name.arg != "self"]
+    keyword = [f"{name.arg}={name.arg}" for name in arguments.kwonlyargs]
+    rest = [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
+    return positional + keyword + rest
+
+
+def _formatted(text: str) -> str:
+    for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
+        text = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ruff")),
+                *command,
+                "--stdin-filename",
+                str(TARGET),
+                "-",
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    return text
+
+
+if __name__ == "__main__":
+    TARGET.write_text(generate())

@@ -1,0 +1,228 @@
+"""``sightline events``"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from rich.text import Text
+
+from sightline.common.v1 import event_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as user_event
+from sightline_client import from_wire, to_wire
+from sightline_client.cli import bulk, following, importing, loading, options, running
+from sightline_client.cli.commands import Commands
+from sightline_client.client import SightlineClient
+from sightline_client.errors import SightlineError
+from sightline_client.events import EventType
+from sightline_client.files import events as event_rows
+from sightline_client.files.opening import open_table
+from sightline_client.pipeline import patiently
+
+app = Commands(no_args_is_help=True, help="Tell what shoppers did, and take it back.")
+
+
+@app.command("import")
+def import_(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
+        ),
+    ],
+    ignore: options.Ignore = None,
+    in_flight: options.InFlight = 4,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 60.0,
+    json: options.Json = False,
+) -> None:
+    """Import events. Each counts once, however often it is imported.
+
+    [bold]Columns[/bold]: event_id, type (IMPRESSION, VIEW, CLICK, ADD_TO_CART, PURCHASE, RATING,
+    HIDE, UNHIDE, SEARCH) and user_id or visitor_id are needed. product_id, session_id, time
+    (2026-03-01T12:00:00Z, or seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price
+    with currency, order_id, position, scene, attribution_token, query.
+
+    A bad row never stops the rest: it is told with its number and kept in FILE.rejected.csv (or
+    .jsonl) with what is wrong; mend that file and import it. Interrupted, run it again: what is
+    there already counts as such.
+
+    [bold]Examples[/bold]
+
+      sightline events import clicks.csv
+
+      sightline events import clicks.parquet --json | jq .writtenCount
+    """
+    written = duplicates = 0
+    since = time.monotonic()
+
+    async def work(client: SightlineClient) -> bulk.Outcome:
+        async def send(messages: Sequence[event_pb2.Event]) -> Sequence[status_pb2.Status]:
+            nonlocal written, duplicates
+            request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
+            response = await patiently(
+                lambda: client.calls.write_events(request, timeout), importing.PATIENCE
+            )
+            written += response.written_count
+            duplicates += response.duplicate_count
+            return response.statuses
+
+        table = open_table(
+            file, columns=event_rows.COLUMNS, needed=event_rows.NEEDED, ignore=ignore or ()
+        )
+        try:
+            return await bulk.send_file(
+                file,
+                table,
+                lambda row: event_rows.event(row.cells),
+                send,
+                side_by_side=in_flight,
+                words="importing",
+                id_column="event_id",
+            )
+        finally:
+            table.close()
+
+    outcome = running.run(work, target=target, catalog=catalog, timeout=timeout, keeps=True)
+    seconds = time.monotonic() - since
+    if json:
+        running.show_facts(
+            {
+                "writtenCount": written,
+                "duplicateCount": duplicates,
+                "refusedCount": outcome.refused,
+                "rejectedFile": str(outcome.rejected or ""),
+                "seconds": round(seconds, 3),
+            }
+        )
+    else:
+        told = f"{written:,} new, {duplicates:,} there already"
+        speed = f" ({outcome.rows:,} rows, {outcome.rows / seconds:,.0f}/s)"
+        running.show(Text(told + speed + loading.rejected_words(outcome)))
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def purge(
+    *,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            metavar="TIME",
+            help="Only events before this time, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
+        ),
+    ] = None,
+    type: Annotated[
+        list[EventType] | None,
+        typer.Option(case_sensitive=False, help="Only this type. May be given several times."),
+    ] = None,
+    product: Annotated[
+        str,
+        typer.Option(metavar="ID", help="Only events with this product.", callback=options.text),
+    ] = "",
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only events of this customer.", callback=options.text),
+    ] = None,
+    visitor: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only events of this visitor.", callback=options.text),
+    ] = None,
+    force: options.Force = False,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 30.0,
+    json: options.Json = False,
+) -> None:
+    """Count the events that fit every condition; with --force, delete them.
+
+    [bold]Examples[/bold]
+
+      sightline events purge --before 2024-01-01
+
+      sightline events purge --type IMPRESSION --before 2024-01-01 --force
+    """
+    if user and visitor:
+        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+    if not (before or type or product or user or visitor):
+        raise typer.BadParameter("give at least one condition", param_hint="--before")
+    request = user_event.PurgeEventsRequest(
+        catalog_id=catalog,
+        request_id=options.new_request_id(),
+        before_time=None if before is None else _timestamp(before),
+        types=[to_wire.event_type(kind) for kind in type or ()],
+        product_id=product,
+        shopper=to_wire.shopper(user, visitor),
+        force=force,
+    )
+
+    async def ask(client: SightlineClient) -> user_event.PurgeEventsResponse:
+        response = await client.calls.purge_events(request, timeout)
+        if response.HasField("job"):
+            response.job.CopyFrom(await following.follow(client, response.job.job_id))
+        return response
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        running.show(Text(_words(response, force=force)))
+    if response.HasField("job") and not following.ended_well(from_wire.job(response.job)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def merge(
+    *,
+    visitor: Annotated[
+        str, typer.Argument(metavar="VISITOR", help="Whose events move.", callback=options.text)
+    ],
+    user: Annotated[
+        str, typer.Argument(metavar="USER", help="To which customer.", callback=options.text)
+    ],
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Make a visitor's events, and those to come, a customer's: after a login.
+
+    [bold]Example[/bold]
+
+      sightline events merge cookie-7 1209683
+    """
+    request = user_event.MergeShopperRequest(catalog_id=catalog, to=to_wire.shopper(user, None))
+    getattr(request, "from").visitor_id = visitor
+
+    async def ask(client: SightlineClient) -> user_event.MergeShopperResponse:
+        return await client.calls.merge_shopper(request, timeout)
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        running.show(Text(f"{response.moved_count:,} events moved."))
+
+
+def _timestamp(value: datetime) -> Timestamp:
+    try:
+        return to_wire.timestamp(value if value.tzinfo else value.replace(tzinfo=UTC))
+    except SightlineError as error:
+        raise typer.BadParameter(error.message, param_hint="--before") from None
+
+
+def _words(response: user_event.PurgeEventsResponse, *, force: bool) -> str:
+    value = from_wire.event_purge(response)
+    verb = "deleted" if force else "would be deleted; --force deletes them"
+    if value.first_event_time is None or value.last_event_time is None:
+        return f"{value.event_count:,} events {verb}."
+    span = f"from {value.first_event_time:%Y-%m-%d} to {value.last_event_time:%Y-%m-%d}"
+    return f"{value.event_count:,} events {verb}: {span}."

@@ -1,0 +1,32 @@
+"""Follows a job to its end."""
+
+from rich.text import Text
+
+from sightline.common.v1 import job_pb2
+from sightline.common.v1.job_service_pb2 import GetJobRequest
+from sightline_client.cli import progress, running, tables
+from sightline_client.client import SightlineClient
+from sightline_client.operations import Job, JobState
+
+
+async def follow(client: SightlineClient, job_id: str) -> job_pb2.Job:
+    """The job as it ended, its progress shown meanwhile."""
+    with progress.meter(f"job {job_id}") as bar:
+        async for job in client.watch_job(job_id):
+            bar.at(job.done, job.total)
+    return await get(client, job_id)
+
+
+async def get(client: SightlineClient, job_id: str) -> job_pb2.Job:
+    """The job as it stands."""
+    request = GetJobRequest(catalog_id=client.catalog, job_id=job_id)
+    return await client.calls.get_job(request, client.timeout)
+
+
+def ended_well(job: Job) -> bool:
+    """Whether it did what it was for; if not, says why."""
+    if job.state is JobState.SUCCEEDED:
+        return True
+    why = "" if job.error is None else f": {job.error}"
+    running.say(Text(f"Job {tables.plain(job.job_id)} ended as {job.state}{tables.plain(why)}"))
+    return False

@@ -1,0 +1,110 @@
+"""``sightline jobs``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.common.v1 import job_pb2, job_service_pb2
+from sightline_client import from_wire
+from sightline_client.cli import following, listings, options, running
+from sightline_client.client import SightlineClient
+
+app = typer.Typer(
+    no_args_is_help=True, help="Follow and stop long work: training, purges, imports."
+)
+
+JobId = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="The job, as `jobs list` shows it.", callback=options.text),
+]
+
+
+@app.command("list")
+def list_(
+    *,
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND", help="Only this kind, e.g. train; empty = all.", callback=options.text
+        ),
+    ] = "",
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
+    ] = 20,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """List jobs, newest first.
+
+    [bold]Example[/bold]
+
+      sightline jobs list --kind train
+    """
+    request = job_service_pb2.ListJobsRequest(catalog_id=catalog, kind=kind, page_size=top)
+
+    async def ask(client: SightlineClient) -> job_service_pb2.ListJobsResponse:
+        return await client.calls.list_jobs(request, timeout)
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        running.show(listings.jobs([from_wire.job(job) for job in response.jobs]))
+
+
+@app.command()
+def watch(
+    *,
+    job: JobId,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Follow a job to its end. Exit code 0 = it succeeded.
+
+    [bold]Example[/bold]
+
+      sightline jobs watch ranker/0190…
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        return await following.follow(client, job)
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    value = from_wire.job(message)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([value]))
+    if not following.ended_well(value):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    *,
+    job: JobId,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Ask a job to stop. It ends soon after, unless it ended first.
+
+    [bold]Example[/bold]
+
+      sightline jobs cancel ranker/0190…
+    """
+    request = job_service_pb2.CancelJobRequest(catalog_id=catalog, job_id=job)
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        return await client.calls.cancel_job(request, timeout)
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([from_wire.job(message)]))

@@ -1,0 +1,141 @@
+"""Products, jobs and models as tables for people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.answers import Found
+from sightline_client.catalogue import Product
+from sightline_client.cli import tables
+from sightline_client.cli.tables import plain
+from sightline_client.operations import Job, Model
+
+
+def jobs(values: Sequence[Job]) -> RenderableType:
+    """Jobs, a line each."""
+    table = _table("job", "kind", "state", "done", "made", "asked for", "ended")
+    for job in values:
+        of = f"{job.done:,}" + (f" of {job.total:,}" if job.total else "")
+        made = ", ".join(f"{name} {value}" for name, value in job.results.items())
+        why = str(job.error) if job.error is not None else made
+        times = (_time(job.create_time), _time(job.end_time))
+        _row(table, job.job_id, job.kind, job.state, of, why or "–", *times)
+    return table if values else Text("no job")
+
+
+def models(values: Sequence[Model]) -> RenderableType:
+    """Models, a line each."""
+    table = _table("model", "state", "trained", "events", "people", "products", "quality")
+    for model in values:
+        quality = ", ".join(
+            f"{metric.name} {metric.value:.3f} (n={metric.sample_count:,})"
+            for metric in model.metrics
+        )
+        _row(
+            table,
+            model.model_version,
+            "serves" if model.promoted else "ready",
+            _time(model.train_time),
+            f"{model.event_count:,}",
+            f"{model.shopper_count:,}",
+            f"{model.product_count:,}",
+            quality or "–",
+        )
+    return table if values else Text("no model: `sightline models train`")
+
+
+def products(values: Sequence[Product], *, more: bool = False) -> RenderableType:
+    """Products, a line each."""
+    table = _table("product", "title", "category", "brand", "price", "availability", "photos")
+    for product in values:
+        _row(
+            table,
+            product.product_id,
+            product.title,
+            " > ".join(product.category_path) or "–",
+            product.brand or "–",
+            str(product.price or "–"),
+            product.availability,
+            str(len(product.images)),
+        )
+    if not values:
+        return Text("no product passes")
+    return Group(table, Text("There are more: raise --top.")) if more else table
+
+
+def product(value: Product) -> RenderableType:
+    """One product, a line a field."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    attributes = ", ".join(f"{item.key}={item.value}" for item in value.attributes)
+    facts = {
+        "product": value.product_id,
+        "title": value.title,
+        "variant of": value.parent_id,
+        "category": " > ".join(value.category_path),
+        "brand": value.brand,
+        "price": str(value.price or ""),
+        "availability": value.availability,
+        "tags": ", ".join(value.tags),
+        "attributes": attributes,
+        "description": value.description,
+        "language": value.language,
+        "page": value.uri,
+        "photos": "\n".join(
+            f"{item.image_id} {item.media_type} {item.width}×{item.height}" for item in value.images
+        ),
+        "created": _time(value.create_time),
+        "updated": _time(value.update_time),
+        "etag": value.etag,
+    }
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(name, Text("\n".join(plain(line) for line in fact.split("\n"))))
+    return table
+
+
+def found(value: Found) -> RenderableType:
+    """Candidates with their similarity, what was lost and where the time went."""
+    lost = [
+        Text(f"Lost: {tables.degradation(item)}", style="yellow") for item in value.degradations
+    ]
+    table = _table("rank", "product", "title", "category", "price", "similarity")
+    for item in value.results:
+        _row(
+            table,
+            str(item.rank),
+            item.product.product_id,
+            item.product.title,
+            " > ".join(item.product.category_path) or "–",
+            str(item.product.price or "–"),
+            f"{item.similarity:.4f}",
+        )
+    results = table if value.results else Text("no product passes")
+    caption = Text("similarity: cosine to the nearest of what was asked for, −1 to 1", style="dim")
+    return Group(
+        results,
+        caption,
+        *lost,
+        tables.timings(value.stage_timings),
+        *tables.versions(value.versions, value.freshness),
+    )
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def _time(value: datetime | None) -> str:
+    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,237 @@
+"""``sightline products``"""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
+from sightline_client import from_wire, to_wire
+from sightline_client.catalogue import Order
+from sightline_client.cli import following, listings, options, progress, running, tables
+from sightline_client.cli.commands import Commands
+from sightline_client.client import SightlineClient
+
+app = Commands(no_args_is_help=True, help="Load and keep the catalogue.")
+
+_PAGE = 200
+_DELETE = 1000
+
+
+class ListOrder(StrEnum):
+    """The order of a list."""
+
+    ID = "id"
+    NEWEST = "newest"
+
+
+@app.command()
+def get(
+    *,
+    product: Annotated[
+        str, typer.Argument(metavar="ID", help="The product.", callback=options.text)
+    ],
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Show one product.
+
+    [bold]Example[/bold]
+
+      sightline products get wine-1
+    """
+    request = catalog_pb2.GetProductRequest(catalog_id=catalog, product_id=product)
+
+    async def ask(client: SightlineClient) -> product_pb2.Product:
+        return await client.calls.get_product(request, timeout)
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.product(from_wire.product(message)))
+
+
+@app.command("list")
+def list_(
+    *,
+    filter: options.Filter = "",
+    currency: options.Currency = "",
+    order: Annotated[
+        ListOrder, typer.Option(help="By id, or the newest first.", show_default=True)
+    ] = ListOrder.ID,
+    top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How many; 0 = all.", show_default=True)
+    ] = 50,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """List products.
+
+    [bold]Examples[/bold]
+
+      sightline products list --filter 'brand = Aurora' --top 10
+
+      sightline products list --top 0 --json | jq -r '.products[].productId'
+    """
+    ordered = Order.NEWEST if order is ListOrder.NEWEST else Order.PRODUCT_ID
+    request = catalog_pb2.ListProductsRequest(
+        catalog_id=catalog,
+        filter=to_wire.filter_(options.condition(filter, currency)),
+        order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
+    )
+
+    async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
+        found = catalog_pb2.ListProductsResponse()
+        while True:
+            request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
+            page = await client.calls.list_products(request, timeout)
+            found.products.extend(page.products)
+            found.next_page_token = request.page_token = page.next_page_token
+            if not page.next_page_token or (top and len(found.products) >= top):
+                return found
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        rows = [from_wire.product(message) for message in response.products]
+        running.show(listings.products(rows, more=bool(response.next_page_token)))
+
+
+@app.command()
+def delete(
+    *,
+    products: Annotated[
+        list[str], typer.Argument(metavar="ID…", help="The products.", callback=options.text)
+    ],
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Delete products by id. One that does not exist counts as deleted.
+
+    [bold]Example[/bold]
+
+      sightline products delete wine-1 wine-2
+    """
+
+    async def ask(client: SightlineClient) -> catalog_pb2.DeleteProductsResponse:
+        result = catalog_pb2.DeleteProductsResponse()
+        for start in range(0, len(products), _DELETE):
+            request = catalog_pb2.DeleteProductsRequest(
+                catalog_id=catalog, product_ids=products[start : start + _DELETE]
+            )
+            answer = await client.calls.delete_products(request, timeout)
+            result.deleted_count += answer.deleted_count
+            result.index_token = answer.index_token
+        return result
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        absent = len(set(products)) - response.deleted_count
+        more = f"; {absent} did not exist" if absent > 0 else ""
+        running.show(Text(f"{response.deleted_count} deleted{more}."))
+
+
+@app.command()
+def purge(
+    *,
+    filter: options.Filter = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every product of the catalog, instead of --filter.")
+    ] = False,
+    force: options.Force = False,
+    currency: options.Currency = "",
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 30.0,
+    json: options.Json = False,
+) -> None:
+    """Count the products that pass a filter; with --force, delete them.
+
+    [bold]Examples[/bold]
+
+      sightline products purge --filter 'category = "Wine > Rosé"'
+
+      sightline products purge --filter 'category = "Wine > Rosé"' --force
+    """
+    condition = to_wire.filter_(options.condition(filter, currency))
+    if (condition is None) is not everything:
+        raise typer.BadParameter("give --filter or --all, and not both", param_hint="--filter")
+    request = catalog_pb2.PurgeProductsRequest(
+        catalog_id=catalog,
+        request_id=options.new_request_id(),
+        filter=condition or filter_pb2.Filter(all=filter_pb2.FilterList()),
+        force=force,
+    )
+
+    async def ask(client: SightlineClient) -> catalog_pb2.PurgeProductsResponse:
+        response = await client.calls.purge_products(request, timeout)
+        if response.HasField("job"):
+            response.job.CopyFrom(await following.follow(client, response.job.job_id))
+        return response
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        some = ", ".join(tables.plain(item) for item in response.sample_product_ids)
+        verb = "deleted" if force else "would be deleted; --force deletes them"
+        running.show(Text(f"{response.product_count:,} products {verb}. {some}".rstrip()))
+    if response.HasField("job") and not following.ended_well(from_wire.job(response.job)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until no photo waits for its vector any more.")
+    ] = False,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 5.0,
+    json: options.Json = False,
+) -> None:
+    """Say how much of the catalogue can be found by its looks.
+
+    [bold]Examples[/bold]
+
+      sightline products status
+
+      sightline products status --wait && echo ready
+    """
+
+    async def ask(client: SightlineClient) -> admin.GetStatusResponse:
+        request = admin.GetStatusRequest(catalog_id=catalog)
+        message = await client.calls.get_status(request, timeout)
+        if not wait:
+            return message
+        with progress.meter("photos in the index") as bar:
+            while message.pending_images or from_wire.freshness(message.freshness).lag:
+                photos = message.indexed_images + max(message.pending_images, 0)
+                bar.at(message.indexed_images, photos)
+                await asyncio.sleep(0.5)
+                message = await client.calls.get_status(request, timeout)
+        return message
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    value = from_wire.status(message)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(tables.catalogue(value))
+    if value.products is None:
+        raise typer.Exit(1)

@@ -1,0 +1,135 @@
+"""CSV, TSV and their kin: the separator is found from the header, quotes are those of RFC 4180."""
+
+import csv
+import io
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sightline_client.files.model import MAX_CELL, FileRefused, Row, bad
+
+SEPARATORS = ",;\t|"
+_LONGEST_LINE = 4 * 1024 * 1024
+"""Characters. A longer line is cut there, which makes its row a bad one and bounds the memory."""
+_LONGEST_FIELD = 8 * 1024 * 1024
+"""Characters that the csv module may gather in one field before it gives the row up."""
+
+
+class Delimited:
+    """A CSV file. UTF-8, with or without a byte order mark, or UTF-16 with one."""
+
+    def __init__(self, path: Path, known: Collection[str]) -> None:
+        """``known``: the column names that tell the separator. FileRefused for no header."""
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
+        self.total = path.stat().st_size
+        self._file: BinaryIO = path.open("rb")
+        self._text = io.TextIOWrapper(
+            self._file, encoding=_encoding(self._file), errors="surrogateescape", newline=""
+        )
+        self._lines = _Lines(self._text)
+        self._path = path
+        try:
+            self.separator, self.columns = self._header(known)
+        except FileRefused:
+            self.close()
+            raise
+
+    @property
+    def done(self) -> int:
+        """Bytes read."""
+        return self._file.tell()
+
+    def rows(self) -> Iterator[Row]:
+        """The rows; a blank line is none."""
+        reader = csv.reader(self._lines, delimiter=self.separator)
+        number = 0
+        while True:
+            self._lines.cut = False
+            line = self._lines.count + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                number += 1
+                yield Row(number, error=bad("", f"line {line}: {error}; is a quote left open?"))
+                continue
+            if not cells:
+                continue
+            number += 1
+            yield self._row(number, line, cells)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._text.close()
+
+    def _row(self, number: int, line: int, cells: list[str]) -> Row:
+        values = dict(zip(self.columns, cells, strict=False))
+        if self._lines.cut:
+            text = f"line {line} is longer than {_LONGEST_LINE:,} characters"
+            return Row(
+                number, {k: v for k, v in values.items() if len(v) <= MAX_CELL}, bad("", text)
+            )
+        if len(cells) != len(self.columns):
+            text = (
+                f"line {line} has {len(cells)} cells, the header has {len(self.columns)}: write"
+                f" every cell, empty ones too, and quote one that holds {self.separator!r}"
+            )
+            return Row(number, values, bad("", text))
+        return Row(number, values)
+
+    def _header(self, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
+        line = next(self._lines, "")
+        found = [(sep, _names(line, sep)) for sep in SEPARATORS]
+        separator, names = max(found, key=lambda item: sum(name in known for name in item[1]))
+        if not any(name in known for name in names):
+            raise FileRefused(
+                f"{self._path} has no header: its first line names none of the columns",
+                f"name the columns in the first line, e.g. {','.join(list(known)[:4])}",
+            )
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise FileRefused(
+                f"{self._path} names the column {min(twice)!r} twice", "give each column one name"
+            )
+        return separator, names
+
+
+class _Lines:
+    """The lines of a text, none longer than the cap."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.count = 0
+        """Lines given so far."""
+        self.cut = False
+        """A line since this was last reset was longer than the cap."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(_LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        self.count += 1
+        if len(line) == _LONGEST_LINE and not line.endswith(("\n", "\r")):
+            self.cut = True
+            rest = line
+            while rest and not rest.endswith(("\n", "\r")):
+                rest = self._text.readline(_LONGEST_LINE)
+        return line
+
+
+def _encoding(file: BinaryIO) -> str:
+    mark = file.read(2)
+    file.seek(0)
+    return "utf-16" if mark in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+
+
+def _names(line: str, separator: str) -> tuple[str, ...]:
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return ()
+    return tuple(cell.strip().lower() for cell in cells)

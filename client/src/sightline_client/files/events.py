@@ -1,0 +1,69 @@
+"""A row into an event of the contract."""
+
+from decimal import Decimal
+
+from sightline.common.v1 import event_pb2
+from sightline_client.files import cells
+from sightline_client.files.cells import Cells
+from sightline_client.files.model import bad
+
+COLUMNS = (
+    *("event_id", "type", "product_id", "user_id", "visitor_id", "session_id", "time", "value"),
+    *("quantity", "unit_price", "currency", "order_id", "position", "scene", "attribution_token"),
+    "query",
+)
+NEEDED = ("event_id", "type")
+
+_TYPES = {
+    name.removeprefix("EVENT_TYPE_"): value for name, value in event_pb2.EventType.items() if value
+}
+_TEXTS = ("product_id", "session_id", "order_id", "scene", "attribution_token", "query")
+_INT32 = 2**31 - 1
+
+
+def event(row: Cells) -> event_pb2.Event:
+    """The event; SightlineError for what it can't be. Looks only at what is there: a million rows
+    pay for every cell."""
+    made = event_pb2.Event(event_id=cells.required(row, "event_id"), type=_type(row))
+    for name in _TEXTS:
+        if row.get(name):
+            setattr(made, name, cells.text(row, name))
+    _shopper(row, made)
+    if (instant := cells.time(row, "time")) is not None:
+        made.event_time.CopyFrom(instant)
+    if (value := _value(row)) is not None:
+        made.value = float(value)
+    if row.get("quantity"):
+        made.quantity = cells.integer(row, "quantity", _INT32)
+    if row.get("position"):
+        made.position = cells.integer(row, "position", _INT32)
+    if row.get("unit_price") is not None or row.get("currency"):
+        price = cells.money(row, "unit_price")
+        if price is not None:
+            made.unit_price.CopyFrom(price)
+    return made
+
+
+def _type(row: Cells) -> event_pb2.EventType.ValueType:
+    word = cells.required(row, "type")
+    found = _TYPES.get(word) or _TYPES.get(word.upper().replace("-", "_").replace(" ", "_"))
+    if found is None:
+        raise bad("type", f"{word[:60]!r} is none of {', '.join(_TYPES)}")
+    return found
+
+
+def _shopper(row: Cells, made: event_pb2.Event) -> None:
+    user = cells.text(row, "user_id")
+    visitor = cells.text(row, "visitor_id")
+    if user and visitor:
+        raise bad("user_id", "give user_id or visitor_id, not both")
+    if user:
+        made.shopper.user_id = user
+    elif visitor:
+        made.shopper.visitor_id = visitor
+    else:
+        raise bad("user_id", "is missing: give user_id or visitor_id")
+
+
+def _value(row: Cells) -> Decimal | None:
+    return None if row.get("value") is None else cells.number(row, "value")

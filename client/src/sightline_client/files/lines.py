@@ -1,0 +1,70 @@
+"""JSON Lines: one object a line."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NoReturn
+
+from sightline_client.files.model import Row, bad
+
+_LONGEST_LINE = 4 * 1024 * 1024
+"""Bytes; a longer line is a bad row and is not kept in memory."""
+
+
+class JsonLines:
+    """A file of JSON objects, UTF-8, with or without a byte order mark."""
+
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self.total = path.stat().st_size
+        self._file = path.open("rb")
+
+    @property
+    def done(self) -> int:
+        """Bytes read."""
+        return self._file.tell()
+
+    def rows(self) -> Iterator[Row]:
+        """The rows; a blank line is none."""
+        number = 0
+        while line := self._file.readline(_LONGEST_LINE):
+            whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
+            rest = line
+            while not whole and rest and not rest.endswith(b"\n"):
+                rest = self._file.readline(_LONGEST_LINE)
+            if not line.strip():
+                continue
+            number += 1
+            yield (
+                _row(number, line)
+                if whole
+                else Row(number, error=bad("", f"the line is longer than {_LONGEST_LINE:,} bytes"))
+            )
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._file.close()
+
+
+def _row(number: int, line: bytes) -> Row:
+    try:
+        value = parse(line)
+    except UnicodeDecodeError:
+        return Row(number, error=bad("", "the line is not UTF-8"))
+    except (ValueError, RecursionError, ArithmeticError) as error:
+        return Row(number, error=bad("", f"the line is no JSON: {error}"))
+    if not isinstance(value, dict):
+        return Row(number, error=bad("", 'the line is no JSON object: write {"id": …}'))
+    return Row(number, value)
+
+
+def parse(text: bytes | str) -> object:
+    """JSON with exact decimals. ValueError for NaN and Infinity, which JSON does not have."""
+    decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    return json.loads(decoded, parse_float=Decimal, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")

@@ -1,0 +1,64 @@
+"""What a file is read into, and what can be wrong with it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sightline_client.errors import SightlineError, invalid
+
+MAX_CELL = 131_072
+"""Characters of a cell; far more than any field of the contract takes."""
+NOTE = "_"
+"""Columns whose name begins so are notes, such as those in a file of rejected rows."""
+
+
+class FileRefused(Exception):
+    """The file as a whole can't be used. The message says what is wrong, ``mend`` what to do."""
+
+    def __init__(self, message: str, mend: str) -> None:
+        super().__init__(message)
+        self.mend = mend
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as the file has it."""
+
+    number: int
+    """From 1; a header is no row."""
+    cells: Mapping[str, object] = field(default_factory=dict)
+    """Column → what stands there. Text in CSV; whatever the file holds elsewhere."""
+    error: SightlineError | None = None
+    """Why it is no row of this table; None = it is one."""
+
+
+class Table(Protocol):
+    """A file of rows, open for reading."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns; empty where every row names its own."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How much there is to read, in units of its own."""
+        ...
+
+    @property
+    def done(self) -> int:
+        """How much of it has been read."""
+        ...
+
+    def rows(self) -> Iterator[Row]:
+        """The rows in order; once."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        ...
+
+
+def bad(column: str, description: str, *, reason: str = "ROW_INVALID") -> SightlineError:
+    """What is wrong with a row, and in which column; "" = with the row as a whole."""
+    return invalid(column or "row", description, reason=reason)

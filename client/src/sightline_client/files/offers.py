@@ -1,0 +1,18 @@
+"""A row into an offer of the contract: what a product costs now and whether it can be bought."""
+
+from sightline.gateway.v1 import catalog_service_pb2 as catalog
+from sightline_client.files import cells
+from sightline_client.files.cells import Cells
+from sightline_client.files.model import bad
+
+COLUMNS = ("id", "price", "currency", "available")
+NEEDED = ("id",)
+
+
+def offer(row: Cells) -> catalog.Offer:
+    """The offer; SightlineError for what it can't be."""
+    price = cells.money(row, "price")
+    available = cells.availability(row, "available")
+    if price is None and not available:
+        raise bad("price", "is missing, and so is available: there is nothing to set")
+    return catalog.Offer(product_id=cells.required(row, "id"), price=price, availability=available)

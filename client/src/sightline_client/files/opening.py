@@ -1,0 +1,73 @@
+"""Picks the reader by the file's name and checks the columns."""
+
+import difflib
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from sightline_client.files.delimited import Delimited
+from sightline_client.files.lines import JsonLines
+from sightline_client.files.model import NOTE, FileRefused, Table
+from sightline_client.files.parquet import Parquet
+
+DELIMITED = frozenset({".csv", ".tsv", ".txt"})
+LINES = frozenset({".jsonl", ".ndjson"})
+PARQUET = frozenset({".parquet"})
+
+
+def open_table(
+    path: Path, *, columns: Collection[str], needed: Collection[str], ignore: Collection[str] = ()
+) -> Table:
+    """The file, open, its columns checked. FileRefused says what it lacks or has too much: a column
+    that nobody reads would be lost without a word."""
+    table = _open(path, columns)
+    if table.columns:
+        try:
+            _check(path, table.columns, columns, needed, ignore)
+        except FileRefused:
+            table.close()
+            raise
+    return table
+
+
+def fingerprint(path: Path) -> str:
+    """Hash of the file's content, 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _open(path: Path, columns: Collection[str]) -> Table:
+    suffix = path.suffix.lower()
+    if suffix in DELIMITED:
+        return Delimited(path, columns)
+    if suffix in LINES:
+        return JsonLines(path)
+    if suffix in PARQUET:
+        return Parquet(path)
+    raise FileRefused(
+        f"{path.name} is of no kind that can be read",
+        "name it by what it holds: .csv, .tsv, .jsonl or .parquet",
+    )
+
+
+def _check(
+    path: Path,
+    found: Collection[str],
+    known: Collection[str],
+    needed: Collection[str],
+    ignore: Collection[str],
+) -> None:
+    for name in found:
+        if name not in known and name not in ignore and not name.startswith(NOTE):
+            near = difflib.get_close_matches(name, list(known), 1)
+            raise FileRefused(
+                f"{path.name} has a column {name!r} that nothing reads",
+                (f"did you mean {near[0]!r}? Else " if near else "")
+                + f"leave it out, or pass --ignore {name}; known ones are {', '.join(known)}",
+            )
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise FileRefused(
+            f"{path.name} lacks the column {missing[0]!r}",
+            f"its columns are read as {', '.join(found)}; known ones are {', '.join(known)}",
+        )

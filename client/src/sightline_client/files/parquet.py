@@ -1,0 +1,70 @@
+"""Parquet, by pyarrow: ``pip install 'sightline-client[parquet]'``. The only door to pyarrow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sightline_client.files.model import FileRefused, Row
+
+_BATCH = 1000
+"""Rows that are in memory at once; a row group is read column chunk by column chunk."""
+
+
+class Parquet:
+    """A Parquet file. Its values come as Python's own types."""
+
+    def __init__(self, path: Path) -> None:
+        """FileRefused without pyarrow, or for a file that is no Parquet."""
+        try:
+            import pyarrow as pa  # type: ignore[import-untyped]
+            from pyarrow import parquet
+        except ImportError as error:
+            raise FileRefused(
+                "reading Parquet needs pyarrow", "pip install 'sightline-client[parquet]'"
+            ) from error
+        self._failures: tuple[type[Exception], ...] = (pa.ArrowException, OSError)
+        self._path = path
+        try:
+            self._file: Any = parquet.ParquetFile(path, pre_buffer=False)
+        except self._failures as error:
+            raise self._refused(error) from error
+        self.columns = tuple(str(name).strip().lower() for name in self._file.schema_arrow.names)
+        self.total = int(self._file.metadata.num_rows)
+        self.done = 0
+
+    def rows(self) -> Iterator[Row]:
+        """The rows. FileRefused where the file turns out to be damaged."""
+        try:
+            for batch in self._file.iter_batches(batch_size=_BATCH, use_threads=False):
+                columns = [_values(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    self.done += 1
+                    yield Row(self.done, dict(zip(self.columns, cells, strict=True)))
+        except self._failures as error:
+            raise self._refused(error) from error
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._file.close()
+
+    def _refused(self, error: Exception) -> FileRefused:
+        first = str(error).partition("\n")[0]
+        return FileRefused(
+            f"{self._path} is no whole Parquet file: {first}", "write the file again"
+        )
+
+
+def _values(column: Any) -> list[object]:
+    """A column as Python values. One that Python can't hold (a year 30,000) becomes words, so
+    that its row alone is refused."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_value(item) for item in column]
+
+
+def _value(item: Any) -> object:
+    try:
+        return item.as_py()
+    except (ValueError, OverflowError):
+        return f"a {item.type} out of range"

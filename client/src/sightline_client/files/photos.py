@@ -1,0 +1,77 @@
+"""The folder that a table's photos lie in. Nothing outside it is read, whatever a link says."""
+
+import os
+import stat
+from pathlib import Path
+
+from sightline.common.v1 import product_pb2
+from sightline_client.channel import MAX_MESSAGE_BYTES
+from sightline_client.errors import SightlineError
+from sightline_client.files.model import bad
+from sightline_client.photos import MAX_BYTES
+
+_ROOM = MAX_MESSAGE_BYTES - 512 * 1024
+"""Bytes of photos that fit one product's message."""
+
+
+class PhotoFolder:
+    """Photos by their paths within a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
+        """The photos, read, or only looked at; an http(s) address is passed on for the suite to
+        fetch. SightlineError for one that is missing, outside, too large or no file."""
+        found: list[product_pb2.ProductImage] = []
+        room = _ROOM
+        for name in names:
+            if name.startswith(("https://", "http://")):
+                found.append(product_pb2.ProductImage(uri=name))
+                continue
+            path, size = self._find(name)
+            room -= size
+            if room < 0:
+                text = "the photos have over 32 MiB together: write the product with fewer"
+                raise bad("images", text, reason="PRODUCT_TOO_LARGE")
+            content = _bytes(name, path) if read else b""
+            found.append(product_pb2.ProductImage(content=content))
+        return found
+
+    def _find(self, name: str) -> tuple[Path, int]:
+        """The photo's file and its size."""
+        try:
+            path = (self._root / name).resolve(strict=True)
+            facts = path.stat()
+        except FileNotFoundError:
+            text = f"{name!r} is not in {self._root}"
+            raise bad("images", text, reason="PHOTO_MISSING") from None
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise _unreadable(name, error) from None
+        if not path.is_relative_to(self._root):
+            raise bad("images", f"{name!r} points outside {self._root}", reason="PHOTO_OUTSIDE")
+        if not stat.S_ISREG(facts.st_mode):
+            raise _unreadable(name, "it is no file")
+        if facts.st_size > MAX_BYTES:
+            text = f"{name!r} has {facts.st_size:,} bytes, {MAX_BYTES:,} at most"
+            raise bad("images", text, reason="IMAGE_TOO_LARGE")
+        if not os.access(path, os.R_OK):
+            raise _unreadable(name, "permission denied")
+        return path, facts.st_size
+
+
+def _bytes(name: str, path: Path) -> bytes:
+    """The file's bytes, which may be more by now than its size was."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    if len(content) > MAX_BYTES:
+        text = f"{name!r} has over {MAX_BYTES:,} bytes"
+        raise bad("images", text, reason="IMAGE_TOO_LARGE")
+    return content
+
+
+def _unreadable(name: str, why: object) -> SightlineError:
+    return bad("images", f"{name!r} can't be read: {why}", reason="PHOTO_UNREADABLE")

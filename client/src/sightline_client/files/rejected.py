@@ -1,0 +1,92 @@
+"""The rows that were refused, in a file that can be mended and imported again."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+from sightline_client.errors import SightlineError
+from sightline_client.files.delimited import Delimited
+from sightline_client.files.model import Row, Table
+
+MARK = ".rejected"
+NOTES = ("_row", "_reason", "_problem")
+"""Added to every row, and ignored when the file is imported."""
+
+
+class Rejected:
+    """Made when the first row comes: FILE.rejected.csv for a CSV file, else FILE.rejected.jsonl."""
+
+    def __init__(self, source: Path, table: Table) -> None:
+        self._delimited = isinstance(table, Delimited)
+        self._columns = [name for name in table.columns if name not in NOTES]
+        stem = source.name.removesuffix(source.suffix) if source.is_file() else source.name
+        suffix = source.suffix if self._delimited else ".jsonl"
+        self.path = source.parent / f"{stem}{MARK}{suffix}"
+        self._separator = table.separator if isinstance(table, Delimited) else ","
+        self._file: IO[str] | None = None
+        self._writer: Any = None
+        self.count = 0
+        """Rows written."""
+        if self.path.exists():  # somebody may be mending what an earlier run wrote
+            self.path.replace(self.path.with_name(f"{self.path.name}~"))
+
+    def add(self, row: Row, error: SightlineError) -> None:
+        """Keeps the row with what is wrong with it."""
+        self.count += 1
+        notes = {"_row": row.number, "_reason": error.reason, "_problem": problem(error)}
+        file = self._open()
+        if self._writer is not None:
+            cells = [_text(row.cells.get(name)) for name in self._columns]
+            self._writer.writerow([*cells, *notes.values()])
+        else:
+            own = {key: value for key, value in row.cells.items() if key not in NOTES}
+            file.write(_object(own | notes) + "\n")
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> IO[str]:
+        if self._file is None:
+            # Bytes that were no UTF-8 in the source go back as they were.
+            self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            if self._delimited:
+                self._writer = csv.writer(self._file, delimiter=self._separator)
+                self._writer.writerow([*self._columns, *NOTES])
+        return self._file
+
+
+def problem(error: SightlineError) -> str:
+    """What is wrong, field by field, on one line."""
+    fields: Sequence[str] = [f"{item.field}: {item.description}" for item in error.violations]
+    return "; ".join(fields) or error.message
+
+
+def _object(values: Mapping[str, object]) -> str:
+    """As JSON; escaped where it holds half a character, which no file of text can."""
+    text = json.dumps(values, ensure_ascii=False, default=_json)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(values, default=_json)
+    return text
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Decimal):
+        whole = -(2**53) < value < 2**53 and value == int(value)
+        return int(value) if whole else str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.hex() if isinstance(value, bytes) else str(value)

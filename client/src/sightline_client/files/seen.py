@@ -1,0 +1,46 @@
+"""Which ids a file has had so far. On disk, in a temporary database: a set of ten million ids would
+take a gigabyte."""
+
+import sqlite3
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+
+class Seen:
+    """Ids, each with the row that had it first. A context manager, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID")
+        self._database.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def first(self, key: str, row: int) -> int:
+        """The row that had this id first: ``row`` itself unless it was seen before."""
+        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, row))
+        if added.rowcount:
+            return row
+        found = self._database.execute("SELECT row FROM seen WHERE id = ?", (key,)).fetchone()
+        return int(found[0])
+
+    def __contains__(self, key: str) -> bool:
+        return (
+            self._database.execute("SELECT 1 FROM seen WHERE id = ?", (key,)).fetchone() is not None
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        for (key,) in self._database.execute("SELECT id FROM seen"):
+            yield str(key)

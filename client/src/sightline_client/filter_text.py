@@ -1,0 +1,277 @@
+"""Conditions on products as text: a subset of AIP-160 (https://google.aip.dev/160).
+
+    category = "Wine > Red" AND price < 30 EUR
+    (brand = Aurora OR brand = "Château d'Yquem") AND tags:Beef AND availability = IN_STOCK
+    create_time >= "2026-01-01T00:00:00Z"
+
+- Fields: category, brand, price, availability, tags, create_time, update_time.
+- Operators: = != < <= > >=, and ``:`` ("has") for tags. AND joins; OR joins only equalities of one
+  field, and binds tighter than AND, as AIP-160 has it. There is no NOT but !=.
+- A text is one word, or quoted with " or ', with a backslash before a quote or a backslash in it.
+- Money is an amount and its ISO 4217 code: ``30 EUR``, ``12.50USD``. An amount alone is in the
+  currency given to ``parse``.
+- A time is RFC 3339 in quotes; a date alone is its midnight, UTC.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+
+from sightline_client.catalogue import Availability, Money
+from sightline_client.filters import (
+    Comparison,
+    Filter,
+    Membership,
+    Operator,
+    Value,
+    all_of,
+)
+
+MAX_LENGTH = 65_536
+"""Characters; more is no filter that a person wrote, and the suite takes at most 64 conditions."""
+
+_GRAMMAR = r"""
+start: [conjunction]
+conjunction: disjunction (AND disjunction)*
+disjunction: term (OR term)*
+?term: comparison | "(" conjunction ")" -> group
+comparison: FIELD OPERATOR value
+value: QUOTED -> quoted | AMOUNT -> amount | WORD -> word
+
+AND.3: /AND(?![\w.-])/
+OR.3: /OR(?![\w.-])/
+OPERATOR: "!=" | "<=" | ">=" | "=" | "<" | ">" | ":"
+QUOTED: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
+AMOUNT.2: /[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[ \t]*(?!AND\b|OR\b)[A-Za-z]{3}(?![\w.-]))?(?![\w.-])/
+FIELD.1: /[A-Za-z_][A-Za-z0-9_.]*(?=\s*(?:[!<>]=?|=|:))/
+WORD: /[^\s"'()=!<>:,]+/
+%ignore /\s+/
+"""
+
+_OPERATORS = {
+    "=": Operator.EQUAL,
+    ":": Operator.EQUAL,
+    "!=": Operator.NOT_EQUAL,
+    "<": Operator.LESS,
+    "<=": Operator.LESS_OR_EQUAL,
+    ">": Operator.GREATER,
+    ">=": Operator.GREATER_OR_EQUAL,
+}
+_KINDS = {
+    "category": str,
+    "brand": str,
+    "tags": str,
+    "price": Money,
+    "availability": Availability,
+    "create_time": datetime,
+    "update_time": datetime,
+}
+_ORDERED = frozenset({Money, datetime})
+_STATES = {state.value: state for state in Availability if state is not Availability.UNSPECIFIED}
+
+
+class FilterSyntaxError(ValueError):
+    """The text is no filter; ``column`` (from 0) is where."""
+
+    def __init__(self, message: str, text: str, column: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.text = text
+        self.column = min(column, len(text))
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.pointer}"
+
+    @property
+    def pointer(self) -> str:
+        """The text with a caret under the culprit: up to 60 characters to either side."""
+        flat = re.sub(r"\s", " ", self.text)
+        start = max(0, self.column - 60)
+        before = sum(
+            1 + (unicodedata.east_asian_width(char) in "WF") for char in flat[start : self.column]
+        )
+        return f"  {flat[start : self.column + 60]}\n  {' ' * before}^"
+
+
+def parse(text: str, *, currency: str = "") -> Filter:
+    """The filter that the text stands for; empty passes every product. ``currency``: that of an
+    amount without one, "" = an amount needs one. FilterSyntaxError says what is wrong and where."""
+    if len(text) > MAX_LENGTH:
+        raise FilterSyntaxError(f"a filter has at most {MAX_LENGTH:,} characters", text, 0)
+    try:
+        tree = _grammar().parse(text)
+        reader = _Reader(text, currency)
+        return all_of(
+            *(
+                part
+                for child in tree.children
+                if isinstance(child, Tree)
+                for part in reader.read(child)
+            )
+        )
+    except UnexpectedInput as error:
+        raise _unexpected(error, text) from None
+    except RecursionError:
+        raise FilterSyntaxError("parentheses are nested too deep", text, 0) from None
+
+
+@cache
+def _grammar() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", maybe_placeholders=False)
+
+
+class _Reader:
+    """Turns the tree into a filter."""
+
+    def __init__(self, text: str, currency: str) -> None:
+        self._text = text
+        self._currency = currency.upper()
+
+    def read(self, node: Tree[Token]) -> Iterator[Filter]:
+        """The conditions of a conjunction, flat."""
+        for disjunction in _trees(node, "disjunction"):
+            parts = [child for child in disjunction.children if isinstance(child, Tree)]
+            if len(parts) > 1:
+                yield self._either(parts)
+            elif parts[0].data == "group":
+                yield from self.read(_tree(parts[0].children[0]))
+            else:
+                yield self._comparison(parts[0])
+
+    def _either(self, parts: list[Tree[Token]]) -> Membership:
+        """OR is what IN is: one field, equal to any of several values."""
+        values: list[Value] = []
+        field = ""
+        for part in parts:
+            while part.data == "group" and self._single(part):
+                part = self._single(part) or part  # noqa: PLW2901
+            if part.data == "group":
+                raise self._at(_first(part), "OR joins single comparisons, such as a = 1 OR a = 2")
+            one = self._comparison(part)
+            if one.operator is not Operator.EQUAL or (field and one.field != field):
+                raise self._at(_first(part), "OR joins only = of one field: brand = A OR brand = B")
+            field = one.field
+            values.append(one.value)
+        return Membership(field, tuple(values))
+
+    def _single(self, group: Tree[Token]) -> Tree[Token] | None:
+        """What stands in a group if it is one term."""
+        inner = list(_trees(_tree(group.children[0]), "disjunction"))
+        terms = [child for child in inner[0].children if isinstance(child, Tree)]
+        return terms[0] if len(inner) == 1 and len(terms) == 1 else None
+
+    def _comparison(self, node: Tree[Token]) -> Comparison:
+        name, sign, literal = node.children[0], node.children[1], _tree(node.children[2])
+        if not isinstance(name, Token) or not isinstance(sign, Token):
+            raise TypeError("the grammar has changed")
+        kind = _KINDS.get(name)
+        if kind is None:
+            near = difflib.get_close_matches(name, _KINDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KINDS)}"
+            raise self._at(name, f"no field {str(name)!r}: {hint}")
+        operator = _OPERATORS[sign]
+        if operator not in {Operator.EQUAL, Operator.NOT_EQUAL} and kind not in _ORDERED:
+            raise self._at(sign, f"{name} takes = and !=, not {sign}")
+        if sign == ":" and name != "tags":
+            raise self._at(sign, f"only tags takes ':', write {name} =")
+        return Comparison(str(name), operator, self._value(kind, literal))
+
+    def _value(self, kind: type, literal: Tree[Token]) -> Value:
+        token = _first(literal)
+        text = _unquoted(token) if literal.data == "quoted" else str(token)
+        if kind is Money:
+            return self._money(token, text)
+        if kind is Availability:
+            if text not in _STATES:
+                raise self._at(token, f"{text!r} is none of {', '.join(_STATES)}")
+            return _STATES[text]
+        return self._time(token, text) if kind is datetime else text
+
+    def _money(self, token: Token, text: str) -> Money:
+        found = re.fullmatch(r"\s*([+-]?[\d.]+)\s*([A-Za-z]{3})?\s*", text)
+        try:
+            amount = Decimal(found[1]) if found else None
+        except InvalidOperation:
+            amount = None
+        if found is None or amount is None:
+            raise self._at(token, f"{text!r} is no money: write an amount and a code, 30 EUR")
+        code = (found[2] or self._currency).upper()
+        if not code:
+            raise self._at(token, f"{text} of which currency? Write it behind: {text} EUR")
+        return Money(amount, code)
+
+    def _time(self, token: Token, text: str) -> datetime:
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError:
+            message = f'{text!r} is no time: write "2026-03-01T12:00:00Z" or "2026-03-01"'
+            raise self._at(token, message) from None
+        if value.tzinfo is None and len(text) > 10:
+            raise self._at(token, f"{text} has no time zone: append Z for UTC")
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    def _at(self, token: Token, message: str) -> FilterSyntaxError:
+        return FilterSyntaxError(message, self._text, token.start_pos or 0)
+
+
+def _unexpected(error: UnexpectedInput, text: str) -> FilterSyntaxError:
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        token = error.token
+        if str(token) in {"NOT", "-"}:
+            return FilterSyntaxError("there is no NOT: write !=", text, token.start_pos or 0)
+        wanted = _wanted(error.accepts or error.expected)
+        message = f"unexpected {str(token)[:40]!r}: {wanted}"
+        return FilterSyntaxError(message, text, token.start_pos or 0)
+    if isinstance(error, UnexpectedCharacters):
+        place = error.pos_in_stream or 0
+        char = text[place]
+        if char in "\"'":
+            return FilterSyntaxError("a quote is left open", text, place)
+        word = re.match(r"[\w.-]+", text[place:])
+        if word and word[0] == "NOT":
+            return FilterSyntaxError("there is no NOT: write !=", text, place)
+        shown = word[0][:40] if word else char
+        wanted = _wanted(error.allowed or ())
+        return FilterSyntaxError(f"unexpected {shown!r}: {wanted}", text, place)
+    accepts: Any = error.accepts if isinstance(error, UnexpectedToken) else ()
+    missing = _wanted(accepts) if not isinstance(error, UnexpectedEOF) else "more has to follow"
+    return FilterSyntaxError(f"the filter ends too early: {missing}", text, len(text))
+
+
+def _wanted(names: Any) -> str:
+    words = {
+        "FIELD": "a field with an operator, such as brand =",
+        "OPERATOR": "an operator, such as =",
+        "WORD": "a value",
+        "AND": "AND or OR",
+        "LPAR": "an opening parenthesis",
+        "RPAR": "a closing parenthesis",
+    }
+    found = [words[name] for name in words if name in names]
+    return "expected " + ", or ".join(found) if found else "that can't stand here"
+
+
+def _unquoted(token: Token) -> str:
+    return re.sub(r"\\(.)", r"\1", str(token)[1:-1], flags=re.DOTALL)
+
+
+def _trees(node: Tree[Token], data: str) -> Iterator[Tree[Token]]:
+    return (c for c in node.children if isinstance(c, Tree) and c.data == data)
+
+
+def _tree(node: object) -> Tree[Token]:
+    if not isinstance(node, Tree):
+        raise TypeError("the grammar has changed")
+    return node
+
+
+def _first(node: Tree[Token]) -> Token:
+    return next(node.scan_values(lambda value: isinstance(value, Token)))

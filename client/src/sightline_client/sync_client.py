@@ -1,0 +1,388 @@
+"""The client of Sightline's public API for programs without asyncio.
+
+Made from client.py by generate_sync.py: change that one and run it.
+"""
+
+from collections.abc import AsyncIterable, Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+
+from sightline_client import writing
+from sightline_client.answers import Found, Recommendations
+from sightline_client.catalogue import (
+    Deletion,
+    ImportBatch,
+    ImportMode,
+    ImportReport,
+    ImportState,
+    Offer,
+    OfferBatch,
+    OfferReport,
+    Order,
+    Product,
+    ProductImage,
+    ProductUpdate,
+    UpsertBatch,
+    UpsertOutcome,
+    UpsertReport,
+)
+from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.filters import Filter
+from sightline_client.looping import Loop, SyncBatches
+from sightline_client.operations import ImportClose, Job, Model, ProductPurge, Status
+from sightline_client.photos import Photo
+
+
+class SyncSightlineClient:
+    """``SightlineClient`` for programs without asyncio: the same calls, answered when they return.
+    May be used from several threads. Use it as a context manager::
+
+        with SyncSightlineClient("127.0.0.1:8600") as client:
+            answer = client.recommend(image=Path("shelf.jpg"), page_size=5)
+
+    It runs the asynchronous client in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        catalog: str = "default",
+        timeout: float = 10.0,
+        batch_timeout: float = 60.0,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """``target`` is the gateway's host:port. ``timeout`` (seconds) is the deadline of every
+        call that names no other; ``batch_timeout`` that of one batch of products or events.
+        ``credentials`` None = plain text."""
+        self._loop = Loop()
+        self._client = self._loop.run(
+            self._loop.make(
+                lambda: SightlineClient(
+                    target,
+                    catalog=catalog,
+                    timeout=timeout,
+                    batch_timeout=batch_timeout,
+                    credentials=credentials,
+                )
+            )
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections; calls in flight are cancelled."""
+        self._loop.close(self._client.close)
+
+    def recommend(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        user: str | None = None,
+        visitor: str | None = None,
+        session: str = "",
+        filter: Filter | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        scene: str = "",
+        language: str = "",
+        exclude: str | Iterable[str] = (),
+        min_index_token: str = "",
+        min_quality: float = 0.0,
+        timeout: float | None = None,
+    ) -> Recommendations:
+        """Ranked, explained products.
+
+        Near to any mix of photos, a text and products (up to 8 in all), for a known ``user`` or a
+        ``visitor``; with none of these, what is popular. ``filter``: only products that pass.
+        ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
+        ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
+        write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
+        scene's own.
+        """
+        return self._loop.run(
+            self._client.recommend(
+                image=image,
+                images=images,
+                text=text,
+                products=products,
+                user=user,
+                visitor=visitor,
+                session=session,
+                filter=filter,
+                page_size=page_size,
+                page_token=page_token,
+                scene=scene,
+                language=language,
+                exclude=exclude,
+                min_index_token=min_index_token,
+                min_quality=min_quality,
+                timeout=timeout,
+            )
+        )
+
+    def recommend_pages(self, **request: Unpack[RecommendOptions]) -> Iterator[Recommendations]:
+        """An answer page by page, until there is no more or you stop: takes what ``recommend``
+        takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
+        return self._loop.iterate(self._client.recommend_pages(**request))
+
+    def search(
+        self,
+        *,
+        image: Photo | None = None,
+        images: Iterable[Photo] = (),
+        text: str | None = None,
+        products: str | Iterable[str] = (),
+        filter: Filter | None = None,
+        page_size: int = 0,
+        min_index_token: str = "",
+        timeout: float | None = None,
+    ) -> Found:
+        """The products nearest to photos, a text and products, not ranked for anyone."""
+        return self._loop.run(
+            self._client.search(
+                image=image,
+                images=images,
+                text=text,
+                products=products,
+                filter=filter,
+                page_size=page_size,
+                min_index_token=min_index_token,
+                timeout=timeout,
+            )
+        )
+
+    def upsert_products(
+        self,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        batch_size: int = writing.MAX_PRODUCTS,
+    ) -> SyncBatches[UpsertBatch, UpsertReport]:
+        """Creates or replaces products whole, in batches of up to ``batch_size`` (1 to 100)
+        products and 32 MiB.
+
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable. A
+        refused product is in the outcomes with its error and never fails the rest; a failed call
+        raises, and what was yielded before it stays stored.
+        """
+        return SyncBatches(
+            self._loop, lambda: self._client.upsert_products(products, batch_size=batch_size)
+        )
+
+    def get_product(self, product_id: str, *, timeout: float | None = None) -> Product:
+        """One product; NotFound (PRODUCT_NOT_FOUND)."""
+        return self._loop.run(self._client.get_product(product_id, timeout=timeout))
+
+    def list_products(
+        self,
+        *,
+        filter: Filter | None = None,
+        order: Order = Order.PRODUCT_ID,
+        timeout: float | None = None,
+    ) -> Iterator[Product]:
+        """Every product that passes, read page by page; ``timeout`` is that of one page."""
+        return self._loop.iterate(
+            self._client.list_products(filter=filter, order=order, timeout=timeout)
+        )
+
+    def delete_products(
+        self, product_ids: str | Iterable[str], *, timeout: float | None = None
+    ) -> Deletion:
+        """Deletes up to 1,000 products; one that does not exist counts as deleted."""
+        return self._loop.run(self._client.delete_products(product_ids, timeout=timeout))
+
+    def update_products(
+        self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
+    ) -> tuple[UpsertOutcome, ...]:
+        """Changes the named fields of up to 100 products, no product twice; a refused change is in
+        the outcomes with its error and never fails the rest."""
+        return self._loop.run(self._client.update_products(updates, timeout=timeout))
+
+    def update_offers(
+        self,
+        offers: Iterable[Offer] | AsyncIterable[Offer],
+        *,
+        batch_size: int = writing.MAX_OFFERS,
+    ) -> SyncBatches[OfferBatch, OfferReport]:
+        """Sets prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000); what is
+        shown and filtered follows at once.
+
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
+        """
+        return SyncBatches(
+            self._loop, lambda: self._client.update_offers(offers, batch_size=batch_size)
+        )
+
+    def purge_products(
+        self,
+        filter: Filter,
+        *,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> ProductPurge:
+        """Counts the products that pass and names some; with ``force``, starts a job that deletes
+        them. ``all_of()`` passes every product. The same ``request_id`` answers the same job."""
+        return self._loop.run(
+            self._client.purge_products(filter, force=force, request_id=request_id, timeout=timeout)
+        )
+
+    def open_import(
+        self,
+        import_id: str,
+        *,
+        mode: ImportMode = ImportMode.INCREMENTAL,
+        timeout: float | None = None,
+    ) -> ImportState:
+        """Begins an import, or says how far the one of this id is."""
+        return self._loop.run(self._client.open_import(import_id, mode=mode, timeout=timeout))
+
+    def import_products(
+        self,
+        import_id: str,
+        products: Iterable[Product] | AsyncIterable[Product],
+        *,
+        after: int = 0,
+        in_flight: int = 4,
+        patience: float = 120.0,
+    ) -> SyncBatches[ImportBatch, ImportReport]:
+        """Writes the rows of an open import: the first product is row 1. The rows up to ``after``
+        (the state's ``rows_done``) are passed over. ``in_flight`` batches are under way at once;
+        while the suite is away a batch is tried again for up to ``patience`` seconds.
+
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
+        Interrupted anywhere, the import goes on when it is opened again under the same id.
+        """
+        return SyncBatches(
+            self._loop,
+            lambda: self._client.import_products(
+                import_id, products, after=after, in_flight=in_flight, patience=patience
+            ),
+        )
+
+    def close_import(
+        self,
+        import_id: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> ImportClose:
+        """Ends an import. A FULL one deletes, by a job, what it did not hold: ``dry_run`` only
+        counts that and names some; ``force`` allows more than the suite's set share of the catalog
+        (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
+        return self._loop.run(
+            self._client.close_import(import_id, dry_run=dry_run, force=force, timeout=timeout)
+        )
+
+    def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
+        """A photo with its bytes; NotFound (IMAGE_NOT_FOUND)."""
+        return self._loop.run(self._client.get_image(image_id, timeout=timeout))
+
+    def write_events(
+        self,
+        events: Iterable[Event] | AsyncIterable[Event],
+        *,
+        batch_size: int = writing.MAX_EVENTS,
+        in_flight: int = 1,
+    ) -> SyncBatches[EventBatch, EventReport]:
+        """Writes events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
+        once; idempotent by ``event_id``.
+
+        ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
+        """
+        return SyncBatches(
+            self._loop,
+            lambda: self._client.write_events(events, batch_size=batch_size, in_flight=in_flight),
+        )
+
+    def merge_shopper(self, visitor: str, user: str, *, timeout: float | None = None) -> int:
+        """Makes a visitor's events, present and future, those of a user: after a login. How many
+        moved now."""
+        return self._loop.run(self._client.merge_shopper(visitor, user, timeout=timeout))
+
+    def purge_events(
+        self,
+        *,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        product_id: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> EventPurge:
+        """Counts the events that fit every condition given, of which at least one is needed; with
+        ``force``, starts a job that deletes them."""
+        return self._loop.run(
+            self._client.purge_events(
+                before=before,
+                types=types,
+                product_id=product_id,
+                user=user,
+                visitor=visitor,
+                force=force,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def train_model(
+        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a training job over all events and products; follow it with ``watch_job``. The
+        same ``request_id`` answers the same job."""
+        return self._loop.run(
+            self._client.train_model(seed=seed, request_id=request_id, timeout=timeout)
+        )
+
+    def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
+        """Every ranking model, newest first; ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_models(timeout=timeout))
+
+    def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
+        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
+        return self._loop.run(self._client.promote_model(model_version, timeout=timeout))
+
+    def rollback_model(self, *, timeout: float | None = None) -> Model:
+        """Makes the model that served before the present one the serving one again; NotFound
+        (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""
+        return self._loop.run(self._client.rollback_model(timeout=timeout))
+
+    def list_jobs(self, *, kind: str = "", timeout: float | None = None) -> Iterator[Job]:
+        """Every job, newest first, read page by page; ``kind`` "" = of all kinds."""
+        return self._loop.iterate(self._client.list_jobs(kind=kind, timeout=timeout))
+
+    def get_job(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """A job as it stands; NotFound (JOB_NOT_FOUND)."""
+        return self._loop.run(self._client.get_job(job_id, timeout=timeout))
+
+    def cancel_job(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """Asks a job to stop; it ends as CANCELLED soon after, unless it ended first."""
+        return self._loop.run(self._client.cancel_job(job_id, timeout=timeout))
+
+    def watch_job(self, job_id: str, *, timeout: float | None = None) -> Iterator[Job]:
+        """The job at once and at every change until it has ended; ``timeout`` None = as long as
+        that takes. A lost connection is taken up again, so that a state may be seen twice."""
+        return self._loop.iterate(self._client.watch_job(job_id, timeout=timeout))
+
+    def status(self, *, timeout: float | None = None) -> Status:
+        """How the suite is; answers whatever is down behind the gateway."""
+        return self._loop.run(self._client.status(timeout=timeout))

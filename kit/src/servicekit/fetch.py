@@ -1,0 +1,330 @@
+"""Files fetched from addresses that strangers give (extra `fetch`).
+
+A stranger's address must not become a way into this network (server-side request forgery). So:
+only allowed schemes and hosts; no credentials in the address; the name is resolved here, every
+address of it has to be public, and the connection goes to the address that was checked, under the
+name that was asked for, so that a second DNS answer counts for nothing; each redirect is judged in
+the same way; proxies of the environment are not used; nothing is decompressed; one connection
+serves one request, so that a connection checked for one host never serves another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Self
+
+import httpx
+from pydantic import AfterValidator, Field
+
+from servicekit.config import Settings
+from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument
+
+MAX_URI = 2_048
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PORTS = {"http": 80, "https": 443}
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The IP addresses of a host, as text, best first. Raises OSError."""
+
+_UNICAST = IPv6Network("2000::/3")
+_NOT_PUBLIC = tuple(
+    ip_network(block)
+    for block in (
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # 6to4 relays
+        "2001::/23",  # protocol assignments; Teredo, which hides an IPv4 address
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which hides an IPv4 address
+        "3fff::/20",  # documentation
+    )
+)
+"""Blocks that Python 3.11 takes for global, in part or whole
+(https://www.iana.org/assignments/iana-ipv6-special-registry)."""
+_HOST = re.compile(r"((\*\.)?[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+
+
+class UriForbidden(InvalidArgument):
+    """Nothing is fetched from this address."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        violations = (FieldViolation(path, message),) if path else ()
+        super().__init__(message, reason="URI_FORBIDDEN", violations=violations)
+
+    def at(self, path: str) -> Self:
+        """The same, naming the field that holds the address."""
+        return type(self)(self.message, path)
+
+
+class UriUnreadable(FailedPrecondition):
+    """The address may be fetched from, but did not give a file."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        violations = (FieldViolation(path, message),) if path else ()
+        super().__init__(message, reason="URI_UNREADABLE", violations=violations)
+
+    def at(self, path: str) -> Self:
+        """The same, naming the field that holds the address."""
+        return type(self)(self.message, path)
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    folded = tuple(name.lower() for name in names)
+    if bad := [name for name in folded if not _HOST.fullmatch(name)]:
+        raise ValueError(
+            f"{', '.join(map(repr, bad))}: a host is a name, `*.` and a name, or an address, "
+            "with `:port` unless it is the scheme's own"
+        )
+    return folded
+
+
+def _schemes(names: tuple[str, ...]) -> tuple[str, ...]:
+    folded = tuple(name.lower() for name in names)
+    if bad := sorted(set(folded) - PORTS.keys()):
+        raise ValueError(f"{', '.join(map(repr, bad))}: only http and https can be fetched")
+    return folded
+
+
+class FetchSettings(Settings):
+    """What an operator may choose; a mixin of a service's settings."""
+
+    fetch_hosts: Annotated[tuple[str, ...], AfterValidator(_hosts)] = ()
+    """Hosts that photos may be fetched from, `images.shop.example` or `*.cdn.example` (the names
+    below it, not itself), with `:port` unless it is the scheme's own. Empty: none."""
+
+    fetch_schemes: Annotated[tuple[str, ...], AfterValidator(_schemes)] = ("https",)
+    """Schemes that photos may be fetched by: https, http."""
+
+    fetch_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long fetching one photo may take, redirects included."""
+
+    fetch_redirects: int = Field(default=3, ge=0, le=20)
+    """Most redirects that are followed for one photo; each must be allowed too."""
+
+    fetch_concurrency: int = Field(default=16, ge=1, le=1024)
+    """Photos fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """What may be fetched."""
+
+    hosts: tuple[str, ...] = ()
+    """See FetchSettings."""
+    schemes: tuple[str, ...] = ("https",)
+    max_bytes: int = 10 * 2**20
+    """Largest file."""
+    seconds: float = 10.0
+    """Time for one file, redirects included."""
+    redirects: int = 3
+    """Most redirects for one file."""
+    concurrency: int = 16
+    """Files at a time."""
+    hosts_setting: str = "fetch_hosts"
+    """The variable that allows hosts, for messages."""
+    schemes_setting: str = "fetch_schemes"
+    """The variable that allows schemes, for messages."""
+
+    @classmethod
+    def of(cls, settings: FetchSettings, max_bytes: int) -> FetchPolicy:
+        """The policy that the settings ask for."""
+        prefix = settings.model_config.get("env_prefix", "")
+        return cls(
+            hosts=settings.fetch_hosts,
+            schemes=settings.fetch_schemes,
+            max_bytes=max_bytes,
+            seconds=settings.fetch_seconds,
+            redirects=settings.fetch_redirects,
+            concurrency=settings.fetch_concurrency,
+            hosts_setting=f"{prefix}FETCH_HOSTS",
+            schemes_setting=f"{prefix}FETCH_SCHEMES",
+        )
+
+
+def public(address: Address) -> bool:
+    """Whether an address belongs to the open internet and hides no other address."""
+    if any(address in block for block in _NOT_PUBLIC):
+        return False
+    if isinstance(address, IPv6Address):
+        return address in _UNICAST and address.is_global and address.scope_id is None
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host by the system's resolver. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Fetcher:
+    """Fetches files by their addresses. Keeps no connections and no cookies."""
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        *,
+        resolver: Resolve = resolve,
+        loopback_for_tests: bool = False,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        """`loopback_for_tests` lets tests serve from this machine; no setting may reach it."""
+        self._policy = policy
+        self._resolve = resolver
+        self._loopback = loopback_for_tests
+        self._verify = verify
+        self._places = asyncio.Semaphore(policy.concurrency)
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    async def fetch(self, uri: str) -> bytes:
+        """The file at `uri`, not empty, at most max_bytes. Raises UriForbidden, UriUnreadable."""
+        target = self._judge(uri)  # what is forbidden need not wait for a place
+        seconds = self._policy.seconds
+        async with self._places:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._follow(target)
+            except TimeoutError:
+                raise UriUnreadable(
+                    f"the host did not give the whole file within {seconds:g} s"
+                ) from None
+
+    async def close(self) -> None:
+        """Close what is open."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def _follow(self, target: httpx.URL) -> bytes:
+        for _ in range(self._policy.redirects + 1):
+            answer = await self._get(target)
+            if isinstance(answer, bytes):
+                return answer
+            target = self._judge(answer)
+        raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
+
+    def _judge(self, uri: str) -> httpx.URL:
+        """The address taken apart, if it may be fetched; raises UriForbidden."""
+        policy = self._policy
+        if not 1 <= len(uri) <= MAX_URI:
+            raise UriForbidden(f"an address has 1 to {MAX_URI:,} characters")
+        try:
+            url = httpx.URL(uri)
+            host = url.raw_host.decode("ascii").lower().rstrip(".")
+            port = url.port
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UriForbidden("is no address of a file") from error
+        if url.scheme not in PORTS or not host:
+            raise UriForbidden("must be an http or https address")
+        if url.userinfo:
+            raise UriForbidden("must not hold a user name or password")
+        if url.scheme not in policy.schemes:
+            raise UriForbidden(f"{url.scheme} is not allowed by {policy.schemes_setting}")
+        if port == PORTS[url.scheme]:
+            port = None
+        if not any(_matches(host, port, allowed) for allowed in policy.hosts):
+            raise UriForbidden(f"its host is not allowed by {policy.hosts_setting}")
+        return url.copy_with(fragment=None)
+
+    async def _get(self, url: httpx.URL) -> bytes | str:
+        """The file, or where it is instead."""
+        addresses = await self._addresses(url)
+        for last, address in enumerate(addresses, 1 - len(addresses)):
+            try:
+                return await self._get_from(url, address)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if not last:
+                    raise UriUnreadable("the host can't be reached") from error
+            except httpx.HTTPError as error:
+                raise UriUnreadable("the host broke off, or does not speak HTTP") from error
+        raise UriUnreadable("the host has no address")
+
+    async def _addresses(self, url: httpx.URL) -> list[Address]:
+        """The addresses of the host, each of them public; raises UriForbidden otherwise."""
+        host = url.raw_host.decode("ascii").strip("[]")
+        try:
+            found = [ip_address(host)]
+        except ValueError:
+            try:
+                names = await self._resolve(host, url.port or PORTS[url.scheme])
+                found = [ip_address(name) for name in names]
+            except (OSError, ValueError) as error:
+                raise UriUnreadable("the host's name is not known") from error
+        for address in found:
+            if not (public(address) or (self._loopback and address.is_loopback)):
+                raise UriForbidden("its host is not on the open internet")
+        return found
+
+    async def _get_from(self, url: httpx.URL, address: Address) -> bytes | str:
+        """One request to one address, under the host's name."""
+        request = httpx.Request(
+            "GET",
+            url.copy_with(host=str(address)),
+            headers={
+                "Host": url.netloc.decode("ascii"),
+                "Accept": "image/*",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                "User-Agent": "Sightline",
+            },
+            extensions={
+                "sni_hostname": url.raw_host.decode("ascii"),
+                "timeout": httpx.Timeout(self._policy.seconds).as_dict(),
+            },
+        )
+        response = await self._opened().handle_async_request(request)
+        try:
+            if response.status_code in REDIRECTS and (place := response.headers.get("location")):
+                return _joined(url, place)
+            if response.status_code != httpx.codes.OK:
+                raise UriUnreadable(f"the host answered {response.status_code}")
+            return await self._body(response)
+        finally:
+            await response.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UriUnreadable("the host compressed the file although it was asked not to")
+        most = self._policy.max_bytes
+        stated = response.headers.get("content-length", "")
+        body = bytearray()
+        too_large = stated.isascii() and stated.isdigit() and int(stated[:20]) > most
+        if not too_large:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if too_large := len(body) > most:
+                    break
+        if too_large:
+            raise UriUnreadable(f"the file has more than {most:,} bytes")
+        if not body:
+            raise UriUnreadable("the file is empty")
+        return bytes(body)
+
+    def _opened(self) -> httpx.AsyncHTTPTransport:
+        if self._transport is None:
+            self._transport = httpx.AsyncHTTPTransport(
+                verify=self._verify or ssl.create_default_context(),
+                trust_env=False,
+                limits=httpx.Limits(max_keepalive_connections=0),
+            )
+        return self._transport
+
+
+def _matches(host: str, port: int | None, allowed: str) -> bool:
+    name, _, stated = allowed.rpartition(":") if re.search(r":\d+$", allowed) else (allowed, "", "")
+    if (int(stated) if stated else None) != port:
+        return False
+    if name.startswith("*."):
+        return host.endswith(name[1:]) and len(host) > len(name) - 1
+    return host == name.strip("[]")
+
+
+def _joined(url: httpx.URL, place: str) -> str:
+    try:
+        return str(url.join(place))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise UriForbidden("it redirects to what is no address") from error

@@ -1,0 +1,142 @@
+"""One list of what several owners list, newest first, page by page.
+
+Each owner's list is paged by itself. A page of ours ends somewhere within a page of theirs: our
+token keeps, for each owner, their token of that page and the entry that was shown last. What comes
+to be while somebody reads on is newer than all that was shown, and is left out.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from servicekit.requests import PageTokenInvalid
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a list."""
+
+    id: str
+    """Of one owner's entries, the newer one has the greater id."""
+    created: int
+    """Microseconds since 1970 (UTC)."""
+    body: Any
+
+
+Place = tuple[str, str] | None
+"""An owner's token of the page that is being read and the entry that was shown last (empty = none);
+None = all was shown."""
+
+Fetch = Callable[[str, int], Awaitable[tuple[Sequence[Entry], str]]]
+"""An owner's page, newest first, and the token of its next one; of a page token and a size."""
+
+
+@dataclass(slots=True)
+class _Owner:
+    """How far one owner's list is read."""
+
+    fetch: Fetch
+    size: int
+    bound: int | None
+    """Nothing newer is shown; None = this is the first page."""
+    token: str
+    """Of the page that is being read."""
+    last: str
+    """The entry that was shown last; empty = none."""
+    ended: bool
+    """Whether there is nothing behind the page that is being read."""
+    read: bool = False
+    following: str = ""
+    waiting: deque[Entry] = field(default_factory=deque)
+
+    async def peek(self) -> Entry | None:
+        """The newest entry that was not shown; None = there is none."""
+        while not self.waiting:
+            if self.read and self.following:
+                # `last` stays: a page of a list that grew begins with what was shown before.
+                self.token, self.read = self.following, False
+            if self.read or self.ended:
+                self.ended = True
+                return None
+            entries, self.following = await self.fetch(self.token, self.size)
+            self.read = True
+            self.waiting.extend(entry for entry in entries if self._is_left(entry))
+        return self.waiting[0]
+
+    def _is_left(self, entry: Entry) -> bool:
+        fresh = self.bound is not None and entry.created > self.bound
+        return not fresh and (not self.last or entry.id < self.last)
+
+    def take(self) -> Entry:
+        """The entry that `peek` answered, now shown."""
+        entry = self.waiting.popleft()
+        self.last = entry.id
+        return entry
+
+    def place(self) -> Place:
+        """Where to go on."""
+        return None if self.ended else (self.token, self.last)
+
+
+async def merged(
+    owners: Mapping[str, Fetch], *, about: Sequence[str], size: int, token: str
+) -> tuple[list[Entry], str]:
+    """A page of all owners' entries, and the token of the next one; empty = this is the last.
+
+    `about`: what the list is of; a token is good for the same list only. PageTokenInvalid.
+    """
+    context = hashlib.sha256(json.dumps([*about]).encode()).hexdigest()[:16]
+    bound: int | None = None
+    places: dict[str, Place] = dict.fromkeys(owners, ("", ""))
+    if token:
+        bound, places = _read(token, context, owners)
+    reading = {
+        name: _Owner(fetch, size, bound, *(places[name] or ("", "")), places[name] is None)
+        for name, fetch in owners.items()
+    }
+    shown: list[Entry] = []
+    while True:
+        heads = await asyncio.gather(*(owner.peek() for owner in reading.values()))
+        newest = max(
+            ((head.created, name) for name, head in zip(reading, heads, strict=True) if head),
+            default=None,
+        )
+        if newest is None:
+            return shown, ""
+        if len(shown) == size:
+            break
+        shown.append(reading[newest[1]].take())
+    left = {name: owner.place() for name, owner in reading.items()}
+    text = json.dumps([VERSION, context, shown[-1].created, left], separators=(",", ":"))
+    return shown, base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read(token: str, context: str, owners: Mapping[str, Fetch]) -> tuple[int, dict[str, Place]]:
+    """What `merged` put into its token."""
+    try:
+        parts = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise PageTokenInvalid from error
+    match parts:
+        case [int(version), str(given), int(bound), dict(places)] if (
+            (version, given) == (VERSION, context)
+            and places.keys() == owners.keys()
+            and all(_is_place(place) for place in places.values())
+        ):
+            return bound, places
+    raise PageTokenInvalid
+
+
+def _is_place(place: object) -> bool:
+    match place:
+        case None | [str(), str()]:
+            return True
+    return False

@@ -1,0 +1,61 @@
+"""Merged visitors, the log of promotions, and an index for purges.
+
+Revision ID: 0002
+Revises: 0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add them; what was promoted so far begins the log."""
+    op.create_table(
+        "aliases",
+        sa.Column("catalog_id", sa.Text(), nullable=False),
+        sa.Column("visitor", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("merged_micros", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("catalog_id", "visitor"),
+    )
+    op.create_table(
+        "promotion_log",
+        sa.Column(
+            "sequence",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("catalog_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("promoted_micros", sa.BigInteger(), nullable=False),
+        sa.Column("undone_micros", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
+        sa.PrimaryKeyConstraint("sequence"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("promotion_log_order", "promotion_log", ["catalog_id", "sequence"])
+    op.create_index(
+        "events_product",
+        "events",
+        ["catalog_id", "product_id"],
+        sqlite_where=sa.text("kind = 'INTEREST'"),
+        postgresql_where=sa.text("kind = 'INTEREST'"),
+    )
+    # Each model's last promotion is all that is known of the time before; the serving one ends it.
+    op.execute(
+        """
+        INSERT INTO promotion_log (catalog_id, version, promoted_micros)
+        SELECT m.catalog_id, m.version, m.promoted_micros
+        FROM models AS m
+        LEFT JOIN promotions AS p ON p.catalog_id = m.catalog_id AND p.version = m.version
+        WHERE m.promoted_micros IS NOT NULL
+        ORDER BY p.version IS NOT NULL, m.promoted_micros
+        """
+    )

@@ -1,0 +1,84 @@
+"""Deletes the events that fit some conditions: a job, because there may be millions.
+
+The job deletes what was counted when it was asked for; events that come in later stay. It goes in
+small transactions with pauses between them, so that events can be written meanwhile. Stopped or
+killed, it goes on where it was, for what is deleted is no longer there; cancelled, what it deleted
+stays deleted.
+"""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ranker.model import EventType, PurgeCount, PurgePlace, Purger, Selection
+from servicekit.errors import Unavailable
+from servicekit.jobs import Job, Jobs
+
+PURGE = "purge_events"
+BATCH = 2000
+"""Events a transaction: tens of milliseconds, for which a writer of events may have to wait."""
+
+LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
+
+
+class Interrupted(Exception):
+    """The worker stops; the job is to be left to the next one."""
+
+
+def params(selection: Selection, counted: PurgeCount) -> dict[str, Any]:
+    """What a job has to know, as JSON values. People appear as pseudonyms."""
+    return {
+        "before_micros": selection.before_micros,
+        "types": [one.value for one in selection.types],
+        "product_id": selection.product_id,
+        "actor": selection.actor,
+        "last_sequence": counted.last_sequence,
+        "event_count": counted.event_count,
+    }
+
+
+def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
+    """What `params` was made of."""
+    return Selection(
+        catalog_id=catalog_id,
+        before_micros=given["before_micros"],
+        types=tuple(map(EventType, given["types"])),
+        product_id=given["product_id"],
+        actor=given["actor"],
+        last_sequence=given["last_sequence"],
+    )
+
+
+def request_key(request_id: str, selection: Selection) -> str:
+    """What makes a job be asked for once: the request's id and its conditions, so that an id that
+    is used again for another purge never stands in its way. Empty without an id."""
+    if not request_id:
+        return ""
+    conditions = params(selection, PurgeCount(0, None, None, 0))
+    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
+    return f"{request_id}:{digest[:16]}"
+
+
+async def run(job: Job, purger: Purger, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
+    """Do the job; its result. Raises what `jobs.progress` does, and Interrupted on `stop`."""
+    selection = selection_of(job.catalog_id, job.params)
+    left = (await purger.count(selection)).event_count
+    total = max(int(job.params["event_count"]), left)
+    done = total - left
+    place: PurgePlace | None = PurgePlace()
+    await jobs.progress(job.id, done, total)
+    while place is not None:
+        if stop.is_set():
+            raise Interrupted
+        began = time.monotonic()
+        try:
+            batch = await purger.delete(selection, place, BATCH)
+            done, place = done + batch.count, batch.place
+            await jobs.progress(job.id, done, total)
+        except Unavailable:  # the store is busy or away: this ends, or the claim runs out
+            await asyncio.sleep(BUSY_PAUSE)
+        await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+    return {"deleted_count": str(done)}

@@ -1,0 +1,320 @@
+"""Imports: what they decided, row by row, and what closing them leaves behind.
+
+A row is decided once. Its outcome is kept while the import is open, so that a row that is sent
+again is answered as it was. A row that failed for a passing reason (a full disk, say) is not
+decided.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import (
+    Closing,
+    ImportClosed,
+    ImportDeletesTooMuch,
+    ImportMode,
+    ImportModeMismatch,
+    ImportNotFound,
+    ImportProgress,
+    ImportRow,
+    ProductInvalid,
+    Stored,
+)
+from retriever.record.parts import chunks
+from retriever.record.session import Session
+from retriever.record.tables import import_rows, imports, products
+from servicekit.errors import BY_CODE, Code, FieldViolation, ServiceError
+
+PASSING = frozenset(
+    {
+        Code.UNAVAILABLE,
+        Code.RESOURCE_EXHAUSTED,
+        Code.DEADLINE_EXCEEDED,
+        Code.INTERNAL,
+        Code.UNKNOWN,
+        Code.CANCELLED,
+        Code.DATA_LOSS,
+    }
+)
+"""What may go better next time: such a row stays undecided."""
+MOST_VIOLATIONS = 20
+MOST_TEXT = 300
+"""Characters of one text of a refusal."""
+
+
+def open_import(
+    connection: Connection,
+    catalog_id: str,
+    import_id: str,
+    mode: ImportMode,
+    *,
+    number: Callable[[], int],
+    now: int,
+    active: int,
+) -> ImportProgress:
+    """The import, begun unless it is known. Raises ImportModeMismatch.
+
+    `number` takes a commit number. Another import that is open and took rows since `active` is
+    under way: what it wrote is spared.
+    """
+    known = _find(connection, catalog_id, import_id)
+    if known is not None:
+        progress = _progress(known)
+        if progress.mode is not mode:
+            raise ImportModeMismatch(progress.mode)
+        return progress
+    c, opened = imports.c, number()
+    under_way = connection.execute(
+        sa.select(sa.func.min(c.opened_seq)).where(
+            c.catalog_id == catalog_id, ~c.closed, c.active_time >= active
+        )
+    ).scalar()
+    row = {
+        "catalog_id": catalog_id,
+        "import_id": import_id,
+        "mode": mode,
+        "rows_done": 0,
+        "stored_count": 0,
+        "refused_count": 0,
+        "closed": False,
+        "opened_seq": opened,
+        "before_seq": opened if under_way is None else under_way,
+        "create_time": now,
+        "active_time": now,
+        "delete_count": 0,
+        "sample": "[]",
+    }
+    connection.execute(sa.insert(imports).values(row))
+    return ImportProgress(import_id, mode, 0, 0, 0, False)
+
+
+def open_state(connection: Connection, catalog_id: str, import_id: str) -> sa.Row[Any]:
+    """The row of an open import. Raises ImportNotFound, ImportClosed."""
+    known = _find(connection, catalog_id, import_id)
+    if known is None:
+        raise ImportNotFound
+    if known.closed:
+        raise ImportClosed
+    return known
+
+
+def read_decided(
+    connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
+) -> dict[int, Stored | ServiceError]:
+    """The outcomes of those of some rows that were decided."""
+    c = import_rows.c
+    query = sa.select(c.row_number, c.product_id, c.stored, c.outcome).where(
+        *_of(import_rows, catalog_id, import_id), c.row_number.in_(numbers)
+    )
+    return {row.row_number: _outcome(row) for row in connection.execute(query)}
+
+
+def write_rows(
+    connection: Connection,
+    session: Session,
+    catalog_id: str,
+    import_id: str,
+    rows: Sequence[ImportRow],
+) -> tuple[list[Stored | ServiceError], ImportProgress]:
+    """Decide rows, ascending by number; those that were decided are answered as they were."""
+    known = open_state(connection, catalog_id, import_id)
+    decided = read_decided(connection, catalog_id, import_id, [row.number for row in rows])
+    fresh = [row for row in rows if row.number not in decided]
+    taken = _rows_of(connection, catalog_id, import_id, [row.product_id for row in fresh])
+    kept: list[dict[str, Any]] = []
+    for row in fresh:
+        outcome = decided[row.number] = _decide(session, row, taken)
+        if isinstance(outcome, Stored):
+            taken[row.product_id] = row.number
+        elif outcome.code in PASSING:
+            continue
+        kept.append(_kept(catalog_id, import_id, row, outcome))
+    # Also of what was refused: the import holds these products, closing must not delete them.
+    session.touch([row.product_id for row in fresh if row.product_id])
+    if kept:
+        connection.execute(sa.insert(import_rows), kept)
+    stored = sum(item["stored"] for item in kept)
+    counts = {
+        "rows_done": _rows_done(connection, catalog_id, import_id, known.rows_done),
+        "stored_count": known.stored_count + stored,
+        "refused_count": known.refused_count + len(kept) - stored,
+    }
+    connection.execute(
+        sa.update(imports)
+        .where(*_of(imports, catalog_id, import_id))
+        .values(**counts, active_time=session.now)
+    )
+    progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
+    return [decided[row.number] for row in rows], progress
+
+
+def _decide(session: Session, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
+    """Store a row's product, unless an earlier row of the import stored one of that id."""
+    if row.write is None:
+        raise ImportClosed  # its outcome is gone since: the import was closed meanwhile
+    if isinstance(row.write, ServiceError):
+        return _bounded(row.write)
+    if row.product_id in taken:
+        description = f"is also the id of row {taken[row.product_id]}"
+        return ProductInvalid(FieldViolation(f"{row.write.path}.product_id", description))
+    outcome = session.write(row.write)
+    return outcome if isinstance(outcome, Stored) else _bounded(outcome)
+
+
+def _rows_of(
+    connection: Connection, catalog_id: str, import_id: str, product_ids: Sequence[str]
+) -> dict[str, int]:
+    """Which rows of the import stored these products."""
+    c = import_rows.c
+    found: dict[str, int] = {}
+    for chunk in chunks(product_ids):
+        query = sa.select(c.product_id, c.row_number).where(
+            *_of(import_rows, catalog_id, import_id), c.product_id.in_(chunk), c.stored
+        )
+        found.update((row.product_id, row.row_number) for row in connection.execute(query))
+    return found
+
+
+def _rows_done(connection: Connection, catalog_id: str, import_id: str, done: int) -> int:
+    """The last row up to which all are decided, given that all up to `done` are."""
+    c = import_rows.c
+    while True:
+        following = (
+            connection.execute(
+                sa.select(c.row_number)
+                .where(*_of(import_rows, catalog_id, import_id), c.row_number > done)
+                .order_by(c.row_number)
+                .limit(1_000)
+            )
+            .scalars()
+            .all()
+        )
+        for number in following:
+            if number != done + 1:
+                return done
+            done = number
+        if not following:
+            return done
+
+
+def close_import(
+    connection: Connection,
+    catalog_id: str,
+    import_id: str,
+    *,
+    share: float,
+    dry_run: bool,
+    sample: int,
+) -> Closing:
+    """What closing deletes; closed unless `dry_run`. An import that is closed answers as it did.
+
+    Raises ImportNotFound, and ImportDeletesTooMuch when it is more than `share` of the catalog.
+    """
+    known = _find(connection, catalog_id, import_id)
+    if known is None:
+        raise ImportNotFound
+    progress = _progress(known)
+    if progress.closed:
+        told = tuple(json.loads(known.sample))
+        return Closing(progress, known.delete_count, told, known.before_seq)
+    count, ids = 0, list[str]()
+    if progress.mode is ImportMode.FULL:
+        c = products.c
+        left = (c.catalog_id == catalog_id, c.touched < known.before_seq)
+        number = sa.select(sa.func.count()).select_from(products)
+        count = int(connection.execute(number.where(*left)).scalar_one())
+        held = int(connection.execute(number.where(c.catalog_id == catalog_id)).scalar_one())
+        if not dry_run and count > share * held:
+            raise ImportDeletesTooMuch(count, held, share)
+        first = sa.select(c.product_id).where(*left).order_by(c.touched, c.product_id)
+        ids = list(connection.execute(first.limit(sample)).scalars())
+    if not dry_run:
+        values = {
+            "closed": True,
+            "delete_count": count,
+            "sample": json.dumps(ids, ensure_ascii=False),
+        }
+        connection.execute(
+            sa.update(imports).where(*_of(imports, catalog_id, import_id)).values(values)
+        )
+        known = _find(connection, catalog_id, import_id) or known
+    return Closing(_progress(known), count, tuple(ids), known.before_seq)
+
+
+def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
+    """Forget up to `limit` outcomes of a closed import; how many there were."""
+    c = import_rows.c
+    which = _of(import_rows, catalog_id, import_id)
+    some = sa.select(c.row_number).where(*which).order_by(c.row_number).limit(limit)
+    return connection.execute(sa.delete(import_rows).where(*which, c.row_number.in_(some))).rowcount
+
+
+def _find(connection: Connection, catalog_id: str, import_id: str) -> sa.Row[Any] | None:
+    query = sa.select(imports).where(*_of(imports, catalog_id, import_id))
+    return connection.execute(query).first()
+
+
+def _of(table: sa.Table, catalog_id: str, import_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.catalog_id == catalog_id, table.c.import_id == import_id
+
+
+def _progress(row: sa.Row[Any]) -> ImportProgress:
+    return ImportProgress(
+        row.import_id,
+        ImportMode(row.mode),
+        row.rows_done,
+        row.stored_count,
+        row.refused_count,
+        bool(row.closed),
+    )
+
+
+# Outcomes
+
+
+def _bounded(error: ServiceError) -> ServiceError:
+    """The error as it is kept and told: a hostile row can't fill the disk with what is wrong."""
+    if error.code in PASSING:
+        return error
+    return BY_CODE[error.code](
+        error.message[:MOST_TEXT],
+        reason=error.reason,
+        violations=[
+            FieldViolation(item.field[:MOST_TEXT], item.description[:MOST_TEXT])
+            for item in error.violations[:MOST_VIOLATIONS]
+        ],
+    )
+
+
+def _kept(
+    catalog_id: str, import_id: str, row: ImportRow, outcome: Stored | ServiceError
+) -> dict[str, Any]:
+    if isinstance(outcome, Stored):
+        told: list[Any] = [outcome.etag, *outcome.image_ids]
+    else:
+        wrong = [[item.field, item.description] for item in outcome.violations]
+        told = [outcome.code, outcome.reason, outcome.message, wrong]
+    return {
+        "catalog_id": catalog_id,
+        "import_id": import_id,
+        "row_number": row.number,
+        "product_id": row.product_id,
+        "stored": isinstance(outcome, Stored),
+        "outcome": json.dumps(told, ensure_ascii=False),
+    }
+
+
+def _outcome(row: Any) -> Stored | ServiceError:
+    told = json.loads(row.outcome)
+    if row.stored:
+        etag, *image_ids = told
+        return Stored(row.product_id, etag, tuple(image_ids))
+    code, reason, message, wrong = told
+    violations = [FieldViolation(field, description) for field, description in wrong]
+    return BY_CODE[Code(code)](message, reason=reason, violations=violations)

@@ -1,0 +1,1 @@
+"""The retriever on gRPC: a room for each service."""

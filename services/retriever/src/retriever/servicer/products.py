@@ -1,0 +1,214 @@
+"""ProductService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from retriever import catalogue, imports, removals, search, updates, wire
+from retriever.model import (
+    Product,
+)
+from retriever.ports import (
+    CatalogueRecord,
+    ImportRecord,
+    JobQueue,
+    Photos,
+    RemovalRecord,
+)
+from servicekit.requests import enter
+from sightline.common.v1 import import_pb2
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+
+PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+    class ProductRecord(CatalogueRecord, ImportRecord, RemovalRecord, Protocol):
+        """All that these calls ask of the record."""
+
+
+class ProductServicer(products_grpc.ProductServiceServicer):
+    """The record, as product_service.proto describes it."""
+
+    def __init__(
+        self,
+        catalogs: Collection[str],
+        record: ProductRecord,
+        photos: Photos,
+        jobs: JobQueue,
+        import_delete_share: float,
+    ) -> None:
+        """`import_delete_share`: what of a catalog an import may delete without force, 0 to 1."""
+        self._catalogs = catalogs
+        self._record = record
+        self._photos = photos
+        self._jobs = jobs
+        self._share = import_delete_share
+
+    async def UpsertProducts(
+        self, request: products_pb.UpsertProductsRequest, context: Context
+    ) -> products_pb.UpsertProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        drafts = [wire.draft(product) for product in request.products]
+        outcomes, seq = await catalogue.upsert(catalog, drafts, self._record, self._photos)
+        return products_pb.UpsertProductsResponse(
+            results=[
+                wire.outcome(draft.product_id, outcome)
+                for draft, outcome in zip(drafts, outcomes, strict=True)
+            ],
+            index_token=search.write_index_token(catalog, seq),
+        )
+
+    async def BatchGetProducts(
+        self, request: products_pb.BatchGetProductsRequest, context: Context
+    ) -> products_pb.BatchGetProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        as_columns = wire.as_columns(request.view)
+        condition = wire.condition(request.filter)
+        found = await catalogue.batch_get(catalog, request.product_ids, condition, self._record)
+        response = products_pb.BatchGetProductsResponse(
+            missing_product_ids=found.missing, filtered_product_ids=found.filtered
+        )
+        _fill(response, found.products, as_columns)
+        return response
+
+    async def ListProducts(
+        self, request: products_pb.ListProductsRequest, context: Context
+    ) -> products_pb.ListProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        as_columns = wire.as_columns(request.view)
+        page = await catalogue.list_products(
+            catalog,
+            self._record,
+            condition=wire.condition(request.filter),
+            order=wire.order(request.order),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        response = products_pb.ListProductsResponse(next_page_token=page.next_token)
+        _fill(response, page.products, as_columns)
+        return response
+
+    async def DeleteProducts(
+        self, request: products_pb.DeleteProductsRequest, context: Context
+    ) -> products_pb.DeleteProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        deleted, seq = await catalogue.delete(catalog, request.product_ids, self._record)
+        return products_pb.DeleteProductsResponse(
+            deleted_count=deleted, index_token=search.write_index_token(catalog, seq)
+        )
+
+    async def UpdateProducts(
+        self, request: products_pb.UpdateProductsRequest, context: Context
+    ) -> products_pb.UpsertProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        drafts = [wire.update(update) for update in request.updates]
+        outcomes, seq = await updates.update(catalog, drafts, self._record, self._photos)
+        return products_pb.UpsertProductsResponse(
+            results=[
+                wire.outcome(draft.product.product_id, outcome)
+                for draft, outcome in zip(drafts, outcomes, strict=True)
+            ],
+            index_token=search.write_index_token(catalog, seq),
+        )
+
+    async def UpdateOffers(
+        self, request: products_pb.UpdateOffersRequest, context: Context
+    ) -> products_pb.UpdateOffersResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        drafts = [wire.offer(offer) for offer in request.offers]
+        outcomes, seq = await updates.update_offers(catalog, drafts, self._record)
+        return products_pb.UpdateOffersResponse(
+            statuses=[wire.offer_status(outcome) for outcome in outcomes],
+            index_token=search.write_index_token(catalog, seq),
+        )
+
+    async def PurgeProducts(
+        self, request: products_pb.PurgeProductsRequest, context: Context
+    ) -> products_pb.PurgeProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        found = await removals.purge(
+            catalog,
+            wire.required_condition(request.filter),
+            wire.packed(request.filter),
+            self._record,
+            self._jobs,
+            force=request.force,
+            request_id=request.request_id,
+        )
+        return products_pb.PurgeProductsResponse(
+            product_count=found.count,
+            sample_product_ids=found.sample,
+            job=None if found.job is None else wire.job(found.job),
+        )
+
+    async def OpenImport(
+        self, request: products_pb.OpenImportRequest, context: Context
+    ) -> import_pb2.ImportState:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        mode = wire.import_mode(request.mode)
+        progress = await imports.open_import(catalog, request.import_id, mode, self._record)
+        return wire.import_state(progress)
+
+    async def ImportProducts(
+        self, request: products_pb.ImportProductsRequest, context: Context
+    ) -> products_pb.ImportProductsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        rows = [(row.row_number, wire.draft(row.product)) for row in request.rows]
+        taken = await imports.take(catalog, request.import_id, rows, self._record, self._photos)
+        return products_pb.ImportProductsResponse(
+            results=[
+                wire.outcome(draft.product_id, outcome)
+                for (_, draft), outcome in zip(rows, taken.outcomes, strict=True)
+            ],
+            state=wire.import_state(taken.progress),
+            index_token=search.write_index_token(catalog, taken.seq),
+        )
+
+    async def CloseImport(
+        self, request: products_pb.CloseImportRequest, context: Context
+    ) -> products_pb.CloseImportResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        closed = await imports.close(
+            catalog,
+            request.import_id,
+            self._record,
+            self._jobs,
+            share=self._share,
+            force=request.force,
+            dry_run=request.dry_run,
+        )
+        return products_pb.CloseImportResponse(
+            state=wire.import_state(closed.progress),
+            delete_count=closed.delete_count,
+            sample_product_ids=closed.sample,
+            job=None if closed.job is None else wire.job(closed.job),
+        )
+
+    async def GetImage(
+        self, request: products_pb.GetImageRequest, context: Context
+    ) -> products_pb.GetImageResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        image, content = await catalogue.get_image(
+            catalog, request.image_id, self._record, self._photos
+        )
+        return products_pb.GetImageResponse(image=wire.image_message(image, content))
+
+
+def _fill(
+    response: products_pb.BatchGetProductsResponse | products_pb.ListProductsResponse,
+    found: list[Product],
+    as_columns: bool,
+) -> None:
+    if as_columns:
+        response.columns.CopyFrom(wire.columns(found))
+    else:
+        response.products.extend(wire.row(product) for product in found)

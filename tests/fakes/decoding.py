@@ -1,0 +1,26 @@
+"""Decoding in this process."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from servicekit.decoding import DecodingFailed
+
+
+class FakeDecoders:
+    """Runs work here, or fails as a test says."""
+
+    def __init__(self) -> None:
+        self.failure: DecodingFailed | None = None
+
+    async def start(self) -> None:
+        pass
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return function(*args)
+
+    def close(self) -> None:
+        pass

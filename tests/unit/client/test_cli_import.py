@@ -1,0 +1,376 @@
+"""Products are imported whole, whatever interrupts, and what is wrong is told by its row."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.rpc import code_pb2
+from typer.testing import CliRunner, Result
+
+from sightline.common.v1 import import_pb2, job_pb2
+from sightline_client.cli import app
+from tests.fakes.gateway import FakeGateway, status
+
+DOWN = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+LOST = status(code_pb2.PERMISSION_DENIED, "revoked", reason="DENIED")
+
+
+class Shop:
+    """A file of products, and the command line that imports it."""
+
+    def __init__(self, gateway: FakeGateway, folder: Path) -> None:
+        self.gateway = gateway
+        self.folder = folder
+        self.file = folder / "wines.csv"
+        gateway.products.clear()
+
+    def write(self, *rows: str, header: str = "id,title,images") -> None:
+        self.file.write_text("\n".join((header, *rows)) + "\n")
+
+    def run(self, *arguments: str, file: str = "") -> Result:
+        path = str(self.folder / file) if file else str(self.file)
+        return self.call("import", path, *arguments)
+
+    def call(self, *arguments: str) -> Result:
+        target = ("--target", self.gateway.target)
+        return CliRunner().invoke(app, ["products", *arguments, *target])
+
+    def facts(self, *arguments: str) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads(self.run(*arguments, "--json").stdout)
+        return result
+
+    def rejected(self) -> list[dict[str, str]]:
+        with (self.folder / "wines.rejected.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def shop(gateway: FakeGateway, tmp_path: Path) -> Shop:
+    (tmp_path / "a.jpg").write_bytes(b"A")
+    return Shop(gateway, tmp_path)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_a_file_is_imported_with_its_photos_and_closed(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine {n},a.jpg" for n in range(250)))
+    result = shop.run()
+    assert result.exit_code == 0, result.output
+    assert "250 products stored" in result.stdout
+    assert len(shop.gateway.products) == 250
+    assert shop.gateway.products["w7"].images[0].content == b"A"
+    (known,) = shop.gateway.imports.values()
+    assert known.closed
+    assert max(len(r.rows) for r in shop.gateway.requests["ImportProducts"]) == 100
+    assert not (shop.folder / "wines.rejected.csv").exists()
+
+
+def test_bad_rows_are_told_by_number_and_kept_to_be_mended(shop: Shop) -> None:
+    shop.gateway.refused["w5"] = status(
+        code_pb2.INVALID_ARGUMENT,
+        "not a photo",
+        reason="IMAGE_UNDECODABLE",
+        violations=(("rows[4].product.images[0]", "text, not a photo"),),
+    )
+    shop.write("w1,Good,a.jpg", "w2,No photo,none.jpg", "w1,Twice,", "w4", "w5,Refused,a.jpg", ",,")
+    result = shop.run()
+    assert result.exit_code == 1
+    text = flat(result.stderr)
+    assert "Row 2 (w2): PHOTO_MISSING: images: 'none.jpg' is not in" in text
+    assert "Row 3 (w1): ID_TWICE: id: 'w1' is also the id of row 1" in text
+    assert "Row 4 (w4): ROW_INVALID: row: line 5 has 1 cells" in text
+    assert "Row 5 (w5): IMAGE_UNDECODABLE" in text
+    assert "Row 6: ROW_INVALID: id: is missing" in text
+    assert set(shop.gateway.products) == {"w1"}
+    assert shop.gateway.products["w1"].title == "Good"
+    kept = shop.rejected()
+    assert [(row["id"], row["_row"], row["_reason"]) for row in kept] == [
+        ("w2", "2", "PHOTO_MISSING"),
+        ("w1", "3", "ID_TWICE"),
+        ("w4", "4", "ROW_INVALID"),
+        ("w5", "5", "IMAGE_UNDECODABLE"),
+        ("", "6", "ROW_INVALID"),
+    ]
+
+
+def test_rejected_rows_can_be_mended_and_imported_again(shop: Shop) -> None:
+    shop.write("w1,Good,", "w2,Photo to come,b.jpg")
+    assert shop.run().exit_code == 1
+    (shop.folder / "b.jpg").write_bytes(b"B")
+    result = shop.run(file="wines.rejected.csv")
+    assert result.exit_code == 0, result.output
+    assert shop.gateway.products["w2"].images[0].content == b"B"
+
+
+def test_a_file_of_rejected_rows_that_somebody_mends_is_not_overwritten(shop: Shop) -> None:
+    shop.write("w2,No photo,none.jpg")
+    shop.run()
+    (shop.folder / "wines.rejected.csv").write_text("mended")
+    shop.run()
+    assert (shop.folder / "wines.rejected.csv~").read_text() == "mended"
+
+
+def test_an_import_that_was_interrupted_goes_on_and_comes_to_the_same(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine {n}," for n in range(300)), "bad", *(f"x{n},X," for n in range(300)))
+    shop.gateway.fail("ImportProducts", *[LOST] * 4)
+    assert "DENIED" in shop.run("--in-flight", "1").stderr
+    shop.gateway._failures["ImportProducts"].clear()
+    for further in (2, 2, 5):  # each run gets a bit further, then loses the suite
+        calls = len(shop.gateway.requests["ImportProducts"])
+        shop.gateway.after["ImportProducts"] = (calls + further, LOST)
+        assert shop.run("--in-flight", "1").exit_code == 1
+    shop.gateway.after.clear()
+    result = shop.run("--in-flight", "1")
+    assert "Going on after row 500" in flat(result.stderr)
+    assert len(shop.gateway.products) == 600
+    assert sorted(shop.gateway.stored) == sorted(shop.gateway.products), "a row was stored twice"
+    assert [row["_row"] for row in shop.rejected()] == ["301"]
+    (known,) = shop.gateway.imports.values()
+    assert known.state() == import_pb2.ImportState(
+        import_id=known.import_id,
+        mode=import_pb2.IMPORT_MODE_INCREMENTAL,
+        rows_done=601,
+        stored_count=600,
+        refused_count=1,
+        closed=True,
+    )
+
+
+def test_photos_of_rows_that_are_decided_are_not_sent_again(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine,a.jpg" for n in range(200)), "bad")
+    shop.gateway.fail("CloseImport", LOST)
+    assert shop.run().exit_code == 1
+    shop.gateway.requests["ImportProducts"].clear()
+    assert "Going on after row 201" in flat(shop.run().stderr)
+    again = shop.gateway.requests["ImportProducts"]
+    assert not any(image.content for r in again for row in r.rows for image in row.product.images)
+    assert [row["_row"] for row in shop.rejected()] == ["201"]
+
+
+def test_the_same_file_again_is_a_new_import_with_the_same_result(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,")
+    assert shop.run().exit_code == 0
+    del shop.gateway.products["w2"]  # something else happened in between
+    assert shop.run().exit_code == 0
+    assert set(shop.gateway.products) == {"w1", "w2"}
+    first, second = shop.gateway.imports
+    assert second == f"{first}-2"
+
+
+def test_a_given_import_id_is_done_once(shop: Shop) -> None:
+    shop.write("w1,One,")
+    assert shop.run("--import-id", "monday").exit_code == 0
+    result = shop.run("--import-id", "monday")
+    assert result.exit_code == 0
+    assert "closed before" in result.stderr
+    assert len(shop.gateway.requests["ImportProducts"]) == 1
+
+
+def test_a_suite_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
+    shop.write("w1,One,")
+    shop.gateway.fail("ImportProducts", *[DOWN] * 5)  # more than gRPC tries by itself
+    assert shop.run().exit_code == 0
+    assert "w1" in shop.gateway.products
+
+
+def test_a_row_that_is_not_decided_yet_is_sent_again(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,")
+    shop.gateway.passing["w2"] = status(code_pb2.UNAVAILABLE, "busy", reason="STORE_BUSY")
+    assert shop.run().exit_code == 0
+    assert set(shop.gateway.products) == {"w1", "w2"}
+    numbers = [[row.row_number for row in r.rows] for r in shop.gateway.requests["ImportProducts"]]
+    assert numbers == [[1, 2], [2]]
+
+
+def test_full_shows_what_goes_then_deletes_it(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    assert shop.run("--mode", "full").exit_code == 0
+    shop.write("w1,One,", "w2,Two,")
+    shop.gateway.job_states[-1].kind = "close_import"
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 0, result.output
+    assert "1 products are not in the file and go, e.g. w3" in flat(result.stderr)
+    assert "1 products deleted" in flat(result.stdout)
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_full_refuses_beyond_the_share_without_force_and_goes_on_with_it(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine," for n in range(10)))
+    shop.run()
+    shop.write("w1,One,")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1
+    assert "IMPORT_DELETES_TOO_MUCH" in result.stderr
+    assert "--force" in result.stderr
+    assert len(shop.gateway.products) == 10
+    assert shop.run("--mode", "full", "--force").exit_code == 0
+    assert set(shop.gateway.products) == {"w1"}
+
+
+def test_full_never_deletes_what_a_refused_row_speaks_of(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", "w2,Two,none.jpg")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1, "a row was refused"
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", "w2,Two,", ",Three,")
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1
+    assert "Nothing is deleted: 1 refused rows have no id" in flat(result.stderr)
+    assert len(shop.gateway.products) == 3
+    shop.run("--mode", "full", "--force")
+    assert set(shop.gateway.products) == {"w1", "w2"}
+
+
+def test_a_part_of_a_catalogue_is_never_imported_as_the_whole(shop: Shop) -> None:
+    (shop.folder / "wines.rejected.csv").write_text("id,title\n1,a\n")
+    result = shop.run("--mode", "full", file="wines.rejected.csv")
+    assert result.exit_code == 2
+    assert not shop.gateway.requests
+
+
+def test_a_dry_run_writes_nothing_and_says_what_full_would_delete(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,")
+    shop.run()
+    shop.gateway.requests.clear()
+    shop.write("w1,One,", "w3,Three,none.jpg")
+    result = shop.run("--mode", "full", "--dry-run")
+    assert result.exit_code == 1
+    assert "Row 2 (w3): PHOTO_MISSING" in flat(result.stderr)
+    assert "1 products are not in the file and go, e.g. w2" in flat(result.stderr)
+    assert set(shop.gateway.requests) == {"ListProducts"}
+    assert shop.rejected()[0]["id"] == "w3"
+
+
+def test_a_folder_is_imported_by_paths(shop: Shop, tmp_path: Path) -> None:
+    folder = tmp_path / "clothing"
+    (folder / "hat/straw").mkdir(parents=True)
+    (folder / "hat/straw/a.jpg").write_bytes(b"A")
+    (folder / "evil.jpg").symlink_to("/etc/passwd")
+    (folder / "notes.txt").write_text("x")
+    result = shop.call("import", "--folder", str(folder))
+    assert result.exit_code == 0, result.output
+    assert set(shop.gateway.products) == {"hat/straw/a.jpg"}
+    made = shop.gateway.products["hat/straw/a.jpg"]
+    assert (list(made.category_path), made.images[0].content) == (["hat", "straw"], b"A")
+    assert "1 links were not followed. 1 files are no photos" in flat(result.stdout)
+
+
+def test_rejected_rows_of_a_folder_can_be_imported_as_a_file(shop: Shop, tmp_path: Path) -> None:
+    folder = tmp_path / "clothing"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"A")
+    shop.gateway.refused["a.jpg"] = status(code_pb2.INVALID_ARGUMENT, "bad", reason="IMAGE_BAD")
+    assert shop.call("import", "--folder", str(folder)).exit_code == 1
+    shop.gateway.refused.clear()
+    result = shop.run("--images", str(folder), file="clothing.rejected.jsonl")
+    assert result.exit_code == 0, result.output
+    assert shop.gateway.products["a.jpg"].images[0].content == b"A"
+
+
+def test_json_lines_rejects_to_json_lines(shop: Shop) -> None:
+    path = shop.folder / "wines.jsonl"
+    path.write_text('{"id":"1","title":"a"}\n{"id":"2"}\n{"id":"3","title":"c","price":-1.5}\nx\n')
+    assert shop.run(file="wines.jsonl").exit_code == 1
+    kept = (shop.folder / "wines.rejected.jsonl").read_text().splitlines()
+    assert [json.loads(line)["_row"] for line in kept] == [2, 3, 4]
+    assert json.loads(kept[0]) == {
+        **{"id": "2", "_row": 2, "_reason": "ROW_INVALID"},
+        "_problem": "title: is missing",
+    }
+
+
+def test_json_tells_the_figures(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,none.jpg")
+    facts = shop.facts()
+    assert facts["state"]["storedCount"] == "1"
+    assert facts["state"]["refusedCount"] == "1"
+    assert facts["rowsRefused"] == "1"
+    assert facts["rejectedFile"].endswith("wines.rejected.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (("import",), "FILE"),
+        (("import", "wines.csv", "--folder", "."), "FILE"),
+        (("import", "none.csv"), "FILE"),
+        (("import", "--folder", "/no/such"), "--folder"),
+        (("import", "wines.csv", "--mode", "half"), "--mode"),
+        (("import", "wines.csv", "--in-flight", "0"), "--in-flight"),
+        (("purge",), "--filter"),
+        (("purge", "--filter", "brand = a", "--all"), "--filter"),
+        (("purge", "--filter", "price < 3"), "--filter"),
+        (("get",), "ID"),
+        (("delete",), "ID"),
+        (("list", "--order", "price"), "--order"),
+    ],
+)
+def test_wrong_usage_is_2_and_names_the_culprit(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], culprit: str
+) -> None:
+    shop.write("w1,One,")
+    monkeypatch.chdir(shop.folder)
+    result = shop.call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert culprit in result.stderr
+
+
+def test_a_file_that_can_not_be_used_is_1_with_the_mend(shop: Shop) -> None:
+    shop.write("w1,One", header="id,titel")
+    result = shop.run()
+    assert result.exit_code == 1
+    assert "did you mean 'title'?" in flat(result.stderr)
+
+
+def test_a_folder_that_can_not_be_written_to_is_told_and_no_traceback(shop: Shop) -> None:
+    shop.write("w2,No photo,none.jpg")
+    if os.geteuid() == 0:
+        (shop.folder / "wines.rejected.csv").mkdir()  # root may write anywhere
+        (shop.folder / "wines.rejected.csv~").write_text("in the way")
+    else:
+        shop.folder.chmod(0o500)
+    result = shop.run()
+    assert result.exit_code == 1
+    assert "FILE_UNUSABLE" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_job_that_fails_fails_the_import(shop: Shop) -> None:
+    shop.write("w1,One,", "w2,Two,", "w3,Three,")
+    shop.run()
+    shop.write("w1,One,", "w2,Two,")
+    shop.gateway.job_states[-1].state = job_pb2.Job.STATE_FAILED
+    result = shop.run("--mode", "full")
+    assert result.exit_code == 1
+    assert "ended as FAILED" in result.stderr
+
+
+def test_offers_set_price_and_stock_and_leave_the_rest(shop: Shop) -> None:
+    shop.write("w1,One,a.jpg", "w2,Two,")
+    shop.run()
+    shop.write(
+        *("w1,9.90,EUR,", "w2,,,no", "w3,1,EUR,yes", "w1,1,EUR,", "w2,,,", "w2,-1,EUR,"),
+        header="id,price,currency,available",
+    )
+    result = shop.call("offers", str(shop.file), "--json")
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert (facts["storedCount"], facts["refusedCount"]) == ("2", "4")
+    assert [(row["_row"], row["_reason"]) for row in shop.rejected()] == [
+        *(("3", "PRODUCT_NOT_FOUND"), ("4", "ID_TWICE"), ("5", "ROW_INVALID")),
+        ("6", "ROW_INVALID"),
+    ]
+    assert shop.gateway.products["w1"].price.units == 9
+    assert shop.gateway.products["w1"].images[0].content == b"A"

@@ -1,0 +1,275 @@
+"""Events, models, jobs, products: what is asked, what is shown, how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from google.rpc import code_pb2
+from typer.testing import CliRunner, Result
+
+from sightline.common.v1 import event_pb2, job_pb2, product_pb2
+from sightline_client.cli import app
+from tests.fakes.gateway import FakeGateway, status, wine
+
+
+class Line:
+    """The command line on a gateway."""
+
+    def __init__(self, gateway: FakeGateway) -> None:
+        self.gateway = gateway
+
+    def __call__(self, *arguments: str, catalog: str = "shop") -> Result:
+        where = ("--target", self.gateway.target, "--catalog", catalog)
+        return CliRunner().invoke(app, [*arguments, *where])
+
+
+@pytest.fixture
+def line(gateway: FakeGateway) -> Line:
+    return Line(gateway)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+EVENTS = "event_id,type,product_id,user_id,visitor_id,time,value\n"
+
+
+def test_events_are_imported_once_however_often(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.csv"
+    rows = "".join(f"e{n},VIEW,p{n},u,,2026-03-01T12:00:00Z,\n" for n in range(2500))
+    path.write_text(EVENTS + rows)
+    first = line("events", "import", str(path))
+    assert first.exit_code == 0, first.output
+    assert "2,500 new, 0 there already" in first.stdout
+    again = json.loads(line("events", "import", str(path), "--json").stdout)
+    assert (again["writtenCount"], again["duplicateCount"]) == (0, 2500)
+    sizes = sorted(len(request.events) for request in gateway.requests["WriteEvents"])
+    assert sizes == [500, 500, 1000, 1000, 1000, 1000]
+    assert gateway.events["e7"].event_time.seconds == 1772366400
+
+
+def test_bad_events_are_told_by_row_and_never_end_the_rest(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(
+        EVENTS + "e1,VIEW,p,u,,,\ne2,LOOK,p,u,,,\ne3,VIEW,p,u,,2026-03-01T12:00:00,\n"
+        "e4,VIEW,p\ne5,VIEW,p,u,,2099-01-01T00:00:00Z,\ne6,RATING,p,,v,,4.5\n"
+    )
+    gateway.refused["e5"] = status(
+        code_pb2.INVALID_ARGUMENT, "in the future", reason="EVENT_TIME_INVALID"
+    )
+    result = line("events", "import", str(path))
+    assert result.exit_code == 1
+    text = flat(result.stderr)
+    for told in (
+        *("Row 2 (e2): ROW_INVALID: type: 'LOOK' is none of", "Row 3 (e3): ROW_INVALID: time:"),
+        *("Row 4 (e4): ROW_INVALID: row: line 5 has 3", "Row 5 (e5): EVENT_TIME_INVALID"),
+    ):
+        assert told in text
+    assert set(gateway.events) == {"e1", "e6"}
+    kept = (tmp_path / "e.rejected.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in kept] == ["event_id", "e2", "e3", "e4", "e5"]
+
+
+def test_only_the_first_refused_rows_are_told_one_by_one(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(EVENTS + "".join(f"e{n},LOOK,p,u,,,\n" for n in range(50)))
+    result = line("events", "import", str(path))
+    assert flat(result.stderr).count("Row ") == 10
+    assert "50 refused" in result.stdout
+    assert len((tmp_path / "e.rejected.csv").read_text().splitlines()) == 51
+
+
+def test_a_row_with_half_a_character_is_kept_and_never_ends_the_rest(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text(
+        '{"id": "\\ud800", "title": "t"}\n'
+        '{"id": "a", "title": "t", "attributes": {"\\ud800": "x"}}\n'
+        '{"id": "b", "title": "t"}\n'
+    )
+    assert line("products", "import", str(path)).exit_code == 1
+    assert gateway.stored == ["b"]
+    kept = (tmp_path / "p.rejected.jsonl").read_text().splitlines()
+    assert [json.loads(row)["id"] for row in kept] == ["\ud800", "a"]
+
+
+def test_a_suite_that_answers_for_too_few_rows_is_at_fault(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.unanswered = 1
+    events, products = tmp_path / "e.csv", tmp_path / "p.csv"
+    events.write_text(EVENTS + "e1,VIEW,p,u,,,\n")
+    products.write_text("id,title,price,currency\nwine-1,Barolo,9,EUR\n")
+    for arguments in (
+        ("events", "import", str(events)),
+        ("products", "import", str(products)),
+        ("products", "offers", str(products), "--ignore", "title"),
+    ):
+        result = line(*arguments)
+        assert result.exit_code == 1
+        assert "1 items were sent, and the suite answered for 0" in flat(result.stderr)
+
+
+def test_a_purge_of_events_counts_first(line: Line, gateway: FakeGateway) -> None:
+    result = line("events", "purge", "--before", "2024-01-01", "--type", "view", "--type", "CLICK")
+    assert result.exit_code == 0, result.output
+    assert "7 events would be deleted; --force deletes them: from 2020-09-13" in flat(result.stdout)
+    (request,) = gateway.requests["PurgeEvents"]
+    assert not request.force
+    assert list(request.types) == [event_pb2.EVENT_TYPE_VIEW, event_pb2.EVENT_TYPE_CLICK]
+    assert request.before_time.seconds == 1704067200
+    assert "7 events deleted" in flat(line("events", "purge", "--user", "u", "--force").stdout)
+    assert gateway.requests["PurgeEvents"][1].shopper.user_id == "u"
+    assert gateway.requests["PurgeEvents"][1].request_id
+
+
+def test_a_visitor_becomes_a_customer(line: Line, gateway: FakeGateway) -> None:
+    assert "3 events moved" in line("events", "merge", "cookie", "u7").stdout
+    (request,) = gateway.requests["MergeShopper"]
+    assert getattr(request, "from").visitor_id == "cookie"
+    assert request.to.user_id == "u7"
+
+
+def test_training_is_followed_and_promoted(line: Line, gateway: FakeGateway) -> None:
+    result = line("models", "train", "--seed", "7", "--promote")
+    assert result.exit_code == 0, result.output
+    assert "Model m1 serves now" in result.stdout
+    assert gateway.requests["TrainModel"][0].seed == 7
+    assert gateway.requests["PromoteModel"][0].model_version == "m1"
+
+
+def test_training_that_fails_is_1_and_says_why(line: Line, gateway: FakeGateway) -> None:
+    failed = gateway.job_states[-1]
+    failed.state = job_pb2.Job.STATE_FAILED
+    failed.error.CopyFrom(
+        status(code_pb2.FAILED_PRECONDITION, "too few", reason="TRAINING_DATA_INSUFFICIENT")
+    )
+    result = line("models", "train", "--promote")
+    assert result.exit_code == 1
+    assert "TRAINING_DATA_INSUFFICIENT" in result.stderr
+    assert not gateway.requests["PromoteModel"]
+
+
+def test_training_may_be_only_started(line: Line, gateway: FakeGateway) -> None:
+    assert line("models", "train", "--no-wait").exit_code == 0
+    assert not gateway.requests["WatchJob"]
+    assert line("models", "train", "--no-wait", "--promote").exit_code == 2
+
+
+def test_models_are_listed_promoted_and_rolled_back(line: Line, gateway: FakeGateway) -> None:
+    assert "m0 serves" in flat(line("models", "list").stdout)
+    assert "ndcg@10 0.500 (n=7)" in flat(line("models", "list").stdout)
+    assert "m7 serves" in flat(line("models", "promote", "m7").stdout)
+    assert json.loads(line("models", "rollback", "--json").stdout)["modelVersion"] == "m0"
+    gateway.fail("RollbackModel", status(code_pb2.UNAVAILABLE, "lost"))
+    assert line("models", "rollback").exit_code == 1
+    assert len(gateway.requests["RollbackModel"]) == 2, "going back twice is two models back"
+
+
+def test_jobs_are_listed_watched_and_cancelled(line: Line, gateway: FakeGateway) -> None:
+    assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("jobs", "list", "--kind", "train").stdout)
+    assert gateway.requests["ListJobs"][0].kind == "train"
+    assert line("jobs", "watch", "ranker/1").exit_code == 0
+    assert "CANCELLED" in line("jobs", "cancel", "ranker/1").stdout
+    gateway.job_states[-1].state = job_pb2.Job.STATE_CANCELLED
+    assert line("jobs", "watch", "ranker/1").exit_code == 1
+
+
+def test_products_are_shown_listed_and_deleted(line: Line, gateway: FakeGateway) -> None:
+    for number in range(2, 5):
+        gateway.products[f"wine-{number}"] = wine(f"wine-{number}")
+    text = flat(line("products", "get", "wine-1").stdout)
+    assert "country=Italy, abv=13.5, organic=True" in text
+    assert flat(line("products", "list").stdout).count("Barolo") == 4
+    listed = json.loads(line("products", "list", "--top", "2", "--json").stdout)
+    assert [product["productId"] for product in listed["products"]] == ["wine-1", "wine-2"]
+    assert "There are more" in line("products", "list", "--top", "2").stdout
+    line("products", "list", "--filter", "price < 9 EUR", "--order", "newest")
+    request = gateway.requests["ListProducts"][-1]
+    assert request.filter.all.filters[0].comparison.value.money.units == 9
+    assert request.order == 2
+    assert "1 deleted; 1 did not exist" in line("products", "delete", "wine-2", "none").stdout
+    assert line("products", "get", "wine-2").exit_code == 1
+
+
+def test_a_purge_of_products_counts_first(line: Line, gateway: FakeGateway) -> None:
+    gateway.products["x"] = product_pb2.Product(product_id="x", title="X", brand="Other")
+    result = line("products", "purge", "--filter", "brand = Aurora")
+    assert "1 products would be deleted; --force deletes them. wine-1" in flat(result.stdout)
+    assert len(gateway.products) == 2
+    assert line("products", "purge", "--filter", "brand = Aurora", "--force").exit_code == 0
+    assert set(gateway.products) == {"x"}
+    assert line("products", "purge", "--all", "--force").exit_code == 0
+    assert not gateway.products
+
+
+def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> None:
+    assert "1 wait for their vector" in flat(line("products", "status").stdout)
+    gateway.status.pending_images = 0
+    assert line("products", "status", "--wait").exit_code == 0
+    gateway.status.products = -1
+    assert line("products", "status").exit_code == 1
+
+
+def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -> None:
+    text = flat(line("config", "check").stdout)
+    assert f"gateway: {gateway.target} answers, version 0.1.0" in text
+    assert "catalog: shop is there, with 100 products" in text
+    gateway.fail("Recommend", status(code_pb2.UNAVAILABLE, "x", reason="NOTHING_AVAILABLE"))
+    facts = json.loads(line("config", "check", "--json").stdout)
+    assert facts["clientVersion"]
+    missing = status(code_pb2.NOT_FOUND, "no such catalog", reason="CATALOG_NOT_FOUND")
+    gateway.fail("GetStatus", missing)
+    result = line("config", "check", catalog="shoos")
+    assert result.exit_code == 1
+    assert "--catalog" in result.stderr
+
+
+def test_every_command_takes_catalog_and_target_and_json_and_teaches_by_example() -> None:
+    group = CliRunner()
+    pages = {
+        command: flat(group.invoke(app, [*command, "--help"], terminal_width=200).output)
+        for command in COMMANDS
+    }
+    for command, text in pages.items():
+        for option in ("--target", "--catalog", "--json"):
+            assert option in text, (command, option)
+        assert f"sightline {' '.join(command)}" in text.replace("Usage: sightline", ""), command
+
+
+COMMANDS = [
+    *(("recommend",), ("search",), ("similar",), ("status",), ("config", "check")),
+    *(
+        ("products", name)
+        for name in ("import", "get", "list", "delete", "offers", "purge", "status")
+    ),
+    *(("events", name) for name in ("import", "purge", "merge")),
+    *(("models", name) for name in ("train", "list", "promote", "rollback")),
+    *(("jobs", name) for name in ("list", "watch", "cancel")),
+]
+
+
+def test_a_shell_can_learn_the_commands() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert "--install-completion" in result.output
+    listed = CliRunner().invoke(
+        app,
+        env={
+            "_SIGHTLINE_COMPLETE": "complete_bash",
+            "COMP_WORDS": "sightline pro",
+            "COMP_CWORD": "1",
+        },
+    )
+    assert "products" in listed.output
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.1.0"

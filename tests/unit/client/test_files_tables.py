@@ -1,0 +1,197 @@
+"""Files are read row by row; what is wrong with a row is told and never ends the rest."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from sightline_client.files.model import MAX_CELL, FileRefused, Row
+from sightline_client.files.opening import fingerprint, open_table
+
+COLUMNS = ("id", "title", "price", "images")
+
+
+def read(path: Path, ignore: Sequence[str] = ()) -> list[Row]:
+    table = open_table(path, columns=COLUMNS, needed=("id",), ignore=ignore)
+    rows = list(table.rows())
+    assert table.done == table.total
+    table.close()
+    return rows
+
+
+def write(tmp_path: Path, content: str | bytes, name: str = "f.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def cells(rows: list[Row]) -> list[dict[str, object]]:
+    return [dict(row.cells) for row in rows]
+
+
+WINE = {"id": "1", "title": "Barolo", "price": "3"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,title,price\n1,Barolo,3\n",
+        "id;title;price\r\n1;Barolo;3\r\n",
+        "id\ttitle\tprice\n1\tBarolo\t3",
+        "id|title|price\n1|Barolo|3\n",
+        "\ufeffid,title,price\n1,Barolo,3\n",
+        "id;title;price\n1;Barolo;3\n".encode("utf-16"),
+        '"ID", Title ,price\n"1",Barolo,"3"\n',
+        "id,title,price\n\n1,Barolo,3\n\n",
+    ],
+    ids=["comma", "semicolon", "tab", "bar", "bom", "utf-16", "quoted header", "blank lines"],
+)
+def test_separators_and_marks_are_found(tmp_path: Path, content: str | bytes) -> None:
+    assert cells(read(write(tmp_path, content))) == [WINE]
+
+
+def test_quotes_hold_separators_line_ends_and_quotes(tmp_path: Path) -> None:
+    rows = read(write(tmp_path, 'id,title\n1,"a, ""b""\nc"\n2,d\n'))
+    assert [row.cells["title"] for row in rows] == ['a, "b"\nc', "d"]
+    assert [row.number for row in rows] == [1, 2]
+
+
+def test_ragged_rows_are_told_with_their_line_and_the_rest_is_read(tmp_path: Path) -> None:
+    rows = read(write(tmp_path, "id,title\n1\n2,b,c\n3,d\n"))
+    assert [row.error is None for row in rows] == [False, False, True]
+    assert "line 2 has 1 cells, the header has 2" in str(rows[0].error)
+    assert rows[1].cells["id"] == "2"
+
+
+def test_giant_fields_and_lines_cost_one_row(tmp_path: Path) -> None:
+    giant = "x" * 1_000_000
+    endless = "y" * 9_000_000
+    rows = read(write(tmp_path, f'id,title\n1,{giant}\n2,{endless}\n3,"{giant}"\n4,ok\n'))
+    assert [row.number for row in rows] == [1, 2, 3, 4]
+    assert rows[1].error is not None
+    assert all(len(str(cell)) <= MAX_CELL for cell in rows[1].cells.values())
+    assert rows[3].cells == {"id": "4", "title": "ok"}
+
+
+def test_a_quote_that_is_never_closed_ends_in_a_bad_row_and_not_in_the_whole_memory(
+    tmp_path: Path,
+) -> None:
+    lines = "".join(f"{n},title of wine {n}\n" for n in range(600_000))
+    rows = read(write(tmp_path, f'id,title\n1,"open\n{lines}'))
+    assert rows[0].error is not None
+    assert "quote" in str(rows[0].error)
+    assert rows[-1].cells["id"] == "599999"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("f.csv", "", "no header"),
+        ("f.csv", "1,Barolo\n", "no header"),
+        ("f.csv", "title\nBarolo\n", "lacks the column 'id'"),
+        ("f.csv", "id,titel\n1,Barolo\n", "'titel'"),
+        ("f.csv", "id,title,title\n", "twice"),
+        ("f.xlsx", "x", "no kind"),
+        ("f.parquet", "no parquet", "no whole Parquet file"),
+        ("f.parquet", "", "no whole Parquet file"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_refused_as_a_whole(
+    tmp_path: Path, name: str, content: str, words: str
+) -> None:
+    with pytest.raises(FileRefused, match=words) as caught:
+        read(write(tmp_path, content, name))
+    assert caught.value.mend
+
+
+def test_a_column_that_nothing_reads_is_named_with_what_was_meant(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,titel\n1,Barolo\n")
+    with pytest.raises(FileRefused) as caught:
+        read(path)
+    assert "did you mean 'title'?" in caught.value.mend
+    assert len(read(path, ignore=["titel"])) == 1
+
+
+def test_notes_of_a_file_of_rejected_rows_are_passed_over(tmp_path: Path) -> None:
+    assert len(read(write(tmp_path, "id,_row,_reason,_problem\n1,7,X,y\n"))) == 1
+
+
+def test_bytes_that_are_no_utf_8_reach_only_their_own_cell(tmp_path: Path) -> None:
+    rows = read(write(tmp_path, b"id,title\n1,caf\xe9\n2,ok\n"))
+    assert rows[0].cells["title"] == "caf\udce9"
+    assert rows[1].cells["title"] == "ok"
+
+
+def test_json_lines_are_objects_with_exact_decimals(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, '\ufeff{"id":"1","price":12.10,"images":["a","b"]}\n\n{"id":2}', "f.jsonl"
+    )
+    first, second = cells(read(path))
+    assert first == {"id": "1", "price": Decimal("12.10"), "images": ["a", "b"]}
+    assert second == {"id": 2}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[1]",
+        b'"id"',
+        b'{"id": NaN}',
+        b'{"id": Infinity}',
+        b"[" * 100_000,
+        b'{"id": "\xff"}',
+        b'{"id": ' + b"9" * 5000 + b"}",
+        b'{"id": "' + b"x" * 5_000_000 + b'"}',
+    ],
+    ids=["half", "list", "text", "nan", "inf", "deep", "bytes", "digits", "long"],
+)
+def test_a_line_that_is_no_object_is_a_bad_row(tmp_path: Path, line: bytes) -> None:
+    rows = read(write(tmp_path, line + b'\n{"id": "2"}\n', "f.jsonl"))
+    assert [row.error is None for row in rows] == [False, True]
+    assert rows[1].cells == {"id": "2"}
+
+
+def test_parquet_gives_its_own_types(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    table = pa.table(
+        {
+            "ID": ["1", "2"],
+            "price": [12.1, None],
+            "images": [["a"], []],
+            "title": pa.array([noon, None], pa.timestamp("us", "UTC")),
+        }
+    )
+    parquet.write_table(table, path)
+    first, second = cells(read(path))
+    assert first == {"id": "1", "price": 12.1, "images": ["a"], "title": noon}
+    assert second["price"] is None
+
+
+def test_a_parquet_value_that_python_can_not_hold_costs_its_row_alone(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    ages = pa.array([0, 2**40], pa.int64()).cast(pa.timestamp("s"))
+    parquet.write_table(pa.table({"id": ["1", "2"], "title": ages}), path)
+    assert isinstance(read(path)[1].cells["title"], str)
+
+
+def test_a_parquet_file_that_is_damaged_in_the_middle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    parquet.write_table(pa.table({"id": [str(n) * 20 for n in range(5000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[200:4000] = b"\xff" * 3800
+    path.write_bytes(content)
+    with pytest.raises(FileRefused, match="no whole Parquet file"):
+        read(path)
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_the_name(tmp_path: Path) -> None:
+    one, two = write(tmp_path, "id\n1\n", "a.csv"), write(tmp_path, "id\n1\n", "b.csv")
+    other = write(tmp_path, "id\n2\n", "c.csv")
+    assert fingerprint(one) == fingerprint(two) != fingerprint(other)
+    assert len(fingerprint(one)) == 32

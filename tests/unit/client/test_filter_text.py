@@ -1,0 +1,103 @@
+"""Text becomes a filter, or says where it is wrong."""
+
+import contextlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline_client import Availability, F, Filter, all_of, money
+from sightline_client.filter_text import FilterSyntaxError, parse
+from sightline_client.filters import Comparison, Membership, Operator
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ('category = "Red" AND price < 3 EUR', (F.category == "Red") & (F.price < money(3, "EUR"))),
+        ("price >= 12.50USD", all_of(F.price >= money("12.50", "USD"))),
+        ("price<=3 eur AND tags:a", (F.price <= money(3, "EUR")) & (F.tags == "a")),
+        ("price>.5 EUR", all_of(F.price > money("0.5", "EUR"))),
+        ('price = "30 EUR"', all_of(F.price == money(30, "EUR"))),
+        ("brand = Aurora OR brand = 'Miolo'", all_of(F.brand.in_("Aurora", "Miolo"))),
+        ("(brand = A OR (brand = B)) AND tags:Beef", F.brand.in_("A", "B") & (F.tags == "Beef")),
+        ("brand = A AND tags = x OR tags = y", (F.brand == "A") & F.tags.in_("x", "y")),
+        ("((brand != Aurora))", all_of(F.brand != "Aurora")),
+        ("availability = IN_STOCK", all_of(F.availability == Availability.IN_STOCK)),
+        ('create_time > "2026-03-01T12:00:00Z"', all_of(F.create_time > NOON)),
+        ('update_time <= "2026-03-01"', all_of(F.update_time <= NOON.replace(hour=0))),
+        ("brand = 30", all_of(F.brand == "30")),
+        ("brand = Rosé AND brand != 7Up", (F.brand == "Rosé") & (F.brand != "7Up")),
+        ("brand = ANDORRA", all_of(F.brand == "ANDORRA")),
+        ("", all_of()),
+        ("  ", all_of()),
+    ],
+)  # fmt: skip
+def test_what_a_text_means(text: str, meaning: Filter) -> None:
+    assert parse(text) == meaning
+
+
+def test_an_amount_alone_is_in_the_given_currency() -> None:
+    assert parse("price < 30", currency="eur") == all_of(F.price < money(30, "EUR"))
+    assert parse("price < 30 USD", currency="EUR") == all_of(F.price < money(30, "USD"))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("price < 30", 8, "of which currency"),
+        ("prise < 3 EUR", 0, "did you mean price?"),
+        ("brand = a AND colour = red", 14, "there are category"),
+        ("brand < x", 6, "takes = and !="),
+        ("brand:x", 5, "only tags"),
+        ('brand = "x', 8, "quote is left open"),
+        ("NOT brand = x", 0, "write !="),
+        ("brand = x AND", 13, "ends too early"),
+        ("(brand = x", 10, "closing parenthesis"),
+        ("brand = a brand = b", 10, "expected AND or OR"),
+        ("brand = A OR price = 3 EUR", 13, "OR joins only = of one field"),
+        ("brand = A OR (brand = B AND tags = c)", 14, "OR joins single"),
+        ("brand = A OR brand != B", 13, "OR joins only ="),
+        ("availability = maybe", 15, "IN_STOCK"),
+        ("price < cheap", 8, "no money"),
+        ("price < 1.2.3 EUR", 14, "expected AND or OR"),
+        ('create_time > "yesterday"', 14, "is no time"),
+        ('create_time > "2026-03-01T12:00:00"', 14, "no time zone"),
+        (")", 0, "unexpected"),
+        ("(" * 5000 + "brand = a" + ")" * 5000, 0, "nested too deep"),
+        ("brand = " + "x" * 70_000, 0, "65,536"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(text: str, column: int, words: str) -> None:
+    with pytest.raises(FilterSyntaxError, match=words) as caught:
+        parse(text)
+    assert caught.value.column == column
+
+
+def test_the_caret_stands_under_the_culprit_whatever_stands_before() -> None:
+    with pytest.raises(FilterSyntaxError) as caught:
+        parse('brand = "白酒" AND prise < 3 EUR')
+    shown, caret = caught.value.pointer.split("\n")
+    assert shown.strip() == 'brand = "白酒" AND prise < 3 EUR'
+    assert caret.index("^") == 2 + len('brand = "白酒" AND ') + 2  # two characters are wide
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), min_size=0, max_size=40))
+def test_any_text_in_quotes_is_compared_literally(value: str) -> None:
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    assert parse(f'brand = "{quoted}"') == all_of(F.brand == value)
+
+
+@given(st.text(max_size=60))
+def test_no_text_does_worse_than_a_syntax_error(text: str) -> None:
+    with contextlib.suppress(FilterSyntaxError):
+        assert isinstance(parse(text), Filter)
+
+
+def test_the_values_of_or_keep_their_order() -> None:
+    (found,) = parse("tags = c OR tags = a OR tags:b").filters  # type: ignore[attr-defined]
+    assert found == Membership("tags", ("c", "a", "b"))
+    assert parse("tags:x") == all_of(Comparison("tags", Operator.EQUAL, "x"))

@@ -1,0 +1,87 @@
+"""The synchronous client is the asynchronous one, call for call."""
+
+import importlib.util
+import inspect
+import threading
+from pathlib import Path
+
+import pytest
+
+from sightline_client import (
+    Event,
+    EventType,
+    ImportMode,
+    NotFound,
+    Product,
+    SightlineClient,
+    SyncSightlineClient,
+)
+from tests.fakes.gateway import FakeGateway
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_file_is_what_the_generator_writes_now() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "client/generate_sync.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.TARGET.read_text() == module.generate()
+
+
+def test_every_call_of_the_asynchronous_client_is_there() -> None:
+    public = {
+        name
+        for name, _ in inspect.getmembers(SightlineClient, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert len(public) > 25
+    assert {name for name in public if not hasattr(SyncSightlineClient, name)} == set()
+
+
+def test_calls_lists_and_batches_are_answered_without_await(gateway: FakeGateway) -> None:
+    with SyncSightlineClient(gateway.target, catalog="shop") as client:
+        assert client.recommend(image=b"jpeg").results[0].product.title == "Barolo"
+        assert client.upsert_products([Product("a", "A"), Product("b", "B")]).report().stored_count
+        assert [product.product_id for product in client.list_products()] == ["a", "b", "wine-1"]
+        batches = list(client.write_events([Event("e", EventType.VIEW, "a", user="u")]))
+        assert [batch.written_count for batch in batches] == [1]
+        with pytest.raises(NotFound):
+            client.get_product("never")
+    assert {r.catalog_id for r in gateway.requests["Recommend"]} == {"shop"}
+
+
+def test_an_import_runs_without_await(gateway: FakeGateway) -> None:
+    with SyncSightlineClient(gateway.target) as client:
+        state = client.open_import("i", mode=ImportMode.FULL)
+        report = client.import_products("i", (Product(f"p{n}", "t") for n in range(250))).report()
+        closing = client.close_import("i", dry_run=True)
+    assert (state.rows_done, report.stored_count) == (0, 250)
+    assert (closing.delete_count, closing.sample_product_ids) == (1, ("wine-1",))
+
+
+def test_a_list_may_be_left_in_the_middle_and_threads_may_share_a_client(
+    gateway: FakeGateway,
+) -> None:
+    with SyncSightlineClient(gateway.target) as client:
+        for _ in client.watch_job("ranker/1"):
+            break
+        answers: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(client.get_product("wine-1").title))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == ["Barolo"] * 4
+
+
+def test_a_closed_client_says_so(gateway: FakeGateway) -> None:
+    client = SyncSightlineClient(gateway.target)
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.status()

@@ -1,0 +1,433 @@
+"""The catalogue's later calls over real gRPC and real SQLite; the jobs in real worker processes.
+
+No engine and no embedder run: neither is needed for what is asked here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import sqlalchemy as sa
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import status_pb2
+from google.type import money_pb2
+
+from retriever.__main__ import bindings
+from retriever.record import Record
+from retriever.record.tables import products as products_table
+from retriever.settings import Settings
+from retriever.wiring import database, job_queue, milvus_index, photo_store
+from servicekit import server
+from servicekit.sql import Database
+from servicekit.status import from_rpc_error, from_status
+from sightline.common.v1 import filter_pb2, import_pb2, job_pb2, job_service_pb2, product_pb2
+from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.retriever.v1 import product_service_pb2 as pb
+from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
+from tests.fakes.photos import photo
+
+FULL = import_pb2.IMPORT_MODE_FULL
+EUR = money_pb2.Money(currency_code="EUR", units=5)
+EVERYTHING = filter_pb2.Filter(all=filter_pb2.FilterList())
+ENDED = {job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED}
+
+
+@dataclass
+class Shop:
+    """A running retriever, its callers' ends, and worker processes."""
+
+    products: ProductServiceStub
+    jobs: JobServiceStub
+    db: Database
+    settings: Settings
+    environment: dict[str, str]
+
+    @contextlib.asynccontextmanager
+    async def worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A worker process, killed at the end if it is still there."""
+        command = (sys.executable, "-m", "retriever.worker")
+        process = await asyncio.create_subprocess_exec(
+            *command, env=os.environ | self.environment, stdout=asyncio.subprocess.DEVNULL
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def stock(self, number: int, catalog: str = "default") -> None:
+        """Products p0, p1, …, straight into the store."""
+        texts = ("parent_id", "description", "category", "language_code", "uri")
+        row = {
+            "catalog_id": catalog,
+            "title": "A wine",
+            "brand": "Estate",
+            "availability": "IN_STOCK",
+            "tags": "[]",
+            "attributes": "[]",
+            "create_time": 1,
+            "update_time": 1,
+            "etag": "e",
+            "seq": 0,
+            "touched": 0,
+            **dict.fromkeys(texts, ""),
+        }
+        rows = [{**row, "product_id": f"p{n}"} for n in range(number)]
+        await self.db.write(lambda c: c.execute(sa.insert(products_table), rows))
+
+    async def held(self, catalog: str = "default") -> int:
+        count = sa.select(sa.func.count()).select_from(products_table)
+        query = count.where(products_table.c.catalog_id == catalog)
+        return int(await self.db.read(lambda c: c.execute(query).scalar_one()))
+
+    async def get(self, product_id: str) -> product_pb2.Product:
+        answer = await self.products.BatchGetProducts(
+            pb.BatchGetProductsRequest(product_ids=[product_id])
+        )
+        return answer.products[0]
+
+    async def job(self, job_id: str) -> job_pb2.Job:
+        job: job_pb2.Job = await self.jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id))
+        return job
+
+    async def open(self, name: str, mode: int = 0) -> import_pb2.ImportState:
+        state: import_pb2.ImportState = await self.products.OpenImport(
+            pb.OpenImportRequest(import_id=name, mode=mode)
+        )
+        return state
+
+    async def send(self, name: str, *rows: pb.ImportRow) -> pb.ImportProductsResponse:
+        answer: pb.ImportProductsResponse = await self.products.ImportProducts(
+            pb.ImportProductsRequest(import_id=name, rows=rows), timeout=20
+        )
+        return answer
+
+    async def close(self, name: str, **fields: Any) -> pb.CloseImportResponse:
+        answer: pb.CloseImportResponse = await self.products.CloseImport(
+            pb.CloseImportRequest(import_id=name, **fields)
+        )
+        return answer
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    settings = Settings(
+        port=0,
+        catalogs=("default", "other"),
+        database_url=f"sqlite:///{tmp_path / 'record.db'}",
+        photos_url=str(tmp_path / "photos"),
+        milvus_uri="http://127.0.0.1:9",
+        import_delete_share=0.5,
+    )
+    environment = {
+        "RETRIEVER_CATALOGS": '["default","other"]',
+        "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "RETRIEVER_PHOTOS_URL": settings.photos_url,
+        "RETRIEVER_MILVUS_URI": settings.milvus_uri,
+        "RETRIEVER_EMBEDDER_TARGET": "127.0.0.1:9",
+        "RETRIEVER_WORKER_LEASE_SECONDS": "1",
+        "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
+    }
+    db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    offered = bindings(settings, Record(db), photos, index, job_queue(db))
+    running = await server.start(offered, settings, "retriever")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        yield Shop(ProductServiceStub(channel), JobServiceStub(channel), db, settings, environment)
+    await running.stop()
+    await index.close()
+    photos.close()
+    db.close()
+
+
+def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
+    given: dict[str, Any] = {
+        "title": f"Wine {product_id}",
+        "price": EUR,
+        "images": [product_pb2.ProductImage(content=photo(seed=seed)) for seed in seeds],
+    }
+    return product_pb2.Product(product_id=product_id, **(given | fields))
+
+
+def row(number: int, product_id: str, *seeds: int, **fields: Any) -> pb.ImportRow:
+    return pb.ImportRow(row_number=number, product=wine(product_id, *seeds, **fields))
+
+
+def brand(name: str) -> filter_pb2.Filter:
+    return filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(
+            field="brand",
+            operator=filter_pb2.Comparison.OPERATOR_EQUAL,
+            value=filter_pb2.FilterValue(text=name),
+        )
+    )
+
+
+@contextlib.contextmanager
+def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield
+    error = from_rpc_error(caught.value)
+    assert (error.code, error.reason) == (code, reason), error.message
+    if field:
+        assert [v.field for v in error.violations] == [field]
+
+
+def told(status: status_pb2.Status) -> str:
+    if not status.code:
+        return "OK"
+    error = from_status(status)
+    return " ".join([error.reason, *(item.field for item in error.violations)])
+
+
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not await check():
+        assert time.monotonic() < end, "did not happen in time"
+        await asyncio.sleep(0.005)
+
+
+# Partial updates and offers
+
+
+async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
+    request = pb.UpsertProductsRequest(products=[wine("a", 1, 2, brand="Estate", tags=["x"])])
+    await shop.products.UpsertProducts(request)
+    before = await shop.get("a")
+
+    change = pb.ProductUpdate(
+        product=product_pb2.Product(product_id="a", title="New", brand="not named"),
+        update_mask=FieldMask(paths=["title", "tags"]),
+    )
+    answer = await shop.products.UpdateProducts(
+        pb.UpdateProductsRequest(
+            updates=[
+                change,
+                pb.ProductUpdate(product=wine("no"), update_mask=FieldMask(paths=["price.units"])),
+                pb.ProductUpdate(product=wine("unknown")),
+            ]
+        )
+    )
+
+    assert [told(item.status) for item in answer.results] == [
+        "OK",
+        "FIELD_MASK_INVALID updates[1].update_mask.paths[0]",
+        "PRODUCT_NOT_FOUND",
+    ]
+    after = await shop.get("a")
+    assert (after.title, list(after.tags), after.brand) == ("New", [], "Estate")
+    assert after.images == before.images
+    assert len(after.images) == 2
+    assert answer.results[0].etag == after.etag
+    assert answer.index_token
+
+    # What was read can be sent back as it is: read-only fields are passed over.
+    after.title, whole = "Newer", pb.UpdateProductsRequest()
+    whole.updates.add().product.CopyFrom(after)
+    again = await shop.products.UpdateProducts(whole)
+    assert told(again.results[0].status) == "OK"
+    assert (await shop.get("a")).images == before.images
+    stale = await shop.products.UpdateProducts(whole)
+    assert told(stale.results[0].status) == "ETAG_MISMATCH"
+
+
+async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
+    await shop.products.UpsertProducts(pb.UpsertProductsRequest(products=[wine("a"), wine("b")]))
+    sold_out = product_pb2.AVAILABILITY_OUT_OF_STOCK
+    answer = await shop.products.UpdateOffers(
+        pb.UpdateOffersRequest(
+            offers=[
+                pb.Offer(product_id="a", price=money_pb2.Money(currency_code="EUR", units=9)),
+                pb.Offer(product_id="b", availability=sold_out),
+                pb.Offer(product_id="c", availability=sold_out),
+                pb.Offer(product_id="d", price=money_pb2.Money(currency_code="€", units=1)),
+                pb.Offer(product_id="e", price=money_pb2.Money(currency_code="EUR", nanos=-1)),
+                pb.Offer(product_id="f", availability=99),
+            ]
+        )
+    )
+    assert [told(status) for status in answer.statuses] == [
+        "OK",
+        "OK",
+        "PRODUCT_NOT_FOUND",
+        "OFFER_INVALID offers[3].price.currency_code",
+        "OFFER_INVALID offers[4].price.nanos",
+        "OFFER_INVALID offers[5].availability",
+    ]
+    a, b = await shop.get("a"), await shop.get("b")
+    assert (a.price.units, a.availability) == (9, product_pb2.AVAILABILITY_IN_STOCK)
+    assert (b.price.units, b.availability) == (5, sold_out)
+
+
+# Imports
+
+
+async def test_an_import_goes_on_where_it_stopped_and_its_end_deletes_what_is_gone(
+    shop: Shop,
+) -> None:
+    for name in ("a", "b", "gone"):
+        await shop.products.UpsertProducts(pb.UpsertProductsRequest(products=[wine(name)]))
+    opened = await shop.open("i", FULL)
+    assert (opened.import_id, opened.mode, opened.rows_done) == ("i", FULL, 0)
+    first = await shop.send("i", row(1, "a", 1), row(2, "bad", title=""))
+    assert [told(item.status) for item in first.results] == ["OK", "PRODUCT_INVALID product.title"]
+    assert (first.state.rows_done, first.state.stored_count, first.state.refused_count) == (2, 1, 1)
+
+    assert (await shop.open("i", FULL)).rows_done == 2
+    again = await shop.send("i", row(2, "now good"), row(3, "b"))
+    assert again.results[0] == first.results[1].__class__(
+        status=first.results[1].status, product_id="now good"
+    )
+    with refused("FAILED_PRECONDITION", "IMPORT_MODE_MISMATCH", "mode"):
+        await shop.open("i")
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "mode"):
+        await shop.open("j", 9)
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "rows[0].row_number"):
+        await shop.send("i", row(0, "a"))
+    with refused("NOT_FOUND", "IMPORT_NOT_FOUND"):
+        await shop.send("unknown", row(1, "a"))
+
+    shown = await shop.close("i", dry_run=True)
+    assert (shown.delete_count, list(shown.sample_product_ids)) == (1, ["gone"])
+    assert (shown.state.closed, shown.HasField("job")) == (False, False)
+    closed = await shop.close("i")
+    assert (closed.state.closed, closed.job.kind) == (True, "close_import")
+    assert closed.job.job_id.startswith("retriever/")
+    with refused("FAILED_PRECONDITION", "IMPORT_CLOSED"):
+        await shop.send("i", row(4, "c"))
+
+    async with shop.worker():
+        watch = shop.jobs.WatchJob(job_service_pb2.WatchJobRequest(job_id=closed.job.job_id))
+        seen = [job async for job in watch]
+    assert seen[-1].state == job_pb2.Job.STATE_SUCCEEDED
+    assert [(item.name, item.value) for item in seen[-1].results] == [("deleted_count", "1")]
+    assert (await shop.get("a")).title == "Wine a"
+    assert await shop.held() == 2
+
+
+async def test_an_end_that_deletes_too_much_takes_force(shop: Shop) -> None:
+    await shop.stock(10)
+    await shop.open("i", FULL)
+    await shop.send("i", *(row(n + 1, f"p{n}") for n in range(4)))
+    with refused("FAILED_PRECONDITION", "IMPORT_DELETES_TOO_MUCH"):
+        await shop.close("i")
+    assert (await shop.close("i", force=True)).delete_count == 6
+
+
+# Purges and jobs
+
+
+async def test_a_purge_takes_a_filter_that_says_something(shop: Shop) -> None:
+    for given in (None, filter_pb2.Filter()):
+        with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "filter"):
+            await shop.products.PurgeProducts(pb.PurgeProductsRequest(filter=given, force=True))
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.field"):
+        unknown = brand("x")
+        unknown.comparison.field = "colour"
+        await shop.products.PurgeProducts(pb.PurgeProductsRequest(filter=unknown, force=True))
+
+
+async def test_a_purge_is_cancelled_before_a_worker_takes_it(shop: Shop) -> None:
+    await shop.stock(30)
+    found = await shop.products.PurgeProducts(
+        pb.PurgeProductsRequest(filter=brand("Estate"), force=True)
+    )
+    assert (found.product_count, len(found.sample_product_ids)) == (30, 20)
+    cancel = job_service_pb2.CancelJobRequest(job_id=found.job.job_id)
+    assert (await shop.jobs.CancelJob(cancel)).state == job_pb2.Job.STATE_CANCELLED
+    assert await shop.held() == 30
+
+
+async def test_a_purge_survives_kill_9_of_its_worker_and_then_a_cancel_ends_it(shop: Shop) -> None:
+    await shop.stock(40_000)
+    await shop.stock(10, "other")
+    found = await shop.products.PurgeProducts(
+        pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+    )
+    job_id = found.job.job_id
+
+    async def begun() -> bool:
+        return (await shop.job(job_id)).done > 0
+
+    async with shop.worker() as worker:
+        await until(begun)
+        worker.send_signal(signal.SIGKILL)
+    killed = await shop.job(job_id)
+    assert killed.state == job_pb2.Job.STATE_RUNNING
+    assert 0 < killed.done < 40_000
+
+    async def ended() -> bool:
+        return (await shop.job(job_id)).state in ENDED
+
+    async with shop.worker():
+        await until(ended)
+    job = await shop.job(job_id)
+    assert (job.state, job.done, job.total) == (job_pb2.Job.STATE_SUCCEEDED, 40_000, 40_000)
+    assert [(item.name, item.value) for item in job.results] == [("deleted_count", "40000")]
+    assert (await shop.held(), await shop.held("other")) == (0, 10)
+
+
+async def test_a_purge_that_runs_stops_when_it_is_cancelled(shop: Shop) -> None:
+    await shop.stock(40_000)
+    found = await shop.products.PurgeProducts(
+        pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+    )
+
+    async def begun() -> bool:
+        return (await shop.job(found.job.job_id)).done > 0
+
+    async def ended() -> bool:
+        return (await shop.job(found.job.job_id)).state in ENDED
+
+    async with shop.worker():
+        await until(begun)
+        cancel = job_service_pb2.CancelJobRequest(job_id=found.job.job_id)
+        await shop.jobs.CancelJob(cancel)
+        await until(ended)
+    assert (await shop.job(found.job.job_id)).state == job_pb2.Job.STATE_CANCELLED
+    assert 0 < await shop.held() < 40_000
+
+
+async def test_jobs_are_listed_page_by_page_and_by_catalog(shop: Shop) -> None:
+    made = []
+    for _ in range(5):
+        request = pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+        made.append((await shop.products.PurgeProducts(request)).job.job_id)
+    other = pb.PurgeProductsRequest(filter=EVERYTHING, force=True, catalog_id="other")
+    theirs = (await shop.products.PurgeProducts(other)).job.job_id
+
+    listed, token = [], ""
+    while True:
+        page = await shop.jobs.ListJobs(
+            job_service_pb2.ListJobsRequest(page_size=2, page_token=token)
+        )
+        listed += [job.job_id for job in page.jobs]
+        token = page.next_page_token
+        if not token:
+            break
+    assert listed == made[::-1]
+    first = await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=2))
+    for fields in ({"kind": "purge"}, {"catalog_id": "other"}):
+        elsewhere = job_service_pb2.ListJobsRequest(page_token=first.next_page_token, **fields)
+        with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", "page_token"):
+            await shop.jobs.ListJobs(elsewhere)
+    kind = job_service_pb2.ListJobsRequest(kind="close_import")
+    assert not (await shop.jobs.ListJobs(kind)).jobs
+    with refused("NOT_FOUND", "JOB_NOT_FOUND"):
+        await shop.job(theirs)
+    for bad in ("x", "bnVsbA==", "W10="):
+        with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", "page_token"):
+            await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_token=bad))
+    with refused("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"):
+        await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=1_001))
