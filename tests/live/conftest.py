@@ -15,9 +15,9 @@ from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 
-CATALOGS = ("default", "kills", "rubbish", "isolated", "beside")
+CATALOGS = ("default", "kills", "rubbish", "isolated", "beside", "hands")
 """The wines; what is written while processes are killed; what bad input is sent to; two shops that
-have the same ids and must know nothing of each other."""
+have the same ids and must know nothing of each other; what the command line loads."""
 
 
 @pytest.fixture(scope="session")
