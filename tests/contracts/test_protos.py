@@ -21,8 +21,11 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The contract in a folder where it may be broken."""
-    for name in ("protos", ".cache/googleapis"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    exported = run(
+        sys.executable, "protos/generate.py", "--google-protos", ".cache/googleapis", cwd=tmp_path
+    )
+    assert exported.returncode == 0, exported.stderr
     shutil.copyfile(ROOT / "buf.yaml", tmp_path / "buf.yaml")
     return tmp_path
 

@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import pi_heif
 import pillow_heif
 from PIL import Image
 
-pillow_heif.register_heif_opener()  # to write them, too
+pillow_heif.register_heif_opener()  # writes them; what ships reads them, with pi_heif
+pi_heif.register_heif_opener()
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",

@@ -5,7 +5,7 @@ photo that one accepts the other accepts too. Each format has one decoder, and n
 sees a photo. Of animations and files of several pages only the first frame is read, so that the
 number of frames costs nothing.
 
-Needs the extra `photos` (Pillow, pillow-heif). Decoders are C code that a hostile file may crash or
+Needs the extra `photos` (Pillow, pi-heif). Decoders are C code that a hostile file may crash or
 hang, and decoding takes from 1 ms to seconds: call `inspect` and `decode` in a process that may
 die, with a cap on its time and memory. Not thread-safe.
 """
@@ -238,10 +238,10 @@ def _decoder(name: Format, data: bytes) -> Image.Image:
 
 @cache
 def _add_heif() -> None:
-    import pillow_heif
+    import pi_heif  # decodes only: its wheels leave out the GPL encoder of pillow-heif
 
     # An embedded thumbnail may show something else than the photo.
-    pillow_heif.register_heif_opener(
+    pi_heif.register_heif_opener(
         decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
     )
 
