@@ -30,17 +30,23 @@ class Goal:
     """A limit that a figure should keep."""
 
     name: str
-    at_most: float
+    at_most: float | None
+    """None = there is no upper limit."""
     unit: str
     measured: Interval | None
     """None = could not be measured here."""
+    at_least: float | None = None
+    """None = there is no lower limit."""
 
     @property
     def verdict(self) -> Verdict:
         """What came of it."""
         if self.measured is None:
             return Verdict.NOT_MEASURED
-        return Verdict.MET if self.measured.high <= self.at_most else Verdict.MISSED
+        kept = (self.at_most is None or self.measured.high <= self.at_most) and (
+            self.at_least is None or self.measured.low >= self.at_least
+        )
+        return Verdict.MET if kept else Verdict.MISSED
 
 
 @dataclass(frozen=True, slots=True)

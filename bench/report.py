@@ -34,14 +34,21 @@ def show(console: Console, result: Result, machine: Mapping[str, object]) -> Non
 
 def verdict(goal: Goal) -> str:
     """A goal's line: MET, MISSED or NOT MEASURED, with the interval."""
-    limit = f"at most {goal.at_most:g} {goal.unit}"
+    bounds = (("at most", goal.at_most), ("at least", goal.at_least))
+    limit = ", ".join(
+        f"{words} {value:,g} {goal.unit}" for words, value in bounds if value is not None
+    )
     if goal.measured is None:
         return f"{goal.verdict}: {goal.name} ({limit})"
     found = goal.measured
     return (
-        f"{goal.verdict}: {goal.name} ({limit}): {found.value:.3g}"
-        f" ({found.low:.3g} to {found.high:.3g})"
+        f"{goal.verdict}: {goal.name} ({limit}): {_figure(found.value)}"
+        f" ({_figure(found.low)} to {_figure(found.high)})"
     )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def write(

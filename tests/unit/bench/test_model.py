@@ -16,3 +16,17 @@ from bench.model import Goal, Interval
 )
 def test_verdicts(measured: Interval | None, verdict: str) -> None:
     assert Goal("p99", 10, "ms", measured).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        (Interval(11, 10, 12), "MET"),
+        (Interval(11, 9.9, 12), "MISSED"),
+        (None, "NOT MEASURED"),
+    ],
+)
+def test_a_lower_limit_is_kept_by_the_whole_interval(
+    measured: Interval | None, verdict: str
+) -> None:
+    assert Goal("events", None, "events/s", measured, at_least=10).verdict == verdict

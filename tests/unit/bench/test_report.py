@@ -43,3 +43,9 @@ def test_the_file_is_named_by_date_and_commit(tmp_path: Path) -> None:
     assert content["goals"][1]["verdict"] == "NOT MEASURED"
     assert (content["cases"], content["machine"]) == ([1], {"cores": 2})
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_lower_limit_and_large_figures_are_written_out() -> None:
+    goal = Goal("events", None, "events/s", Interval(8123.4, 7900, 8300), at_least=5000)
+    line = "MET: events (at least 5,000 events/s): 8,123 (7,900 to 8,300)"
+    assert report.verdict(goal) == line

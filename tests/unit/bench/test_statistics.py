@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistics import percentile
+from bench.statistics import percentile, ratio
 
 
 def test_the_median_and_the_tail_are_nearest_ranks() -> None:
@@ -36,3 +36,14 @@ def test_the_interval_holds_the_true_median_about_95_times_in_100() -> None:
 def test_nothing_has_no_percentile() -> None:
     with pytest.raises(ValueError, match="no values"):
         percentile([], 0.5)
+
+
+def test_a_ratio_is_of_the_sums_and_its_interval_covers_the_parts() -> None:
+    found = ratio([(1, 1), (3, 2), (2, 2)])
+    assert found.value == pytest.approx(6 / 5)
+    assert 1 <= found.low < found.value < found.high <= 1.5
+
+
+def test_like_parts_have_no_spread() -> None:
+    found = ratio([(3, 2)] * 6)
+    assert (found.low, found.value, found.high) == (1.5, 1.5, 1.5)

@@ -1,0 +1,189 @@
+"""Events through the client: how many a second, and whether a long file needs more memory."""
+
+import asyncio
+import csv
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from bench import processes
+from bench.model import Goal, Interval, Table
+from bench.photos import SIGHTLINE
+from bench.statistics import percentile
+from examples.wines.loading import LoadingFailed
+from sightline_client import Event, EventType, SightlineClient
+
+Say: TypeAlias = Callable[[str], None]
+
+SEED = 5
+ROWS = 100_000
+CHUNK = 10_000
+IN_FLIGHT = 4
+AT_LEAST = 5_000
+SMALL_FILES = 3
+LONG, SHORTER = 1_000_000, 300_000
+"""Rows of the long file, and of the one that is taken where the long one would take too long."""
+LONG_SECONDS = 150.0
+FLAT = 1.1
+_TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An import of a file by the command."""
+
+    rows: int
+    seconds: float
+    peak_bytes: int
+    """Largest resident memory of the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found."""
+
+    rates: Sequence[float]
+    """Events a second, chunk by chunk."""
+    small: Sequence[File]
+    long: File
+
+
+def measure(target: str, say: Say) -> Measured:
+    """Writes events by the Python client, then files of them by the command."""
+    say(f"{ROWS:,} events by the Python client")
+    rates = asyncio.run(_rates(target))
+    with tempfile.TemporaryDirectory(prefix="sightline-events-") as name:
+        folder = Path(name)
+        small = []
+        for number in range(SMALL_FILES):
+            say(f"a file of {ROWS:,} events, {number + 1} of {SMALL_FILES}")
+            small.append(_file(target, folder, f"small-{number}", ROWS))
+        rows = long_rows([file.seconds for file in small])
+        say(f"a file of {rows:,} events")
+        return Measured(rates, small, _file(target, folder, "long", rows))
+
+
+def long_rows(seconds: Sequence[float]) -> int:
+    """Rows of the long file, by how long the small ones took."""
+    expected = sorted(seconds)[len(seconds) // 2] * LONG / ROWS
+    return LONG if expected <= LONG_SECONDS else SHORTER
+
+
+def make(name: str, count: int) -> Iterator[Event]:
+    """So many events by 5,000 customers about 3,000 products; ids begin with ``name``."""
+    draw = random.Random(f"{SEED}/{name}")
+    for number in range(count):
+        yield Event(
+            event_id=f"{name}-{number}",
+            type=draw.choice(_TYPES),
+            product_id=f"product-{draw.randrange(3_000)}",
+            user=f"customer-{draw.randrange(5_000)}",
+            session=f"session-{number // 8}",
+            time=_FIRST + timedelta(seconds=draw.randrange(200 * 86_400)),
+        )
+
+
+async def _rates(target: str) -> list[float]:
+    events = list(make("client", ROWS))
+    rates = []
+    async with SightlineClient(target) as client:
+        await client.write_events(make("warm", CHUNK), in_flight=IN_FLIGHT)
+        for start in range(0, ROWS, CHUNK):
+            since = time.perf_counter()
+            report = await client.write_events(events[start : start + CHUNK], in_flight=IN_FLIGHT)
+            rates.append(CHUNK / (time.perf_counter() - since))
+            if report.written_count != CHUNK:
+                raise LoadingFailed(f"{report.written_count} of {CHUNK} events were taken in")
+    return rates
+
+
+def _file(target: str, folder: Path, name: str, rows: int) -> File:
+    path = folder / f"{name}.csv"
+    write(path, name, rows)
+    ended = processes.run([SIGHTLINE, "events", "import", str(path), "--target", target, "--json"])
+    path.unlink()
+    if (written := json.loads(ended.output)["writtenCount"]) != rows:
+        raise LoadingFailed(f"{written} of {rows} events were taken in")
+    return File(rows, ended.seconds, ended.peak_bytes)
+
+
+def write(path: Path, name: str, rows: int) -> None:
+    """A CSV of so many events."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("event_id", "type", "product_id", "user_id", "session_id", "time"))
+        for event in make(name, rows):
+            when = event.time.isoformat() if event.time else ""
+            row = (event.event_id, event.type, event.product_id, event.user, event.session, when)
+            table.writerow(row)
+
+
+def goals(found: Measured) -> tuple[Goal, Goal]:
+    """What became of the goals."""
+    return (
+        Goal(
+            f"events imported per second on SQLite, {ROWS:,} rows by the client",
+            None,
+            "events/s",
+            percentile(found.rates, 0.5),
+            at_least=AT_LEAST,
+        ),
+        Goal(
+            f"memory of an import of {found.long.rows:,} event rows over one of {ROWS:,}",
+            FLAT,
+            "×",
+            growth(found),
+        ),
+    )
+
+
+def growth(found: Measured) -> Interval:
+    """Peak of the long import over those of the small ones: the median, the least, the most."""
+    peaks = sorted(file.peak_bytes for file in found.small)
+    return Interval(
+        value=found.long.peak_bytes / peaks[len(peaks) // 2],
+        low=found.long.peak_bytes / peaks[-1],
+        high=found.long.peak_bytes / peaks[0],
+    )
+
+
+def table(found: Measured) -> Table:
+    """Figures for people."""
+    rate = percentile(found.rates, 0.5)
+    rows = [
+        ("Python client", f"{ROWS:,}", f"{rate.value:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})", "")
+    ]
+    rows += [
+        (
+            "sightline events import",
+            f"{file.rows:,}",
+            f"{file.rows / file.seconds:,.0f}",
+            f"{file.peak_bytes / 2**20:.0f}",
+        )
+        for file in (*found.small, found.long)
+    ]
+    return Table(
+        title="Events",
+        headers=("by", "rows", "events/s", "peak MiB"),
+        rows=tuple(rows),
+        caption=f"New events into SQLite. Client: median of chunks of {CHUNK:,} with its 95%"
+        " interval, 1,000 a call, 4 calls at once. Command: its start and the file included; peak"
+        " is its resident memory.",
+    )
+
+
+def figures(found: Measured) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "seed": SEED,
+        "client_rates": list(found.rates),
+        "files": [asdict(file) for file in (*found.small, found.long)],
+        "memory_growth": asdict(growth(found)),
+    }

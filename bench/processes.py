@@ -1,0 +1,102 @@
+"""What processes cost, as the kernel counts it (proc(5))."""
+
+import os
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_POLL_SECONDS = 0.05
+
+
+class CommandFailed(OSError):
+    """A command did not end with 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A process and what it used so far."""
+
+    parent: int
+    seconds: float
+    """Processor time, user and system, its own and that of children that ended and were reaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that ended well."""
+
+    output: str
+    seconds: float
+    """By the wall clock."""
+    cpu_seconds: float
+    """User and system, its children included."""
+    peak_bytes: int
+    """Largest resident memory (VmHWM), looked at every 50 ms."""
+
+
+def read(pids: Sequence[int]) -> dict[int, Stat]:
+    """The processes of ``pids`` that still exist."""
+    found = {}
+    for pid in pids:
+        try:
+            found[pid] = parse((Path("/proc") / str(pid) / "stat").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def parse(line: str) -> Stat:
+    """A line of /proc/PID/stat. The name in it may hold spaces and parentheses."""
+    fields = line.rpartition(")")[2].split()
+    ticks = sum(int(field) for field in fields[11:15])
+    return Stat(parent=int(fields[1]), seconds=ticks / _TICKS)
+
+
+def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[str, float]:
+    """Processor seconds of each program: of its process in ``programs`` and all that descend from
+    it. What descends from none of them counts as "other"."""
+    seconds: dict[str, float] = defaultdict(float)
+    for pid, stat in stats.items():
+        at = pid
+        while at not in programs and at in stats:
+            at = stats[at].parent
+        seconds[programs.get(at, "other")] += stat.seconds
+    return dict(seconds)
+
+
+def run(command: Sequence[str]) -> Ended:
+    """Runs a command to its end. CommandFailed with what it said when it does not end with 0."""
+    before, since = _children(), time.perf_counter()
+    peak = 0
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            while process.poll() is None:
+                peak = max(peak, _peak(process.pid))
+                time.sleep(_POLL_SECONDS)
+        except BaseException:  # interrupted: nobody waits for it any longer
+            process.kill()
+            raise
+        seconds, spent = time.perf_counter() - since, _children() - before
+        output, complaint = process.communicate()
+    if process.returncode:
+        raise CommandFailed(f"{command[1]} ended with {process.returncode}: {complaint or output}")
+    return Ended(output, seconds, spent, peak)
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _peak(pid: int) -> int:
+    try:
+        lines = (Path("/proc") / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

@@ -1,0 +1,54 @@
+"""The same work without a suite: photo files to vectors in one process."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from bench.machine import ROOT
+from embedder import preprocess, triton
+from sightline_rules.photos import PhotoLimits
+
+MODEL = ROOT / "deploy" / "triton" / "models" / "efficientnet_lite0"
+_VERSION = "1"
+
+
+class Raw:
+    """The suite's own graph and the suite's own way from a file to pixels, with one thread."""
+
+    def __init__(self) -> None:
+        """Load the graph that the suite serves; OSError when it is another one."""
+        config = text_format.Parse(
+            (MODEL / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
+        )
+        described = triton.described(service_pb2.ModelConfigResponse(config=config))
+        graph = (MODEL / _VERSION / "model.onnx").read_bytes()
+        if hashlib.sha256(graph).hexdigest() != described.hashes[_VERSION]:
+            raise OSError(f"{MODEL} holds another graph than its configuration says")
+        self._recipe, self._batch = described.recipe, described.max_batch
+        self._limits = PhotoLimits()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(graph, options)
+
+    def seconds(self, files: Sequence[Path]) -> float:
+        """Processor seconds to read, decode, crop and embed the files."""
+        since = time.process_time()
+        for start in range(0, len(files), self._batch):
+            self._embed([self._pixels(path) for path in files[start : start + self._batch]])
+        return time.process_time() - since
+
+    def _pixels(self, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        data, _ = preprocess.pixels(path.read_bytes(), self._limits, self._recipe)
+        side = self._recipe.side
+        return np.frombuffer(data, np.uint8).reshape(side, side, 3)
+
+    def _embed(self, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+        (vectors,) = self._session.run([triton.OUTPUT], {triton.INPUT: np.stack(pixels)})
+        if len(vectors) != len(pixels):
+            raise OSError("the graph lost a photo")

@@ -1,0 +1,41 @@
+"""Processor time and memory are those that the kernel counted."""
+
+import sys
+import time
+
+import pytest
+
+from bench import processes
+from bench.processes import CommandFailed, Stat
+
+LINE = "7 (a (b) c) S 3 7 7 0 -1 0 0 0 0 0 100 20 30 4 20 0 1 0 9 0 0"
+
+
+def test_a_name_with_parentheses_is_read_past() -> None:
+    stat = processes.parse(LINE)
+    assert stat.parent == 3
+    assert stat.seconds * processes._TICKS == pytest.approx(154)
+
+
+def test_what_descends_from_a_program_counts_as_its_own() -> None:
+    stats = {10: Stat(1, 2.0), 11: Stat(10, 3.0), 12: Stat(11, 4.0), 20: Stat(1, 5.0)}
+    assert processes.by_program(stats, {10: "triton"}) == {"triton": 9.0, "other": 5.0}
+
+
+def test_a_process_that_is_gone_is_left_out() -> None:
+    assert processes.read([2**22 + 1]) == {}
+
+
+def test_a_command_s_time_memory_and_output_are_measured() -> None:
+    code = "import time\nx = b'1' * 2**26\ne = time.process_time() + .3\n"
+    code += "while time.process_time() < e: pass\nprint('done')"
+    since = time.perf_counter()
+    ended = processes.run([sys.executable, "-c", code])
+    assert ended.output == "done\n"
+    assert 0.3 <= ended.cpu_seconds <= time.perf_counter() - since + 1
+    assert ended.peak_bytes >= 2**26
+
+
+def test_a_command_that_fails_is_an_error_with_its_words() -> None:
+    with pytest.raises(CommandFailed, match="ended with 3: so it is"):
+        processes.run([sys.executable, "-c", "import sys; print('so it is'); sys.exit(3)"])
