@@ -93,7 +93,7 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
         hands.until_stored(stored)
         process.send_signal(blow)
         process.communicate(timeout=30)
-        assert process.returncode == (1 if blow == signal.SIGINT else -blow)
+        assert process.returncode == (130 if blow == signal.SIGINT else -blow)
     assert len(hands.ids()) < len(wanted), "nothing was interrupted"
     facts = hands.facts(*command, code=1)
     assert facts["state"]["storedCount"] == str(len(wanted))
