@@ -16,7 +16,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench format clean
+.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench fuzz format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -41,6 +41,9 @@ test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench
+
+fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
+	$(BIN)/python -m tests.fuzz
 
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .

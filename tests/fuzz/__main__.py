@@ -1,0 +1,131 @@
+"""Throws rubbish at a suite of its own and says what broke. 0 = nothing; 1 = something."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from examples.wines.local import free_port_base, own, terminable
+from local_suite.model import SuiteError
+from local_suite.programs import sightline
+from local_suite.suite import Suite
+from tests.fuzz import findings, judge, pictures
+from tests.fuzz.ledger import Ledger
+from tests.fuzz.model import CATALOGS, Plan, Verdict
+from tests.fuzz.run import Result, open_shop, run
+from tests.fuzz.surface import METHODS
+from tests.fuzz.wire import Sender
+
+_FILTERS = 300
+_CHECK_SECONDS = 60.0
+"""Kept of the time for the looks at the end, and for the stop."""
+_FILTER_SECONDS = 30.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run, or replay one finding."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=100_000, help="mutated requests")
+    parser.add_argument("--images", type=int, default=10_000, help="mutated photos")
+    parser.add_argument("--seed", type=int, default=20, help="of all chance")
+    parser.add_argument("--minutes", type=float, default=10, help="at most, 2 to 10, all in all")
+    parser.add_argument("--findings", type=Path, default=Path(".data/fuzz"), help="folder")
+    parser.add_argument("--replay", type=Path, help="send a finding's request again")
+    options = parser.parse_args(arguments)
+    if not 2 <= options.minutes <= 10:
+        parser.error("--minutes has to be from 2 to 10")
+    if min(options.requests, options.images) < 1:
+        parser.error("--requests and --images have to be at least 1")
+    began = time.monotonic()
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=130)
+
+    def say(line: str) -> None:
+        console.print(Text(line, style="dim"))
+
+    try:
+        with terminable(), own(lambda data: _suite(data, say)) as suite:
+            if options.replay:
+                return asyncio.run(_replay(suite, options.replay, options.seed, console))
+            left = began + options.minutes * 60 - time.monotonic() - _CHECK_SECONDS
+            plan = Plan(
+                requests=options.requests,
+                images=options.images,
+                filters=_FILTERS,
+                seed=options.seed,
+                seconds=left,
+                filter_seconds=_FILTER_SECONDS,
+            )
+            result = asyncio.run(run(suite, plan, say))
+            show(console, result)
+            for path in findings.write(options.findings, result.findings):
+                console.print(Text(f"Send again with --replay {path}"))
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything that was started is stopped.")
+        return 130
+    except (SuiteError, OSError, ValueError, grpc.RpcError) as error:
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        console.print(Text(f"NOT MEASURED: {error}{notes}", style="bold red"))
+        return 1
+    console.print(Text(f"Seed {options.seed}, {time.monotonic() - began:.0f} s"))
+    return 0 if result.clean else 1
+
+
+def show(console: Console, result: Result) -> None:
+    """Answers by call, findings, checks."""
+    calls = Table("call", "answers", "by status code", box=box.SIMPLE_HEAD)
+    for method in sorted(METHODS.values(), key=lambda each: each.name):
+        codes = Counter(
+            {code: n for (name, code), n in result.codes.items() if name == method.name}
+        )
+        parts = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
+        calls.add_row(method.name, f"{codes.total():,}", parts)
+    console.print(calls)
+    for finding in result.findings:
+        where = finding.call.method.rpartition("/")[2] if finding.call else ""
+        console.print(Text(f"{finding.check} {where}: {finding.why}"[:400], style="red"))
+    if result.more_findings:
+        console.print(Text(f"and {result.more_findings} more of the same kinds", style="red"))
+    checks = Table("check", "verdict", "measured", box=box.SIMPLE_HEAD)
+    for check in result.checks:
+        style = "" if check.verdict is Verdict.HELD else "bold red"
+        checks.add_row(check.name, Text(check.verdict, style=style), Text(check.measured))
+    console.print(checks)
+
+
+def _suite(data: Path, say: object) -> Suite:
+    assert callable(say)
+    return Suite(data, sightline(data, free_port_base(), CATALOGS), report=say)
+
+
+async def _replay(suite: Suite, path: Path, seed: int, console: Console) -> int:
+    """Send it to a shop as each run begins with. What needs more than that may not show again."""
+    call = findings.read(path)
+    async with grpc.aio.insecure_channel(suite.addresses()["gateway"]) as channel:
+        sender = Sender(channel, Ledger())
+        await open_shop(sender, pictures.seeds(seed), train=False)
+        answer = await sender.send(call)
+    method = METHODS[call.method]
+    request = method.request()
+    request.ParseFromString(call.request)
+    console.print(Text(f"{call.method}\n{request}"[:4_000]))
+    console.print(Text(f"{answer.code}: {answer.message}"))
+    complaints = list(judge.complaints(answer, method))
+    for complaint in complaints:
+        console.print(Text(complaint, style="bold red"))
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

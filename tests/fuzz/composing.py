@@ -1,0 +1,400 @@
+"""Requests made from the contract's descriptors: nearly right, and wrong in every way."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
+
+from sightline.common.v1.filter_pb2 import Filter
+from sightline.common.v1.product_pb2 import Product
+from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
+from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
+from sightline_rules.filters import FIELDS
+from tests.fuzz import conditions, pictures
+from tests.fuzz.model import FUZZ, KEPT, PHOTOS
+from tests.fuzz.surface import METHODS, READ_ONLY, Method
+
+MAX_BYTES = 256_000
+"""Of a request; soft."""
+
+WEIGHTS: Mapping[str, float] = {
+    "Recommend": 4.0,
+    "UpsertProducts": 4.0,
+    "WriteEvents": 4.0,
+    "ListProducts": 3.0,
+    "Search": 2.0,
+    "UpdateProducts": 2.0,
+    "ImportProducts": 2.0,
+    "PurgeProducts": 0.4,
+    "PurgeEvents": 0.4,
+    "CloseImport": 0.4,
+    "GetStatus": 0.2,
+    "WatchJob": 0.1,
+    "TrainModel": 0.02,
+}
+"""How often a call is drawn; 1 for all others. Training costs seconds, following a job waits."""
+
+HOSTILE = (
+    *("", " ", "\0", "a\0b", "\t\r\n", "\x1b[31m", "\x7f", "\u0085", "\ufeff", "\ufffe", "\u200b"),
+    *("\u202eabc", "שלום", "e\u0301", "ﬁ", "\N{GRINNING FACE}" * 4, "\U0010ffff", "I\u0307", "ß"),
+    *("' OR 1=1 --", '"; DROP TABLE products; --', "\\", "%s%n%x", "{0.__class__}", "${jndi:x}"),
+    *("../../etc/passwd", "C:\\nul", "NaN", "-1", "1e309", "null", "true", "[]", "{}", "<b>x</b>"),
+    *("category = ", "a > b > c", " > ", "*", "?", "_", "%"),
+)
+LENGTHS = (63, 64, 65, 127, 128, 129, 256, 257, 512, 513, 1_024, 1_025, 2_049, 4_097, 16_385)
+"""At and beyond the contract's limits on texts."""
+URIS = (
+    *("http://127.0.0.1:1/a.jpg", "file:///etc/passwd", "http://[::1]/", "https://example.invalid"),
+    *("http://user:pass@example.invalid/", "ftp://example.invalid/a", "http://", "//x", "data:,x"),
+    *("http://0x7f000001/", "http://169.254.169.254/latest", "javascript:alert(1)"),
+)
+HEADERS = ("traceparent", "tracestate", "x-request-id", "baggage", "accept-language", "x-a")
+HEADER_VALUES = (
+    *(
+        "",
+        "-",
+        "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
+        "00-" + "f" * 32 + "-" + "f" * 16 + "-ff",
+    ),
+    *("a" * 4_000, "a=b," * 200, "%00%0a", "\\", '{"a":', "99-x-y-z", "' or 1 == 1"),
+)
+INTS = (0, 1, -1, 2, 7, 20, 200, 201, 1_000, 1_001, 10**6, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
+FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 5.0, 100.0, 5e-324, 1e38, -1e308)
+SPECIAL = (float("nan"), float("inf"), float("-inf"))
+
+_OFTEN = frozenset(
+    {"product_id", "title", "event_id", "shopper", "type", "operator", "value", "field", "products"}
+    | {"events", "updates", "offers", "rows", "signals", "import_id", "job_id", "key", "from", "to"}
+    | {"product", "row_number", "product_ids", "image_id", "model_version", "currency_code", "kind"}
+    | {"content", "identity", "expression", "text", "user_id", "visitor_id", "number", "flag"}
+)
+_SELDOM: Mapping[str, float] = {
+    "etag": 0.05,
+    "page_token": 0.08,
+    "min_index_token": 0.1,
+    "scene": 0.15,
+    "parent_id": 0.1,
+    "uri": 0.03,
+    "image_uri": 0.1,
+    "value": 0.5,
+}
+_WORDS: Mapping[str, Sequence[str]] = {
+    "brand": conditions.BRANDS,
+    "category_path": conditions.LEVELS,
+    "tags": conditions.TAGS,
+    "currency_code": conditions.CURRENCIES,
+    "language_code": ("en", "de", "zh-Hans", "fr-CA"),
+    "scene": ("default",),
+    "field": (*sorted(FIELDS), "colour"),
+    "uri": URIS,
+    "image_uri": URIS,
+    "key": ("colour", "size", "grape", "a.b-c_d"),
+    "kind": ("train", "purge", "delete", "backfill"),
+    "request_id": ("r-1", "r-2"),
+    "user_id": ("u-1", "u-2", "u-3"),
+    "visitor_id": ("v-1", "v-2", "v-3"),
+    "session_id": ("s-1", "s-2"),
+    "order_id": ("o-1", "o-2"),
+    "import_id": ("i-1", "i-2", "i-3", "i-4"),
+    "text": ("a red dress", "cheap", "红"),
+    "query": ("red", "wine"),
+    "title": ("A thing", "酒", "Chair"),
+}
+_POOLS: Mapping[str, str] = {
+    "parent_id": "product_id",
+    "product_ids": "product_id",
+    "exclude_product_ids": "product_id",
+    "image_ids": "image_id",
+    "next_page_token": "page_token",
+    "index_token": "min_index_token",
+    "sample_product_ids": "product_id",
+    "scenes": "scene",
+    "matched_image_id": "image_id",
+}
+"""Fields that hold the same kind of thing."""
+_POOLED = frozenset(
+    {"product_id", "image_id", "page_token", "min_index_token", "attribution_token", "job_id"}
+    | {"model_version", "import_id", "etag", "scene"}
+)
+_PATHS = (*(field.name for field in Product.DESCRIPTOR.fields), "", "*", "price.units", "nothing")
+
+
+class Composer:
+    """Makes requests, from ids and tokens that real answers held among others."""
+
+    def __init__(self, chance: random.Random, photos: Sequence[bytes]) -> None:
+        self._chance = chance
+        self._photos = photos
+        self._methods = list(METHODS.values())
+        self._weights = [WEIGHTS.get(method.name, 1.0) for method in self._methods]
+        self._pools: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=200))
+        self._hostility = 0.0
+        self._left = MAX_BYTES
+        self._count = 0
+
+    def learn(self, message: Message) -> None:
+        """Keep ids and tokens of an answer for later requests."""
+        for field, value in message.ListFields():
+            values = value if field.is_repeated else (value,)
+            if field.type == FieldDescriptor.TYPE_MESSAGE:
+                for part in values[:20] if field.is_repeated else values:
+                    self.learn(part)
+            elif field.type == FieldDescriptor.TYPE_STRING:
+                pool = _POOLS.get(field.name, field.name)
+                if pool in _POOLED:
+                    self._pools[pool].extend(values)
+
+    def draw(self) -> tuple[Method, bytes]:
+        """A call and its request."""
+        (method,) = self._chance.choices(self._methods, self._weights)
+        message = self.message(method)
+        raw = message.SerializeToString()
+        return method, self._harmed(raw) if self._chance.random() < 0.2 else raw
+
+    def message(self, method: Method) -> Message:
+        """A request for this call."""
+        self._hostility = self._chance.choice((0.0, 0.0, 0.02, 0.02, 0.1, 0.4))
+        self._left = MAX_BYTES
+        message = method.request()
+        self._fill(message, 0)
+        if not self._hostile(0.5):
+            self._mend(message)
+        writes = method.name not in READ_ONLY
+        catalogs, weights = (FUZZ, KEPT, PHOTOS, "", "nowhere"), (45, 30, 20, 1, 4)
+        if method.name in {"UpsertProducts", "WriteEvents"}:
+            weights = (60, 38, 0, 0, 2)
+        elif writes:
+            weights = (98, 0, 0, 0, 2)
+        (catalog,) = self._chance.choices(catalogs, weights)
+        if not self._hostile(0.2):
+            message.catalog_id = catalog  # type: ignore[attr-defined]
+        return message
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Headers; mostly none."""
+        if self._chance.random() < 0.95:
+            return ()
+        names = self._chance.sample(HEADERS, self._chance.choice((1, 2)))
+        return tuple((name, self._chance.choice(HEADER_VALUES)) for name in names)
+
+    def fresh(self, prefix: str) -> str:
+        """An id that was never used before in this run."""
+        self._count += 1
+        return f"{prefix}-{self._count}"
+
+    def _mend(self, message: Message) -> None:
+        """What only fits when several fields agree."""
+        match message:
+            case ImportProductsRequest():
+                first = self._chance.randrange(1, 50)
+                for number, row in enumerate(message.rows, start=first):
+                    row.row_number = number
+            case MergeShopperRequest():
+                getattr(message, "from").visitor_id = self._chance.choice(_WORDS["visitor_id"])
+                message.to.user_id = self._chance.choice(_WORDS["user_id"])
+            case PurgeProductsRequest():
+                self._fill_known(message.filter, 1)
+
+    def _fill(self, message: Message, depth: int) -> None:
+        self._left -= 2
+        descriptor = message.DESCRIPTOR
+        chosen = {self._one_of(oneof.fields) for oneof in descriptor.oneofs}
+        for field in descriptor.fields:
+            if field.containing_oneof is not None and field.name not in chosen:
+                continue
+            likely = _SELDOM.get(field.name, 0.97 if field.name in _OFTEN else 0.35)
+            if field.containing_oneof is not None:
+                likely = 1 - self._hostility / 2
+            if self._left > 0 and self._chance.random() < likely:
+                self._set(message, field, depth)
+
+    def _one_of(self, fields: Sequence[FieldDescriptor]) -> str:
+        weights = [_SELDOM.get(field.name, 1.0) for field in fields]
+        (chosen,) = self._chance.choices(fields, weights)
+        return str(chosen.name)
+
+    def _set(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+        if field.is_repeated:
+            many = getattr(message, field.name)
+            for _ in range(self._length(field)):
+                if self._left <= 0:
+                    return
+                if field.type == FieldDescriptor.TYPE_MESSAGE:
+                    self._fill_known(many.add(), depth + 1)
+                else:
+                    many.append(self._scalar(field))
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            part = getattr(message, field.name)
+            part.SetInParent()
+            self._fill_known(part, depth + 1)
+        else:
+            setattr(message, field.name, self._scalar(field))
+
+    def _length(self, field: FieldDescriptor) -> int:
+        if self._hostile(0.2):
+            return self._chance.choice((0, 9, 21, 65, 101, 129, 1_001))
+        if field.name == "images":
+            return self._chance.choice((0, 0, 0, 0, 1, 1, 2))
+        return self._chance.choice((0, 1, 1, 1, 2, 3, 5))
+
+    def _fill_known(self, message: Message, depth: int) -> None:
+        """The messages whose random filling would hardly ever be right."""
+        by_grammar = not self._hostile()
+        if isinstance(message, Filter) and by_grammar:
+            now = int(time.time()) * 10**6
+            message.CopyFrom(
+                conditions.message(conditions.condition(self._chance, (0, now, now - 10**9)))
+            )
+            self._left -= message.ByteSize()
+        elif isinstance(message, Timestamp) and by_grammar:
+            ago = self._chance.choice((0, 1, 60, 86_400, 10**7))
+            message.FromSeconds(int(time.time()) - ago)
+        elif isinstance(message, Money) and by_grammar:
+            money = conditions.money(
+                self._chance.choice(conditions.CURRENCIES), self._chance.choice(conditions.AMOUNTS)
+            )
+            message.CopyFrom(money)
+        elif isinstance(message, FieldMask):
+            paths = self._chance.choices(_PATHS, k=self._chance.choice((0, 1, 1, 2, 4)))
+            message.paths.extend(paths)
+        elif depth < 12:
+            self._fill(message, depth)
+
+    def _scalar(self, field: FieldDescriptor) -> object:
+        match field.type:
+            case FieldDescriptor.TYPE_STRING:
+                text = self._text(field.name, field.containing_type.name)
+                self._left -= len(text) + 2
+                return text
+            case FieldDescriptor.TYPE_BYTES:
+                data = self._bytes()
+                self._left -= len(data)
+                return data
+            case FieldDescriptor.TYPE_BOOL:
+                return self._chance.random() < 0.5
+            case FieldDescriptor.TYPE_ENUM:
+                if self._hostile():
+                    return self._chance.choice((-1, 0, 99, 2**31 - 1, -(2**31)))
+                return self._chance.choice(field.enum_type.values).number
+            case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
+                if self._hostile():
+                    return self._chance.choice(FLOATS + SPECIAL)
+                return self._chance.choice((0.0, 0.5, 1.0))
+            case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_SINT32:
+                return self._whole(-(2**31), 2**31 - 1)
+            case FieldDescriptor.TYPE_UINT32:
+                return self._whole(0, 2**32 - 1)
+            case _:
+                return self._whole(-(2**63), 2**63 - 1)
+
+    def _whole(self, low: int, high: int) -> int:
+        if self._hostile():
+            return min(max(self._chance.choice(INTS), low), high)
+        return self._chance.choice((0, 1, 2, 3, 10, 50))
+
+    def _text(self, name: str, message: str) -> str:
+        pool = _POOLS.get(name, name)
+        if self._hostile():
+            return self._nasty(pool)
+        makes = name == "event_id" or (message, name) == ("Product", "product_id")
+        if makes and self._chance.random() < 0.6:
+            return self.fresh("x")
+        known = self._pools.get(pool)
+        if name == "import_id":
+            return self._import(known, opens=message == "OpenImportRequest")
+        if known and (name not in _WORDS or self._chance.random() < 0.7):
+            return self._chance.choice(known)
+        return self._chance.choice(_WORDS.get(name, ("one", "two", "three")))
+
+    def _import(self, known: Sequence[str] | None, *, opens: bool) -> str:
+        """Imports are soon closed: a new one, or one of the newest."""
+        if opens and self._chance.random() < 0.4:
+            return self.fresh("i")
+        return self._chance.choice(list(known or _WORDS["import_id"])[-4:])
+
+    def _nasty(self, pool: str) -> str:
+        known = self._pools.get(pool)
+        kind = self._chance.random()
+        if known and kind < 0.4:
+            return self._bent(self._chance.choice(known))
+        if kind < 0.6:
+            long = self._chance.choice(("a", "\N{GRINNING FACE}", "é", "\u202e", "\0", " ", '"'))
+            return long * min(self._chance.choice(LENGTHS), max(1, self._left // 8))
+        if kind < 0.7 and self._pools:
+            return self._chance.choice(
+                self._pools[self._chance.choice(sorted(self._pools))] or [""]
+            )
+        return self._chance.choice(HOSTILE)
+
+    def _bent(self, token: str) -> str:
+        """A real token, changed a little."""
+        at = self._chance.randrange(len(token) + 1)
+        other = self._chance.choice("0aZ-_=./+ \0é")
+        return self._chance.choice(
+            (
+                *(token[:at], token[at:], token[:at] + other + token[at + 1 :], token.upper()),
+                *(token + other, token * 2, token[::-1], token + "=", f" {token}"),
+            )
+        )
+
+    def _bytes(self) -> bytes:
+        kind = self._chance.random()
+        if kind < 0.6 or not self._hostility:
+            return self._chance.choice(self._photos)
+        if kind < 0.9:
+            return pictures.mutated(self._chance, self._photos)[:30_000]
+        return self._chance.randbytes(self._chance.choice((0, 1, 100, 4_000)))
+
+    def _hostile(self, share: float = 1.0) -> bool:
+        return self._chance.random() < self._hostility * share
+
+    def _harmed(self, raw: bytes) -> bytes:
+        """Bytes of a right request that are no longer those of a right one."""
+        data, chance = bytearray(raw), self._chance
+        for _ in range(chance.choice((1, 1, 2, 5))):
+            at = chance.randrange(len(data) + 1)
+            match chance.randrange(9):
+                case 0 if data:
+                    data[at % len(data)] ^= 1 << chance.randrange(8)
+                case 1:
+                    del data[at:]
+                case 2:
+                    del data[at : at + chance.choice((1, 2, 8))]
+                case 3:
+                    data[at:at] = chance.randbytes(chance.choice((1, 4, 30)))
+                case 4:
+                    data[at:at] = data[at : at + chance.choice((4, 64, 512))]
+                case 5:  # a number without an end, an unknown field, a group that is never closed
+                    data[at:at] = chance.choice((b"\xff" * 11, b"\xf8\x07\x01", b"\x0b\x13\x1b"))
+                case 6:
+                    other = self.message(chance.choice(self._methods))
+                    data[at:at] = other.SerializeToString()[:4_000]
+                case 7:
+                    data += _nest(chance.choice((5, 40, 99, 101, 3_000)))
+                case _:
+                    data += data[: MAX_BYTES - min(len(data), MAX_BYTES)]
+        return bytes(data[: 2 * MAX_BYTES])
+
+
+def _nest(depth: int) -> bytes:
+    """A filter (field 3, 4 or 8 of the requests that have one) of conjunctions in each other."""
+    inner = b""
+    for _ in range(depth):
+        inner = _field(1, _field(1, inner))
+    return b"".join(_field(number, inner) for number in (3, 4, 8))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    length, out = len(content), bytearray([number << 3 | 2])
+    while length > 127:
+        out.append(length & 127 | 128)
+        length >>= 7
+    return bytes(out) + bytes([length]) + content

@@ -1,0 +1,123 @@
+"""Filters by grammar, as values of the rules and as messages of the contract."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money as MoneyMessage
+
+from sightline.common.v1 import filter_pb2, product_pb2
+from sightline_rules.filters import (
+    FIELDS,
+    All,
+    Availability,
+    Comparison,
+    Facts,
+    Filter,
+    Membership,
+    Money,
+    Operator,
+    Time,
+    Value,
+)
+
+BRANDS = ("Acme", "acme", 'O\'Neil "the" \\', "100%_like", "酒庄\N{GRINNING FACE}", "' or 1 == 1")
+LEVELS = ("Wine", "Red", "White", "Dry", "it's", "\\", "葡萄")
+TAGS = ("new", "New", "sale", '"quoted"', "%", "_", "\N{RIGHT-TO-LEFT OVERRIDE}abc")
+CURRENCIES = ("EUR", "USD", "JPY")
+AMOUNTS = (0, 1, 999_999, 5_000_000, 19_990_000, 10**15)
+"""Prices in millionths. What products and filters share, so that filters find something."""
+
+_OPERATORS: Mapping[Operator, filter_pb2.Comparison.Operator.ValueType] = {
+    Operator.EQUAL: filter_pb2.Comparison.OPERATOR_EQUAL,
+    Operator.NOT_EQUAL: filter_pb2.Comparison.OPERATOR_NOT_EQUAL,
+    Operator.LESS: filter_pb2.Comparison.OPERATOR_LESS,
+    Operator.LESS_OR_EQUAL: filter_pb2.Comparison.OPERATOR_LESS_OR_EQUAL,
+    Operator.GREATER: filter_pb2.Comparison.OPERATOR_GREATER,
+    Operator.GREATER_OR_EQUAL: filter_pb2.Comparison.OPERATOR_GREATER_OR_EQUAL,
+}
+
+
+def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> Filter:
+    """A filter that the rules take. `times`: microseconds that products may have."""
+    if depth < 6 and chance.random() < 0.35:
+        parts = (condition(chance, times, depth + 1) for _ in range(chance.randrange(4)))
+        return All(tuple(parts))
+    field = chance.choice(sorted(FIELDS))
+    if chance.random() < 0.3:
+        values = (_value(field, chance, times) for _ in range(chance.choice((0, 1, 2, 5, 40))))
+        return Membership(field, tuple(values))
+    operator = chance.choice(sorted(FIELDS[field].operators))
+    return Comparison(field, Operator(operator), _value(field, chance, times))
+
+
+def _value(field: str, chance: random.Random, times: tuple[int, ...]) -> Value:
+    kind = FIELDS[field].kind
+    if kind is Money:
+        return Money(chance.choice(CURRENCIES), chance.choice(AMOUNTS))
+    if kind is Availability:
+        return chance.choice(list(Availability))
+    if kind is Time:
+        return Time(chance.choice(times) + chance.choice((-1, 0, 0, 1)))
+    if field == "category":
+        return " > ".join(chance.choices(LEVELS, k=chance.choice((0, 1, 1, 2, 3))))
+    return chance.choice(BRANDS if field == "brand" else TAGS)
+
+
+def message(filter_: Filter) -> filter_pb2.Filter:
+    """The filter as the contract says it."""
+    match filter_:
+        case All(filters):
+            parts = filter_pb2.FilterList(filters=[message(part) for part in filters])
+            return filter_pb2.Filter(all=parts)
+        case Membership(field, values):
+            among = filter_pb2.Membership(field=field, values=[_literal(v) for v in values])
+            return filter_pb2.Filter(membership=among)
+        case Comparison(field, operator, value):
+            return filter_pb2.Filter(
+                comparison=filter_pb2.Comparison(
+                    field=field, operator=_OPERATORS[operator], value=_literal(value)
+                )
+            )
+
+
+def _literal(value: Value) -> filter_pb2.FilterValue:
+    match value:
+        case Money(currency, micros):
+            return filter_pb2.FilterValue(money=money(currency, micros))
+        case Time(micros):
+            stamp = Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000)
+            return filter_pb2.FilterValue(time=stamp)
+        case Availability():
+            number = product_pb2.Availability.Value(f"AVAILABILITY_{value.value}")
+            return filter_pb2.FilterValue(availability=number)
+        case _:
+            return filter_pb2.FilterValue(text=value)
+
+
+def money(currency: str, micros: int) -> MoneyMessage:
+    """An amount that is not negative."""
+    units, rest = divmod(micros, 10**6)
+    return MoneyMessage(currency_code=currency, units=units, nanos=rest * 1000)
+
+
+def facts(product: product_pb2.Product) -> Facts:
+    """What the rules may ask of a product that was read."""
+    price = product.price
+    micros = price.units * 10**6 + price.nanos // 1000
+    name = product_pb2.Availability.Name(product.availability).removeprefix("AVAILABILITY_")
+    return Facts(
+        category=" > ".join(product.category_path),
+        brand=product.brand,
+        price=Money(price.currency_code, micros) if product.HasField("price") else None,
+        availability=Availability(name),
+        tags=frozenset(product.tags),
+        create_time=Time(_micros(product.create_time)),
+        update_time=Time(_micros(product.update_time)),
+    )
+
+
+def _micros(stamp: Timestamp) -> int:
+    return stamp.seconds * 10**6 + stamp.nanos // 1000

@@ -1,0 +1,115 @@
+"""What the suite said that it keeps, to be asked for again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from sightline.common.v1.event_pb2 import Event
+from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest, UpsertProductsResponse
+from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
+from tests.fuzz.model import CATALOGS, FUZZ, KEPT, Answer
+from tests.fuzz.surface import READ_ONLY, Method
+
+MAX_PRODUCTS = 900
+"""In KEPT: a page holds all of them, so that hundreds of filters can be compared."""
+
+
+class Ledger:
+    """In KEPT and PHOTOS every id is written by one request only: its etag has to last."""
+
+    def __init__(self) -> None:
+        self.etags: dict[tuple[str, str], str] = {}
+        """Of acknowledged products, by catalog and id."""
+        self.unsure: set[tuple[str, str]] = set()
+        """Products whose write was not answered: they may be there or not."""
+        self.events: dict[str, Event] = {}
+        """Acknowledged events of KEPT, by id."""
+        self.unsure_events: set[str] = set()
+        self._used: set[str] = set()
+
+    def admit(self, method: Method, raw: bytes, fresh: Callable[[str], str]) -> bytes:
+        """The request as it may be sent: without harm to what has to stay."""
+        message = method.request()
+        try:
+            message.ParseFromString(raw)
+        except DecodeError:
+            return raw
+        catalog = getattr(message, "catalog_id", "")
+        if method.name in READ_ONLY or catalog == FUZZ:
+            return raw
+        known = catalog in (*CATALOGS, "", "default")
+        # Bytes that Python's parser reads in one way a service's may not read in another: what is
+        # sent is written anew.
+        if isinstance(message, UpsertProductsRequest) and catalog == KEPT and self._room():
+            for product in message.products:
+                if product.product_id in self._used:
+                    product.product_id = fresh("kept")
+            self._used.update(product.product_id for product in message.products)
+        elif isinstance(message, WriteEventsRequest) and catalog == KEPT:
+            for event in message.events:
+                if event.event_id in self._used:
+                    event.event_id = fresh("event")
+            self._used.update(event.event_id for event in message.events)
+        elif known:
+            message.catalog_id = FUZZ  # type: ignore[attr-defined]
+        return message.SerializeToString()
+
+    def record(self, method: Method, raw: bytes, answer: Answer) -> None:
+        """Take down what was acknowledged."""
+        if method.name not in {"UpsertProducts", "WriteEvents"}:
+            return
+        request = method.request()
+        try:
+            request.ParseFromString(raw)
+        except DecodeError:
+            return
+        if isinstance(request, UpsertProductsRequest) and request.catalog_id in CATALOGS[1:]:
+            self._products(request, answer)
+        elif isinstance(request, WriteEventsRequest) and request.catalog_id == KEPT:
+            self._events(request, answer)
+
+    def sample(self, chance: random.Random, catalog: str, count: int) -> list[str]:
+        """Some acknowledged ids."""
+        ids = sorted(product for place, product in self.etags if place == catalog)
+        return chance.sample(ids, min(count, len(ids)))
+
+    def _room(self) -> bool:
+        return sum(catalog == KEPT for catalog, _ in self.etags) < MAX_PRODUCTS
+
+    def _products(self, request: UpsertProductsRequest, answer: Answer) -> None:
+        if answer.code != "OK":
+            if _undecided(answer):
+                self.unsure |= {(request.catalog_id, p.product_id) for p in request.products}
+            return
+        response = _parsed(UpsertProductsResponse(), answer)
+        for product, result in zip(request.products, response.results, strict=True):
+            if result.status.code == 0:
+                self.etags[request.catalog_id, product.product_id] = result.etag
+            elif result.status.code in (4, 14):
+                self.unsure.add((request.catalog_id, product.product_id))
+
+    def _events(self, request: WriteEventsRequest, answer: Answer) -> None:
+        if answer.code != "OK":
+            if _undecided(answer):
+                self.unsure_events |= {event.event_id for event in request.events}
+            return
+        response = _parsed(WriteEventsResponse(), answer)
+        for event, status in zip(request.events, response.statuses, strict=True):
+            if status.code == 0:
+                self.events[event.event_id] = event
+
+
+def _undecided(answer: Answer) -> bool:
+    return answer.code in {"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED", "UNKNOWN", "INTERNAL"}
+
+
+R = TypeVar("R", bound=Message)
+
+
+def _parsed(response: R, answer: Answer) -> R:
+    response.ParseFromString(answer.responses[0])
+    return response

@@ -1,0 +1,46 @@
+"""How much memory each program of a suite takes, with what it started."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_suite.suite import Suite
+
+GROWTH_FACTOR = 1.5
+GROWTH_BYTES = 160 * 2**20
+"""After warm-up a program may grow to the larger of factor × what it had and what it had + bytes:
+caches, what is stored meanwhile and one more decoding process, but nothing for each request."""
+
+_PROC = Path("/proc")
+
+
+def pids(suite: Suite) -> dict[str, int]:
+    """The process of each program; 0 = none."""
+    return {row.name: row.pid for row in suite.status()}
+
+
+def resident(programs: Mapping[str, int]) -> dict[str, int]:
+    """Bytes of each program: proportional set size of its process and all below it."""
+    children: dict[int, list[int]] = {}
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(stat[1]), []).append(int(entry.name))
+    return {name: _tree(pid, children) for name, pid in programs.items() if pid}
+
+
+def _tree(pid: int, children: Mapping[int, list[int]]) -> int:
+    own = 0
+    with contextlib.suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                own = int(line.split()[1]) * 1024
+    return own + sum(_tree(child, children) for child in children.get(pid, ()))
+
+
+def limit(before: int) -> int:
+    """What a program may take at the end."""
+    return max(int(before * GROWTH_FACTOR), before + GROWTH_BYTES)

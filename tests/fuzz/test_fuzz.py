@@ -1,0 +1,127 @@
+"""The fuzzer sees what it looks for: each check fails when it should."""
+
+import random
+
+from google.rpc import status_pb2
+
+from sightline.common.v1 import event_pb2, product_pb2
+from sightline.gateway.v1.catalog_service_pb2 import (
+    DeleteProductsRequest,
+    UpsertProductsRequest,
+    UpsertProductsResponse,
+    UpsertResult,
+)
+from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
+from sightline_rules.filters import check, passes
+from tests.fuzz import conditions, judge, pictures
+from tests.fuzz.composing import Composer
+from tests.fuzz.ledger import Ledger
+from tests.fuzz.model import FUZZ, KEPT, PHOTOS, Answer
+from tests.fuzz.surface import METHODS, READ_ONLY, named
+
+UPSERT, DELETE = named("UpsertProducts"), named("DeleteProducts")
+PICTURES = pictures.seeds(1)
+
+
+def upserted(*statuses: status_pb2.Status) -> Answer:
+    results = [UpsertResult(status=status, etag=f"e{n}") for n, status in enumerate(statuses)]
+    return Answer("OK", "", b"", (UpsertProductsResponse(results=results).SerializeToString(),))
+
+
+def complaints(answer: Answer) -> list[str]:
+    return list(judge.complaints(answer, UPSERT))
+
+
+def test_internal_and_unknown_are_complained_about_in_calls_and_items() -> None:
+    assert complaints(Answer("INTERNAL", "", b"", ()))
+    assert complaints(Answer("UNKNOWN", "", b"", ()))
+    assert complaints(upserted(status_pb2.Status(code=13)))
+    assert complaints(upserted(status_pb2.Status(), status_pb2.Status(code=2)))
+    assert not complaints(upserted(status_pb2.Status(code=3, message="title: is empty")))
+    assert not complaints(Answer("INVALID_ARGUMENT", "products[0].title: is empty", b"", ()))
+
+
+def test_leaks_are_complained_about_in_messages_details_and_items() -> None:
+    for text in (
+        "Traceback (most recent call last)",
+        "sqlite3.OperationalError: locked",
+        "no such file /tmp/sightline-1/record.db",
+        "raised ValueError",
+        "at record.py",
+    ):
+        assert complaints(Answer("INVALID_ARGUMENT", text, b"", ())), text
+        assert complaints(Answer("INVALID_ARGUMENT", "", b"\x0a\x10" + text.encode(), ())), text
+        assert complaints(upserted(status_pb2.Status(code=3, message=text))), text
+
+
+def test_what_is_kept_is_never_deleted_or_written_twice() -> None:
+    ledger, composer = Ledger(), Composer(random.Random(1), PICTURES)
+    for catalog in (KEPT, PHOTOS, "", "default"):
+        raw = DeleteProductsRequest(catalog_id=catalog, product_ids=["a"]).SerializeToString()
+        sent = DeleteProductsRequest.FromString(ledger.admit(DELETE, raw, composer.fresh))
+        assert sent.catalog_id == FUZZ
+    request = UpsertProductsRequest(
+        catalog_id=KEPT, products=[product_pb2.Product(product_id="a")]
+    ).SerializeToString()
+    first, second = (
+        UpsertProductsRequest.FromString(ledger.admit(UPSERT, request, composer.fresh))
+        for _ in range(2)
+    )
+    assert (first.catalog_id, first.products[0].product_id) == (KEPT, "a")
+    assert second.products[0].product_id != "a"
+
+
+def test_the_ledger_holds_what_was_acknowledged_and_nothing_else() -> None:
+    ledger = Ledger()
+    products = [product_pb2.Product(product_id=name) for name in "abc"]
+    raw = UpsertProductsRequest(catalog_id=KEPT, products=products).SerializeToString()
+    codes = (status_pb2.Status(), status_pb2.Status(code=3), status_pb2.Status())
+    ledger.record(UPSERT, raw, upserted(*codes))
+    assert ledger.etags == {(KEPT, "a"): "e0", (KEPT, "c"): "e2"}
+    lost = UpsertProductsRequest(catalog_id=KEPT, products=[product_pb2.Product(product_id="d")])
+    late = Answer("DEADLINE_EXCEEDED", "", b"", ())
+    ledger.record(UPSERT, lost.SerializeToString(), late)
+    assert ledger.unsure == {(KEPT, "d")}
+    events = WriteEventsRequest(catalog_id=KEPT, events=[event_pb2.Event(event_id="e")])
+    stored = WriteEventsResponse(statuses=[status_pb2.Status()]).SerializeToString()
+    ledger.record(
+        named("WriteEvents"), events.SerializeToString(), Answer("OK", "", b"", (stored,))
+    )
+    assert set(ledger.events) == {"e"}
+
+
+def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
+    composer, ledger = Composer(random.Random(2), PICTURES), Ledger()
+    drawn = set()
+    for _ in range(4_000):
+        method, raw = composer.draw()
+        drawn.add(method.name)
+        raw = ledger.admit(method, raw, composer.fresh)
+        try:
+            message = method.request.FromString(raw)
+        except Exception:  # noqa: S112
+            continue
+        if method.name not in READ_ONLY:
+            assert getattr(message, "catalog_id", "") not in ("", "default", PHOTOS)
+    assert drawn | {"TrainModel"} == {method.name for method in METHODS.values()}
+
+
+def test_composed_filters_are_right_and_pass_some_products() -> None:
+    chance = random.Random(3)
+    product = product_pb2.Product(
+        brand=conditions.BRANDS[0],
+        category_path=conditions.LEVELS[:2],
+        tags=conditions.TAGS[:1],
+        price=conditions.money("EUR", 5_000_000),
+        availability=product_pb2.AVAILABILITY_IN_STOCK,
+    )
+    drawn = [check(conditions.condition(chance, (0, 1))) for _ in range(500)]
+    passed = sum(passes(condition, conditions.facts(product)) for condition in drawn)
+    assert 50 < passed < 450
+
+
+def test_mutated_photos_are_small_and_mostly_harmed() -> None:
+    chance = random.Random(4)
+    drawn = [pictures.mutated(chance, PICTURES) for _ in range(300)]
+    assert max(map(len, drawn)) <= pictures.MAX_BYTES
+    assert 150 < sum(photo not in PICTURES for photo in drawn) < 300
