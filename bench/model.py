@@ -57,8 +57,8 @@ class Table:
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
-    section: int = 0
-    """Column whose change starts a new section of rows."""
+    section: int | None = 0
+    """Column whose change starts a new section of rows; None = there are no sections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def table(done: Sequence[Chunk]) -> Table:
         " command; milliseconds are processor time (user and system) for each product. Raw: one"
         " process with one thread, the same files, decoding and graph. Interval: bootstrap over"
         " the imports.",
+        section=None,
     )
 
 

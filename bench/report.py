@@ -93,8 +93,9 @@ def _table(value: Table) -> Group:
         table.add_column(header, justify="left" if place == 0 else "right")
     previous = ""
     for row in value.rows:
-        if previous and row[value.section] != previous:
+        section = "" if value.section is None else row[value.section]
+        if previous and section != previous:
             table.add_section()
-        previous = row[value.section]
+        previous = section
         table.add_row(*(Text(cell) for cell in row))
     return Group(table, Text(value.caption, style="dim"))
