@@ -28,6 +28,7 @@ from retriever.model import (
     PhotosUnavailable,
 )
 from servicekit.errors import ServiceError
+from servicekit.interceptors import ServerInterceptor
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
@@ -283,6 +284,6 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
 
 def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
     """A server, not yet started, and its port on 127.0.0.1."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=[ServerInterceptor("embedder")])
     embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), server)
     return server, server.add_insecure_port("127.0.0.1:0")
