@@ -51,9 +51,18 @@ def enter(catalog_id: str, request_id: str, declared: Collection[str]) -> str:
 
     Raises CatalogNotFound.
     """
-    if request_id and telemetry.accept_request_id(request_id) == request_id:
-        telemetry.request_id.set(request_id)
+    take_request_id(request_id)
     return catalog(catalog_id, declared)
+
+
+def take_request_id(given: str) -> str:
+    """The id of this call: the message's own where it can be used, else what the transport says.
+
+    From here on it goes into every log line and on to every peer.
+    """
+    if given and telemetry.accept_request_id(given) == given:
+        telemetry.request_id.set(given)
+    return telemetry.request_id.get()
 
 
 def catalog(catalog_id: str, declared: Collection[str]) -> str:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.servicer.requests import admit, check_count, take_request_id
+from gateway.servicer.requests import admit, check_count
 from servicekit import telemetry
-from servicekit.requests import CatalogNotFound, RequestInvalid
+from servicekit.requests import CatalogNotFound, RequestInvalid, take_request_id
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 
 

@@ -9,8 +9,9 @@ from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result
 from gateway.ports import House
 from gateway.recommend import recommend
 from gateway.search import search
-from gateway.servicer.requests import Context, take_request_id
+from gateway.servicer.requests import Context
 from servicekit.config import DEFAULT_CATALOG
+from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc

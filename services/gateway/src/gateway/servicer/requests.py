@@ -4,22 +4,11 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway import validate
-from servicekit import telemetry
 from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid, catalog
+from servicekit.requests import RequestInvalid, enter
 
 Context = Any
 """grpc.aio.ServicerContext; the generated code wants a type that exists only in its stubs."""
-
-
-def take_request_id(given: str) -> str:
-    """The id of this call: the message's own where it can be used, else what the transport says.
-
-    From here on it goes into every log line and on to every peer.
-    """
-    if given and telemetry.accept_request_id(given) == given:
-        telemetry.request_id.set(given)
-    return telemetry.request_id.get()
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:
@@ -28,8 +17,7 @@ def admit(request: Any, catalogs: Collection[str]) -> str:
         raise RequestInvalid(
             FieldViolation("request_id", f"is longer than {validate.MOST_REQUEST_ID} characters")
         )
-    take_request_id(request.request_id)
-    return catalog(request.catalog_id, catalogs)
+    return enter(request.catalog_id, request.request_id, catalogs)
 
 
 def check_count(name: str, count: int, most: int) -> None:
