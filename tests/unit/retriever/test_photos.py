@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from retriever import durable
 from retriever import photos as module
 from retriever.model import (
     ImageDamaged,
@@ -154,17 +155,12 @@ async def test_a_bucket_works_like_a_folder() -> None:
     store.close()
 
 
-async def test_folders_up_to_the_root_are_durable_before_the_answer(
-    store: PhotoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_what_the_disk_says_is_told_as_what_it_means(
+    store: PhotoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder's name is in the folder above it: the first photo of a catalog makes four."""
-    seen: list[Path] = []
-    monkeypatch.setattr(module, "_fsync_folder", seen.append)
-    await store.put("shop", ID, DATA)
-    root = tmp_path / "photos"
-    assert set(seen) == {
-        root,
-        root / "shop",
-        root / "shop" / ID[:2],
-        root / "shop" / ID[:2] / ID[2:4],
-    }
+    def full(folder: int) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(durable, "_sync", full)
+    with pytest.raises(PhotosFull):
+        await store.put("shop", ID, DATA)

@@ -11,18 +11,16 @@ import asyncio
 import contextvars
 import errno
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from retriever.durable import DurableFolder
 from retriever.model import (
     ImageDamaged,
     ImageNotFound,
@@ -76,6 +74,8 @@ class PhotoStore:
         self._decoders = decoders or Decoders(2)
         self._fetcher = fetcher or Fetcher(FetchPolicy())
         self._io = ThreadPoolExecutor(4, "photo-io")
+        local = isinstance(self._files, LocalFileSystem)
+        self._folder = DurableFolder(Path(self._root)) if local else None
 
     async def start(self) -> None:
         """Have the processes that look at photos ready. Raises DecodingUnavailable."""
@@ -85,6 +85,8 @@ class PhotoStore:
         """Wait for the files under way."""
         self._decoders.close()
         self._io.shutdown(wait=True, cancel_futures=True)
+        if self._folder is not None:
+            self._folder.close()
 
     async def fetch(self, uri: str) -> bytes:
         """See Photos."""
@@ -108,7 +110,13 @@ class PhotoStore:
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         """See Photos."""
         path = self._path(catalog_id, image_id)
-        await self._run(lambda: _translated(lambda: self._put(path, data)))
+        if self._folder is None:
+            await self._run(lambda: _translated(lambda: self._put_object(path, data)))
+            return
+        try:
+            await self._folder.write(Path(path), data)
+        except OSError as error:
+            raise _meaning(error) from error
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """See Photos."""
@@ -128,46 +136,13 @@ class PhotoStore:
         # Settings let only a-z, 0-9, - and _ into a catalog's name.
         return f"{self._root}/{catalog_id}/{image_id[:2]}/{image_id[2:4]}/{image_id}"
 
-    def _put(self, path: str, data: bytes) -> None:
-        if isinstance(self._files, LocalFileSystem):
-            _put_file(Path(path), data, Path(self._root))
-        elif not self._files.exists(path):
+    def _put_object(self, path: str, data: bytes) -> None:
+        if not self._files.exists(path):
             self._files.pipe_file(path, data)  # a bucket shows an object whole or not at all
 
     def _get(self, path: str) -> bytes:
         data: bytes = self._files.cat_file(path)
         return data
-
-
-def _put_file(path: Path, data: bytes, root: Path) -> None:
-    """Returns once file and name would survive a power cut."""
-    # Read and not only measured: a photo that was damaged is mended by sending it again.
-    if not (path.exists() and path.read_bytes() == data):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
-    # Also when the file was there: whoever put it there may have died before this.
-    for folder in path.parents:
-        _fsync_folder(folder)
-        if folder == root:
-            break
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _translated(work: Callable[[], T]) -> T:
@@ -178,7 +153,11 @@ def _translated(work: Callable[[], T]) -> T:
     except FileNotFoundError as error:
         raise ImageNotFound from error
     except OSError as error:
-        raise (PhotosFull if error.errno in _FULL else PhotosUnavailable)() from error
+        raise _meaning(error) from error
     except Exception as error:
         # fsspec's drivers raise errors of their vendors: botocore, aiohttp, gcsfs, …
         raise PhotosUnavailable from error
+
+
+def _meaning(error: OSError) -> ServiceError:
+    return PhotosFull() if error.errno in _FULL else PhotosUnavailable()
