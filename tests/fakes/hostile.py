@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -58,3 +59,27 @@ def shout() -> None:
     """Print, as C libraries do."""
     os.write(1, b"a stranger's words")
     os.write(2, b"a stranger's words")
+
+
+def be_stillborn(*_: object) -> None:
+    """Die before the first item; in place of servicekit.decoding's own loop."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep_first(link: socket.socket, *_: object) -> None:
+    """Never begin; in place of servicekit.decoding's own loop."""
+    link.recv(1)
+
+
+def give_a_function() -> object:
+    """Return what can't be pickled."""
+    return lambda: None
+
+
+def raise_the_unspeakable() -> None:
+    """Raise what can't be pickled."""
+
+    class UnspeakableError(Exception):
+        pass
+
+    raise UnspeakableError

@@ -1,4 +1,4 @@
-"""Work on hostile input, in processes that may crash, hang or run out of memory (extra `decoding`).
+"""Work on hostile input, in processes that may crash, hang or run out of memory.
 
 What such a process dies of costs the one item that it worked on; the service and the other items go
 on. It is meant for decoders written in C. The processes are forked from a clean one that was
@@ -10,8 +10,8 @@ started for this (forkserver), never from the service, whose gRPC threads would 
     ├── DecodingOutOfMemory   the item needed too much memory
     └── DecodingUnavailable   no process could be had: says nothing of the item
 
-A pebble pool of one process each keeps them apart: pools of several share pipes and locks, and one
-bad death can spoil those for all.
+Each process hangs on a socket of its own, on which one item goes there and its result comes back:
+there are no locks, threads or pipes to share that a bad death could spoil for the others.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
-import threading
+import socket
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
 from prometheus_client import Counter
 from pydantic import Field
 
@@ -46,11 +45,15 @@ FAILURES = Counter(
 )
 
 START_SECONDS = 15.0
-"""How long a process may take to begin with an item, on top of the item's own time."""
+"""How long a process may take to start."""
 REVIVALS = 3
 """How often a process is started that dies before it has an item."""
 MOST_ITEMS = 5_000
 """After so many items a process is replaced: what its libraries leak goes with it."""
+_BUFFER = 2**18
+"""Bytes that a socket should hold, so that most results cross in one piece."""
+_HEAD = 8
+"""Bytes that tell an answer's length."""
 
 
 class DecodingSettings(Settings):
@@ -118,7 +121,7 @@ class Decoders:
         """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *self._preload])
-        await asyncio.gather(*(self.run(_nothing) for _ in self._all))
+        await asyncio.gather(*(process.start() for process in self._all))
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `function` returns or raises, run in one of the processes when one is free.
@@ -133,7 +136,9 @@ class Decoders:
         return await asyncio.shield(working)
 
     def close(self) -> None:
-        """Kill the processes."""
+        """Kill the processes, and whatever waits for them."""
+        for working in self._running:
+            working.cancel()
         for process in self._all:
             process.stop()
 
@@ -144,12 +149,11 @@ class Decoders:
             try:
                 return await process.run(function, args, kwargs)
             except DecodingCrashed:
-                # Somebody else may have killed it; what kills two was no accident.
-                await process.revive()
+                pass  # Somebody else may have killed it; what kills two was no accident.
             try:
                 return await process.run(function, args, kwargs)
             except DecodingCrashed:
-                await process.revive()
+                await process.start()  # none can live at all: then no item was to blame
                 raise
         except DecodingFailed as error:
             FAILURES.labels(type(error).__name__).inc()
@@ -170,83 +174,144 @@ class _Process:
     def __init__(self, seconds: float, memory_bytes: int) -> None:
         self._seconds = seconds
         self._memory = memory_bytes
-        self._pool: ProcessPool | None = None
+        self._process: BaseProcess | None = None
+        self._link: socket.socket | None = None
+        self._items = 0
+
+    async def start(self) -> socket.socket:
+        """Have a process, and the link to it. Raises DecodingUnavailable."""
+        if self._link is not None:
+            return self._link
+        for _ in range(REVIVALS):
+            with contextlib.suppress(OSError, EOFError):
+                return await self._start()
+        raise DecodingUnavailable("processes to decode in die at once")
 
     async def run(self, function: Callable[..., T], args: Any, kwargs: Any) -> T:
         """One item. Raises DecodingFailed, and what `function` raises."""
-        if self._pool is None:
-            self._pool = _pool()
-        work = (self._memory, self._seconds, function, args, kwargs)
-        try:
-            future = self._pool.schedule(_limited, args=work, timeout=self._seconds)
-        except RuntimeError as error:
+        item = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
+        answer = await self._answer(await self.start(), item)
+        self._items += 1
+        if self._items >= MOST_ITEMS:
             self.stop()
-            raise DecodingCrashed("the decoder died") from error
-        result: asyncio.Future[T] = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait({result}, timeout=self._seconds + START_SECONDS)
-        if not done:
-            self.stop()
-            raise DecodingUnavailable("no process began to decode in time")
-        return self._outcome(result)
-
-    async def revive(self) -> None:
-        """Show that a new process lives. Raises DecodingUnavailable: then no item was to blame."""
-        for _ in range(REVIVALS):
-            with contextlib.suppress(DecodingFailed):
-                return await self.run(_nothing, (), {})
-        raise DecodingUnavailable("processes to decode in die at once")
+        error, result = pickle.loads(answer)  # noqa: S301 - from a process of our own
+        if isinstance(error, MemoryError):
+            raise DecodingOutOfMemory(
+                f"it needs more than {self._memory / 2**20:,.0f} MiB of memory to decode"
+            )
+        if error is not None:
+            raise error
+        value: T = result
+        return value
 
     def stop(self) -> None:
         """Kill the process; the next item starts another one."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.stop()  # type: ignore[no-untyped-call]
-            # Not waited for: a broken pool may never end.
-            threading.Thread(target=_join, args=(pool,), daemon=True).start()
+        link, self._link = self._link, None
+        process, self._process = self._process, None
+        if link is not None:
+            link.close()
+        if process is not None and process.is_alive():
+            process.kill()
 
-    def _outcome(self, result: asyncio.Future[T]) -> T:
+    async def _start(self) -> socket.socket:
+        """Raises OSError or EOFError when it dies before it greets, or DecodingUnavailable."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        process = multiprocessing.get_context("forkserver").Process(
+            target=_serve, args=(theirs, self._memory, self._seconds), daemon=True
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                with theirs:
+                    await asyncio.to_thread(process.start)
+                await _received(ours)
+        except BaseException as error:
+            ours.close()  # a process that comes late finds that and leaves
+            if isinstance(error, TimeoutError):
+                raise DecodingUnavailable("no process began to decode in time") from None
+            raise
+        self._process, self._link, self._items = process, ours, 0
+        return ours
+
+    async def _answer(self, link: socket.socket, item: bytes) -> bytearray:
+        """What the process makes of an item. Raises DecodingCrashed or DecodingTimedOut."""
         slow = f"it took longer than {self._seconds:g} s to decode"
         try:
-            return result.result()
-        except ProcessExpired as error:
-            if error.exitcode == -signal.SIGXCPU:
+            async with asyncio.timeout(self._seconds):
+                await asyncio.get_running_loop().sock_sendall(link, item)
+                return await _received(link)
+        except TimeoutError:
+            self.stop()
+            raise DecodingTimedOut(slow) from None
+        except (OSError, EOFError):
+            if await self._ended() == -signal.SIGXCPU:
                 raise DecodingTimedOut(slow) from None
             raise DecodingCrashed("the decoder died of it") from None
-        except (BrokenProcessPool, CancelledError, asyncio.CancelledError) as error:
+        except BaseException:
             self.stop()
-            raise DecodingCrashed("the decoder died") from error
-        except TimeoutError:
-            raise DecodingTimedOut(slow) from None
-        except MemoryError:
-            raise DecodingOutOfMemory(
-                f"it needs more than {self._memory / 2**20:,.0f} MiB of memory to decode"
-            ) from None
+            raise
+
+    async def _ended(self) -> int | None:
+        """The exit code of a process that hung up."""
+        process = self._process
+        try:
+            if process is not None:
+                await asyncio.to_thread(process.join, 1)
+            return None if process is None else process.exitcode
+        finally:
+            self.stop()
 
 
-def _pool() -> ProcessPool:
-    return ProcessPool(
-        max_workers=1,
-        max_tasks=MOST_ITEMS,
-        initializer=_enter,
-        context=multiprocessing.get_context("forkserver"),
-    )
+async def _received(link: socket.socket) -> bytearray:
+    """The next answer. Raises OSError or EOFError when the other side is gone."""
+    return await _exactly(link, int.from_bytes(await _exactly(link, _HEAD)))
 
 
-def _join(pool: ProcessPool) -> None:
-    with contextlib.suppress(Exception):
-        pool.join()
+async def _exactly(link: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    missing = memoryview(data)
+    while missing:
+        count = await asyncio.get_running_loop().sock_recv_into(link, missing)
+        if not count:
+            raise EOFError
+        missing = missing[count:]
+    return data
 
 
 # In the process
 
 
-def _nothing() -> None:
-    """Shows that the process lives."""
+def _serve(link: socket.socket, memory: int, seconds: float) -> None:
+    """Greet, then do items until the service hangs up."""
+    _enter()
+    _send(link, b"")
+    with contextlib.suppress(OSError, EOFError), link.makefile("rb") as items:
+        while True:
+            item = pickle.load(items)  # noqa: S301 - from our own service
+            _send(link, _done(item, memory, seconds))
+
+
+def _send(link: socket.socket, answer: bytes) -> None:
+    link.sendall(len(answer).to_bytes(_HEAD) + answer)
+
+
+def _done(item: tuple[Callable[..., Any], Any, Any], memory: int, seconds: float) -> bytes:
+    """What an item raises and returns, pickled."""
+    try:
+        outcome = None, _limited(memory, seconds, *item)
+        return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        try:
+            return pickle.dumps((error, None), pickle.HIGHEST_PROTOCOL)
+        except Exception:
+            return pickle.dumps((TypeError(f"{type(error).__name__} can't be passed on"), None))
 
 
 def _enter() -> None:
     """Set a process up: it dies at once when told to, and leaves and says nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the photo
     # C libraries print what they please, and the service's output is its log.
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,17 +96,62 @@ async def test_an_item_is_not_blamed_for_a_process_that_somebody_killed(
     assert await decoders.run(hostile.die_once, str(tmp_path / "mark")) == "done"
 
 
-async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all() -> None:
-    class Stillborn:
-        async def run(self, *_: object) -> None:
-            raise DecodingCrashed("the decoder died")
-
-    decoders = Decoders(1)
-    process = decoders._idle.get_nowait()
-    process.run = Stillborn().run  # type: ignore[method-assign,assignment]
-    decoders._idle.put_nowait(process)
+async def test_an_item_is_not_blamed_when_processes_can_not_live_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decoding, "_serve", hostile.be_stillborn)
     with pytest.raises(DecodingUnavailable):
-        await decoders.run(hostile.echo, 1)
+        await Decoders(1).run(hostile.echo, 1)
+
+
+async def test_an_item_is_not_blamed_when_no_process_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decoding, "_serve", hostile.sleep_first)
+    monkeypatch.setattr(decoding, "START_SECONDS", 0.3)
+    with pytest.raises(DecodingUnavailable, match="in time"):
+        await Decoders(1).run(hostile.echo, 1)
+
+
+async def test_a_process_is_replaced_after_so_many_items(
+    decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "MOST_ITEMS", 3)
+    seen = [pid for pid, _ in [await decoders.run(hostile.where) for _ in range(6)]]
+    assert len(set(seen[:3])) == len(set(seen[3:])) == 1
+    assert seen[0] != seen[3]
+
+
+async def test_what_can_not_be_passed_on_is_an_error_of_its_item(decoders: Decoders) -> None:
+    for _ in range(3):
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            await decoders.run(hostile.give_a_function)
+        with pytest.raises(TypeError, match="Unspeakable"):
+            await decoders.run(hostile.raise_the_unspeakable)
+    with pytest.raises(DecodingCrashed):
+        await decoders.run(sys.exit, 3)
+    assert await decoders.run(hostile.echo, 1) == 1
+
+
+async def test_items_of_several_kinds_at_once_each_get_their_own_outcome(
+    decoders: Decoders,
+) -> None:
+    work: list[tuple[Any, ...]] = [(hostile.echo, i) for i in range(20)]
+    work[3:3] = [(hostile.segfault,), (hostile.eat, 300 * MIB), (hostile.sulk,), (hostile.hang,)]
+    outcomes = await asyncio.gather(*(decoders.run(*item) for item in work), return_exceptions=True)
+    bad = [type(outcome) for outcome in outcomes[3:7]]
+    assert bad == [DecodingCrashed, DecodingOutOfMemory, ZeroDivisionError, DecodingTimedOut]
+    assert outcomes[:3] + outcomes[7:] == list(range(20))
+
+
+async def test_closing_ends_who_waits_and_every_process(decoders: Decoders) -> None:
+    pid, _ = await decoders.run(hostile.where)
+    hang = asyncio.create_task(decoders.run(hostile.hang))
+    await asyncio.sleep(0.1)
+    decoders.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(hang, 1)
+    await asyncio.to_thread(_gone, [pid])
 
 
 async def test_a_cancelled_caller_gives_its_process_back_in_the_end(decoders: Decoders) -> None:
@@ -158,6 +205,11 @@ def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
         assert len(pids) == 2
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
         service.kill()
+    _gone(pids)
+
+
+def _gone(pids: Sequence[int]) -> None:
+    """Wait until these processes are no more."""
     end = time.monotonic() + 10
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
