@@ -24,8 +24,10 @@ from retriever.model import (
     ImportProgress,
     ImportRow,
     ProductInvalid,
+    ProductWrite,
     Stored,
 )
+from retriever.record.batch import Batch
 from retriever.record.parts import chunks
 from retriever.record.session import Session
 from retriever.record.tables import import_rows, imports, products
@@ -46,6 +48,19 @@ PASSING = frozenset(
 MOST_VIOLATIONS = 20
 MOST_TEXT = 300
 """Characters of one text of a refusal."""
+FOLLOWING = 1_000
+"""Decided rows looked at in one statement."""
+
+_FOLLOWING = (
+    sa.select(import_rows.c.row_number)
+    .where(
+        import_rows.c.catalog_id == sa.bindparam("catalog_id"),
+        import_rows.c.import_id == sa.bindparam("import_id"),
+        import_rows.c.row_number > sa.bindparam("done"),
+    )
+    .order_by(import_rows.c.row_number)
+    .limit(FOLLOWING)
+)
 
 
 def open_import(
@@ -127,16 +142,18 @@ def write_rows(
     decided = read_decided(connection, catalog_id, import_id, [row.number for row in rows])
     fresh = [row for row in rows if row.number not in decided]
     taken = _rows_of(connection, catalog_id, import_id, [row.product_id for row in fresh])
+    given = (row.write for row in fresh)
+    batch = Batch(session, [write.content for write in given if isinstance(write, ProductWrite)])
     kept: list[dict[str, Any]] = []
     for row in fresh:
-        outcome = decided[row.number] = _decide(session, row, taken)
+        outcome = decided[row.number] = _decide(batch, row, taken)
         if isinstance(outcome, Stored):
             taken[row.product_id] = row.number
-        elif outcome.code in PASSING:
-            continue
-        kept.append(_kept(catalog_id, import_id, row, outcome))
-    # Also of what was refused: the import holds these products, closing must not delete them.
-    session.touch([row.product_id for row in fresh if row.product_id])
+        elif row.product_id:
+            batch.touch(row.product_id)  # the import holds it: closing must not delete it
+        if isinstance(outcome, Stored) or outcome.code not in PASSING:
+            kept.append(_kept(catalog_id, import_id, row, outcome))
+    batch.save()
     if kept:
         connection.execute(sa.insert(import_rows), kept)
     stored = sum(item["stored"] for item in kept)
@@ -154,7 +171,7 @@ def write_rows(
     return [decided[row.number] for row in rows], progress
 
 
-def _decide(session: Session, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
+def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
     """Store a row's product, unless an earlier row of the import stored one of that id."""
     if row.write is None:
         raise ImportClosed  # its outcome is gone since: the import was closed meanwhile
@@ -163,7 +180,7 @@ def _decide(session: Session, row: ImportRow, taken: dict[str, int]) -> Stored |
     if row.product_id in taken:
         description = f"is also the id of row {taken[row.product_id]}"
         return ProductInvalid(FieldViolation(f"{row.write.path}.product_id", description))
-    outcome = session.write(row.write)
+    outcome = batch.write(row.write)
     return outcome if isinstance(outcome, Stored) else _bounded(outcome)
 
 
@@ -183,23 +200,14 @@ def _rows_of(
 
 def _rows_done(connection: Connection, catalog_id: str, import_id: str, done: int) -> int:
     """The last row up to which all are decided, given that all up to `done` are."""
-    c = import_rows.c
     while True:
-        following = (
-            connection.execute(
-                sa.select(c.row_number)
-                .where(*_of(import_rows, catalog_id, import_id), c.row_number > done)
-                .order_by(c.row_number)
-                .limit(1_000)
-            )
-            .scalars()
-            .all()
-        )
+        values = {"catalog_id": catalog_id, "import_id": import_id, "done": done}
+        following = connection.execute(_FOLLOWING, values).scalars().all()
         for number in following:
             if number != done + 1:
                 return done
             done = number
-        if not following:
+        if len(following) < FOLLOWING:
             return done
 
 

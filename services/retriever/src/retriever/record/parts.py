@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,17 +30,37 @@ def put(
     connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keep: bool = False
 ) -> None:
     """Insert rows; where the key exists, keep what is there or take over the new values."""
-    insert: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    if rows:
+        connection.execute(_put(connection.dialect.name, table, keep), list(rows))
+
+
+@cache
+def _put(dialect: str, table: sa.Table, keep: bool) -> Any:
+    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = insert(table)
     key = [column.name for column in table.primary_key]
     if keep:
-        statement = statement.on_conflict_do_nothing(index_elements=key)
-    else:
-        others = [column.name for column in table.columns if column.name not in key]
-        statement = statement.on_conflict_do_update(
-            index_elements=key, set_={name: statement.excluded[name] for name in others}
-        )
-    connection.execute(statement, list(rows))
+        return statement.on_conflict_do_nothing(index_elements=key)
+    others = [column.name for column in table.columns if column.name not in key]
+    return statement.on_conflict_do_update(
+        index_elements=key, set_={name: statement.excluded[name] for name in others}
+    )
+
+
+def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
+    """Rows of a catalog with one of some values; for `look_up`."""
+    return sa.and_(
+        table.c.catalog_id == sa.bindparam("catalog_id"),
+        table.c[column].in_(sa.bindparam("among", expanding=True)),
+    )
+
+
+def look_up(
+    connection: Connection, statement: sa.Select[Any], among: Iterable[str], of: Mapping[str, Any]
+) -> Iterator[sa.Row[Any]]:
+    """What a statement that is built once finds for some values, in no order."""
+    for chunk in chunks(list(dict.fromkeys(among))):
+        yield from connection.execute(statement, {**of, "among": chunk})
 
 
 def on(table: sa.Table, **columns: Any) -> sa.ColumnElement[bool]:

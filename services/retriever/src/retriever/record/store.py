@@ -34,6 +34,7 @@ from retriever.model import (
     VectorWrite,
 )
 from retriever.record import imports
+from retriever.record.batch import change_products, write_products
 from retriever.record.generations import (
     first_generation,
     generation_values,
@@ -91,8 +92,7 @@ class Record:
 
         def work(connection: Connection) -> tuple[list[Stored | ServiceError], int]:
             session = Session(connection, catalog_id, self._clock())
-            outcomes = [session.write(write) for write in writes]
-            return outcomes, session.head()
+            return write_products(session, writes), session.head()
 
         return await self._db.write(work)
 
@@ -113,8 +113,7 @@ class Record:
 
         def work(connection: Connection) -> tuple[list[Stored | ServiceError], int]:
             session = Session(connection, catalog_id, self._clock())
-            outcomes = [session.change(change) for change in changes]
-            return outcomes, session.head()
+            return change_products(session, changes), session.head()
 
         return await self._db.write(work)
 
@@ -177,7 +176,7 @@ class Record:
     async def commit_number(self, catalog_id: str) -> int:
         """See RemovalRecord."""
         return await self._db.write(
-            lambda connection: Session(connection, catalog_id, self._clock()).next()
+            lambda connection: Session(connection, catalog_id, self._clock()).take()[0]
         )
 
     async def tally(
@@ -234,7 +233,7 @@ class Record:
                 catalog_id,
                 import_id,
                 mode,
-                number=session.next,
+                number=lambda: session.take()[0],
                 now=session.now,
                 active=session.now - int(active_seconds * 1e6),
             )
@@ -362,8 +361,7 @@ class Record:
 
         def work(connection: Connection) -> tuple[list[ServiceError | None], int]:
             session = Session(connection, generation.catalog_id, self._clock())
-            outcomes = [session.write_vector(generation, write) for write in writes]
-            return outcomes, session.head()
+            return session.write_vectors(generation, writes), session.head()
 
         return await self._db.write(work)
 

@@ -1,0 +1,329 @@
+"""Products written in one transaction: decided one after another, stored all at once.
+
+A statement costs far more than a row. So what the decisions depend on is read beforehand, for all
+of them, and what they lead to is kept here, where the next decision sees it, until `save`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from retriever.model import (
+    EtagMismatch,
+    Generation,
+    Image,
+    ImageNotFound,
+    ProductChange,
+    ProductContent,
+    ProductInvalid,
+    ProductNotFound,
+    ProductWrite,
+    Stored,
+)
+from retriever.record.generations import live_generations
+from retriever.record.parts import among, chunks, look_up, pending_row, put
+from retriever.record.products import content_etag, content_values, read_products
+from retriever.record.session import Entry, Session
+from retriever.record.tables import images, pending, product_images, products, vectors
+from servicekit.errors import FieldViolation, ServiceError
+from sightline_rules import ids
+
+_KNOWN = sa.select(
+    products.c.product_id,
+    products.c.parent_id,
+    products.c.etag,
+    products.c.create_time,
+    products.c.touched,
+).where(among(products, "product_id"))
+_VARIANTS = (
+    sa.select(products.c.parent_id, sa.func.count().label("number"))
+    .where(among(products, "parent_id"))
+    .group_by(products.c.parent_id)
+)
+_ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
+    among(product_images, "product_id")
+)
+_IMAGES = sa.select(images.c.image_id).where(among(images, "image_id"))
+_EMBEDDED = sa.select(vectors.c.image_id).where(
+    among(vectors, "image_id"),
+    vectors.c.space == sa.bindparam("space"),
+    vectors.c.space_version == sa.bindparam("space_version"),
+)
+_GIVEN_UP = sa.select(pending.c.image_id).where(
+    among(pending, "image_id"),
+    pending.c.space == sa.bindparam("space"),
+    pending.c.space_version == sa.bindparam("space_version"),
+    pending.c.failed,
+)
+
+
+def write_products(session: Session, writes: Sequence[ProductWrite]) -> list[Stored | ServiceError]:
+    """Store products whole, in order; an error leaves its product as it was."""
+    batch = Batch(session, [write.content for write in writes])
+    outcomes = [batch.write(write) for write in writes]
+    batch.save()
+    return outcomes
+
+
+def change_products(
+    session: Session, changes: Sequence[ProductChange]
+) -> list[Stored | ServiceError]:
+    """Change products in part, in order; an error leaves its product as it was."""
+    named = [change.content.product_id for change in changes]
+    found = read_products(session.connection, session.catalog_id, list(dict.fromkeys(named)))
+    held = {product.content.product_id: product.content for product in found}
+    batch = Batch(session, [*held.values(), *(change.content for change in changes)])
+    outcomes: list[Stored | ServiceError] = []
+    for change in changes:
+        content = held.get(change.content.product_id)
+        if content is None:
+            outcomes.append(ProductNotFound())
+            continue
+        values: dict[str, Any] = {name: getattr(change.content, name) for name in change.fields}
+        content = replace(content, **values)
+        write = ProductWrite(content, change.new_images, change.etag, change.path)
+        outcome = batch.write(write, whole=False)
+        if isinstance(outcome, Stored):
+            held[content.product_id] = content
+        outcomes.append(outcome)
+    batch.save()
+    return outcomes
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the decisions ask of a product that is stored, or will be."""
+
+    parent_id: str
+    etag: str
+    create_time: int
+    touched: int
+    rows: set[str] = field(default_factory=set)
+    """Ids of its index rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A space's version that has to have a vector of every photo."""
+
+    generation: Generation
+    embedded: set[str]
+    """Photos that have one."""
+    given_up: set[str]
+    """Photos that could not be embedded."""
+
+
+class Batch:
+    """Products to write within a session."""
+
+    def __init__(self, session: Session, contents: Iterable[ProductContent]) -> None:
+        """`contents` holds every product, parent and photo that the writes will name."""
+        contents = list(contents)
+        self._session = session
+        self._seq = session.head()
+        photos = {image_id for content in contents for image_id in content.image_ids}
+        self._known = self._read_known(contents)
+        self._variants = self._read_variants(contents)
+        self._photos = {row.image_id for row in self._look_up(_IMAGES, photos)}
+        self._targets = self._read_targets(photos)
+        # What `save` stores, by key.
+        self._products: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, dict[str, Any]] = {}
+        self._placed: dict[str, list[dict[str, Any]]] = {}
+        self._emptied: set[str] = set()
+        self._wanted: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._retried: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._entries: list[Entry] = []
+        self._touched: list[str] = []
+
+    # What the decisions depend on
+
+    def _look_up(
+        self, statement: sa.Select[Any], values: Iterable[str], **of: str
+    ) -> Iterable[sa.Row[Any]]:
+        of["catalog_id"] = self._session.catalog_id
+        return look_up(self._session.connection, statement, values, of)
+
+    def _read_known(self, contents: Sequence[ProductContent]) -> dict[str, _Known]:
+        named = {content.product_id for content in contents}
+        parents = {content.parent_id for content in contents} - {""}
+        known = {
+            row.product_id: _Known(row.parent_id, row.etag, row.create_time, row.touched)
+            for row in self._look_up(_KNOWN, named | parents)
+        }
+        for row in self._look_up(_ROWS, named & known.keys()):
+            known[row.product_id].rows.add(row.row_id)
+        return known
+
+    def _read_variants(self, contents: Sequence[ProductContent]) -> Counter[str]:
+        """How many variants those products have that may become variants themselves."""
+        becoming = {content.product_id for content in contents if content.parent_id}
+        return Counter({row.parent_id: row.number for row in self._look_up(_VARIANTS, becoming)})
+
+    def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
+        live = live_generations(self._session.connection, self._session.catalog_id)
+        versions = {(each.space, each.space_version): each for each in live}
+        targets = []
+        for (space, version), generation in versions.items():
+            of = {"space": space, "space_version": version}
+            embedded = {row.image_id for row in self._look_up(_EMBEDDED, photos, **of)}
+            given_up = {row.image_id for row in self._look_up(_GIVEN_UP, photos, **of)}
+            targets.append(_Target(generation, embedded, given_up))
+        return targets
+
+    # Decisions
+
+    def write(self, write: ProductWrite, *, whole: bool = True) -> Stored | ServiceError:
+        """Store one product; an error leaves everything as it was. `whole`: not a part of it."""
+        content = write.content
+        known = self._known.get(content.product_id)
+        if write.etag and (known is None or known.etag != write.etag):
+            return EtagMismatch()
+        if any(i not in write.new_images and i not in self._photos for i in content.image_ids):
+            return ImageNotFound(f"{write.path}.images")
+        etag = content_etag(content)
+        retried = [
+            (target, image_id)
+            for target in self._targets
+            for image_id in write.new_images
+            if image_id in target.given_up
+        ]
+        if known is None or known.etag != etag:
+            wrong = self._wrong_parent(content, f"{write.path}.parent_id")
+            if wrong is not None:
+                return wrong
+            self._replace(write, etag, known, whole)
+        else:
+            if retried:
+                self._seq += 1
+            if whole:
+                self.touch(content.product_id)
+        for target, image_id in retried:
+            self._try_again(target, image_id)
+        return Stored(content.product_id, etag, content.image_ids)
+
+    def touch(self, product_id: str) -> None:
+        """Note that a product, if it exists, was written whole just now."""
+        self._touched.append(product_id)
+
+    def _wrong_parent(self, content: ProductContent, path: str) -> ProductInvalid | None:
+        """Variants are one level deep, so that no cycle can be. An unknown parent may come yet."""
+        if not content.parent_id:
+            return None
+        parent = self._known.get(content.parent_id)
+        if parent is not None and parent.parent_id:
+            return ProductInvalid(FieldViolation(path, "names a product that is itself a variant"))
+        if self._variants[content.product_id]:
+            return ProductInvalid(
+                FieldViolation(path, "must be empty: this product has variants of its own")
+            )
+        return None
+
+    def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:
+        content = write.content
+        self._seq += 1
+        rows = self._place(content)
+        now = _Known(
+            parent_id=content.parent_id,
+            etag=etag,
+            create_time=known.create_time if known else self._session.now,
+            touched=self._seq if whole or known is None else known.touched,
+            rows=rows,
+        )
+        before = known.rows if known else set[str]()
+        if before:
+            self._emptied.add(content.product_id)
+        if known:
+            self._variants[known.parent_id] -= 1
+        self._variants[content.parent_id] += 1
+        self._known[content.product_id] = now
+        self._products[content.product_id] = {
+            **content_values(content),
+            "catalog_id": self._session.catalog_id,
+            "create_time": now.create_time,
+            "update_time": self._session.now,
+            "etag": etag,
+            "seq": self._seq,
+            "touched": now.touched,
+        }
+        for image_id, image in write.new_images.items():
+            if image_id not in self._photos:
+                self._photos.add(image_id)
+                self._images[image_id] = self._image_row(image)
+        self._entries.append((self._seq, content.product_id, self._seq, before - rows))
+        self._want(content.image_ids)
+
+    def _place(self, content: ProductContent) -> set[str]:
+        """Take down a product's photos in order; the ids of their rows in every index."""
+        catalog_id, product_id = self._session.catalog_id, content.product_id
+        placed = self._placed[product_id] = [
+            {
+                "catalog_id": catalog_id,
+                "product_id": product_id,
+                "position": position,
+                "image_id": image_id,
+                "row_id": ids.derive_id(catalog_id, product_id, image_id),
+            }
+            for position, image_id in enumerate(content.image_ids)
+        ]
+        return {row["row_id"] for row in placed}
+
+    def _want(self, image_ids: Iterable[str]) -> None:
+        """Make those photos pending that lack a vector; those that are stay as they are."""
+        for target in self._targets:
+            for image_id in image_ids:
+                if image_id not in target.embedded:
+                    key, row = self._pending_row(target, image_id)
+                    self._wanted.setdefault(key, row)
+
+    def _try_again(self, target: _Target, image_id: str) -> None:
+        """A photo whose bytes were given anew: what was lost or damaged may be whole now."""
+        target.given_up.discard(image_id)
+        key, row = self._pending_row(target, image_id)
+        self._retried[key] = row
+
+    def _pending_row(
+        self, target: _Target, image_id: str
+    ) -> tuple[tuple[str, str, str], dict[str, Any]]:
+        made = target.generation
+        row = pending_row(made, image_id, self._seq, self._session.now)
+        return (made.space, made.space_version, image_id), row
+
+    def _image_row(self, image: Image) -> dict[str, Any]:
+        return {
+            "catalog_id": self._session.catalog_id,
+            "image_id": image.image_id,
+            "media_type": image.media_type,
+            "size": image.size,
+            "width": image.width,
+            "height": image.height,
+            "create_time": self._session.now,
+        }
+
+    # All at once
+
+    def save(self) -> None:
+        """Store what was decided."""
+        session, connection = self._session, self._session.connection
+        session.take(self._seq - session.head())
+        put(connection, images, [*self._images.values()], keep=True)
+        put(connection, products, [*self._products.values()])
+        c = product_images.c
+        for chunk in chunks(sorted(self._emptied)):
+            connection.execute(
+                sa.delete(product_images).where(
+                    c.catalog_id == session.catalog_id, c.product_id.in_(chunk)
+                )
+            )
+        placed = [row for rows in self._placed.values() for row in rows]
+        if placed:
+            connection.execute(sa.insert(product_images), placed)
+        session.note(self._entries)
+        put(connection, pending, [*self._wanted.values()], keep=True)
+        put(connection, pending, [*self._retried.values()])
+        session.touch(list(dict.fromkeys(self._touched)))
