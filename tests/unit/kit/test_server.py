@@ -2,6 +2,8 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import AsyncIterator
 
@@ -154,6 +156,30 @@ def test_a_service_runs_on_uvloop() -> None:
         return type(asyncio.get_running_loop()).__module__
 
     assert server.run(which()).startswith("uvloop")
+
+
+BATCHES = """
+import asyncio, resource
+from servicekit import server
+
+async def main():
+    for _ in range(20):
+        batches = [bytearray(b"x") * 600_000 for _ in range(8)]
+        del batches
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+runs = {"kept": server.run, "given back": asyncio.run}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(runs[MODE](main()) - before)
+"""
+
+
+def test_memory_that_is_freed_is_kept_for_the_next_batch() -> None:
+    kept, given_back = (
+        int(subprocess.check_output([sys.executable, "-c", f"MODE = {mode!r}\n" + BATCHES]))
+        for mode in ("kept", "given back")
+    )
+    assert kept < given_back / 3
 
 
 @pytest.mark.parametrize(
