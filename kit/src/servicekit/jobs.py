@@ -144,6 +144,26 @@ def leases_table(metadata: MetaData) -> Table:
     )
 
 
+def claimable(
+    table: Table,
+    kinds: Sequence[str] | sa.BindParameter[Sequence[str]],
+    now: int | sa.BindParameter[int],
+) -> sa.ColumnElement[bool]:
+    """Jobs of `kinds` that wait or whose claim ran out: to look for some without claiming."""
+    t = table.c
+    waiting = sa.and_(t.state == JobState.PENDING, t.kind.in_(kinds))
+    return sa.or_(waiting, _dropped(table, kinds, now))
+
+
+def _dropped(
+    table: Table,
+    kinds: Sequence[str] | sa.BindParameter[Sequence[str]],
+    now: int | sa.BindParameter[int],
+) -> sa.ColumnElement[bool]:
+    t = table.c
+    return sa.and_(t.state == JobState.RUNNING, t.lease_until < now, t.kind.in_(kinds))
+
+
 class Jobs:
     """The jobs of one store. A process makes one of these and claims through it."""
 
@@ -325,7 +345,7 @@ class Jobs:
         self, connection: Connection, kinds: Sequence[str], worker: str, seconds: float
     ) -> Job | None:
         t, now = self._t, self._clock()
-        dropped = sa.and_(t.c.state == JobState.RUNNING, t.c.lease_until < now, t.c.kind.in_(kinds))
+        dropped = _dropped(t, kinds, now)
         self._set(
             connection,
             sa.and_(dropped, t.c.cancel_requested),
@@ -340,10 +360,9 @@ class Jobs:
                 "error_message": f"no worker finished it in {self._max_attempts} attempts",
             },
         )
-        waiting = sa.and_(t.c.state == JobState.PENDING, t.c.kind.in_(kinds))
         found = connection.execute(
             sa.select(t)
-            .where(sa.or_(waiting, dropped))
+            .where(claimable(t, kinds, now))
             .order_by(t.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)  # SQLite: nothing, its writers are alone anyway

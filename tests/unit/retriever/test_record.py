@@ -20,7 +20,8 @@ from retriever.model import (
     Stored,
     VectorWrite,
 )
-from retriever.record import Record, metadata
+from retriever.record import Record, metadata, tables
+from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
@@ -357,3 +358,53 @@ async def test_an_id_with_a_nul_is_like_one_that_is_not_there(record: Record, db
         assert await record.image("default", "\x00") is None
         assert await record.vectors_of(made, "a\x00") is None
     assert not any("\x00" in text for text in seen)
+
+
+async def test_what_waits_for_the_worker_is_told(
+    record: Record, db: Database, clock: Clock
+) -> None:
+    async def waits(*catalogs: str, space: str = "visual") -> str:
+        with statements(db) as seen:
+            found = await record.waiting(catalogs or ("default",), (space,), ("purge",))
+        assert len(seen) == 1
+        parts = {"photos": found.photos, "changes": found.changes, "jobs": found.jobs}
+        return " ".join(part for part, waiting in parts.items() if waiting)
+
+    assert await waits() == ""
+    made = await record.create_generation(generation())
+    assert await waits() == "changes"  # a new generation is to be checked
+    await record.mark(made, check_wanted=False)
+    assert await waits() == ""
+    await put(record, write("a", A))
+    assert await waits("other", "default") == "photos changes"
+    assert await waits("other") == ""
+    assert await waits(space="text") == "changes"
+    await record.postpone(made, [image_id(A)], 1.0, "INTERNAL")
+    made = await record.advance(made, (await record.changes(made, 10))[-1])
+    assert await waits() == ""
+    clock.now += 1_000_000
+    assert await waits() == "photos"
+    await record.save_vectors(made, vectors(A))
+    assert await waits() == "changes"
+    await record.mark(made, state=GenerationState.DROPPED)
+    assert await waits() == ""
+
+
+async def test_a_job_waits_for_the_worker_until_it_is_claimed_and_when_its_claim_ran_out(
+    record: Record, db: Database, clock: Clock
+) -> None:
+    async def waits() -> bool:
+        return (await record.waiting(("default",), ("visual",), ("purge",))).jobs
+
+    jobs = Jobs(db, tables.jobs, clock=clock)
+    await jobs.create("other", "default", {})
+    assert not await waits()
+    job = await jobs.create("purge", "default", {})
+    assert await waits()
+    assert await jobs.claim(("purge",), "worker", 5.0)
+    assert not await waits()
+    clock.now += 5_000_001
+    assert await waits()
+    assert await jobs.claim(("purge",), "worker", 5.0)
+    await jobs.finish(job.id)
+    assert not await waits()

@@ -607,6 +607,18 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether there is work for the worker."""
+
+    photos: bool
+    """Photos that can be embedded now."""
+    changes: bool
+    """Outbox entries that a generation does not hold, or one that is to be checked."""
+    jobs: bool
+    """Jobs that can be claimed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A photo that waits for its vector."""
 

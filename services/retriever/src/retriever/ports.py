@@ -31,6 +31,7 @@ from retriever.model import (
     Stored,
     Tally,
     VectorWrite,
+    Waiting,
 )
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job
@@ -191,6 +192,11 @@ class SearchRecord(Protocol):
 
 class IndexRecord(Protocol):
     """The record as the worker sees it."""
+
+    async def waiting(
+        self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
+    ) -> Waiting:
+        """Whether there is work: photos of these spaces, changes, jobs of these kinds."""
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Every live generation."""

@@ -41,7 +41,7 @@ from retriever.settings import Settings
 from retriever.wiring import database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import JobClaimLost, Jobs, JobState, Lease, now_micros, worker_id
+from servicekit.jobs import JobClaimLost, Jobs, Lease, now_micros, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 from sightline_rules.filters import All
@@ -51,9 +51,11 @@ ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether collections are still in its memory."""
 SPACE_LOOK_SECONDS = 30.0
 """How often the embedder is asked for its version while it answers."""
+EMBED_TURN_SECONDS = 5.0
+FOLLOW_TURN_SECONDS = 1.0
+"""How often a loop takes a turn though nothing waits: for what is due by the clock."""
 GAUGE_SECONDS = 2.0
 MAX_CATALOG_LABELS = 20
-OPEN_JOBS = (JobState.PENDING, JobState.RUNNING)
 
 LAG = Gauge(
     "sightline_index_lag_seconds",
@@ -103,6 +105,10 @@ class Rests:
     def __init__(self, first: float, longest: float) -> None:
         self._waits = first, longest
         self._failed: dict[str, tuple[Backoff, float]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether any part rests, or waits to be tried again."""
+        return bool(self._failed)
 
     def over(self, part: str) -> bool:
         """Whether it may be tried (again)."""
@@ -198,7 +204,9 @@ class Worker:
     offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
     following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    changes_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs_wait: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
     cancellation that comes at the moment of the answer (python/cpython#86296)."""
@@ -212,9 +220,14 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep())
-                tasks.create_task(self._forever(self._embed))
-                tasks.create_task(self._forever(self._follow))
-                tasks.create_task(self._forever(self._do_job))
+                poll = self.settings.worker_poll_seconds
+                for step, wake, seconds in (
+                    (self._look, asyncio.Event(), poll),
+                    (self._embed, self.photos_wait, max(poll, EMBED_TURN_SECONDS)),
+                    (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
+                    (self._do_job, self.jobs_wait, None),
+                ):
+                    tasks.create_task(self._forever(step, wake, seconds))
                 tasks.create_task(self._measure())
         except* LeadershipLost:
             log.warning("leadership lost")
@@ -227,10 +240,19 @@ class Worker:
         finally:
             self.stopping = True
 
-    async def _forever(self, step: Callable[[], Awaitable[bool]]) -> None:
-        """Steps that say whether there was work; failures are waited out."""
+    async def _forever(
+        self,
+        step: Callable[[], Awaitable[bool]],
+        wake: asyncio.Event,
+        seconds: float | None,
+    ) -> None:
+        """Steps, at once while they say that there was work, else at `wake` or after a while.
+
+        Failures are waited out.
+        """
         backoff = Backoff(0.1, 2.0)
         while not self.stopping:
+            wake.clear()  # what comes during the step is not missed
             try:
                 worked = await step()
             except ServiceError as error:  # the record does not answer
@@ -241,9 +263,20 @@ class Worker:
             backoff.reset()
             if not worked:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.settings.worker_poll_seconds):
-                        await self.wake.wait()
-                self.wake.clear()
+                    async with asyncio.timeout(seconds):
+                        await wake.wait()
+
+    async def _look(self) -> bool:
+        """Wake who has work. One look for all, so that an idle worker costs next to nothing."""
+        waiting = await self.record.waiting(self.catalogs, self.settings.spaces, removals.KINDS)
+        for wake, wanted in (
+            (self.photos_wait, waiting.photos or self.embedding_rests),
+            (self.changes_wait, waiting.changes or self.following_rests),
+            (self.jobs_wait, waiting.jobs),
+        ):
+            if wanted:
+                wake.set()
+        return False
 
     # Embedding
 
@@ -278,7 +311,7 @@ class Worker:
         EMBEDDED.labels(space).inc(done.stored)
         EMBED_FAILED.labels(space).inc(done.failed)
         if done.stored:
-            self.wake.set()
+            self.changes_wait.set()
         return bool(done.stored or done.failed)
 
     async def _offer(self, catalog: str, space: str) -> EmbeddingSpace:
@@ -349,8 +382,6 @@ class Worker:
 
     async def _do_job(self) -> bool:
         """Do the oldest job that deletes products, if there is one."""
-        if not await self.jobs.list(kinds=removals.KINDS, states=OPEN_JOBS, limit=1):
-            return False  # without the write that a claim is
         job = await self.jobs.claim(removals.KINDS, self.name, self.settings.worker_lease_seconds)
         if job is None:
             return False

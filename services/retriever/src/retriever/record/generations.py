@@ -17,7 +17,9 @@ from retriever.model import (
     IndexRow,
 )
 from retriever.record.parts import (
-    indexed,
+    among,
+    look_up,
+    on,
     same,
     to_floats,
     vector_of,
@@ -33,15 +35,19 @@ from retriever.record.tables import (
     vectors,
 )
 
+_LIVE = (
+    sa.select(generations)
+    .where(
+        generations.c.catalog_id == sa.bindparam("catalog_id"),
+        generations.c.state != GenerationState.DROPPED,
+    )
+    .order_by(generations.c.created, generations.c.name)
+)
+
 
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
-    c = generations.c
-    query = (
-        sa.select(generations)
-        .where(c.catalog_id == catalog_id, c.state != GenerationState.DROPPED)
-        .order_by(c.created, c.name)
-    )
-    return [_to_generation(row) for row in connection.execute(query)]
+    rows = connection.execute(_LIVE, {"catalog_id": catalog_id})
+    return [_to_generation(row) for row in rows]
 
 
 def first_generation(rows: sa.CursorResult[Any]) -> Generation | None:
@@ -162,22 +168,39 @@ def read_freshness(connection: Connection, generation: Generation) -> Freshness:
     )
 
 
+_INDEX_ROWS = (
+    sa.select(
+        product_images.c.row_id,
+        product_images.c.image_id,
+        vectors.c.data,
+        vectors.c.seq.label("vector_seq"),
+        products,
+    )
+    .select_from(
+        product_images.join(
+            vectors,
+            on(
+                vectors,
+                catalog_id=product_images.c.catalog_id,
+                image_id=product_images.c.image_id,
+                space=sa.bindparam("space"),
+                space_version=sa.bindparam("space_version"),
+            ),
+        ).join(products, same(product_images, products))
+    )
+    .where(among(product_images, "product_id"))
+)
+
+
 def read_index_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> Iterator[IndexRow]:
-    photo = product_images.c
-    query = (
-        sa.select(
-            photo.row_id,
-            photo.image_id,
-            vectors.c.data,
-            vectors.c.seq.label("vector_seq"),
-            products,
-        )
-        .select_from(indexed(generation).join(products, same(product_images, products)))
-        .where(photo.catalog_id == generation.catalog_id, photo.product_id.in_(product_ids))
-    )
-    for row in connection.execute(query):
+    of = {
+        "catalog_id": generation.catalog_id,
+        "space": generation.space,
+        "space_version": generation.space_version,
+    }
+    for row in look_up(connection, _INDEX_ROWS, product_ids, of):
         yield IndexRow(
             row_id=row.row_id,
             seq=max(row.seq, row.vector_seq),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +31,7 @@ from retriever.model import (
     Stored,
     Tally,
     VectorWrite,
+    Waiting,
 )
 from retriever.record import imports
 from retriever.record.batch import change_products, write_products
@@ -44,10 +44,8 @@ from retriever.record.generations import (
     want_all,
 )
 from retriever.record.parts import (
-    chunks,
     indexed,
     is_generation,
-    on,
     pending_of,
     same,
     to_floats,
@@ -61,13 +59,13 @@ from retriever.record.products import (
 from retriever.record.session import Session, queue_up
 from retriever.record.tables import (
     generations,
-    images,
     outbox,
     pending,
     product_images,
     products,
     vectors,
 )
+from retriever.record.work import advance_to, read_changes, read_due, read_waiting
 from servicekit.errors import ServiceError
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
@@ -367,6 +365,14 @@ class Record:
 
     # The worker
 
+    async def waiting(
+        self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
+    ) -> Waiting:
+        """See IndexRecord."""
+        return await self._db.read(
+            lambda connection: read_waiting(connection, catalogs, spaces, kinds, self._clock())
+        )
+
     async def generations(self, catalog_id: str) -> list[Generation]:
         """See IndexRecord."""
 
@@ -417,31 +423,7 @@ class Record:
 
     async def changes(self, generation: Generation, limit: int) -> list[Change]:
         """See IndexRecord."""
-        c = outbox.c
-        query = (
-            sa.select(c.seq, c.product_id, c.removed, c.time)
-            .where(c.catalog_id == generation.catalog_id, c.seq > generation.applied_seq)
-            .order_by(c.seq, c.product_id)
-            .limit(limit)
-        )
-
-        def work(connection: Connection) -> list[Change]:
-            found = [
-                Change(row.seq, row.product_id, tuple(json.loads(row.removed)), row.time)
-                for row in connection.execute(query)
-            ]
-            if len(found) < limit:
-                return found
-            # A commit that several products share is applied whole or not at all.
-            last = found[-1].seq
-            whole = [change for change in found if change.seq < last]
-            rest = connection.execute(query.where(c.seq == last).limit(None))
-            return whole + [
-                Change(row.seq, row.product_id, tuple(json.loads(row.removed)), row.time)
-                for row in rest
-            ]
-
-        return await self._db.read(work)
+        return await self._db.read(lambda connection: read_changes(connection, generation, limit))
 
     async def advance(self, generation: Generation, change: Change) -> Generation:
         """See IndexRecord."""
@@ -450,21 +432,9 @@ class Record:
             applied_seq=change.seq,
             applied_time=max(change.time, generation.applied_time),
         )
-        values = {
-            "applied_seq": advanced.applied_seq,
-            "applied_time": advanced.applied_time,
-        }
 
         def work(connection: Connection) -> Generation:
-            connection.execute(
-                sa.update(generations).where(is_generation(generation)).values(values)
-            )
-            held = min(g.applied_seq for g in live_generations(connection, generation.catalog_id))
-            connection.execute(
-                sa.delete(outbox).where(
-                    outbox.c.catalog_id == generation.catalog_id, outbox.c.seq <= held
-                )
-            )
+            advance_to(connection, advanced)
             return advanced
 
         return await self._db.write(work)
@@ -473,11 +443,7 @@ class Record:
         """See IndexRecord."""
 
         def work(connection: Connection) -> list[IndexRow]:
-            return [
-                row
-                for chunk in chunks(product_ids)
-                for row in read_index_rows(connection, generation, chunk)
-            ]
+            return list(read_index_rows(connection, generation, product_ids))
 
         return await self._db.read(work)
 
@@ -502,23 +468,8 @@ class Record:
 
     async def due(self, generation: Generation, limit: int) -> list[Pending]:
         """See IndexRecord."""
-        c = pending.c
-        photo = on(images, catalog_id=c.catalog_id, image_id=c.image_id)
-        use = sa.exists().where(
-            product_images.c.catalog_id == c.catalog_id, product_images.c.image_id == c.image_id
-        )
-        query = (
-            sa.select(c.image_id, images.c.size, c.attempts, use.label("used"))
-            .select_from(pending.join(images, photo))
-            .where(pending_of(generation), ~c.failed, c.next_attempt <= self._clock())
-            .order_by(c.next_attempt, c.write_seq)
-            .limit(limit)
-        )
         return await self._db.read(
-            lambda connection: [
-                Pending(row.image_id, row.size, row.attempts, bool(row.used))
-                for row in connection.execute(query)
-            ]
+            lambda connection: read_due(connection, generation, limit, self._clock())
         )
 
     async def postpone(

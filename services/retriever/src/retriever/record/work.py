@@ -1,0 +1,136 @@
+"""What the worker has to do: photos to embed, changes to bring into the index.
+
+Every statement is built once: the worker asks all day, and building took longer than answering.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import Change, Generation, GenerationState, Pending, Waiting
+from retriever.record.generations import live_generations
+from retriever.record.parts import on
+from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
+from servicekit.jobs import claimable
+
+
+def _waiting_statement() -> sa.Select[bool, bool, bool]:
+    """One statement for all catalogs: it is what an idle worker does."""
+    g, p, o = generations.c, pending.c, outbox.c
+    now: sa.BindParameter[int] = sa.bindparam("now")
+    live = sa.and_(
+        g.catalog_id.in_(sa.bindparam("catalogs", expanding=True)),
+        g.state != GenerationState.DROPPED,
+    )
+    due = sa.exists().where(
+        on(pending, catalog_id=g.catalog_id, space=g.space, space_version=g.space_version),
+        ~p.failed,
+        p.next_attempt <= now,
+    )
+    lacking = sa.exists().where(o.catalog_id == g.catalog_id, o.seq > g.applied_seq)
+    embeds = g.space.in_(sa.bindparam("spaces", expanding=True))
+    kinds: sa.BindParameter[Sequence[str]] = sa.bindparam("kinds", expanding=True)
+    return sa.select(
+        sa.exists(sa.select(g.name).where(live, embeds, due)),
+        sa.exists(sa.select(g.name).where(live, sa.or_(g.check_wanted, lacking))),
+        sa.exists(sa.select(jobs.c.id).where(claimable(jobs, kinds, now))),
+    )
+
+
+def _due_statement() -> sa.Select[Any]:
+    c = pending.c
+    photo = on(images, catalog_id=c.catalog_id, image_id=c.image_id)
+    use = sa.exists().where(
+        product_images.c.catalog_id == c.catalog_id, product_images.c.image_id == c.image_id
+    )
+    names = ("catalog_id", "space", "space_version")
+    return (
+        sa.select(c.image_id, images.c.size, c.attempts, use.label("used"))
+        .select_from(pending.join(images, photo))
+        .where(
+            on(pending, **{name: sa.bindparam(name) for name in names}),
+            ~c.failed,
+            c.next_attempt <= sa.bindparam("now"),
+        )
+        .order_by(c.next_attempt, c.write_seq)
+        .limit(sa.bindparam("most"))
+    )
+
+
+_ADVANCE = (
+    sa.update(generations)
+    .where(
+        generations.c.catalog_id == sa.bindparam("of_catalog"),
+        generations.c.name == sa.bindparam("of_name"),
+    )
+    .values(applied_seq=sa.bindparam("seq"), applied_time=sa.bindparam("time"))
+)
+_APPLIED = sa.delete(outbox).where(
+    outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq <= sa.bindparam("up_to")
+)
+_WAITING = _waiting_statement()
+_DUE = _due_statement()
+_CHANGES = (
+    sa.select(outbox.c.seq, outbox.c.product_id, outbox.c.removed, outbox.c.time)
+    .where(outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq > sa.bindparam("after"))
+    .order_by(outbox.c.seq, outbox.c.product_id)
+)
+_NEXT_CHANGES = _CHANGES.limit(sa.bindparam("most"))
+_COMMIT = _CHANGES.where(outbox.c.seq == sa.bindparam("seq"))
+
+
+def read_waiting(
+    connection: Connection,
+    catalogs: Sequence[str],
+    spaces: Sequence[str],
+    kinds: Sequence[str],
+    now: int,
+) -> Waiting:
+    values = {"catalogs": catalogs, "spaces": spaces, "kinds": kinds, "now": now}
+    photos, changes, open_jobs = connection.execute(_WAITING, values).one()
+    return Waiting(bool(photos), bool(changes), bool(open_jobs))
+
+
+def read_due(connection: Connection, generation: Generation, limit: int, now: int) -> list[Pending]:
+    values = {
+        "catalog_id": generation.catalog_id,
+        "space": generation.space,
+        "space_version": generation.space_version,
+        "now": now,
+        "most": limit,
+    }
+    return [
+        Pending(row.image_id, row.size, row.attempts, bool(row.used))
+        for row in connection.execute(_DUE, values)
+    ]
+
+
+def read_changes(connection: Connection, generation: Generation, limit: int) -> list[Change]:
+    values = {"catalog_id": generation.catalog_id, "after": generation.applied_seq}
+    found = _changes(connection.execute(_NEXT_CHANGES, {**values, "most": limit}))
+    if len(found) < limit:
+        return found
+    # A commit that several products share is applied whole or not at all.
+    last = found[-1].seq
+    whole = [change for change in found if change.seq < last]
+    return whole + _changes(connection.execute(_COMMIT, {**values, "seq": last}))
+
+
+def _changes(rows: Iterable[sa.Row[Any]]) -> list[Change]:
+    return [
+        Change(row.seq, row.product_id, tuple(json.loads(row.removed)), row.time) for row in rows
+    ]
+
+
+def advance_to(connection: Connection, advanced: Generation) -> None:
+    """Note how far a generation is; entries go that every generation holds."""
+    catalog_id = advanced.catalog_id
+    reached = {"seq": advanced.applied_seq, "time": advanced.applied_time}
+    connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": advanced.name})
+    held = min(each.applied_seq for each in live_generations(connection, catalog_id))
+    connection.execute(_APPLIED, {"catalog_id": catalog_id, "up_to": held})
