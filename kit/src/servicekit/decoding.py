@@ -26,7 +26,6 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client import Counter
@@ -338,7 +337,11 @@ def _limited(memory: int, seconds: float, function: Callable[..., T], args: Any,
 
 def _taken() -> int:
     """Bytes of address space that this process has now."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
         return 0
-    return int(statm.read_text().split()[0]) * resource.getpagesize()
+    try:
+        return int(os.read(statm, 100).split()[0]) * resource.getpagesize()
+    finally:
+        os.close(statm)
