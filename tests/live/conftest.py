@@ -16,12 +16,13 @@ from local_suite.suite import Suite
 from sightline_client import SightlineClient
 
 CATALOGS = (
-    *("default", "kills", "rubbish", "isolated", "beside", "hands"),
+    *("default", "kills", "rubbish", "isolated", "beside", "hands", "peace", "war", "shell"),
     *("fuzz", "fuzz-kept", "fuzz-photos"),
 )
 """The wines; what is written while processes are killed; what bad input is sent to; two shops that
-have the same ids and must know nothing of each other; what the command line loads; what the fuzzer
-writes and deletes, and what must stay there: rows, and photos."""
+have the same ids and must know nothing of each other; what the command line loads; the same file,
+in peace and while servers are killed; what every other command is tried on; what the fuzzer writes
+and deletes, and what must stay there: rows, and photos."""
 
 
 @pytest.fixture(scope="session")

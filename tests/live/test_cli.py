@@ -1,78 +1,16 @@
 """The command line as a process of its own, on the whole suite."""
 
-import csv
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from examples.wines.catalogue import load_wines
-from sightline_client import SyncSightlineClient
+from local_suite.suite import Suite
+from sightline_client import Job, Product, SyncSightlineClient
+from tests.live.hands import WINES, Hands
 
-SIGHTLINE = Path(sys.executable).with_name("sightline")
-WINES = load_wines()
-
-
-class Hands:
-    """Somebody at a shell."""
-
-    def __init__(self, gateway: str, folder: Path) -> None:
-        self.gateway = gateway
-        self.folder = folder
-        self.environment = os.environ | {"SIGHTLINE_TARGET": gateway}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [SIGHTLINE, *arguments, "--catalog", "hands"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=100)
-        assert process.returncode == code, out + err
-        assert "Traceback" not in err
-        return out + err
-
-    def facts(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        process = self.start(*arguments, "--json")
-        out, err = process.communicate(timeout=100)
-        assert process.returncode == code, out + err
-        found: dict[str, Any] = json.loads(out)
-        return found
-
-    def until_stored(self, count: int) -> None:
-        """Waits until the catalog holds so many products."""
-        until = time.monotonic() + 30
-        with SyncSightlineClient(self.gateway, catalog="hands") as client:
-            while (client.status().products or 0) < count:
-                assert time.monotonic() < until, "the import stands still"
-                time.sleep(0.02)
-
-    def ids(self) -> list[str]:
-        listed = self.facts("products", "list", "--top", "0")
-        return [product["productId"] for product in listed["products"]]
-
-    def write(self, name: str, wines: list[str], *more: str) -> None:
-        rows = {wine.id: wine for wine in WINES}
-        with (self.folder / name).open("w", newline="", encoding="utf-8-sig") as file:
-            writer = csv.writer(file, delimiter=";")
-            writer.writerow(["id", "title", "category", "price", "currency", "images"])
-            for key in wines:
-                wine = rows[key.partition("@")[0]]
-                category = f"Wine > {wine.type}"
-                writer.writerow([key, wine.title, category, "12.50", "EUR", wine.image.name])
-            file.writelines(f"{line}\n" for line in more)
+PHOTOS = str(WINES[0].image.parent)
 
 
 @pytest.fixture
@@ -84,10 +22,9 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
-    photos = str(WINES[0].image.parent)
     wanted = sorted(f"{wine.id}@{copy}" for copy in range(8) for wine in WINES)
     hands.write("wines.csv", wanted, "bad;Bad;;-1;EUR;", "gone;Gone;;;;none.jpg")
-    command = ("products", "import", "wines.csv", "--images", photos, "--in-flight", "2")
+    command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
     for stored, blow in ((50, signal.SIGKILL), (250, signal.SIGINT), (450, signal.SIGKILL)):
         process = hands.start(*command)
         hands.until_stored(stored)
@@ -120,10 +57,82 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     assert hands.ids() == sorted(some[:10])
 
 
+@pytest.mark.timeout(300)
+def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
+    suite: Suite, gateway: str, tmp_path: Path
+) -> None:
+    command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
+    wanted = [f"{wine.id}@{copy}" for copy in range(6) for wine in WINES]
+    in_peace, at_war = (Hands(gateway, tmp_path / name, name) for name in ("peace", "war"))
+    for hands in (in_peace, at_war):
+        hands.folder.mkdir()
+        hands.write("wines.csv", wanted, "bad;Bad;;-1;EUR;", "gone;Gone;;;;none.jpg", "x;;;;;")
+    expected = in_peace.facts(*command, code=1)
+
+    process = at_war.start(*command, "--json")
+    for stored, program in ((50, "retriever"), (200, "gateway"), (350, "retriever-worker")):
+        at_war.until_stored(stored)
+        suite.kill(program)
+        assert process.poll() is None, f"the import ended before {program} was killed"
+    found = at_war.outcome(process, again=command)
+
+    assert found["state"] == expected["state"]
+    assert found["state"]["storedCount"] == str(len(wanted))
+    assert at_war.photos() == in_peace.photos()
+    assert at_war.ids() == sorted(wanted)
+    kept = [(hands.folder / "wines.rejected.csv").read_bytes() for hands in (in_peace, at_war)]
+    assert kept[0] == kept[1]
+    assert len(kept[0].splitlines()) == 1 + 3
+    for program in ("retriever", "gateway", "retriever-worker"):
+        suite.wait_healthy(program)
+    at_war.run("products", "status", "--wait", "--timeout", "60")
+
+
+@pytest.mark.timeout(200)
+def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_deletes(
+    suite: Suite, gateway: str, tmp_path: Path
+) -> None:
+    hands = Hands(gateway, tmp_path, "war")
+    kept = sorted(f"{wine.id}@0" for wine in WINES[:10])
+    hands.write("ten.csv", kept)
+    with SyncSightlineClient(gateway, catalog="war", timeout=30) as client:
+        surplus = (Product(f"surplus-{n:04}", "To go") for n in range(4_000))
+        assert client.upsert_products(surplus).report().failures == ()
+        before = set(hands.ids())
+        process = hands.start(
+            *("products", "import", "ten.csv", "--images", PHOTOS, "--mode", "full", "--force"),
+            "--json",
+        )
+        job = killed_half_way(suite, client)
+    found = hands.outcome(process)
+    assert found["job"]["jobId"] == job.job_id
+    assert found["job"]["state"] == "STATE_SUCCEEDED"
+    assert found["deleteCount"] == str(len(before - set(kept)))
+    assert hands.ids() == kept
+
+
+def killed_half_way(suite: Suite, client: SyncSightlineClient) -> Job:
+    """The job that deletes, as it stood when its worker was killed in the midst of it."""
+    worker, until = "retriever-worker", time.monotonic() + 30
+    while time.monotonic() < until:
+        job = next(iter(client.list_jobs(kind="close_import")), None)
+        if job is None or job.ended or not job.done:
+            continue
+        suite.kill(worker, signal.SIGSTOP)  # it must not end while it is looked at
+        try:
+            job = client.get_job(job.job_id)
+        finally:
+            suite.kill(worker)
+        assert not job.ended, "it was done before the worker could be killed"
+        assert 0 < job.done < job.total
+        return job
+    raise AssertionError("no job deletes anything")
+
+
 @pytest.mark.timeout(200)
 def test_events_offers_searches_and_purges_do_what_they_say(hands: Hands) -> None:
     hands.write("two.csv", [f"{WINES[0].id}@x", f"{WINES[1].id}@x"])
-    hands.run("products", "import", "two.csv", "--images", str(WINES[0].image.parent))
+    hands.run("products", "import", "two.csv", "--images", PHOTOS)
     hands.run("products", "status", "--wait", "--timeout", "20")
     query = ("search", "--image", str(WINES[0].image), "--top", "1")
     (best,) = hands.facts(*query)["results"]

@@ -1,0 +1,100 @@
+"""The command line as somebody at a shell uses it: a process for each command."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from examples.wines.catalogue import load_wines
+from sightline_client import DeadlineExceeded, SyncSightlineClient, Unavailable
+
+SIGHTLINE = Path(sys.executable).with_name("sightline")
+WINES = load_wines()
+
+
+class Hands:
+    """Somebody at a shell."""
+
+    def __init__(self, gateway: str, folder: Path, catalog: str = "hands") -> None:
+        self.gateway = gateway
+        self.folder = folder
+        self.catalog = catalog
+        self.environment = os.environ | {"SIGHTLINE_TARGET": gateway}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [SIGHTLINE, *arguments, "--catalog", self.catalog],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == code, out + err
+        assert "Traceback" not in err
+        return out + err
+
+    def facts(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        process = self.start(*arguments, "--json")
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == code, out + err
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def outcome(
+        self, process: subprocess.Popen[str], again: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """What an import came to. If it lost its patience, ``again`` is run, as its user would."""
+        out, err = process.communicate(timeout=150)
+        assert "Traceback" not in err
+        if not out and again:
+            return self.facts(*again, code=1)
+        assert out, err
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def until_stored(self, count: int) -> None:
+        """Waits until the catalog holds so many products, whoever is away meanwhile."""
+        until = time.monotonic() + 30
+        with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
+            while _products(client) < count:
+                assert time.monotonic() < until, "the import stands still"
+                time.sleep(0.02)
+
+    def ids(self) -> list[str]:
+        return list(self.photos())
+
+    def photos(self) -> dict[str, list[str]]:
+        """The ids of each product's photos, by the product's."""
+        listed = self.facts("products", "list", "--top", "0")
+        return {
+            product["productId"]: [image["imageId"] for image in product["images"]]
+            for product in listed["products"]
+        }
+
+    def write(self, name: str, wines: list[str], *more: str) -> None:
+        rows = {wine.id: wine for wine in WINES}
+        with (self.folder / name).open("w", newline="", encoding="utf-8-sig") as file:
+            writer = csv.writer(file, delimiter=";")
+            writer.writerow(["id", "title", "category", "price", "currency", "images"])
+            for key in wines:
+                wine = rows[key.partition("@")[0]]
+                category = f"Wine > {wine.type}"
+                writer.writerow([key, wine.title, category, "12.50", "EUR", wine.image.name])
+            file.writelines(f"{line}\n" for line in more)
+
+
+def _products(client: SyncSightlineClient) -> int:
+    """How many products there are; 0 while nobody can say."""
+    try:
+        return client.status().products or 0
+    except (DeadlineExceeded, Unavailable):
+        return 0
