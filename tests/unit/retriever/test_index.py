@@ -64,10 +64,9 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 
 
 async def applied(made: Generation, record: Record, index: FakeIndex) -> Generation:
-    rows = 1
-    while rows:
-        made, rows = await apply_outbox(made, record, index, Always())
-    return made
+    while (done := await apply_outbox(made, record, index, Always())).rows:
+        made = done.generation
+    return done.generation
 
 
 def held(made: Generation, index: FakeIndex) -> dict[str, int]:

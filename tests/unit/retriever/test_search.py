@@ -68,10 +68,9 @@ async def stock(
 async def follow(made: Generation, record: Record, index: FakeIndex, *photos: bytes) -> Generation:
     if photos:
         await record.save_vectors(made, vectors(*photos))
-    rows = 1
-    while rows:
-        made, rows = await apply_outbox(made, record, index, Always())
-    return made
+    while (done := await apply_outbox(made, record, index, Always())).rows:
+        made = done.generation
+    return done.generation
 
 
 async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:

@@ -85,6 +85,18 @@ class Drift:
     """Rows that the record does not know."""
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one step through the outbox did."""
+
+    generation: Generation
+    """As it is after that."""
+    rows: int = 0
+    """Rows written or deleted."""
+    more: bool = False
+    """Whether there may be more changes already."""
+
+
 # Generations
 
 
@@ -274,14 +286,14 @@ async def _retry_later(
 
 async def apply_outbox(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
-) -> tuple[Generation, int]:
-    """Bring the oldest changes into the index; the generation after that, and how many rows.
+) -> Applied:
+    """Bring the oldest changes into the index.
 
     What is written is the record's present state, so entries may be applied twice and in one go.
     """
     changes = await record.changes(generation, APPLY_CHANGES)
     if not changes:
-        return generation, 0
+        return Applied(generation)
     removed: dict[str, set[str]] = {}
     for change in changes:
         removed.setdefault(change.product_id, set()).update(change.removed)
@@ -294,7 +306,8 @@ async def apply_outbox(
         await _delete(generation, sorted(gone), index, leader)
         await _upsert(generation, rows, index, leader)
         written += len(rows) + len(gone)
-    return await record.advance(generation, changes[-1]), written
+    advanced = await record.advance(generation, changes[-1])
+    return Applied(advanced, written, len(changes) >= APPLY_CHANGES)
 
 
 async def _upsert(

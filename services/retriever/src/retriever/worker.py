@@ -31,7 +31,6 @@ from retriever.index import (
 )
 from retriever.model import (
     EmbedderUnavailable,
-    EmbeddingSpace,
     Generation,
     VersionMismatch,
 )
@@ -201,7 +200,7 @@ class Worker:
     name: str
     """Of this process alone; see servicekit.jobs.worker_id."""
     followed: dict[str, Followed] = field(default_factory=dict)
-    offered: dict[tuple[str, str], tuple[float, EmbeddingSpace]] = field(default_factory=dict)
+    targets: dict[tuple[str, str], tuple[float, Generation]] = field(default_factory=dict)
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
     following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
@@ -214,6 +213,7 @@ class Worker:
     async def lead(self) -> None:
         """Work until cancelled or until the lease is lost."""
         self.followed.clear()
+        self.targets.clear()
         self.stopping = False
         LEADS.set(1)
         log.info("leading")
@@ -289,22 +289,14 @@ class Worker:
             try:
                 worked |= await self._embed_space(catalog, space)
             except ServiceError as error:
-                self.offered.pop((catalog, space), None)
+                self.targets.pop((catalog, space), None)
                 self.embedding_rests.fail(part, error)
             else:
                 self.embedding_rests.succeed(part)
         return worked
 
     async def _embed_space(self, catalog: str, space: str) -> bool:
-        offer = await self._offer(catalog, space)
-        generation = await ensure_generation(
-            catalog, offer, self.settings.milvus_prefix, self.record
-        )
-        mismatch = MISMATCH.labels(self._label(catalog), space)
-        if generation is None:
-            mismatch.set(1)
-            raise VersionMismatch(offer.version, "")
-        mismatch.set(0)
+        generation = await self._target(catalog, space)
         done = await embed_pending(
             generation, self.record, self.photos, self.embedder, self.settings.worker_embed_batch
         )
@@ -314,16 +306,22 @@ class Worker:
             self.changes_wait.set()
         return bool(done.stored or done.failed)
 
-    async def _offer(self, catalog: str, space: str) -> EmbeddingSpace:
-        """The embedder's space, asked anew after a while and after each failure."""
-        known = self.offered.get((catalog, space))
+    async def _target(self, catalog: str, space: str) -> Generation:
+        """The generation that the embedder fills, asked anew after a while and each failure."""
+        known = self.targets.get((catalog, space))
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
             return known[1]
         offer = await self.embedder.space(catalog, space)
         if offer is None or not offer.ready:
             raise EmbedderUnavailable
-        self.offered[catalog, space] = (time.monotonic(), offer)
-        return offer
+        generation = await ensure_generation(
+            catalog, offer, self.settings.milvus_prefix, self.record
+        )
+        MISMATCH.labels(self._label(catalog), space).set(generation is None)
+        if generation is None:
+            raise VersionMismatch(offer.version, "")
+        self.targets[catalog, space] = (time.monotonic(), generation)
+        return generation
 
     # The index
 
@@ -351,10 +349,10 @@ class Worker:
             if not await open_collection(generation, self.index):
                 state.wants_check = True
             state.looked = now
-        generation, rows = await apply_outbox(generation, self.record, self.index, self.leadership)
-        state.unflushed += rows
-        APPLIED.labels(generation.space).inc(rows)
-        if rows:
+        done = await apply_outbox(generation, self.record, self.index, self.leadership)
+        state.unflushed += done.rows
+        APPLIED.labels(generation.space).inc(done.rows)
+        if done.more:
             return True
         old = now - state.checked > self.settings.worker_check_seconds
         if state.wants_check or generation.check_wanted or old:
