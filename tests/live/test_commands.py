@@ -1,0 +1,158 @@
+"""Commands that a shop gives on its first days, on the whole suite."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.hands import WINES, Hands
+
+SHOP = WINES[:12]
+FAKE = "Red/fake.jpg"
+BUYERS, BOUGHT = 24, 5
+"""Customers, and how many products each of them bought."""
+LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What was imported, and what the command said of it."""
+
+    hands: Hands
+    imported: dict[str, Any]
+
+
+def product_id(number: int) -> str:
+    """As an import of the folder names it: by its path."""
+    wine = SHOP[number % len(SHOP)]
+    return f"{wine.type.replace('/', ' ')}/{wine.image.name}"
+
+
+IDS = sorted(map(product_id, range(len(SHOP))))
+
+
+@pytest.fixture(scope="module")
+def shop(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A folder of photos, one of which is a page, and who bought what."""
+    hands = Hands(gateway, tmp_path_factory.mktemp("shell"), "shell")
+    for number, wine in enumerate(SHOP):
+        place = hands.folder / "photos" / product_id(number)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(wine.image, place)
+    (hands.folder / "photos" / FAKE).write_text("<!doctype html><title>404</title>")
+    imported = hands.facts("products", "import", "--folder", "photos", code=1)
+    hands.run("products", "status", "--wait", "--timeout", "60")
+    rows = ["event_id,type,product_id,user_id,visitor_id,time"]
+    for number in range(BUYERS * BOUGHT):
+        buyer, item = number % BUYERS, product_id(number % BUYERS + number // BUYERS)
+        rows.append(
+            f"b{number},PURCHASE,{item},u{buyer},,2026-03-0{number // BUYERS + 1}T12:00:00Z"
+        )
+    rows += [
+        f"v{number},VIEW,{product_id(number)},,cookie,2026-03-09T12:00:00Z" for number in range(3)
+    ]
+    (hands.folder / "events.csv").write_text("\n".join(rows) + "\n")
+    assert hands.facts("events", "import", "events.csv")["writtenCount"] == len(rows) - 1
+    return Shop(hands, imported)
+
+
+@pytest.fixture
+def hands(shop: Shop) -> Hands:
+    return shop.hands
+
+
+def test_a_folder_of_photos_becomes_products_and_what_is_no_photo_is_named(shop: Shop) -> None:
+    state = shop.imported["state"]
+    assert (state["storedCount"], state["refusedCount"]) == (str(len(SHOP)), "1")
+    assert shop.hands.ids() == IDS
+    (line,) = (shop.hands.folder / "photos.rejected.jsonl").read_text().splitlines()
+    refused = json.loads(line)
+    assert (refused["id"], refused["_reason"]) == (FAKE, "IMAGE_UNDECODABLE")
+    assert refused["_row"] == sorted([*IDS, FAKE]).index(FAKE) + 1
+
+
+def test_a_product_is_shown_and_so_are_those_that_look_like_it(hands: Hands) -> None:
+    found = hands.facts("products", "get", IDS[0])
+    assert (found["productId"], len(found["images"])) == (IDS[0], 1)
+    assert found["categoryPath"] == [IDS[0].partition("/")[0]]
+    assert IDS[0] in hands.run("products", "get", IDS[0])
+    results = hands.facts("similar", IDS[0], "--top", "3")["results"]
+    similarities = [result["similarity"] for result in results]
+    assert similarities == sorted(similarities, reverse=True)
+    near = [result["product"]["productId"] for result in results]
+    assert len(set(near) - {IDS[0]}) == 3
+    table = hands.run("similar", IDS[0], "--top", "3")
+    assert all(Path(item).name in table for item in near)
+
+
+def test_a_visitor_who_logs_in_takes_along_what_the_visitor_did(hands: Hands) -> None:
+    assert hands.facts("events", "merge", "cookie", "newcomer")["movedCount"] == "3"
+    assert hands.facts("events", "purge", "--user", "newcomer")["eventCount"] == "3"
+    assert "0 events moved" in hands.run("events", "merge", "cookie", "newcomer")
+
+
+def states(hands: Hands) -> list[tuple[str, str]]:
+    """Version and state of each model, as they are listed."""
+    models = hands.facts("models", "list")["models"]
+    return [(model["modelVersion"], model["state"].removeprefix("STATE_")) for model in models]
+
+
+def test_models_are_trained_promoted_and_rolled_back(hands: Hands) -> None:
+    assert "MODEL_NOT_FOUND" in hands.run("models", "rollback", code=1)
+    made = []
+    for seed in ("1", "2"):
+        job = hands.facts("models", "train", "--seed", seed, "--promote")
+        assert job["state"] == "STATE_SUCCEEDED"
+        made += [result["value"] for result in job["results"] if result["name"] == "model_version"]
+    first, second = made
+    assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
+    assert hands.facts("models", "rollback")["modelVersion"] == first
+    assert states(hands) == [(second, "READY"), (first, "PROMOTED")]
+    hands.run("models", "promote", second)
+    assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
+    jobs = hands.facts("jobs", "list", "--kind", "train")["jobs"]
+    assert [job["state"] for job in jobs] == ["STATE_SUCCEEDED"] * 2
+    assert second[:8] in hands.run("jobs", "list")
+
+
+def test_an_answer_becomes_a_page_that_needs_nothing_else(hands: Hands) -> None:
+    photo = str(hands.folder / "photos" / IDS[0])
+    answer = ("recommend", "--image", photo, "--user", "u0", "--top", "4")
+    found = hands.facts(*answer, "--html", "answer.html")["results"]
+    page = (hands.folder / "answer.html").read_text()
+    assert len(found) == 4
+    assert all(result["product"]["title"] in page for result in found)
+    assert page.count("data:image/") >= 1 + len(found)
+    assert 'src="http' not in page
+
+
+def test_a_batch_answers_every_line_in_its_place(hands: Hands) -> None:
+    asked: list[dict[str, Any]] = [
+        {"id": f"q{number}", "image": f"photos/{product_id(number)}", "top": number % 5 + 1}
+        for number in range(LINES)
+    ]
+    asked[7] = {"id": "q7", "image": "photos/none.jpg"}
+    asked[11] = {"id": "q11", "image": f"photos/{FAKE}"}
+    (hands.folder / "asked.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in asked))
+    facts = hands.facts("recommend", "--batch", "asked.jsonl", "--out", "out.jsonl", code=1)
+    assert (facts["answeredCount"], facts["failedCount"]) == (LINES - 2, 2)
+    lines = [json.loads(line) for line in (hands.folder / "out.jsonl").read_text().splitlines()]
+    assert [(line["line"], line["id"]) for line in lines] == [
+        (number + 1, f"q{number}") for number in range(LINES)
+    ]
+    assert lines[7]["error"]["violations"][0]["field"] == "image"
+    assert lines[11]["error"]["reason"] == "IMAGE_UNDECODABLE"
+    for number, line in enumerate(lines):
+        if "response" in line:
+            assert len(line["response"]["results"]) == number % 5 + 1
+
+
+def test_what_is_deleted_is_gone_and_what_was_not_there_is_counted(hands: Hands) -> None:
+    gone, stays = IDS[-2:], IDS[:-2]
+    assert "2 deleted; 1 did not exist." in hands.run("products", "delete", *gone, "never-was")
+    assert hands.ids() == stays
+    assert "PRODUCT_NOT_FOUND" in hands.run("products", "get", gone[0], code=1)
+    assert hands.facts("products", "delete", *gone)["deletedCount"] == 0
