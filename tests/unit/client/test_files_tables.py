@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from sightline_client.files.model import MAX_CELL, FileRefused, Row
+from sightline_client.files.model import MAX_CELL, FileRefused, Row, Unfit
 from sightline_client.files.opening import fingerprint, open_table
 
 COLUMNS = ("id", "title", "price", "images")
@@ -177,7 +177,14 @@ def test_a_parquet_value_that_python_can_not_hold_costs_its_row_alone(tmp_path: 
     path = tmp_path / "f.parquet"
     ages = pa.array([0, 2**40], pa.int64()).cast(pa.timestamp("s"))
     parquet.write_table(pa.table({"id": ["1", "2"], "title": ages}), path)
-    assert isinstance(read(path)[1].cells["title"], str)
+    assert read(path)[1].cells["title"] == Unfit("a timestamp[ms] that is out of range")
+
+
+def test_a_parquet_file_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    parquet.write_table(pa.table({"id": ["1"], "ID": ["2"]}), path)
+    with pytest.raises(FileRefused, match="'id' twice"):
+        read(path)
 
 
 def test_a_parquet_file_that_is_damaged_in_the_middle_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sightline_client.files.model import Row, Table, bad
 from sightline_client.files.opening import fingerprint, open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
-from sightline_client.files.seen import Seen
+from sightline_client.files.seen import Seen, twice
 from sightline_client.importing import Line, Sender, read_ahead, send_all, too_large
 
 SHOWN = 10
@@ -190,18 +190,11 @@ def _lines(
         if error is None:
             try:
                 made = products.product(row.cells, source.photos, read=read and not past)
-                error = _twice(row, seen, product_id) or too_large(made)
+                error = twice(seen, row, product_id) or too_large(made)
             except SightlineError as refusal:
                 error = refusal
         if not past or ask_again:
             yield Line(row.number, made, row, error)
-
-
-def _twice(row: Row, seen: Seen, product_id: str) -> SightlineError | None:
-    first = seen.first(product_id, row.number)
-    if first == row.number:
-        return None
-    return bad("id", f"{product_id!r} is also the id of row {first}", reason="ID_TWICE")
 
 
 def _weight(line: Line[Row]) -> int:

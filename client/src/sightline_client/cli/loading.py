@@ -13,13 +13,12 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.catalogue import ImportMode
 from sightline_client.cli import bulk, importing, options, running, tables
 from sightline_client.client import SightlineClient
-from sightline_client.errors import SightlineError
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
-from sightline_client.files.model import FileRefused, Row, bad
+from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.opening import open_table
 from sightline_client.files.rejected import MARK
-from sightline_client.files.seen import Seen
+from sightline_client.files.seen import Seen, twice
 from sightline_client.pipeline import patiently
 
 
@@ -234,14 +233,10 @@ def _folder(folder: Path | None) -> Path:
 
 def _offer(row: Row, seen: Seen) -> catalog_pb2.Offer:
     offer = offer_rows.offer(row.cells)
-    first = seen.first(offer.product_id, row.number)
-    if first != row.number:
-        raise _twice(offer.product_id, first)
+    error = twice(seen, row, offer.product_id)
+    if error is not None:
+        raise error
     return offer
-
-
-def _twice(product_id: str, first: int) -> SightlineError:
-    return bad("id", f"{product_id!r} is also the id of row {first}", reason="ID_TWICE")
 
 
 def _facts(

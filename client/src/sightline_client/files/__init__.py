@@ -7,5 +7,6 @@ opening   picks the reader by the file's name
 cells     a cell's text into a value, or why not
 products, events, offers: a row into the contract's message
 rejected  the rows that were refused, in a file that can be mended and read again
+dumping   a row's values as JSON that reads back as what they were
 seen      which ids a file has had so far, on disk
 """

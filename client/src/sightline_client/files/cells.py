@@ -13,7 +13,7 @@ from google.type.money_pb2 import Money
 
 from sightline.common.v1 import product_pb2
 from sightline_client.files.currencies import CODES
-from sightline_client.files.model import MAX_CELL, bad
+from sightline_client.files.model import MAX_CELL, Unfit, bad
 
 Cells = Mapping[str, object]
 
@@ -156,10 +156,12 @@ def time(cells: Cells, name: str) -> Timestamp | None:
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
-        return _instant(name, value)
+        zone = f'give the column one, in pandas frame["{name}"].dt.tz_localize("UTC")'
+        return _instant(name, value, zone)
     if isinstance(value, str):
         try:
-            return _instant(name, datetime.fromisoformat(_checked(name, value)))
+            written = datetime.fromisoformat(_checked(name, value))
+            return _instant(name, written, "append Z for UTC, or +02:00")
         except ValueError:
             pass
     elif isinstance(value, date):
@@ -186,9 +188,9 @@ def _seconds(name: str, value: Decimal | None) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=int((value - seconds) * 1_000_000_000))
 
 
-def _instant(name: str, value: datetime) -> Timestamp:
+def _instant(name: str, value: datetime, hint: str) -> Timestamp:
     if value.tzinfo is None:
-        raise bad(name, f"{value.isoformat()} has no time zone: append Z for UTC, or +02:00")
+        raise bad(name, f"{value.isoformat()} has no time zone: {hint}")
     since = value - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
@@ -226,6 +228,8 @@ def _checked(name: str, value: str) -> str:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, Unfit):
+        return value.words
     names = {
         bool: "true or false",
         float: "a number with decimals",

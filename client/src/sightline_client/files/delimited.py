@@ -4,9 +4,10 @@ import csv
 import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import BinaryIO
 
-from sightline_client.files.model import MAX_CELL, FileRefused, Row, bad
+from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
 SEPARATORS = ",;\t|"
 _LONGEST_LINE = 4 * 1024 * 1024
@@ -52,7 +53,8 @@ class Delimited:
                 return
             except csv.Error as error:
                 number += 1
-                yield Row(number, error=bad("", f"line {line}: {error}; is a quote left open?"))
+                text = f"line {line}: {error}; is a quote left open?"
+                yield Row(number, {RAGGED: "the cells could not be read"}, bad("", text))
                 continue
             if not cells:
                 continue
@@ -65,18 +67,35 @@ class Delimited:
 
     def _row(self, number: int, line: int, cells: list[str]) -> Row:
         values = dict(zip(self.columns, cells, strict=False))
+        wanted = len(self.columns)
         if self._lines.cut:
+            values = {name: cell for name, cell in values.items() if len(cell) <= MAX_CELL}
             text = f"line {line} is longer than {_LONGEST_LINE:,} characters"
             return Row(
-                number, {k: v for k, v in values.items() if len(v) <= MAX_CELL}, bad("", text)
+                number, values | {RAGGED: "the line was too long: cells are cut"}, bad("", text)
             )
-        if len(cells) != len(self.columns):
+        if len(cells) != wanted:
             text = (
-                f"line {line} has {len(cells)} cells, the header has {len(self.columns)}: write"
+                f"line {line} has {len(cells)} cells, the header has {wanted}: write"
                 f" every cell, empty ones too, and quote one that holds {self.separator!r}"
             )
-            return Row(number, values, bad("", text))
+            note = f"{len(cells)} cells of {wanted}"
+            if len(cells) > wanted:
+                note += f"; too many: {self._joined(cells[wanted:])}"
+            return Row(number, values | {RAGGED: note[:MAX_CELL]}, bad("", text))
+        if values.get(RAGGED, "").strip():
+            text = (
+                f"says what was wrong with the cells ({shorten(values[RAGGED], 60)}): put them"
+                " right, then empty this one"
+            )
+            return Row(number, values, bad(RAGGED, text))
         return Row(number, values)
+
+    def _joined(self, cells: list[str]) -> str:
+        """The cells as they stood in the line."""
+        line = io.StringIO()
+        csv.writer(line, delimiter=self.separator, lineterminator="").writerow(cells)
+        return line.getvalue()
 
     def _header(self, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
         line = next(self._lines, "")

@@ -10,6 +10,9 @@ MAX_CELL = 131_072
 """Characters of a cell; far more than any field of the contract takes."""
 NOTE = "_"
 """Columns whose name begins so are notes, such as those in a file of rejected rows."""
+RAGGED = "_ragged"
+"""Note of a row that had cells too few or too many. While something stands there the row is
+refused: its cells are not the ones that were meant."""
 
 
 class FileRefused(Exception):
@@ -30,6 +33,13 @@ class Row:
     """Column → what stands there. Text in CSV; whatever the file holds elsewhere."""
     error: SightlineError | None = None
     """Why it is no row of this table; None = it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A value that no cell can hold, in words. Every column refuses it."""
+
+    words: str
 
 
 class Table(Protocol):

@@ -57,6 +57,9 @@ def _check(
     needed: Collection[str],
     ignore: Collection[str],
 ) -> None:
+    twice = sorted(name for name in set(found) if list(found).count(name) > 1)
+    if twice:
+        raise FileRefused(f"{path.name} names the column {twice[0]!r} twice", "give each one name")
     for name in found:
         if name not in known and name not in ignore and not name.startswith(NOTE):
             near = difflib.get_close_matches(name, list(known), 1)

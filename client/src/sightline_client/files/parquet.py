@@ -1,10 +1,10 @@
-"""Parquet, by pyarrow: ``pip install 'sightline-client[parquet]'``. The only door to pyarrow."""
+"""Parquet, by pyarrow: ``pip install './client[parquet]'``. The only door to pyarrow."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sightline_client.files.model import FileRefused, Row
+from sightline_client.files.model import FileRefused, Row, Unfit
 
 _BATCH = 1000
 """Rows that are in memory at once; a row group is read column chunk by column chunk."""
@@ -20,7 +20,8 @@ class Parquet:
             from pyarrow import parquet
         except ImportError as error:
             raise FileRefused(
-                "reading Parquet needs pyarrow", "pip install 'sightline-client[parquet]'"
+                "reading Parquet needs pyarrow",
+                "in a checkout of the repository: pip install ./protos './client[parquet]'",
             ) from error
         self._failures: tuple[type[Exception], ...] = (pa.ArrowException, OSError)
         self._path = path
@@ -55,8 +56,8 @@ class Parquet:
 
 
 def _values(column: Any) -> list[object]:
-    """A column as Python values. One that Python can't hold (a year 30,000) becomes words, so
-    that its row alone is refused."""
+    """A column as Python values. One that Python can't hold (a year 30,000) becomes Unfit, so that
+    its row alone is refused."""
     try:
         return list(column.to_pylist())
     except (ValueError, OverflowError):
@@ -67,4 +68,4 @@ def _value(item: Any) -> object:
     try:
         return item.as_py()
     except (ValueError, OverflowError):
-        return f"a {item.type} out of range"
+        return Unfit(f"a {item.type} that is out of range")

@@ -1,20 +1,19 @@
 """The rows that were refused, in a file that can be mended and imported again."""
 
 import csv
-import json
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from sightline_client.errors import SightlineError
+from sightline_client.files import dumping
 from sightline_client.files.delimited import Delimited
-from sightline_client.files.model import Row, Table
+from sightline_client.files.model import RAGGED, Row, Table
 
 MARK = ".rejected"
-NOTES = ("_row", "_reason", "_problem")
-"""Added to every row, and ignored when the file is imported."""
+NOTES = ("_row", "_reason", "_problem", RAGGED)
+"""Added to every row. Imported untouched, a row is refused as before: RAGGED sees to that for cells
+that are lost or out of place, ``twice`` for an id that stood twice."""
 
 
 class Rejected:
@@ -37,14 +36,14 @@ class Rejected:
     def add(self, row: Row, error: SightlineError) -> None:
         """Keeps the row with what is wrong with it."""
         self.count += 1
-        notes = {"_row": row.number, "_reason": error.reason, "_problem": problem(error)}
+        notes = dict(zip(NOTES, (row.number, error.reason, problem(error)), strict=False))
         file = self._open()
         if self._writer is not None:
             cells = [_text(row.cells.get(name)) for name in self._columns]
-            self._writer.writerow([*cells, *notes.values()])
+            self._writer.writerow([*cells, *notes.values(), _text(row.cells.get(RAGGED))])
         else:
-            own = {key: value for key, value in row.cells.items() if key not in NOTES}
-            file.write(_object(own | notes) + "\n")
+            own = {key: value for key, value in row.cells.items() if key not in notes}
+            file.write(dumping.line(own | notes) + "\n")
 
     def close(self) -> None:
         """Ends the file."""
@@ -67,26 +66,5 @@ def problem(error: SightlineError) -> str:
     return "; ".join(fields) or error.message
 
 
-def _object(values: Mapping[str, object]) -> str:
-    """As JSON; escaped where it holds half a character, which no file of text can."""
-    text = json.dumps(values, ensure_ascii=False, default=_json)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(values, default=_json)
-    return text
-
-
 def _text(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _json(value: object) -> object:
-    if isinstance(value, Decimal):
-        whole = -(2**53) < value < 2**53 and value == int(value)
-        return int(value) if whole else str(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.hex() if isinstance(value, bytes) else str(value)

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from sightline_client.errors import SightlineError
+from sightline_client.files.model import Row, bad
+
+TWICE = "ID_TWICE"
+
 
 class Seen:
     """Ids, each with the row that had it first. A context manager, for one thread at a time."""
@@ -44,3 +49,21 @@ class Seen:
     def __iter__(self) -> Iterator[str]:
         for (key,) in self._database.execute("SELECT id FROM seen"):
             yield str(key)
+
+
+def twice(seen: Seen, row: Row, item_id: str) -> SightlineError | None:
+    """What is wrong with the row's id; None = the row is the first to have it. A rejected row that
+    was refused for this stays refused in a file of its own, where no other row has the id: sent
+    untouched it would replace the row that was taken."""
+    same = f"{item_id!r} is also the id of"
+    first = seen.first(item_id, row.number)
+    if first != row.number:
+        return bad("id", f"{same} row {first}", reason=TWICE)
+    note = str(row.cells.get("_problem") or "")
+    if row.cells.get("_reason") == TWICE and note.startswith(f"id: {same} "):
+        text = (
+            f"{same} another row of the file that this one comes from: change it, or empty _reason"
+            " to have this row replace the other"
+        )
+        return bad("id", text, reason=TWICE)
+    return None

@@ -1,0 +1,93 @@
+"""A row's values as a line of JSON. Read back, each means what it meant, or is refused as it was:
+none becomes something that is taken for good."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from sightline_client.files.model import Unfit
+
+INSTANTS = frozenset({"time"})
+"""Columns that hold a time, and take one that is written out. Elsewhere a time is refused."""
+
+
+def line(cells: Mapping[str, object]) -> str:
+    """The cells as one JSON object."""
+    return _object({name: _instant(name, value) for name, value in cells.items()})
+
+
+def _instant(name: str, value: object) -> object:
+    return value.isoformat() if name in INSTANTS and isinstance(value, date) else value
+
+
+def _object(values: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{_text(name)}: {_cell(item)}" for name, item in values.items()) + "}"
+
+
+def _cell(value: object) -> str:
+    try:
+        return _value(value)
+    except RecursionError:
+        return _refused(type(value).__name__, "nested too deeply")
+
+
+def _value(value: object) -> str:
+    if value is None or isinstance(value, bool | int):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float | Decimal) and _finite(value):
+        return _number(value)
+    if isinstance(value, list | tuple):
+        pairs = _pairs(value)
+        return "[" + ", ".join(map(_value, value)) + "]" if pairs is None else _value(pairs)
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return (
+            "{" + ", ".join(f"{_text(name)}: {_value(item)}" for name, item in value.items()) + "}"
+        )
+    if isinstance(value, Unfit):
+        return _refused("unfit", value.words)
+    return _refused(type(value).__name__, value.hex() if isinstance(value, bytes) else str(value))
+
+
+def _pairs(values: Sequence[object]) -> dict[str, object] | None:
+    """A map of Parquet, which comes as pairs, as an object. Each key gets a list, for it
+    may stand there several times. None = it is no such map."""
+    pairs = [item for item in values if isinstance(item, tuple) and len(item) == 2]
+    if not values or len(pairs) < len(values):
+        return None
+    found: dict[str, list[object]] = {}
+    for key, value in pairs:
+        if not isinstance(key, str):
+            return None
+        parts = value if isinstance(value, list) else [] if value is None else [value]
+        found.setdefault(key, []).extend(parts)
+    return dict(found)
+
+
+def _finite(value: float | Decimal) -> bool:
+    """A decimal may be finite and beyond every float."""
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+
+
+def _number(value: float | Decimal) -> str:
+    """With a point or an exponent, so that it is not read as a whole number, which is a text's
+    digits where the number was refused."""
+    text = str(value)
+    return text if any(mark in text for mark in ".eE") else f"{text}.0"
+
+
+def _text(value: str) -> str:
+    """Escaped where it holds half a character, which no file of text can."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _refused(kind: str, told: str) -> str:
+    """A list of lists, which no column takes."""
+    return f"[[{_text(kind)}, {_text(told)}]]"
