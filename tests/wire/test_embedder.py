@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
 
 from embedder.__main__ import bind, decoders
 from embedder.settings import EmbedderSettings
@@ -67,8 +68,8 @@ async def alone() -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-async def _served(triton_port: int) -> AsyncIterator[grpc.aio.Channel]:
-    settings = EmbedderSettings(port=0, infer_timeout_seconds=2, max_photo_pixels=1_000_000)
+async def _served(triton_port: int, max_pixels: int = 1_000_000) -> AsyncIterator[grpc.aio.Channel]:
+    settings = EmbedderSettings(port=0, infer_timeout_seconds=2, max_photo_pixels=max_pixels)
     decoding = decoders(settings)
     async with FakeWeb().serving() as web:
         web.pages["/photo.jpg"] = answer(photo(200, 150))
@@ -238,6 +239,46 @@ async def test_an_answer_comes_within_the_deadline_with_what_is_done(
     assert reasons(response) == ["DEADLINE_EXCEEDED", "IMAGE_UNDECODABLE"]
 
 
+async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_port: int) -> None:
+    # A good photo that takes a second or more to decode.
+    slow = encoded(Image.new("LA", (6_000, 6_000), (200, 100)), "PNG", compress_level=1)
+    async for channel in _served(triton_port, max_pixels=36_000_000):
+        stub = pb_grpc.EmbeddingServiceStub(channel)
+        neighbours = [photo(seed=seed) for seed in range(8)]
+        request = batch(*neighbours[:4], slow, *neighbours[4:])
+        asked = stub.BatchEmbed(request, timeout=60)
+        kills = 0
+        while not asked.done():
+            kills += await kill_whoever_toils()
+        response = await asked
+        assert kills >= 2, "one death is forgiven: somebody else may have been at fault"
+        assert reasons(response) == [*[""] * 4, "IMAGE_UNDECODABLE", *[""] * 4]
+        assert "died" in from_status(response.results[4].status).message
+        undisturbed = await stub.BatchEmbed(request, timeout=60)
+        assert reasons(undisturbed) == [""] * 9
+        for place in (0, 1, 2, 3, 5, 6, 7, 8):
+            assert response.results[place].vector == undisturbed.results[place].vector
+
+
+async def kill_whoever_toils() -> int:
+    """Kills the decoding processes that are at work for a tenth of a second on end, as none is on
+    a small photo; how many."""
+    before = {pid: _ticks(pid) for child in children(os.getpid()) for pid in children(child)}
+    await asyncio.sleep(0.2)
+    toiling = [pid for pid, ticks in before.items() if _ticks(pid) - ticks >= 0.1 * _TICKS]
+    for pid in toiling:
+        os.kill(pid, signal.SIGKILL)
+    return len(toiling)
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int:
+    """Processor time that it used so far."""
+    return sum(map(int, _stat(pid)[11:13]))
+
+
 @pytest.mark.parametrize(
     ("request_of", "code", "reason"),
     [
@@ -296,17 +337,18 @@ async def real_triton(port: int, log: Path) -> AsyncIterator[asyncio.subprocess.
         await process.wait()
 
 
-def model_processes(server: int) -> list[int]:
-    """Ids of the server's children."""
+def children(parent: int) -> list[int]:
+    """Ids of the processes that it started."""
     ids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in ids if _parent(pid) == server]
+    return [pid for pid in ids if _stat(pid)[1] == str(parent)]
 
 
-def _parent(pid: int) -> int:
+def _stat(pid: int) -> list[str]:
+    """What proc(5) says of a process, from its state on; zeros when it is no more."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return ["0"] * 50
 
 
 async def test_a_model_process_that_was_killed_shows_in_the_space_and_in_typed_errors_in_time(
@@ -324,7 +366,7 @@ async def test_a_model_process_that_was_killed_shows_in_the_space_and_in_typed_e
             async with asyncio.timeout(60):
                 while not await ready():  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
-            first, *others = model_processes(triton.pid)
+            first, *others = children(triton.pid)
             assert others, "the model has one process for each of its instances"
             os.kill(first, signal.SIGKILL)
             assert not await ready()
