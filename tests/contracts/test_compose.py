@@ -1,5 +1,5 @@
-"""compose.yaml, read as Docker Compose would: what it names exists, and nothing is open that need
-not be. Docker itself is not needed."""
+"""compose.yaml, read as Docker Compose would: its schema takes the file, what that names exists, and
+nothing is open that need not be. Docker itself is not needed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema import Draft202012Validator
 
 from tests import dockerfiles
 from tests.contracts.settings import CLASSES, loaded, variables
@@ -85,6 +87,50 @@ def given(service: Mapping[str, Any]) -> dict[str, str]:
     """A service's settings; PROBE is what its health check reads."""
     environment = service["environment"].items()
     return {key: str(value) for key, value in environment if key != "PROBE"}
+
+
+SCHEMA = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
+"""Compose's own, of compose-spec/compose-spec; check-jsonschema brings it along (Apache-2.0)."""
+
+
+def complaints(file: Mapping[str, Any]) -> list[str]:
+    """Where a file is not as Compose wants it: place and complaint."""
+    return [f"{error.json_path}: {error.message}" for error in SCHEMA.iter_errors(file)]
+
+
+@pytest.mark.parametrize("names", [("compose.yaml",), ("compose.yaml", "compose.gpu.yaml")])
+def test_compose_takes_the_files(names: tuple[str, ...]) -> None:
+    assert complaints(load(*names)) == []
+    for name in names:
+        assert complaints(yaml.safe_load((ROOT / name).read_text())) == []
+
+
+def spoilt(place: tuple[str, ...], old: str, new: Any) -> list[str]:
+    """The complaints when a key is misspelt, or holds what it can't."""
+    file = load("compose.yaml")
+    at = file
+    for key in place:
+        at = at[key]
+    value = at.pop(old)
+    at |= {new: value} if isinstance(new, str) else {old: new}
+    return complaints(file)
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        (("services", "gateway"), "healthcheck", "healthchek"),
+        (("services", "gateway", "healthcheck"), "start_interval", "start_intervall"),
+        (("services", "retriever", "depends_on", "postgres"), "condition", ["service_healthy"]),
+        (("services", "triton"), "command", 7),
+        (("networks", "inside"), "internal", "intern"),
+        ((), "volumes", "volume"),
+    ],
+)
+def test_what_compose_would_refuse_is_seen(place: tuple[str, ...], old: str, new: Any) -> None:
+    first, *_ = spoilt(place, old, new)
+    assert first.startswith(".".join(("$", *place)))
+    assert str(new) in first
 
 
 def test_it_has_the_whole_suite_and_the_stores(services: dict[str, Any]) -> None:
