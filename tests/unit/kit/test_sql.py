@@ -140,6 +140,35 @@ async def test_a_read_sees_one_state_although_a_write_comes_between(db: Database
     assert await db.read(names) == {"new"}
 
 
+async def test_every_commit_makes_another_version_whoever_makes_it(
+    db: Database, file: Path
+) -> None:
+    def failing(connection: Connection) -> None:
+        connection.execute(add("never"))
+        raise RuntimeError
+
+    seen = [db.version()]
+    await db.read(names)
+    with pytest.raises(RuntimeError):
+        await db.write(failing)
+    assert [db.version()] == seen
+    await put(db, "a")
+    seen.append(db.version())
+    other = open_at(file)
+    await put(other, "b")
+    other.close()
+    seen.append(db.version())
+    assert None not in seen
+    assert len(set(seen)) == 3
+
+
+async def test_a_version_that_can_not_be_told_is_none(damaged: Path, tmp_path: Path) -> None:
+    for made in (open_at(damaged), open_at(tmp_path / "none" / "store.db")):
+        assert made.version() is None
+        made.close()
+    assert not (tmp_path / "none" / "store.db").exists()
+
+
 async def test_a_write_blocked_by_another_process_is_busy_and_says_when_to_return(
     db: Database, file: Path
 ) -> None:

@@ -193,6 +193,9 @@ class SearchRecord(Protocol):
 class IndexRecord(Protocol):
     """The record as the worker sees it."""
 
+    def version(self) -> int | None:
+        """Another number after every write, told without waiting; None = it is not known."""
+
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
     ) -> Waiting:

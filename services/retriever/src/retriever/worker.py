@@ -33,6 +33,7 @@ from retriever.model import (
     EmbedderUnavailable,
     Generation,
     VersionMismatch,
+    Waiting,
 )
 from retriever.ports import Embedder, IndexRecord, Photos, RemovalRecord, VectorIndex
 from retriever.record import Record
@@ -50,6 +51,9 @@ ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether collections are still in its memory."""
 SPACE_LOOK_SECONDS = 30.0
 """How often the embedder is asked for its version while it answers."""
+NOTHING = Waiting(photos=False, changes=False, jobs=False)
+LOOK_SECONDS = 1.0
+"""How often the record is looked at though it did not change: for what falls due by the clock."""
 EMBED_TURN_SECONDS = 5.0
 FOLLOW_TURN_SECONDS = 1.0
 """How often a loop takes a turn though nothing waits: for what is due by the clock."""
@@ -206,6 +210,8 @@ class Worker:
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
     changes_wait: asyncio.Event = field(default_factory=asyncio.Event)
     jobs_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    quiet: tuple[int | None, float] = (None, 0.0)
+    """A version of the record in which nothing waited, and how long that needs no other look."""
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
     cancellation that comes at the moment of the answer (python/cpython#86296)."""
@@ -268,14 +274,23 @@ class Worker:
 
     async def _look(self) -> bool:
         """Wake who has work. One look for all, so that an idle worker costs next to nothing."""
+        if self.embedding_rests:
+            self.photos_wait.set()
+        if self.following_rests:
+            self.changes_wait.set()
+        version, now = self.record.version(), time.monotonic()
+        if version is not None and version == self.quiet[0] and now < self.quiet[1]:
+            return False
         waiting = await self.record.waiting(self.catalogs, self.settings.spaces, removals.KINDS)
         for wake, wanted in (
-            (self.photos_wait, waiting.photos or self.embedding_rests),
-            (self.changes_wait, waiting.changes or self.following_rests),
+            (self.photos_wait, waiting.photos),
+            (self.changes_wait, waiting.changes),
             (self.jobs_wait, waiting.jobs),
         ):
             if wanted:
                 wake.set()
+        if waiting == NOTHING:
+            self.quiet = version, now + LOOK_SECONDS
         return False
 
     # Embedding

@@ -365,6 +365,10 @@ class Record:
 
     # The worker
 
+    def version(self) -> int | None:
+        """See IndexRecord."""
+        return self._db.version()
+
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
     ) -> Waiting:
