@@ -1,5 +1,5 @@
-"""compose.yaml, read as Docker Compose would: its schema takes the file, what that names exists, and
-nothing is open that need not be. Docker itself is not needed."""
+"""compose.yaml, read as Docker Compose would: it keeps to Compose's schema, what it names exists,
+and nothing is open that need not be. Docker itself is not needed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def spoilt(place: tuple[str, ...], old: str, new: Any) -> list[str]:
     [
         (("services", "gateway"), "healthcheck", "healthchek"),
         (("services", "gateway", "healthcheck"), "start_interval", "start_intervall"),
-        (("services", "retriever", "depends_on", "postgres"), "condition", ["service_healthy"]),
+        (("services", "retriever"), "depends_on", ["postgres", "postgres"]),
         (("services", "triton"), "command", 7),
         (("networks", "inside"), "internal", "intern"),
         ((), "volumes", "volume"),
