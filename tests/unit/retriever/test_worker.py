@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from retriever import removals
 from retriever.index import LeadershipLost
+from retriever.model import Waiting
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import job_queue
 from retriever.worker import Backoff, Leadership, Worker, work
 from servicekit.jobs import JobState, Lease
-from servicekit.sql import Database
+from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, write
@@ -118,6 +120,31 @@ async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
         await until(lambda: bench.index.flushed > 0)
+
+
+async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench) -> None:
+    found: list[float] = []
+    waiting, version = bench.record.waiting, iter(range(10**9))
+
+    async def looked(*given: Any) -> Waiting:
+        found.append(time.monotonic())
+        if 2 <= len(found) < 5:
+            raise StoreBusy
+        return await waiting(*given)
+
+    bench.record.waiting = looked  # type: ignore[method-assign]
+    bench.record.version = lambda: next(version)  # type: ignore[method-assign]
+    async with bench.working():
+        await until(lambda: len(found) > 15)
+    assert found[15] - found[5] < 1.0
+
+
+async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
+    made = await bench.record.create_generation(generation())
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await bench.record.postpone(made, [image_id(PHOTOS[0])], 1.0, "INTERNAL")
+    async with bench.working():
+        await until(lambda: bench.rows() == {"a"}, 4)
 
 
 async def test_an_embedder_that_comes_late_is_waited_for(bench: Bench) -> None:

@@ -227,13 +227,13 @@ class Worker:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep())
                 poll = self.settings.worker_poll_seconds
-                for step, wake, seconds in (
+                for step, wake, turn in (
                     (self._look, asyncio.Event(), poll),
                     (self._embed, self.photos_wait, max(poll, EMBED_TURN_SECONDS)),
                     (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
                     (self._do_job, self.jobs_wait, None),
                 ):
-                    tasks.create_task(self._forever(step, wake, seconds))
+                    tasks.create_task(self._forever(step, wake, turn))
                 tasks.create_task(self._measure())
         except* LeadershipLost:
             log.warning("leadership lost")
@@ -250,9 +250,9 @@ class Worker:
         self,
         step: Callable[[], Awaitable[bool]],
         wake: asyncio.Event,
-        seconds: float | None,
+        turn: float | None,
     ) -> None:
-        """Steps, at once while they say that there was work, else at `wake` or after a while.
+        """Steps, at once while they say that there was work, else at `wake` or after `turn`.
 
         Failures are waited out.
         """
@@ -267,9 +267,9 @@ class Worker:
                 await asyncio.sleep(seconds)
                 continue
             backoff.reset()
-            if not worked:
+            if not worked and not self.stopping:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(turn):
                         await wake.wait()
 
     async def _look(self) -> bool:
