@@ -198,6 +198,11 @@ class FakeGateway:
         """Method → after so many calls every further one ends so."""
         self.delay = 0.0
         """Seconds before every answer."""
+        self.first_delay: dict[str, float] = {}
+        """Method → seconds before the answer to its first call, instead."""
+        self.most_at_once: dict[str, int] = defaultdict(int)
+        """Method → the most calls that were under way at the same time."""
+        self._under_way: dict[str, int] = defaultdict(int)
         self._failures: dict[str, deque[status_pb2.Status]] = defaultdict(deque)
         self.recommendation = answer()
         self.search = recommendation_service_pb2.SearchResponse(
@@ -279,11 +284,18 @@ class FakeGateway:
 
     def take(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         """Keeps the request and fails the call when it is to."""
-        self.requests[method].append(request)
+        with self.lock:
+            self.requests[method].append(request)
+            number = len(self.requests[method])
+            self._under_way[method] += 1
+            under_way = self._under_way[method]
+            self.most_at_once[method] = max(self.most_at_once[method], under_way)
         self.deadlines[method].append(context.time_remaining())
-        time.sleep(self.delay)
+        time.sleep(self.first_delay.get(method, self.delay) if number == 1 else self.delay)
+        with self.lock:
+            self._under_way[method] -= 1
         calls, why = self.after.get(method, (0, None))
-        if why is not None and len(self.requests[method]) > calls:
+        if why is not None and number > calls:
             self.abort(context, why)
         if self._failures[method]:
             self.abort(context, self._failures[method].popleft())

@@ -82,6 +82,8 @@ class Sender:
     """Seconds for one call."""
     patience: float
     """Seconds for which a batch is tried again while the suite is away or busy."""
+    told: Callable[[SightlineError, float], None] | None = None
+    """Hears before every such wait why, and how many seconds are left."""
 
     async def send(self, lines: Sequence[Line[S]]) -> Decided[S]:
         """Each row stored, or refused for good. SightlineError when the suite stays away."""
@@ -97,15 +99,21 @@ class Sender:
                     rows=[line.message for line in waiting],
                 )
             response = await patiently(
-                partial(self.calls.import_products, request, self.timeout), self.patience
+                partial(self.calls.import_products, request, self.timeout),
+                self.patience,
+                self.told,
             )
             errors.check_answered(len(waiting), len(response.results))
             results |= zip((line.number for line in waiting), response.results, strict=True)
             state, token = response.state, response.index_token or token
             waiting = [line for line in waiting if _passing(results[line.number])]
             if waiting:
-                if asyncio.get_running_loop().time() > until:
-                    raise errors.from_status(results[waiting[0].number].status)
+                error = errors.from_status(results[waiting[0].number].status)
+                left = until - asyncio.get_running_loop().time()
+                if left < 0:
+                    raise error
+                if self.told is not None:
+                    self.told(error, left)
                 await asyncio.sleep(1)
         return Decided(lines, [_error(line, results[line.number]) for line in lines], state, token)
 

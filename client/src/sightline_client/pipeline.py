@@ -38,9 +38,14 @@ async def in_flight(
         await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
-async def patiently(call: Callable[[], Awaitable[R]], patience: float) -> R:
+async def patiently(
+    call: Callable[[], Awaitable[R]],
+    patience: float,
+    told: Callable[[SightlineError, float], None] | None = None,
+) -> R:
     """The call's answer; while the suite is away or too busy it is tried again, for up to
-    ``patience`` seconds. Only for calls that may be repeated."""
+    ``patience`` seconds. Only for calls that may be repeated. ``told`` before every wait: why, and
+    the seconds that are left for it."""
     until = asyncio.get_running_loop().time() + patience
     wait = _FIRST_WAIT
     while True:
@@ -48,8 +53,11 @@ async def patiently(call: Callable[[], Awaitable[R]], patience: float) -> R:
             return await call()
         except (Unavailable, ResourceExhausted, DeadlineExceeded) as error:
             pause = max(wait, _asked(error))
-            if _hopeless(error) or asyncio.get_running_loop().time() + pause > until:
+            left = until - asyncio.get_running_loop().time()
+            if _hopeless(error) or pause > left:
                 raise
+            if told is not None:
+                told(error, left)
             await asyncio.sleep(pause)
             wait = min(wait * 2, _LONGEST_WAIT)
 

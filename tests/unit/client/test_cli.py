@@ -126,6 +126,32 @@ def test_no_gateway_ends_with_1_and_without_a_traceback(command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("events", "import", "e.csv"),
+        ("products", "import", "p.csv"),
+        ("products", "import", "p.csv", "--mode", "full", "--dry-run"),
+        ("products", "offers", "p.csv", "--ignore", "title"),
+        ("recommend", "--batch", "b.jsonl", "--out", "o.jsonl"),
+    ],
+)
+def test_long_work_ends_soon_where_nobody_is_there_to_begin_with(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("e.csv").write_text("event_id,type,user_id\ne,VIEW,u\n")
+    Path("p.csv").write_text("id,title,price,currency\n1,t,3,EUR\n")
+    Path("b.jsonl").write_text("{}\n" * 20)
+    Path("o.jsonl").write_text("of an earlier run")
+    since = time.monotonic()
+    result = call(*arguments, "--target", "127.0.0.1:1")
+    assert time.monotonic() - since < 10
+    assert result.exit_code == 1
+    assert "GATEWAY_UNREACHABLE" in result.stderr
+    assert Path("o.jsonl").read_text() == "of an earlier run"
+
+
+@pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
         (("recommend", "--image", "/no/such/photo.jpg"), "--image"),

@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from sightline_client.cli import app
+from sightline_client.cli import app, batch
 from tests.fakes.gateway import FakeGateway, status
 
 
@@ -146,15 +146,38 @@ def test_a_refused_line_of_a_batch_carries_the_suites_words(
     assert lines(out)[0]["error"]["reason"] == "SCENE_NOT_FOUND"
 
 
-def test_many_requests_are_under_way_at_once(gateway: FakeGateway, tmp_path: Path) -> None:
-    gateway.delay = 0.1
+def test_many_requests_are_under_way_at_once_and_answered_in_order(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    gateway.delay = 0.02
+    gateway.first_delay["Recommend"] = 0.5  # the first is answered after many others
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text("".join(json.dumps({"user": f"u{n}"}) + "\n" for n in range(40)))
-    result = call(gateway, "recommend", "--batch", str(source), "--out", str(out), "--json")
+    source.write_text("".join(json.dumps({"id": n, "user": f"u{n}"}) + "\n" for n in range(40)))
+    command = ("recommend", "--batch", str(source), "--out", str(out), "--in-flight", "4")
+    result = call(gateway, *command, "--json")
     assert json.loads(result.stdout)["answeredCount"] == 40
     users = [request.shopper.user_id for request in gateway.requests["Recommend"]]
     assert sorted(users) == sorted(f"u{n}" for n in range(40))
-    assert len(lines(out)) == 40
+    assert [answer["id"] for answer in lines(out)] == list(range(40))
+    assert 1 < gateway.most_at_once["Recommend"] <= 4
+
+
+def test_a_batch_whose_suite_goes_away_ends_and_keeps_what_is_done(
+    gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_SECONDS", 4.0)
+    gateway.after["Recommend"] = (3, status(code_pb2.UNAVAILABLE, "connection refused"))
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({"id": n}) + "\n" for n in range(40)))
+    command = ("recommend", "--batch", str(source), "--out", str(out), "--in-flight", "2")
+    result = call(gateway, *command, "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    told = flat(result.stderr)
+    assert told.count("The suite does not answer (GATEWAY_UNREACHABLE): trying for") == 1
+    assert "3 lines are done and kept in" in told
+    assert told.count("GATEWAY_UNREACHABLE: no gateway answers") == 1
+    assert [answer["id"] for answer in lines(out)] == [0, 1, 2]
+    assert len(gateway.requests["Recommend"]) < 40, "it went on line by line"
 
 
 def test_an_answer_that_json_cannot_hold_fails_its_line_only(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway, status
 
 DOWN = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+AWAY = status(code_pb2.UNAVAILABLE, "connection refused")
 LOST = status(code_pb2.PERMISSION_DENIED, "revoked", reason="DENIED")
 
 
@@ -78,8 +80,11 @@ def test_bad_rows_are_told_by_number_and_kept_to_be_mended(shop: Shop) -> None:
         violations=(("rows[4].product.images[0]", "text, not a photo"),),
     )
     shop.write("w1,Good,a.jpg", "w2,No photo,none.jpg", "w1,Twice,", "w4", "w5,Refused,a.jpg", ",,")
-    result = shop.run()
+    result = shop.run("--images", str(shop.folder), "--ignore", "colour")
     assert result.exit_code == 1
+    kept_in = shop.folder / "wines.rejected.csv"
+    again = f"sightline products import {kept_in} --images {shop.folder} --ignore colour"
+    assert f"Mend {kept_in}, then run: {again} --target {shop.gateway.target}\n" in result.stdout
     text = flat(result.stderr)
     assert "Row 2 (w2): PHOTO_MISSING: images: 'none.jpg' is not in" in text
     assert "Row 3 (w1): ID_TWICE: id: 'w1' is also the id of row 1" in text
@@ -178,6 +183,16 @@ def test_a_suite_that_is_away_for_a_moment_is_waited_for(shop: Shop) -> None:
     assert "w1" in shop.gateway.products
 
 
+def test_a_wait_for_the_suite_is_told_once(shop: Shop) -> None:
+    shop.write(*(f"w{n},Wine," for n in range(400)))
+    shop.gateway.fail("ImportProducts", *[AWAY] * 20)  # all four batches under way meet it
+    result = shop.run()
+    assert result.exit_code == 0, result.output
+    assert len(shop.gateway.products) == 400
+    told = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
+    assert re.fullmatch(told, flat(result.stderr))
+
+
 def test_a_row_that_is_not_decided_yet_is_sent_again(shop: Shop) -> None:
     shop.write("w1,One,", "w2,Two,")
     shop.gateway.passing["w2"] = status(code_pb2.UNAVAILABLE, "busy", reason="STORE_BUSY")
@@ -194,8 +209,8 @@ def test_full_shows_what_goes_then_deletes_it(shop: Shop) -> None:
     shop.gateway.job_states[-1].kind = "close_import"
     result = shop.run("--mode", "full")
     assert result.exit_code == 0, result.output
-    assert "1 products are not in the file and go, e.g. w3" in flat(result.stderr)
-    assert "1 products deleted" in flat(result.stdout)
+    assert "1 product is not in the file and goes, e.g. w3" in flat(result.stderr)
+    assert "1 product deleted" in flat(result.stdout)
     assert set(shop.gateway.products) == {"w1", "w2"}
 
 
@@ -227,7 +242,7 @@ def test_full_deletes_nothing_while_a_row_has_no_id_that_can_be_read(shop: Shop)
     shop.write("w1,One,", "w2,Two,", ",Three,")
     result = shop.run("--mode", "full")
     assert result.exit_code == 1
-    assert "Nothing is deleted: 1 refused rows have no id" in flat(result.stderr)
+    assert "Nothing is deleted: 1 refused row has no id" in flat(result.stderr)
     assert len(shop.gateway.products) == 3
     shop.run("--mode", "full", "--force")
     assert set(shop.gateway.products) == {"w1", "w2"}
@@ -248,8 +263,8 @@ def test_a_dry_run_writes_nothing_and_says_what_full_would_delete(shop: Shop) ->
     result = shop.run("--mode", "full", "--dry-run")
     assert result.exit_code == 1
     assert "Row 2 (w3): PHOTO_MISSING" in flat(result.stderr)
-    assert "1 products are not in the file and go, e.g. w2" in flat(result.stderr)
-    assert set(shop.gateway.requests) == {"ListProducts"}
+    assert "1 product is not in the file and goes, e.g. w2" in flat(result.stderr)
+    assert set(shop.gateway.requests) == {"GetStatus", "ListProducts"}
     assert shop.rejected()[0]["id"] == "w3"
 
 
@@ -264,7 +279,7 @@ def test_a_folder_is_imported_by_paths(shop: Shop, tmp_path: Path) -> None:
     assert set(shop.gateway.products) == {"hat/straw/a.jpg"}
     made = shop.gateway.products["hat/straw/a.jpg"]
     assert (list(made.category_path), made.images[0].content) == (["hat", "straw"], b"A")
-    assert "1 links were not followed. 1 files are no photos" in flat(result.stdout)
+    assert "1 link was not followed. 1 file is no photo by its name." in flat(result.stdout)
 
 
 def test_rejected_rows_of_a_folder_can_be_imported_as_a_file(shop: Shop, tmp_path: Path) -> None:

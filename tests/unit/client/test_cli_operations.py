@@ -1,6 +1,7 @@
 """Events, models, jobs, products: what is asked, what is shown, how it ends."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+OFFERS = "id,price,currency\nwine-1,9,EUR\n"
 EVENTS = "event_id,type,product_id,user_id,visitor_id,time,value\n"
 
 
@@ -99,6 +101,22 @@ def test_a_row_with_half_a_character_is_kept_and_never_ends_the_rest(
     assert gateway.stored == ["b"]
     kept = (tmp_path / "p.rejected.jsonl").read_text().splitlines()
     assert [json.loads(row)["id"] for row in kept] == ["\ud800", "a"]
+
+
+@pytest.mark.parametrize("command", ["events import", "products offers"])
+def test_a_suite_that_is_away_is_waited_for_and_it_is_told_once(
+    line: Line, gateway: FakeGateway, tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "f.csv"
+    rows = "".join(f"e{n},VIEW,p,u,,,\n" for n in range(3000))
+    path.write_text(EVENTS + rows if command == "events import" else OFFERS)
+    away = status(code_pb2.UNAVAILABLE, "connection refused")
+    for method in ("WriteEvents", "UpdateOffers"):
+        gateway.fail(method, *[away] * 12)
+    result = line(*command.split(), str(path))
+    assert result.exit_code == 0, result.output
+    told = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
+    assert re.fullmatch(told, flat(result.stderr))
 
 
 def test_a_suite_that_answers_for_too_few_rows_is_at_fault(
@@ -203,7 +221,7 @@ def test_products_are_shown_listed_and_deleted(line: Line, gateway: FakeGateway)
 def test_a_purge_of_products_counts_first(line: Line, gateway: FakeGateway) -> None:
     gateway.products["x"] = product_pb2.Product(product_id="x", title="X", brand="Other")
     result = line("products", "purge", "--filter", "brand = Aurora")
-    assert "1 products would be deleted; --force deletes them. wine-1" in flat(result.stdout)
+    assert "1 product would be deleted; --force deletes them. wine-1" in flat(result.stdout)
     assert len(gateway.products) == 2
     assert line("products", "purge", "--filter", "brand = Aurora", "--force").exit_code == 0
     assert set(gateway.products) == {"x"}

@@ -77,7 +77,9 @@ HEADERS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=st.lists(LINE, max_size=6), raw=st.booleans())
 @example(rows=[["2", "Barolo", " dry", "Aurora", "x"], ["3", "Short"], ["4"]], raw=True)
 @example(rows=[["1", "a", "b", "c"], ["1", "a", "b", "c"], ["1", "d", "e", "f"]], raw=False)
@@ -132,7 +134,7 @@ def made(make: Make, cells: Mapping[str, object]) -> Message | str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_a_value_comes_back_as_it_was_or_is_refused_in_the_same_column(
     kind: str, data: st.DataObject

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client.cli import asking, progress, running
+from sightline_client.cli import asking, progress, running, tables
+from sightline_client.cli.patience import UNREACHABLE, Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files.lines import JsonLines
 from sightline_client.files.model import Row
 from sightline_client.importing import read_ahead
-from sightline_client.pipeline import in_flight, patiently
+from sightline_client.pipeline import in_flight
 
-_PATIENCE = 30.0
+_SECONDS = 30.0
 """Seconds for which a request is tried again while the suite is away or busy."""
 
 
@@ -45,18 +48,20 @@ async def answer(
     side_by_side: int,
 ) -> Outcome:
     """Writes a line for each line of ``source``: {"line", "id", "response"} or {"line", "id",
-    "error"}. A failed line never fails the rest."""
-    outcome, table = Outcome(), JsonLines(source)
+    "error"}. A failed line never fails the rest; a suite that stays away ends it, the lines so far
+    being kept."""
+    await reach(client)
+    outcome, table, patience = Outcome(), JsonLines(source), Patience(_SECONDS)
 
     async def ask(question: _Question) -> rec.RecommendResponse | SightlineError:
         request = question.request
         if isinstance(request, SightlineError):
             return request
         try:
-            return await patiently(
-                lambda: client.calls.recommend(request, client.timeout), _PATIENCE
-            )
+            return await patience.wait(lambda: client.calls.recommend(request, client.timeout))
         except SightlineError as error:
+            if error.reason == UNREACHABLE:
+                raise  # it would be so for every line to come
             return error
 
     def questions() -> Iterator[_Question]:
@@ -72,6 +77,10 @@ async def answer(
                 outcome.answered += "response" in line
                 outcome.failed += "error" in line
                 bar.at(table.done, rows=outcome.answered + outcome.failed, refused=outcome.failed)
+    except SightlineError:
+        done = tables.counted(outcome.answered + outcome.failed, "line is", "lines are")
+        running.say(Text(f"{done} done and kept in {tables.plain(str(out))}."))
+        raise
     finally:
         table.close()
     return outcome

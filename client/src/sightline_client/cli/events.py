@@ -14,14 +14,14 @@ from rich.text import Text
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client import from_wire, to_wire
-from sightline_client.cli import bulk, following, importing, loading, options, running
+from sightline_client.cli import bulk, following, mending, options, running, tables
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.events import EventType
 from sightline_client.files import events as event_rows
 from sightline_client.files.opening import open_table
-from sightline_client.pipeline import patiently
 
 app = Commands(no_args_is_help=True, help="Tell what shoppers did, and take it back.")
 
@@ -63,12 +63,12 @@ def import_(
     since = time.monotonic()
 
     async def work(client: SightlineClient) -> bulk.Outcome:
+        patience = Patience()
+
         async def send(messages: Sequence[event_pb2.Event]) -> Sequence[status_pb2.Status]:
             nonlocal written, duplicates
             request = user_event.WriteEventsRequest(catalog_id=catalog, events=messages)
-            response = await patiently(
-                lambda: client.calls.write_events(request, timeout), importing.PATIENCE
-            )
+            response = await patience.wait(lambda: client.calls.write_events(request, timeout))
             written += response.written_count
             duplicates += response.duplicate_count
             return response.statuses
@@ -77,6 +77,7 @@ def import_(
             file, columns=event_rows.COLUMNS, needed=event_rows.NEEDED, ignore=ignore or ()
         )
         try:
+            await reach(client)
             return await bulk.send_file(
                 file,
                 table,
@@ -103,8 +104,16 @@ def import_(
         )
     else:
         told = f"{written:,} new, {duplicates:,} there already"
-        speed = f" ({outcome.rows:,} rows, {outcome.rows / seconds:,.0f}/s)"
-        running.show(Text(told + speed + loading.rejected_words(outcome)))
+        rows = tables.counted(outcome.rows, "row", "rows")
+        speed = f" ({rows}, {outcome.rows / seconds:,.0f}/s)"
+        running.show(Text(told + speed + mending.refused(outcome.refused)))
+        mending.show(
+            outcome.rejected,
+            ("events", "import"),
+            target=target,
+            catalog=catalog,
+            ignore=ignore or (),
+        )
     if outcome.refused:
         raise typer.Exit(1)
 
@@ -209,7 +218,7 @@ def merge(
     if json:
         running.show_json(response)
     else:
-        running.show(Text(f"{response.moved_count:,} events moved."))
+        running.show(Text(f"{tables.counted(response.moved_count, 'event', 'events')} moved."))
 
 
 def _timestamp(value: datetime) -> Timestamp:
@@ -221,8 +230,9 @@ def _timestamp(value: datetime) -> Timestamp:
 
 def _words(response: user_event.PurgeEventsResponse, *, force: bool) -> str:
     value = from_wire.event_purge(response)
+    events = tables.counted(value.event_count, "event", "events")
     verb = "deleted" if force else "would be deleted; --force deletes them"
     if value.first_event_time is None or value.last_event_time is None:
-        return f"{value.event_count:,} events {verb}."
+        return f"{events} {verb}."
     span = f"from {value.first_event_time:%Y-%m-%d} to {value.last_event_time:%Y-%m-%d}"
-    return f"{value.event_count:,} events {verb}: {span}."
+    return f"{events} {verb}: {span}."

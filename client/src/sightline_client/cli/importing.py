@@ -12,7 +12,8 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import from_wire, to_wire
 from sightline_client.catalogue import ImportMode
 from sightline_client.cli import following, progress, running
-from sightline_client.cli.tables import plain
+from sightline_client.cli.patience import Patience, reach
+from sightline_client.cli.tables import counted, plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
@@ -26,8 +27,6 @@ from sightline_client.importing import Line, Sender, read_ahead, send_all, too_l
 
 SHOWN = 10
 """Refused rows that are told one by one; the file of refused rows has them all."""
-PATIENCE = 120.0
-"""Seconds for which a batch is tried again while the suite is away or busy."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
 """Products to delete that are named; --json has up to 20."""
@@ -115,6 +114,8 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
     """Reads and checks every row and writes nothing to the suite; in FULL mode compares the ids
     with the catalog's to say what would be deleted."""
     outcome, since = Outcome(), time.monotonic()
+    if plan.mode is ImportMode.FULL:
+        await reach(client)
     rejected = Rejected(source.path, source.table)
     with Seen() as seen, Seen() as held, progress.meter("checking", source.table.total) as bar:
         async for line in read_ahead(_lines(source, seen, 0, ask_again=False, read=False), _weight):
@@ -160,7 +161,15 @@ async def _send(
     state: import_pb2.ImportState,
     outcome: Outcome,
 ) -> None:
-    sender = Sender(client.calls, client.catalog, state.import_id, client.batch_timeout, PATIENCE)
+    patience = Patience()
+    sender = Sender(
+        client.calls,
+        client.catalog,
+        state.import_id,
+        client.batch_timeout,
+        patience.seconds,
+        patience.tell,
+    )
     rejected = Rejected(source.path, source.table)
     again = state.refused_count > 0
     try:
@@ -226,10 +235,12 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
     outcome.closing = await client.calls.close_import(request, client.batch_timeout)
     _tell_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
+        rows = counted(outcome.unnamed, "refused row has", "refused rows have")
         running.say(
             Text(
-                f"Nothing is deleted: {outcome.unnamed:,} refused rows have no id that can be read,"
-                " and may be of these products. Mend the file, or run it again with --force."
+                f"Nothing is deleted: {rows} no"
+                " id that can be read, and may be of these products. Mend the file, or run it again"
+                " with --force."
             )
         )
         return False
@@ -252,4 +263,6 @@ def _tell_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
         running.say(Text("Every product of the catalog is in the file: nothing to delete."))
         return
     some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
-    running.say(Text(f"{closing.delete_count:,} products are not in the file and go, e.g. {some}"))
+    gone = counted(closing.delete_count, "product is", "products are")
+    go = "goes" if closing.delete_count == 1 else "go"
+    running.say(Text(f"{gone} not in the file and {go}, e.g. {some}"))

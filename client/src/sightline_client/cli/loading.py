@@ -11,7 +11,8 @@ from rich.text import Text
 
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.catalogue import ImportMode
-from sightline_client.cli import bulk, importing, options, running, tables
+from sightline_client.cli import bulk, importing, mending, options, running, tables
+from sightline_client.cli.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
@@ -19,7 +20,11 @@ from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.opening import open_table
 from sightline_client.files.rejected import MARK
 from sightline_client.files.seen import Seen, twice
-from sightline_client.pipeline import patiently
+
+_STORED = ("product stored", "products stored")
+_CHECKED = (
+    "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
+)
 
 
 class Mode(StrEnum):
@@ -61,7 +66,13 @@ def import_(
         typer.Option(help="full: products that the file does not have are deleted at the end."),
     ] = Mode.INCREMENTAL,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check every row and write nothing to the suite.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing, and check every row as far as can be seen without the suite:"
+            " columns, values, photos' paths and sizes. Photos are not decoded. With full, the"
+            " suite is asked what would be deleted.",
+        ),
     ] = False,
     force: Annotated[
         bool,
@@ -132,6 +143,14 @@ def import_(
         )
     else:
         running.show(Text(_summary(source, outcome, dry_run=dry_run)))
+        mending.show(
+            outcome.rejected,
+            ("products", "import"),
+            target=target,
+            catalog=catalog,
+            images=images or folder,
+            ignore=ignore or (),
+        )
     if outcome.refused or outcome.failed:
         raise typer.Exit(1)
 
@@ -163,12 +182,12 @@ def offers(
     token = ""
 
     async def work(client: SightlineClient) -> bulk.Outcome:
+        patience = Patience()
+
         async def send(messages: Sequence[catalog_pb2.Offer]) -> Sequence[status_pb2.Status]:
             nonlocal token
             request = catalog_pb2.UpdateOffersRequest(catalog_id=catalog, offers=messages)
-            response = await patiently(
-                lambda: client.calls.update_offers(request, timeout), importing.PATIENCE
-            )
+            response = await patience.wait(lambda: client.calls.update_offers(request, timeout))
             token = response.index_token or token
             return response.statuses
 
@@ -177,6 +196,7 @@ def offers(
                 file, columns=offer_rows.COLUMNS, needed=offer_rows.NEEDED, ignore=ignore or ()
             )
             try:
+                await reach(client)
                 return await bulk.send_file(
                     file,
                     table,
@@ -201,16 +221,17 @@ def offers(
             }
         )
     else:
-        running.show(Text(f"{stored:,} offers set" + rejected_words(outcome)))
+        told = tables.counted(stored, "offer", "offers")
+        running.show(Text(f"{told} set{mending.refused(outcome.refused)}"))
+        mending.show(
+            outcome.rejected,
+            ("products", "offers"),
+            target=target,
+            catalog=catalog,
+            ignore=ignore or (),
+        )
     if outcome.refused:
         raise typer.Exit(1)
-
-
-def rejected_words(outcome: bulk.Outcome | importing.Outcome) -> str:
-    """How many were refused and where they are; "." = none."""
-    if not outcome.refused:
-        return "."
-    return f"; {outcome.refused:,} refused: mend and import {tables.plain(str(outcome.rejected))}."
 
 
 def _open(
@@ -257,14 +278,19 @@ def _facts(
 
 def _summary(source: importing.Source, outcome: importing.Outcome, *, dry_run: bool) -> str:
     speed = outcome.rows / outcome.seconds if outcome.seconds else 0.0
-    verb = "are good" if dry_run else "stored"
-    text = f"{outcome.stored:,} products {verb} ({outcome.rows:,} rows read, {speed:,.0f}/s)"
-    text += rejected_words(outcome)
+    counted = tables.counted
+    verbs = ("product is good", "products are good") if dry_run else _STORED
+    text = counted(outcome.stored, *verbs)
+    text += f" ({counted(outcome.rows, 'row', 'rows')} read, {speed:,.0f}/s)"
+    text += mending.refused(outcome.refused)
     if not dry_run and outcome.closing.HasField("job"):
-        text += f" {outcome.closing.delete_count:,} products deleted that the file does not have."
+        gone = counted(outcome.closing.delete_count, "product", "products")
+        text += f" {gone} deleted that the file does not have."
     if isinstance(source.table, PhotoTree):
         if source.table.not_followed:
-            text += f" {source.table.not_followed:,} links were not followed."
+            links = counted(source.table.not_followed, "link was", "links were")
+            text += f" {links} not followed."
         if source.table.not_photos:
-            text += f" {source.table.not_photos:,} files are no photos by their names."
-    return text
+            files = counted(source.table.not_photos, "file is no photo", "files are no photos")
+            text += f" {files} by {'its name' if source.table.not_photos == 1 else 'their names'}."
+    return text + (f" {_CHECKED}" if dry_run else "")

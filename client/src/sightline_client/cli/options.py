@@ -36,6 +36,8 @@ def address(value: str) -> str:
 DEFAULT_TARGET = "127.0.0.1:8600"
 """Where `make up` puts the gateway."""
 
+DEFAULT_CATALOG = "default"
+
 Target: TypeAlias = Annotated[
     str,
     typer.Option(

@@ -189,7 +189,8 @@ def purge(
     else:
         some = ", ".join(tables.plain(item) for item in response.sample_product_ids)
         verb = "deleted" if force else "would be deleted; --force deletes them"
-        running.show(Text(f"{response.product_count:,} products {verb}. {some}".rstrip()))
+        found = tables.counted(response.product_count, "product", "products")
+        running.show(Text(f"{found} {verb}. {some}".rstrip()))
     if response.HasField("job") and not following.ended_well(from_wire.job(response.job)):
         raise typer.Exit(1)
 

@@ -79,9 +79,9 @@ def say(renderable: RenderableType) -> None:
     console(stderr=True).print(renderable)
 
 
-def show(renderable: RenderableType) -> None:
-    """Prints for people."""
-    console().print(renderable)
+def show(renderable: RenderableType, *, whole_lines: bool = False) -> None:
+    """Prints for people. ``whole_lines`` are not broken, so that they can be copied."""
+    console().print(renderable, soft_wrap=whole_lines)
 
 
 def show_json(message: Message) -> None:

@@ -231,13 +231,19 @@ def _status_lines(value: Status) -> list[str]:
 def _index_line(freshness: Freshness) -> str:
     behind = freshness.lag.total_seconds()
     lag = f"{behind:.1f} s behind the catalogue" if behind else "holds all of the catalogue"
-    waiting = f"; {freshness.pending} photos wait for their vector" if freshness.pending else ""
+    photos = counted(freshness.pending, "photo waits", "photos wait")
+    waiting = f"; {photos} for their vector" if freshness.pending else ""
     return f"index: {lag}{waiting}"
 
 
 def count(value: int | None) -> str:
     """A count that may be unknown."""
     return "not known" if value is None else f"{value:,}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its word: 1 product, 2 products."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _ms(value: timedelta | None) -> str:
