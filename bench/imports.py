@@ -15,7 +15,7 @@ def run(say: Say) -> Result:
     root, files = photos.find()
     with own_suite(say) as suite:
         chunks = photos.measure(suite, root, files, say) if files else []
-        found = events.measure(suite.addresses()["gateway"], say)
+        found = events.measure(suite, say)
     return result(chunks, found)
 
 

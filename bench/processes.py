@@ -10,6 +10,9 @@ from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.05
+_SELDOM = 10
+"""The kernel adds proportional memory up anew each time, which costs milliseconds: every 10th look
+will do."""
 
 
 class CommandFailed(OSError):
@@ -36,6 +39,8 @@ class Ended:
     """User and system, its children included."""
     peak_bytes: int
     """Largest resident memory (VmHWM), looked at every 50 ms."""
+    beside_bytes: int
+    """Largest proportional memory (PSS) meanwhile of the process beside it; 0 = there was none."""
 
 
 def read(pids: Sequence[int]) -> dict[int, Stat]:
@@ -68,16 +73,20 @@ def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[s
     return dict(seconds)
 
 
-def run(command: Sequence[str]) -> Ended:
-    """Runs a command to its end. CommandFailed with what it said when it does not end with 0."""
+def run(command: Sequence[str], beside: int = 0) -> Ended:
+    """Runs a command to its end. CommandFailed with what it said when it does not end with 0.
+    ``beside``: a process that works for it, whose memory is looked at too."""
     before, since = _children(), time.perf_counter()
-    peak = 0
+    peak = besides = looks = 0
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             while process.poll() is None:
                 peak = max(peak, _peak(process.pid))
+                if beside and looks % _SELDOM == 0:
+                    besides = max(besides, _proportional(beside))
+                looks += 1
                 time.sleep(_POLL_SECONDS)
         except BaseException:  # interrupted: nobody waits for it any longer
             process.kill()
@@ -86,7 +95,7 @@ def run(command: Sequence[str]) -> Ended:
         output, complaint = process.communicate()
     if process.returncode:
         raise CommandFailed(f"{command[1]} ended with {process.returncode}: {complaint or output}")
-    return Ended(output, seconds, spent, peak)
+    return Ended(output, seconds, spent, peak, besides)
 
 
 def _children() -> float:
@@ -95,8 +104,17 @@ def _children() -> float:
 
 
 def _peak(pid: int) -> int:
+    return _bytes(pid, "status", "VmHWM:")
+
+
+def _proportional(pid: int) -> int:
+    return _bytes(pid, "smaps_rollup", "Pss:")
+
+
+def _bytes(pid: int, file: str, name: str) -> int:
+    """What a line of /proc/PID/FILE says in kB; 0 when the process is gone."""
     try:
-        lines = (Path("/proc") / str(pid) / "status").read_text().splitlines()
+        lines = (Path("/proc") / str(pid) / file).read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

@@ -11,10 +11,10 @@ from bench.events import File, Measured
 MIB = 2**20
 
 
-def found(long_mib: int, rows: int = events.LONG) -> Measured:
-    small = [File(100_000, 10, size * MIB) for size in (98, 100, 102)]
+def found(long_mib: int, rows: int = events.LONG, ranker_mib: int = 500) -> Measured:
+    small = [File(100_000, 10, size * MIB, 5 * size * MIB) for size in (98, 100, 102)]
     rates = [6000.0, 7000, 8000, 7000, 7000, 7100, 7200, 7300, 6900, 6800]
-    return Measured(rates, small, File(rows, 100, long_mib * MIB))
+    return Measured(rates, small, File(rows, 100, long_mib * MIB, ranker_mib * MIB))
 
 
 def test_ids_differ_between_files_and_within_one() -> None:
@@ -34,7 +34,7 @@ def test_a_file_holds_a_row_for_every_event(tmp_path: Path) -> None:
     assert {row["type"] for row in rows} <= {"VIEW", "CLICK", "ADD_TO_CART", "PURCHASE"}
 
 
-@pytest.mark.parametrize(("seconds", "rows"), [(11.9, 1_000_000), (12.1, 300_000)])
+@pytest.mark.parametrize(("seconds", "rows"), [(29.9, 1_000_000), (30.1, 300_000)])
 def test_the_long_file_is_shorter_where_it_would_take_too_long(seconds: float, rows: int) -> None:
     assert events.long_rows([1, seconds, 100]) == rows
 
@@ -44,6 +44,16 @@ def test_memory_is_flat_only_beside_the_smallest_of_the_short_imports(
     mib: int, verdict: str
 ) -> None:
     assert events.goals(found(mib))[1].verdict == verdict
+    assert events.goals(found(100, ranker_mib=5 * mib))[1].verdict == verdict
+
+
+def test_the_goal_is_on_the_program_that_grew_more_and_both_are_printed() -> None:
+    measured = found(105, ranker_mib=800)
+    goal = events.goals(measured)[1]
+    assert goal.measured == events.ranker_growth(measured)
+    caption = events.table(measured).caption
+    assert "×1.05" in caption
+    assert "×1.60" in caption
 
 
 def test_the_rate_is_the_median_of_the_chunks() -> None:

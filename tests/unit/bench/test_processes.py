@@ -1,5 +1,6 @@
 """Processor time and memory are those that the kernel counted."""
 
+import subprocess
 import sys
 import time
 
@@ -34,6 +35,19 @@ def test_a_command_s_time_memory_and_output_are_measured() -> None:
     assert ended.output == "done\n"
     assert 0.3 <= ended.cpu_seconds <= time.perf_counter() - since + 1
     assert ended.peak_bytes >= 2**26
+    assert ended.beside_bytes == 0
+
+
+def test_the_memory_of_a_process_beside_is_that_of_its_own() -> None:
+    code = "import sys\nx = b'1' * 2**27\nprint(flush=True)\nsys.stdin.read()"
+    python = [sys.executable, "-c", code]
+    with subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        ended = processes.run([sys.executable, "-c", "pass"], beside=other.pid)
+        other.communicate()
+    assert 2**27 <= ended.beside_bytes < 2**28
+    assert ended.peak_bytes < 2**27
 
 
 def test_a_command_that_fails_is_an_error_with_its_words() -> None:
