@@ -100,7 +100,8 @@ def test_a_refusal_ends_with_1_and_names_option_and_mend(gateway: FakeGateway, p
     assert result.stdout == ""
     assert flat(result.stderr) == (
         "IMAGE_UNDECODABLE: not a photo --image (signals[0].image): text, not a photo"
-        " Mend: give a whole JPEG, PNG or WebP file"
+        " Mend: give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF, AVIF, HEIC,"
+        " TIFF or BMP"
     )
 
 

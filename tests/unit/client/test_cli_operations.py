@@ -3,9 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from google.rpc import code_pb2
+from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import event_pb2, job_pb2, product_pb2
@@ -117,6 +120,74 @@ def test_a_suite_that_is_away_is_waited_for_and_it_is_told_once(
     assert result.exit_code == 0, result.output
     told = r"The suite does not answer \(GATEWAY_UNREACHABLE\): trying for 1[12]\d s more\."
     assert re.fullmatch(told, flat(result.stderr))
+
+
+def rejected(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_products_of_a_parquet_file_are_imported_and_the_bad_ones_kept(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    columns = {
+        "id": [1, 2, 3, 4],
+        "title": [b"Barolo", b"Bytes", b"Price", b"Not a number"],
+        "price": ["12.50", "3", "cheap", None],
+        "currency": ["EUR"] * 4,
+        "tags": [["Beef", "Lamb"], [], None, []],
+    }
+    table = pa.table(columns)
+    texts = table.set_column(1, "title", table["title"].cast(pa.string()))
+    parquet.write_table(texts, tmp_path / "texts.parquet")
+    result = line("products", "import", str(tmp_path / "texts.parquet"))
+    assert result.exit_code == 1
+    assert "Row 3 (3): ROW_INVALID: price: 'cheap' is not a number" in flat(result.stderr)
+    assert sorted(gateway.stored) == ["1", "2", "4"]
+    made = gateway.products["1"]
+    assert (made.title, made.price.units, list(made.tags)) == ("Barolo", 12, ["Beef", "Lamb"])
+    (kept,) = rejected(tmp_path / "texts.rejected.jsonl")
+    assert kept["id"] == 3
+    assert (kept["price"], kept["_row"], kept["_reason"]) == ("cheap", 3, "ROW_INVALID")
+
+    figures = table.set_column(2, "price", pa.array([12.5, 3.0, float("nan"), None]))
+    parquet.write_table(figures, tmp_path / "bytes.parquet")
+    for name in ("bytes.parquet", "bytes.rejected.jsonl"):
+        path = tmp_path / name
+        path = path.rename(tmp_path / "again.jsonl") if name.endswith("jsonl") else path
+        result = line("products", "import", str(path), "--json")
+        assert json.loads(result.stdout)["rowsRefused"] == "4"
+        assert "title: is " in result.stderr
+    again = rejected(tmp_path / "again.rejected.jsonl")
+    assert [row["title"] for row in again][:2] == [
+        [["bytes", b"Barolo".hex()]],
+        [["bytes", "4279746573"]],
+    ]
+    assert again[2]["price"] == [["float", "nan"]]
+
+
+def test_events_of_a_parquet_file_are_imported_and_naive_times_told_how_to_mend(
+    line: Line, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    naive = pa.array([1772366400_000_000_001, None], pa.int64()).cast(pa.timestamp("ns"))
+    columns = {"event_id": ["e1", "e2"], "type": ["VIEW", "CLICK"], "user_id": [7, 8]}
+    columns |= {"product_id": ["p", "p"], "position": [1, 2]}
+    path = tmp_path / "clicks.parquet"
+    parquet.write_table(pa.table(columns | {"time": naive}), path)
+    result = line("events", "import", str(path))
+    assert result.exit_code == 1
+    told = flat(result.stderr)
+    assert "Row 1 (e1): ROW_INVALID: time: 2026-03-01T12:00:00 has no time zone" in told
+    assert 'in pandas frame["time"].dt.tz_localize("UTC")' in told
+    assert "append Z" not in told, "nobody can append to a column of times"
+    assert set(gateway.events) == {"e2"}
+    (kept,) = rejected(tmp_path / "clicks.rejected.jsonl")
+    assert (kept["time"], kept["user_id"]) == ("2026-03-01T12:00:00", 7)
+
+    zoned = naive.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", "UTC"))
+    parquet.write_table(pa.table(columns | {"time": zoned}), path)
+    assert line("events", "import", str(path)).exit_code == 0
+    made = gateway.events["e1"]
+    assert (made.event_time.seconds, made.shopper.user_id, made.position) == (1772366400, "7", 1)
 
 
 def test_a_suite_that_answers_for_too_few_rows_is_at_fault(

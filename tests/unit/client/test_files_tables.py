@@ -173,6 +173,16 @@ def test_parquet_gives_its_own_types(tmp_path: Path) -> None:
     assert second["price"] is None
 
 
+def test_nanoseconds_of_parquet_are_times_with_and_without_pandas(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    times = pa.array([1772366400123456789, None], pa.int64()).cast(pa.timestamp("ns", "UTC"))
+    parquet.write_table(pa.table({"id": ["1", "2"], "title": times}), path)
+    first, second = cells(read(path))
+    assert first["title"] == datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    assert type(first["title"]) is datetime, "pandas' own type, which only some have"
+    assert second["title"] is None
+
+
 def test_a_parquet_value_that_python_can_not_hold_costs_its_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     ages = pa.array([0, 2**40], pa.int64()).cast(pa.timestamp("s"))

@@ -24,7 +24,6 @@ _OPTIONS = (
     (re.compile(r"^filter"), "--filter"),
     (re.compile(r"^import_id"), "--import-id"),
     (re.compile(r"^mode"), "--mode"),
-    (re.compile(r"^min_index_token"), "--min-index-token"),
 )
 """The contract's field → the option that sets it."""
 
@@ -34,7 +33,8 @@ MENDS = MappingProxyType(
         "CATALOG_NOT_FOUND": "name a catalog that the gateway is set up for with --catalog",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
         "PRODUCT_NOT_FOUND": "take a product id that the catalogue holds",
-        "IMAGE_UNDECODABLE": "give a whole JPEG, PNG or WebP file",
+        "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
+        " AVIF, HEIC, TIFF or BMP",
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
         " short side are plenty",
         "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",

@@ -78,12 +78,15 @@ class Outcome:
 def open_file(path: Path, images: Path | None, ignore: Sequence[str]) -> Source:
     """A table of products; photos are looked for beside it unless ``images`` says where."""
     table = open_table(path, columns=products.COLUMNS, needed=products.NEEDED, ignore=ignore)
-    return Source(path, table, PhotoFolder(images or path.parent), fingerprint(path))
+    with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
+        content = fingerprint(path, bar.at)
+    return Source(path, table, PhotoFolder(images or path.parent), content)
 
 
 def open_folder(path: Path) -> Source:
     """A folder of photos, one product a photo."""
-    tree = PhotoTree(path)
+    with progress.meter(f"looking for photos in {path.name}", stays=False) as bar:
+        tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return Source(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
 
@@ -117,26 +120,39 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
     if plan.mode is ImportMode.FULL:
         await reach(client)
     rejected = Rejected(source.path, source.table)
-    with Seen() as seen, Seen() as held, progress.meter("checking", source.table.total) as bar:
-        async for line in read_ahead(_lines(source, seen, 0, ask_again=False, read=False), _weight):
-            outcome.rows += 1
-            outcome.stored += line.error is None
-            if line.product.product_id:
-                held.first(line.product.product_id, line.number)
-            if line.error is not None:
-                _refuse(outcome, rejected, line.source, line.error)
-            bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
+    with Seen() as seen, Seen() as held:
+        with progress.meter("checking", source.table.total) as bar:
+            lines = _lines(source, seen, 0, ask_again=False, read=False)
+            async for line in read_ahead(lines, _weight):
+                outcome.rows += 1
+                outcome.stored += line.error is None
+                if line.product.product_id:
+                    held.first(line.product.product_id, line.number)
+                if line.error is not None:
+                    _refuse(outcome, rejected, line.source, line.error)
+                bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
         if plan.mode is ImportMode.FULL:
-            async for product in client.list_products():
-                if product.product_id not in held:
-                    outcome.closing.delete_count += 1
-                    if len(outcome.closing.sample_product_ids) < 20:
-                        outcome.closing.sample_product_ids.append(product.product_id)
+            outcome.closing = await _absent(client, held)
             _tell_deletion(outcome.closing)
     outcome.rejected = rejected.path if rejected.count else None
     outcome.seconds = time.monotonic() - since
     return outcome
+
+
+async def _absent(client: SightlineClient, held: Seen) -> catalog_pb2.CloseImportResponse:
+    """Which products of the catalog have none of these ids."""
+    found = catalog_pb2.CloseImportResponse()
+    with progress.meter("comparing with the catalog", stays=False) as bar:
+        seen = 0
+        async for product in client.list_products():
+            seen += 1
+            bar.at(0, rows=seen)
+            if product.product_id not in held:
+                found.delete_count += 1
+                if len(found.sample_product_ids) < 20:
+                    found.sample_product_ids.append(product.product_id)
+    return found
 
 
 async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_pb2.ImportState:
@@ -232,7 +248,8 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
     request = catalog_pb2.CloseImportRequest(
         catalog_id=client.catalog, import_id=import_id, dry_run=True
     )
-    outcome.closing = await client.calls.close_import(request, client.batch_timeout)
+    with progress.meter("counting what is not in the file", stays=False):
+        outcome.closing = await client.calls.close_import(request, client.batch_timeout)
     _tell_deletion(outcome.closing)
     if outcome.unnamed and outcome.closing.delete_count and not plan.force:
         rows = counted(outcome.unnamed, "refused row has", "refused rows have")

@@ -91,13 +91,15 @@ def list_(
 
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
         found = catalog_pb2.ListProductsResponse()
-        while True:
-            request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
-            page = await client.calls.list_products(request, timeout)
-            found.products.extend(page.products)
-            found.next_page_token = request.page_token = page.next_page_token
-            if not page.next_page_token or (top and len(found.products) >= top):
-                return found
+        with progress.meter("listing", top or None, stays=False) as bar:
+            while True:
+                request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
+                page = await client.calls.list_products(request, timeout)
+                found.products.extend(page.products)
+                bar.at(len(found.products), top, rows=len(found.products))
+                found.next_page_token = request.page_token = page.next_page_token
+                if not page.next_page_token or (top and len(found.products) >= top):
+                    return found
 
     response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
     if json:

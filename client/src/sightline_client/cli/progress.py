@@ -49,8 +49,9 @@ class Meter:
 
 
 @contextmanager
-def meter(words: str, total: float | None = None) -> Iterator[Meter]:
-    """A bar on a terminal; nothing where standard error is a file."""
+def meter(words: str, total: float | None = None, *, stays: bool = True) -> Iterator[Meter]:
+    """A bar on a terminal, which moves to and fro while nobody knows of how much; nothing where
+    standard error is a file. ``stays``: it is still to be seen when the work is done."""
     console = running.console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}"),
@@ -63,6 +64,7 @@ def meter(words: str, total: float | None = None) -> Iterator[Meter]:
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
+        transient=not stays,
     )
     with progress:
         yield Meter(progress, progress.add_task(plain(words), total=total, rows=None, refused=0))

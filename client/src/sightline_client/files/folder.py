@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sightline_client.files.model import Row, bad
@@ -22,7 +22,8 @@ class PhotoTree:
 
     columns: tuple[str, ...] = ("id", "title", "category", "images")
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, told: Callable[[int], None] | None = None) -> None:
+        """Walks it once. ``told`` hears how many photos were found so far."""
         self._root = root.resolve()
         self.done = 0
         self.not_followed = 0
@@ -35,6 +36,8 @@ class PhotoTree:
             name = os.fsencode(path.relative_to(self._root))
             digest.update(b"%s\0%d\0%d\0" % (name, facts.st_size, facts.st_mtime_ns))
             self.total += 1
+            if told is not None:
+                told(self.total)
         self.fingerprint = digest.hexdigest()[:32]
         """Hash of all names, sizes and times, 32 hexadecimal digits."""
 

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sightline_client.files.delimited import Delimited
@@ -13,6 +13,7 @@ from sightline_client.files.parquet import Parquet
 DELIMITED = frozenset({".csv", ".tsv", ".txt"})
 LINES = frozenset({".jsonl", ".ndjson"})
 PARQUET = frozenset({".parquet"})
+_PART = 8 * 1024 * 1024
 
 
 def open_table(
@@ -30,10 +31,16 @@ def open_table(
     return table
 
 
-def fingerprint(path: Path) -> str:
-    """Hash of the file's content, 32 hexadecimal digits."""
+def fingerprint(path: Path, told: Callable[[int], None] | None = None) -> str:
+    """Hash of the file's content, 32 hexadecimal digits. ``told`` hears how many bytes are read."""
+    digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        while part := file.read(_PART):
+            digest.update(part)
+            done += len(part)
+            if told is not None:
+                told(done)
+    return digest.hexdigest()[:32]
 
 
 def _open(path: Path, columns: Collection[str]) -> Table:

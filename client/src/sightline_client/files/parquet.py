@@ -59,9 +59,19 @@ def _values(column: Any) -> list[object]:
     """A column as Python values. One that Python can't hold (a year 30,000) becomes Unfit, so that
     its row alone is refused."""
     try:
-        return list(column.to_pylist())
+        return list(_in_microseconds(column).to_pylist())
     except (ValueError, OverflowError):
         return [_value(item) for item in column]
+
+
+def _in_microseconds(column: Any) -> Any:
+    """Times in nanoseconds, which pandas writes, as Python's, which is no finer; others as they
+    are."""
+    if not str(column.type).startswith("timestamp[ns"):
+        return column
+    import pyarrow as pa
+
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False)
 
 
 def _value(item: Any) -> object:
