@@ -104,8 +104,9 @@ def import_(
 
     Interrupted, it goes on where it stopped when the same command is run again. A bad row never
     stops the rest: it is told with its number and kept in FILE.rejected.csv (or .jsonl) with what
-    is wrong; mend that file and import it. Then the exit code is 1. An earlier file of rejected
-    rows is kept as FILE.rejected.csv~.
+    is wrong; mend that file and import it, with --images where there was one. Untouched, its rows
+    are refused again. Then the exit code is 1. An earlier file of rejected rows is kept as
+    FILE.rejected.csv~.
 
     [bold]Examples[/bold]
 

@@ -66,9 +66,10 @@ Json: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print the answer as JSON: the contract's message in Protobuf's standard JSON mapping"
+        help="Print the answer as JSON. One call's answer is the contract's message in Protobuf's"
+        " standard JSON mapping"
         " (lowerCamelCase names, 64-bit integers as strings, durations like"
-        ' "0.012s"), every field present.',
+        ' "0.012s"), every field present; work of several calls prints figures of its own.',
     ),
 ]
 Filter: TypeAlias = Annotated[
