@@ -46,17 +46,18 @@ async def products(sender: Sender, ledger: Ledger) -> Outcome:
     """Every acknowledged product is there with its etag, and nothing is that nobody wrote."""
     lost = changed = strange = 0
     for catalog in (KEPT, PHOTOS):
-        stored = {product.product_id: product.etag for product in await _list(sender, catalog)}
+        there = {product.product_id: product.etag for product in await stored(sender, catalog)}
         for (place, product_id), etag in ledger.etags.items():
             if place != catalog:
                 continue
-            lost += product_id not in stored
-            changed += stored.get(product_id, etag) != etag
-            if stored.get(product_id) != etag:
+            right = there.get(product_id, "") == etag or not etag
+            lost += product_id not in there
+            changed += product_id in there and not right
+            if product_id not in there or not right:
                 sender.find(Finding("products", f"{catalog}: {product_id!r} is lost or changed"))
         strange += sum(
             (catalog, product_id) not in ledger.etags | dict.fromkeys(ledger.unsure, "")
-            for product_id in stored
+            for product_id in there
         )
     measured = f"{len(ledger.etags):,} acknowledged: {lost} lost, {changed} changed"
     return Outcome(not (lost or changed or strange), f"{measured}; {strange} that nobody wrote")
@@ -67,14 +68,14 @@ async def events(sender: Sender, ledger: Ledger) -> Outcome:
     everything = PurgeEventsRequest(catalog_id=KEPT)
     everything.before_time.FromSeconds(int(time.time()) + 86_400)
     counted = PurgeEventsResponse()
-    await _ask(sender, "PurgeEvents", everything, counted)
+    await ask(sender, "PurgeEvents", everything, counted)
     known = list(ledger.events.values())
     written = refused = 0
     for at in range(0, len(known), 500):
         some = known[at : at + 500]
         again = WriteEventsResponse()
         request = WriteEventsRequest(catalog_id=KEPT, events=some)
-        await _ask(sender, "WriteEvents", request, again)
+        await ask(sender, "WriteEvents", request, again)
         written += again.written_count
         bad = [status for status in again.statuses if status.code]
         refused += len(bad)
@@ -90,7 +91,7 @@ async def filters(
     sender: Sender, ledger: Ledger, chance: random.Random, count: int, until: float
 ) -> Outcome:
     """A filter finds the acknowledged products that it passes, and no others."""
-    everything = await _list(sender, KEPT)
+    everything = await stored(sender, KEPT)
     facts = {product.product_id: conditions.facts(product) for product in everything}
     times = tuple({each.create_time.micros for each in facts.values()}) or (0,)
     wrong = compared = found = 0
@@ -99,7 +100,7 @@ async def filters(
             break
         condition = conditions.condition(chance, times)
         message = conditions.message(condition)
-        listed = {product.product_id for product in await _list(sender, KEPT, message)}
+        listed = {product.product_id for product in await stored(sender, KEPT, message)}
         expected = {name for name, each in facts.items() if passes(condition, each)}
         compared += 1
         found += bool(expected) and len(expected) < len(facts)
@@ -116,19 +117,21 @@ async def filters(
     return Outcome(not wrong and found > 0, f"{measured}; {wrong} wrong")
 
 
-async def _list(sender: Sender, catalog: str, filter_: Filter | None = None) -> list[Product]:
+async def stored(sender: Sender, catalog: str, filter_: Filter | None = None) -> list[Product]:
+    """The products of a catalog that a filter passes; None = all."""
     request = ListProductsRequest(catalog_id=catalog, filter=filter_, page_size=_PAGE)
     products: list[Product] = []
     while True:
         page = ListProductsResponse()
-        await _ask(sender, "ListProducts", request, page)
+        await ask(sender, "ListProducts", request, page)
         products += page.products
         if not page.next_page_token:
             return products
         request.page_token = page.next_page_token
 
 
-async def _ask(sender: Sender, name: str, request: Message, response: Message) -> None:
+async def ask(sender: Sender, name: str, request: Message, response: Message) -> None:
+    """Send a right request until it is answered. Raises Unanswered."""
     call = Call(named(name).path, request.SerializeToString(), _SECONDS)
     for _ in range(_TRIES):
         answer = await sender.send(call)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from sightline.common.v1.event_pb2 import Event
-from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest, UpsertProductsResponse
+from sightline.gateway.v1.catalog_service_pb2 import (
+    ImportProductsRequest,
+    ImportProductsResponse,
+    Offer,
+    UpdateOffersRequest,
+    UpdateOffersResponse,
+    UpdateProductsRequest,
+    UpsertProductsRequest,
+    UpsertProductsResponse,
+)
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
 from tests.fuzz.model import CATALOGS, FUZZ, KEPT, Answer
 from tests.fuzz.surface import READ_ONLY, Method
@@ -17,13 +26,26 @@ from tests.fuzz.surface import READ_ONLY, Method
 MAX_PRODUCTS = 900
 """In KEPT: a page holds all of them, so that hundreds of filters can be compared."""
 
+_KEPT = frozenset(
+    {"UpsertProducts", "WriteEvents", "ImportProducts", "UpdateProducts", "UpdateOffers"}
+)
+"""Calls whose acknowledgements are taken down."""
+_OPEN = (4, 14)
+"""Codes of items that were not decided: DEADLINE_EXCEEDED, UNAVAILABLE."""
+
 
 class Ledger:
     """In KEPT and PHOTOS every id is written by one request only: its etag has to last."""
 
     def __init__(self) -> None:
         self.etags: dict[tuple[str, str], str] = {}
-        """Of acknowledged products, by catalog and id."""
+        """Of acknowledged products, by catalog and id; empty = something that was not told."""
+        self.rows: dict[tuple[str, int], str] = {}
+        """The etag of each decided row of KEPT's imports, by import and number; empty = refused."""
+        self.updated: set[tuple[str, str]] = set()
+        """Products of acknowledged updates, by catalog and id."""
+        self.offers: dict[tuple[str, str], Offer] = {}
+        """Acknowledged offers, by catalog and id."""
         self.unsure: set[tuple[str, str]] = set()
         """Products whose write was not answered: they may be there or not."""
         self.events: dict[str, Event] = {}
@@ -60,7 +82,7 @@ class Ledger:
 
     def record(self, method: Method, raw: bytes, answer: Answer) -> None:
         """Take down what was acknowledged."""
-        if method.name not in {"UpsertProducts", "WriteEvents"}:
+        if method.name not in _KEPT:
             return
         request = method.request()
         try:
@@ -69,8 +91,20 @@ class Ledger:
             return
         if isinstance(request, UpsertProductsRequest) and request.catalog_id in CATALOGS[1:]:
             self._products(request, answer)
-        elif isinstance(request, WriteEventsRequest) and request.catalog_id == KEPT:
+        elif getattr(request, "catalog_id", "") != KEPT:
+            return
+        elif isinstance(request, WriteEventsRequest):
             self._events(request, answer)
+        elif isinstance(request, ImportProductsRequest):
+            self._import(request, answer)
+        elif isinstance(request, UpdateProductsRequest):
+            self._updates(request, answer)
+        elif isinstance(request, UpdateOffersRequest):
+            self._offers(request, answer)
+
+    def reserve(self, product_ids: Iterable[str]) -> None:
+        """Ids that no other request may write."""
+        self._used.update(product_ids)
 
     def sample(self, chance: random.Random, catalog: str, count: int) -> list[str]:
         """Some acknowledged ids."""
@@ -89,8 +123,54 @@ class Ledger:
         for product, result in zip(request.products, response.results, strict=True):
             if result.status.code == 0:
                 self.etags[request.catalog_id, product.product_id] = result.etag
-            elif result.status.code in (4, 14):
+            elif result.status.code in _OPEN:
                 self.unsure.add((request.catalog_id, product.product_id))
+
+    def _import(self, request: ImportProductsRequest, answer: Answer) -> None:
+        """A row is decided once: what it is answered again says nothing of what is there now."""
+        if answer.code != "OK":
+            if _undecided(answer):
+                self.unsure |= {(KEPT, row.product.product_id) for row in request.rows}
+            return
+        response = _parsed(ImportProductsResponse(), answer)
+        for row, result in zip(request.rows, response.results, strict=True):
+            place, product = (request.import_id, row.row_number), (KEPT, row.product.product_id)
+            if result.status.code in _OPEN:
+                self.unsure.add(product)
+            elif place not in self.rows:
+                self.rows[place] = result.etag
+                if result.status.code == 0:
+                    self.etags[product] = result.etag
+
+    def _updates(self, request: UpdateProductsRequest, answer: Answer) -> None:
+        products = [(KEPT, update.product.product_id) for update in request.updates]
+        if answer.code != "OK":
+            self._doubt(products, answer)
+            return
+        response = _parsed(UpsertProductsResponse(), answer)
+        for product, result in zip(products, response.results, strict=True):
+            if result.status.code == 0:
+                self.updated.add(product)
+                self.etags[product] = result.etag
+            elif result.status.code in _OPEN:
+                self.etags[product] = ""
+
+    def _offers(self, request: UpdateOffersRequest, answer: Answer) -> None:
+        products = [(KEPT, offer.product_id) for offer in request.offers]
+        if answer.code != "OK":
+            self._doubt(products, answer)
+            return
+        response = _parsed(UpdateOffersResponse(), answer)
+        for product, offer, status in zip(products, request.offers, response.statuses, strict=True):
+            if status.code == 0:
+                self.offers[product] = offer
+            if status.code == 0 or status.code in _OPEN:
+                self.etags[product] = ""
+
+    def _doubt(self, products: Iterable[tuple[str, str]], answer: Answer) -> None:
+        """A change of known products that was not answered was made, or was not."""
+        if _undecided(answer):
+            self.etags |= {product: "" for product in products if product in self.etags}
 
     def _events(self, request: WriteEventsRequest, answer: Answer) -> None:
         if answer.code != "OK":

@@ -7,6 +7,14 @@ from google.rpc import status_pb2
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.gateway.v1.catalog_service_pb2 import (
     DeleteProductsRequest,
+    ImportProductsRequest,
+    ImportProductsResponse,
+    ImportRow,
+    Offer,
+    ProductUpdate,
+    UpdateOffersRequest,
+    UpdateOffersResponse,
+    UpdateProductsRequest,
     UpsertProductsRequest,
     UpsertProductsResponse,
     UpsertResult,
@@ -88,6 +96,69 @@ def test_the_ledger_holds_what_was_acknowledged_and_nothing_else() -> None:
         named("WriteEvents"), events.SerializeToString(), Answer("OK", "", b"", (stored,))
     )
     assert set(ledger.events) == {"e"}
+
+
+def imported(*names: str) -> bytes:
+    rows = [
+        ImportRow(row_number=number, product=product_pb2.Product(product_id=name))
+        for number, name in enumerate(names, start=1)
+    ]
+    request = ImportProductsRequest(catalog_id=KEPT, import_id="i", rows=rows)
+    return request.SerializeToString()
+
+
+def decided(*statuses: status_pb2.Status, mark: str = "e") -> Answer:
+    results = [
+        UpsertResult(status=status, etag="" if status.code else f"{mark}{n}")
+        for n, status in enumerate(statuses)
+    ]
+    return Answer("OK", "", b"", (ImportProductsResponse(results=results).SerializeToString(),))
+
+
+def test_a_row_of_an_import_is_taken_down_once_and_a_refused_one_is_no_product() -> None:
+    ledger = Ledger()
+    good, bad, late = (status_pb2.Status(code=code) for code in (0, 3, 14))
+    ledger.record(named("ImportProducts"), imported("a", "b", "c"), decided(good, bad, late))
+    assert ledger.rows == {("i", 1): "e0", ("i", 2): ""}
+    assert (ledger.etags, ledger.unsure) == ({(KEPT, "a"): "e0"}, {(KEPT, "c")})
+    again = decided(good, bad, good, mark="f")
+    ledger.record(named("ImportProducts"), imported("a", "b", "c"), again)
+    assert ledger.etags == {(KEPT, "a"): "e0", (KEPT, "c"): "f2"}
+
+
+def test_updates_change_what_is_expected_and_offers_too() -> None:
+    ledger = Ledger()
+    good, bad = status_pb2.Status(), status_pb2.Status(code=9)
+    ledger.record(named("ImportProducts"), imported(*"abc"), decided(good, good, good))
+    updates = UpdateProductsRequest(
+        catalog_id=KEPT,
+        updates=[ProductUpdate(product=product_pb2.Product(product_id=name)) for name in "ab"],
+    ).SerializeToString()
+    changed = UpsertProductsResponse(
+        results=[UpsertResult(status=good, etag="new"), UpsertResult(status=bad)]
+    )
+    update = named("UpdateProducts")
+    ledger.record(update, updates, Answer("OK", "", b"", (changed.SerializeToString(),)))
+    assert ledger.updated == {(KEPT, "a")}
+    assert ledger.etags == {(KEPT, "a"): "new", (KEPT, "b"): "e1", (KEPT, "c"): "e2"}
+    offers = UpdateOffersRequest(catalog_id=KEPT, offers=[Offer(product_id=name) for name in "bc"])
+    told = UpdateOffersResponse(statuses=[bad, good]).SerializeToString()
+    answer = Answer("OK", "", b"", (told,))
+    ledger.record(named("UpdateOffers"), offers.SerializeToString(), answer)
+    assert set(ledger.offers) == {(KEPT, "c")}
+    assert ledger.etags == {(KEPT, "a"): "new", (KEPT, "b"): "e1", (KEPT, "c"): ""}
+    ledger.record(update, updates, Answer("DEADLINE_EXCEEDED", "", b"", ()))
+    assert ledger.etags[KEPT, "a"] == "", "it may have been made or not"
+
+
+def test_what_the_ledger_writes_itself_is_written_by_no_other_request() -> None:
+    ledger, composer = Ledger(), Composer(random.Random(1), PICTURES)
+    ledger.reserve(["own-1"])
+    request = UpsertProductsRequest(
+        catalog_id=KEPT, products=[product_pb2.Product(product_id="own-1")]
+    ).SerializeToString()
+    sent = UpsertProductsRequest.FromString(ledger.admit(UPSERT, request, composer.fresh))
+    assert sent.products[0].product_id != "own-1"
 
 
 def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
