@@ -1,15 +1,20 @@
 """The fuzzer sees what it looks for: each check fails when it should."""
 
 import random
+from typing import cast
 
+import pytest
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from sightline.common.v1 import event_pb2, product_pb2
+from sightline.common.v1.import_pb2 import ImportState
 from sightline.gateway.v1.catalog_service_pb2 import (
     DeleteProductsRequest,
     ImportProductsRequest,
     ImportProductsResponse,
     ImportRow,
+    ListProductsResponse,
     Offer,
     ProductUpdate,
     UpdateOffersRequest,
@@ -23,9 +28,12 @@ from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, Writ
 from sightline_rules.filters import check, passes
 from tests.fuzz import conditions, judge, pictures
 from tests.fuzz.composing import Composer
+from tests.fuzz.importing import ROWS, OwnImport
+from tests.fuzz.keeping import Unanswered
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.model import FUZZ, KEPT, PHOTOS, Answer
+from tests.fuzz.model import FUZZ, KEPT, PHOTOS, Answer, Call, Finding
 from tests.fuzz.surface import METHODS, READ_ONLY, named
+from tests.fuzz.wire import Sender
 
 UPSERT, DELETE = named("UpsertProducts"), named("DeleteProducts")
 PICTURES = pictures.seeds(1)
@@ -196,3 +204,84 @@ def test_mutated_photos_are_small_and_mostly_harmed() -> None:
     drawn = [pictures.mutated(chance, PICTURES) for _ in range(300)]
     assert max(map(len, drawn)) <= pictures.MAX_BYTES
     assert 150 < sum(photo not in PICTURES for photo in drawn) < 300
+
+
+class Shop:
+    """Answers the ledger's own import as a suite does, and may forget."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._products: dict[str, product_pb2.Product] = {}
+        self._rows: dict[int, UpsertResult] = {}
+        self.forgets_rows = self.forgets_offers = False
+        self.findings: list[Finding] = []
+
+    async def send(self, call: Call) -> Answer:
+        method = METHODS[call.method]
+        request = method.request.FromString(call.request)
+        response = getattr(self, f"_{method.name}")(request)
+        answer = Answer("OK", "", b"", (response.SerializeToString(),))
+        self._ledger.record(method, call.request, answer)
+        return answer
+
+    def find(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def _OpenImport(self, _: Message) -> ImportState:
+        stored = sum(bool(result.etag) for result in self._rows.values())
+        refused = len(self._rows) - stored
+        return ImportState(rows_done=len(self._rows), stored_count=stored, refused_count=refused)
+
+    def _ImportProducts(self, request: ImportProductsRequest) -> ImportProductsResponse:
+        if self.forgets_rows:
+            self._rows.clear()
+        for row in request.rows:
+            if row.row_number not in self._rows and row.product.title:
+                self._products[row.product.product_id] = row.product
+                etag = f"{row.product.product_id}/{self.forgets_rows}"
+                self._rows[row.row_number] = UpsertResult(etag=etag)
+            elif row.row_number not in self._rows:
+                bad = status_pb2.Status(code=3)
+                self._rows[row.row_number] = UpsertResult(status=bad)
+        results = [self._rows[row.row_number] for row in request.rows]
+        return ImportProductsResponse(results=results)
+
+    def _UpdateProducts(self, request: UpdateProductsRequest) -> UpsertProductsResponse:
+        for update in request.updates:
+            self._products[update.product.product_id].title = update.product.title
+        results = [UpsertResult(etag="updated") for _ in request.updates]
+        return UpsertProductsResponse(results=results)
+
+    def _UpdateOffers(self, request: UpdateOffersRequest) -> UpdateOffersResponse:
+        for offer in request.offers:
+            product = self._products[offer.product_id]
+            if not self.forgets_offers:
+                product.price.CopyFrom(offer.price)
+                product.availability = offer.availability
+        return UpdateOffersResponse(statuses=[status_pb2.Status() for _ in request.offers])
+
+    def _ListProducts(self, _: Message) -> ListProductsResponse:
+        return ListProductsResponse(products=self._products.values())
+
+
+@pytest.mark.parametrize(
+    ("forgets", "lost", "differ"), [("", 0, 0), ("rows", 3, 3 * (ROWS - 1)), ("offers", 3, 0)]
+)
+async def test_the_ledger_s_own_import_sees_what_a_suite_forgets(
+    forgets: str, lost: int, differ: int
+) -> None:
+    ledger = Ledger()
+    shop = Shop(ledger)
+    own = OwnImport(cast(Sender, shop), ledger, PICTURES)
+    with pytest.raises(Unanswered):
+        await own.check()
+    shop.forgets_offers = forgets == "offers"
+    await own.open()
+    for turn in range(3):
+        await own.turn(turn)
+    shop.forgets_rows = forgets == "rows"
+    outcome = await own.check()
+    assert outcome.held is not bool(forgets)
+    assert f"{differ} differ" in outcome.measured
+    assert len(shop.findings) == lost
+    assert len(ledger.rows) == 3 * ROWS
