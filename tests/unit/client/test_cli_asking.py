@@ -208,6 +208,8 @@ def test_a_page_shows_figures_that_cannot_be(gateway: FakeGateway, tmp_path: Pat
         ("--out", "out.jsonl"),
         ("--batch", "in.jsonl", "--out", "in.jsonl"),
         ("--batch", "in.jsonl", "--out", "o.jsonl", "--user", "u"),
+        ("--batch", "in.jsonl", "--out", "o.jsonl", "--scene", "home"),
+        ("--batch", "in.jsonl", "--out", "o.jsonl", "--exclude", "a"),
     ],
 )
 def test_a_batch_that_is_asked_for_wrongly_is_2(

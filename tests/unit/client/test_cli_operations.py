@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import event_pb2, job_pb2, product_pb2
-from sightline_client.cli import app
+from sightline_client.cli import app, products
+from sightline_client.cli.patience import Patience
 from tests.fakes.gateway import FakeGateway, status, wine
 
 
@@ -247,6 +249,27 @@ def test_training_that_fails_is_1_and_says_why(line: Line, gateway: FakeGateway)
     assert not gateway.requests["PromoteModel"]
 
 
+@pytest.mark.parametrize("options", [(), ("--promote",)])
+def test_training_that_fails_or_is_cancelled_is_told_once(
+    line: Line, gateway: FakeGateway, options: tuple[str, ...]
+) -> None:
+    ended = gateway.job_states[-1]
+    ended.state = job_pb2.Job.STATE_FAILED
+    ended.error.CopyFrom(
+        status(code_pb2.FAILED_PRECONDITION, "too few", reason="TRAINING_DATA_INSUFFICIENT")
+    )
+    result = line("models", "train", *options)
+    assert result.exit_code == 1
+    told = "Job ranker/1 ended as FAILED: TRAINING_DATA_INSUFFICIENT: too few"
+    assert flat(result.stderr) == told
+    ended.state = job_pb2.Job.STATE_CANCELLED
+    ended.ClearField("error")
+    result = line("models", "train", *options)
+    assert result.exit_code == 1
+    assert flat(result.stderr) == "Job ranker/1 ended as CANCELLED"
+    assert "serves now" not in result.stdout
+
+
 def test_training_may_be_only_started(line: Line, gateway: FakeGateway) -> None:
     assert line("models", "train", "--no-wait").exit_code == 0
     assert not gateway.requests["WatchJob"]
@@ -308,6 +331,26 @@ def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> 
     assert line("products", "status").exit_code == 1
 
 
+def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
+    line: Line, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting(Patience):
+        async def wait(self, call: Callable[[], Awaitable[Any]]) -> Any:
+            gateway.status.pending_images = 0
+            gateway.status.freshness.ClearField("index_lag")
+            draining = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
+            gateway.fail("GetStatus", *[draining] * 5)
+            return await super().wait(call)
+
+    monkeypatch.setattr(products, "Patience", Waiting)
+    result = line("products", "status", "--wait")
+    assert result.exit_code == 0, result.output
+    assert "0 wait for their vector" in flat(result.stdout)
+    first, second = result.stderr.splitlines()
+    assert first == "Waiting for vectors. Ctrl-C ends the wait; the suite goes on."
+    assert re.fullmatch(r"The suite is not ready \(DRAINING\): trying for 1[12]\d s more\.", second)
+
+
 def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -> None:
     text = flat(line("config", "check").stdout)
     assert f"gateway: {gateway.target} answers, version 0.1.0" in text
@@ -332,6 +375,13 @@ def test_every_command_takes_catalog_and_target_and_json_and_teaches_by_example(
         for option in ("--target", "--catalog", "--json"):
             assert option in text, (command, option)
         assert f"sightline {' '.join(command)}" in text.replace("Usage: sightline", ""), command
+
+
+@pytest.mark.parametrize("command", [(), ("products",), ("products", "import"), ("jobs", "list")])
+def test_a_flag_shows_no_type_that_nobody_can_write(command: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(app, [*command, "--help"]).output
+    assert "--help" in text
+    assert "<bool>" not in text
 
 
 COMMANDS = [

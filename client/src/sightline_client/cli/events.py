@@ -192,10 +192,10 @@ def purge(
 def merge(
     *,
     visitor: Annotated[
-        str, typer.Argument(metavar="VISITOR", help="Whose events move.", callback=options.text)
+        str, typer.Argument(metavar="VISITOR", help="Whose events move.", callback=options.named)
     ],
     user: Annotated[
-        str, typer.Argument(metavar="USER", help="To which customer.", callback=options.text)
+        str, typer.Argument(metavar="USER", help="To which customer.", callback=options.named)
     ],
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",

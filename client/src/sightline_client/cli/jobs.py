@@ -7,15 +7,14 @@ import typer
 from sightline.common.v1 import job_pb2, job_service_pb2
 from sightline_client import from_wire
 from sightline_client.cli import following, listings, options, running
+from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
 
-app = typer.Typer(
-    no_args_is_help=True, help="Follow and stop long work: training, purges, imports."
-)
+app = Commands(no_args_is_help=True, help="Follow and stop long work: training, purges, imports.")
 
 JobId = Annotated[
     str,
-    typer.Argument(metavar="JOB", help="The job, as `jobs list` shows it.", callback=options.text),
+    typer.Argument(metavar="JOB", help="The job, as `jobs list` shows it.", callback=options.named),
 ]
 
 

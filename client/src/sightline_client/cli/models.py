@@ -11,6 +11,7 @@ from sightline_client import from_wire
 from sightline_client.cli import following, listings, options, running, tables
 from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
+from sightline_client.operations import JobState
 
 app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
 
@@ -48,7 +49,7 @@ def train(
             return await following.get(client, job.job_id)
         message = await following.follow(client, job.job_id)
         ended = from_wire.job(message)
-        if promote and following.ended_well(ended):
+        if promote and ended.state is JobState.SUCCEEDED:
             await client.promote_model(ended.results["model_version"])
         return message
 
@@ -58,10 +59,10 @@ def train(
         running.show_json(message)
     else:
         running.show(listings.jobs([value]))
-        if promote and value.error is None:
+        if promote and value.state is JobState.SUCCEEDED:
             version = tables.plain(value.results.get("model_version", ""))
             running.show(Text(f"Model {version} serves now."))
-    if wait and not (value.error is None and following.ended_well(value)):
+    if wait and not following.ended_well(value):
         raise typer.Exit(1)
 
 
@@ -99,7 +100,9 @@ def promote(
     *,
     version: Annotated[
         str,
-        typer.Argument(metavar="VERSION", help="As `models list` shows it.", callback=options.text),
+        typer.Argument(
+            metavar="VERSION", help="As `models list` shows it.", callback=options.named
+        ),
     ],
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",

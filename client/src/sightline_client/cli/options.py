@@ -1,5 +1,6 @@
 """The options that every command has."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,10 +26,27 @@ def text(value: str | list[str] | None) -> str | list[str] | None:
     return value
 
 
+_SCHEMES = ("dns:", "unix:", "unix-abstract:", "ipv4:", "ipv6:", "vsock:", "xds:")
+"""gRPC's own ways to name a server, some of which have no port."""
+_PORT = re.compile(r"[^:\]]+:\d{1,5}$|^\[.+\]:\d{1,5}$")
+
+
 def address(value: str) -> str:
     """The target as given; refused where it is empty or no UTF-8."""
     text(value)
     if not value.strip():
+        raise typer.BadParameter("must not be empty")
+    if value.startswith(("http://", "https://")):
+        raise typer.BadParameter("write HOST:PORT, without http://, such as 127.0.0.1:8600")
+    if not value.startswith(_SCHEMES) and not _PORT.search(value):
+        raise typer.BadParameter(f"{value} has no port: write HOST:PORT, such as 127.0.0.1:8600")
+    return value
+
+
+def named(value: str | list[str]) -> str | list[str]:
+    """The id as given; refused where it is empty."""
+    text(value)
+    if not all(item.strip() for item in ([value] if isinstance(value, str) else value)):
         raise typer.BadParameter("must not be empty")
     return value
 

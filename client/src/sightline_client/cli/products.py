@@ -14,12 +14,15 @@ from sightline_client import from_wire, to_wire
 from sightline_client.catalogue import Order
 from sightline_client.cli import following, listings, options, progress, running, tables
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.patience import Patience
 from sightline_client.client import SightlineClient
 
 app = Commands(no_args_is_help=True, help="Load and keep the catalogue.")
 
 _PAGE = 200
 _DELETE = 1000
+_PAUSE = 0.5
+"""Seconds between two looks at how much is in the index."""
 
 
 class ListOrder(StrEnum):
@@ -33,7 +36,7 @@ class ListOrder(StrEnum):
 def get(
     *,
     product: Annotated[
-        str, typer.Argument(metavar="ID", help="The product.", callback=options.text)
+        str, typer.Argument(metavar="ID", help="The product.", callback=options.named)
     ],
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
@@ -113,7 +116,7 @@ def list_(
 def delete(
     *,
     products: Annotated[
-        list[str], typer.Argument(metavar="ID…", help="The products.", callback=options.text)
+        list[str], typer.Argument(metavar="ID…", help="The products.", callback=options.named)
     ],
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
@@ -201,7 +204,12 @@ def purge(
 def status(
     *,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until no photo waits for its vector any more.")
+        bool,
+        typer.Option(
+            "--wait",
+            help="Wait until no photo waits for its vector any more, however long that takes;"
+            " Ctrl-C ends the wait and nothing else. --timeout is for each call.",
+        ),
     ] = False,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
@@ -222,12 +230,15 @@ def status(
         message = await client.calls.get_status(request, timeout)
         if not wait:
             return message
+        if _behind(message):
+            running.say(Text("Waiting for vectors. Ctrl-C ends the wait; the suite goes on."))
+        patience = Patience()
         with progress.meter("photos in the index") as bar:
-            while message.pending_images or from_wire.freshness(message.freshness).lag:
+            while _behind(message):
                 photos = message.indexed_images + max(message.pending_images, 0)
                 bar.at(message.indexed_images, photos)
-                await asyncio.sleep(0.5)
-                message = await client.calls.get_status(request, timeout)
+                await asyncio.sleep(_PAUSE)
+                message = await patience.wait(lambda: client.calls.get_status(request, timeout))
         return message
 
     message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
@@ -238,3 +249,8 @@ def status(
         running.show(tables.catalogue(value))
     if value.products is None:
         raise typer.Exit(1)
+
+
+def _behind(message: admin.GetStatusResponse) -> bool:
+    """The index does not hold all of the catalogue yet."""
+    return bool(message.pending_images or from_wire.freshness(message.freshness).lag)

@@ -106,7 +106,8 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        if image or image_uri or product or text or user or visitor or filter or html:
+        asked = (image, image_uri, product, text, user, visitor, filter, scene, exclude, html)
+        if any(asked):
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",

@@ -54,7 +54,7 @@ def search(
 def similar(
     *,
     product: Annotated[
-        str, typer.Argument(metavar="PRODUCT", help="The product's id.", callback=options.text)
+        str, typer.Argument(metavar="PRODUCT", help="The product's id.", callback=options.named)
     ],
     filter: options.Filter = "",
     currency: options.Currency = "",
