@@ -350,9 +350,10 @@ class _Run:
             if not warm.get(name) or not end.get(name):
                 result.miss(label, "ended or was never warm")
                 continue
-            at_most = memory.limit(warm[name])
+            at_most = memory.limit(name, warm[name])
             figures = " → ".join(f"{each[name] / 2**20:.0f}" for each in (begin, warm, end))
-            measured = f"{figures} MiB (at most {at_most / 2**20:.0f}: {memory.TOLERANCE})"
+            allowed = f"at most {at_most / 2**20:.0f}: {memory.tolerance(name)}"
+            measured = f"{figures} MiB ({allowed})"
             result.add(label, end[name] <= at_most, measured)
 
     def _alive(self, result: Result, before: dict[str, int]) -> None:

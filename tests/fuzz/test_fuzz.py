@@ -26,7 +26,7 @@ from sightline.gateway.v1.catalog_service_pb2 import (
 )
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
 from sightline_rules.filters import check, passes
-from tests.fuzz import conditions, judge, pictures
+from tests.fuzz import conditions, judge, memory, pictures
 from tests.fuzz.composing import Composer
 from tests.fuzz.importing import ROWS, OwnImport
 from tests.fuzz.keeping import Unanswered
@@ -204,6 +204,14 @@ def test_mutated_photos_are_small_and_mostly_harmed() -> None:
     drawn = [pictures.mutated(chance, PICTURES) for _ in range(300)]
     assert max(map(len, drawn)) <= pictures.MAX_BYTES
     assert 150 < sum(photo not in PICTURES for photo in drawn) < 300
+
+
+def test_a_program_may_grow_a_little_and_one_that_stores_more() -> None:
+    mib = 2**20
+    assert memory.limit("gateway", 50 * mib) == 114 * mib
+    assert memory.limit("triton", 400 * mib) == 500 * mib
+    assert memory.limit("milvus", 150 * mib) == 310 * mib
+    assert "+64 MiB" in memory.tolerance("gateway")
 
 
 class Shop:
