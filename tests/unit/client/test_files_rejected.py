@@ -145,10 +145,7 @@ def test_a_value_comes_back_as_it_was_or_is_refused_in_the_same_column(
     cells = {name: good[name] for name in columns if name in good}
     cells |= data.draw(st.dictionaries(st.sampled_from(columns), VALUE, max_size=3))
     back: Any = lines.parse(dumping.line(cells))
-    before, after = made(make, cells), made(make, back)
-    # Empty bytes are nothing where they stand, and are not nothing when they are written.
-    if not (isinstance(after, str) and b"" in cells.values()):
-        assert after == before
+    assert made(make, back) == made(make, cells)
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,13 @@ def test_every_column_reaches_the_event() -> None:
     assert (made.attribution_token, made.query) == ("t", "dry")
 
 
+def test_zero_is_an_id_and_no_gap() -> None:
+    made = events.event(EVENT | {"product_id": 0, "order_id": 0, "quantity": 0})
+    assert (made.product_id, made.order_id, made.quantity) == ("0", "0", 0)
+    with pytest.raises(SightlineError, match="order_id: is bytes"):
+        events.event(EVENT | {"order_id": b""})
+
+
 @pytest.mark.parametrize(
     "time",
     [

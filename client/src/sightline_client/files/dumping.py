@@ -60,10 +60,11 @@ def _pairs(values: Sequence[object]) -> dict[str, object] | None:
         return None
     found: dict[str, list[object]] = {}
     for key, value in pairs:
-        if not isinstance(key, str):
-            return None
         parts = value if isinstance(value, list) else [] if value is None else [value]
-        found.setdefault(key, []).extend(parts)
+        if isinstance(key, str):
+            found.setdefault(key, []).extend(parts)
+        elif parts:  # without any it says nothing, and nothing is made of it
+            return None
     return dict(found)
 
 

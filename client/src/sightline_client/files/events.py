@@ -26,22 +26,28 @@ def event(row: Cells) -> event_pb2.Event:
     pay for every cell."""
     made = event_pb2.Event(event_id=cells.required(row, "event_id"), type=_type(row))
     for name in _TEXTS:
-        if row.get(name):
+        if _said(row, name):
             setattr(made, name, cells.text(row, name))
     _shopper(row, made)
     if (instant := cells.time(row, "time")) is not None:
         made.event_time.CopyFrom(instant)
     if (value := _value(row)) is not None:
         made.value = float(value)
-    if row.get("quantity"):
+    if _said(row, "quantity"):
         made.quantity = cells.integer(row, "quantity", _INT32)
-    if row.get("position"):
+    if _said(row, "position"):
         made.position = cells.integer(row, "position", _INT32)
-    if row.get("unit_price") is not None or row.get("currency"):
+    if _said(row, "unit_price") or _said(row, "currency"):
         price = cells.money(row, "unit_price")
         if price is not None:
             made.unit_price.CopyFrom(price)
     return made
+
+
+def _said(row: Cells, name: str) -> bool:
+    """Zero is something, and so are empty bytes."""
+    value = row.get(name)
+    return value is not None and value != ""
 
 
 def _type(row: Cells) -> event_pb2.EventType.ValueType:
