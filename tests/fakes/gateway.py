@@ -135,7 +135,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
             scene="default",
             scene_version="s1",
             plan="visual → rank",
-            service_version="0.1.0",
+            service_version="0.2.0",
         ),
         missing_product_ids=["gone"],
         hidden_count=2,
