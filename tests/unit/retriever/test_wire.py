@@ -26,10 +26,13 @@ from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline_rules.filters import (
     All,
+    Any,
     Availability,
     Comparison,
+    Existence,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
 )
@@ -42,6 +45,20 @@ def comparison(field: str, value: Value, operator: int = EQUAL) -> filter_pb2.Fi
     return filter_pb2.Filter(
         comparison=filter_pb2.Comparison(field=field, operator=operator, value=value)  # type: ignore[arg-type]
     )
+
+
+def negation(inner: filter_pb2.Filter) -> filter_pb2.Filter:
+    message = filter_pb2.Filter()
+    getattr(message, "not").CopyFrom(inner)
+    return message
+
+
+def any_of(*parts: filter_pb2.Filter) -> filter_pb2.Filter:
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts))
+
+
+def exists(field: str) -> filter_pb2.Filter:
+    return filter_pb2.Filter(existence=filter_pb2.Existence(field=field))
 
 
 def test_a_photo_comes_as_bytes_as_an_id_or_as_an_address() -> None:
@@ -165,6 +182,22 @@ def test_a_photo_tells_its_shape_and_bytes() -> None:
             filter_pb2.Filter(all=filter_pb2.FilterList(filters=[filter_pb2.Filter()])),
             All((All(),)),
         ),
+        (any_of(), Any()),
+        (any_of(exists("price"), filter_pb2.Filter()), Any((Existence("price"), All()))),
+        (negation(filter_pb2.Filter()), Not(All())),
+        (negation(any_of(exists("attributes.a"))), Not(Any((Existence("attributes.a"),)))),
+        (
+            comparison("title", Value(text="a"), filter_pb2.Comparison.OPERATOR_CONTAINS),
+            Comparison("title", Operator.CONTAINS, "a"),
+        ),
+        (
+            comparison("attributes.abv", Value(number=13.5), 6),
+            Comparison("attributes.abv", Operator.GREATER_OR_EQUAL, 13.5),
+        ),
+        (
+            comparison("attributes.organic", Value(flag=False)),
+            Comparison("attributes.organic", Operator.EQUAL, False),
+        ),
     ],
 )
 def test_a_filter_keeps_its_meaning(message: filter_pb2.Filter, meaning: object) -> None:
@@ -208,6 +241,16 @@ def test_a_filter_keeps_its_meaning(message: filter_pb2.Filter, meaning: object)
             filter_pb2.Filter(membership=filter_pb2.Membership(field="tags", values=[Value()])),
             "membership.values[0]",
         ),
+        (
+            any_of(filter_pb2.Filter(), negation(comparison("colour", Value(text="x")))),
+            "any.filters[1].not.comparison.field",
+        ),
+        (negation(negation(exists("colour"))), "not.not.existence.field"),
+        (comparison("attributes.a", Value(number=float("inf"))), "comparison.value"),
+        (comparison("attributes.a", Value(text="x"), 3), "comparison.operator"),
+        (comparison("attributes.A", Value(text="x")), "comparison.field"),
+        (comparison("brand", Value(flag=True)), "comparison.value"),
+        (comparison("title", Value(text=""), 7), "comparison.value"),
     ],
 )
 def test_a_filter_without_meaning_is_refused_by_its_path(
@@ -219,11 +262,13 @@ def test_a_filter_without_meaning_is_refused_by_its_path(
 
 
 def test_a_filter_nested_too_deep_is_refused() -> None:
-    message = filter_pb2.Filter()
+    alls, nots = filter_pb2.Filter(), filter_pb2.Filter()
     for _ in range(40):
-        message = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[message]))
-    with pytest.raises(FilterInvalid):
-        wire.condition(message)
+        alls = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[alls]))
+        nots = negation(nots)
+    for message in (alls, nots):
+        with pytest.raises(FilterInvalid):
+            wire.condition(message)
 
 
 def test_orders_and_views_of_the_future_are_refused() -> None:
