@@ -23,7 +23,7 @@ from retriever import filters, milvus
 from retriever.__main__ import bindings
 from retriever.embedder import EmbedderClient
 from retriever.milvus import MilvusIndex
-from retriever.model import ImageRejected
+from retriever.model import CollectionState, ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import database, job_queue, milvus_index, photo_store
@@ -630,7 +630,11 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     await shop.record.mark(made, collection=former)
     assert await found(shop) == FOUND
     photos = len(shop.embedder.calls)
+    monkeypatch.setattr("retriever.worker.FORMER_SECONDS", 0.5)
     shop.start_worker()
+
+    async def former_gone() -> bool:
+        return await shop.index.state(former) is CollectionState.ABSENT
 
     async def reshaped() -> bool:
         now = await shop.record.generation("default", "visual")
@@ -640,6 +644,8 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     assert await found(shop) == FOUND
     assert await shop.index.count(made.collection) == len(rows)
     assert len(shop.embedder.calls) == photos
+    await eventually(former_gone)
+    assert await found(shop) == FOUND
 
 
 # Items with a status of their own

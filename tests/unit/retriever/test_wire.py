@@ -24,17 +24,22 @@ from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_client import to_wire
+from sightline_client.filter_text import parse
 from sightline_rules.filters import (
     All,
     Any,
     Availability,
     Comparison,
     Existence,
+    Facts,
     Membership,
     Money,
     Not,
     Operator,
     Time,
+    by_key,
+    passes,
 )
 
 Value = filter_pb2.FilterValue
@@ -269,6 +274,42 @@ def test_a_filter_nested_too_deep_is_refused() -> None:
     for message in (alls, nots):
         with pytest.raises(FilterInvalid):
             wire.condition(message)
+
+
+SOLD = {
+    "old": Facts(
+        "Wine > Red",
+        brand="Aurora",
+        title="Grande Réserve",
+        tags=frozenset({"Beef"}),
+        attributes=by_key([("vintage", 1999.0), ("grape", "Merlot"), ("grape", "Syrah")]),
+    ),
+    "cheap": Facts("Wine > White", price=Money("EUR", 5_000_000)),
+    "bare": Facts(attributes=by_key([("vintage", "1999"), ("organic", True)])),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", "old cheap bare"),
+        ("brand = Aurora OR price < 9 EUR", "old cheap"),
+        ("NOT brand = Aurora", "cheap bare"),
+        ("brand != Aurora", ""),
+        ("attributes.vintage < 2000", "old"),
+        ('attributes.vintage = "1999" OR tags:Beef', "old bare"),
+        ("attributes.vintage:* AND NOT attributes.grape:*", "bare"),
+        ("attributes.organic = true", "bare"),
+        ("attributes.grape:MER AND title:réserve", "old"),
+        ("category:wine AND -price:*", "old"),
+        ("NOT (tags:Beef OR attributes.grape = Merlot OR attributes.organic = true)", "cheap"),
+    ],
+)
+def test_what_a_person_writes_means_the_same_to_the_service(text: str, names: str) -> None:
+    message = to_wire.filter_(parse(text))
+    assert message is not None
+    asked = wire.condition(message)
+    assert [name for name, facts in SOLD.items() if passes(asked, facts)] == names.split()
 
 
 def test_orders_and_views_of_the_future_are_refused() -> None:

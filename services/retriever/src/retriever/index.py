@@ -162,7 +162,10 @@ async def reshape(
 async def drop_former(generation: Generation, index: VectorIndex) -> None:
     """Drop what earlier shapes of the generation's collection left in the engine."""
     for shape in range(1, filters.shape_of(generation.collection)):
-        await index.drop(filters.shaped(generation.collection, shape))
+        former = filters.shaped(generation.collection, shape)
+        if await index.state(former) is not CollectionState.ABSENT:
+            await index.drop(former)
+            log.info("former collection dropped", generation=generation.name, collection=former)
 
 
 # Embedding
