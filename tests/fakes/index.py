@@ -171,6 +171,12 @@ class FakeIndex:
                     best[hit.row_id] = hit
         return sorted(best.values(), key=lambda hit: -hit.similarity)
 
+    async def drop(self, collection: str) -> None:
+        if self.down:
+            raise IndexUnavailable
+        self.rows.pop(collection, None)
+        self.loaded.discard(collection)
+
     async def flush(self, collection: str) -> None:
         self._rows(collection)
         self.flushed += 1

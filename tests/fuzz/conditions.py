@@ -12,21 +12,32 @@ from sightline.common.v1 import filter_pb2, product_pb2
 from sightline_rules.filters import (
     FIELDS,
     All,
+    Any,
+    AttributeValue,
     Availability,
     Comparison,
+    Existence,
     Facts,
     Filter,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
     Value,
+    by_key,
+    rule_of,
 )
 
 BRANDS = ("Acme", "acme", 'O\'Neil "the" \\', "100%_like", "酒庄\N{GRINNING FACE}", "' or 1 == 1")
 LEVELS = ("Wine", "Red", "White", "Dry", "it's", "\\", "葡萄")
 TAGS = ("new", "New", "sale", '"quoted"', "%", "_", "\N{RIGHT-TO-LEFT OVERRIDE}abc")
 CURRENCIES = ("EUR", "USD", "JPY")
+TITLES = ("A thing", "酒", "Chair", "thin", "A", "chaIR")
+KEYS = ("colour", "size", "grape", "a.b-c_d")
+TEXTS = ("a red dress", "cheap", "红")
+NUMBERS = (0.0, 0.5, 1.0, -3.0)
+"""Of attributes."""
 AMOUNTS = (0, 1, 999_999, 5_000_000, 19_990_000, 10**15)
 """Prices in millionths. What products and filters share, so that filters find something."""
 
@@ -37,33 +48,49 @@ _OPERATORS: Mapping[Operator, filter_pb2.Comparison.Operator.ValueType] = {
     Operator.LESS_OR_EQUAL: filter_pb2.Comparison.OPERATOR_LESS_OR_EQUAL,
     Operator.GREATER: filter_pb2.Comparison.OPERATOR_GREATER,
     Operator.GREATER_OR_EQUAL: filter_pb2.Comparison.OPERATOR_GREATER_OR_EQUAL,
+    Operator.CONTAINS: filter_pb2.Comparison.OPERATOR_CONTAINS,
 }
 
 
 def condition(chance: random.Random, times: tuple[int, ...], depth: int = 0) -> Filter:
     """A filter that the rules take. `times`: microseconds that products may have."""
     if depth < 6 and chance.random() < 0.35:
+        if chance.random() < 0.25:
+            return Not(condition(chance, times, depth + 1))
         parts = (condition(chance, times, depth + 1) for _ in range(chance.randrange(4)))
-        return All(tuple(parts))
-    field = chance.choice(sorted(FIELDS))
-    if chance.random() < 0.3:
+        return chance.choice((All, Any))(tuple(parts))
+    field = chance.choice((*sorted(FIELDS), *(f"attributes.{key}" for key in KEYS)))
+    kind = chance.random()
+    if kind < 0.1:
+        return Existence(field)
+    if kind < 0.35 and field != "title":
         values = (_value(field, chance, times) for _ in range(chance.choice((0, 1, 2, 5, 40))))
         return Membership(field, tuple(values))
-    operator = chance.choice(sorted(FIELDS[field].operators))
-    return Comparison(field, Operator(operator), _value(field, chance, times))
+    value = _value(field, chance, times)
+    operator = chance.choice(sorted(rule_of(field, "field").operators[type(value)]))
+    if operator == Operator.CONTAINS and isinstance(value, str):
+        value = value[: chance.randrange(1, 4)] or "a"
+    return Comparison(field, Operator(operator), value)
 
 
 def _value(field: str, chance: random.Random, times: tuple[int, ...]) -> Value:
-    kind = FIELDS[field].kind
-    if kind is Money:
-        return Money(chance.choice(CURRENCIES), chance.choice(AMOUNTS))
-    if kind is Availability:
-        return chance.choice(list(Availability))
-    if kind is Time:
-        return Time(chance.choice(times) + chance.choice((-1, 0, 0, 1)))
-    if field == "category":
-        return " > ".join(chance.choices(LEVELS, k=chance.choice((0, 1, 1, 2, 3))))
-    return chance.choice(BRANDS if field == "brand" else TAGS)
+    match field:
+        case "price":
+            return Money(chance.choice(CURRENCIES), chance.choice(AMOUNTS))
+        case "availability":
+            return chance.choice(list(Availability))
+        case "create_time" | "update_time":
+            return Time(chance.choice(times) + chance.choice((-1, 0, 0, 1)))
+        case "category":
+            return " > ".join(chance.choices(LEVELS, k=chance.choice((0, 1, 1, 2, 3))))
+        case "brand":
+            return chance.choice(BRANDS)
+        case "title":
+            return chance.choice(TITLES)
+        case "tags":
+            return chance.choice(TAGS)
+        case _:
+            return chance.choice((*TEXTS, *NUMBERS, True, False))
 
 
 def message(filter_: Filter) -> filter_pb2.Filter:
@@ -72,6 +99,16 @@ def message(filter_: Filter) -> filter_pb2.Filter:
         case All(filters):
             parts = filter_pb2.FilterList(filters=[message(part) for part in filters])
             return filter_pb2.Filter(all=parts)
+        case Any(filters):
+            parts = filter_pb2.FilterList(filters=[message(part) for part in filters])
+            return filter_pb2.Filter(any=parts)
+        case Not(inner):
+            negation = filter_pb2.Filter()
+            getattr(negation, "not").MergeFrom(message(inner))
+            getattr(negation, "not").SetInParent()
+            return negation
+        case Existence(field):
+            return filter_pb2.Filter(existence=filter_pb2.Existence(field=field))
         case Membership(field, values):
             among = filter_pb2.Membership(field=field, values=[_literal(v) for v in values])
             return filter_pb2.Filter(membership=among)
@@ -93,6 +130,10 @@ def _literal(value: Value) -> filter_pb2.FilterValue:
         case Availability():
             number = product_pb2.Availability.Value(f"AVAILABILITY_{value.value}")
             return filter_pb2.FilterValue(availability=number)
+        case bool():
+            return filter_pb2.FilterValue(flag=value)
+        case float():
+            return filter_pb2.FilterValue(number=value)
         case _:
             return filter_pb2.FilterValue(text=value)
 
@@ -111,12 +152,24 @@ def facts(product: product_pb2.Product) -> Facts:
     return Facts(
         category=" > ".join(product.category_path),
         brand=product.brand,
+        title=product.title,
         price=Money(price.currency_code, micros) if product.HasField("price") else None,
         availability=Availability(name),
         tags=frozenset(product.tags),
+        attributes=by_key((item.key, _attribute(item)) for item in product.attributes),
         create_time=Time(_micros(product.create_time)),
         update_time=Time(_micros(product.update_time)),
     )
+
+
+def _attribute(item: product_pb2.Attribute) -> AttributeValue:
+    match item.WhichOneof("value"):
+        case "text":
+            return item.text
+        case "number":
+            return item.number
+        case _:
+            return item.flag
 
 
 def _micros(stamp: Timestamp) -> int:

@@ -13,17 +13,22 @@ from retriever.model import IndexRow
 from sightline_rules.filters import (
     FIELDS,
     All,
+    Any,
+    AttributeValue,
     Availability,
     Comparison,
+    Existence,
     Facts,
     Filter,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
     Value,
     check,
     passes,
+    rule_of,
 )
 from tests.engines import milvus_lite
 
@@ -31,19 +36,37 @@ TEXTS = ["red", "Red", "it's", 'say "hi"', "\\", '" or 1 == 1', "') or seq > 0 -
 PATHS = ["", "Wine", "Wine > Red", "Wine > Red > Dry", "Wine > White", "it's > \\", "红 > 葡萄"]
 MICROS = [0, 1, 5_000_000, 2**63 - 1]
 TIMES = [0, 1, 1_700_000_000_000_000]
+NUMBERS = [0.0, -1.5, 13.0, 13.000000001, 2015.0, 1e300]
+KEYS = ["grape", "abv", "organic", *(f"key_{number}" for number in range(30))]
 ROWS = 400
-ROUNDS = 150
+ROUNDS = 300
 
 
 def value(field: str, chance: random.Random) -> Value:
-    kind = FIELDS[field].kind
-    if kind is Money:
-        return Money(chance.choice(["EUR", "USD"]), chance.choice(MICROS))
-    if kind is Availability:
-        return chance.choice(list(Availability))
-    if kind is Time:
-        return Time(chance.choice([-1, *TIMES]))
-    return chance.choice([*PATHS, *TEXTS]) if field == "category" else chance.choice(TEXTS)
+    match field:
+        case "price":
+            return Money(chance.choice(["EUR", "USD"]), chance.choice(MICROS))
+        case "availability":
+            return chance.choice(list(Availability))
+        case "create_time" | "update_time":
+            return Time(chance.choice([-1, *TIMES]))
+        case "category":
+            return chance.choice([*PATHS, *TEXTS])
+        case "brand" | "title" | "tags":
+            return chance.choice(TEXTS)
+        case _:
+            return chance.choice([*TEXTS[:4], *NUMBERS, True, False])
+
+
+def attributes(chance: random.Random) -> dict[str, tuple[AttributeValue, ...]]:
+    """A few for most products, more than there are columns for some."""
+    found: dict[str, tuple[AttributeValue, ...]] = {}
+    for key in chance.sample(KEYS, chance.choice([0, 2, 5, 30])):
+        texts = tuple(chance.sample(TEXTS[:4], chance.choice([1, 1, 2, 4])))
+        found[key] = chance.choice(
+            [texts, (chance.choice(NUMBERS),), (chance.choice([True, False]),)]
+        )
+    return found
 
 
 def facts(chance: random.Random) -> Facts:
@@ -51,22 +74,60 @@ def facts(chance: random.Random) -> Facts:
     return Facts(
         category=chance.choice(PATHS),
         brand=chance.choice(["", *TEXTS]),
+        title=chance.choice(TEXTS),
         price=chance.choice([None, price]),
         availability=chance.choice(list(Availability)),
         tags=frozenset(chance.sample(TEXTS, chance.randrange(5))),
+        attributes=attributes(chance),
         create_time=Time(chance.choice(TIMES)),
         update_time=Time(chance.choice(TIMES)),
     )
 
 
 def condition(chance: random.Random, depth: int = 0) -> Filter:
-    if depth < 3 and chance.random() < 0.4:
-        return All(tuple(condition(chance, depth + 1) for _ in range(chance.randrange(4))))
-    field = chance.choice(list(FIELDS))
-    if chance.random() < 0.3:
+    if depth < 7 and chance.random() < 0.4:
+        if chance.random() < 0.3:
+            return Not(condition(chance, depth + 1))
+        parts = tuple(condition(chance, depth + 1) for _ in range(chance.randrange(4)))
+        return chance.choice([All, Any])(parts)
+    field = chance.choice([*FIELDS, *(f"attributes.{key}" for key in KEYS[:6])])
+    if chance.random() < 0.1:
+        return Existence(field)
+    if chance.random() < 0.3 and field != "title":
         return Membership(field, tuple(value(field, chance) for _ in range(chance.randrange(4))))
-    operator: Operator = chance.choice(sorted(FIELDS[field].operators))
-    return Comparison(field, operator, value(field, chance))
+    compared = value(field, chance)
+    operators = rule_of(field, "field").operators[type(compared)]
+    return Comparison(field, Operator(chance.choice(sorted(operators))), compared)
+
+
+def nested(depth: int) -> Filter:
+    """As deep as a filter may be, negated at every other level."""
+    made: Filter = Comparison("brand", Operator.EQUAL, "red")
+    for level in range(depth - 1):
+        made = Not(made) if level % 2 else Any((made, Existence("price")))
+    return made
+
+
+def many(field: str) -> Filter:
+    """As many values as one membership takes."""
+    return Membership(field, (*(f'no "such" {number}' for number in range(999)), "red"))
+
+
+EXTREME = [
+    nested(8),
+    Not(nested(7)),
+    All((many("tags"), many("brand"))),
+    Not(many("tags")),
+    many("attributes.grape"),
+    Any((many("brand"), many("tags"), many("attributes.grape"), many("attributes.key_1"))),
+    All(tuple(Not(Comparison("tags", Operator.EQUAL, text)) for text in TEXTS * 6)),
+    Any(
+        tuple(
+            All(tuple(Comparison(f"attributes.{key}", Operator.GREATER, 1.0) for key in KEYS[:30]))
+            for _ in range(8)
+        )
+    ),
+]
 
 
 async def test_the_engine_passes_what_the_rules_pass(tmp_path: Path) -> None:
@@ -90,8 +151,8 @@ async def test_the_engine_passes_what_the_rules_pass(tmp_path: Path) -> None:
         await index.flush("filters")  # half of the rows in a file, half in memory
         await index.upsert("filters", rows[ROWS // 2 :])
         told = 0
-        for _ in range(ROUNDS):
-            asked = check(condition(chance))
+        for asked in [*EXTREME, *(condition(chance) for _ in range(ROUNDS))]:
+            check(asked)
             hits = await index.search("filters", [rows[0].vector], asked, ROWS, None)
             found = {hit.row_id for hit in hits}
             expected = {row.row_id for row in rows if passes(asked, row.facts)}

@@ -151,6 +151,21 @@ async def test_out_of_stock_is_filtered_beside_the_callers_own_filter(suite):
         assert bought.comparison.value.availability == product_pb2.AVAILABILITY_OUT_OF_STOCK
 
 
+@pytest.mark.parametrize("join", ["any", "not", "existence"])
+async def test_a_filter_that_speaks_of_availability_anywhere_is_left_alone(suite, join):
+    spoken = filter_pb2.Filter(existence=filter_pb2.Existence(field="availability"))
+    own = filter_pb2.Filter()
+    if join == "any":
+        own.any.filters.extend([filter_pb2.Filter(), spoken])
+    elif join == "not":
+        getattr(own, "not").any.filters.append(spoken)
+    else:
+        own.CopyFrom(spoken)
+    await suite.recommendation.Recommend(photo(filter=own))
+    (sent,) = suite.retriever.script.requests("Search")
+    assert sent.filter == own
+
+
 # The ladder.
 
 

@@ -19,10 +19,11 @@ import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
 
+from retriever import filters, milvus
 from retriever.__main__ import bindings
 from retriever.embedder import EmbedderClient
 from retriever.milvus import MilvusIndex
-from retriever.model import ImageRejected
+from retriever.model import CollectionState, ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import database, job_queue, milvus_index, photo_store
@@ -519,6 +520,132 @@ async def test_hostile_filter_values_match_literally(shop: Shop) -> None:
         ):
             found = await shop.search(vector=vector(photo()), filter=condition)
             assert list(found.candidates.product_ids) == [product.product_id], value
+
+
+def attribute(key: str, **value: Any) -> product_pb2.Attribute:
+    return product_pb2.Attribute(key=key, **value)
+
+
+def any_of(*parts: filter_pb2.Filter) -> filter_pb2.Filter:
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts))
+
+
+def negated(part: filter_pb2.Filter) -> filter_pb2.Filter:
+    message = filter_pb2.Filter()
+    getattr(message, "not").CopyFrom(part)
+    return message
+
+
+def exists(field: str) -> filter_pb2.Filter:
+    return filter_pb2.Filter(existence=filter_pb2.Existence(field=field))
+
+
+MERLOT = compare("attributes.grape", text("Merlot"))
+OLD = compare("attributes.vintage", filter_pb2.FilterValue(number=2015), "LESS_OR_EQUAL")
+ASKED = {
+    "old": OLD,
+    "old or merlot": any_of(OLD, MERLOT),
+    "no merlot": negated(MERLOT),
+    "another grape": compare("attributes.grape", text("Merlot"), "NOT_EQUAL"),
+    "no vintage": negated(exists("attributes.vintage")),
+    "organic": compare("attributes.organic", filter_pb2.FilterValue(flag=True)),
+    "a reserve": compare("title", text("réserve"), "CONTAINS"),
+    "neither": negated(any_of(OLD, MERLOT)),
+    "no price": negated(exists("price")),
+}
+FOUND = {
+    "old": {"old", "blend"},
+    "old or merlot": {"old", "blend", "merlot"},
+    "no merlot": {"old", "plain"},
+    "another grape": {"old"},
+    "no vintage": {"merlot", "plain"},
+    "organic": {"blend"},
+    "a reserve": {"old"},
+    "neither": {"plain"},
+    "no price": {"plain"},
+}
+
+
+async def some_wines(shop: Shop) -> None:
+    grape = [attribute("grape", text=name) for name in ("Merlot", "Syrah")]
+    written = await shop.upsert(
+        wine(
+            "old",
+            1,
+            title="Grande RÉSERVE",
+            attributes=[grape[1], attribute("vintage", number=1999.5)],
+        ),
+        wine(
+            "blend",
+            2,
+            attributes=[*grape, attribute("vintage", number=2015), attribute("organic", flag=True)],
+        ),
+        wine("merlot", 3, attributes=[grape[0], attribute("organic", flag=False)]),
+        wine("plain", 4, price=None),
+    )
+    assert {reason(result.status) for result in written.results} == {"OK"}
+    await shop.seen(written.index_token)
+
+
+async def found(shop: Shop) -> dict[str, set[str]]:
+    answers = {
+        name: await shop.search(vector=vector(photo()), filter=condition)
+        for name, condition in ASKED.items()
+    }
+    return {name: set(answer.candidates.product_ids) for name, answer in answers.items()}
+
+
+async def test_filters_join_negate_and_ask_for_attributes(shop: Shop) -> None:
+    await some_wines(shop)
+    assert await found(shop) == FOUND
+    for name, condition in ASKED.items():
+        request = products_pb.ListProductsRequest(filter=condition)
+        listed = await shop.products.ListProducts(request)
+        assert {product.product_id for product in listed.products} == FOUND[name]
+    bad = any_of(OLD, negated(compare("attributes.a", text("x"), "GREATER")))
+    with refused(
+        "INVALID_ARGUMENT", "FILTER_INVALID", "filter.any.filters[1].not.comparison.operator"
+    ):
+        await shop.search(product_id="a", filter=bad)
+
+
+async def test_an_index_without_attributes_is_searched_until_one_with_them_is_built(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_wines(shop)
+    await shop.stop_worker()
+    made = await shop.record.generation("default", "visual")
+    assert made is not None
+    former = filters.shaped(made.collection, 1)
+    known = [name for name in filters.COLUMNS if name not in filters.ATTRIBUTE]
+    with monkeypatch.context() as patch:
+        patch.setattr(milvus, "COLUMNS", known)
+        patch.setattr(
+            milvus, "columns", lambda facts: {k: filters.columns(facts)[k] for k in known}
+        )
+        await shop.index.create(former, made.dimension)
+        rows = await shop.record.rows(made, ["old", "blend", "merlot", "plain"])
+        await shop.index.upsert(former, rows)
+    await shop.index.drop(made.collection)
+    await shop.record.mark(made, collection=former)
+    assert await found(shop) == FOUND
+    photos = len(shop.embedder.calls)
+    monkeypatch.setattr("retriever.worker.FORMER_SECONDS", 0.5)
+    shop.start_worker()
+
+    async def former_gone() -> bool:
+        return await shop.index.state(former) is CollectionState.ABSENT
+
+    async def reshaped() -> bool:
+        now = await shop.record.generation("default", "visual")
+        return now is not None and now.collection == made.collection
+
+    await eventually(reshaped)
+    assert await found(shop) == FOUND
+    assert await shop.index.count(made.collection) == len(rows)
+    assert len(shop.embedder.calls) == photos
+    await eventually(former_gone)
+    assert await found(shop) == FOUND
 
 
 # Items with a status of their own

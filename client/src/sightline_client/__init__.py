@@ -65,7 +65,7 @@ from sightline_client.events import (
     EventReport,
     EventType,
 )
-from sightline_client.filters import F, Filter, all_of
+from sightline_client.filters import F, Filter, all_of, any_of
 from sightline_client.looping import SyncBatches
 from sightline_client.operations import (
     ComponentStatus,
@@ -153,6 +153,7 @@ __all__ = [
     "Uri",
     "Versions",
     "all_of",
+    "any_of",
     "money",
     "product_image",
 ]

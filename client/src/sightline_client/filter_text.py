@@ -1,13 +1,20 @@
-"""Conditions on products as text: a subset of AIP-160 (https://google.aip.dev/160).
+"""Conditions on products as text, after AIP-160 (https://google.aip.dev/160).
 
     category = "Wine > Red" AND price < 30 EUR
     (brand = Aurora OR brand = "Château d'Yquem") AND tags:Beef AND availability = IN_STOCK
+    attributes.vintage >= 2015 AND NOT attributes.grape = Merlot
+    brand:* AND title:réserve OR -price:*
     create_time >= "2026-01-01T00:00:00Z"
 
-- Fields: category, brand, price, availability, tags, create_time, update_time.
-- Operators: = != < <= > >=, and ``:`` ("has") for tags. AND joins; OR joins only equalities of one
-  field, and binds tighter than AND, as AIP-160 has it. There is no NOT but !=.
+- Fields: category, brand, title, price, availability, tags, create_time, update_time and
+  attributes.<key>.
+- Operators: = != < <= > >= and ``:`` ("has"). ``tags:Beef`` asks for that tag; ``title:wine``, and
+  so brand, category and attributes of text, for a word or a part of one, upper and lower case
+  alike; ``price:*`` asks whether the field is known.
+- AND joins, OR joins and binds tighter, as AIP-160 has it; NOT or - before a condition turns it
+  round. ``NOT brand = A`` passes a product without a brand, ``brand != A`` does not.
 - A text is one word, or quoted with " or ', with a backslash before a quote or a backslash in it.
+- For attributes 2015 and 13.5 are numbers, true and false flags, all else a text, as is "2015".
 - Money is an amount and its ISO 4217 code: ``30 EUR``, ``12.50USD``. An amount alone is in the
   currency given to ``parse``.
 - A time is RFC 3339 in quotes; a date alone is its midnight, UTC.
@@ -20,6 +27,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from math import isfinite
 from typing import Any
 
 from lark import Lark, Token, Tree
@@ -27,38 +35,43 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 
 from sightline_client.catalogue import Availability, Money
 from sightline_client.filters import (
+    ATTRIBUTES,
     Comparison,
+    Existence,
     Filter,
     Membership,
     Operator,
     Value,
     all_of,
+    any_of,
 )
 
 MAX_LENGTH = 65_536
-"""Characters; more is no filter that a person wrote, and the suite takes at most 64 conditions."""
+"""Characters; more is no filter that a person wrote, and the suite takes at most 256 conditions."""
 
 _GRAMMAR = r"""
 start: [conjunction]
 conjunction: disjunction (AND disjunction)*
-disjunction: term (OR term)*
+disjunction: negatable (OR negatable)*
+?negatable: (NOT | MINUS) negatable -> negation | term
 ?term: comparison | "(" conjunction ")" -> group
 comparison: FIELD OPERATOR value
 value: QUOTED -> quoted | AMOUNT -> amount | WORD -> word
 
 AND.3: /AND(?![\w.-])/
 OR.3: /OR(?![\w.-])/
+NOT.3: /NOT(?![\w.-])/
+MINUS: "-"
 OPERATOR: "!=" | "<=" | ">=" | "=" | "<" | ">" | ":"
 QUOTED: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
 AMOUNT.2: /[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[ \t]*(?!AND\b|OR\b)[A-Za-z]{3}(?![\w.-]))?(?![\w.-])/
-FIELD.1: /[A-Za-z_][A-Za-z0-9_.]*(?=\s*(?:[!<>]=?|=|:))/
+FIELD.1: /[A-Za-z_][A-Za-z0-9_.-]*(?=\s*(?:[!<>]=?|=|:))/
 WORD: /[^\s"'()=!<>:,]+/
 %ignore /\s+/
 """
 
 _OPERATORS = {
     "=": Operator.EQUAL,
-    ":": Operator.EQUAL,
     "!=": Operator.NOT_EQUAL,
     "<": Operator.LESS,
     "<=": Operator.LESS_OR_EQUAL,
@@ -68,13 +81,16 @@ _OPERATORS = {
 _KINDS = {
     "category": str,
     "brand": str,
+    "title": str,
     "tags": str,
     "price": Money,
     "availability": Availability,
     "create_time": datetime,
     "update_time": datetime,
 }
-_ORDERED = frozenset({Money, datetime})
+_ORDERED = frozenset({Money, datetime, float})
+_FLAGS = {"true": True, "false": False}
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _STATES = {state.value: state for state in Availability if state is not Availability.UNSPECIFIED}
 
 
@@ -139,50 +155,71 @@ class _Reader:
         """The conditions of a conjunction, flat."""
         for disjunction in _trees(node, "disjunction"):
             parts = [child for child in disjunction.children if isinstance(child, Tree)]
-            if len(parts) > 1:
-                yield self._either(parts)
-            elif parts[0].data == "group":
+            if len(parts) == 1 and parts[0].data == "group":
                 yield from self.read(_tree(parts[0].children[0]))
             else:
-                yield self._comparison(parts[0])
+                yield _either([self._part(part) for part in parts])
 
-    def _either(self, parts: list[Tree[Token]]) -> Membership:
-        """OR is what IN is: one field, equal to any of several values."""
-        values: list[Value] = []
-        field = ""
-        for part in parts:
-            while part.data == "group" and self._single(part):
-                part = self._single(part) or part  # noqa: PLW2901
-            if part.data == "group":
-                raise self._at(_first(part), "OR joins single comparisons, such as a = 1 OR a = 2")
-            one = self._comparison(part)
-            if one.operator is not Operator.EQUAL or (field and one.field != field):
-                raise self._at(_first(part), "OR joins only = of one field: brand = A OR brand = B")
-            field = one.field
-            values.append(one.value)
-        return Membership(field, tuple(values))
+    def _part(self, node: Tree[Token]) -> Filter:
+        """One of the conditions that OR joins, or NOT turns round."""
+        if node.data == "negation":
+            return ~self._part(_tree(node.children[-1]))
+        if node.data == "group":
+            inner = list(self.read(_tree(node.children[0])))
+            return inner[0] if len(inner) == 1 else all_of(*inner)
+        return self._comparison(node)
 
-    def _single(self, group: Tree[Token]) -> Tree[Token] | None:
-        """What stands in a group if it is one term."""
-        inner = list(_trees(_tree(group.children[0]), "disjunction"))
-        terms = [child for child in inner[0].children if isinstance(child, Tree)]
-        return terms[0] if len(inner) == 1 and len(terms) == 1 else None
-
-    def _comparison(self, node: Tree[Token]) -> Comparison:
+    def _comparison(self, node: Tree[Token]) -> Filter:
         name, sign, literal = node.children[0], node.children[1], _tree(node.children[2])
         if not isinstance(name, Token) or not isinstance(sign, Token):
             raise TypeError("the grammar has changed")
+        kind = None if name.startswith(ATTRIBUTES) else self._kind(name)
+        if sign == ":" and literal.data == "word" and _first(literal) == "*":
+            return Existence(str(name))
+        value = self._attribute(literal) if kind is None else self._value(kind, literal)
+        return Comparison(str(name), self._operator(name, sign, value), value)
+
+    def _kind(self, name: Token) -> type:
         kind = _KINDS.get(name)
         if kind is None:
             near = difflib.get_close_matches(name, _KINDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KINDS)}"
+            known = f"there are {', '.join(_KINDS)}, {ATTRIBUTES}<key>"
+            hint = f"did you mean {near[0]}?" if near else known
             raise self._at(name, f"no field {str(name)!r}: {hint}")
-        operator = _OPERATORS[sign]
-        if operator not in {Operator.EQUAL, Operator.NOT_EQUAL} and kind not in _ORDERED:
-            raise self._at(sign, f"{name} takes = and !=, not {sign}")
-        if sign == ":" and name != "tags":
-            raise self._at(sign, f"only tags takes ':', write {name} =")
-        return Comparison(str(name), operator, self._value(kind, literal))
+        return kind
+
+    def _operator(self, name: Token, sign: Token, value: Value) -> Operator:
+        """What the sign asks for; ":" of a text whether it occurs, else the same as =."""
+        is_text = isinstance(value, str) and not isinstance(value, Availability)
+        if sign == ":" and is_text and name != "tags":
+            if not value:
+                raise self._at(sign, f"{name}: needs at least one character, or * for any")
+            return Operator.CONTAINS
+        attribute = name.startswith(ATTRIBUTES)
+        if sign == ":" and name != "tags" and not attribute:
+            raise self._at(sign, f"{name} takes ':' only as {name}:*, write {name} =")
+        if name == "title":
+            raise self._at(sign, f"title takes only ':', not {sign}")
+        operator = _OPERATORS.get(sign, Operator.EQUAL)
+        if operator in {Operator.EQUAL, Operator.NOT_EQUAL} or type(value) in _ORDERED:
+            return operator
+        other = " with a text or a flag" if attribute else ""
+        raise self._at(sign, f"{name} takes = and !=, not {sign}{other}")
+
+    def _attribute(self, literal: Tree[Token]) -> Value:
+        token = _first(literal)
+        text = str(token)
+        if literal.data == "quoted":
+            return _unquoted(token)
+        if text in _FLAGS:
+            return _FLAGS[text]
+        if not _NUMBER.fullmatch(text):
+            if literal.data == "amount":
+                raise self._at(token, f"{text!r} is no number; put a text into quotes")
+            return text
+        if not isfinite(float(text)):
+            raise self._at(token, f"{text} is too large")
+        return float(text)
 
     def _value(self, kind: type, literal: Tree[Token]) -> Value:
         token = _first(literal)
@@ -222,11 +259,29 @@ class _Reader:
         return FilterSyntaxError(message, self._text, token.start_pos or 0)
 
 
+def _either(parts: list[Filter]) -> Filter:
+    """One of several; equalities of one field become one membership, which is cheaper to ask."""
+    if len(parts) == 1:
+        return parts[0]
+    field = ""
+    values: list[Value] = []
+    for part in parts:
+        if isinstance(part, Membership):
+            name, more = part.field, part.values
+        elif isinstance(part, Comparison) and part.operator is Operator.EQUAL:
+            name, more = part.field, (part.value,)
+        else:
+            return any_of(*parts)
+        if field not in {"", name}:
+            return any_of(*parts)
+        field = name
+        values += more
+    return Membership(field, tuple(values))
+
+
 def _unexpected(error: UnexpectedInput, text: str) -> FilterSyntaxError:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         token = error.token
-        if str(token) in {"NOT", "-"}:
-            return FilterSyntaxError("there is no NOT: write !=", text, token.start_pos or 0)
         wanted = _wanted(error.accepts or error.expected)
         message = f"unexpected {str(token)[:40]!r}: {wanted}"
         return FilterSyntaxError(message, text, token.start_pos or 0)
@@ -236,8 +291,6 @@ def _unexpected(error: UnexpectedInput, text: str) -> FilterSyntaxError:
         if char in "\"'":
             return FilterSyntaxError("a quote is left open", text, place)
         word = re.match(r"[\w.-]+", text[place:])
-        if word and word[0] == "NOT":
-            return FilterSyntaxError("there is no NOT: write !=", text, place)
         shown = word[0][:40] if word else char
         wanted = _wanted(error.allowed or ())
         return FilterSyntaxError(f"unexpected {shown!r}: {wanted}", text, place)

@@ -25,7 +25,16 @@ from sightline_client.catalogue import (
 )
 from sightline_client.errors import invalid
 from sightline_client.events import Event, EventType
-from sightline_client.filters import All, Comparison, Filter, Membership, Value
+from sightline_client.filters import (
+    All,
+    Any,
+    Comparison,
+    Existence,
+    Filter,
+    Membership,
+    Not,
+    Value,
+)
 from sightline_client.photos import Uri
 
 _NANOS = Decimal(1_000_000_000)
@@ -112,10 +121,23 @@ def filter_(value: Filter | None) -> filter_pb2.Filter | None:
         return filter_pb2.Filter(
             membership=filter_pb2.Membership(field=value.field, values=literals)
         )
+    if isinstance(value, Existence):
+        return filter_pb2.Filter(existence=filter_pb2.Existence(field=value.field))
     if isinstance(value, All):
-        parts = [part for part in map(filter_, value.filters) if part is not None]
-        return filter_pb2.Filter(all=filter_pb2.FilterList(filters=parts))
+        return filter_pb2.Filter(all=_filters(value.filters))
+    if isinstance(value, Any):
+        return filter_pb2.Filter(any=_filters(value.filters))
+    if isinstance(value, Not):
+        message = filter_pb2.Filter()
+        getattr(message, "not").MergeFrom(filter_(value.filter))
+        getattr(message, "not").SetInParent()  # also when it holds an empty filter
+        return message
     raise TypeError(f"not a filter: {value!r}; build one from F, e.g. F.category == 'Red'")
+
+
+def _filters(values: Iterable[Filter]) -> filter_pb2.FilterList:
+    parts = [part for part in map(filter_, values) if part is not None]
+    return filter_pb2.FilterList(filters=parts)
 
 
 def product(value: Product) -> product_pb2.Product:
@@ -193,7 +215,21 @@ def _literal(value: Value) -> filter_pb2.FilterValue:
         return filter_pb2.FilterValue(time=timestamp(value))
     if isinstance(value, str):
         return filter_pb2.FilterValue(text=value)
-    raise TypeError(f"a filter compares with text, money(…), Availability or a time, not {value!r}")
+    if isinstance(value, bool):  # before numbers: it is one
+        return filter_pb2.FilterValue(flag=value)
+    if isinstance(value, int | float):
+        return filter_pb2.FilterValue(number=_number(value))
+    raise TypeError(
+        "a filter compares with text, a number, a flag, money(…), Availability or a time, not "
+        f"{value!r}"
+    )
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise invalid("filter", "holds a number that is too large") from None
 
 
 def _availability(value: Availability) -> product_pb2.Availability.ValueType:

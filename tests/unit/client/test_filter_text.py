@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline_client import Availability, F, Filter, all_of, money
+from sightline_client import Availability, F, Filter, all_of, any_of, money
 from sightline_client.filter_text import FilterSyntaxError, parse
 from sightline_client.filters import Comparison, Membership, Operator
 
+VINTAGE, GRAPE, ORGANIC = map(F.attribute, ("vintage", "grape", "organic"))
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -32,6 +33,33 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("brand = 30", all_of(F.brand == "30")),
         ("brand = Rosé AND brand != 7Up", (F.brand == "Rosé") & (F.brand != "7Up")),
         ("brand = ANDORRA", all_of(F.brand == "ANDORRA")),
+        ("brand = A OR price = 3 EUR", all_of(any_of(F.brand == "A", F.price == money(3, "EUR")))),
+        ("brand = A OR brand != B", all_of((F.brand == "A") | (F.brand != "B"))),
+        ("brand = A OR (brand = B AND tags = c)",
+         all_of((F.brand == "A") | ((F.brand == "B") & (F.tags == "c")))),
+        ("brand = A OR (brand = B OR brand = C)", all_of(F.brand.in_("A", "B", "C"))),
+        ("tags:a OR (price:* OR title:b)",
+         all_of(any_of(F.tags == "a", F.price.exists(), F.title.contains("b")))),
+        ("NOT brand = x", all_of(~(F.brand == "x"))),
+        ("-brand = x AND NOT(tags:a AND tags:b)",
+         all_of(~(F.brand == "x"), ~((F.tags == "a") & (F.tags == "b")))),
+        ("NOT brand = A OR brand = B", all_of(~(F.brand == "A") | (F.brand == "B"))),
+        ("NOT (brand = A OR brand = B)", all_of(~F.brand.in_("A", "B"))),
+        ("NOT NOT tags:a", all_of(F.tags == "a")),
+        ("brand = NOTE AND brand = NOT", (F.brand == "NOTE") & (F.brand == "NOT")),
+        ("brand:* AND NOT price:*", F.brand.exists() & ~F.price.exists()),
+        ('brand:"*" AND brand = *', F.brand.contains("*") & (F.brand == "*")),
+        ("category:wine", all_of(F.category.contains("wine"))),
+        ("attributes.vintage >= 2015", all_of(VINTAGE >= 2015)),
+        ("attributes.vintage:2015 AND tags:a", (VINTAGE == 2015) & (F.tags == "a")),
+        ("attributes.vintage < 1e5", all_of(VINTAGE < 1e5)),
+        ("attributes.vintage != -13.5", all_of(VINTAGE != -13.5)),
+        ('attributes.vintage = "2015"', all_of(VINTAGE == "2015")),
+        ("attributes.grape:merlot", all_of(GRAPE.contains("merlot"))),
+        ("attributes.grape = A OR attributes.grape = 'true'", all_of(GRAPE.in_("A", "true"))),
+        ("attributes.organic = true", all_of(ORGANIC == True)),  # noqa: E712
+        ("NOT attributes.organic:*", all_of(~ORGANIC.exists())),
+        ("attributes.a.b-c_d = x", all_of(F.attribute("a.b-c_d") == "x")),
         ("", all_of()),
         ("  ", all_of()),
     ],
@@ -52,15 +80,20 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
         ("prise < 3 EUR", 0, "did you mean price?"),
         ("brand = a AND colour = red", 14, "there are category"),
         ("brand < x", 6, "takes = and !="),
-        ("brand:x", 5, "only tags"),
+        ("price:3 EUR", 5, "only as price:"),
+        ('brand:""', 5, "at least one character"),
+        ("title = x", 6, "takes only ':'"),
+        ("attributes.a < x", 13, "not < with a text"),
+        ("attributes.a <= true", 13, "not <= with a text or a flag"),
+        ("attributes.a = 3 EUR", 15, "no number"),
+        ("attributes.a = 1e999", 15, "too large"),
+        ("attribute.a = 3", 0, "attributes.<key>"),
         ('brand = "x', 8, "quote is left open"),
-        ("NOT brand = x", 0, "write !="),
+        ("NOT", 3, "ends too early"),
+        ("brand = x NOT tags:y", 10, "expected AND or OR"),
         ("brand = x AND", 13, "ends too early"),
         ("(brand = x", 10, "closing parenthesis"),
         ("brand = a brand = b", 10, "expected AND or OR"),
-        ("brand = A OR price = 3 EUR", 13, "OR joins only = of one field"),
-        ("brand = A OR (brand = B AND tags = c)", 14, "OR joins single"),
-        ("brand = A OR brand != B", 13, "OR joins only ="),
         ("availability = maybe", 15, "IN_STOCK"),
         ("price < cheap", 8, "no money"),
         ("price < 1.2.3 EUR", 14, "expected AND or OR"),
@@ -68,6 +101,7 @@ def test_an_amount_alone_is_in_the_given_currency() -> None:
         ('create_time > "2026-03-01T12:00:00"', 14, "no time zone"),
         (")", 0, "unexpected"),
         ("(" * 5000 + "brand = a" + ")" * 5000, 0, "nested too deep"),
+        ("NOT " * 5000 + "brand = a", 0, "nested too deep"),
         ("brand = " + "x" * 70_000, 0, "65,536"),
     ],
 )

@@ -55,6 +55,30 @@ def test_every_kind_of_literal_keeps_its_type() -> None:
     assert [value.text for value in parts[4].membership.values] == ["O'Neill", 'a"b\\']
 
 
+def test_every_way_to_join_filters_is_in_the_contract() -> None:
+    brand, vintage = F.brand.contains("a"), F.attribute("vintage") >= 2015
+    message = to_wire.filter_(brand | ~(vintage & F.price.exists()) | ~all_of())
+    assert message is not None
+    first, second, third = message.any.filters
+    assert first.comparison.operator == filter_pb2.Comparison.OPERATOR_CONTAINS
+    inner = getattr(second, "not").all.filters
+    assert (inner[0].comparison.field, inner[0].comparison.value.number) == (
+        "attributes.vintage",
+        2015,
+    )
+    assert inner[1].existence.field == "price"
+    assert getattr(third, "not").WhichOneof("expression") == "all"
+
+
+def test_a_flag_is_no_number_and_no_number_is_too_large() -> None:
+    message = to_wire.filter_(F.attribute("a").in_(True, 1, "1"))
+    assert message is not None
+    kinds = [value.WhichOneof("kind") for value in message.membership.values]
+    assert kinds == ["flag", "number", "text"]
+    with pytest.raises(InvalidRequest, match="too large"):
+        to_wire.filter_(F.attribute("a") == 10**400)
+
+
 def test_no_filter_is_no_message() -> None:
     assert to_wire.filter_(None) is None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from retriever.filters import shaped
 from retriever.model import (
     Generation,
     GenerationState,
@@ -67,7 +68,7 @@ def generation(**fields: object) -> Generation:
         space_version=VERSION,
         dimension=DIMENSION,
         metric="COSINE",
-        collection="c_visual_1",
+        collection=shaped("c_visual_1"),
         state=GenerationState.READY,
         active=True,
         created=0,

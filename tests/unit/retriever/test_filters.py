@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
 
 import pytest
@@ -11,14 +12,18 @@ from hypothesis import strategies as st
 from retriever import filters
 from sightline_rules.filters import (
     All,
+    Any,
     Availability,
     Comparison,
+    Existence,
     Facts,
     Filter,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
+    by_key,
     check,
     passes,
 )
@@ -35,7 +40,18 @@ TIMES = st.builds(Time, st.sampled_from([-(10**15), -1, 0, 1, 10**15]))
 STORED_TIMES = st.builds(Time, st.sampled_from([0, 1, 10**15]))
 AVAILABILITY = st.sampled_from(list(Availability))
 EQUALITY = st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL])
-ANY = st.sampled_from(list(Operator))
+ORDER = st.sampled_from(sorted(set(Operator) - {Operator.CONTAINS}))
+KEYS = st.sampled_from(["grape", "abv", "a.b-c_d", "0"]) | st.from_regex(
+    r"[a-z]{1,3}", fullmatch=True
+)
+NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 13.5, 13.500000001, 5e-324, 1e308]) | st.floats(
+    allow_nan=False, allow_infinity=False
+)
+ATTRIBUTE = st.one_of(
+    st.tuples(KEYS, st.lists(TEXTS.filter(bool), min_size=1, max_size=5).map(tuple)),
+    st.tuples(KEYS, st.tuples(NUMBERS)),
+    st.tuples(KEYS, st.tuples(st.booleans())),
+)
 
 FACTS = st.builds(
     Facts,
@@ -43,7 +59,9 @@ FACTS = st.builds(
     brand=TEXTS,
     price=st.none() | MONEY,
     availability=AVAILABILITY,
+    title=TEXTS,
     tags=st.frozensets(TEXTS.filter(bool), max_size=6),
+    attributes=st.lists(ATTRIBUTE, max_size=24).map(dict),
     create_time=STORED_TIMES,
     update_time=STORED_TIMES,
 )
@@ -59,7 +77,7 @@ VALUES = {
 ORDERED = {"price", "create_time", "update_time"}
 LEAVES = st.one_of(
     *(
-        st.builds(Comparison, st.just(name), ANY if name in ORDERED else EQUALITY, values)
+        st.builds(Comparison, st.just(name), ORDER if name in ORDERED else EQUALITY, values)
         for name, values in VALUES.items()
     ),
     *(
@@ -67,9 +85,29 @@ LEAVES = st.one_of(
         for name, values in VALUES.items()
     ),
 )
-FILTERS = st.recursive(
-    LEAVES, lambda parts: st.builds(All, st.lists(parts, max_size=4).map(tuple)), max_leaves=6
+HOLDS = st.builds(
+    Comparison,
+    st.sampled_from(["category", "brand", "title", "tags", "attributes.grape"]),
+    st.just(Operator.CONTAINS),
+    TEXTS.filter(bool),
 )
+FIELD = KEYS.map("attributes.{}".format)
+ATTRIBUTES = st.one_of(
+    st.builds(Comparison, FIELD, EQUALITY, TEXTS | st.booleans()),
+    st.builds(Comparison, FIELD, ORDER, NUMBERS),
+    st.builds(Membership, FIELD, st.lists(TEXTS | NUMBERS | st.booleans(), max_size=4).map(tuple)),
+)
+EXISTS = st.builds(Existence, st.sampled_from([*VALUES, "title"]) | FIELD)
+
+
+def joined(leaves: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
+    """Filters made of these."""
+    several = st.lists(leaves, max_size=4).map(tuple)
+    return st.one_of(st.builds(All, several), st.builds(Any, several), st.builds(Not, leaves))
+
+
+EXACT = st.recursive(LEAVES, joined, max_leaves=6)
+FILTERS = st.recursive(st.one_of(LEAVES, HOLDS, ATTRIBUTES, EXISTS), joined, max_leaves=6)
 
 
 def accepts(condition: Filter, facts: Facts) -> bool:
@@ -82,12 +120,29 @@ def accepts(condition: Filter, facts: Facts) -> bool:
 @given(FILTERS, FACTS)
 @example(Comparison("tags", Operator.NOT_EQUAL, ""), Facts())
 @example(Comparison("category", Operator.NOT_EQUAL, "a > b"), Facts(category="a > b > c"))
+@example(Not(Comparison("attributes.a", Operator.EQUAL, "x")), Facts())
+@example(
+    Comparison("attributes.a", Operator.LESS, 1.0 + 1e-12), Facts(attributes={"a": (1.0 + 1e-13,)})
+)
+@example(Comparison("attributes.a", Operator.EQUAL, 0.0), Facts(attributes={"a": (-0.0,)}))
 def test_no_product_that_passes_is_left_out(condition: Filter, facts: Facts) -> None:
     check(condition)
     assert accepts(condition, facts) or not passes(condition, facts)
 
 
 @given(FILTERS, FACTS)
+def test_an_index_of_the_first_shape_leaves_none_out_either(
+    condition: Filter, facts: Facts
+) -> None:
+    expression = filters.compile_filter(condition, shape=1)
+    row = {**filters.columns(facts), "seq": 1}
+    for name in filters.ATTRIBUTE:
+        del row[name]
+    found = not expression or eval(expression, {"__builtins__": {}}, row)  # noqa: S307
+    assert found or not passes(condition, facts)
+
+
+@given(EXACT, FACTS)
 def test_one_that_does_not_pass_slips_in_only_where_two_tags_share_a_column(
     condition: Filter, facts: Facts
 ) -> None:
@@ -98,7 +153,7 @@ def test_one_that_does_not_pass_slips_in_only_where_two_tags_share_a_column(
 @given(FILTERS)
 def test_an_expression_holds_nothing_but_our_own_words_and_numbers(condition: Filter) -> None:
     expression = filters.compile_filter(condition)
-    own = set(filters.COLUMNS) | {"seq", "and", "or", "in"}
+    own = set(filters.COLUMNS) | {"seq", "and", "or", "in", "not"}
     words = expression.translate(str.maketrans("()[],=!<>", " " * 9)).split()
     assert all(word.isdigit() or word in own for word in words)
     assert set(expression) <= set(string.ascii_lowercase + string.digits + "()[], _=!<>")
@@ -123,6 +178,23 @@ def test_two_tags_of_one_column_are_both_found() -> None:
 @pytest.mark.parametrize("text", ["red", "Red", " red", "x" * 5_000, "红"])
 def test_a_code_fits_a_column_and_is_no_mark(text: str) -> None:
     assert filters.SEVERAL < filters.code(text) < 2**63
+
+
+def test_the_shape_goes_with_the_columns() -> None:
+    """Who changes what a row holds changes SHAPE too; else an old index is asked what it lacks."""
+    wine = by_key([("grape", "Merlot"), ("grape", "Syrah"), ("abv", 13.5), ("organic", True)])
+    row = filters.columns(Facts("Wine > Red", "Casa", attributes=wine, tags=frozenset({"a"})))
+    held = hashlib.sha256(repr(row).encode()).hexdigest()[:12]
+    assert (filters.SHAPE, held) == (2, "2f763eb02c19")
+
+
+def test_a_name_tells_the_shape_of_its_collection() -> None:
+    first = "shop_visual_0123456789abcdef"
+    assert filters.shape_of(first) == 1
+    assert filters.shaped(first, 7) == f"{first}_s7"
+    assert filters.shape_of(filters.shaped(first, 7)) == 7
+    assert filters.shaped(f"{first}_s7") == f"{first}_s{filters.SHAPE}"
+    assert filters.shaped(f"{first}_s7", 1) == first
 
 
 def test_codes_do_not_change_from_release_to_release() -> None:

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from retriever import index as use_cases
+from retriever.filters import shaped
 from retriever.index import (
     LeadershipLost,
     apply_outbox,
+    drop_former,
     embed_pending,
     ensure_generation,
     open_collection,
     reconcile,
+    reshape,
 )
 from retriever.model import (
     MAX_ATTEMPTS,
@@ -21,6 +24,7 @@ from retriever.model import (
     EmbeddingSpace,
     Generation,
     ImageRejected,
+    IndexRefused,
     IndexUnavailable,
     PhotosUnavailable,
     VersionMismatch,
@@ -102,6 +106,32 @@ async def test_another_version_makes_no_generation_by_itself(record: Record) -> 
     newer = EmbeddingSpace("visual", "v2", 4, ready=True)
     assert await ensure_generation("default", newer, "t", record) is None
     assert len(await record.generations("default")) == 1
+
+
+async def test_a_collection_of_an_older_shape_is_built_anew_before_it_is_left(
+    record: Record, index: FakeIndex
+) -> None:
+    old = await record.create_generation(generation(collection="c_visual_1"))
+    await index.create(old.collection, DIMENSION)
+    await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
+    await record.save_vectors(old, vectors(*PHOTOS))
+    old = await applied(old, record, index)
+    right = held(old, index)
+    await record.write("default", [write("late", PHOTOS[0])])
+    index.scan_failures = 1
+    with pytest.raises(IndexRefused):
+        await reshape(old, record, index, Always())
+    assert [g.collection for g in await record.generations("default")] == [old.collection]
+    made = await reshape(old, record, index, Always())
+    assert [g.collection for g in await record.generations("default")] == [made.collection]
+    assert made.collection == shaped("c_visual_1") != old.collection
+    # Searches that are under way still find the old one.
+    assert held(old, index) == right
+    assert right.items() <= held(made, index).items()
+    assert len(held(await applied(made, record, index), index)) == len(PHOTOS) + 1
+    await drop_former(made, index)
+    assert set(index.rows) == {made.collection}
+    assert await reshape(made, record, index, Always()) == made
 
 
 async def test_a_collection_is_opened_from_whatever_state(

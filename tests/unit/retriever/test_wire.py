@@ -24,14 +24,22 @@ from servicekit.requests import RequestInvalid
 from servicekit.telemetry import Stage
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_client import to_wire
+from sightline_client.filter_text import parse
 from sightline_rules.filters import (
     All,
+    Any,
     Availability,
     Comparison,
+    Existence,
+    Facts,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
+    by_key,
+    passes,
 )
 
 Value = filter_pb2.FilterValue
@@ -42,6 +50,20 @@ def comparison(field: str, value: Value, operator: int = EQUAL) -> filter_pb2.Fi
     return filter_pb2.Filter(
         comparison=filter_pb2.Comparison(field=field, operator=operator, value=value)  # type: ignore[arg-type]
     )
+
+
+def negation(inner: filter_pb2.Filter) -> filter_pb2.Filter:
+    message = filter_pb2.Filter()
+    getattr(message, "not").CopyFrom(inner)
+    return message
+
+
+def any_of(*parts: filter_pb2.Filter) -> filter_pb2.Filter:
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts))
+
+
+def exists(field: str) -> filter_pb2.Filter:
+    return filter_pb2.Filter(existence=filter_pb2.Existence(field=field))
 
 
 def test_a_photo_comes_as_bytes_as_an_id_or_as_an_address() -> None:
@@ -165,6 +187,22 @@ def test_a_photo_tells_its_shape_and_bytes() -> None:
             filter_pb2.Filter(all=filter_pb2.FilterList(filters=[filter_pb2.Filter()])),
             All((All(),)),
         ),
+        (any_of(), Any()),
+        (any_of(exists("price"), filter_pb2.Filter()), Any((Existence("price"), All()))),
+        (negation(filter_pb2.Filter()), Not(All())),
+        (negation(any_of(exists("attributes.a"))), Not(Any((Existence("attributes.a"),)))),
+        (
+            comparison("title", Value(text="a"), filter_pb2.Comparison.OPERATOR_CONTAINS),
+            Comparison("title", Operator.CONTAINS, "a"),
+        ),
+        (
+            comparison("attributes.abv", Value(number=13.5), 6),
+            Comparison("attributes.abv", Operator.GREATER_OR_EQUAL, 13.5),
+        ),
+        (
+            comparison("attributes.organic", Value(flag=False)),
+            Comparison("attributes.organic", Operator.EQUAL, False),
+        ),
     ],
 )
 def test_a_filter_keeps_its_meaning(message: filter_pb2.Filter, meaning: object) -> None:
@@ -208,6 +246,16 @@ def test_a_filter_keeps_its_meaning(message: filter_pb2.Filter, meaning: object)
             filter_pb2.Filter(membership=filter_pb2.Membership(field="tags", values=[Value()])),
             "membership.values[0]",
         ),
+        (
+            any_of(filter_pb2.Filter(), negation(comparison("colour", Value(text="x")))),
+            "any.filters[1].not.comparison.field",
+        ),
+        (negation(negation(exists("colour"))), "not.not.existence.field"),
+        (comparison("attributes.a", Value(number=float("inf"))), "comparison.value"),
+        (comparison("attributes.a", Value(text="x"), 3), "comparison.operator"),
+        (comparison("attributes.A", Value(text="x")), "comparison.field"),
+        (comparison("brand", Value(flag=True)), "comparison.value"),
+        (comparison("title", Value(text=""), 7), "comparison.value"),
     ],
 )
 def test_a_filter_without_meaning_is_refused_by_its_path(
@@ -219,11 +267,49 @@ def test_a_filter_without_meaning_is_refused_by_its_path(
 
 
 def test_a_filter_nested_too_deep_is_refused() -> None:
-    message = filter_pb2.Filter()
+    alls, nots = filter_pb2.Filter(), filter_pb2.Filter()
     for _ in range(40):
-        message = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[message]))
-    with pytest.raises(FilterInvalid):
-        wire.condition(message)
+        alls = filter_pb2.Filter(all=filter_pb2.FilterList(filters=[alls]))
+        nots = negation(nots)
+    for message in (alls, nots):
+        with pytest.raises(FilterInvalid):
+            wire.condition(message)
+
+
+SOLD = {
+    "old": Facts(
+        "Wine > Red",
+        brand="Aurora",
+        title="Grande Réserve",
+        tags=frozenset({"Beef"}),
+        attributes=by_key([("vintage", 1999.0), ("grape", "Merlot"), ("grape", "Syrah")]),
+    ),
+    "cheap": Facts("Wine > White", price=Money("EUR", 5_000_000)),
+    "bare": Facts(attributes=by_key([("vintage", "1999"), ("organic", True)])),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", "old cheap bare"),
+        ("brand = Aurora OR price < 9 EUR", "old cheap"),
+        ("NOT brand = Aurora", "cheap bare"),
+        ("brand != Aurora", ""),
+        ("attributes.vintage < 2000", "old"),
+        ('attributes.vintage = "1999" OR tags:Beef', "old bare"),
+        ("attributes.vintage:* AND NOT attributes.grape:*", "bare"),
+        ("attributes.organic = true", "bare"),
+        ("attributes.grape:MER AND title:réserve", "old"),
+        ("category:wine AND -price:*", "old"),
+        ("NOT (tags:Beef OR attributes.grape = Merlot OR attributes.organic = true)", "cheap"),
+    ],
+)
+def test_what_a_person_writes_means_the_same_to_the_service(text: str, names: str) -> None:
+    message = to_wire.filter_(parse(text))
+    assert message is not None
+    asked = wire.condition(message)
+    assert [name for name, facts in SOLD.items() if passes(asked, facts)] == names.split()
 
 
 def test_orders_and_views_of_the_future_are_refused() -> None:

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from retriever import removals
+from retriever.filters import shaped
 from retriever.index import LeadershipLost
 from retriever.model import Waiting
 from retriever.record import Record
@@ -194,6 +196,25 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
         held.clear()
     async with bench.working("two"):
         await until(lambda: bench.rows() == {"a"})
+
+
+async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.worker.FORMER_SECONDS", 0.2)
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+    (made,) = await bench.record.generations("default")
+    former = shaped(made.collection, 1)
+    await bench.record.mark(made, collection=former)
+    bench.index.rows = {former: bench.index.rows[made.collection]}
+    photos = len(bench.embedder.calls)
+    async with bench.working("two"):
+        await until(lambda: set(bench.index.rows) == {made.collection})
+        assert bench.rows() == {"a", "b"}
+    assert await bench.record.generations("default") == [replace(made, check_wanted=False)]
+    assert len(bench.embedder.calls) == photos
 
 
 async def test_two_workers_do_the_work_of_one(bench: Bench) -> None:

@@ -97,8 +97,10 @@ Filter: TypeAlias = Annotated[
         metavar="TEXT",
         callback=text,
         help="Only products that pass, e.g. 'category = \"Wine > Red\" AND price < 30 EUR'. Fields:"
-        " category, brand, price, availability, tags, create_time, update_time. AND joins; OR"
-        " joins several = of one field.",
+        " category, brand, title, price, availability, tags, create_time, update_time and"
+        " attributes.KEY ('attributes.vintage >= 2015'). AND, OR, NOT and parentheses join; OR"
+        " binds tighter than AND. 'tags:Beef' asks for a tag, 'title:wine' for a part of the text,"
+        " 'price:*' whether it is known.",
     ),
 ]
 Images: TypeAlias = Annotated[

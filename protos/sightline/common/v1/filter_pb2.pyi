@@ -27,11 +27,19 @@ class Filter(google.protobuf.message.Message):
     """A condition on products. Absent or empty = every product passes.
 
     Fields: `category` (text; a path written with " > ", matching that category and all below it),
-    `brand` (text), `price` (money: only prices in the same currency pass a comparison),
-    `availability` (an Availability), `tags` (text; = asks whether the product has the tag),
-    `create_time`, `update_time` (time). An unknown field, or an operator or type that a field does
-    not take, is refused with FILTER_INVALID and the path of the culprit, e.g.
-    "filter.all.filters[1].comparison.field".
+    `brand` (text), `title` (text; CONTAINS only), `price` (money: only prices in the same currency pass
+    a comparison), `availability` (an Availability), `tags` (text; = asks whether the product has the
+    tag), `create_time`, `update_time` (time), and `attributes.<key>` (text, number or flag; the key is
+    1 to 64 characters of [a-z0-9_.-]). An attribute passes a comparison when one of its values of the
+    compared type does: `attributes.grape = "Merlot"` passes a wine with Merlot among its grapes; a
+    number never equals a text. An unknown field, or an operator or type that a field does not take, is
+    refused with FILTER_INVALID and the path of the culprit, e.g.
+    "filter.any.filters[1].not.comparison.field".
+
+    What is unknown (no brand, no price or one in another currency, no such attribute or one of another
+    type) passes no comparison, neither EQUAL nor NOT_EQUAL nor CONTAINS. `not` is the plain opposite of
+    what it holds, with no third value: `not` brand = "A" passes a product without a brand, brand != "A"
+    does not.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -39,9 +47,12 @@ class Filter(google.protobuf.message.Message):
     ALL_FIELD_NUMBER: builtins.int
     COMPARISON_FIELD_NUMBER: builtins.int
     MEMBERSHIP_FIELD_NUMBER: builtins.int
+    ANY_FIELD_NUMBER: builtins.int
+    NOT_FIELD_NUMBER: builtins.int
+    EXISTENCE_FIELD_NUMBER: builtins.int
     @property
     def all(self) -> Global___FilterList:
-        """Every one of several filters."""
+        """Every one of several filters; none = passes."""
 
     @property
     def comparison(self) -> Global___Comparison:
@@ -51,16 +62,26 @@ class Filter(google.protobuf.message.Message):
     def membership(self) -> Global___Membership:
         """One field's value among several."""
 
+    @property
+    def any(self) -> Global___FilterList:
+        """At least one of several filters; none = nothing passes."""
+
+    @property
+    def existence(self) -> Global___Existence:
+        """Whether a field is known at all."""
+
     def __init__(
         self,
         *,
         all: Global___FilterList | None = ...,
         comparison: Global___Comparison | None = ...,
         membership: Global___Membership | None = ...,
+        any: Global___FilterList | None = ...,
+        existence: Global___Existence | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["all", b"all", "comparison", b"comparison", "expression", b"expression", "membership", b"membership"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["all", b"all", "comparison", b"comparison", "expression", b"expression", "membership", b"membership"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["expression", b"expression"]) -> typing.Literal["all", "comparison", "membership"] | None: ...
+    def HasField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["all", b"all", "any", b"any", "comparison", b"comparison", "existence", b"existence", "expression", b"expression", "membership", b"membership", "not", b"not"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["expression", b"expression"]) -> typing.Literal["all", "comparison", "membership", "any", "not", "existence"] | None: ...
 
 Global___Filter: typing_extensions.TypeAlias = Filter
 
@@ -73,7 +94,10 @@ class FilterList(google.protobuf.message.Message):
     FILTERS_FIELD_NUMBER: builtins.int
     @property
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Filter]:
-        """0 to 64 filters, nested at most 8 deep, at most 256 parts and 4,000 values in all; none = passes."""
+        """0 to 64 filters. In all at most 256 parts (`all`, `any`, `not` and what they hold, and one or two for a
+        scene that leaves out what can't be bought) and 4,000 values of memberships. Nested at most 8 deep, where
+        each `all`, `any` and `not` is one level, but an `all` that is the whole filter is none.
+        """
 
     def __init__(
         self,
@@ -102,16 +126,21 @@ class Comparison(google.protobuf.message.Message):
         """Equal; for tags: has the tag; for category: is in it or below it."""
         OPERATOR_NOT_EQUAL: Comparison._Operator.ValueType  # 2
         """Not equal: passes exactly those known values that EQUAL does not pass. A product without the
-        field (no brand, no price) passes neither; a product without tags has no such tag and passes.
+        field (no brand, no price) passes neither; a product without tags has no such tag and passes. An
+        attribute of several texts passes when none of them is equal.
         """
         OPERATOR_LESS: Comparison._Operator.ValueType  # 3
-        """Less than (price, times)."""
+        """Less than (price, times, number attributes)."""
         OPERATOR_LESS_OR_EQUAL: Comparison._Operator.ValueType  # 4
-        """At most (price, times)."""
+        """At most (price, times, number attributes)."""
         OPERATOR_GREATER: Comparison._Operator.ValueType  # 5
-        """More than (price, times)."""
+        """More than (price, times, number attributes)."""
         OPERATOR_GREATER_OR_EQUAL: Comparison._Operator.ValueType  # 6
-        """At least (price, times)."""
+        """At least (price, times, number attributes)."""
+        OPERATOR_CONTAINS: Comparison._Operator.ValueType  # 7
+        """Holds a text of at least one character. tags: has exactly this tag. title, brand, text attributes, each
+        level of category: the text occurs in it, upper and lower case alike.
+        """
 
     class Operator(_Operator, metaclass=_OperatorEnumTypeWrapper):
         """How the field compares with the value."""
@@ -122,16 +151,21 @@ class Comparison(google.protobuf.message.Message):
     """Equal; for tags: has the tag; for category: is in it or below it."""
     OPERATOR_NOT_EQUAL: Comparison.Operator.ValueType  # 2
     """Not equal: passes exactly those known values that EQUAL does not pass. A product without the
-    field (no brand, no price) passes neither; a product without tags has no such tag and passes.
+    field (no brand, no price) passes neither; a product without tags has no such tag and passes. An
+    attribute of several texts passes when none of them is equal.
     """
     OPERATOR_LESS: Comparison.Operator.ValueType  # 3
-    """Less than (price, times)."""
+    """Less than (price, times, number attributes)."""
     OPERATOR_LESS_OR_EQUAL: Comparison.Operator.ValueType  # 4
-    """At most (price, times)."""
+    """At most (price, times, number attributes)."""
     OPERATOR_GREATER: Comparison.Operator.ValueType  # 5
-    """More than (price, times)."""
+    """More than (price, times, number attributes)."""
     OPERATOR_GREATER_OR_EQUAL: Comparison.Operator.ValueType  # 6
-    """At least (price, times)."""
+    """At least (price, times, number attributes)."""
+    OPERATOR_CONTAINS: Comparison.Operator.ValueType  # 7
+    """Holds a text of at least one character. tags: has exactly this tag. title, brand, text attributes, each
+    level of category: the text occurs in it, upper and lower case alike.
+    """
 
     FIELD_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
@@ -165,7 +199,7 @@ class Membership(google.protobuf.message.Message):
     FIELD_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     field: builtins.str
-    """One of the fields named at Filter."""
+    """One of the fields named at Filter, but title."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FilterValue]:
         """0 to 1,000 values of the field's type; passes when EQUAL holds for any one. None = nothing passes."""
@@ -181,6 +215,26 @@ class Membership(google.protobuf.message.Message):
 Global___Membership: typing_extensions.TypeAlias = Membership
 
 @typing.final
+class Existence(google.protobuf.message.Message):
+    """A field is known: the product has a category, a brand, a price, at least one tag, an attribute of that
+    key and of any type. title, availability and the times are always known.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """One of the fields named at Filter."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field"]) -> None: ...
+
+Global___Existence: typing_extensions.TypeAlias = Existence
+
+@typing.final
 class FilterValue(google.protobuf.message.Message):
     """A literal in a filter. It is only ever compared, never interpreted: quotes, backslashes and
     operators in it stand for themselves.
@@ -192,10 +246,16 @@ class FilterValue(google.protobuf.message.Message):
     MONEY_FIELD_NUMBER: builtins.int
     AVAILABILITY_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    FLAG_FIELD_NUMBER: builtins.int
     text: builtins.str
-    """For category, brand, tags: up to 1,024 characters."""
+    """For category, brand, title, tags and attributes: up to 1,024 characters."""
     availability: sightline.common.v1.product_pb2.Availability.ValueType
     """For availability."""
+    number: builtins.float
+    """For attributes: a finite number."""
+    flag: builtins.bool
+    """For attributes: true or false."""
     @property
     def money(self) -> google.type.money_pb2.Money:
         """For price: not negative, with a three-letter ISO 4217 currency code."""
@@ -211,9 +271,11 @@ class FilterValue(google.protobuf.message.Message):
         money: google.type.money_pb2.Money | None = ...,
         availability: sightline.common.v1.product_pb2.Availability.ValueType = ...,
         time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        number: builtins.float = ...,
+        flag: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["availability", b"availability", "kind", b"kind", "money", b"money", "text", b"text", "time", b"time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["availability", b"availability", "kind", b"kind", "money", b"money", "text", b"text", "time", b"time"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["text", "money", "availability", "time"] | None: ...
+    def HasField(self, field_name: typing.Literal["availability", b"availability", "flag", b"flag", "kind", b"kind", "money", b"money", "number", b"number", "text", b"text", "time", b"time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["availability", b"availability", "flag", b"flag", "kind", b"kind", "money", b"money", "number", b"number", "text", b"text", "time", b"time"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["text", "money", "availability", "time", "number", "flag"] | None: ...
 
 Global___FilterValue: typing_extensions.TypeAlias = FilterValue

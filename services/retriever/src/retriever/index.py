@@ -10,10 +10,11 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
+from retriever import filters
 from retriever.model import (
     MAX_ATTEMPTS,
     CollectionAbsent,
@@ -124,7 +125,7 @@ async def ensure_generation(
             space_version=space.version,
             dimension=space.dimension,
             metric="COSINE",
-            collection=f"{prefix}_{space.space}_{key}",
+            collection=filters.shaped(f"{prefix}_{space.space}_{key}"),
             state=GenerationState.READY,
             active=True,
             created=0,
@@ -147,6 +148,36 @@ async def open_collection(generation: Generation, index: VectorIndex) -> bool:
         case CollectionState.ABSENT:
             await index.create(generation.collection, generation.dimension)
     return False
+
+
+async def reshape(
+    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+) -> Generation:
+    """The generation with a collection of the present shape.
+
+    One of an older shape is searched on until a new one holds all that it held; no photo is
+    embedded again. The outbox must not be applied meanwhile: what comes in waits in it. The old
+    collection stays for searches that are under way, until `drop_former`.
+    """
+    wanted = filters.shaped(generation.collection)
+    if generation.collection == wanted:
+        return generation
+    made = replace(generation, collection=wanted)
+    await open_collection(made, index)
+    drift = await reconcile(made, record, index, leader)
+    await index.flush(wanted)
+    await record.mark(generation, collection=wanted)
+    log.info("collection reshaped", generation=made.name, collection=wanted, rows=drift.upserted)
+    return made
+
+
+async def drop_former(generation: Generation, index: VectorIndex) -> None:
+    """Drop what earlier shapes of the generation's collection left in the engine."""
+    for shape in range(1, filters.shape_of(generation.collection)):
+        former = filters.shaped(generation.collection, shape)
+        if await index.state(former) is not CollectionState.ABSENT:
+            await index.drop(former)
+            log.info("former collection dropped", generation=generation.name, collection=former)
 
 
 # Embedding

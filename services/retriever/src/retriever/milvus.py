@@ -35,7 +35,7 @@ from pymilvus import AsyncMilvusClient, DataType, MilvusException
 from pymilvus import exceptions as vendor
 from pymilvus.client.types import LoadState
 
-from retriever.filters import COLUMNS, columns, compile_filter
+from retriever.filters import COLUMNS, columns, compile_filter, shape_of
 from retriever.model import (
     CollectionAbsent,
     CollectionReleased,
@@ -246,7 +246,7 @@ class MilvusIndex:
         *,
         latest: bool = False,
     ) -> list[Hit]:
-        expression = compile_filter(condition)
+        expression = compile_filter(condition, shape_of(collection))
         async with self._call(seconds) as timeout:
             answer = await self._client.search(
                 collection,

@@ -65,7 +65,7 @@ from servicekit.errors import (
 )
 from servicekit.requests import describe
 from sightline_rules import categories
-from sightline_rules.filters import Availability, Facts, Money, Time
+from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
 Floats = npt.NDArray[np.float32]
 
@@ -408,9 +408,11 @@ class Product:
         return Facts(
             category=categories.join(content.category_path),
             brand=content.brand,
+            title=content.title,
             price=content.price,
             availability=content.availability,
             tags=frozenset(content.tags),
+            attributes=by_key((item.key, item.value) for item in content.attributes),
             create_time=Time(self.create_time),
             update_time=Time(self.update_time),
         )

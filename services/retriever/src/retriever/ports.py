@@ -213,6 +213,7 @@ class IndexRecord(Protocol):
         *,
         state: GenerationState | None = None,
         check_wanted: bool | None = None,
+        collection: str | None = None,
     ) -> None:
         """Change what is given."""
 
@@ -292,6 +293,9 @@ class VectorIndex(Protocol):
 
     async def flush(self, collection: str) -> None:
         """Bring rows from memory into a shape that is fast to search."""
+
+    async def drop(self, collection: str) -> None:
+        """Forget the collection and its rows; nothing when it does not exist."""
 
 
 class Embedder(Protocol):

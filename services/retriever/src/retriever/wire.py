@@ -45,12 +45,15 @@ from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 from sightline_rules import categories, filters
 from sightline_rules.filters import (
     All,
+    Any,
     Availability,
     Comparison,
+    Existence,
     Filter,
     FilterInvalidError,
     Membership,
     Money,
+    Not,
     Operator,
     Time,
     Value,
@@ -73,6 +76,7 @@ _OPERATOR: Mapping[int, Operator] = {
     filter_pb2.Comparison.OPERATOR_LESS_OR_EQUAL: Operator.LESS_OR_EQUAL,
     filter_pb2.Comparison.OPERATOR_GREATER: Operator.GREATER,
     filter_pb2.Comparison.OPERATOR_GREATER_OR_EQUAL: Operator.GREATER_OR_EQUAL,
+    filter_pb2.Comparison.OPERATOR_CONTAINS: Operator.CONTAINS,
 }
 _ORDER: Mapping[int, Order] = {
     product_service_pb2.ListProductsRequest.ORDER_UNSPECIFIED: Order.PRODUCT_ID,
@@ -349,33 +353,44 @@ def unpacked(text: str) -> Filter:
 def _filter(message: filter_pb2.Filter, path: str) -> Filter:
     match message.WhichOneof("expression"):
         case "all":
-            return All(
-                tuple(
-                    _filter(part, f"{path}.all.filters[{index}]")
-                    for index, part in enumerate(message.all.filters)
-                )
-            )
+            return All(_filters(message.all, f"{path}.all"))
+        case "any":
+            return Any(_filters(message.any, f"{path}.any"))
+        case "not":
+            return Not(_filter(getattr(message, "not"), f"{path}.not"))
         case "comparison":
-            given = message.comparison
-            operator = _OPERATOR.get(given.operator)
-            # Told first: what an unknown field is compared with does not matter.
-            filters.rule_of(given.field, f"{path}.comparison.field")
-            if operator is None:
-                raise FilterInvalidError(f"{path}.comparison.operator", "is required")
-            return Comparison(
-                given.field, operator, _filter_value(given.value, f"{path}.comparison.value")
-            )
+            return _comparison(message.comparison, f"{path}.comparison")
         case "membership":
-            values = message.membership.values
-            return Membership(
-                message.membership.field,
-                tuple(
-                    _filter_value(value, f"{path}.membership.values[{index}]")
-                    for index, value in enumerate(values)
-                ),
-            )
+            return _membership(message.membership, f"{path}.membership")
+        case "existence":
+            return Existence(message.existence.field)
         case _:
             return All()
+
+
+def _filters(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
+    return tuple(
+        _filter(part, f"{path}.filters[{index}]") for index, part in enumerate(message.filters)
+    )
+
+
+def _comparison(given: filter_pb2.Comparison, path: str) -> Comparison:
+    operator = _OPERATOR.get(given.operator)
+    # Told first: what an unknown field is compared with does not matter.
+    filters.rule_of(given.field, f"{path}.field")
+    if operator is None:
+        raise FilterInvalidError(f"{path}.operator", "is required")
+    return Comparison(given.field, operator, _filter_value(given.value, f"{path}.value"))
+
+
+def _membership(given: filter_pb2.Membership, path: str) -> Membership:
+    return Membership(
+        given.field,
+        tuple(
+            _filter_value(value, f"{path}.values[{index}]")
+            for index, value in enumerate(given.values)
+        ),
+    )
 
 
 def _filter_value(value: filter_pb2.FilterValue, path: str) -> Value:
@@ -391,6 +406,10 @@ def _filter_value(value: filter_pb2.FilterValue, path: str) -> Value:
             return found
         case "time":
             return _filter_time(value.time, path)
+        case "number":
+            return value.number
+        case "flag":
+            return value.flag
         case _:
             raise FilterInvalidError(path, "is required")
 

@@ -24,10 +24,12 @@ from retriever.index import (
     LOST,
     LeadershipLost,
     apply_outbox,
+    drop_former,
     embed_pending,
     ensure_generation,
     open_collection,
     reconcile,
+    reshape,
 )
 from retriever.model import (
     EmbedderUnavailable,
@@ -49,6 +51,8 @@ from sightline_rules.filters import All
 LEASE = "index-writer"
 ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether collections are still in its memory."""
+FORMER_SECONDS = 60.0
+"""How long a collection of an earlier shape stays for searches that are under way."""
 SPACE_LOOK_SECONDS = 30.0
 """How often the embedder is asked for its version while it answers."""
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -183,6 +187,9 @@ class Followed:
     flushed: float = 0.0
     unflushed: int = 0
     """Rows written since then."""
+    since: float = field(default_factory=time.monotonic)
+    former_dropped: bool = False
+    """Whether collections of earlier shapes are out of the engine."""
 
 
 class WorkerRecord(IndexRecord, RemovalRecord, Protocol):
@@ -361,9 +368,13 @@ class Worker:
     async def _follow_one(self, generation: Generation, state: Followed) -> bool:
         now = time.monotonic()
         if now - state.looked > ENGINE_LOOK_SECONDS:
+            generation = await reshape(generation, self.record, self.index, self.leadership)
             if not await open_collection(generation, self.index):
                 state.wants_check = True
             state.looked = now
+        if not state.former_dropped and now - state.since > FORMER_SECONDS:
+            await drop_former(generation, self.index)
+            state.former_dropped = True
         done = await apply_outbox(generation, self.record, self.index, self.leadership)
         state.unflushed += done.rows
         APPLIED.labels(generation.space).inc(done.rows)

@@ -115,8 +115,14 @@ def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
             return message.comparison.field == field
         case "membership":
             return message.membership.field == field
+        case "existence":
+            return message.existence.field == field
         case "all":
             return any(_speaks_of(item, field) for item in message.all.filters)
+        case "any":
+            return any(_speaks_of(item, field) for item in message.any.filters)
+        case "not":
+            return _speaks_of(getattr(message, "not"), field)
     return False
 
 

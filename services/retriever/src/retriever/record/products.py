@@ -26,15 +26,17 @@ from retriever.record.tables import (
     products,
 )
 from sightline_rules import categories, filters
-from sightline_rules.filters import Availability, Facts, Filter, Money, Time
+from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
 
 FACTS = (
     products.c.category,
     products.c.brand,
+    products.c.title,
     products.c.price_micros,
     products.c.currency,
     products.c.availability,
     products.c.tags,
+    products.c.attributes,
     products.c.create_time,
     products.c.update_time,
 )
@@ -101,9 +103,11 @@ def to_facts(row: Any) -> Facts:
     return Facts(
         category=row.category,
         brand=row.brand,
+        title=row.title,
         price=None if row.price_micros is None else Money(row.currency, row.price_micros),
         availability=Availability(row.availability),
         tags=frozenset(json.loads(row.tags)),
+        attributes=by_key(json.loads(row.attributes)),
         create_time=Time(row.create_time),
         update_time=Time(row.update_time),
     )

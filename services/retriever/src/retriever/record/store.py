@@ -415,6 +415,7 @@ class Record:
         *,
         state: GenerationState | None = None,
         check_wanted: bool | None = None,
+        collection: str | None = None,
     ) -> None:
         """See IndexRecord."""
         values: dict[str, Any] = {}
@@ -422,6 +423,8 @@ class Record:
             values["state"] = state
         if check_wanted is not None:
             values["check_wanted"] = check_wanted
+        if collection is not None:
+            values["collection"] = collection
         query = sa.update(generations).where(is_generation(generation)).values(values)
         await self._db.write(lambda connection: connection.execute(query))
 
