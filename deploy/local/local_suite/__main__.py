@@ -1,4 +1,7 @@
-"""`python -m local_suite up | down | run | status`; DATA and PORT_BASE say which, ENGINE its index."""
+"""`python -m local_suite up | down | run | status`.
+
+DATA and PORT_BASE choose which suite, ENGINE its vector index.
+"""
 
 import os
 import signal

@@ -10,6 +10,8 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
   around every call all the same.
 - A NaN or an all-zero query vector, and a wrong dimension, come back as results or as code 1: the
   use cases check vectors before they get here.
+- A server (2.3.5) refuses both in rows, and an expression that it can't read, with code 65535,
+  which is also its word for anything unexpected: so it counts as unavailable here.
 - Without `output_fields` every field comes back, vectors too.
 - Rows come back in no order, and its query_iterator logs a warning at each start: `scan` asks by
   range of the id instead, which needs no state in the engine.
