@@ -140,7 +140,7 @@ async def every_write_is_seen_by_the_next_search(
     index: MilvusIndex, name: str, given: list[IndexRow]
 ) -> None:
     """New rows, replaced ones and deleted ones."""
-    for number in range(5):
+    for number in range(3):
         (extra,) = rows(1, seed=100 + number)
         await index.upsert(name, [extra])
         assert (await newest(index, name, extra.vector, 1))[0].row_id == extra.row_id
