@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 DATA ?= .data/suite
 PORT_BASE ?= 8600
+ENGINE ?= lite
 UV_VERSION := 0.13.8
 
 UV := .tools/bin/uv
@@ -10,7 +11,7 @@ BIN := .venv/bin
 SUITE := $(BIN)/python -m local_suite
 export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
-export DATA PORT_BASE
+export DATA PORT_BASE ENGINE
 
 MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
@@ -24,7 +25,7 @@ help: ## List the targets
 demo: setup ## Real wines recommended from photos, by the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
 
-up: setup ## Start the suite detached (DATA=, PORT_BASE= let several run side by side)
+up: setup ## Start the suite detached (DATA=, PORT_BASE= let several run side by side; ENGINE=server)
 	$(SUITE) up
 
 run: setup ## Keep the suite in the foreground; Ctrl-C stops it
@@ -74,13 +75,13 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced ## Make the environments and the model
+setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
 tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
-	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/triton/models/*/*/*.onnx
+	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/*/*.onnx
 
 .tools/bin/uv:
 	@deploy/local/prerequisites.sh $(PYTHON)
@@ -98,6 +99,11 @@ deploy/triton/.venv/.synced: $(UV) deploy/triton/pyproject.toml deploy/triton/uv
 
 deploy/milvus/.venv/.synced: $(UV) deploy/milvus/pyproject.toml deploy/milvus/uv.lock
 	$(UV) sync --locked --project deploy/milvus --python $(PYTHON)
+	@touch $@
+
+deploy/milvus-server/.venv/.synced: $(UV) deploy/milvus-server/pyproject.toml deploy/milvus-server/uv.lock
+	$(UV) sync --locked --project deploy/milvus-server --python $(PYTHON)
+	deploy/milvus-server/.venv/bin/python -m milvus_server_engine.binaries
 	@touch $@
 
 .cache/googleapis: .venv/.synced

@@ -10,9 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from local_suite.health import http_ok
 
 ROOT = Path(__file__).resolve().parent.parent
+MILVUS_SERVER_PYTHON = ROOT / "deploy" / "milvus-server" / ".venv" / "bin" / "python"
 MILVUS_PYTHON = ROOT / "deploy" / "milvus" / ".venv" / "bin" / "python"
+
+
+Engine = TypeVar("Engine", bound="EngineProcess")
 
 
 def free_port() -> int:
@@ -23,35 +30,40 @@ def free_port() -> int:
 
 
 @dataclass(slots=True)
-class MilvusLite:
-    """One Milvus Lite process that can be killed and started again on the same data and port."""
+class EngineProcess:
+    """One engine that can be killed and started again on the same data and port."""
 
     data: Path
     port: int
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
+    name: ClassVar[str]
+    start_seconds: ClassVar[float]
+
     @property
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, timeout: float = 30.0) -> None:
-        """Returns once the port accepts connections, which is when every collection is open."""
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Returns once it answers."""
         assert self.process is None, "already running"
-        assert MILVUS_PYTHON.exists(), "make its environment first: make tools"
-        command = [str(MILVUS_PYTHON), "-m", "milvus_engine.serve"]
+        command = self.command()
+        assert Path(command[0]).exists(), "make its environment first: make setup"
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--data", str(self.data), "--port", str(self.port)],
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + timeout
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"died at start: see {self.data}.log"
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            if self.answers():
                 return
             time.sleep(0.02)
-        raise TimeoutError(f"Milvus Lite did not listen on {self.port} within {timeout} s")
+        raise TimeoutError(f"{self.name} did not answer within {self.start_seconds} s")
 
     def kill(self) -> None:
         """kill -9."""
@@ -70,12 +82,59 @@ class MilvusLite:
         return status
 
 
+class MilvusLite(EngineProcess):
+    """Milvus Lite as a server process."""
+
+    name = "Milvus Lite"
+    start_seconds = 30
+
+    def command(self) -> list[str]:
+        options = ["--data", str(self.data), "--port", str(self.port)]
+        return [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *options]
+
+    def answers(self) -> bool:
+        """Whether the port accepts connections, which is when every collection is open."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            return True
+        return False
+
+
+@dataclass(slots=True)
+class MilvusServer(EngineProcess):
+    """The real server of the milvus wheel."""
+
+    metrics_port: int = field(default_factory=free_port)
+
+    name = "the Milvus server"
+    start_seconds = 120
+
+    def command(self) -> list[str]:
+        ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
+        python = str(MILVUS_SERVER_PYTHON)
+        return [python, "-m", "milvus_server_engine.serve", "--data", str(self.data), *ports]
+
+    def answers(self) -> bool:
+        return http_ok(self.metrics_port, "/healthz")()
+
+
 @contextmanager
 def milvus_lite(data: Path, port: int | None = None) -> Iterator[MilvusLite]:
     """Runs an engine on a free port while the block runs; `data` need not exist."""
-    engine = MilvusLite(data, port or free_port())
-    engine.start()
+    with _running(MilvusLite(data, port or free_port())) as engine:
+        yield engine
+
+
+@contextmanager
+def milvus_server(data: Path, port: int | None = None) -> Iterator[MilvusServer]:
+    """The same with the real server, which takes 3 s to start."""
+    with _running(MilvusServer(data, port or free_port())) as engine:
+        yield engine
+
+
+@contextmanager
+def _running(engine: Engine) -> Iterator[Engine]:
     try:
+        engine.start()
         yield engine
     finally:
         engine.kill()

@@ -12,6 +12,7 @@ import numpy as np
 from google.rpc import status_pb2
 
 from retriever.model import (
+    EXACT,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
@@ -22,9 +23,11 @@ from retriever.model import (
     Hit,
     ImageNotFound,
     ImageRejected,
+    IndexParameters,
     IndexRefused,
     IndexRow,
     IndexUnavailable,
+    Metric,
     PhotosUnavailable,
 )
 from servicekit.errors import ServiceError
@@ -109,7 +112,9 @@ class FakeIndex:
         held = collection in self.loaded
         return CollectionState.LOADED if held else CollectionState.RELEASED
 
-    async def create(self, collection: str, dimension: int) -> None:
+    async def create(
+        self, collection: str, dimension: int, parameters: IndexParameters = EXACT
+    ) -> None:
         if self.down:
             raise IndexUnavailable
         if any(name in collection for name in self.broken):
@@ -155,7 +160,9 @@ class FakeIndex:
         seconds: float | None,
         *,
         latest: bool = False,
+        parameters: IndexParameters = EXACT,
     ) -> list[Hit]:
+        assert parameters.metric is Metric.COSINE
         held = self._rows(collection, needs_load=True)
         self.limits.append(limit)
         best: dict[str, Hit] = {}
@@ -171,15 +178,15 @@ class FakeIndex:
                     best[hit.row_id] = hit
         return sorted(best.values(), key=lambda hit: -hit.similarity)
 
+    async def flush(self, collection: str) -> None:
+        self._rows(collection)
+        self.flushed += 1
+
     async def drop(self, collection: str) -> None:
         if self.down:
             raise IndexUnavailable
         self.rows.pop(collection, None)
         self.loaded.discard(collection)
-
-    async def flush(self, collection: str) -> None:
-        self._rows(collection)
-        self.flushed += 1
 
 
 def _cosine(left: Floats, right: Floats) -> float:

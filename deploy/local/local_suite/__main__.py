@@ -1,4 +1,7 @@
-"""`python -m local_suite up | down | run | status`; DATA and PORT_BASE choose which suite."""
+"""`python -m local_suite up | down | run | status`.
+
+DATA and PORT_BASE choose which suite, ENGINE its vector index.
+"""
 
 import os
 import signal
@@ -47,11 +50,12 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """The suite that DATA, PORT_BASE and CATALOGS name; those that it runs with come first."""
+    """The suite that DATA, PORT_BASE, CATALOGS and ENGINE name; what it runs with comes first."""
     data = Path(environment.get("DATA") or _DATA)
     given = {
         "port_base": environment.get("PORT_BASE") or _PORT_BASE,
         "catalogs": environment.get("CATALOGS") or "default",
+        "engine": environment.get("ENGINE") or "lite",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
     try:
@@ -59,7 +63,8 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
     except ValueError:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
-    return Suite(data, sightline(data, port_base, catalogs), facts=facts)
+    programs = sightline(data, port_base, catalogs, engine=str(facts["engine"]))
+    return Suite(data, programs, facts=facts)
 
 
 def _introduce(suite: Suite, environment: Mapping[str, str]) -> None:

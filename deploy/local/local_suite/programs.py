@@ -23,21 +23,32 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "retriever": {"grpc": 2, "metrics": 12},
     "ranker": {"grpc": 3, "metrics": 13},
     "triton": {"grpc": 4, "metrics": 6},
-    "milvus": {"grpc": 7},
+    "milvus": {"grpc": 7, "metrics": 8},
     "retriever-worker": {"metrics": 14},
     "ranker-worker": {"metrics": 15},
 }
 """Each program's ports, as offsets from PORT_BASE. 5 is kept for Triton's HTTP front, which stays
-off: nothing here needs it, and this old release has a published vulnerability in it."""
+off: nothing here needs it, and this old release has a published vulnerability in it. 8 is used by
+the Milvus server only."""
+
+ENGINES = ("lite", "server")
+"""Milvus Lite, or the Milvus server of the PyPI wheel."""
 
 
 def sightline(
-    data: Path, port_base: int, catalogs: Sequence[str] = ("default",), root: Path = ROOT
+    data: Path,
+    port_base: int,
+    catalogs: Sequence[str] = ("default",),
+    root: Path = ROOT,
+    engine: str = "lite",
 ) -> tuple[Program, ...]:
     """Every program, in the order of start.
 
-    Raises SuiteError when a port would be out of range or a catalog is none.
+    `engine`: one of ENGINES. Raises SuiteError when it is none, when a port would be out of range
+    or a catalog is none.
     """
+    if engine not in ENGINES:
+        raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
     if bad := [name for name in catalogs if not CATALOG.fullmatch(name)]:
         raise SuiteError(
             f"CATALOGS: {', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
@@ -52,7 +63,7 @@ def sightline(
     }
     return (
         _triton(root, ports["triton"]),
-        _milvus(root, ports["milvus"], folder),
+        (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *_services(root, ports, folder, ",".join(catalogs)),
     )
 
@@ -71,7 +82,7 @@ def _triton(root: Path, ports: Mapping[str, int]) -> Program:
     )
 
 
-def _milvus(root: Path, ports: Mapping[str, int], data: Path) -> Program:
+def _milvus_lite(root: Path, ports: Mapping[str, int], data: Path) -> Program:
     folder = root / "deploy" / "milvus"
     arguments = ("--data", str(data / "milvus"), "--port", str(ports["grpc"]))
     return Program(
@@ -80,8 +91,25 @@ def _milvus(root: Path, ports: Mapping[str, int], data: Path) -> Program:
         command=(_python(folder), "-m", "milvus_engine.serve", *arguments),
         folder=folder,
         healthy=grpc_serving(ports["grpc"]),
-        ports=ports,
+        ports={"grpc": ports["grpc"]},
         stop_seconds=30,
+    )
+
+
+def _milvus_server(root: Path, ports: Mapping[str, int], data: Path) -> Program:
+    """Its data lies beside Milvus Lite's: the worker fills whichever is used from the record."""
+    folder = root / "deploy" / "milvus-server"
+    listening = ("--port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"]))
+    return Program(
+        name="milvus",
+        group="engines",
+        command=(
+            *(_python(folder), "-m", "milvus_server_engine.serve"),
+            *("--data", str(data / "milvus-server"), *listening),
+        ),
+        folder=folder,
+        healthy=http_ok(ports["metrics"], "/healthz"),
+        ports=ports,
     )
 
 

@@ -47,6 +47,14 @@ def test_a_later_command_uses_the_ports_of_the_start(tmp_path: Path) -> None:
     assert from_environment("up", environment).addresses()["gateway"] == "127.0.0.1:9400"
 
 
+def test_a_later_command_uses_the_engine_of_the_start(tmp_path: Path) -> None:
+    place = Layout(tmp_path)
+    place.make()
+    place.facts.write_text('{"port_base": "9300", "catalogs": "default", "engine": "server"}')
+    suite = from_environment("status", {"DATA": str(tmp_path), "ENGINE": "lite"})
+    assert "milvus_server_engine.serve" in suite.programs["milvus"].command
+
+
 def test_catalogs_reach_every_service(tmp_path: Path) -> None:
     suite = from_environment("up", {"DATA": str(tmp_path), "CATALOGS": "default, wines"})
     given = {

@@ -82,3 +82,19 @@ def test_a_port_base_that_leaves_no_room_is_refused(port_base: int) -> None:
 def test_a_catalog_that_no_service_takes_is_refused_before_anything_starts(name: str) -> None:
     with pytest.raises(SuiteError, match="CATALOGS"):
         sightline(Path("/tmp/x"), 8600, ["default", name])  # noqa: S108
+
+
+def test_the_real_server_can_take_the_place_of_milvus_lite() -> None:
+    lite, server = (
+        next(p for p in sightline(Path("/srv/data"), 9000, engine=engine) if p.name == "milvus")
+        for engine in ("lite", "server")
+    )
+    assert "milvus_server_engine.serve" in server.command
+    assert "/srv/data/milvus-server" in server.command
+    assert lite.ports["grpc"] == server.ports["grpc"] == 9007
+    assert server.ports["metrics"] == 9008
+
+
+def test_an_engine_that_is_none_is_refused() -> None:
+    with pytest.raises(SuiteError, match="ENGINE=faiss is not one of lite, server"):
+        sightline(Path("/srv/data"), 9000, engine="faiss")

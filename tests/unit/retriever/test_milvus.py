@@ -12,10 +12,15 @@ from pymilvus import exceptions as vendor
 from retriever import milvus
 from retriever.milvus import CODES, TYPES, Meaning, MilvusIndex, translate
 from retriever.model import (
+    EXACT,
     CollectionAbsent,
     CollectionReleased,
+    IndexParameters,
+    IndexParametersInvalidError,
     IndexRefused,
+    IndexType,
     IndexUnavailable,
+    Metric,
 )
 
 
@@ -79,6 +84,37 @@ def test_hits_of_several_vectors_become_one_list_without_duplicates() -> None:
         ("c", 0.7),
         ("b", 0.7),
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "distance", "similarity"),
+    [
+        (Metric.COSINE, 1.0000001, 1.0),
+        (Metric.COSINE, -0.25, -0.25),
+        (Metric.L2, 4.0, -4.0),
+        (Metric.IP, 7.5, 7.5),
+    ],
+)
+def test_a_greater_similarity_is_nearer_whatever_the_metric(
+    metric: Metric, distance: float, similarity: float
+) -> None:
+    assert milvus._similarity(distance, metric) == similarity
+
+
+def test_a_search_of_a_graph_looks_at_no_fewer_rows_than_it_answers() -> None:
+    graph = IndexParameters(Metric.IP, IndexType.HNSW, ef=64)
+    assert milvus._how(graph, 10) == {"metric_type": "IP", "params": {"ef": 64}}
+    assert milvus._how(graph, 500) == {"metric_type": "IP", "params": {"ef": 500}}
+    assert milvus._how(EXACT, 500) == {"metric_type": "COSINE"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("m", 3), ("m", 65), ("ef_construction", 7), ("ef_construction", 513), ("ef", 0)],
+)
+def test_index_parameters_that_no_engine_takes_are_refused(name: str, value: int) -> None:
+    with pytest.raises(IndexParametersInvalidError, match=f"{name}: is {value}; use "):
+        IndexParameters(**{name: value})  # type: ignore[arg-type]
 
 
 async def test_a_scan_takes_no_bound_but_hexadecimal() -> None:

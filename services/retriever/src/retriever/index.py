@@ -28,9 +28,11 @@ from retriever.model import (
     GivenVector,
     ImageDamaged,
     ImageNotFound,
+    IndexParameters,
     IndexRefused,
     IndexRow,
     IndexUnavailable,
+    Metric,
     Pending,
     PhotosUnavailable,
     VectorInvalid,
@@ -146,7 +148,8 @@ async def open_collection(generation: Generation, index: VectorIndex) -> bool:
         case CollectionState.RELEASED:
             await index.load(generation.collection)
         case CollectionState.ABSENT:
-            await index.create(generation.collection, generation.dimension)
+            parameters = IndexParameters(Metric(generation.metric))
+            await index.create(generation.collection, generation.dimension, parameters)
     return False
 
 

@@ -1,7 +1,8 @@
 """The index in Milvus: the only place that knows pymilvus.
 
 One code path for Milvus Lite (as a server process), a Milvus server from 2.3.5 and a cluster, so it
-uses what all have: plain columns, FLAT, COSINE, upsert, delete by id, query by range of the id.
+uses what all have: plain columns, FLAT and HNSW, COSINE, L2 and IP, upsert, delete by id, query by
+range of the id.
 What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
 
 - AsyncMilvusClient connects on first use, fails within 10 ms when nobody listens, finds a restarted
@@ -9,14 +10,18 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
   around every call all the same.
 - A NaN or an all-zero query vector, and a wrong dimension, come back as results or as code 1: the
   use cases check vectors before they get here.
+- A server (2.3.5) refuses both in rows, and an expression that it can't read, with code 65535,
+  which is also its word for anything unexpected: so it counts as unavailable here.
 - Without `output_fields` every field comes back, vectors too.
 - Rows come back in no order, and its query_iterator logs a warning at each start: `scan` asks by
   range of the id instead, which needs no state in the engine.
 - `delete` tells the ids asked for, whether they were there or not.
 - Clients of one process share a connection, also across event loops, unless it is `dedicated`.
 - A Milvus server (2.3.5) shows a row to "Strong" reads at once and to "Bounded" ones a bit later,
-  but takes 400 ms for the former and 4 ms for the latter. Milvus Lite shows it at once to all.
-- `count(*)` counts also while the collection is released.
+  but takes 200 to 400 ms for the former and 2 to 4 ms for the latter. Milvus Lite shows it at once
+  to all.
+- `count(*)` counts in Milvus Lite also while the collection is released; a server refuses (101).
+- A distance of L2 is squared, and a smaller one is nearer.
 """
 
 from __future__ import annotations
@@ -37,14 +42,18 @@ from pymilvus.client.types import LoadState
 
 from retriever.filters import COLUMNS, columns, compile_filter, shape_of
 from retriever.model import (
+    EXACT,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
     Floats,
     Hit,
+    IndexParameters,
     IndexRefused,
     IndexRow,
+    IndexType,
     IndexUnavailable,
+    Metric,
 )
 from sightline_rules.filters import Filter
 
@@ -185,13 +194,15 @@ class MilvusIndex:
             case _:
                 return CollectionState.RELEASED
 
-    async def create(self, collection: str, dimension: int) -> None:
+    async def create(
+        self, collection: str, dimension: int, parameters: IndexParameters = EXACT
+    ) -> None:
         async with self._call() as timeout:
             if await self._client.has_collection(collection, timeout=timeout):
                 await self._client.load_collection(collection, timeout=timeout)
                 return
             index = self._client.prepare_index_params()
-            index.add_index(_VECTOR, index_type="FLAT", metric_type="COSINE")
+            index.add_index(_VECTOR, **_index(parameters))
             await self._client.create_collection(
                 collection, schema=_schema(dimension), index_params=index, timeout=timeout
             )
@@ -245,7 +256,9 @@ class MilvusIndex:
         seconds: float | None,
         *,
         latest: bool = False,
+        parameters: IndexParameters = EXACT,
     ) -> list[Hit]:
+        wanted = min(limit, MAX_ROWS)
         expression = compile_filter(condition, shape_of(collection))
         async with self._call(seconds) as timeout:
             answer = await self._client.search(
@@ -253,13 +266,13 @@ class MilvusIndex:
                 data=[vector.tolist() for vector in vectors],
                 anns_field=_VECTOR,
                 filter=expression,
-                limit=min(limit, MAX_ROWS),
+                limit=wanted,
                 output_fields=["product_id", "image_id"],
-                search_params={"metric_type": "COSINE"},
+                search_params=_how(parameters, wanted),
                 consistency_level="Strong" if latest else "Bounded",
                 timeout=timeout,
             )
-        return _best(answer)
+        return _best(answer, parameters.metric)
 
     async def flush(self, collection: str) -> None:
         async with self._call() as timeout:
@@ -294,14 +307,44 @@ def _row(row: IndexRow) -> dict[str, Any]:
     }
 
 
-def _best(answer: Any) -> list[Hit]:
+def _index(parameters: IndexParameters) -> dict[str, Any]:
+    """What `add_index` takes."""
+    kind: dict[str, Any] = {
+        "index_type": parameters.index_type.value,
+        "metric_type": parameters.metric.value,
+    }
+    if parameters.index_type is IndexType.HNSW:
+        kind["params"] = {"M": parameters.m, "efConstruction": parameters.ef_construction}
+    return kind
+
+
+def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
+    """What `search` takes. An `ef` below the limit is refused by servers."""
+    how: dict[str, Any] = {"metric_type": parameters.metric.value}
+    if parameters.index_type is IndexType.HNSW:
+        how["params"] = {"ef": max(parameters.ef, limit)}
+    return how
+
+
+def _similarity(distance: float, metric: Metric) -> float:
+    """See `Hit.similarity`."""
+    match metric:
+        case Metric.COSINE:
+            # Rounding can leave the engine's cosine a little outside its range.
+            return min(1.0, max(-1.0, distance))
+        case Metric.L2:
+            return -distance
+        case Metric.IP:
+            return distance
+
+
+def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
     """The hits of all query vectors as one list, each row once, best first."""
     best: dict[str, Hit] = {}
     for hits in answer:
         for hit in hits:
             row_id, entity = str(hit[_ID]), hit["entity"]
-            # Rounding can leave the engine's cosine a little outside its range.
-            similarity = min(1.0, max(-1.0, float(hit["distance"])))
+            similarity = _similarity(float(hit["distance"]), metric)
             known = best.get(row_id)
             if known is None or known.similarity < similarity:
                 best[row_id] = Hit(row_id, entity["product_id"], entity["image_id"], similarity)

@@ -646,6 +646,55 @@ class IndexRow:
     """float32, of the generation's dimension, finite and not all zero."""
 
 
+class Metric(StrEnum):
+    """How near two vectors are. `Hit.similarity` says what its numbers mean."""
+
+    COSINE = "COSINE"
+    L2 = "L2"
+    IP = "IP"
+
+
+class IndexType(StrEnum):
+    """How the engine finds neighbours."""
+
+    FLAT = "FLAT"
+    """It compares with every row: exact, also under a filter."""
+    HNSW = "HNSW"
+    """It walks a graph: much quicker from some 10,000 rows on, and it can miss rows."""
+
+
+class IndexParametersInvalidError(ValueError):
+    """Parameters that no engine takes; `path` names the culprit."""
+
+    def __init__(self, path: str, description: str) -> None:
+        super().__init__(f"{path}: {description}")
+        self.path = path
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """How a collection is indexed and searched. `ef` may differ from search to search."""
+
+    metric: Metric = Metric.COSINE
+    index_type: IndexType = IndexType.FLAT
+    m: int = 16
+    """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""
+    ef_construction: int = 200
+    """HNSW: candidates looked at when a row comes in, 8 to 512."""
+    ef: int = 128
+    """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("m", 4, 64), ("ef_construction", 8, 512), ("ef", 1, 32_768)):
+            if not low <= (value := getattr(self, name)) <= high:
+                raise IndexParametersInvalidError(name, f"is {value}; use {low} to {high:,}")
+
+
+EXACT = IndexParameters()
+"""Every row compared by its cosine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A row that a search found."""
@@ -654,7 +703,8 @@ class Hit:
     product_id: str
     image_id: str
     similarity: float
-    """Cosine, −1 to 1."""
+    """Greater is nearer. COSINE: −1 to 1. IP: the inner product. L2: minus the squared distance,
+    0 for the same vector."""
 
 
 class CollectionState(IntEnum):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from retriever.model import (
+    EXACT,
     Change,
     Closing,
     CollectionState,
@@ -21,6 +22,7 @@ from retriever.model import (
     ImportMode,
     ImportProgress,
     ImportRow,
+    IndexParameters,
     IndexRow,
     Offer,
     Order,
@@ -259,7 +261,9 @@ class VectorIndex(Protocol):
 
     async def state(self, collection: str) -> CollectionState: ...
 
-    async def create(self, collection: str, dimension: int) -> None:
+    async def create(
+        self, collection: str, dimension: int, parameters: IndexParameters = EXACT
+    ) -> None:
         """Make it, searchable at once; nothing when it exists."""
 
     async def load(self, collection: str) -> None: ...
@@ -284,15 +288,21 @@ class VectorIndex(Protocol):
         seconds: float | None,
         *,
         latest: bool = False,
+        parameters: IndexParameters = EXACT,
     ) -> list[Hit]:
         """At most `limit` rows for each vector, a row once with its best similarity, best first.
 
         Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
         sees every row whose upsert has returned, which a cluster otherwise shows a little later.
+        `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and under a
+        narrow filter many are.
         """
 
     async def flush(self, collection: str) -> None:
-        """Bring rows from memory into a shape that is fast to search."""
+        """Bring rows from memory into a shape that is fast to search.
+
+        An absent collection may be passed over.
+        """
 
     async def drop(self, collection: str) -> None:
         """Forget the collection and its rows; nothing when it does not exist."""

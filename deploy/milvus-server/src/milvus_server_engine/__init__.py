@@ -1,0 +1,1 @@
+"""A Milvus server as a process: see `milvus_server_engine.serve`."""

@@ -1,0 +1,66 @@
+"""The vendor's programs, unpacked once into this environment.
+
+    python -m milvus_server_engine.binaries
+
+The wheel carries them compressed, and its own start unpacks 250 MB into every data folder (3 s).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import lzma
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PROGRAM = "milvus"
+
+
+class BinariesMissing(Exception):
+    """The wheel is not installed, or is not the one that is expected."""
+
+
+def unpacked(into: Path | None = None) -> Path:
+    """The folder of the server and its libraries, made on first use.
+
+    Raises BinariesMissing, or OSError when the folder can't be written.
+    """
+    version = importlib.metadata.version("milvus")
+    folder = (into or Path(sys.prefix)) / f"milvus-{version}"
+    if not folder.is_dir():
+        _unpack(_packed(), folder)
+    return folder
+
+
+def _packed() -> Path:
+    # Found, not imported: the vendor's module makes server objects when it is imported.
+    spec = importlib.util.find_spec("milvus")
+    folder = Path(spec.origin).parent / "data" / "bin" if spec and spec.origin else None
+    if folder is None or not (folder / f"{PROGRAM}.lzma").is_file():
+        raise BinariesMissing(
+            "the milvus wheel holds no server for this machine: run `make setup` on Linux x86_64"
+        )
+    return folder
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    """Makes the folder in one step: a server that starts meanwhile sees a whole one or none."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        fresh = Path(place) / folder.name
+        fresh.mkdir()
+        for source in packed.glob("*.lzma"):
+            target = fresh / source.stem
+            with lzma.open(source) as stream, target.open("wb") as file:
+                shutil.copyfileobj(stream, file, 2**20)
+            target.chmod(0o755)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+
+
+if __name__ == "__main__":
+    print(unpacked())

@@ -1,0 +1,115 @@
+"""What the server is told: everything in one folder, loopback where it listens to reason."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Of a call from outside; as with Milvus Lite here."""
+
+INTERNAL = (
+    *("etcd", "etcd_peer", "proxy", "rootCoord", "queryCoord", "queryNode"),
+    *("indexNode", "dataCoord", "dataNode"),
+)
+"""What the parts of the server talk to each other on."""
+
+SESSION_SECONDS = 10
+"""How long a part that was killed counts as alive: collections are not loaded until its time is up.
+The release's 30 s are for machines that lose sight of each other."""
+
+LOAD_TASK_MILLISECONDS = 5_000
+"""How long a part may take to take a collection over before another one is asked. With the
+release's 60 s a load after kill -9 took 55 s: the part that was asked had died."""
+
+_LOGGING = "--logtostderr=true\n--minloglevel=2\n"
+"""For the C++ part (glog); without this file the server exits with 1."""
+
+
+def choose_ports(data: Path) -> dict[str, int]:
+    """A free port for each of INTERNAL: those of the folder's last start as far as they are free.
+
+    A part that comes back at its old address takes its old registration over. At another one it
+    waits until that has run out, 30 s and more after a kill -9.
+    """
+    file = data / "ports.json"
+    known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    with ExitStack() as held:
+        sockets = {name: held.enter_context(socket.socket()) for name in INTERNAL}
+        for name, each in sockets.items():
+            _bind(each, known.get(name, 0))
+        ports = {name: int(each.getsockname()[1]) for name, each in sockets.items()}
+    file.write_text(json.dumps(ports, indent=2))
+    return ports
+
+
+def _bind(probe: socket.socket, port: int) -> None:
+    """To `port`, or to another one when it is taken."""
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((HOST, port))
+    except OSError:
+        probe.bind((HOST, 0))
+
+
+def write(data: Path, port: int, ports: Mapping[str, int]) -> None:
+    """The server's files under `data`/configs. JSON is YAML too."""
+    folder = data / "configs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "milvus.yaml").write_text(json.dumps(_server(data, port, ports), indent=2))
+    (folder / "etcd.json").write_text(json.dumps(_etcd(ports), indent=2))
+    (folder / "glog.conf").write_text(_LOGGING)
+
+
+def _server(data: Path, port: int, ports: Mapping[str, int]) -> dict[str, Any]:
+    """Where it is silent, the release's own defaults hold."""
+    parts: dict[str, Any] = {
+        name: {"ip": HOST, "port": ports[name]}
+        for name in ("rootCoord", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
+    }
+    return {
+        **parts,
+        "etcd": {
+            "endpoints": f"{HOST}:{ports['etcd']}",
+            "use": {"embed": True},
+            "data": {"dir": str(data / "etcd")},
+            "config": {"path": str(data / "configs" / "etcd.json")},
+            "log": {"level": "warn", "path": "stdout"},
+        },
+        "localStorage": {"path": str(data / "storage")},
+        "mq": {"type": "rocksmq"},
+        "rocksmq": {"path": str(data / "rocksmq")},
+        "proxy": {
+            "ip": HOST,
+            "port": port,
+            "internalPort": ports["proxy"],
+            "http": {"enabled": False},  # a second front that nothing here needs
+            "grpc": {
+                "serverMaxSendSize": MAX_MESSAGE_BYTES,
+                "serverMaxRecvSize": MAX_MESSAGE_BYTES,
+            },
+        },
+        "common": {"storageType": "local", "session": {"ttl": SESSION_SECONDS}},
+        "queryCoord": {**parts["queryCoord"], "channelTaskTimeout": LOAD_TASK_MILLISECONDS},
+        "log": {"level": "warn", "stdout": True, "file": {"rootPath": ""}},
+        "trace": {"exporter": "noop"},
+    }
+
+
+def _etcd(ports: Mapping[str, int]) -> dict[str, Any]:
+    """The embedded etcd would listen on 2379 and 2380 whatever `etcd.endpoints` says."""
+    client, peer = (f"http://{HOST}:{ports[name]}" for name in ("etcd", "etcd_peer"))
+    return {
+        "name": "default",
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"default={peer}",
+    }

@@ -1,0 +1,188 @@
+"""Runs the Milvus server of the PyPI wheel on 127.0.0.1.
+
+    python -m milvus_server_engine.serve --data DIR --port 8607 --metrics-port 8608
+
+This process watches over the server's: it ends with it, also when it is killed (kill -9).
+
+Why not the vendor's `milvus.default_server` (2.3.5, read and tried, 2026-11): it unpacks 250 MB
+into each data folder, chooses ports that were free a moment ago one by one, shares one pid file
+between all servers of a machine, so that a second one refuses to start, and lets the server
+outlive a wrapper that is killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from milvus_server_engine import binaries, configuration
+from milvus_server_engine.configuration import HOST
+
+STOP_SECONDS = 1.0
+"""How long the server may take to end after SIGTERM, as the vendor's wrapper has it.
+
+It never ends by itself: its coordinator goes first and the other parts call it for ever (tried for
+10 minutes). Nothing is lost: a write is in the log on disk before it is acknowledged."""
+
+START_SECONDS = 120.0
+"""It is 3 s, but a minute where the folder's old ports are taken; see `choose_ports`."""
+_POLL_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger("milvus_server_engine")
+
+
+class CannotServe(Exception):
+    """Why, as one clear sentence."""
+
+
+@contextmanager
+def sole_owner(data: Path) -> Iterator[None]:
+    """Holds the folder while the block runs. Raises CannotServe when another process does."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotServe(
+                f"--data {data}: another server holds this folder's lock; stop it or name another"
+            ) from None
+        yield
+
+
+def check_free(option: str, port: int) -> None:
+    """Raises CannotServe unless `port` can be listened on: on all addresses, as the server does."""
+    with socket.socket(socket.AF_INET6) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            raise CannotServe(f"{option} {port}: the port is taken; choose another") from None
+
+
+def healthy(metrics_port: int) -> bool:
+    """Whether every part of the server says that it is."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{HOST}:{metrics_port}/healthz", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def start(data: Path, metrics_port: int) -> subprocess.Popen[bytes]:
+    """The server's process, which the kernel kills when this one ends."""
+    folder = binaries.unpacked()
+    # Its pid file lies in /run/milvus or /tmp/milvus whatever the folder, and must be its own.
+    alias = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    return subprocess.Popen(
+        [str(folder / binaries.PROGRAM), "run", "standalone", "-alias", alias],
+        cwd=data,  # it looks for ./configs
+        env={
+            **os.environ,
+            "DEPLOY_MODE": "STANDALONE",
+            "METRICS_PORT": str(metrics_port),
+            "LD_LIBRARY_PATH": str(folder),
+        },
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_dying_with(os.getpid()),  # noqa: PLW1509 # no thread runs yet
+    )
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the line above
+            os._exit(1)
+
+    return prepare
+
+
+def watch(server: subprocess.Popen[bytes], metrics_port: int, ready: Callable[[], None]) -> None:
+    """Calls `ready` once the server answers and waits for its end. Raises CannotServe."""
+    until = time.monotonic() + START_SECONDS
+    while not healthy(metrics_port):
+        if server.poll() is not None:
+            raise CannotServe(f"the server ended with {server.returncode} at start; see above")
+        if time.monotonic() > until:
+            raise CannotServe(f"the server did not get ready in {START_SECONDS:.0f} s; see above")
+        time.sleep(_POLL_SECONDS)
+    ready()
+    raise CannotServe(f"the server ended by itself with {server.wait()}; see above")
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, then SIGKILL."""
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def run(data: Path, port: int, metrics_port: int) -> None:
+    """Serves until SIGTERM or SIGINT, which arrive as KeyboardInterrupt. Raises CannotServe."""
+    with sole_owner(data):
+        check_free("--port", port)
+        check_free("--metrics-port", metrics_port)
+        configuration.write(data, port, configuration.choose_ports(data))
+        server = start(data, metrics_port)
+        try:
+            watch(server, metrics_port, lambda: _say_ready(data, port))
+        finally:
+            end(server)
+
+
+def _say_ready(data: Path, port: int) -> None:
+    log.info("ready on %s:%d, data in %s", HOST, port, data)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m milvus_server_engine.serve")
+    parser.add_argument("--data", type=Path, required=True, help="folder; made when absent")
+    parser.add_argument("--port", type=_port, required=True, help="where clients call")
+    parser.add_argument("--metrics-port", type=_port, required=True, help="/healthz and /metrics")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1024 to 65535")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run(given.data.resolve(), given.port, given.metrics_port)
+    except KeyboardInterrupt:
+        log.info("stopped")
+        return 0
+    except (CannotServe, binaries.BinariesMissing, OSError) as error:
+        log.critical("cannot serve: %s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The Milvus server as our process: what it refuses, how it ends, and that several can run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_suite.processes import wait_gone
+from retriever.milvus import MilvusIndex
+from retriever.model import CollectionState
+from tests.engines import MILVUS_SERVER_PYTHON, MilvusServer, free_port, milvus_server
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    with milvus_server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
+
+
+def serve(data: Path, port: int, metrics_port: int) -> subprocess.CompletedProcess[str]:
+    """Starts an engine that is to refuse."""
+    ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
+    return subprocess.run(
+        [*(str(MILVUS_SERVER_PYTHON), "-m", "milvus_server_engine.serve"), "--data", data, *ports],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def server_pid(engine: MilvusServer) -> int:
+    """The vendor's process, which ours watches."""
+    assert engine.process is not None
+    pid = engine.process.pid
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+def test_a_folder_or_a_port_in_use_is_refused(engine: MilvusServer, tmp_path: Path) -> None:
+    folder = serve(engine.data, free_port(), free_port())
+    port = serve(tmp_path / "other", engine.port, free_port())
+    metrics = serve(tmp_path / "other", free_port(), engine.metrics_port)
+    assert [ended.returncode for ended in (folder, port, metrics)] == [1, 1, 1]
+    assert "another server holds this folder's lock" in folder.stderr
+    assert f"--port {engine.port}: the port is taken" in port.stderr
+    assert f"--metrics-port {engine.metrics_port}: the port is taken" in metrics.stderr
+
+
+async def test_two_run_side_by_side_and_end_cleanly(engine: MilvusServer, tmp_path: Path) -> None:
+    with milvus_server(tmp_path / "beside") as other:
+        for each in (engine, other):
+            index = MilvusIndex(each.uri)
+            assert await index.state("none") is CollectionState.ABSENT
+            await index.close()
+        server = server_pid(other)
+        assert other.stop() == 0
+        assert wait_gone(server, 1)
+    assert engine.answers()
+
+
+def test_the_server_does_not_outlive_a_kill_of_its_watcher(tmp_path: Path) -> None:
+    with milvus_server(tmp_path / "data") as killed:
+        server = server_pid(killed)
+        killed.kill()
+        assert wait_gone(server, 5)
+
+
+@pytest.mark.parametrize("port", ["80", "99999", "many"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    command = [str(MILVUS_SERVER_PYTHON), "-m", "milvus_server_engine.serve"]
+    options = ["--data", str(tmp_path), "--port", port, "--metrics-port", str(free_port())]
+    ended = subprocess.run(
+        [*command, *options], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 2
+    assert f"{port} is not a port from 1024 to 65535" in ended.stderr
