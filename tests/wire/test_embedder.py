@@ -237,12 +237,16 @@ async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
     many = pb.BatchEmbedRequest()
     for _ in range(32):
         many.items.add(image=photo(), space_version=of[down])
-    hanging = [asyncio.ensure_future(stub.BatchEmbed(many, timeout=1.5)) for _ in range(2)]
+    triton.requests.clear()
+    hanging = [stub.BatchEmbed(many, timeout=30) for _ in range(2)]
+    while len(triton.requests) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     for _ in range(5):
         done = pb.BatchEmbedRequest(items=[request.items[0]])
         assert reasons(await stub.BatchEmbed(done, timeout=1)) == [""]
     for call in hanging:
-        assert set(reasons(await call)) == {"DEADLINE_EXCEEDED"}
+        assert not call.done()
+        call.cancel()
 
 
 async def test_polling_the_spaces_costs_the_models_a_few_inferences_a_second(
