@@ -81,7 +81,7 @@ tools: ## Install what tests need and is not a Python package (Debian: chromium,
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)
-	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/*/*.onnx
+	rm -rf .venv .tools .cache .data deploy/triton/.venv deploy/milvus/.venv deploy/milvus-server/.venv deploy/triton/models/*/1
 
 .tools/bin/uv:
 	@deploy/local/prerequisites.sh $(PYTHON)
@@ -92,7 +92,7 @@ clean: ## Remove environments, caches and data (not what `make up` keeps elsewhe
 	$(UV) sync --locked --all-packages --all-extras --all-groups --python $(PYTHON)
 	@touch $@
 
-deploy/triton/.venv/.synced: $(UV) deploy/triton/pyproject.toml deploy/triton/uv.lock $(wildcard deploy/triton/triton_engine/*.py)
+deploy/triton/.venv/.synced: $(UV) deploy/triton/pyproject.toml deploy/triton/uv.lock $(wildcard deploy/triton/triton_engine/*.py deploy/triton/triton_engine/*/*)
 	$(UV) sync --locked --project deploy/triton --python $(PYTHON)
 	cd deploy/triton && .venv/bin/python -m triton_engine.build
 	@touch $@

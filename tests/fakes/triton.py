@@ -1,7 +1,7 @@
 """A model and a model server that answer at once, and fail when a test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +16,8 @@ from embedder.model import Description, Inferred, Pixels, Recipe, Vectors
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
 
-CONFIG = (
-    Path(__file__).resolve().parents[2] / "deploy/triton/models/efficientnet_lite0/config.pbtxt"
-)
+MODELS = Path(__file__).resolve().parents[2] / "deploy/triton/models"
+LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
 
 DESCRIPTION = Description(
     model="fake",
@@ -59,6 +58,8 @@ class FakeInference:
     """Given instead of vectors of the pixels when set."""
     gate: asyncio.Event | None = None
     """Waited for by infer when set."""
+    watch: Callable[[], object] = lambda: None
+    """Called by infer."""
     batches: list[int] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first infer."""
@@ -82,6 +83,7 @@ class FakeInference:
         return self.description
 
     async def infer(self, pixels: Pixels) -> Inferred:
+        self.watch()
         self.batches.append(len(pixels))
         turn = len(self.batches)
         self.started.set()
@@ -116,28 +118,40 @@ class FakeFetch:
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """A Triton over gRPC that serves the model of deploy/triton by its own configuration."""
+    """A Triton over gRPC that serves the models of deploy/triton by their own configurations."""
 
     def __init__(self) -> None:
-        self.config = text_format.Parse(CONFIG.read_text(), model_config_pb2.ModelConfig())
+        self.configs = {
+            name: text_format.Parse(
+                (MODELS / name / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
+            )
+            for name in (LITE0, LITE2)
+        }
         self.version = "1"
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay = 0.0
+        self.ailing = {LITE0, LITE2}
+        """The models that fail and are slow, when a test says so."""
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.output = "embedding"
 
+    @property
+    def config(self) -> Any:
+        """The default model's configuration."""
+        return self.configs[LITE0]
+
     async def ModelConfig(self, request: Any, context: Any) -> Any:
-        await self._maybe_fail(context)
-        return service_pb2.ModelConfigResponse(config=self.config)
+        await self._maybe_fail(request.name, context)
+        return service_pb2.ModelConfigResponse(config=self.configs[request.name])
 
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
-        await self._maybe_fail(context)
+        await self._maybe_fail(request.model_name, context)
         shape = list(request.inputs[0].shape)
         pixels = np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(shape)
-        dimension = self.config.output[0].dims[0]
+        dimension = self.configs[request.model_name].output[0].dims[0]
         answer = service_pb2.ModelInferResponse(
             model_name=request.model_name, model_version=self.version
         )
@@ -145,7 +159,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
         return answer
 
-    async def _maybe_fail(self, context: Any) -> None:
+    async def _maybe_fail(self, model: str, context: Any) -> None:
+        if model not in self.configs:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"'{model}' is not found")
+        if model not in self.ailing:
+            return
         await asyncio.sleep(self.delay)
         if self.failure is not None:
             await context.abort(*self.failure)

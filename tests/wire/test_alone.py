@@ -155,14 +155,16 @@ def test_the_image_for_training_has_lightfm_and_it_works(tmp_path: Path) -> None
     subprocess.run([str(trainer.python), "-I", "-c", script], check=True, capture_output=True)
 
 
-def test_the_image_of_the_models_holds_the_model_that_the_configurations_name(
+def test_the_image_of_the_models_holds_the_graphs_that_the_configurations_name(
     tmp_path: Path,
 ) -> None:
     stages = dockerfiles.read(ROOT / "deploy/triton/Dockerfile")
     target = next(each for each in stages if each.name == "build")
     dockerfiles.build(target, tmp_path, UV, QUICK)
-    models = tmp_path / "src/deploy/triton/models/efficientnet_lite0"
-    graph = hashlib.sha256((models / "1/model.onnx").read_bytes()).hexdigest()
-    configurations = [models / "config.pbtxt", *models.glob("configs/*.pbtxt")]
-    assert len(configurations) >= 3
-    assert [path.name for path in configurations if graph not in path.read_text()] == []
+    models = sorted((tmp_path / "src/deploy/triton/models").iterdir())
+    assert [model.name for model in models] == ["efficientnet_lite0", "efficientnet_lite2"]
+    for model in models:
+        graph = hashlib.sha256((model / "1/model.onnx").read_bytes()).hexdigest()
+        configurations = [model / "config.pbtxt", *model.glob("configs/*.pbtxt")]
+        assert len(configurations) >= 3
+        assert [path for path in configurations if graph not in path.read_text()] == []

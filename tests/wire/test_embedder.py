@@ -4,26 +4,31 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
+import onnxruntime
 import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from embedder.__main__ import bind, decoders
+from embedder import preprocess
+from embedder.__main__ import bind, decoders, inferences
+from embedder.model import Recipe
 from embedder.settings import EmbedderSettings
-from embedder.triton import TritonInference
+from embedder.space import KEPT
 from servicekit import server
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline_rules.photos import PhotoLimits
 from tests.engines import ROOT, free_port
 from tests.fakes.photos import (
     MEDIA_TYPES,
@@ -35,7 +40,7 @@ from tests.fakes.photos import (
     picture,
     turned,
 )
-from tests.fakes.triton import FakeTriton
+from tests.fakes.triton import LITE0, LITE2, FakeTriton
 from tests.fakes.web import FakeWeb, answer
 
 WEB: list[FakeWeb] = [FakeWeb()]
@@ -68,8 +73,16 @@ async def alone() -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-async def _served(triton_port: int, max_pixels: int = 1_000_000) -> AsyncIterator[grpc.aio.Channel]:
-    settings = EmbedderSettings(port=0, infer_timeout_seconds=2, max_photo_pixels=max_pixels)
+async def _served(
+    triton_port: int, max_pixels: int = 1_000_000, models: tuple[str, ...] = (LITE0, LITE2)
+) -> AsyncIterator[grpc.aio.Channel]:
+    settings = EmbedderSettings(
+        port=0,
+        triton_target=f"127.0.0.1:{triton_port}",
+        models=models,
+        infer_timeout_seconds=2,
+        max_photo_pixels=max_pixels,
+    )
     decoding = decoders(settings)
     async with FakeWeb().serving() as web:
         web.pages["/photo.jpg"] = answer(photo(200, 150))
@@ -78,10 +91,9 @@ async def _served(triton_port: int, max_pixels: int = 1_000_000) -> AsyncIterato
         policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
         fetch = Fetcher(policy, loopback_for_tests=True)
         WEB[0] = web
-        async with TritonInference(
-            f"127.0.0.1:{triton_port}", settings.visual_model, settings.infer_timeout_seconds
-        ) as inference:
-            offered = bind(settings, inference, decoding, fetch)
+        async with AsyncExitStack() as doors:
+            served = [await doors.enter_async_context(door) for door in inferences(settings)]
+            offered = bind(settings, served, decoding, fetch)
             running = await server.start([offered], settings, "embedder")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 yield channel
@@ -171,12 +183,83 @@ async def test_every_vector_carries_the_version_that_the_space_is_listed_with(
     connected: grpc.aio.Channel,
 ) -> None:
     stub = pb_grpc.EmbeddingServiceStub(connected)
-    (space,) = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    space, second = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
     assert (space.space, space.ready, space.dimension) == ("visual", True, 1280)
     assert (space.model, space.licence) == ("efficientnet_lite0", "Apache-2.0")
     assert "0.875" in space.preprocessing
+    assert (second.space, second.ready, second.model) == ("visual", True, "efficientnet_lite2")
+    assert (space.default_version, second.default_version) == (True, False)
+    assert "260x260" in second.preprocessing
     response = await stub.BatchEmbed(batch(*(photo(seed=i) for i in range(5))))
     assert {result.vector.space_version for result in response.results} == {space.version}
+
+
+async def test_an_item_goes_to_the_model_of_the_version_that_it_names(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    triton.requests.clear()
+    first, second = (space.version for space in spaces)
+    request = pb.BatchEmbedRequest()
+    for version in ("", second, "0" * 16, first):
+        request.items.add(image=photo(), space_version=version)
+    response = await stub.BatchEmbed(request)
+    assert reasons(response) == ["", "", "SPACE_VERSION_UNAVAILABLE", ""]
+    versions = [result.vector.space_version for result in response.results]
+    assert versions == [first, second, "", first]
+    shapes = {(r.model_name, *r.inputs[0].shape[1:]) for r in triton.requests}
+    assert shapes == {(LITE0, 224, 224, 3), (LITE2, 260, 260, 3)}
+    refused = from_status(response.results[2].status)
+    assert refused.code == "FAILED_PRECONDITION"
+    assert refused.metadata["served_versions"] == f"{first},{second}"
+
+
+@pytest.mark.parametrize("down", [LITE0, LITE2])
+async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
+    connected: grpc.aio.Channel, triton: FakeTriton, down: str
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    of = {space.model: space.version for space in spaces}
+    up = next(name for name in of if name != down)
+    triton.ailing = {down}
+    triton.failure = (grpc.StatusCode.UNAVAILABLE, "down")
+    request = pb.BatchEmbedRequest()
+    for name in (up, down):
+        request.items.add(image=photo(), space_version=of[name])
+    assert reasons(await stub.BatchEmbed(request)) == ["", "EMBEDDER_UNAVAILABLE"]
+    await asyncio.sleep(KEPT)
+    spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    assert {space.model: space.ready for space in spaces} == {up: True, down: False}
+    assert {space.model: space.version for space in spaces} == of
+    triton.failure, triton.delay = None, 10
+    many = pb.BatchEmbedRequest()
+    for _ in range(32):
+        many.items.add(image=photo(), space_version=of[down])
+    triton.requests.clear()
+    hanging = [stub.BatchEmbed(many, timeout=30) for _ in range(2)]
+    while len(triton.requests) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    for _ in range(5):
+        done = pb.BatchEmbedRequest(items=[request.items[0]])
+        assert reasons(await stub.BatchEmbed(done, timeout=1)) == [""]
+    for call in hanging:
+        assert not call.done()
+        call.cancel()
+
+
+async def test_polling_the_spaces_costs_the_models_a_few_inferences_a_second(
+    connected: grpc.aio.Channel, triton: FakeTriton
+) -> None:
+    stub = pb_grpc.EmbeddingServiceStub(connected)
+    started = time.monotonic()
+    answers = await asyncio.gather(
+        *(stub.ListSpaces(pb.ListSpacesRequest(), timeout=5) for _ in range(100))
+    )
+    looks = 1 + int((time.monotonic() - started) / KEPT)
+    assert all(space.ready for answer in answers for space in answer.spaces)
+    assert 4 <= len(triton.requests) <= 4 * looks, "two models of two processes each"
 
 
 async def test_a_new_model_version_gives_a_new_space_version_in_the_next_answer(
@@ -207,8 +290,8 @@ async def test_while_triton_is_down_items_say_so_and_the_service_is_ready(
     assert reasons(response) == ["EMBEDDER_UNAVAILABLE", "IMAGE_UNDECODABLE"]
     lost = from_status(response.results[0].status)
     assert lost.retry_after is not None
-    (space,) = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
-    assert not space.ready
+    spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+    assert [(space.model, space.ready) for space in spaces] == [(LITE0, False), (LITE2, False)]
     for name in ("", NAME):
         health = await health_pb2_grpc.HealthStub(alone).Check(
             health_pb2.HealthCheckRequest(service=name)
@@ -321,6 +404,7 @@ async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_sid
 
 
 TRITON = ROOT / "deploy" / "triton"
+WINES = ROOT / "examples" / "wines" / "images"
 
 
 @asynccontextmanager
@@ -357,33 +441,91 @@ def _stat(pid: int) -> list[str]:
         return ["0"] * 50
 
 
-async def test_a_model_process_that_was_killed_shows_in_the_space_and_in_typed_errors_in_time(
+async def states(stub: Any) -> dict[str, bool]:
+    """Whether each model's version is ready."""
+    answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=1.5)
+    return {space.model: space.ready for space in answer.spaces}
+
+
+async def until(stub: Any, wanted: dict[str, bool], seconds: float) -> None:
+    """Waits until the spaces are as wanted."""
+    async with asyncio.timeout(seconds):
+        while await states(stub) != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+BOTH = {LITE0: True, LITE2: True}
+
+
+def processes_of(model: str, triton: int) -> list[int]:
+    """Ids of the processes in which Triton runs a model."""
+    return [
+        pid
+        for pid in children(triton)
+        if f"/{model}/".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+async def test_a_model_process_that_was_killed_shows_in_its_version_and_in_typed_errors_in_time(
     tmp_path: Path,
 ) -> None:
     port = free_port()
     async with real_triton(port, tmp_path / "log") as triton:
         async for channel in _served(port):
             stub = pb_grpc.EmbeddingServiceStub(channel)
-
-            async def until(wanted: bool, stub: pb_grpc.EmbeddingServiceStub = stub) -> None:
-                async with asyncio.timeout(60):
-                    while True:
-                        asked = stub.ListSpaces(pb.ListSpacesRequest(), timeout=5)
-                        if (await asked).spaces[0].ready is wanted:
-                            return
-                        await asyncio.sleep(0.1)
-
-            await until(True)
-            first, *others = children(triton.pid)
+            await until(stub, BOTH, 60)
+            first, *others = processes_of(LITE0, triton.pid)
             assert others, "the model has one process for each of its instances"
             os.kill(first, signal.SIGKILL)
-            await until(False)
+            await until(stub, {LITE0: False, LITE2: True}, KEPT + 5)
             for pid in others:
                 os.kill(pid, signal.SIGKILL)
-            await until(False)
+            await asyncio.sleep(KEPT)
+            assert await states(stub) == {LITE0: False, LITE2: True}
             started = time.monotonic()
             response = await stub.BatchEmbed(batch(*[photo()] * 5, b"text"), timeout=5)
             assert time.monotonic() - started < 5
             *lost, undecodable = reasons(response)
             assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
             assert undecodable == "IMAGE_UNDECODABLE"
+
+
+def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray[Any, Any]:
+    """The vectors of a model's own file, without Triton and without the embedder's service."""
+    graph = TRITON / "models" / model / "1" / "model.onnx"
+    session = onnxruntime.InferenceSession(graph.read_bytes())
+    recipe = Recipe(side, 0.875, "")
+    pixels = [
+        np.frombuffer(preprocess.pixels(each, PhotoLimits(), recipe)[0], np.uint8)
+        for each in photos
+    ]
+    stacked = np.stack(pixels).reshape(-1, side, side, 3)
+    return np.asarray(session.run(["embedding"], {"image": stacked})[0])
+
+
+async def test_the_real_server_serves_both_versions_with_each_model_s_own_vectors(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    photos = [path.read_bytes() for path in sorted(WINES.glob("*.jpg"))[:5]]
+    async with real_triton(port, tmp_path / "log"):
+        async for channel in _served(port):
+            stub = pb_grpc.EmbeddingServiceStub(channel)
+            await until(stub, BOTH, 60)
+            spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
+            assert [space.model for space in spaces] == [LITE0, LITE2]
+            request = pb.BatchEmbedRequest()
+            for space in spaces:
+                for each in photos:
+                    request.items.add(image=each, space_version=space.version)
+            results = (await stub.BatchEmbed(request, timeout=30)).results
+            found = np.stack([np.frombuffer(r.vector.data, "<f4") for r in results])
+            assert [r.vector.space_version for r in results] == [
+                space.version for space in spaces for _ in photos
+            ]
+            assert {r.vector.dimension for r in results} == {s.dimension for s in spaces} == {1280}
+            for place, (model, side) in enumerate(((LITE0, 224), (LITE2, 260))):
+                vectors = found[place * len(photos) : (place + 1) * len(photos)]
+                assert np.abs(vectors - by_onnxruntime(model, photos, side)).max() < 1e-6
+            cosines = (found[: len(photos)] * found[len(photos) :]).sum(axis=1)
+            assert (cosines < 0.5).all(), "two versions are two spaces"

@@ -161,8 +161,12 @@ def _services(
             environment={**common, **environment},
         )
 
+    embedder = {
+        "EMBEDDER_TRITON_TARGET": address["triton"],
+        "EMBEDDER_MODELS": "efficientnet_lite0,efficientnet_lite2",
+    }
     return (
-        service("embedder", "EmbeddingService", {"EMBEDDER_TRITON_TARGET": address["triton"]}),
+        service("embedder", "EmbeddingService", embedder),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key),

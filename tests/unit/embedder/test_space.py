@@ -12,8 +12,10 @@ from embedder.model import (
     ModelNotReady,
     Pixels,
     Recipe,
+    SpaceVersionUnavailable,
 )
-from embedder.space import SILENCE, VisualSpace, check, version_of
+from embedder.space import KEPT, READY, SILENCE, VisualSpace, check, version_of
+from servicekit import deadlines
 from tests.fakes.triton import DESCRIPTION, FakeInference
 
 BLANK: Pixels = np.zeros((2, 8, 8, 3), np.uint8)
@@ -181,13 +183,14 @@ def test_a_sound_one_does() -> None:
 
 
 async def test_a_space_is_ready_only_after_a_real_inference(
-    space: VisualSpace, inference: FakeInference
+    space: VisualSpace, inference: FakeInference, clock: Clock
 ) -> None:
     state = await space.state()
     assert (state.ready, state.dimension, state.licence) == (True, 12, "Apache-2.0")
     assert state.version == version_of(DESCRIPTION, "1")
     assert inference.batches == [1]
     inference.error = EmbedderUnavailable("the stub died; the server still says READY")
+    clock.now += KEPT
     lost = await space.state()
     assert not lost.ready
     assert lost.version == state.version
@@ -210,21 +213,133 @@ async def test_of_two_versions_that_are_silent_none_is_claimed(
 
 
 async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
-    space: VisualSpace, inference: FakeInference
+    space: VisualSpace, inference: FakeInference, clock: Clock
 ) -> None:
     inference.change(instances=2)
     assert (await space.state()).ready
     assert inference.batches == [1, 1]
     inference.dies_in_turn = EmbedderUnavailable("one of two stubs died")
     for _ in range(3):
+        clock.now += KEPT
         assert not (await space.state()).ready
 
 
 async def test_a_state_is_told_within_its_time_while_the_model_hangs(
-    space: VisualSpace, inference: FakeInference
+    space: VisualSpace, inference: FakeInference, clock: Clock
 ) -> None:
     version = (await space.state()).version
+    clock.now += KEPT
     inference.gate = asyncio.Event()
     async with asyncio.timeout(1):
         state = await space.state(seconds=0.05)
     assert (state.ready, state.version) == (False, version)
+
+
+async def test_whoever_asks_for_the_state_often_costs_one_look_a_second(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    inference.change(instances=2)
+    states = await asyncio.gather(*(space.state() for _ in range(50)))
+    assert all(state.ready for state in states)
+    for _ in range(10):
+        clock.now += KEPT / 11
+        await space.state()
+    assert inference.batches == [1, 1]
+    clock.now += KEPT / 11
+    await space.state()
+    assert inference.batches == [1, 1, 1, 1]
+
+
+async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    await space.description()
+    inference.gate = asyncio.Event()
+    seen: list[float | None] = []
+    inference.watch = lambda: seen.append(deadlines.remaining())
+    with deadlines.within(0.05):
+        first = asyncio.create_task(space.state(0.05))
+        await inference.started.wait()
+    second = asyncio.create_task(space.state(5))
+    assert not (await first).ready
+    first.cancel()
+    inference.gate.set()
+    assert (await second).ready
+    assert (inference.batches, seen) == ([1], [None])
+
+
+async def test_a_cancelled_caller_leaves_the_look_to_the_others(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    inference.gate = asyncio.Event()
+    first, second = (asyncio.create_task(space.state()) for _ in range(2))
+    await inference.started.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    inference.gate.set()
+    assert (await second).ready
+    assert inference.batches == [1]
+
+
+async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_version(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    def series() -> dict[str, float]:
+        (family,) = READY.collect()
+        return {
+            sample.labels["version"]: sample.value
+            for sample in family.samples
+            if sample.labels["model"] == "series"
+        }
+
+    inference.change(model="series")
+    first = await space.state()
+    assert series() == {first.version: 1}
+    inference.error = EmbedderUnavailable("down")
+    clock.now += KEPT
+    await space.state()
+    assert series() == {first.version: 0}
+    inference.error = None
+    inference.change(hashes={"1": "c" * 64})
+    clock.now += 31
+    second = await space.state()
+    assert series() == {second.version: 1}
+
+
+async def test_a_version_is_named_by_its_model_once_it_spoke(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    inference.silence = EmbedderUnavailable("down")
+    assert isinstance(await space.refresh(), EmbedderUnavailable)
+    assert space.versions() == []
+    inference.silence = None
+    clock.now += SILENCE
+    inference.change(hashes={"1": "a" * 64, "2": "b" * 64})
+    assert await space.refresh() is None
+    both = [version_of(inference.description, number) for number in ("1", "2")]
+    assert space.versions() == space.serving() == both
+    inference.version = "2"
+    await space.embed(BLANK, await space.description())
+    assert space.versions() == both
+    assert space.serving() == both[1:]
+
+
+async def test_a_model_is_not_asked_again_within_a_moment(
+    space: VisualSpace, inference: FakeInference, clock: Clock
+) -> None:
+    for _ in range(5):
+        await space.refresh()
+    assert inference.described == 1
+    clock.now += KEPT
+    await space.refresh()
+    assert inference.described == 2
+
+
+async def test_vectors_of_another_version_than_is_wanted_are_refused(
+    space: VisualSpace, inference: FakeInference
+) -> None:
+    known = await space.description()
+    await space.embed(BLANK, known, version_of(DESCRIPTION, "1"))
+    with pytest.raises(SpaceVersionUnavailable):
+        await space.embed(BLANK, known, "0" * 16)

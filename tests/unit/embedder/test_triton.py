@@ -135,7 +135,7 @@ async def test_a_server_slower_than_our_own_limit_counts_as_unavailable(
     triton.delay = 5
     async with (
         triton.serving() as port,
-        TritonInference(f"127.0.0.1:{port}", "m", timeout=0.05) as door,
+        TritonInference(f"127.0.0.1:{port}", "efficientnet_lite0", timeout=0.05) as door,
     ):
         with pytest.raises(EmbedderUnavailable, match="too long"):
             await door.infer(PIXELS)

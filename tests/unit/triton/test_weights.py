@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.triton.conftest import LITE0, LITE2
 from triton_engine import weights
 
 
@@ -197,9 +198,9 @@ def test_the_good_file_beside_them_is_read() -> None:
     assert weights.read(legacy(GOOD, SIX))["a"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_the_packaged_weights_hold_the_network(weights_file: bytes) -> None:
+def test_the_packaged_weights_hold_the_network(name: str, weights_file: bytes) -> None:
     read = weights.read(weights_file)
     assert read["_conv_stem.weight"].shape == (32, 3, 3, 3)
-    assert read["_conv_head.weight"].shape == (1280, 320, 1, 1)
+    assert read["_conv_head.weight"].shape == (1280, {LITE0: 320, LITE2: 352}[name], 1, 1)
     assert all(np.isfinite(tensor).all() for tensor in read.values())
     assert all((read[name] >= 0).all() for name in read if name.endswith("running_var"))

@@ -27,7 +27,7 @@ from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_an
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/embedder/v1/embedding_service.proto\x12\x15sightline.embedder.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/vector.proto\"\x9d\x01\n\x11\x42\x61tchEmbedRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x04 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"[\n\tEmbedItem\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12\r\n\x05space\x18\x03 \x01(\tB\t\n\x07\x63ontent\"\x82\x01\n\x12\x42\x61tchEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.embedder.v1.EmbedResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"^\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x06vector\x18\x02 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\";\n\x11ListSpacesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"B\n\x12ListSpacesResponse\x12,\n\x06spaces\x18\x01 \x03(\x0b\x32\x1c.sightline.embedder.v1.Space\"\x80\x01\n\x05Space\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x15\n\rpreprocessing\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t2\xd8\x01\n\x10\x45mbeddingService\x12\x61\n\nBatchEmbed\x12(.sightline.embedder.v1.BatchEmbedRequest\x1a).sightline.embedder.v1.BatchEmbedResponse\x12\x61\n\nListSpaces\x12(.sightline.embedder.v1.ListSpacesRequest\x1a).sightline.embedder.v1.ListSpacesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sightline/embedder/v1/embedding_service.proto\x12\x15sightline.embedder.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a sightline/common/v1/vector.proto\"\x9d\x01\n\x11\x42\x61tchEmbedRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x05items\x18\x03 \x03(\x0b\x32 .sightline.embedder.v1.EmbedItem\x12/\n\x08priority\x18\x04 \x01(\x0e\x32\x1d.sightline.common.v1.Priority\"r\n\tEmbedItem\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\timage_uri\x18\x04 \x01(\tH\x00\x12\r\n\x05space\x18\x03 \x01(\t\x12\x15\n\rspace_version\x18\x05 \x01(\tB\t\n\x07\x63ontent\"\x82\x01\n\x12\x42\x61tchEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".sightline.embedder.v1.EmbedResult\x12\x37\n\rstage_timings\x18\x02 \x03(\x0b\x32 .sightline.common.v1.StageTiming\"^\n\x0b\x45mbedResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12+\n\x06vector\x18\x02 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\";\n\x11ListSpacesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"B\n\x12ListSpacesResponse\x12,\n\x06spaces\x18\x01 \x03(\x0b\x32\x1c.sightline.embedder.v1.Space\"\x99\x01\n\x05Space\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x15\n\rpreprocessing\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x08 \x01(\x08\x32\xd8\x01\n\x10\x45mbeddingService\x12\x61\n\nBatchEmbed\x12(.sightline.embedder.v1.BatchEmbedRequest\x1a).sightline.embedder.v1.BatchEmbedResponse\x12\x61\n\nListSpaces\x12(.sightline.embedder.v1.ListSpacesRequest\x1a).sightline.embedder.v1.ListSpacesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,17 +37,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHEMBEDREQUEST']._serialized_start=166
   _globals['_BATCHEMBEDREQUEST']._serialized_end=323
   _globals['_EMBEDITEM']._serialized_start=325
-  _globals['_EMBEDITEM']._serialized_end=416
-  _globals['_BATCHEMBEDRESPONSE']._serialized_start=419
-  _globals['_BATCHEMBEDRESPONSE']._serialized_end=549
-  _globals['_EMBEDRESULT']._serialized_start=551
-  _globals['_EMBEDRESULT']._serialized_end=645
-  _globals['_LISTSPACESREQUEST']._serialized_start=647
-  _globals['_LISTSPACESREQUEST']._serialized_end=706
-  _globals['_LISTSPACESRESPONSE']._serialized_start=708
-  _globals['_LISTSPACESRESPONSE']._serialized_end=774
-  _globals['_SPACE']._serialized_start=777
-  _globals['_SPACE']._serialized_end=905
-  _globals['_EMBEDDINGSERVICE']._serialized_start=908
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1124
+  _globals['_EMBEDITEM']._serialized_end=439
+  _globals['_BATCHEMBEDRESPONSE']._serialized_start=442
+  _globals['_BATCHEMBEDRESPONSE']._serialized_end=572
+  _globals['_EMBEDRESULT']._serialized_start=574
+  _globals['_EMBEDRESULT']._serialized_end=668
+  _globals['_LISTSPACESREQUEST']._serialized_start=670
+  _globals['_LISTSPACESREQUEST']._serialized_end=729
+  _globals['_LISTSPACESRESPONSE']._serialized_start=731
+  _globals['_LISTSPACESRESPONSE']._serialized_end=797
+  _globals['_SPACE']._serialized_start=800
+  _globals['_SPACE']._serialized_end=953
+  _globals['_EMBEDDINGSERVICE']._serialized_start=956
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1172
 # @@protoc_insertion_point(module_scope)

@@ -63,6 +63,7 @@ class EmbedItem(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     IMAGE_URI_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
     megapixels; its orientation is applied. Of several frames or pages the first counts.
@@ -73,6 +74,10 @@ class EmbedItem(google.protobuf.message.Message):
     """Where to fetch a photo from; see sightline.gateway.v1.QuerySignal. URI_FORBIDDEN, URI_UNREADABLE."""
     space: builtins.str
     """Into which space; empty = "visual" for an image, "text" for a text."""
+    space_version: builtins.str
+    """Which version of the space; empty = its default one. During a roll-out a space has two.
+    SPACE_VERSION_UNAVAILABLE when it is not served.
+    """
     def __init__(
         self,
         *,
@@ -80,9 +85,10 @@ class EmbedItem(google.protobuf.message.Message):
         text: builtins.str = ...,
         image_uri: builtins.str = ...,
         space: builtins.str = ...,
+        space_version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "space", b"space", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "space", b"space", "space_version", b"space_version", "text", b"text"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "image_uri"] | None: ...
 
 Global___EmbedItem: typing_extensions.TypeAlias = EmbedItem
@@ -171,7 +177,7 @@ class ListSpacesResponse(google.protobuf.message.Message):
     SPACES_FIELD_NUMBER: builtins.int
     @property
     def spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Space]:
-        """By name."""
+        """By name, a space's default version first."""
 
     def __init__(
         self,
@@ -195,6 +201,7 @@ class Space(google.protobuf.message.Message):
     READY_FIELD_NUMBER: builtins.int
     PREPROCESSING_FIELD_NUMBER: builtins.int
     LICENCE_FIELD_NUMBER: builtins.int
+    DEFAULT_VERSION_FIELD_NUMBER: builtins.int
     space: builtins.str
     """"visual", …"""
     version: builtins.str
@@ -209,6 +216,8 @@ class Space(google.protobuf.message.Message):
     """What is done to a photo before the model, in words."""
     licence: builtins.str
     """Licence of the model's weights (SPDX), e.g. "Apache-2.0"."""
+    default_version: builtins.bool
+    """Whether items that name no version are embedded with this one."""
     def __init__(
         self,
         *,
@@ -219,7 +228,8 @@ class Space(google.protobuf.message.Message):
         ready: builtins.bool = ...,
         preprocessing: builtins.str = ...,
         licence: builtins.str = ...,
+        default_version: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "space", b"space", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["default_version", b"default_version", "dimension", b"dimension", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "space", b"space", "version", b"version"]) -> None: ...
 
 Global___Space: typing_extensions.TypeAlias = Space

@@ -54,6 +54,7 @@ class EmbeddingServiceServicer(object):
     def BatchEmbed(self, request, context):
         """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
         Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
+        SPACE_VERSION_UNAVAILABLE,
         EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

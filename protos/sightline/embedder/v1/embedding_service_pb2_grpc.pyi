@@ -87,6 +87,7 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     BatchEmbed: _EmbeddingServiceBatchEmbedType
     """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
     Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
+    SPACE_VERSION_UNAVAILABLE,
     EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
     """
 
@@ -117,6 +118,7 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse]]:
         """Embeds up to 64 items, each with a status of its own: a bad item never fails the rest.
         Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
+        SPACE_VERSION_UNAVAILABLE,
         EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
         """
 

@@ -6,6 +6,7 @@ import warnings
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
+from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -62,6 +63,41 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
                 _registered_method=True)
+        self.CreateGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CreateGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+                _registered_method=True)
+        self.BackfillGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/BackfillGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.BackfillGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.VerifyGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/VerifyGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.VerifyGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ActivateGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ActivateGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ActivateGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+                _registered_method=True)
+        self.RollbackGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/RollbackGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.RollbackGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+                _registered_method=True)
+        self.DropGeneration = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DropGeneration',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.DropGenerationRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+                _registered_method=True)
+        self.ListGenerations = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListGenerations',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -103,6 +139,55 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateGeneration(self, request, context):
+        """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BackfillGeneration(self, request, context):
+        """Starts a job that embeds every stored photo that the generation lacks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyGeneration(self, request, context):
+        """Starts a job that proves a generation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateGeneration(self, request, context):
+        """Makes a generation the active one of its space.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackGeneration(self, request, context):
+        """Makes the generation active again that was so before the present one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropGeneration(self, request, context):
+        """Drops a generation that is not active.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGenerations(self, request, context):
+        """The generations of a catalog, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +215,41 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RollbackModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
+            'CreateGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.SerializeToString,
+            ),
+            'BackfillGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.BackfillGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.BackfillGenerationRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'VerifyGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.VerifyGenerationRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ActivateGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ActivateGenerationRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.SerializeToString,
+            ),
+            'RollbackGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.RollbackGenerationRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.SerializeToString,
+            ),
+            'DropGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropGeneration,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.DropGenerationRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.SerializeToString,
+            ),
+            'ListGenerations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGenerations,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +388,195 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/RollbackModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CreateGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackfillGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/BackfillGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.BackfillGenerationRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/VerifyGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.VerifyGenerationRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ActivateGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.ActivateGenerationRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/RollbackGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.RollbackGenerationRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DropGeneration',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.DropGenerationRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGenerations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListGenerations',
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

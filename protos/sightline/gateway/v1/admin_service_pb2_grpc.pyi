@@ -10,6 +10,7 @@ import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.retriever.v1.index_service_pb2
 import sys
 import typing
 
@@ -107,7 +108,119 @@ _AdminServiceRollbackModelType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType]):
+_AdminServiceCreateGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceCreateGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+)
+
+_AdminServiceBackfillGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceBackfillGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceVerifyGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceVerifyGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceActivateGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceActivateGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+)
+
+_AdminServiceRollbackGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceRollbackGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+)
+
+_AdminServiceDropGenerationType = typing_extensions.TypeVar(
+    '_AdminServiceDropGenerationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+)
+
+_AdminServiceListGenerationsType = typing_extensions.TypeVar(
+    '_AdminServiceListGenerationsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+        sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+        sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+        sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -131,6 +244,34 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+            sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -156,6 +297,34 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+            sightline.retriever.v1.index_service_pb2.Generation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+            sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
@@ -172,6 +341,27 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     RollbackModel: _AdminServiceRollbackModelType
     """Makes the model that served before the present one the serving one again."""
+
+    CreateGeneration: _AdminServiceCreateGenerationType
+    """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
+
+    BackfillGeneration: _AdminServiceBackfillGenerationType
+    """Starts a job that embeds every stored photo that the generation lacks."""
+
+    VerifyGeneration: _AdminServiceVerifyGenerationType
+    """Starts a job that proves a generation."""
+
+    ActivateGeneration: _AdminServiceActivateGenerationType
+    """Makes a generation the active one of its space."""
+
+    RollbackGeneration: _AdminServiceRollbackGenerationType
+    """Makes the generation active again that was so before the present one."""
+
+    DropGeneration: _AdminServiceDropGenerationType
+    """Drops a generation that is not active."""
+
+    ListGenerations: _AdminServiceListGenerationsType
+    """The generations of a catalog, oldest first."""
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -193,6 +383,34 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+        sightline.retriever.v1.index_service_pb2.Generation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+        sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
     ],
 ]
 
@@ -238,5 +456,61 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes the model that served before the present one the serving one again."""
+
+    @abc.abstractmethod
+    def CreateGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
+        """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
+
+    @abc.abstractmethod
+    def BackfillGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that embeds every stored photo that the generation lacks."""
+
+    @abc.abstractmethod
+    def VerifyGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that proves a generation."""
+
+    @abc.abstractmethod
+    def ActivateGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
+        """Makes a generation the active one of its space."""
+
+    @abc.abstractmethod
+    def RollbackGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
+        """Makes the generation active again that was so before the present one."""
+
+    @abc.abstractmethod
+    def DropGeneration(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
+        """Drops a generation that is not active."""
+
+    @abc.abstractmethod
+    def ListGenerations(
+        self,
+        request: sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse]]:
+        """The generations of a catalog, oldest first."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

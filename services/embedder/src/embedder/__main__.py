@@ -1,5 +1,8 @@
 """Wire the embedder and serve it: ``python -m embedder``."""
 
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
 from embedder.embed import Embedder
 from embedder.intake import Gate, PhotoIntake
 from embedder.model import Inference
@@ -7,6 +10,7 @@ from embedder.servicer import EmbeddingServicer
 from embedder.settings import EmbedderSettings
 from embedder.space import VisualSpace
 from embedder.triton import TritonInference
+from embedder.versions import VisualSpaces
 from servicekit import config, server, telemetry
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
@@ -32,16 +36,22 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
     return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
 
 
+def inferences(settings: EmbedderSettings) -> list[TritonInference]:
+    """The doors to the models, the default one first; to be called where an event loop runs."""
+    target, seconds = settings.triton_target, settings.infer_timeout_seconds
+    return [TritonInference(target, model, seconds) for model in settings.models]
+
+
 def bind(
-    settings: EmbedderSettings, inference: Inference, decoding: Decoders, fetch: Fetcher
+    settings: EmbedderSettings, models: Sequence[Inference], decoding: Decoders, fetch: Fetcher
 ) -> Binding:
-    """Put the service together around a model and what deals with strangers' files."""
+    """Put the service together around its models and what deals with strangers' files."""
     limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
     embedder = Embedder(
-        visual=VisualSpace(inference, settings.describe_seconds),
+        visual=VisualSpaces([VisualSpace(each, settings.describe_seconds) for each in models]),
         intake=PhotoIntake(decoding, limits),
         fetch=fetch,
-        gate=Gate(settings.places, settings.queue),
+        gates={each.model: Gate(settings.places, settings.queue) for each in models},
         batch=settings.batch,
     )
     return Binding(
@@ -55,9 +65,9 @@ async def main(settings: EmbedderSettings) -> None:
     """Serve until told to stop. Triton may come and go: items say so meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    target, model = settings.triton_target, settings.visual_model
-    async with TritonInference(target, model, settings.infer_timeout_seconds) as inference:
-        offered = bind(settings, inference, decoding, fetch)
+    async with AsyncExitStack() as doors:
+        models = [await doors.enter_async_context(door) for door in inferences(settings)]
+        offered = bind(settings, models, decoding, fetch)
         await server.serve([offered], settings, service=SERVICE)
     await fetch.close()
     decoding.close()

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+from prometheus_client import Counter
 
 from embedder.intake import Gate
 from embedder.model import (
@@ -22,22 +23,54 @@ from embedder.model import (
     Pixels,
     Priority,
     QueueFull,
+    Recipe,
     SpaceUnavailable,
     TextInvalid,
 )
 from embedder.space import TEXT, VISUAL, VisualSpace
+from embedder.versions import VisualSpaces
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
+
+EMBEDDED = Counter(
+    "sightline_embedded", "Items that got a vector, by the model that made it.", ("space", "model")
+)
+
+
+@dataclass(slots=True)
+class _Call:
+    """What the parts of one call share."""
+
+    priority: Priority
+    stages: Stages
+    outcomes: dict[int, Outcome]
+    decoded: dict[tuple[bytes, Recipe], asyncio.Task[Pixels]] = field(default_factory=dict)
+    """Photos that are decoded, or are being so, by what is made of them."""
+
+    def lose(self, places: Iterable[int], error: ServiceError) -> None:
+        """Take down why these items have no vector."""
+        self.outcomes.update(dict.fromkeys(places, error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where photos go."""
+
+    version: str
+    """The version that they ask for; empty = any."""
+    space: VisualSpace
+    model: Description
 
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
     """What embedding needs."""
 
-    visual: VisualSpace
+    visual: VisualSpaces
     intake: Intake
     fetch: Fetch
-    gate: Gate
+    gates: Mapping[str, Gate]
+    """Who goes first, for each model: one that hangs holds up its own items only."""
     batch: int
     """Most photos in one inference, if the model takes as many."""
 
@@ -50,28 +83,28 @@ class Embedder:
         """
         if not 1 <= len(items) <= MAX_ITEMS:
             raise BatchInvalid(len(items))
-        outcomes: dict[int, Outcome] = {place: DeadlinePassed() for place in range(len(items))}
-        photos: dict[int, bytes] = {}
-        uris: dict[int, str] = {}
+        call = _Call(priority, stages, {place: DeadlinePassed() for place in range(len(items))})
+        photos: dict[str, dict[int, bytes]] = {}
+        uris: dict[int, Item] = {}
         for place, item in enumerate(items):
             try:
                 content = self._content(item)
             except ServiceError as error:
-                outcomes[place] = error
+                call.outcomes[place] = error
             else:
                 if isinstance(content, bytes):
-                    photos[place] = content
+                    photos.setdefault(item.version, {})[place] = content
                 else:
-                    uris[place] = content
+                    uris[place] = item
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-                if photos:
-                    tasks.create_task(self._photos(photos, priority, stages, outcomes))
-                for place, uri in uris.items():
-                    tasks.create_task(self._fetched(place, uri, priority, stages, outcomes))
+                for version, group in photos.items():
+                    tasks.create_task(self._photos(group, version, call))
+                for place, item in uris.items():
+                    tasks.create_task(self._fetched(place, item, call))
         except TimeoutError:
             pass  # What was done by then is in; the rest says why it is not.
-        return [outcomes[place] for place in range(len(items))]
+        return [call.outcomes[place] for place in range(len(items))]
 
     def _content(self, item: Item) -> bytes | str:
         """Return an item's photo, or its address, if its space takes it; else raise why not."""
@@ -88,83 +121,75 @@ class Embedder:
         self.intake.check(item.photo)
         return item.photo
 
-    async def _fetched(
-        self, place: int, uri: str, priority: Priority, stages: Stages, outcomes: dict[int, Outcome]
-    ) -> None:
+    async def _fetched(self, place: int, item: Item, call: _Call) -> None:
         """Embed a photo that has to be fetched first; nobody else waits for that."""
         try:
-            with stages.measure("fetch"):
-                photo = await self.fetch.fetch(uri)
+            await self.visual.of(item.version)
+            with call.stages.measure("fetch"):
+                photo = await self.fetch.fetch(item.uri or "")
             self.intake.check(photo)
         except ServiceError as error:
-            outcomes[place] = error
+            call.outcomes[place] = error
         else:
-            await self._photos({place: photo}, priority, stages, outcomes)
+            await self._photos({place: photo}, item.version, call)
 
-    async def _photos(
-        self,
-        photos: Mapping[int, bytes],
-        priority: Priority,
-        stages: Stages,
-        outcomes: dict[int, Outcome],
-    ) -> None:
-        """Embed photos, in groups side by side."""
+    async def _photos(self, photos: Mapping[int, bytes], version: str, call: _Call) -> None:
+        """Embed photos into one version, in groups side by side."""
         try:
-            model = await self.visual.description()
+            space = await self.visual.of(version)
+            route = _Route(version, space, await space.description())
         except ServiceError as error:
-            outcomes.update(dict.fromkeys(photos, error))
+            call.lose(photos, error)
             return
         async with asyncio.TaskGroup() as tasks:
-            for group in batched(photos.items(), min(self.batch, model.max_batch)):
-                tasks.create_task(self._in_turn(group, model, priority, stages, outcomes))
+            for group in batched(photos.items(), min(self.batch, route.model.max_batch)):
+                tasks.create_task(self._in_turn(group, route, call))
 
-    async def _in_turn(
-        self,
-        photos: Mapping[int, bytes],
-        model: Description,
-        priority: Priority,
-        stages: Stages,
-        outcomes: dict[int, Outcome],
-    ) -> None:
+    async def _in_turn(self, photos: Mapping[int, bytes], route: _Route, call: _Call) -> None:
         """Embed one group when its turn comes."""
+        gate = self.gates[route.space.model]
         try:
-            with stages.measure("queue"):
-                await self.gate.enter(priority)
+            with call.stages.measure("queue"):
+                await gate.enter(call.priority)
         except QueueFull as error:
-            outcomes.update(dict.fromkeys(photos, error))
+            call.lose(photos, error)
             return
         try:
-            await self._group(photos, model, stages, outcomes)
+            await self._group(photos, route, call)
         finally:
-            self.gate.leave()
+            gate.leave()
 
-    async def _group(
-        self,
-        photos: Mapping[int, bytes],
-        model: Description,
-        stages: Stages,
-        outcomes: dict[int, Outcome],
-    ) -> None:
+    async def _group(self, photos: Mapping[int, bytes], route: _Route, call: _Call) -> None:
         """Embed one group in one inference."""
         pixels: dict[int, Pixels] = {}
-        decoding = [self.intake.pixels(photo, model.recipe, stages) for photo in photos.values()]
+        decoding = [self._pixels(photo, route.model.recipe, call) for photo in photos.values()]
         decoded = await asyncio.gather(*decoding, return_exceptions=True)
         for place, result in zip(photos, decoded, strict=True):
             if isinstance(result, ServiceError):
-                outcomes[place] = result
+                call.outcomes[place] = result
             elif isinstance(result, BaseException):
                 raise result
             else:
                 pixels[place] = result
         if not pixels:
             return
+        stacked = np.stack(list(pixels.values()))
         try:
-            with stages.measure("infer"):
-                embedded = await self.visual.embed(np.stack(list(pixels.values())), model)
+            with call.stages.measure("infer"):
+                embedded = await route.space.embed(stacked, route.model, route.version)
         except ServiceError as error:
-            outcomes.update(dict.fromkeys(pixels, error))
+            call.lose(pixels, error)
         else:
-            outcomes.update(zip(pixels, embedded, strict=True))
+            call.outcomes.update(zip(pixels, embedded, strict=True))
+            EMBEDDED.labels(VISUAL, route.space.model).inc(len(embedded))
+
+    def _pixels(self, photo: bytes, recipe: Recipe, call: _Call) -> asyncio.Task[Pixels]:
+        """Decode a photo, once for all the items of the call that are made of it alike."""
+        key = (photo, recipe)
+        if key not in call.decoded:
+            decoding = self.intake.pixels(photo, recipe, call.stages)
+            call.decoded[key] = asyncio.create_task(decoding)
+        return call.decoded[key]
 
 
 def batched(items: Iterable[tuple[int, bytes]], size: int) -> Iterator[dict[int, bytes]]:

@@ -2,28 +2,29 @@
 
 ServiceError
 ├── InvalidArgument
-│   ├── BatchInvalid          BATCH_INVALID         no items, or too many
-│   ├── ItemEmpty             ITEM_EMPTY            neither a photo nor a text
-│   ├── TextInvalid           TEXT_INVALID          no characters, or too many
-│   ├── PhotoUndecodable      IMAGE_UNDECODABLE     not a whole photo of a format that is taken
-│   ├── PhotoTooLarge         IMAGE_TOO_LARGE       over the cap on bytes, pixels or memory
-│   └── (servicekit.fetch)    URI_FORBIDDEN         nothing is fetched from there
+│   ├── BatchInvalid             BATCH_INVALID              no items, or too many
+│   ├── ItemEmpty                ITEM_EMPTY                 neither a photo nor a text
+│   ├── TextInvalid              TEXT_INVALID               no characters, or too many
+│   ├── PhotoUndecodable         IMAGE_UNDECODABLE          not a whole photo of a format we take
+│   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
+│   └── (servicekit.fetch)       URI_FORBIDDEN              nothing is fetched from there
 ├── NotFound
-│   └── SpaceUnavailable      SPACE_UNAVAILABLE     no such space, or not for this kind of item
+│   └── SpaceUnavailable         SPACE_UNAVAILABLE          no such space, or not for such items
 ├── FailedPrecondition
-│   ├── ModelNotReady         MODEL_NOT_READY       Triton's model is not one that we can use
-│   └── (servicekit.fetch)    URI_UNREADABLE        the address gave no file
+│   ├── SpaceVersionUnavailable  SPACE_VERSION_UNAVAILABLE  no model serves this version
+│   ├── ModelNotReady            MODEL_NOT_READY            Triton's model is none that we can use
+│   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
 ├── Unavailable
-│   └── EmbedderUnavailable   EMBEDDER_UNAVAILABLE  Triton does not answer
+│   └── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
 ├── ResourceExhausted
-│   └── QueueFull             EMBED_QUEUE_FULL      too many items wait already
+│   └── QueueFull                EMBED_QUEUE_FULL           too many items wait already
 ├── DeadlineExceeded
-│   └── DeadlinePassed        DEADLINE_EXCEEDED     the caller's time is used up
+│   └── DeadlinePassed           DEADLINE_EXCEEDED          the caller's time is used up
 └── Internal
-    └── ModelFailed           MODEL_FAILED          the model broke, or gave no usable vector
+    └── ModelFailed              MODEL_FAILED               the model broke, or its vector is bad
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -62,6 +63,8 @@ class Item:
     """The text, as the caller sent it."""
     space: str = ""
     """Into which space; empty means "visual" for a photo and "text" for a text."""
+    version: str = ""
+    """Into which version of the space; empty means its default one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ class SpaceState:
     dimension: int = 0
     preprocessing: str = ""
     licence: str = ""
+    default: bool = False
+    """Whether items that name no version come here."""
 
 
 class Inference(Protocol):
@@ -226,6 +231,19 @@ class SpaceUnavailable(errors.NotFound):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="SPACE_UNAVAILABLE")
+
+
+class SpaceVersionUnavailable(errors.FailedPrecondition):
+    """No model serves this version of the space now."""
+
+    def __init__(self, space: str, served: Sequence[str]) -> None:
+        """`served`: the versions that are, the default one first."""
+        versions = ",".join(served)
+        super().__init__(
+            f"this version of the space {space} is not served; served: {versions or 'none'}",
+            reason="SPACE_VERSION_UNAVAILABLE",
+            metadata={"space": space, "served_versions": versions},
+        )
 
 
 class ModelNotReady(errors.FailedPrecondition):

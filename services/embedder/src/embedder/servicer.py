@@ -46,8 +46,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.ListSpacesResponse:
         """List the spaces as they are now."""
         enter(request.catalog_id, request.request_id, self._catalogs)
-        state = await self._embedder.visual.state(deadlines.budget(RESERVE))
-        return pb.ListSpacesResponse(spaces=[_space(state)])
+        states = await self._embedder.visual.states(deadlines.budget(RESERVE))
+        return pb.ListSpacesResponse(spaces=map(_space, states))
 
 
 def _item(item: pb.EmbedItem) -> Item:
@@ -57,6 +57,7 @@ def _item(item: pb.EmbedItem) -> Item:
         uri=item.image_uri if kind == "image_uri" else None,
         text=item.text if kind == "text" else None,
         space=item.space,
+        version=item.space_version,
     )
 
 
@@ -99,4 +100,5 @@ def _space(state: SpaceState) -> pb.Space:
         ready=state.ready,
         preprocessing=state.preprocessing,
         licence=state.licence,
+        default_version=state.default,
     )

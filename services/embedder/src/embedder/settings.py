@@ -1,11 +1,28 @@
 """The embedder's settings, from variables that start with EMBEDDER_."""
 
-from pydantic import Field
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.config import ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+def _models(names: tuple[str, ...]) -> tuple[str, ...]:
+    bad = [name for name in names if not _MODEL.fullmatch(name)]
+    if bad:
+        raise ValueError(f"{', '.join(map(repr, bad))}: not a name of a model in Triton")
+    if len(set(names)) != len(names):
+        raise ValueError("a model is named twice")
+    return names
+
+
+Models = Annotated[tuple[str, ...], Field(min_length=1, max_length=8), AfterValidator(_models)]
 
 
 class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
@@ -19,8 +36,9 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
 
-    visual_model: str = Field(default="efficientnet_lite0", min_length=1)
-    """The model in Triton that serves the space "visual"."""
+    models: Models = ("efficientnet_lite0",)
+    """The models in Triton that serve the space "visual", a version of it each; photos that name no
+    version go to the first. At most 8."""
 
     infer_timeout_seconds: float = Field(default=5.0, gt=0, le=300)
     """After this long without an answer Triton counts as unavailable."""
@@ -32,10 +50,11 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     """Most photos in one inference; the model's own limit may be lower."""
 
     places: int = Field(default=4, ge=2, le=256)
-    """Batches in progress at once; one of them is kept from bulk work."""
+    """Batches of one model in progress at once; one of them is kept from bulk work."""
 
     queue: int = Field(default=256, ge=0, le=100_000)
-    """Batches of one priority that may wait; above it items are refused with EMBED_QUEUE_FULL."""
+    """Batches of one model and priority that may wait; above it items are refused with
+    EMBED_QUEUE_FULL."""
 
     max_photo_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
     """Largest photo file in bytes; above it items are refused with IMAGE_TOO_LARGE."""

@@ -1,6 +1,8 @@
-"""The space `visual`: which model serves it, its version, and whether its vectors are sound."""
+"""One model of the space `visual`: its version, and whether its vectors are sound."""
 
 import asyncio
+import contextlib
+import contextvars
 import hashlib
 import json
 import math
@@ -8,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from prometheus_client import Gauge
 
 from embedder import preprocess
 from embedder.model import (
@@ -19,6 +22,7 @@ from embedder.model import (
     ModelNotReady,
     Pixels,
     SpaceState,
+    SpaceVersionUnavailable,
     Vectors,
 )
 from servicekit.errors import ServiceError
@@ -33,6 +37,20 @@ PROBES = 8
 
 SILENCE = 0.25
 """Seconds for which a silent model is not asked again what it is."""
+
+KEPT = 1.0
+"""Seconds for which a state that was found out is told again: it costs an inference of each
+process, and whoever watches the suite asks often."""
+
+LOOK = 5.0
+"""Most seconds for finding out a state."""
+
+READY = Gauge(
+    "sightline_space_ready",
+    "Whether this version of the space answered when it was last looked at.",
+    ("space", "model", "version"),
+)
+"""A model has one version at a time in it."""
 
 
 class VisualSpace:
@@ -52,6 +70,26 @@ class VisualSpace:
         self._known: Description | None = None
         self._read_again_at = -math.inf
         self._silent_until = -math.inf
+        self._read_at = -math.inf
+        self._answered = ""
+        self._state: SpaceState | None = None
+        self._state_until = -math.inf
+        self._looking: asyncio.Task[SpaceState] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._inference.model
+
+    def versions(self) -> list[str]:
+        """Return the versions that the model names, as far as it has spoken."""
+        known = self._known
+        return [] if known is None else [version_of(known, number) for number in known.hashes]
+
+    def serving(self) -> list[str]:
+        """Return the version that the model answered with last; before that, all that it names."""
+        named = self.versions()
+        return [self._answered] if self._answered in named else named
 
     async def description(self) -> Description:
         """Return what the model says of itself; when it is silent, what it said last.
@@ -68,28 +106,71 @@ class VisualSpace:
                     raise
                 return self._known
 
-    async def embed(self, pixels: Pixels, prepared_for: Description) -> list[Embedding]:
+    async def refresh(self) -> ServiceError | None:
+        """Ask the model what it is, unless it said so a moment ago.
+
+        Returns why nothing is known of it, or None when something is.
+        """
+        async with self._reading:
+            if self._clock() >= self._read_at + KEPT:
+                try:
+                    await self._read()
+                except ServiceError as error:
+                    return error if self._known is None else None
+            return None
+
+    async def embed(
+        self, pixels: Pixels, prepared_for: Description, wanted: str = ""
+    ) -> list[Embedding]:
         """Return one vector for each of uint8 [n, side, side, 3].
 
-        `prepared_for` is the description by which the pixels were made. Raises what Inference
-        raises, and EmbedderUnavailable when another model answered meanwhile.
+        `prepared_for` is the description by which the pixels were made; `wanted` the version that
+        the vectors have to be of, if any. Raises what Inference raises, EmbedderUnavailable when
+        another model answered meanwhile, and SpaceVersionUnavailable when another version did.
         """
         answer = await self._inference.infer(pixels)
         described = await self._of_version(answer.model_version)
         if (described.recipe, described.dimension) != (prepared_for.recipe, prepared_for.dimension):
             raise EmbedderUnavailable("the model was replaced during the call")
         check(answer.vectors, len(pixels), described.dimension)
-        version = version_of(described, answer.model_version)
+        self._answered = version = version_of(described, answer.model_version)
+        if wanted not in {"", version}:
+            raise SpaceVersionUnavailable(VISUAL, [version])
         return [Embedding(VISUAL, version, vector) for vector in answer.vectors]
 
     async def state(self, seconds: float | None = None) -> SpaceState:
-        """Say within `seconds` (None: no end) what the space is now.
+        """Say within `seconds` (None: no end) what the space is now, or was a moment ago.
 
-        By real inferences of a blank photo, one for each of the model's processes: one that was
-        killed fails its share of the photos while the others answer.
+        Those who ask at the same time share one look.
         """
+        if self._state is not None and self._clock() < self._state_until:
+            return self._state
+        if self._looking is None or self._looking.done():
+            # Without the context of who came first: its deadline is not that of the others.
+            self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
         try:
             async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._looking)
+        except TimeoutError:
+            return self._silent()
+
+    async def _look(self) -> SpaceState:
+        """Find out what the space is now, and keep it for a moment."""
+        state = await self._probe()
+        if self._state is not None and self._state.version != state.version:
+            with contextlib.suppress(KeyError):
+                READY.remove(VISUAL, self.model, self._state.version)
+        READY.labels(VISUAL, self.model, state.version).set(state.ready)
+        self._state, self._state_until = state, self._clock() + KEPT
+        return state
+
+    async def _probe(self) -> SpaceState:
+        """Try real inferences of a blank photo, one for each of the model's processes.
+
+        One that was killed fails its share of the photos while the others answer.
+        """
+        try:
+            async with asyncio.timeout(LOOK):
                 known = await self.description()
                 side = known.recipe.side
                 blank = np.full((1, side, side, 3), 127, np.uint8)
@@ -142,7 +223,8 @@ class VisualSpace:
         if described.space != VISUAL:
             raise ModelNotReady(f"{described.model} does not serve the space {VISUAL}")
         self._known = described
-        self._read_again_at = self._clock() + self._ttl
+        self._read_at = self._clock()
+        self._read_again_at = self._read_at + self._ttl
         return self._known
 
 

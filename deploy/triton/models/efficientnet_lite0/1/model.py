@@ -1,18 +1,26 @@
-"""Triton's Python backend around onnxruntime: image [224, 224, 3] uint8 to embedding [1280]."""
+"""Triton's Python backend around onnxruntime: uint8 image [side, side, 3] to float32 embedding.
+
+The build puts a copy beside each graph.
+"""
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
-import triton_python_backend_utils as pb
+import triton_python_backend_utils as pb  # type: ignore[import-not-found] # Triton has it
+
+Images = npt.NDArray[np.uint8]
 
 
 class TritonPythonModel:
     """One instance, a process of its own with one compute thread."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the graph that the configuration names; a different one is refused."""
         config = json.loads(args["model_config"])
         version = args["model_version"]
@@ -33,17 +41,18 @@ class TritonPythonModel:
         self.max_batch = config["max_batch_size"]
         self.session = onnxruntime.InferenceSession(graph, _options())
 
-    def execute(self, requests):
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request; several are run together, up to the batch limit."""
         images = [pb.get_input_tensor_by_name(r, self.input["name"]).as_numpy() for r in requests]
-        answers = [None] * len(requests)
+        answers: list[Any] = [None] * len(requests)
         for group in self._groups(images, answers):
             self._run(group, images, answers)
         return answers
 
-    def _groups(self, images, answers):
+    def _groups(self, images: Sequence[Images], answers: list[Any]) -> Iterator[list[int]]:
         """Split the well-shaped requests into runs; refuse the others where they stand."""
-        group, size = [], 0
+        group: list[int] = []
+        size = 0
         for place, image in enumerate(images):
             if image.dtype != np.uint8 or image.shape[1:] != self.shape or not len(image):
                 wanted = "x".join(map(str, self.shape))
@@ -57,7 +66,7 @@ class TritonPythonModel:
         if group:
             yield group
 
-    def _run(self, group, images, answers):
+    def _run(self, group: list[int], images: Sequence[Images], answers: list[Any]) -> None:
         batch = images[group[0]] if len(group) == 1 else np.concatenate([images[i] for i in group])
         (vectors,) = self.session.run([self.output["name"]], {self.input["name"]: batch})
         start = 0
@@ -68,7 +77,7 @@ class TritonPythonModel:
             start = end
 
 
-def _options():
+def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     # One thread an instance, and no spinning: both halve the throughput of a busy machine.
     options.intra_op_num_threads = 1
@@ -77,5 +86,5 @@ def _options():
     return options
 
 
-def _refusal(message):
+def _refusal(message: str) -> Any:
     return pb.InferenceResponse([], pb.TritonError(message, pb.TritonError.INVALID_ARG))
