@@ -443,7 +443,7 @@ def _stat(pid: int) -> list[str]:
 
 async def states(stub: Any) -> dict[str, bool]:
     """Whether each model's version is ready."""
-    answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=1.5)
+    answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=5)
     return {space.model: space.ready for space in answer.spaces}
 
 
