@@ -243,8 +243,10 @@ class FakeEmbedder:
     """Photos that fail, and how."""
     calls: list[int] = field(default_factory=list)
     """Photos of each call."""
-    gate: asyncio.Event | None = None
-    """While it is not set, versions beside the default one are not answered."""
+    seconds: float = 0.0
+    """How long a photo takes with a version beside the default one."""
+    embedded: list[tuple[str, bytes]] = field(default_factory=list)
+    """Every photo that was embedded, with its version."""
 
     @property
     def served(self) -> dict[str, int]:
@@ -267,8 +269,9 @@ class FakeEmbedder:
             raise EmbedderUnavailable
         if version not in self.served:
             return [VersionMismatch("", version) for _ in photos]
-        if version != self.version and self.gate is not None:
-            await self.gate.wait()
+        if version != self.version and self.seconds:
+            await asyncio.sleep(self.seconds * len(photos))
+        self.embedded += [(version, photo) for photo in photos]
         return [self.poison.get(photo) or self._vector(space, version, photo) for photo in photos]
 
     def _vector(self, space: str, version: str, photo: bytes) -> GivenVector:

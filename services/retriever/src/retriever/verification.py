@@ -108,12 +108,14 @@ class Agreement:
 class Trial:
     """Searches under one condition, and what the pass over the record says of them."""
 
-    def __init__(self, condition: Filter, queries: Floats, k: int) -> None:
+    def __init__(self, condition: Filter, queries: Floats, k: int, newest: int) -> None:
+        """`newest`: rows of later commits may be missing, as the index did not hold them then."""
         self.condition = condition
         self.queries = queries
         self.hits: list[dict[str, float]] = []
         """For each query: the row ids that the index found, with their exact scores once known."""
         self._k = k
+        self._newest = newest
         self._best: Scores = np.empty((len(queries), 0))
         """For each query: the scores of the exact nearest rows, in no order."""
         self._passing = 0
@@ -121,8 +123,9 @@ class Trial:
     def look(self, rows: Sequence[IndexRow], scores: Scores) -> None:
         """Take rows of the record into account; `scores`: of each for each query."""
         kept = [place for place, row in enumerate(rows) if passes(self.condition, row.facts)]
-        self._passing += len(kept)
-        best = np.concatenate([self._best, scores[:, kept]], axis=1)
+        due = [place for place in kept if rows[place].seq <= self._newest]
+        self._passing += len(due)
+        best = np.concatenate([self._best, scores[:, due]], axis=1)
         if best.shape[1] > self._k:
             best = np.partition(best, -self._k, axis=1)[:, -self._k :]
         self._best = best
@@ -156,7 +159,10 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
     case.total += len(sample)
     agreement = await _embed_again(case, sample)
     queries = _queries(sample)
-    trials = [Trial(condition, queries, demand.k) for condition in [All(), *_filters(sample)]]
+    newest = await _newest(case)
+    trials = [
+        Trial(condition, queries, demand.k, newest) for condition in [All(), *_filters(sample)]
+    ]
     for trial in trials:
         await _search(case, trial)
     unsound = await _pass(case, trials)
@@ -293,6 +299,15 @@ def _filters(sample: Sequence[IndexRow]) -> list[Filter]:
 
 
 # Searches and the exact pass
+
+
+async def _newest(case: Case) -> int:
+    """The newest commit that the index holds, with all before it."""
+    made, record = case.generation, case.tools.record
+    present = await record.find_generation(made.catalog_id, made.name)
+    head = (await record.freshness(present)).head
+    missing = await record.changes(present, 1)
+    return missing[0].seq - 1 if missing else head
 
 
 async def _search(case: Case, trial: Trial) -> None:
