@@ -10,7 +10,7 @@ from sightline_client.cli import following, listings, options, running
 from sightline_client.client import SightlineClient
 
 app = typer.Typer(
-    no_args_is_help=True, help="Follow and stop long work: training, purges, imports."
+    no_args_is_help=True, help="Follow and stop long work: training, purges, imports, backfills."
 )
 
 JobId = Annotated[
