@@ -15,6 +15,7 @@ from retriever.model import (
     GenerationExists,
     GenerationNotFound,
     GenerationNotVerified,
+    GenerationsFull,
     GenerationState,
     IndexKind,
     IndexParameters,
@@ -24,7 +25,7 @@ from retriever.model import (
     Verification,
 )
 from retriever.record import Record
-from retriever.record.rollout import LONGEST_WAIT
+from retriever.record.rollout import LONGEST_WAIT, MOST_LIVE
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
@@ -141,6 +142,15 @@ async def test_what_a_generation_is_made_of_is_kept(shop: Record) -> None:
     await generations.create("default", Order("visual", "g", "V2", "L2", hnsw), "p", shop)
     found = await shop.find_generation("default", "g")
     assert (found.metric, found.parameters) == ("L2", hnsw)
+
+
+async def test_a_space_has_only_so_many_generations_at_a_time(shop: Record) -> None:
+    for number in range(MOST_LIVE - 1):
+        await generations.create("default", Order("visual", f"g{number}", "V2"), "p", shop)
+    with pytest.raises(GenerationsFull):
+        await generations.create("default", Order("visual", "more", "V2"), "p", shop)
+    await shop.retire("default", "g0")
+    await generations.create("default", Order("visual", "more", "V2"), "p", shop)
 
 
 # Activate and roll back

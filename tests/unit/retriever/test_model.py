@@ -30,6 +30,7 @@ MADE: list[ServiceError] = [
     model.GenerationNotFound(),
     model.IndexParametersInvalid(FieldViolation("metric", "is unknown")),
     model.GenerationExists("g"),
+    model.GenerationsFull(8),
     model.GenerationNotVerified("g", "it was not verified"),
     model.GenerationActive("g"),
     model.RollbackUnavailable("visual"),

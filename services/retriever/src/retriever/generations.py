@@ -71,7 +71,7 @@ async def create(
 ) -> GenerationStatus:
     """Register a generation; from now on every write reaches it.
 
-    Raises GenerationExists, SpaceUnavailable, IndexParametersInvalid.
+    Raises GenerationExists, GenerationsFull, SpaceUnavailable, IndexParametersInvalid.
     """
     if order.name and not _NAME.fullmatch(order.name):
         raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))

@@ -36,6 +36,7 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
     │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
     ├── ResourceExhausted
+    │   ├── GenerationsFull        GENERATIONS_FULL
     │   └── PhotosFull             PHOTO_STORE_FULL
     ├── DeadlineExceeded
     │   └── StageDeadline          STAGE_DEADLINE
@@ -201,6 +202,16 @@ class GenerationExists(AlreadyExists):
             "this catalog has, or had, a generation of this name: take another one",
             reason="GENERATION_EXISTS",
             metadata={"name": name},
+        )
+
+
+class GenerationsFull(ResourceExhausted):
+    """The space has as many generations as it may have: each holds the whole catalogue."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"this space has {most} generations in this catalog: drop one first",
+            reason="GENERATIONS_FULL",
         )
 
 

@@ -213,7 +213,7 @@ class RegistryRecord(Protocol):
     async def register(self, generation: Generation) -> Generation:
         """Register it; a space's first is active, with all photos pending. Else it is building.
 
-        Raises GenerationExists.
+        Raises GenerationExists, GenerationsFull.
         """
 
     async def find_generation(self, catalog_id: str, name: str) -> Generation:

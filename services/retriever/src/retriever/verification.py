@@ -397,7 +397,8 @@ def _findings(found: Verification, agreement: Agreement, demand: Demand, slack: 
     for kind, recall in (("plain", found.recall), ("filtered", found.filtered_recall)):
         if recall is not None and recall < demand.min_recall:
             wrong.append(
-                f"{kind} recall at {found.k:,} is {recall:.3f}; {demand.min_recall} is asked for"
+                f"{kind} recall at {found.k:,} is {recall:.3f}; "
+                f"{demand.min_recall:.4g} is asked for"
             )
     if abs(found.index_count - found.record_count) > slack:
         wrong.append(

@@ -13,6 +13,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -331,12 +332,23 @@ class Worker:
                 self.embedding_rests.fail(catalog, error)
                 continue
             self.embedding_rests.succeed(catalog)
+            self._await_first(catalog, {each.space for each in live})
             # Two generations may have the same version.
             targets = {(each.space, each.space_version): each for each in live}
             for (space, _), target in targets.items():
                 if space in self.settings.spaces:
                     worked |= await self._embed_version(target, offers)
         return worked
+
+    def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
+        """Have the embedder asked again soon for a space that has no index yet."""
+        for space in self.settings.spaces:
+            part = f"{catalog} {space}"
+            if space in indexed:
+                self.embedding_rests.succeed(part)
+            elif self.embedding_rests.over(part):
+                self.offers.pop(catalog, None)
+                self.embedding_rests.fail(part, EmbedderUnavailable())
 
     async def _embed_version(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> bool:
         """Embed some photos with a version; one that is not served holds up no other."""

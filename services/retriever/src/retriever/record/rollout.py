@@ -17,6 +17,7 @@ from retriever.model import (
     GenerationExists,
     GenerationNotFound,
     GenerationNotVerified,
+    GenerationsFull,
     GenerationState,
     GenerationStatus,
     RollbackUnavailable,
@@ -35,6 +36,8 @@ from retriever.record.parts import is_generation, pending_of, put
 from retriever.record.session import queue_up
 from retriever.record.tables import generations, offers, pending, product_images, vectors
 
+MOST_LIVE = 8
+"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
 LONGEST_WAIT = 30_000_000
 """Microseconds that a write may wait for a generation that is to be made active."""
 
@@ -61,14 +64,18 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 def register(connection: Connection, generation: Generation, now: int) -> Generation:
     """Register it. The space's first is active and ready, with all photos pending.
 
-    Raises GenerationExists.
+    Raises GenerationExists, GenerationsFull.
     """
     # A write that is under way sees the new generation, or its photos are seen here.
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
         raise GenerationExists(generation.name)
-    first = not any(each.active for each in known if each.space == generation.space)
+    of_space = [each for each in known if each.space == generation.space]
+    live = [each for each in of_space if each.state is not GenerationState.DROPPED]
+    if len(live) >= MOST_LIVE:
+        raise GenerationsFull(MOST_LIVE)
+    first = not any(each.active for each in live)
     made = replace(
         generation,
         state=GenerationState.READY if first else GenerationState.BUILDING,
