@@ -39,6 +39,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import index_service_pb2
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -250,6 +251,28 @@ class FakeGateway:
             failed_images=-1,
             scenes=["default"],
         )
+        self.generations = {
+            "visual-v1-1": index_service_pb2.Generation(
+                name="visual-v1-1",
+                space="visual",
+                space_version="v1",
+                dimension=4,
+                metric=index_service_pb2.METRIC_COSINE,
+                parameters=index_service_pb2.IndexParameters(
+                    kind=index_service_pb2.IndexParameters.KIND_FLAT
+                ),
+                state=index_service_pb2.Generation.STATE_READY,
+                active=True,
+                indexed_count=99,
+                pending_count=1,
+                failed_count=-1,
+            )
+        }
+        """Index generations by name, oldest first."""
+        self.verification = index_service_pb2.Verification(
+            passed=True, sample_count=9, least_agreement=1.0, recall=0.99, k=100, record_count=99
+        )
+        """What every verification finds."""
         self._server = grpc.server(
             ThreadPoolExecutor(max_workers=8),
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
@@ -557,6 +580,86 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
         return model_service_pb2.Model(
             model_version="m0", state=model_service_pb2.Model.STATE_PROMOTED
         )
+
+    def CreateGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CreateGeneration", request, context)
+        made = index_service_pb2.Generation(
+            name=request.name or f"visual-{request.space_version}-1",
+            space=request.space or "visual",
+            space_version=request.space_version,
+            dimension=4,
+            metric=request.metric,
+            parameters=request.parameters,
+            state=index_service_pb2.Generation.STATE_BUILDING,
+        )
+        if made.name in self._gateway.generations:
+            exists = status(code_pb2.ALREADY_EXISTS, "is there", reason="GENERATION_EXISTS")
+            self._gateway.abort(context, exists)
+        self._gateway.generations[made.name] = made
+        return made
+
+    def BackfillGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("BackfillGeneration", request, context)
+        found = self._generation(request.name, context)
+        if self._gateway.job_states[-1].state == job_pb2.Job.STATE_SUCCEEDED:
+            found.state = index_service_pb2.Generation.STATE_READY
+        return self._gateway.job_states[0]
+
+    def VerifyGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("VerifyGeneration", request, context)
+        found = self._generation(request.name, context)
+        found.verification.CopyFrom(self._gateway.verification)
+        return self._gateway.job_states[0]
+
+    def ActivateGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ActivateGeneration", request, context)
+        found = self._generation(request.name, context)
+        if not found.verification.passed and not request.force:
+            why = status(code_pb2.FAILED_PRECONDITION, "no", reason="GENERATION_NOT_VERIFIED")
+            self._gateway.abort(context, why)
+        found.forced = not found.verification.passed
+        return self._make_active(found)
+
+    def RollbackGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RollbackGeneration", request, context)
+        for each in self._gateway.generations.values():
+            if each.previous:
+                return self._make_active(each)
+        why = status(code_pb2.FAILED_PRECONDITION, "none before", reason="ROLLBACK_UNAVAILABLE")
+        return self._gateway.abort(context, why)
+
+    def DropGeneration(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DropGeneration", request, context)
+        found = self._generation(request.name, context)
+        if found.active:
+            active = status(code_pb2.FAILED_PRECONDITION, "in use", reason="GENERATION_ACTIVE")
+            self._gateway.abort(context, active)
+        found.state = index_service_pb2.Generation.STATE_DROPPED
+        return found
+
+    def ListGenerations(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListGenerations", request, context)
+        dropped = index_service_pb2.Generation.STATE_DROPPED
+        return index_service_pb2.ListGenerationsResponse(
+            generations=[
+                each
+                for each in self._gateway.generations.values()
+                if request.space in ("", each.space)
+                and (request.include_dropped or each.state != dropped)
+            ]
+        )
+
+    def _generation(self, name: str, context: Any) -> index_service_pb2.Generation:
+        if name not in self._gateway.generations:
+            missing = status(code_pb2.NOT_FOUND, "no such one", reason="GENERATION_NOT_FOUND")
+            self._gateway.abort(context, missing)
+        return self._gateway.generations[name]
+
+    def _make_active(self, found: index_service_pb2.Generation) -> index_service_pb2.Generation:
+        for each in self._gateway.generations.values():
+            each.previous, each.active = each.active and each is not found, each is found
+        found.activate_time.FromSeconds(1_700_000_000)
+        return found
 
 
 class _Jobs(job_service_pb2_grpc.JobServiceServicer):

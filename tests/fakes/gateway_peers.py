@@ -31,7 +31,7 @@ from gateway.model import (
     Vector,
 )
 from gateway.ports import House, Peers
-from servicekit.errors import NotFound, ServiceError
+from servicekit.errors import FailedPrecondition, NotFound, ServiceError
 
 ANN = Shopper(Identity.USER, "ann")
 SPACE = SpaceVersion("visual", "v1", "g1")
@@ -98,19 +98,33 @@ class FakeEmbedder:
     hang: bool = False
     calls: list[tuple[Signal, ...]] = field(default_factory=list)
 
-    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
+    served: tuple[str, ...] = ("v1",)
+    """Versions, the default one first."""
+    versions: list[str] = field(default_factory=list)
+    """What each call asked for."""
+
+    async def embed(
+        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+    ) -> Embedded:
         self.calls.append(tuple(signals))
+        self.versions.append(space_version)
+        version = space_version or self.served[0]
         if self.hang:
             await asyncio.Event().wait()
         if self.lost is not None:
             raise self.lost
         return Embedded(
             items=tuple(
-                self.items.get(content_of(signal)) or Vector("visual", "v1", 1, content_of(signal))
+                self.items.get(content_of(signal)) or self._vector(version, content_of(signal))
                 for signal in signals
             ),
             work=0.001,
         )
+
+    def _vector(self, version: str, content: bytes) -> Vector | ServiceError:
+        if version not in self.served:
+            return FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
+        return Vector("visual", version, 1, content)
 
 
 @dataclass
@@ -127,6 +141,8 @@ class FakeRetriever:
     cancelled: list[str] = field(default_factory=list)
     calls: list[tuple[str, object]] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
+    active: list[SpaceVersion] = field(default_factory=lambda: [SPACE])
+    """The generations that one search after the other finds active; the last one stays."""
 
     async def search(
         self,
@@ -139,7 +155,11 @@ class FakeRetriever:
         min_index_token: str,
     ) -> Found:
         key = near.data if isinstance(near, Vector) else near
+        active = self.active.pop(0) if len(self.active) > 1 else self.active[0]
         await self._called("search", key, scope)
+        if isinstance(near, Vector) and near.space_version != active.version:
+            told = {"given": near.space_version, "held": active.version}
+            raise FailedPrecondition("stale", reason="INDEX_VERSION_MISMATCH", metadata=told)
         if isinstance(key, str) and key not in self.nearest:
             raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
         found = {
@@ -150,7 +170,7 @@ class FakeRetriever:
             columns=columns(*ids),
             similarities=tuple(found[item] for item in ids),
             image_ids=tuple(f"image of {item}" for item in ids),
-            space=SPACE,
+            space=active,
             freshness=Freshness("t1", 0.0, 1, 0),
             plan="flat",
             work=0.002,

@@ -50,6 +50,8 @@ from sightline.ranker.v1 import (
     ranking_service_pb2_grpc,
 )
 from sightline.retriever.v1 import (
+    index_service_pb2,
+    index_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
     vector_service_pb2,
@@ -278,6 +280,45 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
         await self.script.take("GetImage", request, context)
         image = product_pb2.ProductImage(image_id=request.image_id, content=b"bytes")
         return product_service_pb2.GetImageResponse(image=image)
+
+
+class Index(index_service_pb2_grpc.IndexServiceServicer):
+    """Has one generation, "g1", and takes every order."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateGeneration(self, request, context):
+        await self.script.take("CreateGeneration", request, context)
+        return index_service_pb2.Generation(name=request.name)
+
+    async def BackfillGeneration(self, request, context):
+        await self.script.take("BackfillGeneration", request, context)
+        return job_pb2.Job(job_id="retriever/11", kind="backfill")
+
+    async def VerifyGeneration(self, request, context):
+        await self.script.take("VerifyGeneration", request, context)
+        return job_pb2.Job(job_id="retriever/12", kind="verify")
+
+    async def ActivateGeneration(self, request, context):
+        await self.script.take("ActivateGeneration", request, context)
+        return index_service_pb2.Generation(name=request.name, active=True)
+
+    async def RollbackGeneration(self, request, context):
+        await self.script.take("RollbackGeneration", request, context)
+        return index_service_pb2.Generation(name="g1", active=True)
+
+    async def DropGeneration(self, request, context):
+        await self.script.take("DropGeneration", request, context)
+        return index_service_pb2.Generation(
+            name=request.name, state=index_service_pb2.Generation.STATE_DROPPED
+        )
+
+    async def ListGenerations(self, request, context):
+        await self.script.take("ListGenerations", request, context)
+        return index_service_pb2.ListGenerationsResponse(
+            generations=[index_service_pb2.Generation(name="g1", active=True)]
+        )
 
 
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
@@ -547,6 +588,11 @@ def _peers(
                     product_service_pb2_grpc.add_ProductServiceServicer_to_server,
                     Products(retrieving, products),
                     "sightline.retriever.v1.ProductService",
+                ),
+                Binding(
+                    index_service_pb2_grpc.add_IndexServiceServicer_to_server,
+                    Index(retrieving),
+                    "sightline.retriever.v1.IndexService",
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,

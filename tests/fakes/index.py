@@ -29,8 +29,9 @@ from retriever.model import (
     IndexUnavailable,
     Metric,
     PhotosUnavailable,
+    VersionMismatch,
 )
-from servicekit.errors import ServiceError
+from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
 from servicekit.interceptors import ServerInterceptor
 from servicekit.status import to_status
@@ -43,9 +44,10 @@ DIMENSION = 8
 VERSION = "v1-fake"
 
 
-def vector_of(photo: bytes, dimension: int = DIMENSION) -> Floats:
-    """A vector of unit length that depends on the photo's bytes alone."""
-    seed = int.from_bytes(hashlib.sha256(photo).digest()[:8], "big")
+def vector_of(photo: bytes, dimension: int = DIMENSION, version: str = VERSION) -> Floats:
+    """A vector of unit length that depends on the photo's bytes and the version alone."""
+    salt = b"" if version == VERSION else version.encode()
+    seed = int.from_bytes(hashlib.sha256(salt + photo).digest()[:8], "big")
     values = np.random.default_rng(seed).standard_normal(dimension)
     return np.asarray(values / np.linalg.norm(values), dtype=np.float32)
 
@@ -238,30 +240,51 @@ class FakeEmbedder:
     """The embedder's answers, in process and as a gRPC servicer."""
 
     version: str = VERSION
+    """The default one."""
     dimension: int = DIMENSION
+    others: dict[str, int] = field(default_factory=dict)
+    """Dimensions of the versions that are served beside it."""
     ready: bool = True
     down: bool = False
     poison: dict[bytes, ServiceError] = field(default_factory=dict)
     """Photos that fail, and how."""
     calls: list[int] = field(default_factory=list)
     """Photos of each call."""
+    seconds: float = 0.0
+    """How long a photo takes with a version beside the default one."""
+    embedded: list[tuple[str, bytes]] = field(default_factory=list)
+    """Every photo that was embedded, with its version."""
 
-    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
+    @property
+    def served(self) -> dict[str, int]:
+        """Every version's dimension."""
+        return {self.version: self.dimension, **self.others}
+
+    async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         if self.down:
             raise EmbedderUnavailable
-        return EmbeddingSpace(space, self.version, self.dimension, self.ready)
+        return [
+            EmbeddingSpace("visual", version, dimension, self.ready, version == self.version)
+            for version, dimension in self.served.items()
+        ]
 
     async def embed(
-        self, catalog_id: str, space: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
     ) -> list[GivenVector | ServiceError]:
         self.calls.append(len(photos))
         if self.down:
             raise EmbedderUnavailable
-        return [self.poison.get(photo) or self._vector(space, photo) for photo in photos]
+        if version not in self.served:
+            return [VersionMismatch("", version) for _ in photos]
+        if version != self.version and self.seconds:
+            await asyncio.sleep(self.seconds * len(photos))
+        self.embedded += [(version, photo) for photo in photos]
+        return [self.poison.get(photo) or self._vector(space, version, photo) for photo in photos]
 
-    def _vector(self, space: str, photo: bytes) -> GivenVector:
-        data = vector_of(photo, self.dimension).astype("<f4").tobytes()
-        return GivenVector(space, self.version, self.dimension, data)
+    def _vector(self, space: str, version: str, photo: bytes) -> GivenVector:
+        dimension = self.served[version]
+        data = vector_of(photo, dimension, version).astype("<f4").tobytes()
+        return GivenVector(space, version, dimension, data)
 
 
 class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
@@ -273,27 +296,38 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
     async def ListSpaces(
         self, request: embedder_pb.ListSpacesRequest, context: object
     ) -> embedder_pb.ListSpacesResponse:
-        found = await self._embedder.space(request.catalog_id, "visual")
-        assert found is not None
         return embedder_pb.ListSpacesResponse(
             spaces=[
                 embedder_pb.Space(
-                    space="visual",
+                    space=found.space,
                     version=found.version,
                     dimension=found.dimension,
                     ready=found.ready,
+                    default_version=found.default,
                 )
+                for found in await self._embedder.spaces(request.catalog_id)
             ]
         )
 
     async def BatchEmbed(
         self, request: embedder_pb.BatchEmbedRequest, context: object
     ) -> embedder_pb.BatchEmbedResponse:
-        photos = [item.image for item in request.items]
-        results = await self._embedder.embed(request.catalog_id, "visual", photos)
+        results = [
+            result
+            for item in request.items
+            for result in await self._embedder.embed(
+                request.catalog_id,
+                "visual",
+                item.space_version or self._embedder.version,
+                [item.image],
+            )
+        ]
         response = embedder_pb.BatchEmbedResponse()
         for result in results:
-            if isinstance(result, ServiceError):
+            if isinstance(result, VersionMismatch):
+                not_served = FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
+                response.results.add(status=to_status(not_served))
+            elif isinstance(result, ServiceError):
                 response.results.add(status=to_status(result))
             else:
                 added = response.results.add(status=status_pb2.Status())

@@ -25,10 +25,10 @@ from retriever.model import (
     CollectionState,
     Floats,
     Hit,
+    IndexKind,
     IndexParameters,
     IndexRefused,
     IndexRow,
-    IndexType,
     IndexUnavailable,
     Metric,
 )
@@ -222,9 +222,9 @@ def similarities(vectors: Floats, query: Floats, metric: Metric) -> Floats:
 
 
 PARAMETERS = (
-    IndexParameters(Metric.L2, IndexType.FLAT),
-    IndexParameters(Metric.IP, IndexType.FLAT),
-    *(IndexParameters(metric, IndexType.HNSW, m=16, ef=128) for metric in Metric),
+    IndexParameters(Metric.L2, IndexKind.FLAT),
+    IndexParameters(Metric.IP, IndexKind.FLAT),
+    *(IndexParameters(metric, IndexKind.HNSW, m=16, ef=128) for metric in Metric),
 )
 
 
@@ -258,7 +258,7 @@ async def _measure(index: MilvusIndex, name: str, parameters: IndexParameters) -
         assert hits == sorted(hits, key=lambda hit: -hit.similarity)
         least = np.sort(expected)[-top] - 1e-4
         shares.append(sum(hit.similarity >= least for hit in hits) / top)
-    lowest = 1 if parameters.index_type is IndexType.FLAT else 0.95
+    lowest = 1 if parameters.kind is IndexKind.FLAT else 0.95
     assert np.mean(shares) >= lowest, parameters
 
 

@@ -25,7 +25,7 @@ from sightline.gateway.v1 import (
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import product_service_pb2
+from sightline.retriever.v1 import index_service_pb2, product_service_pb2
 from tests.fakes.gateway_wire import ALLOWED_URI, Suite, running
 from tests.fakes.kit_logs import json_logs
 
@@ -641,8 +641,15 @@ async def test_a_write_to_a_lost_peer_says_which_and_when_to_try_again(suite):
 
 def _undeclared(suite):
     c, a, j = catalog_service_pb2, admin_service_pb2, job_service_pb2
-    m, e = model_service_pb2, user_event_service_pb2
+    m, e, i = model_service_pb2, user_event_service_pb2, index_service_pb2
     return [
+        (suite.admin.CreateGeneration, i.CreateGenerationRequest),
+        (suite.admin.BackfillGeneration, i.BackfillGenerationRequest),
+        (suite.admin.VerifyGeneration, i.VerifyGenerationRequest),
+        (suite.admin.ActivateGeneration, i.ActivateGenerationRequest),
+        (suite.admin.RollbackGeneration, i.RollbackGenerationRequest),
+        (suite.admin.DropGeneration, i.DropGenerationRequest),
+        (suite.admin.ListGenerations, i.ListGenerationsRequest),
         (suite.catalog.UpsertProducts, c.UpsertProductsRequest),
         (suite.catalog.GetProduct, c.GetProductRequest),
         (suite.catalog.ListProducts, c.ListProductsRequest),
@@ -734,6 +741,27 @@ async def test_models_are_trained_listed_and_promoted(suite):
     assert (sent.request_id, sent.seed, sent.catalog_id) == ("r", 3, "default")
     assert [item.model_version for item in models.models] == ["m1"]
     assert model.model_version == "m1"
+
+
+async def test_generations_are_the_retrievers(suite):
+    i, admin = index_service_pb2, suite.admin
+    made = await admin.CreateGeneration(i.CreateGenerationRequest(name="g2", space_version="v2"))
+    filled = await admin.BackfillGeneration(i.BackfillGenerationRequest(name="g2"))
+    proved = await admin.VerifyGeneration(i.VerifyGenerationRequest(name="g2", k=7))
+    active = await admin.ActivateGeneration(i.ActivateGenerationRequest(name="g2", force=True))
+    back = await admin.RollbackGeneration(i.RollbackGenerationRequest(space="visual"))
+    gone = await admin.DropGeneration(i.DropGenerationRequest(name="g2"))
+    listed = await admin.ListGenerations(i.ListGenerationsRequest(include_dropped=True))
+
+    assert [item.name for item in (made, active, back, gone)] == ["g2", "g2", "g1", "g2"]
+    assert [job.job_id for job in (filled, proved)] == ["retriever/11", "retriever/12"]
+    assert [item.name for item in listed.generations] == ["g1"]
+    sent = {item.method: item.request for item in suite.retriever.script.seen}
+    assert {request.catalog_id for request in sent.values()} == {"default"}
+    assert sent["CreateGeneration"].space_version == "v2"
+    assert sent["VerifyGeneration"].k == 7
+    assert sent["ActivateGeneration"].force
+    assert sent["ListGenerations"].include_dropped
 
 
 async def test_jobs_are_served_by_their_owner(suite):

@@ -21,6 +21,7 @@ from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 
@@ -174,6 +175,48 @@ class Calls:
     ) -> model_service_pb2.Model:
         """AdminService.RollbackModel; never tried again."""
         return await self._answer(self._admin_once.RollbackModel(request, timeout=timeout))
+
+    async def create_generation(
+        self, request: index.CreateGenerationRequest, timeout: float | None
+    ) -> index.Generation:
+        """AdminService.CreateGeneration; never tried again."""
+        return await self._answer(self._admin_once.CreateGeneration(request, timeout=timeout))
+
+    async def backfill_generation(
+        self, request: index.BackfillGenerationRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.BackfillGeneration."""
+        return await self._answer(self._admin.BackfillGeneration(request, timeout=timeout))
+
+    async def verify_generation(
+        self, request: index.VerifyGenerationRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.VerifyGeneration."""
+        return await self._answer(self._admin.VerifyGeneration(request, timeout=timeout))
+
+    async def activate_generation(
+        self, request: index.ActivateGenerationRequest, timeout: float | None
+    ) -> index.Generation:
+        """AdminService.ActivateGeneration."""
+        return await self._answer(self._admin.ActivateGeneration(request, timeout=timeout))
+
+    async def rollback_generation(
+        self, request: index.RollbackGenerationRequest, timeout: float | None
+    ) -> index.Generation:
+        """AdminService.RollbackGeneration; never tried again."""
+        return await self._answer(self._admin_once.RollbackGeneration(request, timeout=timeout))
+
+    async def drop_generation(
+        self, request: index.DropGenerationRequest, timeout: float | None
+    ) -> index.Generation:
+        """AdminService.DropGeneration."""
+        return await self._answer(self._admin.DropGeneration(request, timeout=timeout))
+
+    async def list_generations(
+        self, request: index.ListGenerationsRequest, timeout: float | None
+    ) -> index.ListGenerationsResponse:
+        """AdminService.ListGenerations."""
+        return await self._answer(self._admin.ListGenerations(request, timeout=timeout))
 
     async def list_jobs(
         self, request: job_service_pb2.ListJobsRequest, timeout: float | None

@@ -14,6 +14,7 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import index_service_pb2
 from sightline_client import from_wire, importing, requests, to_wire, writing
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
@@ -38,7 +39,16 @@ from sightline_client.catalogue import (
 from sightline_client.errors import Unavailable, check_answered
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
-from sightline_client.operations import ImportClose, Job, Model, ProductPurge, Status
+from sightline_client.operations import (
+    Generation,
+    ImportClose,
+    IndexMetric,
+    IndexParameters,
+    Job,
+    Model,
+    ProductPurge,
+    Status,
+)
 from sightline_client.photos import Photo, Uri, load
 
 _WATCH_TRIES = 5
@@ -460,6 +470,113 @@ class SightlineClient:
         (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""
         request = model_service_pb2.RollbackModelRequest(catalog_id=self.catalog)
         return from_wire.model(await self.calls.rollback_model(request, self._deadline(timeout)))
+
+    async def create_generation(
+        self,
+        *,
+        name: str = "",
+        space: str = "",
+        space_version: str = "",
+        metric: IndexMetric = IndexMetric.COSINE,
+        parameters: IndexParameters | None = None,
+        timeout: float | None = None,
+    ) -> Generation:
+        """Registers an index generation; every write reaches it from then on, and a backfill brings
+        what the catalogue holds already. ``name`` "" = the suite makes one, ``space`` "" =
+        "visual", ``space_version`` "" = the embedder's default one, ``parameters`` None = flat.
+        AlreadyExists (GENERATION_EXISTS), FailedPrecondition (SPACE_UNAVAILABLE). Never tried again
+        by itself."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.CreateGenerationRequest(
+                catalog_id=self.catalog,
+                name=name,
+                space=space,
+                space_version=space_version,
+                metric=to_wire.index_metric(metric),
+                parameters=to_wire.index_parameters(parameters or IndexParameters()),
+            )
+        return from_wire.generation(
+            await self.calls.create_generation(request, self._deadline(timeout))
+        )
+
+    async def backfill_generation(
+        self, name: str, *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that embeds every stored photo that a generation lacks, or tells of the one
+        that is on it; follow it with ``watch_job``. NotFound (GENERATION_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.BackfillGenerationRequest(
+                catalog_id=self.catalog, request_id=request_id or str(uuid.uuid4()), name=name
+            )
+        return from_wire.job(await self.calls.backfill_generation(request, self._deadline(timeout)))
+
+    async def verify_generation(
+        self,
+        name: str,
+        *,
+        sample_size: int = 0,
+        k: int = 0,
+        min_recall: float = 0.0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that proves a generation; what it finds stands in ``list_generations``.
+        ``sample_size`` 0 = 200 photos, ``k`` 0 = 100 neighbours, ``min_recall`` 0 = 0.98."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.VerifyGenerationRequest(
+                catalog_id=self.catalog,
+                request_id=request_id or str(uuid.uuid4()),
+                name=name,
+                sample_size=sample_size,
+                k=k,
+                min_recall=min_recall,
+            )
+        return from_wire.job(await self.calls.verify_generation(request, self._deadline(timeout)))
+
+    async def activate_generation(
+        self, name: str, *, force: bool = False, timeout: float | None = None
+    ) -> Generation:
+        """Makes a generation the active one of its space. FailedPrecondition
+        (GENERATION_NOT_VERIFIED) unless its newest verification passed, or ``force``."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.ActivateGenerationRequest(
+                catalog_id=self.catalog, name=name, force=force
+            )
+        return from_wire.generation(
+            await self.calls.activate_generation(request, self._deadline(timeout))
+        )
+
+    async def rollback_generation(
+        self, *, space: str = "", timeout: float | None = None
+    ) -> Generation:
+        """Makes the generation active again that was so before the present one of a space ("" =
+        "visual"); FailedPrecondition (ROLLBACK_UNAVAILABLE). Never tried again by itself."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.RollbackGenerationRequest(
+                catalog_id=self.catalog, space=space
+            )
+        return from_wire.generation(
+            await self.calls.rollback_generation(request, self._deadline(timeout))
+        )
+
+    async def drop_generation(self, name: str, *, timeout: float | None = None) -> Generation:
+        """Drops a generation; a job clears up after it. FailedPrecondition (GENERATION_ACTIVE)."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.DropGenerationRequest(catalog_id=self.catalog, name=name)
+        return from_wire.generation(
+            await self.calls.drop_generation(request, self._deadline(timeout))
+        )
+
+    async def list_generations(
+        self, *, space: str = "", include_dropped: bool = False, timeout: float | None = None
+    ) -> tuple[Generation, ...]:
+        """The index generations of a space ("" = of all), oldest first."""
+        with to_wire.sendable("request"):
+            request = index_service_pb2.ListGenerationsRequest(
+                catalog_id=self.catalog, space=space, include_dropped=include_dropped
+            )
+        response = await self.calls.list_generations(request, self._deadline(timeout))
+        return tuple(from_wire.generation(message) for message in response.generations)
 
     async def list_jobs(
         self, *, kind: str = "", timeout: float | None = None

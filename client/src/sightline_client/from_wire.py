@@ -4,7 +4,9 @@ UNKNOWN or UNSPECIFIED, never an error."""
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,7 +19,10 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import index_service_pb2
 from sightline_client import answers, catalogue, errors, events, operations
+
+E = TypeVar("E", bound=StrEnum)
 
 
 def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
@@ -226,6 +231,62 @@ def model(message: model_service_pb2.Model) -> operations.Model:
     )
 
 
+def generation(message: index_service_pb2.Generation) -> operations.Generation:
+    """An index generation."""
+    parameters = message.parameters
+    return operations.Generation(
+        name=message.name,
+        space=message.space,
+        space_version=message.space_version,
+        dimension=message.dimension,
+        metric=_member(operations.IndexMetric, index_service_pb2.Metric, message.metric, "METRIC_"),
+        parameters=operations.IndexParameters(
+            kind=_member(
+                operations.IndexKind,
+                index_service_pb2.IndexParameters.Kind,
+                parameters.kind,
+                "KIND_",
+            ),
+            m=parameters.m,
+            ef_construction=parameters.ef_construction,
+            ef=parameters.ef,
+        ),
+        state=_member(
+            operations.GenerationState,
+            index_service_pb2.Generation.State,
+            message.state,
+            "STATE_",
+        ),
+        active=message.active,
+        previous=message.previous,
+        indexed_count=_count(message.indexed_count),
+        pending_count=_count(message.pending_count),
+        failed_count=_count(message.failed_count),
+        verification=_verification(message.verification)
+        if message.HasField("verification")
+        else None,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        activate_time=_time(message.activate_time) if message.HasField("activate_time") else None,
+        forced=message.forced,
+    )
+
+
+def _verification(message: index_service_pb2.Verification) -> operations.Verification:
+    return operations.Verification(
+        passed=message.passed,
+        findings=tuple(message.findings),
+        sample_count=message.sample_count,
+        least_agreement=message.least_agreement,
+        recall=message.recall,
+        filtered_recall=message.filtered_recall if message.HasField("filtered_recall") else None,
+        k=message.k,
+        record_count=message.record_count,
+        index_count=message.index_count,
+        unsound_count=message.unsound_count,
+        end_time=_time(message.end_time) if message.HasField("end_time") else None,
+    )
+
+
 def status(message: admin.GetStatusResponse) -> operations.Status:
     """How the suite is."""
     has_space = message.HasField("visual_space")
@@ -337,10 +398,13 @@ def _cause(value: answer_pb2.Degradation.Cause.ValueType) -> answers.Cause:
 
 
 def _job_state(value: job_pb2.Job.State.ValueType) -> operations.JobState:
-    known = value in job_pb2.Job.State.values()
-    name = job_pb2.Job.State.Name(value).removeprefix("STATE_") if known else "UNKNOWN"
-    members = operations.JobState.__members__
-    return operations.JobState(name) if name in members else operations.JobState.UNKNOWN
+    return _member(operations.JobState, job_pb2.Job.State, value, "STATE_")
+
+
+def _member(kind: type[E], wire: Any, value: int, prefix: str) -> E:
+    """Our name for a number of a wire's enumeration; UNKNOWN for one that has none."""
+    name = wire.Name(value).removeprefix(prefix) if value in wire.values() else "UNKNOWN"
+    return kind(name if name in kind.__members__ else "UNKNOWN")
 
 
 def _error(message: status_pb2.Status) -> errors.SightlineError | None:

@@ -1,4 +1,4 @@
-"""Jobs, models and the state of the suite, as plain values."""
+"""Jobs, models, index generations and the state of the suite, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,6 +79,108 @@ class Model:
     first_event_time: datetime | None
     last_event_time: datetime | None
     metrics: tuple[Metric, ...]
+
+
+class GenerationState(StrEnum):
+    """Where an index generation stands."""
+
+    UNKNOWN = "UNKNOWN"
+    """A state that this client is too old to know."""
+    BUILDING = "BUILDING"
+    """It may lack photos that the catalogue held before it was created."""
+    READY = "READY"
+    DROPPED = "DROPPED"
+
+
+class IndexMetric(StrEnum):
+    """How near two vectors are."""
+
+    UNKNOWN = "UNKNOWN"
+    """One that this client is too old to know."""
+    COSINE = "COSINE"
+    L2 = "L2"
+    IP = "IP"
+    """Inner product."""
+
+
+class IndexKind(StrEnum):
+    """How the engine finds vectors."""
+
+    UNKNOWN = "UNKNOWN"
+    """One that this client is too old to know."""
+    FLAT = "FLAT"
+    """Every vector is compared: exact."""
+    HNSW = "HNSW"
+    """By a graph: approximate, for many."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """How a generation is searched; the numbers count for HNSW alone, 0 = the suite's default."""
+
+    kind: IndexKind = IndexKind.FLAT
+    m: int = 0
+    """Links of a node, 4 to 64."""
+    ef_construction: int = 0
+    """Candidates while building, 8 to 512."""
+    ef: int = 0
+    """Least candidates of a search, 1 to 32,768."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification of a generation found."""
+
+    passed: bool
+    findings: tuple[str, ...]
+    """What is wrong, one sentence each."""
+    sample_count: int
+    """Photos that were embedded again from the stored bytes."""
+    least_agreement: float
+    """Least cosine of a stored vector and the one embedded again, −1 to 1."""
+    recall: float
+    """Share of the exact nearest neighbours that the index finds, 0 to 1."""
+    filtered_recall: float | None
+    """The same under a filter; None = none passes a part of the catalogue."""
+    k: int
+    """Neighbours that were asked for."""
+    record_count: int
+    """Rows that the index should hold."""
+    index_count: int
+    """Rows that it holds."""
+    unsound_count: int
+    """Vectors that are not finite or all zero."""
+    end_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A catalogue's vectors of one version of a space, in one collection of the engine."""
+
+    name: str
+    space: str
+    space_version: str
+    dimension: int
+    metric: IndexMetric
+    parameters: IndexParameters
+    state: GenerationState
+    active: bool
+    """Searches use it."""
+    previous: bool
+    """A rollback would make it active."""
+    indexed_count: int | None
+    """Photos that have a vector of its version."""
+    pending_count: int | None
+    """Photos that wait for theirs."""
+    failed_count: int | None
+    """Photos that could not be embedded."""
+    verification: Verification | None
+    """The newest one; None = there was none."""
+    create_time: datetime | None
+    activate_time: datetime | None
+    """When it was last made active; None = never."""
+    forced: bool
+    """Its last activation was forced past its verification."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.retriever.v1 import index_service_pb2
 from sightline_client.catalogue import (
     Attribute,
     Availability,
@@ -35,6 +36,7 @@ from sightline_client.filters import (
     Not,
     Value,
 )
+from sightline_client.operations import IndexMetric, IndexParameters
 from sightline_client.photos import Uri
 
 _NANOS = Decimal(1_000_000_000)
@@ -204,6 +206,21 @@ def import_mode(value: ImportMode) -> import_pb2.ImportMode.ValueType:
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:
     """What a shopper did."""
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
+
+
+def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
+    """How near two vectors are."""
+    return index_service_pb2.Metric.Value(f"METRIC_{value}")
+
+
+def index_parameters(value: IndexParameters) -> index_service_pb2.IndexParameters:
+    """How a generation is searched."""
+    return index_service_pb2.IndexParameters(
+        kind=index_service_pb2.IndexParameters.Kind.Value(f"KIND_{value.kind}"),
+        m=value.m,
+        ef_construction=value.ef_construction,
+        ef=value.ef,
+    )
 
 
 def _literal(value: Value) -> filter_pb2.FilterValue:

@@ -392,6 +392,11 @@ COMMANDS = [
     ),
     *(("events", name) for name in ("import", "purge", "merge")),
     *(("models", name) for name in ("train", "list", "promote", "rollback")),
+    *(
+        ("index", name)
+        for name in ("list", "create", "backfill", "verify", "activate", "rollback", "drop")
+    ),
+    ("index", "upgrade"),
     *(("jobs", name) for name in ("list", "watch", "cancel")),
 ]
 

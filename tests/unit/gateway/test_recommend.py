@@ -89,9 +89,9 @@ async def test_branches_run_side_by_side():
     shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
     begun = asyncio.Event()
 
-    async def embed_waits_for_nominate(catalog_id, signals, priority):
+    async def embed_waits_for_nominate(*given):
         await begun.wait()
-        return await type(shop.embedder).embed(shop.embedder, catalog_id, signals, priority)
+        return await type(shop.embedder).embed(shop.embedder, *given)
 
     async def nominate_begins(*args, **kwargs):
         begun.set()

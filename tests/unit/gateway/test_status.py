@@ -92,3 +92,17 @@ async def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_sa
 
     assert asyncio.get_running_loop().time() - start < 0.7
     assert reasons(found)["ranker"] == "RANKER_UNAVAILABLE"
+
+
+async def test_the_model_that_counts_is_that_of_the_version_that_the_index_holds():
+    class Rolling(Suite):
+        async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+            return (
+                SpaceState("visual", "v2", False, default=True),
+                SpaceState("visual", "v1", True),
+            )
+
+    found = await state(Rolling())
+
+    assert reasons(found)["triton"] == ""
+    assert found.embedder_space_version == "v2"

@@ -67,7 +67,6 @@ def generation(**fields: object) -> Generation:
         space="visual",
         space_version=VERSION,
         dimension=DIMENSION,
-        metric="COSINE",
         collection=shaped("c_visual_1"),
         state=GenerationState.READY,
         active=True,

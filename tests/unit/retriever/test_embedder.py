@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from retriever.embedder import EmbedderClient
-from retriever.model import EmbedderUnavailable, EmbeddingSpace, GivenVector, ImageRejected
+from retriever.model import (
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    GivenVector,
+    ImageRejected,
+    VersionMismatch,
+)
 from servicekit.errors import FailedPrecondition, ServiceError
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 
@@ -28,7 +34,7 @@ async def client(fake: FakeEmbedder) -> AsyncIterator[EmbedderClient]:
 
 
 async def test_vectors_come_with_their_version(client: EmbedderClient) -> None:
-    (found,) = await client.embed("default", "visual", [b"photo"])
+    (found,) = await client.embed("default", "visual", VERSION, [b"photo"])
     data = vector_of(b"photo").tobytes()
     assert found == GivenVector("visual", VERSION, DIMENSION, data)
 
@@ -37,7 +43,7 @@ async def test_each_photo_has_an_outcome_of_its_own(
     client: EmbedderClient, fake: FakeEmbedder
 ) -> None:
     fake.poison[b"bad"] = ImageRejected("IMAGE_UNDECODABLE", "no")
-    bad, good = await client.embed("default", "visual", [b"bad", b"good"])
+    bad, good = await client.embed("default", "visual", VERSION, [b"bad", b"good"])
     assert isinstance(bad, ServiceError)
     assert bad.reason == "IMAGE_UNDECODABLE"
     assert isinstance(good, GivenVector)
@@ -48,21 +54,42 @@ async def test_a_reason_that_says_nothing_of_the_photo_means_down(
     client: EmbedderClient, fake: FakeEmbedder, reason: str
 ) -> None:
     fake.poison[b"photo"] = FailedPrecondition("later", reason=reason)
-    (found,) = await client.embed("default", "visual", [b"photo"])
+    (found,) = await client.embed("default", "visual", VERSION, [b"photo"])
     assert isinstance(found, EmbedderUnavailable)
 
 
-async def test_a_space_is_told_as_it_is_now(client: EmbedderClient, fake: FakeEmbedder) -> None:
+async def test_every_version_of_a_space_is_told_as_it_is_now(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
     fake.ready = False
-    found = await client.space("default", "visual")
-    assert found == EmbeddingSpace("visual", VERSION, DIMENSION, ready=False)
-    assert await client.space("default", "text") is None
+    fake.others = {"v2": 4}
+    assert await client.spaces("default") == [
+        EmbeddingSpace("visual", VERSION, DIMENSION, ready=False, default=True),
+        EmbeddingSpace("visual", "v2", 4, ready=False, default=False),
+    ]
+
+
+async def test_a_version_that_has_not_answered_yet_is_not_offered(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
+    fake.others = {"": 0}
+    assert [each.version for each in await client.spaces("default")] == [VERSION]
+
+
+async def test_photos_are_embedded_with_the_version_asked_for(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
+    fake.others = {"v2": 4}
+    (found,) = await client.embed("default", "visual", "v2", [b"photo"])
+    assert found == GivenVector("visual", "v2", 4, vector_of(b"photo", 4, "v2").tobytes())
+    (other,) = await client.embed("default", "visual", "v3", [b"photo"])
+    assert isinstance(other, VersionMismatch)
 
 
 async def test_nobody_there_means_down() -> None:
     client = EmbedderClient("127.0.0.1:1", seconds=0.5)
     with pytest.raises(EmbedderUnavailable):
-        await client.space("default", "visual")
+        await client.spaces("default")
     with pytest.raises(EmbedderUnavailable):
-        await client.embed("default", "visual", [b"photo"])
+        await client.embed("default", "visual", VERSION, [b"photo"])
     await client.close()

@@ -11,6 +11,7 @@ from retriever.filters import shaped
 from retriever.index import (
     LeadershipLost,
     apply_outbox,
+    collection_of,
     drop_former,
     embed_pending,
     ensure_generation,
@@ -23,6 +24,7 @@ from retriever.model import (
     EmbedderUnavailable,
     EmbeddingSpace,
     Generation,
+    GenerationState,
     ImageRejected,
     IndexRefused,
     IndexUnavailable,
@@ -84,28 +86,30 @@ def held(made: Generation, index: FakeIndex) -> dict[str, int]:
 
 async def test_a_space_without_index_gets_its_first_generation(record: Record) -> None:
     offer = EmbeddingSpace("visual", "v1", 4, ready=True)
-    made = await ensure_generation("default", offer, "test", record)
-    assert made is not None
+    await ensure_generation("default", offer, "test", record)
+    (made,) = await record.generations("default")
     assert made.active
+    assert made.state is GenerationState.READY
     assert made.collection.startswith("test_visual_")
-    assert await ensure_generation("default", offer, "test", record) == made
+    await ensure_generation("default", offer, "test", record)
+    assert await record.generations("default") == [made]
 
 
-async def test_catalogs_and_versions_never_share_a_collection(record: Record) -> None:
-    names = set()
-    for catalog in ("default", "other"):
-        offer = EmbeddingSpace("visual", "v1", 4, ready=True)
-        found = await ensure_generation(catalog, offer, "test", record)
-        assert found is not None
-        names.add(found.collection)
-    assert len(names) == 2
+async def test_catalogs_and_versions_never_share_a_collection() -> None:
+    names = {
+        collection_of("test", catalog, EmbeddingSpace("visual", version, 4, True), name)
+        for catalog in ("default", "other")
+        for version in ("v1", "v2")
+        for name in ("one", "two")
+    }
+    assert len(names) == 8
 
 
 async def test_another_version_makes_no_generation_by_itself(record: Record) -> None:
     await ensure_generation("default", EmbeddingSpace("visual", "v1", 4, True), "t", record)
     newer = EmbeddingSpace("visual", "v2", 4, ready=True)
-    assert await ensure_generation("default", newer, "t", record) is None
-    assert len(await record.generations("default")) == 1
+    await ensure_generation("default", newer, "t", record)
+    assert [each.space_version for each in await record.generations("default")] == ["v1"]
 
 
 async def test_a_collection_of_an_older_shape_is_built_anew_before_it_is_left(

@@ -7,6 +7,7 @@ import typer
 from sightline_client.cli import (
     config,
     events,
+    index,
     jobs,
     loading,
     models,
@@ -46,6 +47,7 @@ products.app.command("offers")(loading.offers)
 app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
+app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
 app.command("status")(status.status)
 app.add_typer(config.app, name="config")

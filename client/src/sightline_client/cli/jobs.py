@@ -10,7 +10,9 @@ from sightline_client.cli import following, listings, options, running
 from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
 
-app = Commands(no_args_is_help=True, help="Follow and stop long work: training, purges, imports.")
+app = Commands(
+    no_args_is_help=True, help="Follow and stop long work: training, purges, imports, backfills."
+)
 
 JobId = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Products, jobs and models as tables for people."""
+"""Products, jobs, models and index generations as tables for people."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from sightline_client.answers import Found
 from sightline_client.catalogue import Product
 from sightline_client.cli import tables
 from sightline_client.cli.tables import plain
-from sightline_client.operations import Job, Model
+from sightline_client.operations import Generation, Job, Model, Verification
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -46,6 +46,74 @@ def models(values: Sequence[Model]) -> RenderableType:
             quality or "–",
         )
     return table if values else Text("no model: `sightline models train`")
+
+
+def generations(values: Sequence[Generation]) -> RenderableType:
+    """Index generations, a line each."""
+    table = _table(
+        *("generation", "version", "index", "state", "photos", "waiting", "failed"),
+        *("verified", "active since"),
+    )
+    for value in values:
+        since = _time(value.activate_time) if value.active else "–"
+        _row(
+            table,
+            value.name,
+            f"{value.space} {value.space_version}",
+            f"{value.parameters.kind.lower()} {value.metric.lower()}, {value.dimension}-d",
+            _place(value),
+            *(_count(count) for count in (value.indexed_count, value.pending_count)),
+            _count(value.failed_count),
+            _verified(value.verification),
+            since + (" (forced)" if value.active and value.forced else ""),
+        )
+    return table if values else Text("no generation: the worker makes the first one")
+
+
+def verification(value: Verification) -> RenderableType:
+    """What a verification found, a line a figure, and what is wrong."""
+    table = _table("looked at", "found")
+    filtered = "no filter fits" if value.filtered_recall is None else f"{value.filtered_recall:.4f}"
+    for name, fact in (
+        (f"recall at {value.k:,}", f"{value.recall:.4f}"),
+        (f"recall at {value.k:,} under a filter", filtered),
+        (
+            f"{value.sample_count:,} photos embedded again",
+            f"least agreement {value.least_agreement:.6f}",
+        ),
+        ("rows", f"{value.index_count:,} in the index, {value.record_count:,} in the record"),
+        ("vectors that can't be compared", f"{value.unsound_count:,}"),
+    ):
+        _row(table, name, fact)
+    wrong = [Text(f"Wrong: {plain(item)}", style="yellow") for item in value.findings]
+    return Group(table, *wrong) if wrong else Group(table, Text("It passed."))
+
+
+def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
+    """Steps with when they began, what came of them, and how many seconds they took."""
+    table = _table("began", "step", "what came of it", "took")
+    for began, name, told, seconds in steps:
+        _row(table, _time(began), name, told, f"{seconds:,.1f} s")
+    return table
+
+
+def _place(value: Generation) -> str:
+    if value.active:
+        return "active"
+    return (
+        f"{value.state.lower()}, before the active one" if value.previous else value.state.lower()
+    )
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _verified(value: Verification | None) -> str:
+    if value is None:
+        return "–"
+    told = f"recall {value.recall:.3f}" if value.passed else f"{len(value.findings)} findings"
+    return f"{'passed' if value.passed else 'failed'}, {told}"
 
 
 def products(values: Sequence[Product], *, more: bool = False) -> RenderableType:

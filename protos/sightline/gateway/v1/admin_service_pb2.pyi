@@ -60,7 +60,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     SCENES_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
-    """The space's version as the embedder serves it now; differs from `visual_space` during a roll-out."""
+    """The embedder's default version of the space; differs from `visual_space` during a roll-out."""
     products: builtins.int
     """Products in the record; -1 = not known."""
     indexed_images: builtins.int

@@ -245,7 +245,7 @@ class Verification(google.protobuf.message.Message):
     k: builtins.int
     """Neighbours that were asked for."""
     record_count: builtins.int
-    """Photos in the record that have a vector of the version."""
+    """Rows that the index should hold: a photo of a product each, with a vector of the version."""
     index_count: builtins.int
     """Rows that the engine holds."""
     unsound_count: builtins.int

@@ -82,17 +82,21 @@ class IndexServiceServicer(object):
     """
 
     def CreateGeneration(self, request, context):
-        """Registers a generation and makes its collection. From then on every write reaches it; what the catalogue
-        holds already takes a backfill. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder does not serve this
-        version), INDEX_PARAMETERS_INVALID.
+        """Registers a generation; the worker makes its collection, within a second or so. From then on every write
+        reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+        once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
+        looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
+        of the space are live).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BackfillGeneration(self, request, context):
-        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService. What is
-        embedded stays: a job that was cancelled or died goes on where it was. GENERATION_NOT_FOUND.
+        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
+        photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
+        cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
+        fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +104,7 @@ class IndexServiceServicer(object):
 
     def VerifyGeneration(self, request, context):
         """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
+        It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,22 +112,25 @@ class IndexServiceServicer(object):
 
     def ActivateGeneration(self, request, context):
         """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-        GENERATION_NOT_VERIFIED unless its newest verification passed and nothing waits for its vector, or `force`.
+        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
+        it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackGeneration(self, request, context):
-        """Makes the generation active again that was so before the present one. ROLLBACK_UNAVAILABLE when there is none.
+        """Makes the generation active again that was so before the present one. Going back twice goes back two
+        generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DropGeneration(self, request, context):
-        """Drops a generation's collection and, when no other generation has its version, its vectors.
-        GENERATION_ACTIVE when it is the active one.
+        """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
+        other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
+        GENERATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

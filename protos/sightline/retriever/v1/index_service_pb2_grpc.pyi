@@ -209,30 +209,40 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateGeneration: _IndexServiceCreateGenerationType
-    """Registers a generation and makes its collection. From then on every write reaches it; what the catalogue
-    holds already takes a backfill. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder does not serve this
-    version), INDEX_PARAMETERS_INVALID.
+    """Registers a generation; the worker makes its collection, within a second or so. From then on every write
+    reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+    once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
+    looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
+    of the space are live).
     """
 
     BackfillGeneration: _IndexServiceBackfillGenerationType
-    """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService. What is
-    embedded stays: a job that was cancelled or died goes on where it was. GENERATION_NOT_FOUND.
+    """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
+    photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
+    cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
+    fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
     """
 
     VerifyGeneration: _IndexServiceVerifyGenerationType
-    """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation."""
+    """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
+    It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
+    """
 
     ActivateGeneration: _IndexServiceActivateGenerationType
     """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-    GENERATION_NOT_VERIFIED unless its newest verification passed and nothing waits for its vector, or `force`.
+    GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
+    it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
     """
 
     RollbackGeneration: _IndexServiceRollbackGenerationType
-    """Makes the generation active again that was so before the present one. ROLLBACK_UNAVAILABLE when there is none."""
+    """Makes the generation active again that was so before the present one. Going back twice goes back two
+    generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
+    """
 
     DropGeneration: _IndexServiceDropGenerationType
-    """Drops a generation's collection and, when no other generation has its version, its vectors.
-    GENERATION_ACTIVE when it is the active one.
+    """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
+    other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
+    GENERATION_NOT_FOUND.
     """
 
     ListGenerations: _IndexServiceListGenerationsType
@@ -281,9 +291,11 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Registers a generation and makes its collection. From then on every write reaches it; what the catalogue
-        holds already takes a backfill. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder does not serve this
-        version), INDEX_PARAMETERS_INVALID.
+        """Registers a generation; the worker makes its collection, within a second or so. From then on every write
+        reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
+        once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
+        looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
+        of the space are live).
         """
 
     @abc.abstractmethod
@@ -292,8 +304,10 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService. What is
-        embedded stays: a job that was cancelled or died goes on where it was. GENERATION_NOT_FOUND.
+        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`:
+        photos). It answers the job that is on it already, if there is one. What is embedded stays: a job that was
+        cancelled or died goes on where it was. Ends when the index holds all of it, those photos left out that
+        fail for a reason of their own (result "failing_count"). GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -302,7 +316,9 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation."""
+        """Starts a job that proves a generation, or finds what is wrong with it; the findings stand in Generation.
+        It answers the job that is on it already, if there is one. GENERATION_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def ActivateGeneration(
@@ -311,7 +327,8 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
         """Makes a generation the active one of its space; the one before stays loaded for a rollback. Refused with
-        GENERATION_NOT_VERIFIED unless its newest verification passed and nothing waits for its vector, or `force`.
+        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write waits for
+        it longer than 30 s, or `force`. Does nothing to the one that is active. GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod
@@ -320,7 +337,9 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Makes the generation active again that was so before the present one. ROLLBACK_UNAVAILABLE when there is none."""
+        """Makes the generation active again that was so before the present one. Going back twice goes back two
+        generations. ROLLBACK_UNAVAILABLE when there is none, or it was dropped.
+        """
 
     @abc.abstractmethod
     def DropGeneration(
@@ -328,8 +347,9 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Drops a generation's collection and, when no other generation has its version, its vectors.
-        GENERATION_ACTIVE when it is the active one.
+        """Takes a generation out of service; a job of kind "drop_generation" deletes its collection and, when no
+        other generation has its version, its vectors. GENERATION_ACTIVE when it is the active one,
+        GENERATION_NOT_FOUND.
         """
 
     @abc.abstractmethod

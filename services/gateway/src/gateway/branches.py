@@ -12,6 +12,7 @@ from gateway.model import (
     Branch,
     Cause,
     Columns,
+    Found,
     ImageRefused,
     ImageUnreadable,
     Nominees,
@@ -36,6 +37,30 @@ BRANCH_OF = {
     SignalKind.PRODUCT: Branch.VISUAL,
     SignalKind.TEXT: Branch.TEXT,
 }
+
+
+MOST_ROUNDS = 3
+"""How often a branch searches so that all its listings come from one generation of the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What one search found."""
+
+    listing: Listing
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Why one search found nothing."""
+
+    stale: bool
+    """The index holds another version of the space."""
+
+
+STALE = Missed(stale=True)
+LOST = Missed(stale=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,41 +137,112 @@ def _refuse_if_all_missing(run: Run) -> None:
 
 
 async def _similar(run: Run, branch: Branch) -> Haul:
-    """One listing for each of the branch's signals that could be followed."""
+    """One listing for each of the branch's signals that could be followed.
+
+    All from one generation of the index: another one may become active between two searches.
+    """
+    for _ in range(MOST_ROUNDS):
+        nears = await _near_all(run, branch)
+        if len({near.found.space for near in nears}) <= 1:
+            break
+    else:
+        run.trail.lose(branch, Cause.INDEX_UNAVAILABLE)
+        nears = [near for near in nears if near.found.space == nears[-1].found.space]
+    for near in nears:
+        run.trail.searched(near.found)
+        told = near.found.plan or "no plan told"
+        run.trail.named.append(f"{branch}: top {run.plan.top_k} ({told})")
+    return Haul(tuple(near.listing for near in nears))
+
+
+async def _near_all(run: Run, branch: Branch) -> list[Near]:
     signals = [signal for signal in run.query.signals if BRANCH_OF.get(signal.kind) is branch]
     products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
     found = await side_by_side(
-        *(_near(run, signal, signal.product_id) for signal in products),
+        *(_near_product(run, signal) for signal in products),
         _near_embedded(run, branch, to_embed),
     )
-    return Haul(tuple(listing for listings in found for listing in listings))
+    return [near for nears in found for near in nears]
 
 
-async def _near_embedded(
-    run: Run,
-    branch: Branch,
-    signals: Sequence[Signal],
-) -> tuple[Listing, ...]:
-    if not signals:
-        return ()
+async def _near_product(run: Run, signal: Signal) -> list[Near]:
     try:
-        async with run.trail.stage("embed", run.plan.ends.embed) as note:
-            embedded = await run.house.peers.embedder.embed(
-                run.query.catalog_id, signals, run.query.priority
-            )
-            note.work = embedded.work
+        return [await _near(run, signal, signal.product_id)]
+    except ServiceError as error:
+        if error.reason == "PRODUCT_NOT_FOUND":
+            run.trail.missing_places[signal.index] = signal.product_id
+        else:
+            run.trail.fail(BRANCH_OF[signal.kind], Peer.RETRIEVER, error)
+        return []
+
+
+async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) -> list[Near]:
+    """What is near to photos or texts; embedded a second time when the index holds another version
+    of the space than the embedder's default one, or than was known."""
+    if not signals:
+        return []
+    vectors = await _embed(run, branch, signals, run.plan.ends.embed, again=True)
+    found = await side_by_side(*(_near_vector(run, item, again=True) for item in vectors))
+    stale = [signal for (signal, _), near in zip(vectors, found, strict=True) if near == STALE]
+    if stale:
+        vectors = await _embed(run, branch, stale, run.plan.ends.candidates, again=False)
+        found += await side_by_side(*(_near_vector(run, item, again=False) for item in vectors))
+    return [near for near in found if isinstance(near, Near)]
+
+
+async def _near_vector(run: Run, embedded: tuple[Signal, Vector], *, again: bool) -> Near | Missed:
+    """The products near to a vector. `again`: whether it may be embedded once more."""
+    signal, vector = embedded
+    try:
+        return await _near(run, signal, vector)
+    except ServiceError as error:
+        held = error.metadata.get("held", "")
+        if again and error.reason == "INDEX_VERSION_MISMATCH" and held:
+            run.house.versions.learn(run.query.catalog_id, vector.space, held)
+            return STALE
+        run.trail.fail(BRANCH_OF[signal.kind], Peer.RETRIEVER, error)
+        return LOST
+
+
+async def _embed(
+    run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
+) -> list[tuple[Signal, Vector]]:
+    """The vectors of those signals that could be embedded. `again`: with the default version when
+    the one that was learnt is not served any more."""
+    catalog_id, versions = run.query.catalog_id, run.house.versions
+    known = versions.of(catalog_id, branch)
+    try:
+        items = await _ask_embedder(run, signals, known, until)
+        if known and any(_is_not_served(item) for item in items):
+            versions.forget(catalog_id, branch)
+            if again:
+                items = await _ask_embedder(run, signals, "", until)
     except ServiceError as error:
         run.trail.fail(branch, Peer.EMBEDDER, error)
-        return ()
+        return []
     vectors: list[tuple[Signal, Vector]] = []
-    for signal, item in zip(signals, embedded.items, strict=True):
+    for signal, item in zip(signals, items, strict=True):
         if isinstance(item, Vector):
             vectors.append((signal, item))
         else:
             run.trail.lose(branch, _embedding_lost(signal, item))
-    found = await side_by_side(*(_near(run, signal, vector) for signal, vector in vectors))
-    return tuple(listing for listings in found for listing in listings)
+    return vectors
+
+
+async def _ask_embedder(
+    run: Run, signals: Sequence[Signal], version: str, until: float
+) -> Sequence[Vector | ServiceError]:
+    async with run.trail.stage("embed", until) as note:
+        embedded = await run.house.peers.embedder.embed(
+            run.query.catalog_id, signals, run.query.priority, version
+        )
+        note.work = embedded.work
+    return embedded.items
+
+
+def _is_not_served(item: Vector | ServiceError) -> bool:
+    return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
 
 
 def _embedding_lost(signal: Signal, error: ServiceError) -> Cause:
@@ -158,30 +254,21 @@ def _embedding_lost(signal: Signal, error: ServiceError) -> Cause:
     return cause_of(Peer.EMBEDDER, error)
 
 
-async def _near(run: Run, signal: Signal, near: Vector | str) -> tuple[Listing, ...]:
-    """The products near to one signal: one listing, or none when the search was lost."""
-    branch = BRANCH_OF[signal.kind]
-    try:
-        async with run.trail.stage("retrieve", run.plan.ends.candidates) as note:
-            found = await run.house.peers.retriever.search(
-                run.query.catalog_id,
-                near,
-                run.plan.scope,
-                top_k=run.plan.top_k,
-                exclude=run.query.left_out[:MOST_ASKED],
-                min_index_token=run.query.min_index_token,
-            )
-            note.work = found.work
-    except ServiceError as error:
-        if error.reason == "PRODUCT_NOT_FOUND":
-            run.trail.missing_places[signal.index] = signal.product_id
-        else:
-            run.trail.fail(branch, Peer.RETRIEVER, error)
-        return ()
-    run.trail.searched(found)
-    run.trail.named.append(f"{branch}: top {run.plan.top_k} ({found.plan or 'no plan told'})")
-    listing = Listing(branch, signal.strength, found.columns, found.similarities, found.image_ids)
-    return (listing,)
+async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
+    """The products near to one signal. Raises ServiceError."""
+    async with run.trail.stage("retrieve", run.plan.ends.candidates) as note:
+        found = await run.house.peers.retriever.search(
+            run.query.catalog_id,
+            near,
+            run.plan.scope,
+            top_k=run.plan.top_k,
+            exclude=run.query.left_out[:MOST_ASKED],
+            min_index_token=run.query.min_index_token,
+        )
+        note.work = found.work
+    columns, branch = found.columns, BRANCH_OF[signal.kind]
+    listing = Listing(branch, signal.strength, columns, found.similarities, found.image_ids)
+    return Near(listing, found)
 
 
 async def _personal(run: Run) -> Haul:

@@ -11,6 +11,8 @@ BY_REASON: Mapping[str, Cause] = MappingProxyType(
     {
         "EMBEDDER_UNAVAILABLE": Cause.EMBEDDER_UNAVAILABLE,
         "EMBED_QUEUE_FULL": Cause.EMBEDDER_UNAVAILABLE,
+        # It does not serve the version that the index holds.
+        "SPACE_VERSION_UNAVAILABLE": Cause.EMBEDDER_UNAVAILABLE,
         # The embedder made it, so it is no fault of the caller's.
         "VECTOR_INVALID": Cause.EMBEDDER_UNAVAILABLE,
         "INDEX_UNAVAILABLE": Cause.INDEX_UNAVAILABLE,

@@ -601,12 +601,14 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class SpaceState:
-    """A space as the embedder has it."""
+    """A version of a space as the embedder has it."""
 
     space: str
     version: str
     ready: bool
     """Whether an item would be embedded now."""
+    default: bool = False
+    """Whether items are embedded with it that name no version."""
 
 
 @dataclass(frozen=True, slots=True)

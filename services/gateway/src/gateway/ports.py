@@ -1,7 +1,7 @@
 """What the use cases ask of their collaborators, and the house that holds them all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.model import (
@@ -21,13 +21,17 @@ from gateway.model import (
     SpaceState,
     Vector,
 )
+from gateway.versions import SpaceVersions
 
 
 class Embedder(Protocol):
     """Turns photos and texts into vectors. Raises ServiceError when the whole call fails."""
 
-    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
-        """A vector or an error for each signal."""
+    async def embed(
+        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+    ) -> Embedded:
+        """A vector or an error for each signal, all of one space; an empty version = its default
+        one."""
 
 
 class Retriever(Protocol):
@@ -152,3 +156,4 @@ class House:
     """Kept back to put the answer together."""
     answer_seconds: float = 30 * 86400.0
     """How long records and attribution tokens are good."""
+    versions: SpaceVersions = field(default_factory=SpaceVersions)

@@ -60,19 +60,20 @@ async def look(
         _ask(index.count(catalog_id), Peer.RETRIEVER, seconds),
         _ask(models.serving_model(catalog_id), Peer.RANKER, seconds),
     )
-    visual = _visual(embedder.value)
     count = retriever.value
+    held = count.space.version if count is not None and count.space is not None else ""
+    offered, used = _visual(embedder.value, held)
     return SuiteState(
         components=(
             ComponentState("gateway", None, 0.0),
             ComponentState("embedder", embedder.error, embedder.seconds),
-            ComponentState("triton", _triton(embedder, visual), embedder.seconds),
+            ComponentState("triton", _triton(embedder, used), embedder.seconds),
             ComponentState("retriever", retriever.error, retriever.seconds),
             ComponentState("milvus", _milvus(retriever), retriever.seconds),
             ComponentState("ranker", ranker.error, ranker.seconds),
         ),
         visual_space=count.space if count is not None else None,
-        embedder_space_version=visual.version if visual is not None else "",
+        embedder_space_version=offered.version if offered is not None else "",
         products=count.products if count is not None else -1,
         indexed_images=count.indexed if count is not None else -1,
         pending_images=count.pending if count is not None else -1,
@@ -97,8 +98,16 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
     return _Told(value, error, time.perf_counter() - start)
 
 
-def _visual(spaces: tuple[SpaceState, ...] | None) -> SpaceState | None:
-    return next((item for item in spaces or () if item.space == VISUAL), None)
+def _visual(
+    spaces: tuple[SpaceState, ...] | None, held: str
+) -> tuple[SpaceState | None, SpaceState | None]:
+    """The visual space's default version, which is listed first, and the one that searches need.
+
+    They need the one that the index holds; where it is not served, the default one.
+    """
+    versions = [item for item in spaces or () if item.space == VISUAL]
+    first = next((item for item in versions if item.default), versions[0] if versions else None)
+    return first, next((item for item in versions if item.version == held), first)
 
 
 def _triton(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
+from retriever.servicer.index import INDEX_SERVICE, IndexServicer
 from retriever.servicer.jobs import JOB_SERVICE, JobServicer
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
@@ -15,7 +16,11 @@ from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
 from sightline.common.v1 import job_service_pb2_grpc
-from sightline.retriever.v1 import product_service_pb2_grpc, vector_service_pb2_grpc
+from sightline.retriever.v1 import (
+    index_service_pb2_grpc,
+    product_service_pb2_grpc,
+    vector_service_pb2_grpc,
+)
 
 
 def bindings(
@@ -34,6 +39,11 @@ def bindings(
                 settings.catalogs, record, index, settings.milvus_seconds, spaces=settings.spaces
             ),
             VECTOR_SERVICE,
+        ),
+        Binding(
+            index_service_pb2_grpc.add_IndexServiceServicer_to_server,
+            IndexServicer(settings.catalogs, record, jobs, settings.milvus_prefix),
+            INDEX_SERVICE,
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,

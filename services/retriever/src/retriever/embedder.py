@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import grpc
 from google.rpc import status_pb2
 
-from retriever.model import EmbedderUnavailable, EmbeddingSpace, GivenVector
+from retriever.model import EmbedderUnavailable, EmbeddingSpace, GivenVector, VersionMismatch
 from servicekit.channel import connect
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_rpc_error, from_status
@@ -27,6 +27,7 @@ _GONE = frozenset(
     }
 )
 """Reasons that say nothing about the photos."""
+_NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 
 
 class EmbedderClient:
@@ -44,25 +45,39 @@ class EmbedderClient:
         """Drop the connection."""
         await self._channel.close(None)
 
-    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
-        """See Embedder."""
+    async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
+        """See Embedder. A version whose model has not answered yet is not offered."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         try:
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
         except grpc.aio.AioRpcError as error:
             raise _meaning(error) from error
-        for found in answer.spaces:
-            if found.space == space:
-                return EmbeddingSpace(found.space, found.version, found.dimension, found.ready)
-        return None
+        first = {found.space: found for found in reversed(answer.spaces)}
+        # An embedder of one version a space says of none that it is the default one.
+        by_default = first | {
+            found.space: found for found in answer.spaces if found.default_version
+        }
+        return [
+            EmbeddingSpace(
+                found.space,
+                found.version,
+                found.dimension,
+                found.ready,
+                default=found is by_default[found.space],
+            )
+            for found in answer.spaces
+            if found.version
+        ]
 
     async def embed(
-        self, catalog_id: str, space: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
     ) -> list[GivenVector | ServiceError]:
         """See Embedder."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[pb.EmbedItem(image=photo, space=space) for photo in photos],
+            items=[
+                pb.EmbedItem(image=photo, space=space, space_version=version) for photo in photos
+            ],
             priority=vector_pb2.PRIORITY_BULK,
         )
         try:
@@ -71,7 +86,7 @@ class EmbedderClient:
             raise _meaning(error) from error
         if len(answer.results) != len(photos):
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
-        return [_result(result) for result in answer.results]
+        return [_result(result, version) for result in answer.results]
 
 
 def _meaning(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -79,10 +94,12 @@ def _meaning(error: grpc.aio.AioRpcError) -> ServiceError:
     return EmbedderUnavailable() if told.reason in _GONE else told
 
 
-def _result(result: pb.EmbedResult) -> GivenVector | ServiceError:
+def _result(result: pb.EmbedResult, version: str) -> GivenVector | ServiceError:
     status: status_pb2.Status = result.status
     if status.code:
         error = from_status(status)
+        if error.reason == _NOT_SERVED:
+            return VersionMismatch("", version)
         return EmbedderUnavailable() if error.reason in _GONE else error
     vector = result.vector
     return GivenVector(vector.space, vector.space_version, vector.dimension, vector.data)

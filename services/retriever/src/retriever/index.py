@@ -28,11 +28,9 @@ from retriever.model import (
     GivenVector,
     ImageDamaged,
     ImageNotFound,
-    IndexParameters,
     IndexRefused,
     IndexRow,
     IndexUnavailable,
-    Metric,
     Pending,
     PhotosUnavailable,
     VectorInvalid,
@@ -105,20 +103,14 @@ class Applied:
 
 async def ensure_generation(
     catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
-) -> Generation | None:
-    """The live generation of the space's present version, made when the space has none at all.
+) -> None:
+    """Make the first generation of a space that has none at all; it is active at once.
 
-    None when the space's generations are of other versions: a new version is rolled out by an
-    operator, and until then its vectors are not mixed with theirs.
+    Later ones are made by an operator, who rolls a new version out.
     """
-    live = [g for g in await record.generations(catalog_id) if g.space == space.space]
-    for generation in live:
-        if generation.space_version == space.version:
-            return generation
-    if live:
-        return None
+    if any(each.space == space.space for each in await record.generations(catalog_id)):
+        return
     name = f"{space.space}-{space.version[:12]}-1"
-    key = hashlib.sha256(f"{catalog_id}/{name}/{space.version}".encode()).hexdigest()[:16]
     made = await record.create_generation(
         Generation(
             catalog_id=catalog_id,
@@ -126,8 +118,7 @@ async def ensure_generation(
             space=space.space,
             space_version=space.version,
             dimension=space.dimension,
-            metric="COSINE",
-            collection=filters.shaped(f"{prefix}_{space.space}_{key}"),
+            collection=collection_of(prefix, catalog_id, space, name),
             state=GenerationState.READY,
             active=True,
             created=0,
@@ -137,7 +128,12 @@ async def ensure_generation(
         )
     )
     log.info("generation created", generation=made.name, dimension=made.dimension)
-    return made
+
+
+def collection_of(prefix: str, catalog_id: str, space: EmbeddingSpace, name: str) -> str:
+    """The name of a new generation's collection: no two have the same, nor had."""
+    key = hashlib.sha256(f"{catalog_id}/{name}/{space.version}".encode()).hexdigest()[:16]
+    return filters.shaped(f"{prefix}_{space.space}_{key}")
 
 
 async def open_collection(generation: Generation, index: VectorIndex) -> bool:
@@ -148,9 +144,13 @@ async def open_collection(generation: Generation, index: VectorIndex) -> bool:
         case CollectionState.RELEASED:
             await index.load(generation.collection)
         case CollectionState.ABSENT:
-            parameters = IndexParameters(Metric(generation.metric))
-            await index.create(generation.collection, generation.dimension, parameters)
+            await index.create(generation.collection, generation.dimension, generation.parameters)
     return False
+
+
+def has_present_shape(generation: Generation) -> bool:
+    """Whether the generation's collection has the columns that filters are compiled for now."""
+    return generation.collection == filters.shaped(generation.collection)
 
 
 async def reshape(
@@ -162,9 +162,9 @@ async def reshape(
     embedded again. The outbox must not be applied meanwhile: what comes in waits in it. The old
     collection stays for searches that are under way, until `drop_former`.
     """
-    wanted = filters.shaped(generation.collection)
-    if generation.collection == wanted:
+    if has_present_shape(generation):
         return generation
+    wanted = filters.shaped(generation.collection)
     made = replace(generation, collection=wanted)
     await open_collection(made, index)
     drift = await reconcile(made, record, index, leader)
@@ -266,7 +266,9 @@ async def _embed(
 ) -> list[Floats | ServiceError]:
     """A vector of the generation's version, or an error, for each photo."""
     try:
-        given = await embedder.embed(generation.catalog_id, generation.space, data)
+        given = await embedder.embed(
+            generation.catalog_id, generation.space, generation.space_version, data
+        )
     except EmbedderUnavailable:
         raise
     except ServiceError as error:

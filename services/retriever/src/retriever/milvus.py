@@ -48,10 +48,10 @@ from retriever.model import (
     CollectionState,
     Floats,
     Hit,
+    IndexKind,
     IndexParameters,
     IndexRefused,
     IndexRow,
-    IndexType,
     IndexUnavailable,
     Metric,
 )
@@ -310,10 +310,10 @@ def _row(row: IndexRow) -> dict[str, Any]:
 def _index(parameters: IndexParameters) -> dict[str, Any]:
     """What `add_index` takes."""
     kind: dict[str, Any] = {
-        "index_type": parameters.index_type.value,
+        "index_type": parameters.kind.value,
         "metric_type": parameters.metric.value,
     }
-    if parameters.index_type is IndexType.HNSW:
+    if parameters.kind is IndexKind.HNSW:
         kind["params"] = {"M": parameters.m, "efConstruction": parameters.ef_construction}
     return kind
 
@@ -321,7 +321,7 @@ def _index(parameters: IndexParameters) -> dict[str, Any]:
 def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
     """What `search` takes. An `ef` below the limit is refused by servers."""
     how: dict[str, Any] = {"metric_type": parameters.metric.value}
-    if parameters.index_type is IndexType.HNSW:
+    if parameters.kind is IndexKind.HNSW:
         how["params"] = {"ef": max(parameters.ef, limit)}
     return how
 

@@ -11,14 +11,20 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
     │   ├── OfferInvalid           OFFER_INVALID
     │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+    │   ├── IndexParametersInvalid INDEX_PARAMETERS_INVALID
     │   └── (servicekit.fetch)     URI_FORBIDDEN
     ├── NotFound
     │   ├── ProductNotFound        PRODUCT_NOT_FOUND
     │   ├── ImageNotFound          IMAGE_NOT_FOUND
     │   ├── ImportNotFound         IMPORT_NOT_FOUND
     │   └── GenerationNotFound     GENERATION_NOT_FOUND
+    ├── AlreadyExists
+    │   └── GenerationExists       GENERATION_EXISTS
     ├── FailedPrecondition
     │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+    │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
+    │   ├── GenerationActive       GENERATION_ACTIVE
+    │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
     │   ├── ImportClosed           IMPORT_CLOSED
     │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
     │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
@@ -30,6 +36,7 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
     │   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
     ├── ResourceExhausted
+    │   ├── GenerationsFull        GENERATIONS_FULL
     │   └── PhotosFull             PHOTO_STORE_FULL
     ├── DeadlineExceeded
     │   └── StageDeadline          STAGE_DEADLINE
@@ -52,6 +59,7 @@ import numpy.typing as npt
 
 from servicekit.errors import (
     Aborted,
+    AlreadyExists,
     DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
@@ -171,10 +179,71 @@ class GenerationNotFound(NotFound):
 class SpaceUnavailable(FailedPrecondition):
     """The space has no index yet, or does not exist."""
 
+    def __init__(
+        self, space: str, description: str = "this space has no index in this catalog (yet)"
+    ) -> None:
+        super().__init__(description, reason="SPACE_UNAVAILABLE", metadata={"space": space})
+
+
+class IndexParametersInvalid(InvalidArgument):
+    """How a generation is to be searched makes no sense."""
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__(
+            describe(violations), reason="INDEX_PARAMETERS_INVALID", violations=violations
+        )
+
+
+class GenerationExists(AlreadyExists):
+    """The catalog has, or had, a generation of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "this catalog has, or had, a generation of this name: take another one",
+            reason="GENERATION_EXISTS",
+            metadata={"name": name},
+        )
+
+
+class GenerationsFull(ResourceExhausted):
+    """The space has as many generations as it may have: each holds the whole catalogue."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"this space has {most} generations in this catalog: drop one first",
+            reason="GENERATIONS_FULL",
+        )
+
+
+class GenerationNotVerified(FailedPrecondition):
+    """The generation is not known to be good."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"{why}; or activate it with force",
+            reason="GENERATION_NOT_VERIFIED",
+            metadata={"name": name},
+        )
+
+
+class GenerationActive(FailedPrecondition):
+    """Searches use the generation."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "this generation is the active one of its space: activate another one first",
+            reason="GENERATION_ACTIVE",
+            metadata={"name": name},
+        )
+
+
+class RollbackUnavailable(FailedPrecondition):
+    """No generation was active before the present one, or it was dropped."""
+
     def __init__(self, space: str) -> None:
         super().__init__(
-            "this space has no index in this catalog (yet)",
-            reason="SPACE_UNAVAILABLE",
+            "no generation to go back to: none was active before, or it was dropped",
+            reason="ROLLBACK_UNAVAILABLE",
             metadata={"space": space},
         )
 
@@ -554,6 +623,72 @@ class GenerationState(StrEnum):
     DROPPED = "DROPPED"
 
 
+class Metric(StrEnum):
+    """How near two vectors are. `Hit.similarity` says what its numbers mean."""
+
+    COSINE = "COSINE"
+    L2 = "L2"
+    IP = "IP"
+
+
+class IndexKind(StrEnum):
+    """How the engine finds neighbours."""
+
+    FLAT = "FLAT"
+    """It compares with every row: exact, also under a filter."""
+    HNSW = "HNSW"
+    """It walks a graph: much quicker from some 10,000 rows on, and it can miss rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """How a collection is indexed and searched. `ef` may differ from search to search."""
+
+    metric: Metric = Metric.COSINE
+    kind: IndexKind = IndexKind.FLAT
+    m: int = 16
+    """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""
+    ef_construction: int = 200
+    """HNSW: candidates looked at when a row comes in, 8 to 512."""
+    ef: int = 128
+    """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
+
+
+EXACT = IndexParameters()
+"""Every row compared by its cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification of a generation found."""
+
+    findings: tuple[str, ...]
+    """What is wrong, one sentence each."""
+    sample_count: int
+    """Photos that were embedded again."""
+    least_agreement: float
+    """Least cosine of a stored vector and the one embedded again, −1 to 1."""
+    recall: float
+    """Share of the exact nearest neighbours that the index finds, 0 to 1."""
+    filtered_recall: float | None
+    """The same under a filter; None = none passes a part of the catalogue."""
+    k: int
+    """Neighbours that were asked for."""
+    record_count: int
+    """Rows that the record says the index should hold."""
+    index_count: int
+    """Rows that the engine holds."""
+    unsound_count: int
+    """Vectors that are not finite or all zero."""
+    end_time: int
+    """Microseconds since 1970 (UTC)."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One collection of vectors of one space version."""
@@ -563,8 +698,6 @@ class Generation:
     space: str
     space_version: str
     dimension: int
-    metric: str
-    """`COSINE`."""
     collection: str
     """The collection's name in the engine."""
     state: GenerationState
@@ -578,6 +711,40 @@ class Generation:
     """When the newest of these was written, microseconds since 1970 (UTC); 0 = none yet."""
     check_wanted: bool
     """Whether someone noticed that the engine may have lost rows."""
+    parameters: IndexParameters = EXACT
+    activated: int = 0
+    """When it was last made active, microseconds since 1970 (UTC); 0 = never."""
+    predecessor: str = ""
+    """The generation that was active before it; empty = there was none, or it was rolled back."""
+    forced: bool = False
+    """Whether its last activation was forced past its verification."""
+    verification: Verification | None = None
+    """The newest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatus:
+    """A generation and how much of the catalogue it holds."""
+
+    generation: Generation
+    previous: bool
+    """Whether a rollback would make it active."""
+    indexed: int
+    """Photos that have a vector of its version."""
+    pending: int
+    """Photos that wait for their vector."""
+    failed: int
+    """Photos that could not be embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a backfill still waits for."""
+
+    waiting: int
+    """Photos that wait for their vector, those left out that fail for a reason of their own."""
+    troubled: int
+    """Photos that fail, or could not be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -646,55 +813,6 @@ class IndexRow:
     """float32, of the generation's dimension, finite and not all zero."""
 
 
-class Metric(StrEnum):
-    """How near two vectors are. `Hit.similarity` says what its numbers mean."""
-
-    COSINE = "COSINE"
-    L2 = "L2"
-    IP = "IP"
-
-
-class IndexType(StrEnum):
-    """How the engine finds neighbours."""
-
-    FLAT = "FLAT"
-    """It compares with every row: exact, also under a filter."""
-    HNSW = "HNSW"
-    """It walks a graph: much quicker from some 10,000 rows on, and it can miss rows."""
-
-
-class IndexParametersInvalidError(ValueError):
-    """Parameters that no engine takes; `path` names the culprit."""
-
-    def __init__(self, path: str, description: str) -> None:
-        super().__init__(f"{path}: {description}")
-        self.path = path
-        self.description = description
-
-
-@dataclass(frozen=True, slots=True)
-class IndexParameters:
-    """How a collection is indexed and searched. `ef` may differ from search to search."""
-
-    metric: Metric = Metric.COSINE
-    index_type: IndexType = IndexType.FLAT
-    m: int = 16
-    """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""
-    ef_construction: int = 200
-    """HNSW: candidates looked at when a row comes in, 8 to 512."""
-    ef: int = 128
-    """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("m", 4, 64), ("ef_construction", 8, 512), ("ef", 1, 32_768)):
-            if not low <= (value := getattr(self, name)) <= high:
-                raise IndexParametersInvalidError(name, f"is {value}; use {low} to {high:,}")
-
-
-EXACT = IndexParameters()
-"""Every row compared by its cosine."""
-
-
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A row that a search found."""
@@ -717,12 +835,14 @@ class CollectionState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """A space as the embedder offers it now."""
+    """A version of a space as the embedder offers it now."""
 
     space: str
     version: str
     dimension: int
     ready: bool
+    default: bool = True
+    """Whether photos are embedded with it that name no version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from retriever.model import (
     EXACT,
+    Backlog,
     Change,
     Closing,
     CollectionState,
@@ -16,6 +17,7 @@ from retriever.model import (
     Freshness,
     Generation,
     GenerationState,
+    GenerationStatus,
     GivenVector,
     Hit,
     Image,
@@ -33,10 +35,11 @@ from retriever.model import (
     Stored,
     Tally,
     VectorWrite,
+    Verification,
     Waiting,
 )
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job
+from servicekit.jobs import Job, JobState
 from sightline_rules.filters import Filter
 from sightline_rules.photos import PhotoInfo
 
@@ -161,6 +164,17 @@ class JobQueue(Protocol):
     ) -> Job:
         """A new job, or the one that this request already made."""
 
+    async def list(
+        self,
+        *,
+        catalog_id: str | None = None,
+        kinds: Sequence[str] = (),
+        states: Sequence[JobState] = (),
+        before: str = "",
+        limit: int = 50,
+    ) -> tuple[Job, ...]:
+        """At most `limit` jobs, newest first."""
+
     async def progress(self, job_id: str, done: int, total: int) -> None:
         """Say how far it is. Raises JobCancelled, JobClaimLost."""
 
@@ -173,6 +187,9 @@ class SearchRecord(Protocol):
 
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
         """The products that exist."""
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """Every live generation, oldest first."""
 
     async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
         """The vectors of a product's photos; None = there is no such product."""
@@ -192,6 +209,104 @@ class SearchRecord(Protocol):
         """One transaction; what failed of each, and the record's newest seq afterwards."""
 
 
+class RegistryRecord(Protocol):
+    """The registry of generations. Each call is one transaction."""
+
+    async def register(self, generation: Generation) -> Generation:
+        """Register it; a space's first is active, with all photos pending. Else it is building.
+
+        Raises GenerationExists, GenerationsFull.
+        """
+
+    async def find_generation(self, catalog_id: str, name: str) -> Generation:
+        """A live generation. Raises GenerationNotFound."""
+
+    async def activate(self, catalog_id: str, name: str, *, force: bool) -> Generation:
+        """Make it the active one of its space; the one that is stays so.
+
+        Raises GenerationNotFound, GenerationNotVerified.
+        """
+
+    async def rollback(self, catalog_id: str, space: str) -> Generation:
+        """Make that one active that was so before. Raises RollbackUnavailable."""
+
+    async def retire(self, catalog_id: str, name: str) -> Generation:
+        """Take it out of service. Raises GenerationNotFound, GenerationActive."""
+
+    async def statuses(
+        self, catalog_id: str, space: str = "", *, dropped: bool = False
+    ) -> list[GenerationStatus]:
+        """The generations of a space (empty = of all), oldest first."""
+
+    async def history(self, catalog_id: str) -> list[Generation]:
+        """Every generation, those that were dropped too, oldest first."""
+
+    async def offers(self, catalog_id: str) -> list[EmbeddingSpace]:
+        """What the embedder served when the worker last saw it."""
+
+
+class BackfillRecord(Protocol):
+    """The record as backfills see it, and those who clear up after a generation."""
+
+    async def find_generation(self, catalog_id: str, name: str) -> Generation:
+        """A live generation. Raises GenerationNotFound."""
+
+    async def history(self, catalog_id: str) -> list[Generation]:
+        """Every generation, those that were dropped too, oldest first."""
+
+    async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
+        """Make those pending of the next `limit` photos that lack a vector; where to go on."""
+
+    async def want_failed(self, generation: Generation) -> None:
+        """Make those pending again that could not be embedded."""
+
+    async def backlog(self, generation: Generation) -> Backlog:
+        """What the backfill waits for."""
+
+    async def photo_count(self, generation: Generation) -> int:
+        """Photos that the catalog's products have."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+    async def end_backfill(self, generation: Generation) -> None:
+        """The generation is ready; photos that fail still are tried on as any other."""
+
+    async def take_back(self, generation: Generation, limit: int) -> int:
+        """Forget up to `limit` photos that wait for the backfill alone; how many there were."""
+
+    async def discard(self, generation: Generation, limit: int) -> int:
+        """Forget up to `limit` vectors or waiting photos of a dropped generation's version.
+
+        None of them while another live generation has the version.
+        """
+
+
+class VerificationRecord(Protocol):
+    """The record as a verification sees it."""
+
+    async def find_generation(self, catalog_id: str, name: str) -> Generation:
+        """A live generation. Raises GenerationNotFound."""
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """The generation of this name, or the active one; None = there is none."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+    async def changes(self, generation: Generation, limit: int) -> list[Change]:
+        """The oldest outbox entries that the generation does not hold, in order."""
+
+    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
+        """What the index should hold behind a row id, in the order of the ids."""
+
+    async def row_count(self, generation: Generation) -> int:
+        """How many rows the index should hold."""
+
+    async def save_verification(self, generation: Generation, found: Verification) -> None:
+        """Keep what was found."""
+
+
 class IndexRecord(Protocol):
     """The record as the worker sees it."""
 
@@ -205,6 +320,9 @@ class IndexRecord(Protocol):
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Every live generation."""
+
+    async def save_offers(self, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
+        """Keep what the embedder serves now."""
 
     async def create_generation(self, generation: Generation) -> Generation:
         """Register it, active when its space has no active one, with all photos pending."""
@@ -311,13 +429,16 @@ class VectorIndex(Protocol):
 class Embedder(Protocol):
     """The embedder."""
 
-    async def space(self, catalog_id: str, space: str) -> EmbeddingSpace | None:
-        """A space as it is now; None = it is not offered. Raises EmbedderUnavailable."""
+    async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
+        """Every version of every space that it offers now. Raises EmbedderUnavailable."""
 
     async def embed(
-        self, catalog_id: str, space: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
     ) -> list[GivenVector | ServiceError]:
-        """A vector or an error for each. Raises EmbedderUnavailable or another ServiceError."""
+        """A vector or an error for each. Raises EmbedderUnavailable or another ServiceError.
+
+        VersionMismatch for each when it does not serve the version.
+        """
 
 
 class Leader(Protocol):

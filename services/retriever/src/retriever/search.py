@@ -153,6 +153,7 @@ async def search(
                 limit,
                 remaining(),
                 latest=bool(query.min_index_token),
+                parameters=generation.parameters,
             )
             hits = await _ask(generation, ask, index, record)
         rounds, rows = rounds + 1, len(hits)
@@ -360,22 +361,17 @@ async def upsert_vectors(
             FieldViolation("vectors", f"has {len(given)} entries; 1 to {MAX_VECTORS} are taken")
         )
     outcomes: list[ServiceError | None] = [None] * len(given)
-    batches: dict[str, tuple[Generation, list[int], list[VectorWrite]]] = {}
-    active: dict[str, Generation | None] = {}
+    batches: dict[tuple[str, str], tuple[Generation, list[int], list[VectorWrite]]] = {}
+    live = await record.generations(catalog_id)
     for position, (product_id, image_id, vector) in enumerate(given):
         try:
-            if vector.space not in active:
-                active[vector.space] = await record.generation(catalog_id, vector.space)
-            generation = active[vector.space]
-            if generation is None:
-                raise SpaceUnavailable(vector.space)
-            if vector.space_version != generation.space_version:
-                raise VersionMismatch(vector.space_version, generation.space_version)
+            generation = _holder(vector, live)
             values = check_vector(vector, generation.dimension, f"vectors[{position}].vector")
         except ServiceError as error:
             outcomes[position] = error
             continue
-        _, positions, writes = batches.setdefault(vector.space, (generation, [], []))
+        version = vector.space, vector.space_version
+        _, positions, writes = batches.setdefault(version, (generation, [], []))
         positions.append(position)
         writes.append(VectorWrite(image_id, values, product_id))
     seq = 0
@@ -385,6 +381,18 @@ async def upsert_vectors(
         for position, result in zip(positions, results, strict=True):
             outcomes[position] = result
     return outcomes, seq
+
+
+def _holder(vector: GivenVector, live: Sequence[Generation]) -> Generation:
+    """A generation of the vector's version: during a roll-out a space has two."""
+    held = [each for each in live if each.space == vector.space]
+    if not held:
+        raise SpaceUnavailable(vector.space)
+    for generation in held:
+        if generation.space_version == vector.space_version:
+            return generation
+    active = next((each.space_version for each in held if each.active), "")
+    raise VersionMismatch(vector.space_version, active)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,36 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
+from retriever.generations import (
+    DEFAULT_K,
+    DEFAULT_RECALL,
+    DEFAULT_SAMPLE,
+    Demand,
+)
+from retriever.generations import Order as GenerationOrder
 from retriever.model import (
+    EXACT,
     Amount,
     FilterInvalid,
     Freshness,
     Generation,
+    GenerationState,
+    GenerationStatus,
     GivenVector,
     Image,
     ImageDraft,
     ImportMode,
     ImportProgress,
+    IndexKind,
+    IndexParameters,
+    IndexParametersInvalid,
+    Metric,
     OfferDraft,
     Order,
     Product,
     ProductDraft,
     Stored,
+    Verification,
 )
 from retriever.updates import UpdateDraft
 from servicekit.errors import FailedPrecondition, FieldViolation, Internal, ServiceError
@@ -41,7 +56,7 @@ from sightline.common.v1 import (
     product_pb2,
     vector_pb2,
 )
-from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
+from sightline.retriever.v1 import index_service_pb2, product_service_pb2, vector_service_pb2
 from sightline_rules import categories, filters
 from sightline_rules.filters import (
     All,
@@ -91,6 +106,28 @@ _IMPORT_MODE: Mapping[int, ImportMode] = {
 _IMPORT_MODE_NUMBER = {
     ImportMode.INCREMENTAL: import_pb2.IMPORT_MODE_INCREMENTAL,
     ImportMode.FULL: import_pb2.IMPORT_MODE_FULL,
+}
+_METRIC: Mapping[int, Metric] = {
+    index_service_pb2.METRIC_UNSPECIFIED: Metric.COSINE,
+    index_service_pb2.METRIC_COSINE: Metric.COSINE,
+    index_service_pb2.METRIC_L2: Metric.L2,
+    index_service_pb2.METRIC_IP: Metric.IP,
+}
+_METRIC_NUMBER = {
+    name: index_service_pb2.Metric.ValueType(number) for number, name in _METRIC.items() if number
+}
+_INDEX_KIND: Mapping[int, IndexKind] = {
+    index_service_pb2.IndexParameters.KIND_UNSPECIFIED: IndexKind.FLAT,
+    index_service_pb2.IndexParameters.KIND_FLAT: IndexKind.FLAT,
+    index_service_pb2.IndexParameters.KIND_HNSW: IndexKind.HNSW,
+}
+_INDEX_KIND_NUMBER = {
+    IndexKind.FLAT: index_service_pb2.IndexParameters.KIND_FLAT,
+    IndexKind.HNSW: index_service_pb2.IndexParameters.KIND_HNSW,
+}
+_GENERATION_STATE = {
+    state: index_service_pb2.Generation.State.Value(f"STATE_{state.value}")
+    for state in GenerationState
 }
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 _MICROS = 1_000_000
@@ -452,6 +489,95 @@ def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshne
     lag = max(0, now - found.oldest_open) if found.oldest_open else 0
     message.index_lag.FromMicroseconds(lag)
     return message
+
+
+# Generations
+
+
+def generation_order(
+    message: index_service_pb2.CreateGenerationRequest, space: str
+) -> GenerationOrder:
+    """A generation as it is wanted; `space` where none is named. Raises IndexParametersInvalid."""
+    metric = _METRIC.get(message.metric)
+    kind = _INDEX_KIND.get(message.parameters.kind)
+    if metric is None:
+        raise IndexParametersInvalid(FieldViolation("metric", "is not one of the known values"))
+    if kind is None:
+        raise IndexParametersInvalid(
+            FieldViolation("parameters.kind", "is not one of the known values")
+        )
+    given = message.parameters
+    return GenerationOrder(
+        space=message.space or space,
+        name=message.name,
+        space_version=message.space_version,
+        parameters=IndexParameters(
+            metric,
+            kind,
+            m=given.m or EXACT.m,
+            ef_construction=given.ef_construction or EXACT.ef_construction,
+            ef=given.ef or EXACT.ef,
+        ),
+    )
+
+
+def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
+    """How a generation is to be verified."""
+    return Demand(
+        sample_size=message.sample_size or DEFAULT_SAMPLE,
+        k=message.k or DEFAULT_K,
+        min_recall=message.min_recall or DEFAULT_RECALL,
+    )
+
+
+def generation(status: GenerationStatus) -> index_service_pb2.Generation:
+    """A generation."""
+    found = status.generation
+    message = index_service_pb2.Generation(
+        name=found.name,
+        space=found.space,
+        space_version=found.space_version,
+        dimension=found.dimension,
+        metric=_METRIC_NUMBER[found.parameters.metric],
+        parameters=_parameters(found.parameters),
+        state=_GENERATION_STATE[found.state],
+        active=found.active,
+        previous=status.previous,
+        indexed_count=status.indexed,
+        pending_count=status.pending,
+        failed_count=status.failed,
+        create_time=_timestamp(found.created),
+        forced=found.forced,
+    )
+    if found.activated:
+        message.activate_time.CopyFrom(_timestamp(found.activated))
+    if found.verification is not None:
+        message.verification.CopyFrom(_verification(found.verification))
+    return message
+
+
+def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
+    message = index_service_pb2.IndexParameters(kind=_INDEX_KIND_NUMBER[found.kind])
+    if found.kind is IndexKind.HNSW:
+        message.m, message.ef_construction = found.m, found.ef_construction
+        message.ef = found.ef
+    return message
+
+
+def _verification(found: Verification) -> index_service_pb2.Verification:
+    return index_service_pb2.Verification(
+        passed=found.passed,
+        findings=found.findings,
+        sample_count=found.sample_count,
+        least_agreement=found.least_agreement,
+        recall=found.recall,
+        filtered_recall=found.filtered_recall,
+        k=found.k,
+        record_count=found.record_count,
+        index_count=found.index_count,
+        unsound_count=found.unsound_count,
+        end_time=_timestamp(found.end_time),
+    )
 
 
 def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:

@@ -1,8 +1,9 @@
 """The retriever's worker: `python -m retriever.worker`.
 
 Embeds pending photos, applies the outbox to the index, loads and reconciles collections, and does
-the jobs that delete many products. Any number of workers may run: one at a time leads, by a lease
-in SQL, and a dead leader is succeeded within the lease's time. It can be killed at any point.
+the jobs that delete many products or roll a generation out. Any number of workers may run: one at a
+time leads, by a lease in SQL, and a dead leader is succeeded within the lease's time. It can be
+killed at any point.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Counter, Gauge
 
-from retriever import removals, wire
+from retriever import backfill, generations, removals, verification, wire
 from retriever.embedder import EmbedderClient
 from retriever.index import (
     LOST,
@@ -27,23 +28,32 @@ from retriever.index import (
     drop_former,
     embed_pending,
     ensure_generation,
+    has_present_shape,
     open_collection,
     reconcile,
     reshape,
 )
 from retriever.model import (
     EmbedderUnavailable,
+    EmbeddingSpace,
     Generation,
-    VersionMismatch,
     Waiting,
 )
-from retriever.ports import Embedder, IndexRecord, Photos, RemovalRecord, VectorIndex
+from retriever.ports import (
+    BackfillRecord,
+    Embedder,
+    IndexRecord,
+    Photos,
+    RemovalRecord,
+    VectorIndex,
+    VerificationRecord,
+)
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import JobClaimLost, Jobs, Lease, now_micros, worker_id
+from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, now_micros, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 from sightline_rules.filters import All
@@ -53,8 +63,15 @@ ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether collections are still in its memory."""
 FORMER_SECONDS = 60.0
 """How long a collection of an earlier shape stays for searches that are under way."""
-SPACE_LOOK_SECONDS = 30.0
-"""How often the embedder is asked for its version while it answers."""
+SPACE_LOOK_SECONDS = 5.0
+"""How often the embedder is asked for its versions while it answers: as long as an operator who
+brought a new one up may have to wait until a generation of it can be created."""
+ROLL_OUT = (generations.BACKFILL, generations.VERIFY, generations.DROP)
+"""Jobs that run side by side: a backfill may take hours, and mostly waits."""
+KINDS = (*removals.KINDS, *ROLL_OUT)
+VERIFY_PATIENCE_SECONDS = 60.0
+"""How long a verification waits for the embedder or the engine before it fails."""
+JOB_RETRY_SECONDS = 1.0
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
 LOOK_SECONDS = 1.0
 """How often the record is looked at though it did not change: for what falls due by the clock."""
@@ -80,7 +97,7 @@ DRIFT = Counter(
 )
 MISMATCH = Gauge(
     "sightline_space_version_mismatch",
-    "1 while the embedder offers another version than the index holds.",
+    "1 while the embedder does not serve a version that a live generation holds.",
     ("catalog", "space"),
 )
 LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
@@ -190,9 +207,11 @@ class Followed:
     since: float = field(default_factory=time.monotonic)
     former_dropped: bool = False
     """Whether collections of earlier shapes are out of the engine."""
+    check: asyncio.Task[None] | None = None
+    """A comparison with the record that is under way; nothing else is done to it meanwhile."""
 
 
-class WorkerRecord(IndexRecord, RemovalRecord, Protocol):
+class WorkerRecord(IndexRecord, RemovalRecord, BackfillRecord, VerificationRecord, Protocol):
     """All that the worker asks of the record."""
 
 
@@ -211,37 +230,43 @@ class Worker:
     name: str
     """Of this process alone; see servicekit.jobs.worker_id."""
     followed: dict[str, Followed] = field(default_factory=dict)
-    targets: dict[tuple[str, str], tuple[float, Generation]] = field(default_factory=dict)
+    offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
+    """What the embedder serves, and when it was asked, by catalog."""
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
     following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
     changes_wait: asyncio.Event = field(default_factory=asyncio.Event)
-    jobs_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    removals_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    roll_outs_wait: asyncio.Event = field(default_factory=asyncio.Event)
     quiet: tuple[int | None, float] = (None, 0.0)
     """A version of the record in which nothing waited, and how long that needs no other look."""
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
     cancellation that comes at the moment of the answer (python/cpython#86296)."""
+    tasks: asyncio.TaskGroup = field(init=False)
+    """Everything that runs while it leads."""
 
     async def lead(self) -> None:
         """Work until cancelled or until the lease is lost."""
         self.followed.clear()
-        self.targets.clear()
+        self.offers.clear()
+        self.roll_outs_wait.set()  # what a worker left that was killed is tidied up
         self.stopping = False
         LEADS.set(1)
         log.info("leading")
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep())
+            async with asyncio.TaskGroup() as self.tasks:
+                self.tasks.create_task(self._keep())
                 poll = self.settings.worker_poll_seconds
                 for step, wake, turn in (
                     (self._look, asyncio.Event(), poll),
                     (self._embed, self.photos_wait, max(poll, EMBED_TURN_SECONDS)),
                     (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
-                    (self._do_job, self.jobs_wait, None),
+                    (self._do_removal, self.removals_wait, None),
+                    (self._begin_roll_out, self.roll_outs_wait, None),
                 ):
-                    tasks.create_task(self._forever(step, wake, turn))
-                tasks.create_task(self._measure())
+                    self.tasks.create_task(self._forever(step, wake, turn))
+                self.tasks.create_task(self._measure())
         except* LeadershipLost:
             log.warning("leadership lost")
         finally:
@@ -288,11 +313,12 @@ class Worker:
         version, now = self.record.version(), time.monotonic()
         if version is not None and version == self.quiet[0] and now < self.quiet[1]:
             return False
-        waiting = await self.record.waiting(self.catalogs, self.settings.spaces, removals.KINDS)
+        waiting = await self.record.waiting(self.catalogs, self.settings.spaces, KINDS)
         for wake, wanted in (
             (self.photos_wait, waiting.photos),
             (self.changes_wait, waiting.changes),
-            (self.jobs_wait, waiting.jobs),
+            (self.removals_wait, waiting.jobs),
+            (self.roll_outs_wait, waiting.jobs),
         ):
             if wanted:
                 wake.set()
@@ -304,46 +330,80 @@ class Worker:
 
     async def _embed(self) -> bool:
         worked = False
-        for catalog, space in product(self.catalogs, self.settings.spaces):
-            part = f"embed {catalog} {space}"
-            if not self.embedding_rests.over(part):
+        for catalog in self.catalogs:
+            if not self.embedding_rests.over(catalog):
                 continue
             try:
-                worked |= await self._embed_space(catalog, space)
+                offers = await self._offers(catalog)
+                live = await self.record.generations(catalog)
             except ServiceError as error:
-                self.targets.pop((catalog, space), None)
-                self.embedding_rests.fail(part, error)
-            else:
-                self.embedding_rests.succeed(part)
+                self.embedding_rests.fail(catalog, error)
+                continue
+            self.embedding_rests.succeed(catalog)
+            self._await_first(catalog, {each.space for each in live})
+            # Two generations may have the same version.
+            targets = {(each.space, each.space_version): each for each in live}
+            for (space, _), target in targets.items():
+                if space in self.settings.spaces:
+                    worked |= await self._embed_version(target, offers)
         return worked
 
-    async def _embed_space(self, catalog: str, space: str) -> bool:
-        generation = await self._target(catalog, space)
-        done = await embed_pending(
-            generation, self.record, self.photos, self.embedder, self.settings.worker_embed_batch
-        )
-        EMBEDDED.labels(space).inc(done.stored)
-        EMBED_FAILED.labels(space).inc(done.failed)
+    def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
+        """Have the embedder asked again soon for a space that has no index yet."""
+        for space in self.settings.spaces:
+            part = f"{catalog} {space}"
+            if space in indexed:
+                self.embedding_rests.succeed(part)
+            elif self.embedding_rests.over(part):
+                self.offers.pop(catalog, None)
+                self.embedding_rests.fail(part, EmbedderUnavailable())
+
+    async def _embed_version(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> bool:
+        """Embed some photos with a version; one that is not served holds up no other."""
+        part = f"{target.catalog_id} {target.space} {target.space_version}"
+        if not self.embedding_rests.over(part):
+            return False
+        try:
+            if not any(_is(each, target) and each.ready for each in offers):
+                if not await self.record.due(target, 1):
+                    return False
+                raise EmbedderUnavailable
+            done = await embed_pending(
+                target, self.record, self.photos, self.embedder, self.settings.worker_embed_batch
+            )
+        except ServiceError as error:
+            self.offers.pop(target.catalog_id, None)
+            self.embedding_rests.fail(part, error)
+            return False
+        self.embedding_rests.succeed(part)
+        EMBEDDED.labels(target.space).inc(done.stored)
+        EMBED_FAILED.labels(target.space).inc(done.failed)
         if done.stored:
             self.changes_wait.set()
         return bool(done.stored or done.failed)
 
-    async def _target(self, catalog: str, space: str) -> Generation:
-        """The generation that the embedder fills, asked anew after a while and each failure."""
-        known = self.targets.get((catalog, space))
+    async def _offers(self, catalog: str) -> list[EmbeddingSpace]:
+        """What the embedder serves, asked anew after a while and each failure.
+
+        The record keeps it for those who create generations. A space that has no index gets one.
+        """
+        known = self.offers.get(catalog)
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
             return known[1]
-        offer = await self.embedder.space(catalog, space)
-        if offer is None or not offer.ready:
-            raise EmbedderUnavailable
-        generation = await ensure_generation(
-            catalog, offer, self.settings.milvus_prefix, self.record
-        )
-        MISMATCH.labels(self._label(catalog), space).set(generation is None)
-        if generation is None:
-            raise VersionMismatch(offer.version, "")
-        self.targets[catalog, space] = (time.monotonic(), generation)
-        return generation
+        found = await self.embedder.spaces(catalog)
+        offers = [each for each in found if each.space in self.settings.spaces]
+        if known is None or known[1] != offers:
+            await self.record.save_offers(catalog, offers)
+        for each in offers:
+            if each.default and each.ready:
+                await ensure_generation(catalog, each, self.settings.milvus_prefix, self.record)
+        live = await self.record.generations(catalog)
+        for space in self.settings.spaces:
+            held = [generation for generation in live if generation.space == space]
+            served = all(any(_is(each, generation) for each in offers) for generation in held)
+            MISMATCH.labels(self._label(catalog), space).set(not served)
+        self.offers[catalog] = (time.monotonic(), offers)
+        return offers
 
     # The index
 
@@ -353,22 +413,30 @@ class Worker:
             for generation in await self.record.generations(catalog):
                 part = generation.collection
                 state = self.followed.setdefault(part, Followed())
-                if not self.following_rests.over(part):
+                if state.check is not None and not state.check.done():
                     continue
-                try:
-                    worked |= await self._follow_one(generation, state)
-                except (ServiceError, *LOST) as error:
-                    if isinstance(error, LOST):
-                        state.looked, state.wants_check = 0.0, True
-                    self.following_rests.fail(part, error)
-                else:
-                    self.following_rests.succeed(part)
+                if self.following_rests.over(part):
+                    worked |= await self._try(part, state, self._follow_one(generation, state))
+        return worked
+
+    async def _try(self, part: str, state: Followed, step: Awaitable[bool]) -> bool:
+        """A step for one collection; its failures are waited out and hold up no other one."""
+        try:
+            worked = await step
+        except (ServiceError, *LOST) as error:
+            if isinstance(error, LOST):
+                state.looked, state.wants_check = 0.0, True
+            self.following_rests.fail(part, error)
+            return False
+        self.following_rests.succeed(part)
         return worked
 
     async def _follow_one(self, generation: Generation, state: Followed) -> bool:
+        if not has_present_shape(generation):
+            self._beside(generation, state, self._reshape(generation))
+            return False
         now = time.monotonic()
         if now - state.looked > ENGINE_LOOK_SECONDS:
-            generation = await reshape(generation, self.record, self.index, self.leadership)
             if not await open_collection(generation, self.index):
                 state.wants_check = True
             state.looked = now
@@ -382,13 +450,27 @@ class Worker:
             return True
         old = now - state.checked > self.settings.worker_check_seconds
         if state.wants_check or generation.check_wanted or old:
-            await self._check(generation, state)
+            self._beside(generation, state, self._check(generation, state))
+            return False
         if state.unflushed and now - state.flushed > self.settings.worker_flush_seconds:
             state.flushed, state.unflushed = now, 0
             await self.index.flush(generation.collection)
         return False
 
-    async def _check(self, generation: Generation, state: Followed) -> None:
+    def _beside(self, generation: Generation, state: Followed, step: Awaitable[bool]) -> None:
+        """A step beside those for other collections: filling a large one anew takes minutes."""
+
+        async def work() -> None:
+            await self._try(generation.collection, state, step)
+            self.changes_wait.set()  # what came in meanwhile
+
+        state.check = self.tasks.create_task(work())
+
+    async def _reshape(self, generation: Generation) -> bool:
+        await reshape(generation, self.record, self.index, self.leadership)
+        return True
+
+    async def _check(self, generation: Generation, state: Followed) -> bool:
         state.wants_check = True  # also when this one ends half-way
         drift = await reconcile(generation, self.record, self.index, self.leadership)
         state.wants_check, state.checked = False, time.monotonic()
@@ -401,27 +483,91 @@ class Worker:
             upserted=drift.upserted,
             deleted=drift.deleted,
         )
+        return False
 
     # Jobs
 
-    async def _do_job(self) -> bool:
+    async def _do_removal(self) -> bool:
         """Do the oldest job that deletes products, if there is one."""
-        job = await self.jobs.claim(removals.KINDS, self.name, self.settings.worker_lease_seconds)
+        job = await self._claim(removals.KINDS)
         if job is None:
             return False
-        log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
         try:
             condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
             deleted = await removals.delete(job, condition, self.record, self.jobs)
-            await self.jobs.finish(job.id, {"deleted_count": deleted})
-            log.info("job done", job=job.id, kind=job.kind, deleted=deleted)
+            await self._finish(job, {"deleted_count": deleted})
         except (Unavailable, JobClaimLost):
             raise  # goes on once the claim ran out, here or elsewhere
         except Exception as error:
-            if not isinstance(error, ServiceError):
-                log.exception("job failed", job=job.id, kind=job.kind)
-            await self.jobs.fail(job.id, error)
+            await self._fail(job, error)
         return True
+
+    async def _begin_roll_out(self) -> bool:
+        """Begin the oldest job of a roll-out that nobody is on, if there is one."""
+        job = await self._claim(ROLL_OUT)
+        if job is None:
+            await self._tidy_up()
+            return False
+        self.tasks.create_task(self._roll_out(job))
+        return True
+
+    async def _roll_out(self, job: Job) -> None:
+        """Do a job to its end. What does not answer is waited for; a verification has an end."""
+        begun = time.monotonic()
+        try:
+            async with self.jobs.renewing(job.id):
+                while True:
+                    try:
+                        result = await self._work_on(job)
+                        break
+                    except Unavailable as error:
+                        late = time.monotonic() - begun > VERIFY_PATIENCE_SECONDS
+                        if job.kind == generations.VERIFY and late:
+                            raise
+                        log.warning("job waits", job=job.id, kind=job.kind, reason=error.reason)
+                        await asyncio.sleep(JOB_RETRY_SECONDS)
+            await self._finish(job, result)
+        except JobClaimLost:
+            log.warning("job lost", job=job.id, kind=job.kind)
+        except Exception as error:
+            with contextlib.suppress(ServiceError):  # its claim runs out, and it is begun again
+                await self._fail(job, error)
+
+    async def _work_on(self, job: Job) -> dict[str, Any]:
+        match job.kind:
+            case generations.BACKFILL:
+                return await backfill.backfill(job, self.record, self.jobs)
+            case generations.VERIFY:
+                tools = verification.Tools(
+                    self.record, self.photos, self.index, self.embedder, self.jobs
+                )
+                return await verification.verify(job, tools)
+            case _:
+                return await backfill.clear(job, self.record, self.index, self.jobs)
+
+    async def _tidy_up(self) -> None:
+        """Take back what waits for a backfill that was cancelled while no worker was on it."""
+        for catalog in self.catalogs:
+            open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.jobs)
+            wanted = {job.params["generation"] for job in open_jobs}
+            for generation in await self.record.generations(catalog):
+                if generation.name not in wanted:
+                    await backfill.take_back(generation, self.record)
+
+    async def _claim(self, kinds: Sequence[str]) -> Job | None:
+        job = await self.jobs.claim(kinds, self.name, self.settings.worker_lease_seconds)
+        if job is not None:
+            log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
+        return job
+
+    async def _finish(self, job: Job, result: dict[str, Any]) -> None:
+        await self.jobs.finish(job.id, result)
+        log.info("job done", job=job.id, kind=job.kind, **result)
+
+    async def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, ServiceError):
+            log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
+        await self.jobs.fail(job.id, error)
 
     # Gauges
 
@@ -432,10 +578,15 @@ class Worker:
             await asyncio.sleep(GAUGE_SECONDS)
 
     async def _set_gauges(self) -> None:
-        """Per catalog; where there are many, the worst of them under one label."""
+        """Of the active generations; where catalogs are many, the worst under one label.
+
+        One that is being built lags, and nobody searches it.
+        """
         worst: dict[tuple[str, str], tuple[float, int]] = {}
         for catalog in self.catalogs:
             for generation in await self.record.generations(catalog):
+                if not generation.active:
+                    continue
                 fresh = await self.record.freshness(generation)
                 lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
                 key = (self._label(catalog), generation.space)
@@ -447,6 +598,11 @@ class Worker:
 
     def _label(self, catalog: str) -> str:
         return catalog if len(self.catalogs) <= MAX_CATALOG_LABELS else "several"
+
+
+def _is(offer: EmbeddingSpace, generation: Generation) -> bool:
+    """Whether an offer is the generation's version."""
+    return (offer.space, offer.version) == (generation.space, generation.space_version)
 
 
 async def work(worker: Worker, stop: asyncio.Event) -> None:

@@ -25,11 +25,13 @@ class EmbedderClient:
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
         self._caller = caller
 
-    async def embed(self, catalog_id: str, signals: Sequence[Signal], priority: int) -> Embedded:
+    async def embed(
+        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+    ) -> Embedded:
         """A vector or an error for each signal; raises ServiceError when the whole call fails."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[_item(signal) for signal in signals],
+            items=[_item(signal, space_version) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
         response: pb.BatchEmbedResponse = await self._caller.call(self._stub.BatchEmbed, request)
@@ -44,15 +46,18 @@ class EmbedderClient:
         """The spaces as they are now."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response: pb.ListSpacesResponse = await self._caller.call(self._stub.ListSpaces, request)
-        return tuple(SpaceState(item.space, item.version, item.ready) for item in response.spaces)
+        return tuple(
+            SpaceState(item.space, item.version, item.ready, item.default_version)
+            for item in response.spaces
+        )
 
 
-def _item(signal: Signal) -> pb.EmbedItem:
+def _item(signal: Signal, version: str) -> pb.EmbedItem:
     if signal.kind is SignalKind.IMAGE:
-        return pb.EmbedItem(image=signal.image)
+        return pb.EmbedItem(image=signal.image, space_version=version)
     if signal.kind is SignalKind.IMAGE_URI:
-        return pb.EmbedItem(image_uri=signal.image_uri)
-    return pb.EmbedItem(text=signal.text)
+        return pb.EmbedItem(image_uri=signal.image_uri, space_version=version)
+    return pb.EmbedItem(text=signal.text, space_version=version)
 
 
 def _result(item: pb.EmbedResult) -> Vector | ServiceError:

@@ -18,6 +18,7 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
+INDEX = "sightline.retriever.v1.IndexService"
 JOBS = "sightline.common.v1.JobService"
 IDEMPOTENT = (
     (JOBS, "GetJob"),
@@ -33,6 +34,11 @@ IDEMPOTENT = (
     (PRODUCTS, "GetImage"),
     (VECTORS, "Search"),
     (VECTORS, "Count"),
+    (INDEX, "ListGenerations"),
+    (INDEX, "BackfillGeneration"),
+    (INDEX, "VerifyGeneration"),
+    (INDEX, "ActivateGeneration"),
+    (INDEX, "DropGeneration"),
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""

@@ -19,13 +19,15 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
+from sightline.retriever.v1 import index_service_pb2 as index_pb
+from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 
 NAME = "sightline.gateway.v1.AdminService"
 MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite and passes model calls on to the ranker."""
+    """Tells of the suite; passes model calls on to the ranker, index calls to the retriever."""
 
     def __init__(
         self,
@@ -35,18 +37,19 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         spaces: Spaces,
         index: Index,
         models: Models,
-        channel: grpc.aio.Channel,
-        caller: Caller,
+        ranker: tuple[grpc.aio.Channel, Caller],
+        retriever: tuple[grpc.aio.Channel, Caller],
         status_seconds: float,
     ) -> None:
-        """`channel` and `caller` lead to the ranker."""
+        """`ranker` and `retriever`: the ways to them."""
         self._catalogs = catalogs
         self._scenes = scenes
         self._spaces = spaces
         self._index = index
         self._models = models
-        self._stub = ranker_grpc.ModelServiceStub(channel)
-        self._caller = caller
+        self._models_stub, self._ranker = ranker_grpc.ModelServiceStub(ranker[0]), ranker[1]
+        self._index_stub = index_grpc.IndexServiceStub(retriever[0])
+        self._retriever = retriever[1]
         self._seconds = status_seconds
 
     async def GetStatus(
@@ -74,7 +77,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> job_pb2.Job:
         """Start a training job."""
         request.catalog_id = admit(request, self._catalogs)
-        job: job_pb2.Job = await self._caller.call(self._stub.TrainModel, request)
+        job: job_pb2.Job = await self._ranker.call(self._models_stub.TrainModel, request)
         return job
 
     async def ListModels(
@@ -83,8 +86,8 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """The ranking models, newest first."""
         request.catalog_id = admit(request, self._catalogs)
         page_size(request.page_size, 0, MOST_LISTED)
-        answer: ranker_pb.ListModelsResponse = await self._caller.call(
-            self._stub.ListModels, request
+        answer: ranker_pb.ListModelsResponse = await self._ranker.call(
+            self._models_stub.ListModels, request
         )
         return answer
 
@@ -93,7 +96,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> ranker_pb.Model:
         """Make a model the serving one."""
         request.catalog_id = admit(request, self._catalogs)
-        model: ranker_pb.Model = await self._caller.call(self._stub.PromoteModel, request)
+        model: ranker_pb.Model = await self._ranker.call(self._models_stub.PromoteModel, request)
         return model
 
     async def RollbackModel(
@@ -101,8 +104,76 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> ranker_pb.Model:
         """Make the model before the serving one again."""
         request.catalog_id = admit(request, self._catalogs)
-        model: ranker_pb.Model = await self._caller.call(self._stub.RollbackModel, request)
+        model: ranker_pb.Model = await self._ranker.call(self._models_stub.RollbackModel, request)
         return model
+
+    async def CreateGeneration(
+        self, request: index_pb.CreateGenerationRequest, context: Context
+    ) -> index_pb.Generation:
+        """Register an index generation."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: index_pb.Generation = await self._retriever.call(
+            self._index_stub.CreateGeneration, request
+        )
+        return answer
+
+    async def BackfillGeneration(
+        self, request: index_pb.BackfillGenerationRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that embeds every stored photo that the generation lacks."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: job_pb2.Job = await self._retriever.call(
+            self._index_stub.BackfillGeneration, request
+        )
+        return answer
+
+    async def VerifyGeneration(
+        self, request: index_pb.VerifyGenerationRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that proves a generation."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: job_pb2.Job = await self._retriever.call(self._index_stub.VerifyGeneration, request)
+        return answer
+
+    async def ActivateGeneration(
+        self, request: index_pb.ActivateGenerationRequest, context: Context
+    ) -> index_pb.Generation:
+        """Make a generation the active one of its space."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: index_pb.Generation = await self._retriever.call(
+            self._index_stub.ActivateGeneration, request
+        )
+        return answer
+
+    async def RollbackGeneration(
+        self, request: index_pb.RollbackGenerationRequest, context: Context
+    ) -> index_pb.Generation:
+        """Make the generation before the active one active again."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: index_pb.Generation = await self._retriever.call(
+            self._index_stub.RollbackGeneration, request
+        )
+        return answer
+
+    async def DropGeneration(
+        self, request: index_pb.DropGenerationRequest, context: Context
+    ) -> index_pb.Generation:
+        """Drop a generation that is not active."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: index_pb.Generation = await self._retriever.call(
+            self._index_stub.DropGeneration, request
+        )
+        return answer
+
+    async def ListGenerations(
+        self, request: index_pb.ListGenerationsRequest, context: Context
+    ) -> index_pb.ListGenerationsResponse:
+        """The generations of a catalog, oldest first."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: index_pb.ListGenerationsResponse = await self._retriever.call(
+            self._index_stub.ListGenerations, request
+        )
+        return answer
 
 
 def _component(state: ComponentState) -> pb.ComponentStatus:

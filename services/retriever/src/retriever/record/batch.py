@@ -324,6 +324,7 @@ class Batch:
         if placed:
             connection.execute(sa.insert(product_images), placed)
         session.note(self._entries)
-        put(connection, pending, [*self._wanted.values()], keep=True)
+        # A photo that a backfill waits for is this write's own from now on.
+        put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
         put(connection, pending, [*self._retried.values()])
         session.touch(list(dict.fromkeys(self._touched)))

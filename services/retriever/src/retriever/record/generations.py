@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,10 +17,15 @@ from retriever.model import (
     Freshness,
     Generation,
     GenerationState,
+    IndexKind,
+    IndexParameters,
     IndexRow,
+    Metric,
+    Verification,
 )
 from retriever.record.parts import (
     among,
+    inserting,
     look_up,
     on,
     same,
@@ -35,14 +43,12 @@ from retriever.record.tables import (
     vectors,
 )
 
-_LIVE = (
+_ALL = (
     sa.select(generations)
-    .where(
-        generations.c.catalog_id == sa.bindparam("catalog_id"),
-        generations.c.state != GenerationState.DROPPED,
-    )
+    .where(generations.c.catalog_id == sa.bindparam("catalog_id"))
     .order_by(generations.c.created, generations.c.name)
 )
+_LIVE = _ALL.where(generations.c.state != GenerationState.DROPPED)
 
 
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
@@ -57,15 +63,61 @@ def first_generation(rows: sa.CursorResult[Any]) -> Generation | None:
 
 def _to_generation(row: sa.Row[Any]) -> Generation:
     values = dict(row._mapping)
-    return Generation(**{**values, "state": GenerationState(values["state"])})
+    values["state"] = GenerationState(values["state"])
+    values["parameters"] = _to_parameters(values.pop("metric"), values["parameters"])
+    values["verification"] = _to_verification(values["verification"])
+    return Generation(**values)
+
+
+@lru_cache(maxsize=1_000)  # every search reads its generation
+def _to_parameters(metric: str, text: str) -> IndexParameters:
+    values = json.loads(text)
+    if "kind" in values:
+        values["kind"] = IndexKind(values["kind"])
+    return IndexParameters(Metric(metric), **values)
+
+
+@lru_cache(maxsize=1_000)
+def _to_verification(text: str) -> Verification | None:
+    if not text:
+        return None
+    values = json.loads(text)
+    return Verification(**{**values, "findings": tuple(values["findings"])})
 
 
 def generation_values(generation: Generation) -> dict[str, Any]:
-    return {column.name: getattr(generation, column.name) for column in generations.columns}
+    """A generation as a row."""
+    parameters = asdict(generation.parameters)
+    values = {each.name: getattr(generation, each.name, None) for each in generations.columns}
+    values["metric"] = parameters.pop("metric")
+    values["parameters"] = json.dumps(parameters)
+    values["verification"] = verification_text(generation.verification)
+    return values
 
 
-def want_all(connection: Connection, target: Generation) -> None:
-    """Make every photo of the catalog pending that lacks a vector of a generation's version."""
+def verification_text(verification: Verification | None) -> str:
+    return "" if verification is None else json.dumps(asdict(verification))
+
+
+def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:
+    """Those that were dropped too, oldest first."""
+    rows = connection.execute(_ALL, {"catalog_id": catalog_id})
+    return [_to_generation(row) for row in rows]
+
+
+def want(
+    connection: Connection,
+    target: Generation,
+    *,
+    after: str = "",
+    up_to: str = "",
+    backfill: bool = False,
+) -> None:
+    """Make photos of the catalog pending that lack a vector of a generation's version.
+
+    `after`, `up_to`: of the photos with after < id ≤ up_to; empty = no bound. Those that are
+    pending stay as they are.
+    """
     photo, held = product_images.c, vectors.c
     constants = {
         "space": target.space,
@@ -74,6 +126,7 @@ def want_all(connection: Connection, target: Generation) -> None:
         "next_attempt": 0,
         "reason": "",
         "failed": False,
+        "backfill": backfill,
     }
     lacking = (
         sa.select(
@@ -91,8 +144,13 @@ def want_all(connection: Connection, target: Generation) -> None:
         .where(photo.catalog_id == target.catalog_id, held.image_id.is_(None))
         .group_by(photo.catalog_id, photo.image_id)
     )
+    if after:
+        lacking = lacking.where(photo.image_id > after)
+    if up_to:
+        lacking = lacking.where(photo.image_id <= up_to)
     names = ["catalog_id", "image_id", "write_seq", "write_time", *constants]
-    connection.execute(sa.insert(pending).from_select(names, lacking))
+    statement = inserting(connection.dialect.name, pending).from_select(names, lacking)
+    connection.execute(statement.on_conflict_do_nothing())
 
 
 def _freshness_statement() -> sa.Select[Any]:
@@ -118,7 +176,7 @@ def _freshness_statement() -> sa.Select[Any]:
     # By the index, and not the smallest of all: a large import leaves 100,000 photos waiting.
     waiting = (
         sa.select(p.write_seq.label("seq"), p.write_time.label("time"))
-        .where(lacking, _holds_up())
+        .where(lacking, holds_up())
         .order_by(p.write_seq)
         .limit(1)
         .subquery()
@@ -129,7 +187,7 @@ def _freshness_statement() -> sa.Select[Any]:
     )
 
 
-def _holds_up() -> sa.ColumnElement[bool]:
+def holds_up() -> sa.ColumnElement[bool]:
     """Whether the writes of a pending photo and after it count as not held.
 
     Not when the photo fails for a reason of its own: it may be tried for a quarter of an hour, and
@@ -168,44 +226,65 @@ def read_freshness(connection: Connection, generation: Generation) -> Freshness:
     )
 
 
-_INDEX_ROWS = (
-    sa.select(
-        product_images.c.row_id,
-        product_images.c.image_id,
-        vectors.c.data,
-        vectors.c.seq.label("vector_seq"),
-        products,
-    )
-    .select_from(
-        product_images.join(
+_ROWS = sa.select(
+    product_images.c.row_id,
+    product_images.c.image_id,
+    vectors.c.data,
+    vectors.c.seq.label("vector_seq"),
+    products,
+).select_from(
+    product_images.join(
+        vectors,
+        on(
             vectors,
-            on(
-                vectors,
-                catalog_id=product_images.c.catalog_id,
-                image_id=product_images.c.image_id,
-                space=sa.bindparam("space"),
-                space_version=sa.bindparam("space_version"),
-            ),
-        ).join(products, same(product_images, products))
+            catalog_id=product_images.c.catalog_id,
+            image_id=product_images.c.image_id,
+            space=sa.bindparam("space"),
+            space_version=sa.bindparam("space_version"),
+        ),
+    ).join(products, same(product_images, products))
+)
+_INDEX_ROWS = _ROWS.where(among(product_images, "product_id"))
+_INDEX_PAGE = (
+    _ROWS.where(
+        product_images.c.catalog_id == sa.bindparam("catalog_id"),
+        product_images.c.row_id > sa.bindparam("after"),
     )
-    .where(among(product_images, "product_id"))
+    .order_by(product_images.c.row_id)
+    .limit(sa.bindparam("most"))
 )
 
 
 def read_index_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> Iterator[IndexRow]:
-    of = {
+    """What the index should hold of some products, in no order."""
+    found = look_up(connection, _INDEX_ROWS, product_ids, _rows_of(generation))
+    return map(_to_index_row, found)
+
+
+def read_index_page(
+    connection: Connection, generation: Generation, after: str, limit: int
+) -> list[IndexRow]:
+    """What the index should hold behind a row id, by row id."""
+    values = {**_rows_of(generation), "after": after, "most": limit}
+    return [_to_index_row(row) for row in connection.execute(_INDEX_PAGE, values)]
+
+
+def _rows_of(generation: Generation) -> dict[str, Any]:
+    return {
         "catalog_id": generation.catalog_id,
         "space": generation.space,
         "space_version": generation.space_version,
     }
-    for row in look_up(connection, _INDEX_ROWS, product_ids, of):
-        yield IndexRow(
-            row_id=row.row_id,
-            seq=max(row.seq, row.vector_seq),
-            product_id=row.product_id,
-            image_id=row.image_id,
-            facts=to_facts(row),
-            vector=to_floats(row.data),
-        )
+
+
+def _to_index_row(row: sa.Row[Any]) -> IndexRow:
+    return IndexRow(
+        row_id=row.row_id,
+        seq=max(row.seq, row.vector_seq),
+        product_id=row.product_id,
+        image_id=row.image_id,
+        facts=to_facts(row),
+        vector=to_floats(row.data),
+    )

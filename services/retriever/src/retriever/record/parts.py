@@ -27,21 +27,35 @@ _CHUNK = 500
 
 
 def put(
-    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], keep: bool = False
+    connection: Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    keep: bool = False,
+    but: str = "",
 ) -> None:
-    """Insert rows; where the key exists, keep what is there or take over the new values."""
+    """Insert rows; where the key exists, keep what is there or take over the new values.
+
+    `but`: a column that is taken over although the others are kept.
+    """
     if rows:
-        connection.execute(_put(connection.dialect.name, table, keep), list(rows))
+        connection.execute(_put(connection.dialect.name, table, keep, but), list(rows))
+
+
+def inserting(dialect: str, table: sa.Table) -> Any:
+    """An INSERT that can say what happens where the key exists."""
+    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table)
 
 
 @cache
-def _put(dialect: str, table: sa.Table, keep: bool) -> Any:
-    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = insert(table)
+def _put(dialect: str, table: sa.Table, keep: bool, but: str) -> Any:
+    statement = inserting(dialect, table)
     key = [column.name for column in table.primary_key]
-    if keep:
+    if keep and not but:
         return statement.on_conflict_do_nothing(index_elements=key)
     others = [column.name for column in table.columns if column.name not in key]
+    if keep:
+        others = [but]
     return statement.on_conflict_do_update(
         index_elements=key, set_={name: statement.excluded[name] for name in others}
     )
@@ -115,6 +129,7 @@ def pending_row(target: Generation, image_id: str, seq: int, now: int) -> dict[s
         "next_attempt": now,
         "reason": "",
         "failed": False,
+        "backfill": False,
     }
 
 

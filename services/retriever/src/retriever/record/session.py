@@ -16,6 +16,8 @@ from sqlalchemy import Connection
 
 from retriever.model import (
     Generation,
+    GenerationNotFound,
+    GenerationState,
     ImageNotFound,
     Offer,
     ProductContent,
@@ -35,6 +37,7 @@ from retriever.record.products import (
     read_products,
 )
 from retriever.record.tables import (
+    generations,
     outbox,
     pending,
     product_images,
@@ -59,6 +62,11 @@ _ADVANCE = (
 )
 _USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
     among(product_images, "image_id")
+)
+_LIVES = sa.select(generations.c.name).where(
+    *(generations.c[name] == sa.bindparam(name) for name in ("catalog_id", "space")),
+    generations.c.space_version == sa.bindparam("space_version"),
+    generations.c.state != GenerationState.DROPPED,
 )
 _EXISTING = sa.select(products.c.product_id).where(among(products, "product_id"))
 
@@ -193,6 +201,8 @@ class Session:
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> list[ServiceError | None]:
         """Store vectors of a generation's version; what failed of each."""
+        if not self._lives(generation):
+            return [GenerationNotFound() for _ in writes]
         users: dict[str, set[str]] = {}
         of = {"catalog_id": self.catalog_id}
         for row in look_up(self.connection, _USERS, [write.image_id for write in writes], of):
@@ -214,6 +224,15 @@ class Session:
                 outcomes.append(ImageNotFound() if found else ProductNotFound())
         self._put_vectors(generation, taken, users)
         return outcomes
+
+    def _lives(self, generation: Generation) -> bool:
+        """Whether the version has a generation still: it may have been dropped meanwhile."""
+        values = {
+            "catalog_id": self.catalog_id,
+            "space": generation.space,
+            "space_version": generation.space_version,
+        }
+        return self.connection.execute(_LIVES, values).first() is not None
 
     def _put_vectors(
         self,

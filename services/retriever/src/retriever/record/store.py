@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.model import (
+    Backlog,
     Change,
     Closing,
     Counts,
+    EmbeddingSpace,
     Floats,
     Freshness,
     Generation,
     GenerationState,
+    GenerationStatus,
     Image,
     ImportMode,
     ImportProgress,
@@ -31,17 +34,20 @@ from retriever.model import (
     Stored,
     Tally,
     VectorWrite,
+    Verification,
     Waiting,
 )
-from retriever.record import imports
+from retriever.record import imports, rollout
 from retriever.record.batch import change_products, write_products
 from retriever.record.generations import (
+    all_generations,
     first_generation,
     generation_values,
     live_generations,
     read_freshness,
+    read_index_page,
     read_index_rows,
-    want_all,
+    want,
 )
 from retriever.record.parts import (
     indexed,
@@ -402,9 +408,16 @@ class Record:
                 c.catalog_id == generation.catalog_id, c.space == generation.space, c.active
             )
             first = connection.execute(held).first() is None
-            made = replace(generation, active=first, created=self._clock(), check_wanted=True)
+            now = self._clock()
+            made = replace(
+                generation,
+                active=first,
+                activated=now if first else 0,
+                created=now,
+                check_wanted=True,
+            )
             connection.execute(sa.insert(generations).values(generation_values(made)))
-            want_all(connection, made)
+            want(connection, made)
             return made
 
         return await self._db.write(work)
@@ -453,6 +466,21 @@ class Record:
             return list(read_index_rows(connection, generation, product_ids))
 
         return await self._db.read(work)
+
+    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
+        """See VerificationRecord."""
+        return await self._db.read(
+            lambda connection: read_index_page(connection, generation, after, limit)
+        )
+
+    async def row_count(self, generation: Generation) -> int:
+        """See VerificationRecord."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(indexed(generation))
+            .where(product_images.c.catalog_id == generation.catalog_id)
+        )
+        return await self._db.read(lambda connection: connection.execute(query).scalar_one())
 
     async def expected(
         self, generation: Generation, low: str, high: str
@@ -511,3 +539,97 @@ class Record:
             connection.execute(query)
 
         await self._db.write(work)
+
+    # Roll-outs
+
+    async def register(self, generation: Generation) -> Generation:
+        """See RegistryRecord."""
+        return await self._db.write(
+            lambda connection: rollout.register(connection, generation, self._clock())
+        )
+
+    async def find_generation(self, catalog_id: str, name: str) -> Generation:
+        """See RegistryRecord."""
+        return await self._db.read(
+            lambda connection: rollout.find_live(connection, catalog_id, name)
+        )
+
+    async def activate(self, catalog_id: str, name: str, *, force: bool) -> Generation:
+        """See RegistryRecord."""
+        return await self._db.write(
+            lambda connection: rollout.activate(
+                connection, catalog_id, name, self._clock(), force=force
+            )
+        )
+
+    async def rollback(self, catalog_id: str, space: str) -> Generation:
+        """See RegistryRecord."""
+        return await self._db.write(
+            lambda connection: rollout.rollback(connection, catalog_id, space, self._clock())
+        )
+
+    async def retire(self, catalog_id: str, name: str) -> Generation:
+        """See RegistryRecord."""
+        return await self._db.write(lambda connection: rollout.retire(connection, catalog_id, name))
+
+    async def statuses(
+        self, catalog_id: str, space: str = "", *, dropped: bool = False
+    ) -> list[GenerationStatus]:
+        """See RegistryRecord."""
+        return await self._db.read(
+            lambda connection: rollout.read_statuses(connection, catalog_id, space, dropped=dropped)
+        )
+
+    async def history(self, catalog_id: str) -> list[Generation]:
+        """See RegistryRecord."""
+        return await self._db.read(lambda connection: all_generations(connection, catalog_id))
+
+    async def offers(self, catalog_id: str) -> list[EmbeddingSpace]:
+        """See RegistryRecord."""
+        return await self._db.read(lambda connection: rollout.read_offers(connection, catalog_id))
+
+    async def save_offers(self, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
+        """See IndexRecord."""
+        await self._db.write(
+            lambda connection: rollout.save_offers(connection, catalog_id, offered)
+        )
+
+    async def save_verification(self, generation: Generation, found: Verification) -> None:
+        """See VerificationRecord."""
+        await self._db.write(
+            lambda connection: rollout.save_verification(connection, generation, found)
+        )
+
+    async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
+        """See BackfillRecord."""
+        return await self._db.write(
+            lambda connection: rollout.want_some(connection, generation, after, limit)
+        )
+
+    async def want_failed(self, generation: Generation) -> None:
+        """See BackfillRecord."""
+        await self._db.write(lambda connection: rollout.want_failed(connection, generation))
+
+    async def backlog(self, generation: Generation) -> Backlog:
+        """See BackfillRecord."""
+        return await self._db.read(lambda connection: rollout.read_backlog(connection, generation))
+
+    async def photo_count(self, generation: Generation) -> int:
+        """See BackfillRecord."""
+        return await self._db.read(lambda connection: rollout.photos(connection, generation))
+
+    async def end_backfill(self, generation: Generation) -> None:
+        """See BackfillRecord."""
+        await self._db.write(lambda connection: rollout.end_backfill(connection, generation))
+
+    async def take_back(self, generation: Generation, limit: int) -> int:
+        """See BackfillRecord."""
+        return await self._db.write(
+            lambda connection: rollout.take_back(connection, generation, limit)
+        )
+
+    async def discard(self, generation: Generation, limit: int) -> int:
+        """See BackfillRecord."""
+        return await self._db.write(
+            lambda connection: rollout.discard(connection, generation, limit)
+        )

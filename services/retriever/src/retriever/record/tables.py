@@ -135,7 +135,24 @@ generations = sa.Table(
     _value("applied_seq", _Number),
     _value("applied_time", _Number),
     _value("check_wanted", sa.Boolean),
+    _value("parameters"),
+    _value("activated", _Number),
+    _value("predecessor"),
+    _value("forced", sa.Boolean),
+    _value("verification"),
 )
+"""`parameters`, `verification`: JSON; no verification yet = empty."""
+
+offers = sa.Table(
+    "offers",
+    metadata,
+    _key("catalog_id"),
+    _key("space"),
+    _key("space_version"),
+    _value("dimension", sa.Integer),
+    _value("by_default", sa.Boolean),
+)
+"""The spaces' versions that the embedder serves, as the worker last saw them."""
 
 outbox = sa.Table(
     "outbox",
@@ -161,9 +178,11 @@ pending = sa.Table(
     _value("next_attempt", _Number),
     _value("reason"),
     _value("failed", sa.Boolean),
+    _value("backfill", sa.Boolean),
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
+"""`backfill`: a backfill wants the vector and no write since; it goes when that is cancelled."""
 
 imports = sa.Table(
     "imports",

@@ -1,0 +1,332 @@
+"""Roll-outs in the record: the registry's changes, each one transaction, and a backfill's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import (
+    Backlog,
+    EmbeddingSpace,
+    Generation,
+    GenerationActive,
+    GenerationExists,
+    GenerationNotFound,
+    GenerationNotVerified,
+    GenerationsFull,
+    GenerationState,
+    GenerationStatus,
+    RollbackUnavailable,
+    Verification,
+)
+from retriever.record.generations import (
+    all_generations,
+    generation_values,
+    holds_up,
+    live_generations,
+    read_freshness,
+    verification_text,
+    want,
+)
+from retriever.record.parts import is_generation, pending_of, put
+from retriever.record.session import queue_up
+from retriever.record.tables import generations, offers, pending, product_images, vectors
+
+MOST_LIVE = 8
+"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
+LONGEST_WAIT = 30_000_000
+"""Microseconds that a write may wait for a generation that is to be made active."""
+
+
+# The registry
+
+
+def find(connection: Connection, catalog_id: str, name: str) -> Generation:
+    """A generation, dropped or not. Raises GenerationNotFound."""
+    for generation in all_generations(connection, catalog_id):
+        if generation.name == name:
+            return generation
+    raise GenerationNotFound
+
+
+def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
+    """A generation that was not dropped. Raises GenerationNotFound."""
+    generation = find(connection, catalog_id, name)
+    if generation.state is GenerationState.DROPPED:
+        raise GenerationNotFound
+    return generation
+
+
+def register(connection: Connection, generation: Generation, now: int) -> Generation:
+    """Register it. The space's first is active and ready, with all photos pending.
+
+    Raises GenerationExists, GenerationsFull.
+    """
+    # A write that is under way sees the new generation, or its photos are seen here.
+    queue_up(connection, generation.catalog_id)
+    known = all_generations(connection, generation.catalog_id)
+    if any(each.name == generation.name for each in known):
+        raise GenerationExists(generation.name)
+    of_space = [each for each in known if each.space == generation.space]
+    live = [each for each in of_space if each.state is not GenerationState.DROPPED]
+    if len(live) >= MOST_LIVE:
+        raise GenerationsFull(MOST_LIVE)
+    first = not any(each.active for each in live)
+    made = replace(
+        generation,
+        state=GenerationState.READY if first else GenerationState.BUILDING,
+        active=first,
+        activated=now if first else 0,
+        created=now,
+        check_wanted=True,
+    )
+    connection.execute(sa.insert(generations).values(generation_values(made)))
+    if first:
+        want(connection, made)
+    return made
+
+
+def activate(
+    connection: Connection, catalog_id: str, name: str, now: int, *, force: bool
+) -> Generation:
+    """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
+    queue_up(connection, catalog_id)
+    generation = find_live(connection, catalog_id, name)
+    if generation.active:
+        return generation
+    why = _objection(connection, generation, now)
+    if why and not force:
+        raise GenerationNotVerified(name, why)
+    before = _active(connection, generation)
+    if before is not None:
+        _set(connection, before, active=False)
+    return _set(
+        connection,
+        generation,
+        active=True,
+        activated=now,
+        predecessor=before.name if before is not None else "",
+        forced=bool(why),
+    )
+
+
+def _objection(connection: Connection, generation: Generation, now: int) -> str:
+    """Why it should not be made active; empty = it may."""
+    if generation.state is GenerationState.BUILDING:
+        return "no backfill of this generation has ended"
+    if generation.verification is None:
+        return "this generation was not verified"
+    if not generation.verification.passed:
+        return f"its verification did not pass: {generation.verification.findings[0]}"
+    oldest = read_freshness(connection, generation).oldest_open
+    if oldest and now - oldest > LONGEST_WAIT:
+        return "writes wait for this generation since more than half a minute"
+    return ""
+
+
+def rollback(connection: Connection, catalog_id: str, space: str, now: int) -> Generation:
+    """Make that one active that was so before the present one. Raises RollbackUnavailable."""
+    queue_up(connection, catalog_id)
+    live = [each for each in live_generations(connection, catalog_id) if each.space == space]
+    present = next((each for each in live if each.active), None)
+    if present is None:
+        raise RollbackUnavailable(space)
+    before = next((each for each in live if each.name == present.predecessor), None)
+    if before is None:
+        raise RollbackUnavailable(space)
+    # Going back twice goes back two generations, and never forth again.
+    _set(connection, present, active=False, predecessor="")
+    return _set(connection, before, active=True, activated=now)
+
+
+def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
+    """Take it out of service; one that is stays as it is. Raises GenerationActive too."""
+    queue_up(connection, catalog_id)
+    generation = find(connection, catalog_id, name)
+    if generation.state is GenerationState.DROPPED:
+        return generation
+    if generation.active:
+        raise GenerationActive(name)
+    return _set(connection, generation, state=GenerationState.DROPPED)
+
+
+def save_verification(
+    connection: Connection, generation: Generation, verification: Verification
+) -> None:
+    """Keep what was found, in place of what was found before."""
+    values = {"verification": verification_text(verification)}
+    connection.execute(sa.update(generations).where(is_generation(generation)).values(values))
+
+
+def read_statuses(
+    connection: Connection, catalog_id: str, space: str, *, dropped: bool
+) -> list[GenerationStatus]:
+    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
+    read = all_generations if dropped else live_generations
+    known = [each for each in read(connection, catalog_id) if space in ("", each.space)]
+    targets = {(each.space, each.predecessor) for each in known if each.active}
+    counts: dict[tuple[str, str], tuple[int, int, int]] = {}
+    found = []
+    for each in known:
+        key = each.space, each.space_version
+        live = each.state is not GenerationState.DROPPED
+        if live and key not in counts:
+            counts[key] = _counts(connection, each)
+        previous = live and (each.space, each.name) in targets
+        found.append(GenerationStatus(each, previous, *(counts[key] if live else (0, 0, 0))))
+    return found
+
+
+def _counts(connection: Connection, generation: Generation) -> tuple[int, int, int]:
+    """Photos embedded, waiting, given up."""
+    v = vectors.c
+    held = sa.and_(
+        v.catalog_id == generation.catalog_id,
+        v.space == generation.space,
+        v.space_version == generation.space_version,
+    )
+    number, of = sa.func.count(), pending_of(generation)
+    return (
+        connection.execute(sa.select(number).select_from(vectors).where(held)).scalar_one(),
+        connection.execute(sa.select(number).where(of, ~pending.c.failed)).scalar_one(),
+        connection.execute(sa.select(number).where(of, pending.c.failed)).scalar_one(),
+    )
+
+
+def _active(connection: Connection, generation: Generation) -> Generation | None:
+    live = live_generations(connection, generation.catalog_id)
+    return next((each for each in live if each.space == generation.space and each.active), None)
+
+
+def _set(connection: Connection, generation: Generation, **values: Any) -> Generation:
+    statement = sa.update(generations).where(is_generation(generation)).values(values)
+    connection.execute(statement)
+    return replace(generation, **values)
+
+
+# What the embedder serves
+
+
+def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
+    """Keep what the embedder serves now."""
+    connection.execute(sa.delete(offers).where(offers.c.catalog_id == catalog_id))
+    rows = [
+        {
+            "catalog_id": catalog_id,
+            "space": each.space,
+            "space_version": each.version,
+            "dimension": each.dimension,
+            "by_default": each.default,
+        }
+        for each in offered
+    ]
+    put(connection, offers, rows)
+
+
+def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]:
+    """What the embedder served when it was last seen."""
+    query = sa.select(offers).where(offers.c.catalog_id == catalog_id)
+    return [
+        EmbeddingSpace(row.space, row.space_version, row.dimension, True, row.by_default)
+        for row in connection.execute(query)
+    ]
+
+
+# Backfills
+
+
+def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
+    """Make those of the next photos pending that lack a vector; where to go on, None = the end."""
+    # A write that is under way may bring or take away a product that has one of the photos.
+    queue_up(connection, generation.catalog_id)
+    photo = product_images.c
+    page = (
+        sa.select(photo.image_id)
+        .where(photo.catalog_id == generation.catalog_id, photo.image_id > after)
+        .order_by(photo.image_id)
+        .distinct()
+        .limit(limit)
+    )
+    ids = list(connection.execute(page).scalars())
+    if not ids:
+        return None
+    want(connection, generation, after=after, up_to=ids[-1], backfill=True)
+    return ids[-1] if len(ids) == limit else None
+
+
+def want_failed(connection: Connection, generation: Generation) -> None:
+    """Make those photos pending again that were given up."""
+    anew = {"failed": False, "attempts": 0, "next_attempt": 0, "reason": "", "backfill": True}
+    which = pending_of(generation), pending.c.failed
+    connection.execute(sa.update(pending).where(*which).values(anew))
+
+
+def read_backlog(connection: Connection, generation: Generation) -> Backlog:
+    """What a backfill still waits for."""
+    of = sa.and_(pending_of(generation), pending.c.backfill)
+    waits = sa.and_(~pending.c.failed, holds_up())
+    number = sa.select(sa.func.count())
+    return Backlog(
+        connection.execute(number.where(of, waits)).scalar_one(),
+        connection.execute(number.where(of, ~waits)).scalar_one(),
+    )
+
+
+def photos(connection: Connection, generation: Generation) -> int:
+    """Photos that the catalog's products have."""
+    photo = product_images.c
+    query = sa.select(sa.func.count(photo.image_id.distinct())).where(
+        photo.catalog_id == generation.catalog_id
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def end_backfill(connection: Connection, generation: Generation) -> None:
+    """What fails still is tried on as any other photo; the generation is ready."""
+    which = pending_of(generation), pending.c.backfill
+    connection.execute(sa.update(pending).where(*which).values(backfill=False))
+    ready = sa.update(generations).where(
+        is_generation(generation), generations.c.state == GenerationState.BUILDING
+    )
+    connection.execute(ready.values(state=GenerationState.READY))
+
+
+def take_back(connection: Connection, generation: Generation, limit: int) -> int:
+    """Forget some photos that wait for a backfill alone; how many there were."""
+    return _delete(connection, pending, generation, limit, pending.c.backfill)
+
+
+def discard(connection: Connection, generation: Generation, limit: int) -> int:
+    """Forget some vectors and waiting photos of a dropped generation's version; how many.
+
+    None while another generation has the version.
+    """
+    queue_up(connection, generation.catalog_id)
+    version = generation.space, generation.space_version
+    live = live_generations(connection, generation.catalog_id)
+    if any((each.space, each.space_version) == version for each in live):
+        return 0
+    return _delete(connection, vectors, generation, limit) or _delete(
+        connection, pending, generation, limit
+    )
+
+
+def _delete(
+    connection: Connection,
+    table: sa.Table,
+    generation: Generation,
+    limit: int,
+    *which: sa.ColumnElement[bool],
+) -> int:
+    c = table.c
+    of = sa.and_(
+        c.catalog_id == generation.catalog_id,
+        c.space == generation.space,
+        c.space_version == generation.space_version,
+    )
+    some = sa.select(c.image_id).where(of, *which).limit(limit)
+    return connection.execute(sa.delete(table).where(of, c.image_id.in_(some), *which)).rowcount

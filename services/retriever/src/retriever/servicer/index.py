@@ -1,0 +1,97 @@
+"""IndexService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from retriever import generations, wire
+from retriever.ports import JobQueue, RegistryRecord
+from retriever.search import DEFAULT_SPACE
+from servicekit.requests import enter
+from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import index_service_pb2 as pb
+from sightline.retriever.v1 import index_service_pb2_grpc
+
+INDEX_SERVICE = "sightline.retriever.v1.IndexService"
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+    """Generations, as index_service.proto describes them."""
+
+    def __init__(
+        self, catalogs: Collection[str], record: RegistryRecord, jobs: JobQueue, prefix: str
+    ) -> None:
+        """`prefix`: what the names of collections begin with."""
+        self._catalogs = catalogs
+        self._record = record
+        self._jobs = jobs
+        self._prefix = prefix
+
+    async def CreateGeneration(
+        self, request: pb.CreateGenerationRequest, context: Context
+    ) -> pb.Generation:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        order = wire.generation_order(request, DEFAULT_SPACE)
+        made = await generations.create(catalog, order, self._prefix, self._record)
+        return wire.generation(made)
+
+    async def BackfillGeneration(
+        self, request: pb.BackfillGenerationRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await generations.backfill(
+            catalog, request.name, self._record, self._jobs, request_id=request.request_id
+        )
+        return wire.job(job)
+
+    async def VerifyGeneration(
+        self, request: pb.VerifyGenerationRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await generations.verify(
+            catalog,
+            request.name,
+            wire.demand(request),
+            self._record,
+            self._jobs,
+            request_id=request.request_id,
+        )
+        return wire.job(job)
+
+    async def ActivateGeneration(
+        self, request: pb.ActivateGenerationRequest, context: Context
+    ) -> pb.Generation:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        made = await generations.activate(catalog, request.name, self._record, force=request.force)
+        return wire.generation(made)
+
+    async def RollbackGeneration(
+        self, request: pb.RollbackGenerationRequest, context: Context
+    ) -> pb.Generation:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        space = request.space or DEFAULT_SPACE
+        return wire.generation(await generations.rollback(catalog, space, self._record))
+
+    async def DropGeneration(
+        self, request: pb.DropGenerationRequest, context: Context
+    ) -> pb.Generation:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        return wire.generation(
+            await generations.drop(catalog, request.name, self._record, self._jobs)
+        )
+
+    async def ListGenerations(
+        self, request: pb.ListGenerationsRequest, context: Context
+    ) -> pb.ListGenerationsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        found = await generations.list_generations(
+            catalog, request.space, self._record, dropped=request.include_dropped
+        )
+        return pb.ListGenerationsResponse(generations=map(wire.generation, found))

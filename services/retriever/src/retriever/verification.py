@@ -1,0 +1,425 @@
+"""Whether a generation is as good as it should be: a job of the worker.
+
+- Photos of a sample are embedded again from the stored bytes: their vectors must agree.
+- The index is asked for neighbours, plain and under a filter; a pass over the record's vectors says
+  which are the exact ones. A hit counts by its exact similarity, so that of several equal ones any
+  will do.
+- The same pass counts rows and looks for vectors that can't be compared.
+
+Row ids are hashes, so the rows behind any id are a random sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.generations import Demand
+from retriever.model import (
+    CollectionAbsent,
+    CollectionReleased,
+    EmbedderUnavailable,
+    Floats,
+    Generation,
+    GivenVector,
+    ImageDamaged,
+    ImageNotFound,
+    IndexRow,
+    IndexUnavailable,
+    Metric,
+    Verification,
+    VersionMismatch,
+)
+from retriever.ports import Embedder, JobQueue, Photos, VectorIndex, VerificationRecord
+from servicekit.errors import ServiceError
+from servicekit.jobs import Job, now_micros
+from servicekit.telemetry import get_logger
+from sightline_rules.filters import All, Comparison, Filter, Operator, passes
+
+PAGE = 500
+"""Rows read at a time: 2.5 MB of vectors at 1,280 dimensions."""
+QUERIES = 100
+"""Searches, at most, plain and under a filter each."""
+EMBED = 16
+"""Photos of one call to the embedder."""
+LEAST_AGREEMENT = 0.999
+"""Cosine of a stored vector and the same photo's new one: batches and builds differ by less."""
+EQUAL = 1e-5
+"""Similarities that differ by less are equal."""
+PASSING = (0.01, 0.6)
+"""What part of the sample a filter has to pass to be tried."""
+SETTLE_LOOKS = 20
+SETTLE_SECONDS = 0.25
+MOST_UNDER_WAY = 100
+"""Changes, at most, for which rows of record and engine may differ."""
+MAX_PHOTOS = 20
+"""Rows that one change concerns, at most."""
+
+Scores = npt.NDArray[np.float64]
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a verification leans on."""
+
+    record: VerificationRecord
+    photos: Photos
+    index: VectorIndex
+    embedder: Embedder
+    jobs: JobQueue
+
+
+@dataclass(slots=True)
+class Case:
+    """A verification under way."""
+
+    job: Job
+    generation: Generation
+    demand: Demand
+    tools: Tools
+    total: int
+    """Rows that are looked at, and photos that are embedded."""
+    done: int = 0
+
+    async def advance(self, count: int = 0) -> None:
+        """Say how far it is. Raises JobCancelled, JobClaimLost."""
+        self.done += count
+        await self.tools.jobs.progress(self.job.id, min(self.done, self.total), self.total)
+
+
+@dataclass(slots=True)
+class Agreement:
+    """How the stored vectors agree with those embedded again."""
+
+    count: int = 0
+    least: float = 1.0
+    lost: int = 0
+    """Photos that could not be read or embedded."""
+
+
+class Trial:
+    """Searches under one condition, and what the pass over the record says of them."""
+
+    def __init__(self, condition: Filter, queries: Floats, k: int, newest: int) -> None:
+        """`newest`: rows of later commits may be missing, as the index did not hold them then."""
+        self.condition = condition
+        self.queries = queries
+        self.hits: list[dict[str, float]] = []
+        """For each query: the row ids that the index found, with their exact scores once known."""
+        self._k = k
+        self._newest = newest
+        self._best: Scores = np.empty((len(queries), 0))
+        """For each query: the scores of the exact nearest rows, in no order."""
+        self._passing = 0
+
+    def look(self, rows: Sequence[IndexRow], scores: Scores) -> None:
+        """Take rows of the record into account; `scores`: of each for each query."""
+        kept = [place for place, row in enumerate(rows) if passes(self.condition, row.facts)]
+        due = [place for place in kept if rows[place].seq <= self._newest]
+        self._passing += len(due)
+        best = np.concatenate([self._best, scores[:, due]], axis=1)
+        if best.shape[1] > self._k:
+            best = np.partition(best, -self._k, axis=1)[:, -self._k :]
+        self._best = best
+        places = {rows[place].row_id: place for place in kept}
+        for number, hits in enumerate(self.hits):
+            for row_id in hits.keys() & places.keys():
+                hits[row_id] = float(scores[number, places[row_id]])
+
+    def recall(self) -> float:
+        """The share of the exact nearest that were found; 1 when there are none."""
+        wanted = min(self._k, self._passing)
+        if not wanted or not self.hits:
+            return 1.0
+        found = [
+            min(wanted, sum(score >= least - EQUAL for score in hits.values()))
+            for hits, least in zip(self.hits, self._best.min(axis=1), strict=True)
+        ]
+        return float(np.mean(found)) / wanted
+
+
+async def verify(job: Job, tools: Tools) -> dict[str, Any]:
+    """Do a job of this kind: keep what was found, and say whether it passed.
+
+    Raises GenerationNotFound, EmbedderUnavailable, IndexUnavailable, JobCancelled, JobClaimLost.
+    """
+    given = job.params
+    demand = Demand(int(given["sample_size"]), int(given["k"]), float(given["min_recall"]))
+    generation = await tools.record.find_generation(job.catalog_id, given["generation"])
+    case = Case(job, generation, demand, tools, await tools.record.row_count(generation))
+    sample = await _sample(case)
+    case.total += len(sample)
+    agreement = await _embed_again(case, sample)
+    queries = _queries(sample)
+    newest = await _newest(case)
+    trials = [
+        Trial(condition, queries, demand.k, newest) for condition in [All(), *_filters(sample)]
+    ]
+    for trial in trials:
+        await _search(case, trial)
+    unsound = await _pass(case, trials)
+    recalls = [trial.recall() for trial in trials]
+    indexed, expected, slack = await _settled(case)
+    found = Verification(
+        findings=(),
+        sample_count=agreement.count,
+        least_agreement=agreement.least,
+        recall=recalls[0],
+        filtered_recall=min(recalls[1:], default=None),
+        k=demand.k,
+        record_count=expected,
+        index_count=indexed,
+        unsound_count=unsound,
+        end_time=now_micros(),
+    )
+    findings = _findings(found, agreement, demand, slack)
+    findings += await _coverage(case, expected)
+    return await _keep(generation, replace(found, findings=tuple(findings)), tools.record)
+
+
+async def _keep(
+    generation: Generation, found: Verification, record: VerificationRecord
+) -> dict[str, Any]:
+    """Put the findings into the registry; the job's result."""
+    await record.save_verification(generation, found)
+    log.info(
+        "generation verified",
+        generation=generation.name,
+        passed=found.passed,
+        recall=found.recall,
+        filtered_recall=found.filtered_recall,
+        least_agreement=found.least_agreement,
+        findings=list(found.findings),
+    )
+    return {"passed": str(found.passed).lower(), "finding_count": len(found.findings)}
+
+
+# The sample
+
+
+async def _sample(case: Case) -> list[IndexRow]:
+    """Rows of different photos, at random but always the same ones for a job."""
+    start = hashlib.sha256(case.job.id.encode()).hexdigest()[:32]
+    size = case.demand.sample_size
+    rows: dict[str, IndexRow] = {}
+    after, wrapped = start, False
+    while len(rows) < size:
+        page = await case.tools.record.row_page(case.generation, after, min(PAGE, size))
+        for row in page:
+            if not (wrapped and row.row_id > start):
+                rows.setdefault(row.image_id, row)
+        if page and not (wrapped and page[-1].row_id > start):
+            after = page[-1].row_id
+        elif wrapped:
+            break
+        else:
+            after, wrapped = "", True
+    return list(rows.values())[:size]
+
+
+async def _embed_again(case: Case, sample: Sequence[IndexRow]) -> Agreement:
+    """Compare stored vectors with those of the stored photos as they are embedded now."""
+    found, made, tools = Agreement(), case.generation, case.tools
+    for start in range(0, len(sample), EMBED):
+        some = sample[start : start + EMBED]
+        rows, photos = [], []
+        for row in some:
+            try:
+                photos.append(await tools.photos.get(made.catalog_id, row.image_id))
+                rows.append(row)
+            except (ImageNotFound, ImageDamaged):
+                found.lost += 1
+        if photos:
+            given = await tools.embedder.embed(
+                made.catalog_id, made.space, made.space_version, photos
+            )
+            for row, result in zip(rows, given, strict=True):
+                _compare(row, result, found)
+        await case.advance(len(some))
+    return found
+
+
+def _compare(row: IndexRow, result: GivenVector | ServiceError, found: Agreement) -> None:
+    """Raises EmbedderUnavailable, VersionMismatch: they say nothing about the photo."""
+    if isinstance(result, EmbedderUnavailable | VersionMismatch):
+        raise result
+    if not isinstance(result, GivenVector):
+        found.lost += 1
+        return
+    vector = np.frombuffer(result.data, dtype="<f4")
+    found.count += 1
+    found.least = min(found.least, _cosine(row.vector, vector))
+
+
+def _cosine(left: Floats, right: Floats) -> float:
+    """−1 when the two can't be compared."""
+    if left.shape != right.shape:
+        return -1.0
+    lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    value = float(left @ right) / lengths if lengths else -1.0
+    return value if np.isfinite(value) else -1.0
+
+
+def _queries(sample: Sequence[IndexRow]) -> Floats:
+    """What to ask for: points between two sampled photos, as a shopper's photo is near to some."""
+    sound = [row.vector for row in sample if _is_sound(row.vector)][: QUERIES + 1]
+    if not sound:
+        return np.empty((0, 0), dtype=np.float32)
+    units = np.array([vector / np.linalg.norm(vector) for vector in sound])
+    mixed = units + 0.5 * np.roll(units, 1, axis=0)
+    return np.asarray(mixed[:QUERIES], dtype=np.float32)
+
+
+def _is_sound(vector: Floats) -> bool:
+    return bool(np.isfinite(vector).all() and vector.any())
+
+
+def _filters(sample: Sequence[IndexRow]) -> list[Filter]:
+    """The condition on a brand or a category that passes about a tenth of the sample."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in sample:
+        if row.facts.brand:
+            counts["brand", row.facts.brand] += 1
+        if row.facts.category:
+            counts["category", row.facts.category] += 1
+    low, high = (share * len(sample) for share in PASSING)
+    fitting = [item for item, count in counts.items() if low <= count <= high]
+    if not fitting:
+        return []
+    name, value = min(fitting, key=lambda item: (abs(counts[item] - 0.1 * len(sample)), item))
+    return [Comparison(name, Operator.EQUAL, value)]
+
+
+# Searches and the exact pass
+
+
+async def _newest(case: Case) -> int:
+    """The newest commit that the index holds, with all before it."""
+    made, record = case.generation, case.tools.record
+    present = await record.find_generation(made.catalog_id, made.name)
+    head = (await record.freshness(present)).head
+    missing = await record.changes(present, 1)
+    return missing[0].seq - 1 if missing else head
+
+
+async def _search(case: Case, trial: Trial) -> None:
+    """Ask the index for each query's nearest."""
+    for query in trial.queries:
+        try:
+            hits = await case.tools.index.search(
+                case.generation.collection,
+                [query],
+                trial.condition,
+                case.demand.k,
+                None,
+                latest=not trial.hits,
+                parameters=case.generation.parameters,
+            )
+        except (CollectionAbsent, CollectionReleased) as error:
+            raise IndexUnavailable from error  # the worker is about to open it
+        trial.hits.append({hit.row_id: -np.inf for hit in hits})
+    await case.advance()
+
+
+async def _pass(case: Case, trials: Sequence[Trial]) -> int:
+    """Look at every row of the record once; how many vectors are unsound."""
+    unsound, after = 0, ""
+    while page := await case.tools.record.row_page(case.generation, after, PAGE):
+        after = page[-1].row_id
+        unsound += await asyncio.to_thread(_look, page, case.generation.parameters.metric, trials)
+        await case.advance(len(page))
+    return unsound
+
+
+def _look(page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial]) -> int:
+    """Take a page's rows into account; how many of them are unsound."""
+    sound = [row for row in page if _is_sound(row.vector)]
+    queries = trials[0].queries
+    if sound and len(queries):
+        scores = exact_scores(queries, np.array([row.vector for row in sound]), metric)
+        for trial in trials:
+            trial.look(sound, scores)
+    return len(page) - len(sound)
+
+
+def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
+    """How near each vector is to each query: more is nearer."""
+    left, right = queries.astype(np.float64), vectors.astype(np.float64)
+    dots: Scores = left @ right.T
+    if metric is Metric.IP:
+        return dots
+    if metric is Metric.L2:
+        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
+        return np.asarray(2 * dots - squares)
+    lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]
+    return np.asarray(dots / lengths)
+
+
+# What is wrong
+
+
+async def _settled(case: Case) -> tuple[int, int, int]:
+    """Rows of the engine, of the record, and how many may differ for what is being written."""
+    made, tools = case.generation, case.tools
+    for look in range(SETTLE_LOOKS):
+        present = await tools.record.find_generation(made.catalog_id, made.name)
+        try:
+            indexed = await tools.index.count(made.collection)
+        except (CollectionAbsent, CollectionReleased) as error:
+            raise IndexUnavailable from error
+        expected = await tools.record.row_count(made)
+        under_way = len(await tools.record.changes(present, MOST_UNDER_WAY))
+        if indexed == expected or look == SETTLE_LOOKS - 1:
+            break
+        await asyncio.sleep(SETTLE_SECONDS)
+        await case.advance()
+    return indexed, expected, under_way * MAX_PHOTOS
+
+
+def _findings(found: Verification, agreement: Agreement, demand: Demand, slack: int) -> list[str]:
+    wrong = []
+    if found.unsound_count:
+        wrong.append(f"{found.unsound_count:,} vectors are not finite or all zero")
+    if agreement.lost:
+        wrong.append(f"{agreement.lost:,} photos of the sample could not be read or embedded")
+    if found.least_agreement < LEAST_AGREEMENT:
+        wrong.append(
+            "a photo that was embedded again agrees only "
+            f"{found.least_agreement:.4f} with its stored vector; {LEAST_AGREEMENT} is asked for"
+        )
+    for kind, recall in (("plain", found.recall), ("filtered", found.filtered_recall)):
+        if recall is not None and recall < demand.min_recall:
+            wrong.append(
+                f"{kind} recall at {found.k:,} is {recall:.3f}; "
+                f"{demand.min_recall:.4g} is asked for"
+            )
+    if abs(found.index_count - found.record_count) > slack:
+        wrong.append(
+            f"the index holds {found.index_count:,} rows; the record has {found.record_count:,}"
+        )
+    return wrong
+
+
+async def _coverage(case: Case, rows: int) -> list[str]:
+    """Whether its `rows` are fewer than those of the active one of its space.
+
+    Not for photos that wait, as those of live writes do; activation looks how long.
+    """
+    record, made = case.tools.record, case.generation
+    active = await record.generation(made.catalog_id, made.space)
+    if active is None or active.name == made.name:
+        return []
+    held = await record.row_count(active)
+    waiting = (await record.freshness(made)).pending
+    if rows + waiting * MAX_PHOTOS >= held:
+        return []
+    return [f"{rows:,} photos have its vector, {held:,} that of the active one: backfill it"]
