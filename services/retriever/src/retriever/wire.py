@@ -12,6 +12,7 @@ from google.type import money_pb2
 
 from retriever.model import (
     Amount,
+    Collapse,
     FilterInvalid,
     Freshness,
     Generation,
@@ -91,6 +92,12 @@ _IMPORT_MODE: Mapping[int, ImportMode] = {
 _IMPORT_MODE_NUMBER = {
     ImportMode.INCREMENTAL: import_pb2.IMPORT_MODE_INCREMENTAL,
     ImportMode.FULL: import_pb2.IMPORT_MODE_FULL,
+}
+_COLLAPSE: Mapping[int, Collapse] = {
+    vector_service_pb2.COLLAPSE_UNSPECIFIED: Collapse.DROP,
+    vector_service_pb2.COLLAPSE_DROP: Collapse.DROP,
+    vector_service_pb2.COLLAPSE_MARK: Collapse.MARK,
+    vector_service_pb2.COLLAPSE_OFF: Collapse.OFF,
 }
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 _MICROS = 1_000_000
@@ -218,6 +225,7 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
             candidate_pb2.AttributeList(values=_attributes(product)) for product in products
         ],
         create_time_micros=[product.create_time for product in products],
+        image_hashes=[product.image_hash for product in products],
     )
 
 
@@ -310,6 +318,21 @@ def order(number: int) -> Order:
     if found is None:
         raise RequestInvalid(FieldViolation("order", "is not one of the known values"))
     return found
+
+
+def collapse(number: int) -> Collapse:
+    """What becomes of near-duplicates. Raises RequestInvalid."""
+    found = _COLLAPSE.get(number)
+    if found is None:
+        raise RequestInvalid(FieldViolation("collapse", "is not one of the known values"))
+    return found
+
+
+def collapsed(found: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
+    """The near-duplicates of each product; empty when none has any."""
+    if not any(found):
+        return []
+    return [vector_service_pb2.ProductIds(product_ids=ids) for ids in found]
 
 
 def as_columns(view: int) -> bool:

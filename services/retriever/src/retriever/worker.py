@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from retriever import removals, wire
 from retriever.embedder import EmbedderClient
+from retriever.hashes import hash_photos
 from retriever.index import (
     LOST,
     LeadershipLost,
@@ -37,7 +38,7 @@ from retriever.model import (
     VersionMismatch,
     Waiting,
 )
-from retriever.ports import Embedder, IndexRecord, Photos, RemovalRecord, VectorIndex
+from retriever.ports import Embedder, HashRecord, IndexRecord, Photos, RemovalRecord, VectorIndex
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import database, job_queue, milvus_index, photo_store
@@ -61,6 +62,10 @@ LOOK_SECONDS = 1.0
 EMBED_TURN_SECONDS = 5.0
 FOLLOW_TURN_SECONDS = 1.0
 """How often a loop takes a turn though nothing waits: for what is due by the clock."""
+HASH_TURN_SECONDS = 60.0
+"""How often photos are looked for that were stored before photos were hashed."""
+HASHED_PHOTOS = 8
+"""Photos hashed at a time, so that what comes meanwhile hardly waits."""
 GAUGE_SECONDS = 2.0
 MAX_CATALOG_LABELS = 20
 
@@ -192,7 +197,7 @@ class Followed:
     """Whether collections of earlier shapes are out of the engine."""
 
 
-class WorkerRecord(IndexRecord, RemovalRecord, Protocol):
+class WorkerRecord(IndexRecord, RemovalRecord, HashRecord, Protocol):
     """All that the worker asks of the record."""
 
 
@@ -219,6 +224,8 @@ class Worker:
     jobs_wait: asyncio.Event = field(default_factory=asyncio.Event)
     quiet: tuple[int | None, float] = (None, 0.0)
     """A version of the record in which nothing waited, and how long that needs no other look."""
+    idle: bool = True
+    """Whether nothing waited at the last look."""
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
     cancellation that comes at the moment of the answer (python/cpython#86296)."""
@@ -239,6 +246,7 @@ class Worker:
                     (self._embed, self.photos_wait, max(poll, EMBED_TURN_SECONDS)),
                     (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
                     (self._do_job, self.jobs_wait, None),
+                    (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
                 ):
                     tasks.create_task(self._forever(step, wake, turn))
                 tasks.create_task(self._measure())
@@ -296,7 +304,8 @@ class Worker:
         ):
             if wanted:
                 wake.set()
-        if waiting == NOTHING:
+        self.idle = waiting == NOTHING
+        if self.idle:
             self.quiet = version, now + LOOK_SECONDS
         return False
 
@@ -344,6 +353,15 @@ class Worker:
             raise VersionMismatch(offer.version, "")
         self.targets[catalog, space] = (time.monotonic(), generation)
         return generation
+
+    async def _hash(self) -> bool:
+        """Hash photos of before: a few, at once again only while nothing else is to be done."""
+        worked = False
+        for catalog in self.catalogs:
+            worked |= bool(await hash_photos(catalog, HASHED_PHOTOS, self.record, self.photos))
+        if worked and not self.idle:
+            await asyncio.sleep(LOOK_SECONDS)
+        return worked
 
     # The index
 
