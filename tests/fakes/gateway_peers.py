@@ -86,6 +86,7 @@ def columns(*ids: str) -> Columns:
         tags=[f"tags of {item}" for item in ids],
         attributes=[f"attributes of {item}" for item in ids],
         create_time_micros=list(range(len(ids))),
+        image_hashes=[0] * len(ids),
     )
 
 
