@@ -128,6 +128,10 @@ class FakeRetriever:
     cancelled: list[str] = field(default_factory=list)
     calls: list[tuple[str, object]] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
+    parents: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, int] = field(default_factory=dict)
+    collapsed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a search finds to be near-duplicates, by the one that stands for them."""
 
     async def search(
         self,
@@ -148,22 +152,31 @@ class FakeRetriever:
         }
         ids = list(found)[:top_k]
         return Found(
-            columns=columns(*ids),
+            columns=self._columns(ids),
             similarities=tuple(found[item] for item in ids),
             image_ids=tuple(f"image of {item}" for item in ids),
             space=SPACE,
             freshness=Freshness("t1", 0.0, 1, 0),
             plan="flat",
             work=0.002,
+            collapsed=[self.collapsed.get(item, ()) for item in ids],
+            own=self._columns([key]) if isinstance(key, str) else None,
+        )
+
+    def _columns(self, ids: Sequence[str]) -> Columns:
+        return replace(
+            columns(*ids),
+            parent_ids=[self.parents.get(item, "") for item in ids],
+            image_hashes=[self.hashes.get(item, 0) for item in ids],
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         await self._called("columns", tuple(ids), scope)
-        return columns(*(item for item in ids if item in self.record))
+        return self._columns([item for item in ids if item in self.record])
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         await self._called("newest", count, scope)
-        return columns(*self.record[:count])
+        return self._columns(self.record[:count])
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: Scope
