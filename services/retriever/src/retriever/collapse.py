@@ -16,9 +16,6 @@ from retriever.ports import SearchRecord
 from sightline_rules import duplicates
 from sightline_rules.duplicates import Candidate, Group
 
-_ONES = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
-_COLOURS = np.uint64((1 << duplicates.COLOUR_BITS) - 1)
-
 
 @dataclass(slots=True)
 class Grouping:
@@ -72,22 +69,20 @@ class Grouping:
 
 def doubtful(hashes: Sequence[int]) -> list[tuple[int, int]]:
     """Places of pairs of hashes that are neither surely nor surely not of one picture."""
-    values = np.array(hashes, np.uint64)
+    values = np.array(hashes, ">u8")
     held = np.flatnonzero(values)
-    differ = values[held, None] ^ values[None, held]
-    bits = _ones(differ >> np.uint64(duplicates.COLOUR_BITS))
-    near = (bits > duplicates.CERTAIN) & (bits <= duplicates.POSSIBLE)
+    bits = np.unpackbits(values[held, None].view(np.uint8), axis=1)
+    luminance = _distances(bits[:, : duplicates.LUMINANCE_BITS])
+    near = (luminance > duplicates.CERTAIN) & (luminance <= duplicates.POSSIBLE)
+    near &= _distances(bits[:, duplicates.LUMINANCE_BITS :]) <= duplicates.COLOUR
     rows, columns = np.nonzero(np.triu(near, 1))
-    coloured = _ones(differ[rows, columns] & _COLOURS) <= duplicates.COLOUR
-    return [
-        (int(held[row]), int(held[column]))
-        for row, column in zip(rows[coloured], columns[coloured], strict=True)
-    ]
+    return [(int(held[one]), int(held[other])) for one, other in zip(rows, columns, strict=True)]
 
 
-def _ones(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """How many bits of each are set."""
-    parts = values[..., None].view(np.uint16)
-    return np.asarray(_ONES[parts].sum(axis=-1, dtype=np.uint8))
+def _distances(bits: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Floats:
+    """In how many bits each row differs from each other one.
+
+    Of bits written as 1 and −1 the inner product is those that agree less those that differ.
+    """
+    signs = bits.astype(np.float32) * 2 - 1
+    return np.asarray((bits.shape[1] - signs @ signs.T) / 2, np.float32)
