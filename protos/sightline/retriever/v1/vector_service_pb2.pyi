@@ -177,7 +177,9 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductIds]:
-        """The near-duplicates of each, see Collapse: as long as `similarities`; empty = none has any."""
+        """The near-duplicates of each, see Collapse, among the products that the search went through: as long as
+        `similarities`; empty = none has any.
+        """
 
     @property
     def query_product(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
