@@ -43,12 +43,26 @@ class Raw:
             self._embed([self._pixels(path) for path in files[start : start + self._batch]])
         return time.process_time() - since
 
+    def vectors(self, photos: Sequence[bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """A vector of unit length for each photo file."""
+        found = []
+        for start in range(0, len(photos), self._batch):
+            pixels = [self._cut(data) for data in photos[start : start + self._batch]]
+            found.append(self._embed(pixels))
+        return np.concatenate(found)
+
     def _pixels(self, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        data, _ = preprocess.pixels(path.read_bytes(), self._limits, self._recipe)
+        return self._cut(path.read_bytes())
+
+    def _cut(self, photo: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        data, _ = preprocess.pixels(photo, self._limits, self._recipe)
         side = self._recipe.side
         return np.frombuffer(data, np.uint8).reshape(side, side, 3)
 
-    def _embed(self, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> None:
+    def _embed(
+        self, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         (vectors,) = self._session.run([triton.OUTPUT], {triton.INPUT: np.stack(pixels)})
         if len(vectors) != len(pixels):
             raise OSError("the graph lost a photo")
+        return np.asarray(vectors, np.float32)

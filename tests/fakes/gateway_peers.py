@@ -86,6 +86,7 @@ def columns(*ids: str) -> Columns:
         tags=[f"tags of {item}" for item in ids],
         attributes=[f"attributes of {item}" for item in ids],
         create_time_micros=list(range(len(ids))),
+        image_hashes=[0] * len(ids),
     )
 
 
@@ -143,6 +144,10 @@ class FakeRetriever:
     scopes: list[Scope] = field(default_factory=list)
     active: list[SpaceVersion] = field(default_factory=lambda: [SPACE])
     """The generations that one search after the other finds active; the last one stays."""
+    parents: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, int] = field(default_factory=dict)
+    collapsed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a search finds to be near-duplicates, by the one that stands for them."""
 
     async def search(
         self,
@@ -167,22 +172,31 @@ class FakeRetriever:
         }
         ids = list(found)[:top_k]
         return Found(
-            columns=columns(*ids),
+            columns=self._columns(ids),
             similarities=tuple(found[item] for item in ids),
             image_ids=tuple(f"image of {item}" for item in ids),
             space=active,
             freshness=Freshness("t1", 0.0, 1, 0),
             plan="flat",
             work=0.002,
+            collapsed=[self.collapsed.get(item, ()) for item in ids],
+            own=self._columns([key]) if isinstance(key, str) else None,
+        )
+
+    def _columns(self, ids: Sequence[str]) -> Columns:
+        return replace(
+            columns(*ids),
+            parent_ids=[self.parents.get(item, "") for item in ids],
+            image_hashes=[self.hashes.get(item, 0) for item in ids],
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         await self._called("columns", tuple(ids), scope)
-        return columns(*(item for item in ids if item in self.record))
+        return self._columns([item for item in ids if item in self.record])
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         await self._called("newest", count, scope)
-        return columns(*self.record[:count])
+        return self._columns(self.record[:count])
 
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: Scope

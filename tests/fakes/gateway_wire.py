@@ -84,6 +84,10 @@ class Script:
     """Raised by a method."""
     hang: set[str] = field(default_factory=set)
     """Methods that never answer."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Of variants."""
+    collapsed: dict[str, list[str]] = field(default_factory=dict)
+    """What a search finds to be near-duplicates, by the one that stands for them."""
     scans: int = 0
     """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)
@@ -170,7 +174,14 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
         out = {request.product_id, *request.exclude_product_ids}
         ids = [item for item in NEAREST if item not in out and item in self.products]
         return vector_service_pb2.SearchResponse(
-            candidates=columns(ids),
+            candidates=columns(ids, self.script.parents),
+            collapsed=[
+                vector_service_pb2.ProductIds(product_ids=self.script.collapsed.get(item, []))
+                for item in ids
+            ],
+            query_product=(
+                columns([request.product_id], self.script.parents) if request.product_id else None
+            ),
             similarities=[NEAREST[item] for item in ids],
             image_ids=[f"image-{item}" for item in ids],
             space=SPACE,
@@ -207,7 +218,7 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
 
     def _answer(self, kind, ids, view):
         if view == product_service_pb2.PRODUCT_VIEW_COLUMNS:
-            return kind(columns=columns(ids))
+            return kind(columns=columns(ids, self.script.parents))
         return kind(products=[product_pb2.Product(product_id=i, title=f"Title {i}") for i in ids])
 
     async def UpsertProducts(self, request, context):
@@ -459,9 +470,13 @@ class Jobs(job_service_pb2_grpc.JobServiceServicer):
             yield job_pb2.Job(job_id=request.job_id, done=done)
 
 
-def columns(ids: list[str]) -> candidate_pb2.CandidateColumns:
+def columns(ids: list[str], parents: dict[str, str]) -> candidate_pb2.CandidateColumns:
     """Columns with only some of them filled, as the contract allows."""
-    return candidate_pb2.CandidateColumns(product_ids=ids, brands=[f"brand {item}" for item in ids])
+    return candidate_pb2.CandidateColumns(
+        product_ids=ids,
+        brands=[f"brand {item}" for item in ids],
+        parent_ids=[parents.get(item, "") for item in ids] if parents else [],
+    )
 
 
 def _timing(stage: str, start: int, total: int) -> answer_pb2.StageTiming:

@@ -1,18 +1,20 @@
 """What the suite promises, on real wines: photos find their wine, newcomers are learned from."""
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator
 from statistics import fmean
 
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from examples.wines import loading
 from examples.wines.catalogue import Wine, load_ratings, load_wines
 from examples.wines.demo import measures, scenes
 from local_suite.suite import Suite
-from sightline_client import Cause, SightlineClient, money
+from sightline_client import Cause, Product, ProductImage, SightlineClient, money
 from sightline_client.filters import F
 
 HIT_AT_5 = 0.947
@@ -82,6 +84,54 @@ async def test_the_same_request_gets_the_same_answer_and_pages_join(
         image=wines[5].image, page_size=10, page_token=first.next_page_token
     )
     assert [*first.results, *second.results] == [*whole.results[:20]]
+
+
+def recoded(photo: bytes) -> bytes:
+    """Smaller and of less quality, as another supplier sends it."""
+    with Image.open(io.BytesIO(photo)) as image:
+        smaller = image.convert("RGB").resize((image.width * 2 // 3, image.height * 2 // 3))
+    out = io.BytesIO()
+    smaller.save(out, "JPEG", quality=60)
+    return out.getvalue()
+
+
+@pytest_asyncio.fixture
+async def listed_thrice(
+    client: SightlineClient, wines: tuple[Wine, ...]
+) -> AsyncIterator[tuple[str, str]]:
+    """A wine that a second supplier lists too, and that has a variant with another photo; and the
+    token by which a search sees them."""
+    wine, other = [wine for wine in wines if wine.available][:2]
+    copy = ProductImage(content=recoded(wine.image.read_bytes()))
+    far = ProductImage(content=scenes.changed_photo(other))
+    report = await client.upsert_products(
+        [
+            Product("second-supplier", "Second supplier", images=(copy,)),
+            Product("magnum", "Magnum", parent_id=wine.id, images=(far,)),
+        ]
+    )
+    assert report.failures == ()
+    yield wine.id, report.index_token
+    await client.delete_products(["second-supplier", "magnum"])
+
+
+async def test_a_wine_listed_thrice_takes_one_place(
+    client: SightlineClient, wines: tuple[Wine, ...], listed_thrice: tuple[str, str]
+) -> None:
+    wine_id, token = listed_thrice
+    photo = next(wine.image for wine in wines if wine.id == wine_id)
+    for answer in (
+        await client.recommend(image=photo, min_index_token=token, page_size=200),
+        await client.search(image=photo, page_size=200),
+    ):
+        named = {row.product.product_id: row.collapsed_product_ids for row in answer.results}
+        assert sorted(named[wine_id]) == ["magnum", "second-supplier"]
+        assert not {"magnum", "second-supplier"} & set(named)
+        assert len(named) == sum(wine.available for wine in wines)
+    like_it = await client.recommend(products="second-supplier", page_size=200)
+    shown = {row.product.product_id for row in like_it.results}
+    assert shown
+    assert not {wine_id, "second-supplier"} & shown
 
 
 async def test_a_text_is_flagged_until_there_is_a_text_space(client: SightlineClient) -> None:

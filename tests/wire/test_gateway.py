@@ -25,8 +25,8 @@ from sightline.gateway.v1 import (
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import index_service_pb2, product_service_pb2
-from tests.fakes.gateway_wire import ALLOWED_URI, Suite, running
+from sightline.retriever.v1 import index_service_pb2, product_service_pb2, vector_service_pb2
+from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, Suite, running
 from tests.fakes.kit_logs import json_logs
 
 PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
@@ -517,6 +517,45 @@ async def test_pages_come_from_the_kept_record(suite):
     assert two.attribution_token == one.attribution_token
     assert not two.next_page_token
     assert len(suite.ranker.script.requests("Rank")) == 1
+
+
+async def test_near_duplicates_collapse_and_are_named_on_every_page(suite):
+    suite.retriever.script.collapsed = {"p3": ["p4"]}
+    suite.retriever.script.parents = {"p2": "p5"}
+    one = await suite.recommendation.Recommend(photo(page_size=2, shopper=ANN))
+    await until(lambda: suite.answers.kept)
+    two = await suite.recommendation.Recommend(
+        photo(page_size=2, shopper=ANN, page_token=one.next_page_token)
+    )
+
+    named = {
+        item.product.product_id: list(item.collapsed_product_ids)
+        for item in (*one.results, *two.results)
+    }
+    others = [other for collapsed in named.values() for other in collapsed]
+    assert sorted([*named, *others]) == PRODUCTS
+    assert len(named) == 3
+    assert [pair for pair in (("p3", "p4"), ("p2", "p5")) if not {*pair} & {*others}] == []
+    (sent,) = suite.retriever.script.requests("Search")
+    assert sent.collapse == vector_service_pb2.COLLAPSE_MARK
+
+    found = await suite.recommendation.Search(
+        pb.SearchRequest(signals=[pb.QuerySignal(image=PHOTO)])
+    )
+    assert {i.product.product_id: list(i.collapsed_product_ids) for i in found.results} == {
+        "p3": ["p4"],
+        "p1": [],
+        "p2": [],
+    }
+
+
+async def test_variants_of_the_querys_product_are_left_out(suite):
+    suite.retriever.script.parents = {"p3": "p5", "p4": "p5"}
+    answer = await suite.recommendation.Recommend(
+        pb.RecommendRequest(signals=[pb.QuerySignal(product_id="p3")])
+    )
+
+    assert ids(answer) == ["p1", "p2"]
 
 
 async def test_a_page_token_with_another_request_is_refused(suite):

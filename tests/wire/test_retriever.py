@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from google.rpc import status_pb2
 from google.type import money_pb2
+from PIL import Image
 
 from retriever import filters, milvus
 from retriever.__main__ import bindings
@@ -37,6 +38,7 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
+from sightline_rules.duplicates import same_picture
 from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import encoded, photo, picture, turned
@@ -265,11 +267,70 @@ async def test_a_product_finds_others_and_not_itself_unless_asked(shop: Shop) ->
     assert list(fewer.candidates.product_ids) == ["c"]
 
 
+def shapes(place: int) -> Image.Image:
+    """A picture of its own for each place."""
+    image = Image.new("RGB", (320, 240), "white")
+    image.paste("gray", (0, 180, 60 + 40 * place, 240))
+    image.paste("black", (70 + 50 * place, 40, 150 + 50 * place, 200))
+    return image
+
+
+async def test_near_duplicates_collapse_unless_they_are_asked_for(shop: Shop) -> None:
+    files = {
+        "first": encoded(shapes(0), quality=90),
+        "copy": encoded(shapes(0).resize((200, 150)), quality=50),
+        "red": encoded(shapes(1), quality=90),
+        "blue": encoded(shapes(2), quality=90),
+        "other": encoded(shapes(3), quality=90),
+    }
+    parents = {"red": "shirt", "blue": "shirt"}
+    written = await shop.upsert(
+        *(
+            wine(
+                name,
+                images=[product_pb2.ProductImage(content=data)],
+                parent_id=parents.get(name, ""),
+            )
+            for name, data in files.items()
+        )
+    )
+    asked = {"vector": vector(files["first"]), "min_index_token": written.index_token}
+    everything = await shop.search(collapse=vectors_pb.COLLAPSE_OFF, **asked)
+    order = list(everything.candidates.product_ids)
+    assert (sorted(order), len(everything.collapsed)) == (sorted(files), 0)
+    hashes = dict(zip(order, everything.candidates.image_hashes, strict=True))
+    assert same_picture(hashes["first"], hashes["copy"])
+
+    best = min(("red", "blue"), key=order.index)
+    worse = max(("red", "blue"), key=order.index)
+    groups = {"first": ["copy"], best: [worse], "other": []}
+    dropped = await shop.search(**asked)
+    assert list(dropped.candidates.product_ids) == [name for name in order if name in groups]
+    assert [list(ids.product_ids) for ids in dropped.collapsed] == [
+        groups[name] for name in dropped.candidates.product_ids
+    ]
+    marked = await shop.search(collapse=vectors_pb.COLLAPSE_MARK, **asked)
+    assert list(marked.candidates.product_ids) == order
+    assert [list(ids.product_ids) for ids in marked.collapsed] == [
+        groups.get(name, []) for name in order
+    ]
+    own = await shop.search(product_id="copy")
+    assert set(own.candidates.product_ids) == {best, "other"}
+    assert list(own.query_product.product_ids) == ["copy"]
+    assert own.query_product.image_hashes[0] == hashes["copy"]
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "collapse"):
+        await shop.search(product_id="copy", collapse=99)
+
+
 async def test_enough_products_are_found_behind_one_with_many_photos(shop: Shop) -> None:
     products = [wine("crowd", *range(1, 21))] + [wine(f"p{n}", 100 + n) for n in range(6)]
     token = (await shop.upsert(*products)).index_token
     found = await shop.search(
-        vector=vector(photo(seed=1)), min_index_token=token, top_k=7, seconds=20
+        vector=vector(photo(seed=1)),
+        min_index_token=token,
+        top_k=7,
+        seconds=20,
+        collapse=vectors_pb.COLLAPSE_OFF,  # these photos differ in little
     )
     assert len(set(found.candidates.product_ids)) == 7
 
@@ -370,7 +431,11 @@ async def test_a_photo_may_be_named_instead_of_sent(shop: Shop) -> None:
     unknown = product_pb2.ProductImage(image_id="0" * 64)
     second = await shop.upsert(wine("b", images=[named]), wine("c", images=[unknown]))
     assert [reason(result.status) for result in second.results] == ["OK", "IMAGE_NOT_FOUND"]
-    found = await shop.search(vector=vector(photo(seed=1)), min_index_token=second.index_token)
+    found = await shop.search(
+        vector=vector(photo(seed=1)),
+        min_index_token=second.index_token,
+        collapse=vectors_pb.COLLAPSE_OFF,
+    )
     assert set(found.candidates.product_ids) == {"a", "b"}
 
 

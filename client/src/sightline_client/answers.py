@@ -128,6 +128,8 @@ class RecommendedProduct:
     """The photo that matched best; "" = not found by a photo."""
     branches: tuple[str, ...]
     """What named it: "visual", "collaborative", "popular", "new"."""
+    collapsed_product_ids: tuple[str, ...] = ()
+    """Near-duplicates that it stands for: variants, and products with the same picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,8 @@ class FoundProduct:
     similarity: float
     """Cosine similarity to the best signal, −1 to 1."""
     matched_image_id: str
+    collapsed_product_ids: tuple[str, ...] = ()
+    """Near-duplicates that it stands for: variants, and products with the same picture."""
 
 
 @dataclass(frozen=True, slots=True)

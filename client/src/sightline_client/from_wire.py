@@ -51,6 +51,7 @@ def found(message: rec.SearchResponse) -> answers.Found:
                 rank=item.rank,
                 similarity=item.similarity,
                 matched_image_id=item.matched_image_id,
+                collapsed_product_ids=tuple(item.collapsed_product_ids),
             )
             for item in message.results
         ),
@@ -338,6 +339,7 @@ def _recommended(message: rec.RecommendedProduct) -> answers.RecommendedProduct:
         ),
         matched_image_id=message.matched_image_id,
         branches=tuple(message.branches),
+        collapsed_product_ids=tuple(message.collapsed_product_ids),
     )
 
 

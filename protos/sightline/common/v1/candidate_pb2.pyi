@@ -37,6 +37,7 @@ class CandidateColumns(google.protobuf.message.Message):
     TAGS_FIELD_NUMBER: builtins.int
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     CREATE_TIME_MICROS_FIELD_NUMBER: builtins.int
+    IMAGE_HASHES_FIELD_NUMBER: builtins.int
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Product ids, no duplicates. Its length is the number of candidates; every other column that is not
@@ -79,6 +80,12 @@ class CandidateColumns(google.protobuf.message.Message):
     def create_time_micros(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """When the catalogue first stored each, microseconds since 1970 (UTC)."""
 
+    @property
+    def image_hashes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Perceptual hashes of the first photos: 56 bits of luminance above 8 of colour; 0 = no photo, an even
+        area, or not hashed yet.
+        """
+
     def __init__(
         self,
         *,
@@ -92,8 +99,9 @@ class CandidateColumns(google.protobuf.message.Message):
         tags: collections.abc.Iterable[Global___TextList] | None = ...,
         attributes: collections.abc.Iterable[Global___AttributeList] | None = ...,
         create_time_micros: collections.abc.Iterable[builtins.int] | None = ...,
+        image_hashes: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "tags", b"tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availabilities", b"availabilities", "brands", b"brands", "category_paths", b"category_paths", "create_time_micros", b"create_time_micros", "currencies", b"currencies", "image_hashes", b"image_hashes", "parent_ids", b"parent_ids", "price_micros", b"price_micros", "product_ids", b"product_ids", "tags", b"tags"]) -> None: ...
 
 Global___CandidateColumns: typing_extensions.TypeAlias = CandidateColumns
 

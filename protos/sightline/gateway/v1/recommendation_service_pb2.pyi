@@ -231,6 +231,7 @@ class RecommendedProduct(google.protobuf.message.Message):
     REASONS_FIELD_NUMBER: builtins.int
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
+    COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Place in the whole answer, from 1."""
     raw_score: builtins.float
@@ -253,6 +254,12 @@ class RecommendedProduct(google.protobuf.message.Message):
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Branches that named it: "visual", "collaborative", "popular", "new"."""
 
+    @property
+    def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Candidates that it stands for, best first: variants of the same parent, and products whose first photo
+        is the same picture.
+        """
+
     def __init__(
         self,
         *,
@@ -263,9 +270,10 @@ class RecommendedProduct(google.protobuf.message.Message):
         reasons: collections.abc.Iterable[sightline.common.v1.answer_pb2.Reason] | None = ...,
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
+        collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "matched_image_id", b"matched_image_id", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
 
@@ -371,6 +379,7 @@ class FoundProduct(google.protobuf.message.Message):
     RANK_FIELD_NUMBER: builtins.int
     SIMILARITY_FIELD_NUMBER: builtins.int
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
+    COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Place, from 1."""
     similarity: builtins.float
@@ -381,6 +390,10 @@ class FoundProduct(google.protobuf.message.Message):
     def product(self) -> sightline.common.v1.product_pb2.Product:
         """The product as the record has it now."""
 
+    @property
+    def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """See RecommendedProduct."""
+
     def __init__(
         self,
         *,
@@ -388,8 +401,9 @@ class FoundProduct(google.protobuf.message.Message):
         rank: builtins.int = ...,
         similarity: builtins.float = ...,
         matched_image_id: builtins.str = ...,
+        collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["matched_image_id", b"matched_image_id", "product", b"product", "rank", b"rank", "similarity", b"similarity"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "product", b"product", "rank", b"rank", "similarity", b"similarity"]) -> None: ...
 
 Global___FoundProduct: typing_extensions.TypeAlias = FoundProduct

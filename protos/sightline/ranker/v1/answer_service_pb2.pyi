@@ -104,6 +104,7 @@ class AnsweredProduct(google.protobuf.message.Message):
     REASONS_FIELD_NUMBER: builtins.int
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
+    COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
@@ -122,6 +123,10 @@ class AnsweredProduct(google.protobuf.message.Message):
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Branches that named it; see sightline.gateway.v1.RecommendedProduct."""
 
+    @property
+    def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Near-duplicates that it stands for; see sightline.gateway.v1.RecommendedProduct."""
+
     def __init__(
         self,
         *,
@@ -131,8 +136,9 @@ class AnsweredProduct(google.protobuf.message.Message):
         reasons: collections.abc.Iterable[sightline.common.v1.answer_pb2.Reason] | None = ...,
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
+        collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 

@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
@@ -22,6 +23,42 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _Collapse:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _CollapseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Collapse.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    COLLAPSE_UNSPECIFIED: _Collapse.ValueType  # 0
+    """COLLAPSE_DROP."""
+    COLLAPSE_DROP: _Collapse.ValueType  # 1
+    """The nearest of each group is in the answer and names the others; `top_k` counts groups. With
+    `product_id`, the near-duplicates of that product are left out as it is itself.
+    """
+    COLLAPSE_MARK: _Collapse.ValueType  # 2
+    """As COLLAPSE_DROP, but the others stay in the answer too, up to 1,000 products in all: for callers that
+    put several answers together and collapse them then.
+    """
+    COLLAPSE_OFF: _Collapse.ValueType  # 3
+    """Near-duplicates are products like any other."""
+
+class Collapse(_Collapse, metaclass=_CollapseEnumTypeWrapper):
+    """What becomes of near-duplicates."""
+
+COLLAPSE_UNSPECIFIED: Collapse.ValueType  # 0
+"""COLLAPSE_DROP."""
+COLLAPSE_DROP: Collapse.ValueType  # 1
+"""The nearest of each group is in the answer and names the others; `top_k` counts groups. With
+`product_id`, the near-duplicates of that product are left out as it is itself.
+"""
+COLLAPSE_MARK: Collapse.ValueType  # 2
+"""As COLLAPSE_DROP, but the others stay in the answer too, up to 1,000 products in all: for callers that
+put several answers together and collapse them then.
+"""
+COLLAPSE_OFF: Collapse.ValueType  # 3
+"""Near-duplicates are products like any other."""
+Global___Collapse: typing_extensions.TypeAlias = Collapse
 
 @typing.final
 class SearchRequest(google.protobuf.message.Message):
@@ -40,6 +77,7 @@ class SearchRequest(google.protobuf.message.Message):
     INCLUDE_QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     MIN_INDEX_TOKEN_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
+    COLLAPSE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -58,6 +96,10 @@ class SearchRequest(google.protobuf.message.Message):
     """
     generation: builtins.str
     """The index generation to search; empty = the active one."""
+    collapse: Global___Collapse.ValueType
+    """What becomes of near-duplicates: products whose first photo is the same picture as a nearer one's, and
+    variants of its parent. Default: COLLAPSE_DROP.
+    """
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """A vector of a space, with the space's version."""
@@ -84,9 +126,10 @@ class SearchRequest(google.protobuf.message.Message):
         include_query_product: builtins.bool = ...,
         min_index_token: builtins.str = ...,
         generation: builtins.str = ...,
+        collapse: Global___Collapse.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "product_id", b"product_id", "query", b"query", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "generation", b"generation", "include_query_product", b"include_query_product", "min_index_token", b"min_index_token", "product_id", b"product_id", "query", b"query", "request_id", b"request_id", "space", b"space", "top_k", b"top_k", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "generation", b"generation", "include_query_product", b"include_query_product", "min_index_token", b"min_index_token", "product_id", b"product_id", "query", b"query", "request_id", b"request_id", "space", b"space", "top_k", b"top_k", "vector", b"vector"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["query", b"query"]) -> typing.Literal["vector", "product_id"] | None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
@@ -104,6 +147,8 @@ class SearchResponse(google.protobuf.message.Message):
     FRESHNESS_FIELD_NUMBER: builtins.int
     PLAN_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    COLLAPSED_FIELD_NUMBER: builtins.int
+    QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was done, in one line for people, e.g. "flat, 2 rounds, 400 rows"."""
     @property
@@ -130,6 +175,18 @@ class SearchResponse(google.protobuf.message.Message):
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """"index" (engine) and "hydrate" (record)."""
 
+    @property
+    def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductIds]:
+        """The near-duplicates of each, see Collapse, among the products that the search went through: as long as
+        `similarities`; empty = none has any.
+        """
+
+    @property
+    def query_product(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
+        """With `product_id` and near-duplicates left out: what the record says of that product, whether it passes
+        the filter or not. Callers find by its parent and its hash what else is a near-duplicate of it.
+        """
+
     def __init__(
         self,
         *,
@@ -140,11 +197,33 @@ class SearchResponse(google.protobuf.message.Message):
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         plan: builtins.str = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        collapsed: collections.abc.Iterable[Global___ProductIds] | None = ...,
+        query_product: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "image_ids", b"image_ids", "plan", b"plan", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "freshness", b"freshness", "image_ids", b"image_ids", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
+
+@typing.final
+class ProductIds(google.protobuf.message.Message):
+    """Several products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids, nearest first."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids"]) -> None: ...
+
+Global___ProductIds: typing_extensions.TypeAlias = ProductIds
 
 @typing.final
 class UpsertVectorsRequest(google.protobuf.message.Message):

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gateway import collapse
 from gateway.fallbacks import cause_of
 from gateway.fuse import Listing, pick
 from gateway.model import (
@@ -267,7 +268,15 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
         )
         note.work = found.work
     columns, branch = found.columns, BRANCH_OF[signal.kind]
-    listing = Listing(branch, signal.strength, columns, found.similarities, found.image_ids)
+    listing = Listing(
+        branch,
+        signal.strength,
+        columns,
+        found.similarities,
+        found.image_ids,
+        collapsed=found.collapsed,
+        own=found.own,
+    )
     return Near(listing, found)
 
 
@@ -303,8 +312,8 @@ async def _fall_back(run: Run, nominees: Nominees | None) -> tuple[Listing, ...]
 
 
 def _fills_a_page(run: Run, listing: Listing) -> bool:
-    named = set(listing.columns.product_ids).difference(run.query.left_out)
-    return len(named) >= run.query.results_a_page
+    left = collapse.count(listing.columns, frozenset(run.query.left_out))
+    return left >= run.query.results_a_page
 
 
 async def _popular(run: Run, nominees: Nominees | None) -> Listing | None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
+from gateway.collapse import marks, near_duplicates
 from gateway.model import SIMILARITY_BRANCHES, Branch, Candidate, Candidates, Columns
 
 K = 60
@@ -30,6 +31,10 @@ class Listing:
     """The photo that matched best, one a product; empty = none."""
     after: int = 0
     """Places before its first: a list that goes on where another one ends."""
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates of each in the list, as a search found them; empty = none."""
+    own: Columns | None = None
+    """The product that the list is near to; None = there is none."""
 
     def ordered(self) -> list[int]:
         """Rows, best first: by falling similarity, equal ones by product id; else as given."""
@@ -98,6 +103,15 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
             if (values := _similarities(listings, branch, order))
         },
         columns=pick([places[item] for item in order]),
+        own=tuple(
+            {
+                item.product_id: item
+                for listing in listings
+                if listing.own is not None
+                for item in near_duplicates(listing.own)
+            }.values()
+        ),
+        marks=marks([(item.columns.product_ids, item.collapsed) for item in listings]),
     )
 
 

@@ -20,7 +20,7 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
         └── StageLate           STAGE_DEADLINE
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -34,6 +34,7 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
+from sightline_rules import duplicates
 
 RETRY_AFTER = timedelta(seconds=1)
 """When a caller may try again after something was unavailable."""
@@ -371,6 +372,8 @@ class Columns:
     """Carried through untouched, as `attributes` are."""
     attributes: Sequence[object] = ()
     create_time_micros: Sequence[int] = ()
+    image_hashes: Sequence[int] = ()
+    """See sightline_rules.duplicates; 0 = none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +389,10 @@ class Found:
     freshness: Freshness | None
     plan: str
     work: float | None
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates of each, among the products found; empty = none has any."""
+    own: Columns | None = None
+    """The query's product, whose near-duplicates were left out; None = it has none."""
 
 
 class Basis(StrEnum):
@@ -449,6 +456,10 @@ class Candidates:
     """For each similarity branch one value a row; NaN = the branch did not name it."""
     columns: Columns
     """What the record says of them, in the same order."""
+    own: tuple[duplicates.Candidate, ...] = ()
+    """The query's own products."""
+    marks: Mapping[str, Sequence[Hashable]] = field(default_factory=dict)
+    """Of products that a search found to be near-duplicates: each two share one."""
 
     @property
     def named_by_signals(self) -> bool:
@@ -497,6 +508,8 @@ class AnsweredProduct:
     matched_image_id: str
     branches: tuple[str, ...] = ()
     """Branches that named it."""
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates that it stands for, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +599,8 @@ class FoundProduct:
     rank: int
     similarity: float
     image_id: str
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates that it stands for, best first."""
 
 
 @dataclass(frozen=True, slots=True)

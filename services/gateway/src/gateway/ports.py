@@ -47,7 +47,10 @@ class Retriever(Protocol):
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        """The `top_k` products nearest to a vector or to the product of that id."""
+        """The `top_k` products nearest to a vector or to the product of that id.
+
+        Near-duplicates of one another count as one and come all.
+        """
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         """Those of up to 1,000 products that exist and pass, in the order asked."""

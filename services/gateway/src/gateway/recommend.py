@@ -5,6 +5,7 @@ import uuid
 
 from gateway import tokens
 from gateway.branches import find
+from gateway.collapse import collapse
 from gateway.fallbacks import degradations, reasons_for
 from gateway.fuse import Listing, fuse, weighted
 from gateway.model import (
@@ -43,7 +44,8 @@ async def recommend(query: Query, house: House) -> Answer:
         if query.page_token:
             return await later_page(run)
         candidates = fused(run, await find(run))
-        products, hidden = await _order(run, candidates)
+        ranked, hidden = await _order(run, candidates)
+        products = collapsed(run, candidates, ranked)
         page = await cut(run, products)
         record = _record(run, candidates, products, hidden)
         kept = _keep(run, record)
@@ -117,6 +119,16 @@ def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ..
         for place, product_id in enumerate(ranked.product_ids)
         if product_id in rows
     )
+
+
+def collapsed(
+    run: Run, candidates: Candidates, order: tuple[AnsweredProduct, ...]
+) -> tuple[AnsweredProduct, ...]:
+    """The order with one product for each group of near-duplicates."""
+    products = collapse(candidates, order)
+    if len(products) < len(order):
+        run.trail.steps.append(f"{len(order) - len(products)} collapsed")
+    return products
 
 
 def as_fused(candidates: Candidates) -> tuple[AnsweredProduct, ...]:

@@ -4,7 +4,7 @@ from gateway.branches import search as find_near
 from gateway.model import Findings, FoundProduct, Query
 from gateway.pages import cut
 from gateway.ports import House
-from gateway.recommend import as_fused, begin, fused, lost, versions_of
+from gateway.recommend import as_fused, begin, collapsed, fused, lost, versions_of
 from gateway.validate import check
 from servicekit import deadlines
 
@@ -18,7 +18,7 @@ async def search(query: Query, house: House) -> Findings:
     run = begin(query, house)
     with deadlines.within(run.plan.ends.answer):
         candidates = fused(run, await find_near(run))
-        page = await cut(run, as_fused(candidates))
+        page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
     nearest = {row.product_id: row.similarity for row in candidates.rows}
     return Findings(
         results=tuple(
@@ -27,6 +27,7 @@ async def search(query: Query, house: House) -> Findings:
                 rank=result.rank,
                 similarity=nearest[result.row.product_id] or 0.0,
                 image_id=result.answered.matched_image_id,
+                collapsed=result.answered.collapsed,
             )
             for result in page.results
         ),

@@ -229,7 +229,14 @@ async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -
             FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
         )
     await photos.put(catalog_id, info.image_id, content)
-    return Image(info.image_id, info.media_type, len(content), info.width, info.height)
+    return Image(
+        info.image_id,
+        info.media_type,
+        len(content),
+        info.width,
+        info.height,
+        info.perceptual_hash,
+    )
 
 
 def check_product(draft: ProductDraft, path: str) -> ProductContent:

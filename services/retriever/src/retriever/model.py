@@ -454,6 +454,8 @@ class Image:
     """Pixels, upright."""
     height: int
     """Pixels, upright."""
+    perceptual_hash: int = 0
+    """See sightline_rules.duplicates; 0 = none, or not hashed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +471,11 @@ class Product:
     etag: str
     seq: int
     """Commit sequence of its last write."""
+
+    @property
+    def image_hash(self) -> int:
+        """That of the photo that is shown of it, its first; 0 = none."""
+        return self.images[0].perceptual_hash if self.images else 0
 
     @property
     def facts(self) -> Facts:
@@ -603,6 +610,14 @@ class Tally:
     """Ids of some of them."""
     after: tuple[int, str] | None
     """Where to go on; None = that was all."""
+
+
+class Collapse(StrEnum):
+    """What becomes of near-duplicates in an answer; see vector_service.proto."""
+
+    DROP = "DROP"
+    MARK = "MARK"
+    OFF = "OFF"
 
 
 class Order(StrEnum):

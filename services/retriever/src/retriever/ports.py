@@ -194,6 +194,11 @@ class SearchRecord(Protocol):
     async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
         """The vectors of a product's photos; None = there is no such product."""
 
+    async def image_vectors(
+        self, generation: Generation, image_ids: Sequence[str]
+    ) -> dict[str, Floats]:
+        """The vectors of those photos that have one."""
+
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
 
@@ -372,6 +377,16 @@ class IndexRecord(Protocol):
 
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
+
+
+class HashRecord(Protocol):
+    """The record as those see it who hash photos that were stored before photos were hashed."""
+
+    async def unhashed(self, catalog_id: str, limit: int) -> list[str]:
+        """Ids of some photos that have no perceptual hash yet."""
+
+    async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
+        """Store the perceptual hashes of photos, by their ids."""
 
 
 class VectorIndex(Protocol):

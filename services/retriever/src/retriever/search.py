@@ -19,7 +19,9 @@ from functools import partial
 
 import numpy as np
 
+from retriever.collapse import Grouping
 from retriever.model import (
+    Collapse,
     CollectionAbsent,
     CollectionReleased,
     Counts,
@@ -43,6 +45,7 @@ from retriever.ports import SearchRecord, VectorIndex
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters
+from sightline_rules.duplicates import Group
 from sightline_rules.filters import All, Filter
 
 DEFAULT_SPACE = "visual"
@@ -89,6 +92,7 @@ class Query:
     include_query_product: bool = False
     min_index_token: str = ""
     generation: str = ""
+    collapse: Collapse = Collapse.DROP
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ class Answer:
     generation: Generation
     freshness: Freshness
     plan: str
+    collapsed: list[tuple[str, ...]] = field(default_factory=list)
+    """The near-duplicates of each match; empty = they were not looked for."""
+    own: Product | None = None
+    """The query's product, where its near-duplicates were left out."""
 
 
 @dataclass(slots=True)
@@ -118,6 +126,8 @@ class Found:
 
     matches: list[Match] = field(default_factory=list)
     known: dict[str, Product | None] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+    """Of near-duplicates among the matches."""
 
 
 async def search(
@@ -141,6 +151,8 @@ async def search(
     left_out = set(query.excluded)
     if query.product_id and not query.include_query_product:
         left_out.add(query.product_id)
+    own = await own_product(query, record)
+    grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
     found, rounds, rows = Found(), 0, 0
     limit = min(MAX_LIMIT, max(query.top_k * OVERFETCH + len(left_out), 50))
     while vectors:
@@ -158,13 +170,14 @@ async def search(
             hits = await _ask(generation, ask, index, record)
         rounds, rows = rounds + 1, len(hits)
         with measure("hydrate"):
-            await _hydrate(found, hits, query, left_out, record)
+            await _hydrate(found, hits, query, left_out, record, grouping=grouping)
         # Fewer rows than asked for: there are no more. The engine answers `limit` per vector.
-        if len(found.matches) >= query.top_k or len(hits) < limit or limit == MAX_LIMIT:
+        if len(found.groups) >= query.top_k or len(hits) < limit or limit == MAX_LIMIT:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
     plan = f"flat, {rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
-    return Answer(found.matches[: query.top_k], generation, freshness, plan)
+    matches, collapsed = page(found, query)
+    return Answer(matches, generation, freshness, plan, collapsed, own)
 
 
 def check_query(query: Query) -> None:
@@ -197,6 +210,13 @@ async def resolve(
     if query.vector and query.vector.space_version != generation.space_version:
         raise VersionMismatch(query.vector.space_version, generation.space_version)
     return generation
+
+
+async def own_product(query: Query, record: SearchRecord) -> Product | None:
+    """The query's product if its near-duplicates are to be left out."""
+    if not query.product_id or query.include_query_product or query.collapse is Collapse.OFF:
+        return None
+    return (await record.get(query.catalog_id, [query.product_id])).get(query.product_id)
 
 
 async def query_vectors(query: Query, generation: Generation, record: SearchRecord) -> list[Floats]:
@@ -312,7 +332,13 @@ async def _ask(
 
 
 async def _hydrate(
-    found: Found, hits: Sequence[Hit], query: Query, left_out: Collection[str], record: SearchRecord
+    found: Found,
+    hits: Sequence[Hit],
+    query: Query,
+    left_out: Collection[str],
+    record: SearchRecord,
+    *,
+    grouping: Grouping | None,
 ) -> None:
     """Turn hits into matches: each product once, as the record knows it now, if it passes.
 
@@ -320,9 +346,11 @@ async def _hydrate(
     the hits only as many are looked up as it takes: most often half of them, see OVERFETCH.
     """
     wanted = list(dict.fromkeys(h.product_id for h in hits if h.product_id not in left_out))
-    some = max(query.top_k, HYDRATED)
-    for start in range(0, len(wanted), some):
+    start = 0
+    while start < len(wanted):
+        some = max(query.top_k - len(found.groups), HYDRATED)
         await _look_up(found, wanted[start : start + some], query, record)
+        start += some
         matches: dict[str, Match] = {}
         for hit in hits:
             product = found.known.get(hit.product_id)
@@ -331,8 +359,31 @@ async def _hydrate(
             if hit.image_id in product.content.image_ids:
                 matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
         found.matches = list(matches.values())
-        if len(found.matches) >= query.top_k:
+        products = [match.product for match in found.matches]
+        found.groups = (
+            await grouping.groups(products, record)
+            if grouping is not None
+            else [Group(place) for place in range(len(products))]
+        )
+        if len(found.groups) >= query.top_k:
             return
+
+
+def page(found: Found, query: Query) -> tuple[list[Match], list[tuple[str, ...]]]:
+    """The matches to answer, nearest first, and the near-duplicates of each."""
+    groups = found.groups[: query.top_k]
+    if query.collapse is Collapse.OFF:
+        return [found.matches[group.place] for group in groups], []
+    collapsed = {group.place: group.collapsed for group in groups}
+    if query.collapse is Collapse.DROP:
+        return [found.matches[place] for place in collapsed], list(collapsed.values())
+    marked = {product_id for ids in collapsed.values() for product_id in ids}
+    places = [
+        place
+        for place, match in enumerate(found.matches)
+        if place in collapsed or match.product.content.product_id in marked
+    ][:MAX_TOP_K]
+    return [found.matches[place] for place in places], [collapsed.get(p, ()) for p in places]
 
 
 async def _look_up(

@@ -20,6 +20,7 @@ from retriever.generations import Order as GenerationOrder
 from retriever.model import (
     EXACT,
     Amount,
+    Collapse,
     FilterInvalid,
     Freshness,
     Generation,
@@ -128,6 +129,12 @@ _INDEX_KIND_NUMBER = {
 _GENERATION_STATE = {
     state: index_service_pb2.Generation.State.Value(f"STATE_{state.value}")
     for state in GenerationState
+}
+_COLLAPSE: Mapping[int, Collapse] = {
+    vector_service_pb2.COLLAPSE_UNSPECIFIED: Collapse.DROP,
+    vector_service_pb2.COLLAPSE_DROP: Collapse.DROP,
+    vector_service_pb2.COLLAPSE_MARK: Collapse.MARK,
+    vector_service_pb2.COLLAPSE_OFF: Collapse.OFF,
 }
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 _MICROS = 1_000_000
@@ -255,6 +262,7 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
             candidate_pb2.AttributeList(values=_attributes(product)) for product in products
         ],
         create_time_micros=[product.create_time for product in products],
+        image_hashes=[product.image_hash for product in products],
     )
 
 
@@ -347,6 +355,21 @@ def order(number: int) -> Order:
     if found is None:
         raise RequestInvalid(FieldViolation("order", "is not one of the known values"))
     return found
+
+
+def collapse(number: int) -> Collapse:
+    """What becomes of near-duplicates. Raises RequestInvalid."""
+    found = _COLLAPSE.get(number)
+    if found is None:
+        raise RequestInvalid(FieldViolation("collapse", "is not one of the known values"))
+    return found
+
+
+def collapsed(found: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
+    """The near-duplicates of each product; empty when none has any."""
+    if not any(found):
+        return []
+    return [vector_service_pb2.ProductIds(product_ids=ids) for ids in found]
 
 
 def as_columns(view: int) -> bool:

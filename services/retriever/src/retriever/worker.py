@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge
 
 from retriever import backfill, generations, removals, verification, wire
 from retriever.embedder import EmbedderClient
+from retriever.hashes import hash_photos
 from retriever.index import (
     LOST,
     LeadershipLost,
@@ -42,6 +43,7 @@ from retriever.model import (
 from retriever.ports import (
     BackfillRecord,
     Embedder,
+    HashRecord,
     IndexRecord,
     Photos,
     RemovalRecord,
@@ -78,6 +80,10 @@ LOOK_SECONDS = 1.0
 EMBED_TURN_SECONDS = 5.0
 FOLLOW_TURN_SECONDS = 1.0
 """How often a loop takes a turn though nothing waits: for what is due by the clock."""
+HASH_TURN_SECONDS = 60.0
+"""How often photos are looked for that were stored before photos were hashed."""
+HASHED_PHOTOS = 8
+"""Photos hashed at a time, so that what comes meanwhile hardly waits."""
 GAUGE_SECONDS = 2.0
 MAX_CATALOG_LABELS = 20
 
@@ -211,7 +217,9 @@ class Followed:
     """A comparison with the record that is under way; nothing else is done to it meanwhile."""
 
 
-class WorkerRecord(IndexRecord, RemovalRecord, BackfillRecord, VerificationRecord, Protocol):
+class WorkerRecord(
+    IndexRecord, RemovalRecord, BackfillRecord, VerificationRecord, HashRecord, Protocol
+):
     """All that the worker asks of the record."""
 
 
@@ -240,6 +248,8 @@ class Worker:
     roll_outs_wait: asyncio.Event = field(default_factory=asyncio.Event)
     quiet: tuple[int | None, float] = (None, 0.0)
     """A version of the record in which nothing waited, and how long that needs no other look."""
+    idle: bool = True
+    """Whether nothing waited at the last look."""
     stopping: bool = False
     """Cancelling is not enough: pymilvus calls asyncio.wait_for, which in Python 3.11 swallows a
     cancellation that comes at the moment of the answer (python/cpython#86296)."""
@@ -264,6 +274,7 @@ class Worker:
                     (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
                     (self._do_removal, self.removals_wait, None),
                     (self._begin_roll_out, self.roll_outs_wait, None),
+                    (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
                 ):
                     self.tasks.create_task(self._forever(step, wake, turn))
                 self.tasks.create_task(self._measure())
@@ -322,7 +333,8 @@ class Worker:
         ):
             if wanted:
                 wake.set()
-        if waiting == NOTHING:
+        self.idle = waiting == NOTHING
+        if self.idle:
             self.quiet = version, now + LOOK_SECONDS
         return False
 
@@ -404,6 +416,15 @@ class Worker:
             MISMATCH.labels(self._label(catalog), space).set(not served)
         self.offers[catalog] = (time.monotonic(), offers)
         return offers
+
+    async def _hash(self) -> bool:
+        """Hash photos of before: a few, at once again only while nothing else is to be done."""
+        worked = False
+        for catalog in self.catalogs:
+            worked |= bool(await hash_photos(catalog, HASHED_PHOTOS, self.record, self.photos))
+        if worked and not self.idle:
+            await asyncio.sleep(LOOK_SECONDS)
+        return worked
 
     # The index
 

@@ -198,6 +198,7 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
                 reasons=[messages.reason_message(reason) for reason in item.reasons],
                 matched_image_id=item.matched_image_id,
                 branches=item.branches,
+                collapsed_product_ids=item.collapsed,
             )
             for item in record.products
         ],
@@ -223,6 +224,7 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
                 reasons=tuple(messages.reason(reason) for reason in item.reasons),
                 matched_image_id=item.matched_image_id,
                 branches=tuple(item.branches),
+                collapsed=tuple(item.collapsed_product_ids),
             )
             for item in message.products
         ),

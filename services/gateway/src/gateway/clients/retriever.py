@@ -15,6 +15,7 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+from sightline_rules.duplicates import NO_HASH
 
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
@@ -74,13 +75,17 @@ class RetrieverClient:
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        """The `top_k` products nearest to a vector or to the product of that id."""
+        """The `top_k` products nearest to a vector or to the product of that id.
+
+        Near-duplicates of one another count as one and come all.
+        """
         request = vectors_pb.SearchRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
             top_k=top_k,
             exclude_product_ids=exclude,
             min_index_token=min_index_token,
+            collapse=vectors_pb.COLLAPSE_MARK,
         )
         if isinstance(near, Vector):
             request.vector.CopyFrom(_vector(near))
@@ -88,7 +93,9 @@ class RetrieverClient:
             request.product_id = near
         answer: vectors_pb.SearchResponse = await self._call(self._vectors.Search, request, scope)
         count = len(answer.candidates.product_ids)
-        if not count == len(answer.similarities) == len(answer.image_ids):
+        if not count == len(answer.similarities) == len(answer.image_ids) or (
+            len(answer.collapsed) not in (0, count)
+        ):
             raise Internal("the retriever's columns differ in length", reason="INTERNAL")
         return Found(
             columns=_columns(answer.candidates),
@@ -100,6 +107,8 @@ class RetrieverClient:
             ),
             plan=answer.plan,
             work=messages.work(answer.stage_timings),
+            collapsed=[tuple(item.product_ids) for item in answer.collapsed],
+            own=_columns(answer.query_product) if answer.HasField("query_product") else None,
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
@@ -246,6 +255,7 @@ def _columns(message: candidate_pb2.CandidateColumns) -> Columns:
         tags=filled(message.tags, candidate_pb2.TextList()),
         attributes=filled(message.attributes, candidate_pb2.AttributeList()),
         create_time_micros=filled(message.create_time_micros, 0),
+        image_hashes=filled(message.image_hashes, NO_HASH),
     )
 
 

@@ -140,6 +140,7 @@ def _recommended(result: Result) -> pb.RecommendedProduct:
         reasons=[messages.reason_message(item) for item in answered.reasons],
         matched_image_id=answered.matched_image_id,
         branches=answered.branches,
+        collapsed_product_ids=answered.collapsed,
     )
 
 
@@ -149,4 +150,5 @@ def _found(result: FoundProduct) -> pb.FoundProduct:
         rank=result.rank,
         similarity=result.similarity,
         matched_image_id=result.image_id,
+        collapsed_product_ids=result.collapsed,
     )

@@ -26,6 +26,7 @@ from retriever.model import (
     Stored,
 )
 from retriever.record.generations import live_generations
+from retriever.record.hashes import to_signed
 from retriever.record.parts import among, chunks, look_up, pending_row, put
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
@@ -303,6 +304,7 @@ class Batch:
             "width": image.width,
             "height": image.height,
             "create_time": self._session.now,
+            "perceptual_hash": to_signed(image.perceptual_hash),
         }
 
     # All at once

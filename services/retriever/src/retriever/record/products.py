@@ -16,6 +16,7 @@ from retriever.model import (
     Product,
     ProductContent,
 )
+from retriever.record.hashes import from_signed
 from retriever.record.parts import (
     chunks,
     on,
@@ -152,7 +153,8 @@ def read_images(
 
 
 def _to_image(row: sa.Row[Any]) -> Image:
-    return Image(row.image_id, row.media_type, row.size, row.width, row.height)
+    hashed = from_signed(row.perceptual_hash)
+    return Image(row.image_id, row.media_type, row.size, row.width, row.height, hashed)
 
 
 def product_exists(connection: Connection, catalog_id: str, product_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +49,7 @@ from retriever.record.generations import (
     read_index_rows,
     want,
 )
+from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
 from retriever.record.parts import (
     indexed,
     is_generation,
@@ -320,6 +321,14 @@ class Record:
 
         return await self._db.read(work)
 
+    async def image_vectors(
+        self, generation: Generation, image_ids: Sequence[str]
+    ) -> dict[str, Floats]:
+        """See SearchRecord."""
+        return await self._db.read(
+            lambda connection: read_image_vectors(connection, generation, image_ids)
+        )
+
     async def freshness(self, generation: Generation) -> Freshness:
         """See SearchRecord."""
         return await self._db.read(lambda connection: read_freshness(connection, generation))
@@ -382,6 +391,14 @@ class Record:
         return await self._db.read(
             lambda connection: read_waiting(connection, catalogs, spaces, kinds, self._clock())
         )
+
+    async def unhashed(self, catalog_id: str, limit: int) -> list[str]:
+        """See HashRecord."""
+        return await self._db.read(lambda connection: read_unhashed(connection, catalog_id, limit))
+
+    async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
+        """See HashRecord."""
+        await self._db.write(lambda connection: write_hashes(connection, catalog_id, hashes))
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """See IndexRecord."""

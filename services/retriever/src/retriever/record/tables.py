@@ -85,7 +85,16 @@ images = sa.Table(
     _value("width", sa.Integer),
     _value("height", sa.Integer),
     _value("create_time", _Number),
+    sa.Column("perceptual_hash", _Number),
+    sa.Index(
+        "images_unhashed",
+        "catalog_id",
+        "image_id",
+        sqlite_where=sa.text("perceptual_hash IS NULL"),
+        postgresql_where=sa.text("perceptual_hash IS NULL"),
+    ),
 )
+"""`perceptual_hash`: its 64 bits as a signed number; NULL = not hashed yet."""
 
 product_images = sa.Table(
     "product_images",

@@ -63,6 +63,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             include_query_product=request.include_query_product,
             min_index_token=request.min_index_token,
             generation=request.generation,
+            collapse=wire.collapse(request.collapse),
         )
         stages = telemetry.Stages()
         answer = await search.search(
@@ -85,6 +86,8 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             ),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
+            collapsed=wire.collapsed(answer.collapsed),
+            query_product=wire.columns([answer.own]) if answer.own is not None else None,
         )
 
     def _remaining(self) -> float | None:

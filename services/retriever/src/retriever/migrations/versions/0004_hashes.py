@@ -1,0 +1,25 @@
+"""Perceptual hashes of photos; those stored before are hashed by the worker."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("images", sa.Column("perceptual_hash", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "images_unhashed",
+        "images",
+        ["catalog_id", "image_id"],
+        sqlite_where=sa.text("perceptual_hash IS NULL"),
+        postgresql_where=sa.text("perceptual_hash IS NULL"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("images_unhashed", "images")
+    op.drop_column("images", "perceptual_hash")
