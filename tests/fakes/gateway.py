@@ -575,6 +575,10 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
             model_version=request.model_version, state=model_service_pb2.Model.STATE_PROMOTED
         )
 
+    def PublishModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PublishModel", request, context)
+        return self._gateway.job_states[0]
+
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)
         return model_service_pb2.Model(

@@ -422,6 +422,10 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         await self.script.take("TrainModel", request, context)
         return job_pb2.Job(job_id="ranker/1", kind="train")
 
+    async def PublishModel(self, request, context):
+        await self.script.take("PublishModel", request, context)
+        return job_pb2.Job(job_id="ranker/2", kind="publish")
+
     async def ListModels(self, request, context):
         await self.script.take("ListModels", request, context)
         model = model_service_pb2.Model(

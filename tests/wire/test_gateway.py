@@ -699,6 +699,7 @@ def _undeclared(suite):
         (suite.admin.TrainModel, m.TrainModelRequest),
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
+        (suite.admin.PublishModel, m.PublishModelRequest),
         (suite.jobs.GetJob, j.GetJobRequest),
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),
@@ -780,6 +781,15 @@ async def test_models_are_trained_listed_and_promoted(suite):
     assert (sent.request_id, sent.seed, sent.catalog_id) == ("r", 3, "default")
     assert [item.model_version for item in models.models] == ["m1"]
     assert model.model_version == "m1"
+
+
+async def test_publications_are_the_rankers(suite):
+    request = model_service_pb2.PublishModelRequest(model_version="m1", rewrite=True)
+    job = await suite.admin.PublishModel(request)
+
+    assert job.job_id == "ranker/2"
+    (sent,) = suite.ranker.script.requests("PublishModel")
+    assert (sent.model_version, sent.rewrite, sent.catalog_id) == ("m1", True, "default")
 
 
 async def test_generations_are_the_retrievers(suite):

@@ -336,6 +336,7 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
         suite.models.TrainModel(model_service_pb2.TrainModelRequest(**one)),
         suite.models.ListModels(model_service_pb2.ListModelsRequest(**one)),
         suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(**one)),
+        suite.models.PublishModel(model_service_pb2.PublishModelRequest(**one)),
         suite.models.RollbackModel(model_service_pb2.RollbackModelRequest(**one)),
         suite.jobs.GetJob(job_service_pb2.GetJobRequest(**one)),
         suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(**one)),
@@ -547,6 +548,25 @@ async def test_the_same_request_starts_one_job_and_jobs_are_listed_newest_first(
     assert [job.job_id for job in jobs.jobs] == [other.job_id]
     rest = job_service_pb2.ListJobsRequest(page_token=jobs.next_page_token)
     assert [job.job_id for job in (await suite.jobs.ListJobs(rest)).jobs] == [one.job_id]
+
+
+async def test_a_publication_is_asked_for_once_and_of_a_model_that_is_there(
+    suite: Suite,
+) -> None:
+    ask, request = suite.models.PublishModel, model_service_pb2.PublishModelRequest
+    assert (await refusal(ask(request()))).reason == "MODEL_NOT_FOUND"  # none serves
+    assert (await refusal(ask(request(model_version="m9")))).reason == "MODEL_NOT_FOUND"
+    assert (await refusal(ask(request(request_id="i" * 129)))).reason == "REQUEST_INVALID"
+    await suite.append(*crowd())
+    version = await suite.learn()
+    named = await ask(request(model_version=version, request_id="once"))
+    again = await ask(request(model_version=version, request_id="once"))
+    assert (named.kind, named.state) == ("publish", job_pb2.Job.STATE_PENDING)
+    assert named.job_id == again.job_id
+    await suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(model_version=version))
+    assert (await ask(request())).job_id != named.job_id
+    other = await refusal(ask(request(catalog_id="other", model_version=version)))
+    assert other.reason == "MODEL_NOT_FOUND"
 
 
 async def test_trained_again_on_the_same_data_it_is_the_same_model(suite: Suite) -> None:

@@ -170,6 +170,12 @@ class Calls:
         """AdminService.PromoteModel."""
         return await self._answer(self._admin.PromoteModel(request, timeout=timeout))
 
+    async def publish_model(
+        self, request: model_service_pb2.PublishModelRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.PublishModel."""
+        return await self._answer(self._admin.PublishModel(request, timeout=timeout))
+
     async def rollback_model(
         self, request: model_service_pb2.RollbackModelRequest, timeout: float | None
     ) -> model_service_pb2.Model:

@@ -30,6 +30,7 @@ _WRITES = {
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
         "PromoteModel",
+        "PublishModel",
         "BackfillGeneration",
         "VerifyGeneration",
         "ActivateGeneration",

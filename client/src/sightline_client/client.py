@@ -465,6 +465,27 @@ class SightlineClient:
             )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
 
+    async def publish_model(
+        self,
+        model_version: str = "",
+        *,
+        rewrite: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that publishes a model's products into the index's `collaborative` space; no
+        version = the model that serves. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers
+        the same job; ``rewrite``: also where the model is published already."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.PublishModelRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                model_version=model_version,
+                rewrite=rewrite,
+            )
+        return from_wire.job(await self.calls.publish_model(request, self._deadline(timeout)))
+
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound
         (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""

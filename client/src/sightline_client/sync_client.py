@@ -370,6 +370,23 @@ class SyncSightlineClient:
         """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
         return self._loop.run(self._client.promote_model(model_version, timeout=timeout))
 
+    def publish_model(
+        self,
+        model_version: str = "",
+        *,
+        rewrite: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that publishes a model's products into the index's `collaborative` space; no
+        version = the model that serves. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers
+        the same job; ``rewrite``: also where the model is published already."""
+        return self._loop.run(
+            self._client.publish_model(
+                model_version, rewrite=rewrite, request_id=request_id, timeout=timeout
+            )
+        )
+
     def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound
         (MODEL_NOT_FOUND) when there was none. Never tried again by itself."""

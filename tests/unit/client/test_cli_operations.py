@@ -286,6 +286,21 @@ def test_models_are_listed_promoted_and_rolled_back(line: Line, gateway: FakeGat
     assert len(gateway.requests["RollbackModel"]) == 2, "going back twice is two models back"
 
 
+def test_a_model_is_published_and_the_job_followed(line: Line, gateway: FakeGateway) -> None:
+    gateway.fail("PublishModel", status(code_pb2.UNAVAILABLE, "lost"))
+    result = line("models", "publish", "m7", "--rewrite")
+    assert result.exit_code == 0
+    assert "SUCCEEDED" in flat(result.stdout)
+    first, second = gateway.requests["PublishModel"]
+    assert (first.model_version, first.rewrite) == ("m7", True)
+    assert first == second
+    assert first.request_id, "a try again must not start a second job"
+    ended = gateway.job_states[-1]
+    ended.state = job_pb2.Job.STATE_FAILED
+    assert line("models", "publish").exit_code == 1
+    assert gateway.requests["PublishModel"][-1].model_version == ""
+
+
 def test_jobs_are_listed_watched_and_cancelled(line: Line, gateway: FakeGateway) -> None:
     assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("jobs", "list", "--kind", "train").stdout)
     assert gateway.requests["ListJobs"][0].kind == "train"
@@ -391,7 +406,7 @@ COMMANDS = [
         for name in ("import", "get", "list", "delete", "offers", "purge", "status")
     ),
     *(("events", name) for name in ("import", "purge", "merge")),
-    *(("models", name) for name in ("train", "list", "promote", "rollback")),
+    *(("models", name) for name in ("train", "list", "promote", "publish", "rollback")),
     *(
         ("index", name)
         for name in ("list", "create", "backfill", "verify", "activate", "rollback", "drop")

@@ -124,6 +124,45 @@ def promote(
 
 
 @app.command()
+def publish(
+    *,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="[VERSION]", help="As `models list` shows it; none: the serving one."
+        ),
+    ] = "",
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Also if it is published already.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Put a model's products into the index's collaborative space.
+
+    [bold]Example[/bold]
+
+      sightline models publish
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.publish_model(version, rewrite=rewrite)
+        return await (following.follow if wait else following.get)(client, job.job_id)
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    value = from_wire.job(message)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([value]))
+    if wait and not following.ended_well(value):
+        raise typer.Exit(1)
+
+
+@app.command()
 def rollback(
     *,
     target: options.Target = options.DEFAULT_TARGET,

@@ -63,6 +63,11 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
                 _registered_method=True)
+        self.PublishModel = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/PublishModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.CreateGeneration = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/CreateGeneration',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.CreateGenerationRequest.SerializeToString,
@@ -134,6 +139,13 @@ class AdminServiceServicer(object):
 
     def RollbackModel(self, request, context):
         """Makes the model that served before the present one the serving one again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishModel(self, request, context):
+        """Starts a job that publishes a model's products into the index's "collaborative" space.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +227,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RollbackModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
+            'PublishModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'CreateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGeneration,
@@ -388,6 +405,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/RollbackModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/PublishModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

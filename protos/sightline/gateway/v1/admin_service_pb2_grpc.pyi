@@ -108,6 +108,22 @@ _AdminServiceRollbackModelType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServicePublishModelType = typing_extensions.TypeVar(
+    '_AdminServicePublishModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
 _AdminServiceCreateGenerationType = typing_extensions.TypeVar(
     '_AdminServiceCreateGenerationType',
     grpc.UnaryUnaryMultiCallable[
@@ -220,7 +236,7 @@ _AdminServiceListGenerationsType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -244,6 +260,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -298,6 +318,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.Model,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -342,6 +366,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     RollbackModel: _AdminServiceRollbackModelType
     """Makes the model that served before the present one the serving one again."""
 
+    PublishModel: _AdminServicePublishModelType
+    """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
 
@@ -383,6 +410,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -456,6 +487,14 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes the model that served before the present one the serving one again."""
+
+    @abc.abstractmethod
+    def PublishModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
     @abc.abstractmethod
     def CreateGeneration(

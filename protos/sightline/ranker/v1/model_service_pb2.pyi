@@ -261,3 +261,35 @@ class RollbackModelRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
 
 Global___RollbackModelRequest: typing_extensions.TypeAlias = RollbackModelRequest
+
+@typing.final
+class PublishModelRequest(google.protobuf.message.Message):
+    """Asks to publish."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    REWRITE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    model_version: builtins.str
+    """The model; empty = the one that serves. One that does not serve is prepared, and active once it serves."""
+    rewrite: builtins.bool
+    """Whether a model that is published already is written again, with the products that came back to the catalogue
+    since. Default: its generation is made active as it is.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+        rewrite: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id", "rewrite", b"rewrite"]) -> None: ...
+
+Global___PublishModelRequest: typing_extensions.TypeAlias = PublishModelRequest

@@ -56,6 +56,11 @@ class ModelServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
                 _registered_method=True)
+        self.PublishModel = channel.unary_unary(
+                '/sightline.ranker.v1.ModelService/PublishModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -92,6 +97,21 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishModel(self, request, context):
+        """Starts a job of kind "publish" that puts the model's products into a generation of the retriever's
+        "collaborative" space, whose version is the model's, and makes it the active one if the model serves; the
+        one before stays for a rollback. A product's vector there is the model's with the product's bias as one more
+        component; a shopper's ends with a 1, so that the inner product (METRIC_IP) is the score. Follow the job with
+        JobService (`done`: products; result "generation", "vector_count", "active"); killed, it goes on where it was,
+        and it waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+        MODEL_CORRUPT. The same request_id answers the same job. MODEL_NOT_FOUND.
+
+        Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +134,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.RollbackModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
+            'PublishModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +250,33 @@ class ModelService(object):
             '/sightline.ranker.v1.ModelService/RollbackModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ModelService/PublishModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

@@ -90,7 +90,23 @@ _ModelServiceRollbackModelType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType]):
+_ModelServicePublishModelType = typing_extensions.TypeVar(
+    '_ModelServicePublishModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType]):
     """The ranking models of a catalog."""
 
     @typing.overload
@@ -110,6 +126,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -131,6 +151,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     TrainModel: _ModelServiceTrainModelType
@@ -149,6 +173,18 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     none.
     """
 
+    PublishModel: _ModelServicePublishModelType
+    """Starts a job of kind "publish" that puts the model's products into a generation of the retriever's
+    "collaborative" space, whose version is the model's, and makes it the active one if the model serves; the
+    one before stays for a rollback. A product's vector there is the model's with the product's bias as one more
+    component; a shopper's ends with a 1, so that the inner product (METRIC_IP) is the score. Follow the job with
+    JobService (`done`: products; result "generation", "vector_count", "active"); killed, it goes on where it was,
+    and it waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+    MODEL_CORRUPT. The same request_id answers the same job. MODEL_NOT_FOUND.
+
+    Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
+    """
+
 ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -165,6 +201,10 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
 ]
 
@@ -205,6 +245,23 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
         none.
+        """
+
+    @abc.abstractmethod
+    def PublishModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "publish" that puts the model's products into a generation of the retriever's
+        "collaborative" space, whose version is the model's, and makes it the active one if the model serves; the
+        one before stays for a rollback. A product's vector there is the model's with the product's bias as one more
+        component; a shopper's ends with a 1, so that the inner product (METRIC_IP) is the score. Follow the job with
+        JobService (`done`: products; result "generation", "vector_count", "active"); killed, it goes on where it was,
+        and it waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+        MODEL_CORRUPT. The same request_id answers the same job. MODEL_NOT_FOUND.
+
+        Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -150,6 +150,7 @@ class Generation(google.protobuf.message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     ACTIVATE_TIME_FIELD_NUMBER: builtins.int
     FORCED_FIELD_NUMBER: builtins.int
+    OF_PRODUCTS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name, one of its catalog, e.g. "visual-3f9a1b22c4d1-1"."""
     space: builtins.str
@@ -174,6 +175,10 @@ class Generation(google.protobuf.message.Message):
     """Photos that could not be embedded; −1 = not known."""
     forced: builtins.bool
     """Whether its last activation was forced past its verification."""
+    of_products: builtins.bool
+    """Whether it has one vector a product, which is given by UpsertVectors, in place of one a photo. Where photos
+    are counted products are, then.
+    """
     @property
     def parameters(self) -> Global___IndexParameters:
         """How it is searched."""
@@ -209,9 +214,10 @@ class Generation(google.protobuf.message.Message):
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         activate_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         forced: builtins.bool = ...,
+        of_products: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["activate_time", b"activate_time", "create_time", b"create_time", "parameters", b"parameters", "verification", b"verification"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["activate_time", b"activate_time", "active", b"active", "create_time", b"create_time", "dimension", b"dimension", "failed_count", b"failed_count", "forced", b"forced", "indexed_count", b"indexed_count", "metric", b"metric", "name", b"name", "parameters", b"parameters", "pending_count", b"pending_count", "previous", b"previous", "space", b"space", "space_version", b"space_version", "state", b"state", "verification", b"verification"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["activate_time", b"activate_time", "active", b"active", "create_time", b"create_time", "dimension", b"dimension", "failed_count", b"failed_count", "forced", b"forced", "indexed_count", b"indexed_count", "metric", b"metric", "name", b"name", "of_products", b"of_products", "parameters", b"parameters", "pending_count", b"pending_count", "previous", b"previous", "space", b"space", "space_version", b"space_version", "state", b"state", "verification", b"verification"]) -> None: ...
 
 Global___Generation: typing_extensions.TypeAlias = Generation
 
@@ -292,6 +298,7 @@ class CreateGenerationRequest(google.protobuf.message.Message):
     SPACE_VERSION_FIELD_NUMBER: builtins.int
     METRIC_FIELD_NUMBER: builtins.int
     PARAMETERS_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -304,6 +311,10 @@ class CreateGenerationRequest(google.protobuf.message.Message):
     """The space's version; empty = the embedder's default version of the space."""
     metric: Global___Metric.ValueType
     """Default: cosine."""
+    dimension: builtins.int
+    """Only for a space that the embedder does not serve: components of a vector, 1 to 32,768; `space` (1 to 32 of
+    a-z, 0-9 and "_") and `space_version` (1 to 128 characters) are required then. 0 = the embedder's.
+    """
     @property
     def parameters(self) -> Global___IndexParameters:
         """Default: flat."""
@@ -318,9 +329,10 @@ class CreateGenerationRequest(google.protobuf.message.Message):
         space_version: builtins.str = ...,
         metric: Global___Metric.ValueType = ...,
         parameters: Global___IndexParameters | None = ...,
+        dimension: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["parameters", b"parameters"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "metric", b"metric", "name", b"name", "parameters", b"parameters", "request_id", b"request_id", "space", b"space", "space_version", b"space_version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "dimension", b"dimension", "metric", b"metric", "name", b"name", "parameters", b"parameters", "request_id", b"request_id", "space", b"space", "space_version", b"space_version"]) -> None: ...
 
 Global___CreateGenerationRequest: typing_extensions.TypeAlias = CreateGenerationRequest
 

@@ -142,6 +142,11 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
     """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
+
+    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
+    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
+    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
+    verify, activate; and back in one call as any other.
     """
 
     @typing.overload
@@ -213,7 +218,7 @@ class IndexServiceStub(typing.Generic[_IndexServiceCreateGenerationType, _IndexS
     reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
     once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
     looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
-    of the space are live).
+    of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
     """
 
     BackfillGeneration: _IndexServiceBackfillGenerationType
@@ -283,6 +288,11 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
     """Index generations: a catalogue's vectors of one version of one space, in one collection of the engine.
     A new version of a space is rolled out beside the old one: create, backfill, verify, activate; and back
     in one call. Searches that name no generation use the active one of their space.
+
+    The vectors of a space that the embedder does not serve are given, one a product, by who knows them: the
+    ranker publishes its model's as "collaborative". Create (with `dimension` and `space_version`), write by
+    VectorService.UpsertVectors, backfill (which embeds nothing: it waits until the index holds what was written),
+    verify, activate; and back in one call as any other.
     """
 
     @abc.abstractmethod
@@ -295,7 +305,7 @@ class IndexServiceServicer(metaclass=abc.ABCMeta):
         reaches it; what the catalogue holds already takes a backfill. The first of a space is active and ready at
         once. GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve this version when the worker last
         looked, every five seconds; the text names those it serves), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (eight
-        of the space are live).
+        of the space are live). One whose vectors are given (`dimension`) is active only once it is activated.
         """
 
     @abc.abstractmethod

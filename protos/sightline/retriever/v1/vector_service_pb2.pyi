@@ -157,11 +157,13 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Cosine similarity of each one's best photo, −1 to 1."""
+        """How near each one's best photo is, by the generation's metric: cosine, −1 to 1; inner product; or squared
+        distance, negative.
+        """
 
     @property
     def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The photo that matched best, of each."""
+        """The photo that matched best, of each; empty in a space that has one vector a product."""
 
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
@@ -255,7 +257,7 @@ Global___UpsertVectorsRequest: typing_extensions.TypeAlias = UpsertVectorsReques
 
 @typing.final
 class ImageVector(google.protobuf.message.Message):
-    """The vector of one photo of a product."""
+    """The vector of one photo of a product, or of the product itself."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -265,7 +267,7 @@ class ImageVector(google.protobuf.message.Message):
     product_id: builtins.str
     """The product."""
     image_id: builtins.str
-    """One of its photos."""
+    """One of its photos. Empty in a space that has one vector a product (Generation.of_products), and only there."""
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """The vector."""

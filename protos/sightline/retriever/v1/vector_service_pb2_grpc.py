@@ -66,8 +66,9 @@ class VectorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpsertVectors(self, request, context):
-        """Stores vectors that the caller made for photos of products that exist, up to 1,000, each with a status of
-        its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH.
+        """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
+        1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
+        INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -115,8 +115,9 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     """
 
     UpsertVectors: _VectorServiceUpsertVectorsType
-    """Stores vectors that the caller made for photos of products that exist, up to 1,000, each with a status of
-    its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH.
+    """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
+    1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
+    INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
     """
 
     Count: _VectorServiceCountType
@@ -157,8 +158,9 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.vector_service_pb2.UpsertVectorsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse]]:
-        """Stores vectors that the caller made for photos of products that exist, up to 1,000, each with a status of
-        its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH.
+        """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
+        1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
+        INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
         """
 
     @abc.abstractmethod

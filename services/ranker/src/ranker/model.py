@@ -15,6 +15,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── PromotionConflict   PROMOTION_CONFLICT
     └── FailedPrecondition
         ├── ModelCorrupt        MODEL_CORRUPT
+        ├── PublishIncomplete   PUBLISH_INCOMPLETE
         └── DataInsufficient    TRAINING_DATA_INSUFFICIENT
     KeyUnusable                 never on the wire: the service does not start
 """
@@ -100,11 +101,22 @@ class ModelCorrupt(FailedPrecondition):
         super().__init__(message, reason="MODEL_CORRUPT")
 
 
+class PublishIncomplete(FailedPrecondition):
+    """The retriever's index did not come to hold what a model has to publish."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="PUBLISH_INCOMPLETE")
+
+
 class DataInsufficient(FailedPrecondition):
     """There is too little to train on."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="TRAINING_DATA_INSUFFICIENT")
+
+
+class Interrupted(Exception):
+    """The worker stops; the job is to be left to the next one."""
 
 
 class KeyUnusable(Exception):

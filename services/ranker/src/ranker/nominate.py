@@ -42,14 +42,14 @@ async def nominate(
     """At most `top_k` products, neither excluded nor hidden; none when nobody did anything yet."""
     left_out = history.hidden.union(exclude)
     if model is not None and profile.personal:
-        return _by_vectors(profile, model, top_k, left_out)
+        return by_vectors(profile, model, top_k, left_out)
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
     basis = Basis.POPULARITY if kept else Basis.NOTHING
     return Nomination(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
 
 
-def _by_vectors(profile: Profile, model: Model, top_k: int, left_out: frozenset[str]) -> Nomination:
+def by_vectors(profile: Profile, model: Model, top_k: int, left_out: frozenset[str]) -> Nomination:
     """The score is that of rank.py with taste and session weighted alike."""
     basis = Basis.SESSION if profile.long_term is None else Basis.LONG_TERM
     scores = model.item_vectors @ query(profile, model.item_vectors.shape[1]) + model.item_biases

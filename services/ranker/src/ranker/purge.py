@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ranker.model import EventType, PurgeCount, PurgePlace, Purger, Selection
+from ranker.model import EventType, Interrupted, PurgeCount, PurgePlace, Purger, Selection
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs
 
@@ -22,10 +22,6 @@ BATCH = 2000
 """Events a transaction: tens of milliseconds, for which a writer of events may have to wait."""
 
 LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
-
-
-class Interrupted(Exception):
-    """The worker stops; the job is to be left to the next one."""
 
 
 def params(selection: Selection, counted: PurgeCount) -> dict[str, Any]:

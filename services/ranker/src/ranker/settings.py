@@ -74,7 +74,12 @@ class WorkerSettings(StoreSettings):
     """The catalogs of this installation."""
 
     retriever_target: str = Field(default="127.0.0.1:8602", min_length=1)
-    """gRPC target of the retriever, whose ProductService a training reads products from."""
+    """gRPC target of the retriever: a training reads products from it, and models are published
+    into its index."""
+
+    publish: bool = False
+    """Whether the model that serves is published into the retriever's `collaborative` space by
+    itself, after each promotion and rollback."""
 
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """After how long without a sign of life a job is another worker's."""

@@ -1,6 +1,7 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
-Purges of events run in this process (see purge.py).
+Purges of events run in this process (see purge.py). So do publications of models (see publish.py),
+beside the other jobs, for they may have to wait for the retriever.
 
 A training is a process of its own, so that it can be killed, cancelled or run out of memory
 without touching anything else. This process holds the job's claim and keeps it alive. When the
@@ -17,13 +18,18 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from ranker import purge
-from ranker.model import Purger
+from ranker import publish, purge
+from ranker.artifact import ModelStore
+from ranker.collaborative import CollaborativeIndex
+from ranker.model import Interrupted, Model, Purger
+from ranker.publish import PUBLISH, ModelSource, Publication, PublishIndex
 from ranker.purge import PURGE
+from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings, WorkerSettings
 from servicekit import config, telemetry
+from servicekit.channel import connect
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, worker_id
 from servicekit.server import run
@@ -100,7 +106,7 @@ async def run_job(
         log.info("job done", **result)
     except JobClaimLost:
         log.warning("job lost to another worker")
-    except purge.Interrupted:
+    except Interrupted:
         log.info("job left; it is free again when its claim runs out")
     except TrainingDied:
         log.warning("training died; the job is free again when its claim runs out")
@@ -190,6 +196,91 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+class PublishedModels:
+    """What can be published: the registry's models, and which of them serves."""
+
+    def __init__(self, registry: ModelRegistry, store: ModelStore) -> None:
+        self._registry = registry
+        self._store = store
+
+    async def load(self, catalog_id: str, version: str) -> Model:
+        """The model; ModelNotFound, ModelCorrupt."""
+        found = await self._registry.get(catalog_id, version)
+        return await asyncio.to_thread(self._store.read, catalog_id, version, found.manifest_sha256)
+
+    async def serving(self, catalog_id: str) -> str:
+        """The version that serves; empty = none does."""
+        found = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        return found.version if found else ""
+
+
+class Publisher:
+    """Does the jobs that publish models, and asks for one whenever another model serves."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        models: ModelSource,
+        index: PublishIndex,
+        settings: WorkerSettings,
+        registry: ModelRegistry,
+    ) -> None:
+        self._jobs = jobs
+        self._models = models
+        self._index = index
+        self._settings = settings
+        self._registry = registry
+        self._asked: set[str] = set()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Claim and run jobs until `stop` is set; a job in progress is then left."""
+        me = worker_id("ranker-publisher")
+        log = telemetry.get_logger()
+        while not stop.is_set():
+            try:
+                if self._settings.publish:
+                    await self.follow()
+                job = await self._jobs.claim((PUBLISH,), me, self._settings.lease_seconds)
+                if job is not None:
+                    await self._publish(job, stop)
+                    continue
+            except ServiceError as error:
+                log.warning("job not worked on", reason=error.reason)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._settings.poll_seconds)
+
+    async def follow(self) -> None:
+        """Ask for a publication of each serving model, once for each time that it came to serve.
+
+        From the record and not from the call that promotes: nothing is missed when either dies.
+        """
+        for catalog_id, model in (await self._registry.promoted(self._settings.catalogs)).items():
+            key = f"serving {model.version} since {model.promoted_micros}"
+            if f"{catalog_id} {key}" not in self._asked:
+                await self._jobs.create(PUBLISH, catalog_id, publish.params(model.version), key)
+                self._asked.add(f"{catalog_id} {key}")
+
+    async def _publish(self, job: Job, stop: asyncio.Event) -> None:
+        log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
+        log.info("job begun")
+        try:
+            async with self._jobs.renewing(job.id):
+                publication = Publication(job, self._models, self._index, self._jobs, stop)
+                result = await publication.run()
+                await _finish(self._jobs, job, result, stop)
+            log.info("job done", **result)
+        except JobClaimLost:
+            log.warning("job lost to another worker")
+        except Interrupted:
+            log.info("job left; it is free again when its claim runs out")
+        except Unavailable:
+            raise  # the record is away: free again when its claim runs out
+        except Exception as error:
+            named = isinstance(error, ServiceError)
+            log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
+            await self._jobs.fail(job.id, error)
+
+
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     settings = config.load(TrainSettings)  # a training's too: they are told now, not in a job
@@ -203,12 +294,19 @@ async def main() -> None:
         else None
     )
     database = Database(settings.database_url, migrations=MIGRATIONS, threads=2)
+    channel = connect(settings.retriever_target)
     try:
         await asyncio.to_thread(database.migrate)
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
-        await work(jobs, train_command, settings, stop, PurgeRecord(database))
+        registry = ModelRegistry(database)
+        models = PublishedModels(registry, ModelStore(settings.model_store))
+        publisher = Publisher(jobs, models, CollaborativeIndex(channel), settings, registry)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(work(jobs, train_command, settings, stop, PurgeRecord(database)))
+            tasks.create_task(publisher.work(stop))
     finally:
+        await channel.close(None)
         database.close()
         if stop_metrics is not None:
             stop_metrics()

@@ -37,7 +37,12 @@ MAX_SAMPLE = 10_000
 DEFAULT_K = 100
 MAX_K = 1_000
 DEFAULT_RECALL = 0.98
+MAX_DIMENSION = 32_768
+EMBEDDED = ("visual", "text")
+"""Spaces that are the embedder's, whether it serves them now or not."""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
+_SPACE = re.compile(r"[a-z0-9_]{1,32}")
+_VERSION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 _TRIES = 5
 
@@ -54,6 +59,8 @@ class Order:
     space_version: str = ""
     """Empty = the embedder's default one."""
     parameters: IndexParameters = EXACT
+    dimension: int = 0
+    """Given for a space whose vectors callers give, one a product; 0 = the embedder's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ async def create(
     if order.name and not _NAME.fullmatch(order.name):
         raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
     _check_parameters(order.parameters)
-    offered = _offered(order, await record.offers(catalog_id))
+    offers = await record.offers(catalog_id)
+    offered = _given(order, offers) if order.dimension else _offered(order, offers)
     made = await _register(catalog_id, order, offered, prefix, record)
     log.info(
         "generation created",
@@ -112,6 +120,7 @@ async def _register(
             applied_time=0,
             check_wanted=True,
             parameters=order.parameters,
+            of_products=bool(order.dimension),
         )
         try:
             return await record.register(generation)
@@ -140,6 +149,24 @@ def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     raise SpaceUnavailable(
         order.space, f"the embedder does not serve this version of the space; it serves {versions}"
     )
+
+
+def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+    """The version of a space of which callers give the vectors. Raises RequestInvalid."""
+    wrong = []
+    if not 1 <= order.dimension <= MAX_DIMENSION:
+        wrong.append(FieldViolation("dimension", f"must be 1 to {MAX_DIMENSION:,}, or 0"))
+    if order.space in EMBEDDED or any(each.space == order.space for each in offers):
+        wrong.append(FieldViolation("dimension", "must be 0: the embedder serves this space"))
+    if not _SPACE.fullmatch(order.space):
+        wrong.append(FieldViolation("space", "must be 1 to 32 of a-z, 0-9 and _"))
+    if not _VERSION.fullmatch(order.space_version):
+        wrong.append(
+            FieldViolation("space_version", "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
+        )
+    if wrong:
+        raise RequestInvalid(*wrong)
+    return EmbeddingSpace(order.space, order.space_version, order.dimension, True, False)
 
 
 def _check_parameters(given: IndexParameters) -> None:

@@ -340,8 +340,10 @@ async def apply_outbox(
         # What some change took away and no later one brought back.
         gone = set().union(*map(removed.__getitem__, product_ids)) - {row.row_id for row in rows}
         await _delete(generation, sorted(gone), index, leader)
-        await _upsert(generation, rows, index, leader)
-        written += len(rows) + len(gone)
+        # Others are there already, as when another generation got a vector of the product.
+        changed = [row for row in rows if row.seq > generation.applied_seq]
+        await _upsert(generation, changed, index, leader)
+        written += len(changed) + len(gone)
     advanced = await record.advance(generation, changes[-1])
     return Applied(advanced, written, len(changes) >= APPLY_CHANGES)
 

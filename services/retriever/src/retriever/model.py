@@ -735,6 +735,8 @@ class Generation:
     """Whether its last activation was forced past its verification."""
     verification: Verification | None = None
     """The newest one."""
+    of_products: bool = False
+    """Whether it has one vector a product, given by callers; else one a photo, by the embedder."""
 
 
 @dataclass(frozen=True, slots=True)

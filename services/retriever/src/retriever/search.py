@@ -356,7 +356,8 @@ async def _hydrate(
             product = found.known.get(hit.product_id)
             if product is None or hit.product_id in matches:
                 continue
-            if hit.image_id in product.content.image_ids:
+            # A row of a space that has one vector a product names no photo.
+            if not hit.image_id or hit.image_id in product.content.image_ids:
                 matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
         found.matches = list(matches.values())
         products = [match.product for match in found.matches]
@@ -418,6 +419,9 @@ async def upsert_vectors(
         try:
             generation = _holder(vector, live)
             values = check_vector(vector, generation.dimension, f"vectors[{position}].vector")
+            if generation.of_products and image_id:
+                path = f"vectors[{position}].image_id"
+                raise VectorInvalid(path, "must be empty: this space has one vector a product")
         except ServiceError as error:
             outcomes[position] = error
             continue

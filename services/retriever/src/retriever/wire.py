@@ -534,6 +534,7 @@ def generation_order(
         space=message.space or space,
         name=message.name,
         space_version=message.space_version,
+        dimension=message.dimension,
         parameters=IndexParameters(
             metric,
             kind,
@@ -571,6 +572,7 @@ def generation(status: GenerationStatus) -> index_service_pb2.Generation:
         failed_count=status.failed,
         create_time=_timestamp(found.created),
         forced=found.forced,
+        of_products=found.of_products,
     )
     if found.activated:
         message.activate_time.CopyFrom(_timestamp(found.activated))

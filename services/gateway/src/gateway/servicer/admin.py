@@ -107,6 +107,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         model: ranker_pb.Model = await self._ranker.call(self._models_stub.RollbackModel, request)
         return model
 
+    async def PublishModel(
+        self, request: ranker_pb.PublishModelRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that publishes a model into the index."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._ranker.call(self._models_stub.PublishModel, request)
+        return job
+
     async def CreateGeneration(
         self, request: index_pb.CreateGenerationRequest, context: Context
     ) -> index_pb.Generation:

@@ -5,7 +5,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ranker.model import Model, ModelRecord
+from ranker import publish
+from ranker.model import Model, ModelNotFound, ModelRecord
 from ranker.record.models import ModelRegistry
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
@@ -58,9 +59,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     ) -> job_pb2.Job:
         """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        if len(request.request_id) > MOST_REQUEST_ID:
-            problem = f"is longer than {MOST_REQUEST_ID} characters"
-            raise RequestInvalid(FieldViolation("request_id", problem))
+        _check_request_id(request.request_id)
         params = {"seed": request.seed}
         return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
 
@@ -108,6 +107,32 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         await self._registry.roll_back(catalog_id, promotion, self._now())
         await self._refresh()
         return _message(await self._registry.get(catalog_id, model.version))
+
+    async def PublishModel(
+        self,
+        request: pb.PublishModelRequest,
+        context: Context,
+    ) -> job_pb2.Job:
+        """Start a job that publishes a model, or find the one that this request started."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        _check_request_id(request.request_id)
+        if request.model_version:
+            version = (await self._registry.get(catalog_id, request.model_version)).version
+        else:
+            serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+            if serving is None:
+                raise ModelNotFound("no model serves: name one, or promote one")
+            version = serving.version
+        params = publish.params(version, rewrite=request.rewrite)
+        job = await self._jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
+        return job_message(job)
+
+
+def _check_request_id(request_id: str) -> None:
+    """Raises RequestInvalid."""
+    if len(request_id) > MOST_REQUEST_ID:
+        problem = f"is longer than {MOST_REQUEST_ID} characters"
+        raise RequestInvalid(FieldViolation("request_id", problem))
 
 
 def _message(model: ModelRecord) -> pb.Model:

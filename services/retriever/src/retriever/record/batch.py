@@ -168,7 +168,7 @@ class Batch:
 
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
         live = live_generations(self._session.connection, self._session.catalog_id)
-        versions = {(each.space, each.space_version): each for each in live}
+        versions = {(each.space, each.space_version): each for each in live if not each.of_products}
         targets = []
         for (space, version), generation in versions.items():
             of = {"space": space, "space_version": version}

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from retriever.model import (
     MAX_ATTEMPTS,
     OUTAGES,
+    Floats,
     Freshness,
     Generation,
     GenerationState,
@@ -25,9 +26,11 @@ from retriever.model import (
 )
 from retriever.record.parts import (
     among,
+    held_by,
     inserting,
     look_up,
     on,
+    row_source,
     same,
     to_floats,
     vector_of,
@@ -38,6 +41,7 @@ from retriever.record.tables import (
     outbox,
     pending,
     product_images,
+    product_vectors,
     products,
     sequences,
     vectors,
@@ -116,8 +120,10 @@ def want(
     """Make photos of the catalog pending that lack a vector of a generation's version.
 
     `after`, `up_to`: of the photos with after < id ≤ up_to; empty = no bound. Those that are
-    pending stay as they are.
+    pending stay as they are. None where callers give the vectors.
     """
+    if target.of_products:
+        return
     photo, held = product_images.c, vectors.c
     constants = {
         "space": target.space,
@@ -244,22 +250,51 @@ _ROWS = sa.select(
         ),
     ).join(products, same(product_images, products))
 )
-_INDEX_ROWS = _ROWS.where(among(product_images, "product_id"))
-_INDEX_PAGE = (
-    _ROWS.where(
-        product_images.c.catalog_id == sa.bindparam("catalog_id"),
-        product_images.c.row_id > sa.bindparam("after"),
+_GIVEN_ROWS = (
+    sa.select(
+        product_vectors.c.row_id,
+        sa.literal("").label("image_id"),
+        product_vectors.c.data,
+        product_vectors.c.seq.label("vector_seq"),
+        products,
     )
-    .order_by(product_images.c.row_id)
-    .limit(sa.bindparam("most"))
+    .select_from(product_vectors.join(products, same(product_vectors, products)))
+    .where(
+        on(
+            product_vectors,
+            space=sa.bindparam("space"),
+            space_version=sa.bindparam("space_version"),
+        )
+    )
 )
+"""The same where each product has one vector."""
+
+
+def _page_of(rows: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    page = rows.where(
+        table.c.catalog_id == sa.bindparam("catalog_id"), table.c.row_id > sa.bindparam("after")
+    )
+    return page.order_by(table.c.row_id).limit(sa.bindparam("most"))
+
+
+_INDEX_ROWS = {
+    False: _ROWS.where(among(product_images, "product_id")),
+    True: _GIVEN_ROWS.where(among(product_vectors, "product_id")),
+}
+_INDEX_PAGE = {
+    False: _page_of(_ROWS, product_images),
+    True: _page_of(_GIVEN_ROWS, product_vectors),
+}
+"""By whether a generation is of products."""
 
 
 def read_index_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> Iterator[IndexRow]:
     """What the index should hold of some products, in no order."""
-    found = look_up(connection, _INDEX_ROWS, product_ids, _rows_of(generation))
+    found = look_up(
+        connection, _INDEX_ROWS[generation.of_products], product_ids, _rows_of(generation)
+    )
     return map(_to_index_row, found)
 
 
@@ -268,7 +303,8 @@ def read_index_page(
 ) -> list[IndexRow]:
     """What the index should hold behind a row id, by row id."""
     values = {**_rows_of(generation), "after": after, "most": limit}
-    return [_to_index_row(row) for row in connection.execute(_INDEX_PAGE, values)]
+    page = connection.execute(_INDEX_PAGE[generation.of_products], values)
+    return [_to_index_row(row) for row in page]
 
 
 def _rows_of(generation: Generation) -> dict[str, Any]:
@@ -277,6 +313,55 @@ def _rows_of(generation: Generation) -> dict[str, Any]:
         "space": generation.space,
         "space_version": generation.space_version,
     }
+
+
+def read_row_seqs(
+    connection: Connection, generation: Generation, low: str, high: str
+) -> dict[str, tuple[int, str]]:
+    """Row id → (seq, product id) of the rows that the index should hold with low ≤ id < high."""
+    row, vector, rows = row_source(generation)
+    c = row.c
+    query = (
+        sa.select(c.row_id, products.c.seq, vector.c.seq, c.product_id)
+        .select_from(rows.join(products, same(row, products)))
+        .where(
+            held_by(generation, vector),
+            c.catalog_id == generation.catalog_id,
+            c.row_id >= low,
+            c.row_id < high,
+        )
+    )
+    return {
+        row_id: (max(product_seq, vector_seq), product_id)
+        for row_id, product_seq, vector_seq, product_id in connection.execute(query)
+    }
+
+
+def count_rows(connection: Connection, generation: Generation) -> int:
+    """How many rows the index should hold."""
+    row, vector, rows = row_source(generation)
+    query = sa.select(sa.func.count()).select_from(rows)
+    mine = row.c.catalog_id == generation.catalog_id, held_by(generation, vector)
+    return int(connection.execute(query.where(*mine)).scalar_one())
+
+
+def read_product_vectors(
+    connection: Connection, generation: Generation, product_id: str
+) -> list[Floats]:
+    """The vectors of a product's photos in order, or its own."""
+    row, vector, rows = row_source(generation)
+    query = (
+        sa.select(vector.c.data)
+        .select_from(rows)
+        .where(
+            held_by(generation, vector),
+            row.c.catalog_id == generation.catalog_id,
+            row.c.product_id == product_id,
+        )
+    )
+    if not generation.of_products:
+        query = query.order_by(product_images.c.position)
+    return [to_floats(data) for data in connection.execute(query).scalars()]
 
 
 def _to_index_row(row: sa.Row[Any]) -> IndexRow:

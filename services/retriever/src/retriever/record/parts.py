@@ -19,6 +19,7 @@ from retriever.record.tables import (
     generations,
     pending,
     product_images,
+    product_vectors,
     vectors,
 )
 
@@ -98,9 +99,22 @@ def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
     )
 
 
-def indexed(generation: Generation) -> sa.Join:
-    """The photos of products that have a vector of the generation's version."""
-    return product_images.join(vectors, vector_of(generation))
+def row_source(generation: Generation) -> tuple[sa.Table, sa.Table, sa.FromClause]:
+    """What the index's rows are made of: the table that names them, that of their vectors, both
+    joined."""
+    if generation.of_products:
+        return product_vectors, product_vectors, product_vectors
+    return product_images, vectors, product_images.join(vectors, vector_of(generation))
+
+
+def held_by(generation: Generation, table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether a vector is of the generation's version."""
+    return on(
+        table,
+        catalog_id=generation.catalog_id,
+        space=generation.space,
+        space_version=generation.space_version,
+    )
 
 
 def pending_of(

@@ -25,6 +25,7 @@ from retriever.model import (
 )
 from retriever.record.generations import (
     all_generations,
+    count_rows,
     generation_values,
     holds_up,
     live_generations,
@@ -32,9 +33,16 @@ from retriever.record.generations import (
     verification_text,
     want,
 )
-from retriever.record.parts import is_generation, pending_of, put
+from retriever.record.parts import held_by, is_generation, pending_of, put
 from retriever.record.session import queue_up
-from retriever.record.tables import generations, offers, pending, product_images, vectors
+from retriever.record.tables import (
+    generations,
+    offers,
+    pending,
+    product_images,
+    product_vectors,
+    vectors,
+)
 
 MOST_LIVE = 8
 """Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
@@ -62,7 +70,8 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def register(connection: Connection, generation: Generation, now: int) -> Generation:
-    """Register it. The space's first is active and ready, with all photos pending.
+    """Register it. The space's first is active and ready, with all photos pending, unless callers
+    give its vectors.
 
     Raises GenerationExists, GenerationsFull.
     """
@@ -75,7 +84,8 @@ def register(connection: Connection, generation: Generation, now: int) -> Genera
     live = [each for each in of_space if each.state is not GenerationState.DROPPED]
     if len(live) >= MOST_LIVE:
         raise GenerationsFull(MOST_LIVE)
-    first = not any(each.active for each in live)
+    # One whose vectors are still to be given would answer nothing.
+    first = not generation.of_products and not any(each.active for each in live)
     made = replace(
         generation,
         state=GenerationState.READY if first else GenerationState.BUILDING,
@@ -183,15 +193,11 @@ def read_statuses(
 
 def _counts(connection: Connection, generation: Generation) -> tuple[int, int, int]:
     """Photos embedded, waiting, given up."""
-    v = vectors.c
-    held = sa.and_(
-        v.catalog_id == generation.catalog_id,
-        v.space == generation.space,
-        v.space_version == generation.space_version,
-    )
+    table = product_vectors if generation.of_products else vectors
+    held = held_by(generation, table)
     number, of = sa.func.count(), pending_of(generation)
     return (
-        connection.execute(sa.select(number).select_from(vectors).where(held)).scalar_one(),
+        connection.execute(sa.select(number).select_from(table).where(held)).scalar_one(),
         connection.execute(sa.select(number).where(of, ~pending.c.failed)).scalar_one(),
         connection.execute(sa.select(number).where(of, pending.c.failed)).scalar_one(),
     )
@@ -241,6 +247,8 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 
 def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
     """Make those of the next photos pending that lack a vector; where to go on, None = the end."""
+    if generation.of_products:
+        return None
     # A write that is under way may bring or take away a product that has one of the photos.
     queue_up(connection, generation.catalog_id)
     photo = product_images.c
@@ -277,7 +285,9 @@ def read_backlog(connection: Connection, generation: Generation) -> Backlog:
 
 
 def photos(connection: Connection, generation: Generation) -> int:
-    """Photos that the catalog's products have."""
+    """Photos that the catalog's products have; vectors that were given, where callers give them."""
+    if generation.of_products:
+        return count_rows(connection, generation)
     photo = product_images.c
     query = sa.select(sa.func.count(photo.image_id.distinct())).where(
         photo.catalog_id == generation.catalog_id
@@ -310,8 +320,10 @@ def discard(connection: Connection, generation: Generation, limit: int) -> int:
     live = live_generations(connection, generation.catalog_id)
     if any((each.space, each.space_version) == version for each in live):
         return 0
-    return _delete(connection, vectors, generation, limit) or _delete(
-        connection, pending, generation, limit
+    return (
+        _delete(connection, vectors, generation, limit)
+        or _delete(connection, product_vectors, generation, limit, key="product_id")
+        or _delete(connection, pending, generation, limit)
     )
 
 
@@ -321,12 +333,8 @@ def _delete(
     generation: Generation,
     limit: int,
     *which: sa.ColumnElement[bool],
+    key: str = "image_id",
 ) -> int:
-    c = table.c
-    of = sa.and_(
-        c.catalog_id == generation.catalog_id,
-        c.space == generation.space,
-        c.space_version == generation.space_version,
-    )
-    some = sa.select(c.image_id).where(of, *which).limit(limit)
-    return connection.execute(sa.delete(table).where(of, c.image_id.in_(some), *which)).rowcount
+    of, one = held_by(generation, table), table.c[key]
+    some = sa.select(one).where(of, *which).limit(limit)
+    return connection.execute(sa.delete(table).where(of, one.in_(some), *which)).rowcount

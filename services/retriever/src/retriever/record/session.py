@@ -41,11 +41,13 @@ from retriever.record.tables import (
     outbox,
     pending,
     product_images,
+    product_vectors,
     products,
     sequences,
     vectors,
 )
 from servicekit.errors import ServiceError
+from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
@@ -174,15 +176,16 @@ class Session:
 
     def delete(self, product_ids: Sequence[str]) -> int:
         """How many of these products, no one twice, existed."""
-        c, photo = products.c, product_images.c
+        c = products.c
         gone: list[str] = []
         removed: dict[str, list[str]] = {}
         for chunk in chunks(product_ids):
-            rows = sa.select(photo.product_id, photo.row_id).where(
-                photo.catalog_id == self.catalog_id, photo.product_id.in_(chunk)
-            )
-            for product_id, row_id in self.connection.execute(rows):
-                removed.setdefault(product_id, []).append(row_id)
+            for table in (product_images, product_vectors):
+                rows = sa.select(table.c.product_id, table.c.row_id).where(
+                    table.c.catalog_id == self.catalog_id, table.c.product_id.in_(chunk)
+                )
+                for product_id, row_id in self.connection.execute(rows.distinct()):
+                    removed.setdefault(product_id, []).append(row_id)
             deleted = (
                 sa.delete(products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
@@ -203,6 +206,8 @@ class Session:
         """Store vectors of a generation's version; what failed of each."""
         if not self._lives(generation):
             return [GenerationNotFound() for _ in writes]
+        if generation.of_products:
+            return self._write_given(generation, writes)
         users: dict[str, set[str]] = {}
         of = {"catalog_id": self.catalog_id}
         for row in look_up(self.connection, _USERS, [write.image_id for write in writes], of):
@@ -224,6 +229,31 @@ class Session:
                 outcomes.append(ImageNotFound() if found else ProductNotFound())
         self._put_vectors(generation, taken, users)
         return outcomes
+
+    def _write_given(
+        self, generation: Generation, writes: Sequence[VectorWrite]
+    ) -> list[ServiceError | None]:
+        """Store vectors of products themselves; the last one of a product stays."""
+        named = {write.product_id: write for write in writes}
+        of = {"catalog_id": self.catalog_id}
+        existing = {row.product_id for row in look_up(self.connection, _EXISTING, named, of)}
+        taken = [write for item, write in named.items() if item in existing]
+        seqs = self.take(len(taken))
+        rows = [
+            {
+                "catalog_id": self.catalog_id,
+                "space": generation.space,
+                "space_version": generation.space_version,
+                "product_id": write.product_id,
+                "row_id": ids.derive_id(self.catalog_id, write.product_id, ""),
+                "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
+                "seq": seq,
+            }
+            for write, seq in zip(taken, seqs, strict=True)
+        ]
+        put(self.connection, product_vectors, rows)
+        self.note((seq, write.product_id, seq, ()) for write, seq in zip(taken, seqs, strict=True))
+        return [None if write.product_id in existing else ProductNotFound() for write in writes]
 
     def _lives(self, generation: Generation) -> bool:
         """Whether the version has a generation still: it may have been dropped meanwhile."""

@@ -41,12 +41,15 @@ from retriever.record import imports, rollout
 from retriever.record.batch import change_products, write_products
 from retriever.record.generations import (
     all_generations,
+    count_rows,
     first_generation,
     generation_values,
     live_generations,
     read_freshness,
     read_index_page,
     read_index_rows,
+    read_product_vectors,
+    read_row_seqs,
     want,
 )
 from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
@@ -70,7 +73,6 @@ from retriever.record.tables import (
     pending,
     product_images,
     products,
-    vectors,
 )
 from retriever.record.work import advance_to, read_changes, read_due, read_waiting
 from servicekit.errors import ServiceError
@@ -308,16 +310,7 @@ class Record:
         def work(connection: Connection) -> list[Floats] | None:
             if not product_exists(connection, generation.catalog_id, product_id):
                 return None
-            rows = connection.execute(
-                sa.select(vectors.c.data)
-                .select_from(indexed(generation))
-                .where(
-                    product_images.c.catalog_id == generation.catalog_id,
-                    product_images.c.product_id == product_id,
-                )
-                .order_by(product_images.c.position)
-            )
-            return [to_floats(data) for data in rows.scalars()]
+            return read_product_vectors(connection, generation, product_id)
 
         return await self._db.read(work)
 
@@ -492,31 +485,15 @@ class Record:
 
     async def row_count(self, generation: Generation) -> int:
         """See VerificationRecord."""
-        query = (
-            sa.select(sa.func.count())
-            .select_from(indexed(generation))
-            .where(product_images.c.catalog_id == generation.catalog_id)
-        )
-        return await self._db.read(lambda connection: connection.execute(query).scalar_one())
+        return await self._db.read(lambda connection: count_rows(connection, generation))
 
     async def expected(
         self, generation: Generation, low: str, high: str
     ) -> dict[str, tuple[int, str]]:
         """See IndexRecord."""
-        c = product_images.c
-        query = (
-            sa.select(c.row_id, products.c.seq, vectors.c.seq, c.product_id)
-            .select_from(indexed(generation).join(products, same(product_images, products)))
-            .where(c.catalog_id == generation.catalog_id, c.row_id >= low, c.row_id < high)
+        return await self._db.read(
+            lambda connection: read_row_seqs(connection, generation, low, high)
         )
-
-        def work(connection: Connection) -> dict[str, tuple[int, str]]:
-            return {
-                row_id: (max(product_seq, vector_seq), product_id)
-                for row_id, product_seq, vector_seq, product_id in connection.execute(query)
-            }
-
-        return await self._db.read(work)
 
     async def due(self, generation: Generation, limit: int) -> list[Pending]:
         """See IndexRecord."""

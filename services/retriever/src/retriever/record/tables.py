@@ -128,6 +128,26 @@ vectors = sa.Table(
 )
 """float32 little-endian. `seq`: the commit that wrote it."""
 
+product_vectors = sa.Table(
+    "product_vectors",
+    metadata,
+    _key("catalog_id"),
+    _key("space"),
+    _key("space_version"),
+    _key("product_id"),
+    _value("row_id"),
+    _value("data", sa.LargeBinary),
+    _value("seq", _Number),
+    sa.ForeignKeyConstraint(
+        ["catalog_id", "product_id"],
+        ["products.catalog_id", "products.product_id"],
+        ondelete="CASCADE",
+    ),
+    sa.Index("product_vectors_row", "catalog_id", "space", "space_version", "row_id", unique=True),
+    sa.Index("product_vectors_product", "catalog_id", "product_id"),
+)
+"""Vectors of products themselves, in spaces that have one a product; else like `vectors`."""
+
 generations = sa.Table(
     "generations",
     metadata,
@@ -149,6 +169,7 @@ generations = sa.Table(
     _value("predecessor"),
     _value("forced", sa.Boolean),
     _value("verification"),
+    _value("of_products", sa.Boolean),
 )
 """`parameters`, `verification`: JSON; no verification yet = empty."""
 

@@ -1,0 +1,273 @@
+"""Publishes a model's products into the retriever's `collaborative` space: a job of the worker.
+
+The space's version is the model's. A product's vector there is the model's with the bias as one
+more component, and a shopper's ends with a 1, so that their inner product is the model's score::
+
+    item_vectors[i] @ q + item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, 1]
+
+The job creates a generation for the version, writes the vectors, waits until the index holds them,
+has it verified, and makes it the active one if its model serves. The one before stays for a
+rollback. Every step can be done twice, so a job that was killed goes on where it was. A retriever
+that does not answer is waited for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ranker.model import Floats, Interrupted, Model, PublishIncomplete
+from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
+from servicekit.jobs import Job, Jobs
+from servicekit.telemetry import get_logger
+
+PUBLISH = "publish"
+SPACE = "collaborative"
+BATCH = 1_000
+"""Vectors of one call: 124 KB at 30 dimensions."""
+EXACT_UP_TO = 100_000
+"""Products up to which every vector is compared; above, the engine walks a graph."""
+PASSES = 3
+"""Products come and go meanwhile: how often all is written before the counts must agree."""
+KEEP = 4
+"""Live generations of the space: the active one, the one before, and room to prepare others."""
+RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+
+T = TypeVar("T")
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A generation of the space, as the retriever has it."""
+
+    name: str
+    version: str
+    """The model's."""
+    live: bool
+    """Whether it was not dropped."""
+    verified: bool
+    """Whether it holds all that was written, and its verification passed."""
+    active: bool
+    previous: bool
+    """Whether a rollback in the retriever would make it active."""
+    vector_count: int
+    finding: str = ""
+    """What its verification found wrong first; empty = nothing, or there was none."""
+
+
+class PublishIndex(Protocol):
+    """The retriever, as a publication sees it. Any call may raise Unavailable."""
+
+    async def generations(self, catalog_id: str) -> Sequence[Published]:
+        """Those of the space, oldest first, dropped ones too."""
+
+    async def create(
+        self, catalog_id: str, name: str, version: str, dimension: int, *, graph: bool
+    ) -> None:
+        """Register a generation, searched through a graph or exactly. AlreadyExists."""
+
+    async def write(
+        self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
+    ) -> int:
+        """Store the products' vectors; how many of them the catalogue has no more."""
+
+    async def settle(self, catalog_id: str, name: str) -> str:
+        """Ask for a job that ends when the index holds what was written; its id."""
+
+    async def verify(self, catalog_id: str, name: str) -> str:
+        """Ask for a job that verifies the generation; its id."""
+
+    async def ended(self, catalog_id: str, job_id: str) -> bool:
+        """Whether such a job has ended. PublishIncomplete when it did not succeed."""
+
+    async def activate(self, catalog_id: str, name: str) -> None:
+        """Make it the active one."""
+
+    async def drop(self, catalog_id: str, name: str) -> None:
+        """Take it out of service."""
+
+
+class ModelSource(Protocol):
+    """The models that can be published."""
+
+    async def load(self, catalog_id: str, version: str) -> Model:
+        """The model; ModelNotFound, ModelCorrupt."""
+
+    async def serving(self, catalog_id: str) -> str:
+        """The version that serves; empty = none does."""
+
+
+def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
+    """What a job has to know, as JSON values."""
+    return {"model_version": version, "rewrite": rewrite}
+
+
+def item_vectors(model: Model) -> Floats:
+    """(items, dimension + 1): the products' vectors, each with its bias at the end."""
+    return np.concatenate([model.item_vectors, model.item_biases[:, None]], axis=1)
+
+
+def query_vector(query: Floats) -> Floats:
+    """(dimension + 1,): what such a product's vector is multiplied with for its score."""
+    return np.append(query, np.float32(1))
+
+
+@dataclass(slots=True)
+class Publication:
+    """A job under way."""
+
+    job: Job
+    models: ModelSource
+    index: PublishIndex
+    jobs: Jobs
+    stop: asyncio.Event
+    done: int = 0
+    total: int = 0
+
+    async def run(self) -> dict[str, str]:
+        """Do the job; its result.
+
+        Raises what `jobs.progress` does, Interrupted on `stop`, PublishIncomplete, ModelNotFound,
+        ModelCorrupt, and what the retriever refuses.
+        """
+        catalog_id, version = self.job.catalog_id, str(self.job.params["model_version"])
+        model = await self.models.load(catalog_id, version)
+        self.done, self.total = self.job.done, len(model.item_ids)
+        made = await self._generation(model)
+        if self.job.params["rewrite"] or not made.verified:
+            await self._fill(model, made.name)
+        active = await self._activate(version)
+        await self._tidy_up(version)
+        log.info("model published", model_version=version, generation=made.name, active=active)
+        return {
+            "model_version": version,
+            "generation": made.name,
+            "active": str(active).lower(),
+            "vector_count": str((await self._find(version) or made).vector_count),
+        }
+
+    async def _find(self, version: str) -> Published | None:
+        """The newest live generation of a version."""
+        known = await self._ask(lambda: self.index.generations(self.job.catalog_id))
+        live = [one for one in known if one.live and one.version == version]
+        return live[-1] if live else None
+
+    async def _generation(self, model: Model) -> Published:
+        """The generation of the model's version, created if there is none."""
+        dimension, graph = model.item_vectors.shape[1] + 1, len(model.item_ids) > EXACT_UP_TO
+        catalog_id = self.job.catalog_id
+        while (found := await self._find(model.version)) is None:
+            known = await self._ask(lambda: self.index.generations(catalog_id))
+            # Names of dropped ones are taken too.
+            number = 1 + sum(one.version == model.version for one in known)
+            name = f"{SPACE}-{model.version}-{number}"
+
+            async def create(name: str = name) -> None:
+                try:
+                    await self.index.create(catalog_id, name, model.version, dimension, graph=graph)
+                except AlreadyExists:  # an earlier try, or another worker, was quicker
+                    log.info("generation is there already", generation=name)
+
+            await self._ask(create)
+        return found
+
+    async def _fill(self, model: Model, name: str) -> None:
+        """Write all vectors until the counts agree; verified when this returns, or it raises."""
+        catalog_id = self.job.catalog_id
+        for _ in range(PASSES):
+            expected = await self._write(model)
+            await self._await_job(lambda: self.index.settle(catalog_id, name))
+            found = await self._find(model.version)
+            held = found.vector_count if found else 0
+            if held == expected:
+                break
+            log.info("vectors are written again", generation=name, held=held, expected=expected)
+            self.done = 0
+        else:
+            raise PublishIncomplete(
+                f"the retriever holds {held:,} vectors of {expected:,} products of the model; "
+                "the catalogue changes too fast: publish it again later"
+            )
+        await self._await_job(lambda: self.index.verify(catalog_id, name))
+        found = await self._find(model.version)
+        if found is None or not found.verified:
+            why = found.finding if found else "it was dropped"
+            raise PublishIncomplete(f"the generation {name} did not pass its verification: {why}")
+
+    async def _write(self, model: Model) -> int:
+        """Write the vectors from where the job is; how many the retriever should hold now."""
+        vectors = item_vectors(model)
+        # A product of which nothing is known but zeros scores 0 for everybody, and is no vector
+        # that an index can hold.
+        rows = np.flatnonzero(vectors.any(axis=1))
+        first = int(np.searchsorted(rows, self.done))
+        missing = 0
+        for start in range(first, len(rows), BATCH):
+            some = rows[start : start + BATCH]
+            ids = [model.item_ids[row] for row in some]
+            missing += await self._ask(
+                lambda ids=ids, some=some: self.index.write(  # type: ignore[misc]
+                    self.job.catalog_id, model.version, ids, vectors[some]
+                )
+            )
+            self.done = int(some[-1]) + 1
+            await self._progress()
+        self.done = self.total
+        return len(rows) - missing
+
+    async def _await_job(self, begin: Callable[[], Awaitable[str]]) -> None:
+        """Have the retriever do a job, to its end."""
+        job_id = await self._ask(begin)
+        while not await self._ask(lambda: self.index.ended(self.job.catalog_id, job_id)):
+            await self._progress()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _activate(self, version: str) -> bool:
+        """Make the serving model's generation the active one, if it is ready; whether this is it.
+
+        Another model may be promoted at any moment, and its publication may have ended before.
+        """
+        catalog_id = self.job.catalog_id
+        while True:
+            serving = await self.models.serving(catalog_id)
+            found = await self._find(serving)
+            if found is None or not found.verified:
+                return False  # another model's, whose own publication will
+            name = found.name
+            await self._ask(lambda name=name: self.index.activate(catalog_id, name))  # type: ignore[misc]
+            if await self.models.serving(catalog_id) == serving:
+                return serving == version
+
+    async def _tidy_up(self, version: str) -> None:
+        """Drop the oldest generations that nobody needs; they can be published again."""
+        catalog_id = self.job.catalog_id
+        serving = await self.models.serving(catalog_id)
+        known = await self._ask(lambda: self.index.generations(catalog_id))
+        live = [one for one in known if one.live]
+        free = [
+            one
+            for one in live
+            if not (one.active or one.previous or one.version in (version, serving))
+        ]
+        for one in free[: max(0, len(live) - KEEP)]:
+            await self._ask(lambda name=one.name: self.index.drop(catalog_id, name))  # type: ignore[misc]
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer of the retriever, which is asked again until it answers."""
+        while True:
+            if self.stop.is_set():
+                raise Interrupted
+            try:
+                return await call()
+            except (Unavailable, DeadlineExceeded) as error:
+                log.warning("publication waits", job_id=self.job.id, reason=error.reason)
+                await self._progress()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _progress(self) -> None:
+        await self.jobs.progress(self.job.id, self.done, self.total)
