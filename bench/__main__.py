@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from bench import imports, machine, recommend, report
+from bench import imports, machine, recommend, report, search
 from bench.model import Result
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
@@ -18,6 +18,7 @@ from sightline_client import SightlineError
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "recommend": recommend.run,
     "imports": imports.run,
+    "search": search.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 

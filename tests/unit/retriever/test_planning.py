@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import pytest
 
@@ -57,7 +56,7 @@ def test_a_flat_generation_is_searched_as_it_is(share: float) -> None:
     assert plan.words(2, 400) == "flat, 2 rounds, 400 rows"
 
 
-@pytest.mark.parametrize(("share", "ef"), [(1.0, 300), (0.5, 600), (0.2, 1_500), (0.05, 6_000)])
+@pytest.mark.parametrize(("share", "ef"), [(1.0, 800), (0.5, 1_600), (0.2, 4_000), (0.05, 16_000)])
 def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
     plan = chosen(Estimate(1_000_000, share))
     assert (plan.route, plan.ef) == (Route.GRAPH, ef)
@@ -65,7 +64,7 @@ def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
 
 def test_ef_is_bounded() -> None:
     assert chosen(Estimate(10_000_000, 0.001)).ef == MAX_EF
-    assert chosen(Estimate(10_000, 0.15)).ef == 2_000
+    assert chosen(Estimate(10_000, 0.2)).ef == 4_000
     assert chosen(Estimate(10_000, 0.01)).ef == 5_000, "half of the rows find all"
     assert chosen(Estimate(20, 0.5)).ef == 200, "an engine refuses less than the limit"
     keen = IndexParameters(kind=IndexKind.HNSW, ef=30_000)
@@ -91,8 +90,8 @@ def test_survivors_that_no_graph_would_find_are_told_by_the_engine() -> None:
 def test_an_estimate_that_was_wrong_is_taken_for_the_least_it_can_be() -> None:
     plan = graph(HNSW, Estimate(100_000, 0.001), 200)
     assert plan.route is Route.GRAPH
-    assert plan.ef == math.ceil(1.5 * 200 * 100_000 / MOST_SURVIVORS)
-    assert graph(HNSW, Estimate(0, 0.5), 200).ef == 300
+    assert plan.ef == MAX_EF
+    assert graph(HNSW, Estimate(0, 0.5), 200).ef == 800
 
 
 def test_a_deeper_round_widens_the_walk() -> None:
