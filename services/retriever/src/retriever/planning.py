@@ -11,8 +11,8 @@ passes 1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
   exactly where `ef` would have to be greater than MAX_EF, by ids that the engine tells.
 
 The share that passes is estimated from a sample of the catalogue, see `Sample`. A wrong estimate
-costs time or a little recall, never rows that there are: see `nearest`. What was measured for the
-thresholds stands in docs/engines.md.
+costs time or recall; what comes back short because of it is made up for, see `nearest`. What was
+measured for the thresholds stands in docs/engines.md.
 """
 
 from __future__ import annotations
