@@ -49,6 +49,8 @@ MOST_SURVIVORS = 2_000
 """Survivors, at most, that are read at all: 10 MB of vectors of 1,280 dimensions."""
 MAX_KEYS = 20
 """Values of a membership that an index is asked for."""
+MAX_TRIED = 3
+"""Parts of a filter, at most, that are tried for the narrowest."""
 LOOK_SECONDS = 0.0005
 """How long one look at a sample may take."""
 LOOK_STEP = 32
@@ -159,7 +161,8 @@ def estimate(condition: Filter, sample: Sample) -> Estimate:
     """What a sample says of a filter."""
     if condition == All():
         return Estimate(sample.rows)
-    known = [Narrowing(part, sample.rows * sample.share(part)) for part in indexed_parts(condition)]
+    parts = indexed_parts(condition)[:MAX_TRIED]
+    known = [Narrowing(part, sample.rows * sample.share(part)) for part in parts]
     narrowest = min(known, key=lambda each: each.rows, default=None)
     if narrowest is not None and narrowest.part == condition:
         return Estimate(sample.rows, narrowest.rows / max(1, sample.rows), narrowest)
