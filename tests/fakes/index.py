@@ -180,6 +180,19 @@ class FakeIndex:
                     best[hit.row_id] = hit
         return sorted(best.values(), key=lambda hit: -hit.similarity)
 
+    async def survivors(
+        self,
+        collection: str,
+        condition: Filter,
+        most: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[str] | None:
+        held = self._rows(collection, needs_load=True)
+        found = [row.row_id for row in held.values() if passes(condition, row.facts)]
+        return None if len(found) > most else found
+
     async def flush(self, collection: str) -> None:
         self._rows(collection)
         self.flushed += 1

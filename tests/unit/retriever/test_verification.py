@@ -21,8 +21,9 @@ from retriever.model import (
     VectorWrite,
     Verification,
 )
+from retriever.nearest import exact_scores
 from retriever.record import Record
-from retriever.verification import Tools, exact_scores
+from retriever.verification import Tools
 from retriever.wiring import job_queue
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database

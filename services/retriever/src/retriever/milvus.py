@@ -274,6 +274,26 @@ class MilvusIndex:
             )
         return _best(answer, parameters.metric)
 
+    async def survivors(
+        self,
+        collection: str,
+        condition: Filter,
+        most: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[str] | None:
+        async with self._call(seconds) as timeout:
+            found = await self._client.query(
+                collection,
+                filter=compile_filter(condition, shape_of(collection)),
+                output_fields=[_ID],
+                limit=most + 1,
+                consistency_level="Strong" if latest else "Bounded",
+                timeout=timeout,
+            )
+        return None if len(found) > most else [str(row[_ID]) for row in found]
+
     async def flush(self, collection: str) -> None:
         async with self._call() as timeout:
             await self._client.flush(collection, timeout=timeout)

@@ -38,9 +38,10 @@ from retriever.model import (
     Verification,
     Waiting,
 )
+from retriever.planning import Part, Survivors
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, JobState
-from sightline_rules.filters import Filter
+from sightline_rules.filters import Facts, Filter
 from sightline_rules.photos import PhotoInfo
 
 
@@ -179,7 +180,28 @@ class JobQueue(Protocol):
         """Say how far it is. Raises JobCancelled, JobClaimLost."""
 
 
-class SearchRecord(Protocol):
+class SurvivorRecord(Protocol):
+    """The record as searches along a plan see it."""
+
+    async def sample(self, catalog_id: str, after: str, size: int) -> tuple[list[Facts], int]:
+        """Products of the `size` rows behind a row id, and how many rows there are, about."""
+
+    async def survivors(
+        self, generation: Generation, condition: Filter, part: Part, most: int
+    ) -> Survivors | None:
+        """The rows that pass, found by a part of the filter that an index answers.
+
+        None = more than `most` products pass that part.
+        """
+
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> Survivors:
+        """Those of the rows that the generation should hold."""
+
+    async def want_check(self, generation: Generation) -> None:
+        """Ask the worker to compare the generation with the record."""
+
+
+class SearchRecord(SurvivorRecord, Protocol):
     """The record as searches see it."""
 
     async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
@@ -201,9 +223,6 @@ class SearchRecord(Protocol):
 
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
-
-    async def want_check(self, generation: Generation) -> None:
-        """Ask the worker to compare the generation with the record."""
 
     async def counts(self, catalog_id: str, generation: Generation | None) -> Counts:
         """How much the record holds."""
@@ -287,7 +306,7 @@ class BackfillRecord(Protocol):
         """
 
 
-class VerificationRecord(Protocol):
+class VerificationRecord(SurvivorRecord, Protocol):
     """The record as a verification sees it."""
 
     async def find_generation(self, catalog_id: str, name: str) -> Generation:
@@ -429,6 +448,20 @@ class VectorIndex(Protocol):
         sees every row whose upsert has returned, which a cluster otherwise shows a little later.
         `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and under a
         narrow filter many are.
+        """
+
+    async def survivors(
+        self,
+        collection: str,
+        condition: Filter,
+        most: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[str] | None:
+        """Ids of all rows that pass `condition`, and perhaps a few others; None = more than `most`.
+
+        `latest`: as in `search`.
         """
 
     async def flush(self, collection: str) -> None:

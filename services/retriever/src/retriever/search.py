@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from retriever.model import (
     GenerationNotFound,
     GivenVector,
     Hit,
+    IndexKind,
     IndexTokenInvalid,
     IndexUnavailable,
     Product,
@@ -41,7 +42,10 @@ from retriever.model import (
     VectorWrite,
     VersionMismatch,
 )
-from retriever.ports import SearchRecord, VectorIndex
+from retriever.nearest import Nearest
+from retriever.planning import MAX_LIMIT, Estimate, choose, estimate
+from retriever.ports import SearchRecord, SurvivorRecord, VectorIndex
+from retriever.sampling import Samples
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters
@@ -57,8 +61,6 @@ MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_VECTORS = 1_000
 MAX_DIMENSION = 32_768
-MAX_LIMIT = 16_384
-"""Most rows that an engine answers at once."""
 OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
 HYDRATED = 50
@@ -76,6 +78,8 @@ Remaining = Callable[[], float | None]
 """Seconds until the caller needs its answer, or our failure; None = it set no end."""
 Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +142,13 @@ async def search(
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     awaited: Collection[str] = (),
+    samples: Samples | None = None,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
     `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
-    it, as the write may be the catalog's first.
+    it, as the write may be the catalog's first. `samples`: those of other
+    searches; None = this one draws its own where it takes one.
     """
     check_query(query)
     generation = await resolve(query, record, remaining, awaited)
@@ -154,28 +160,29 @@ async def search(
     own = await own_product(query, record)
     grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
     found, rounds, rows = Found(), 0, 0
-    limit = min(MAX_LIMIT, max(query.top_k * OVERFETCH + len(left_out), 50))
+    with measure("index"):
+        nearest = await begin(
+            query,
+            generation,
+            freshness.head,
+            vectors=vectors,
+            excluded=len(left_out),
+            latest=bool(query.min_index_token),
+            record=record,
+            index=index,
+            samples=samples or Samples(),
+        )
+    limit = nearest.plan.limit
     while vectors:
         with measure("index"):
-            ask = partial(
-                index.search,
-                generation.collection,
-                vectors,
-                query.condition,
-                limit,
-                remaining(),
-                latest=bool(query.min_index_token),
-                parameters=generation.parameters,
-            )
-            hits = await _ask(generation, ask, index, record)
-        rounds, rows = rounds + 1, len(hits)
+            haul = await nearest.look(limit, remaining())
+        rounds, rows = rounds + 1, len(haul.hits)
         with measure("hydrate"):
-            await _hydrate(found, hits, query, left_out, record, grouping=grouping)
-        # Fewer rows than asked for: there are no more. The engine answers `limit` per vector.
-        if len(found.groups) >= query.top_k or len(hits) < limit or limit == MAX_LIMIT:
+            await _hydrate(found, haul.hits, query, left_out, record, grouping=grouping)
+        if len(found.groups) >= query.top_k or haul.complete:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
-    plan = f"flat, {rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
+    plan = nearest.plan.words(rounds, rows, nearest.last.survivors)
     matches, collapsed = page(found, query)
     return Answer(matches, generation, freshness, plan, collapsed, own)
 
@@ -309,13 +316,43 @@ async def reached(
 # Rounds
 
 
+async def begin(
+    query: Query,
+    generation: Generation,
+    head: int,
+    *,
+    vectors: Sequence[Floats],
+    excluded: int,
+    latest: bool,
+    record: SurvivorRecord,
+    index: VectorIndex,
+    samples: Samples,
+) -> Nearest:
+    """The search with its plan, before its first round. `head`: the record's newest write."""
+    guess = Estimate(0)
+    if generation.parameters.kind is not IndexKind.FLAT:
+        sample = await samples.of(query.catalog_id, head, record)
+        guess = estimate(query.condition, sample)
+    return Nearest(
+        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH),
+        guess,
+        generation,
+        vectors,
+        query.condition,
+        latest,
+        record,
+        index,
+        lambda ask: _ask(generation, ask, index, record),
+    )
+
+
 async def _ask(
     generation: Generation,
-    ask: Callable[[], Awaitable[list[Hit]]],
+    ask: Callable[[], Awaitable[T]],
     index: VectorIndex,
-    record: SearchRecord,
-) -> list[Hit]:
-    """The engine's hits. A collection that a restart left out of memory is loaded on the way."""
+    record: SurvivorRecord,
+) -> T:
+    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
     try:
         try:
             return await ask()

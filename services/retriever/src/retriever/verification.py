@@ -15,11 +15,10 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from retriever.generations import Demand
 from retriever.model import (
@@ -37,7 +36,10 @@ from retriever.model import (
     Verification,
     VersionMismatch,
 )
+from retriever.nearest import Scores, exact_scores
 from retriever.ports import Embedder, JobQueue, Photos, VectorIndex, VerificationRecord
+from retriever.sampling import Samples
+from retriever.search import Query, begin
 from servicekit.errors import ServiceError
 from servicekit.jobs import Job, now_micros
 from servicekit.telemetry import get_logger
@@ -61,8 +63,6 @@ MOST_UNDER_WAY = 100
 """Changes, at most, for which rows of record and engine may differ."""
 MAX_PHOTOS = 20
 """Rows that one change concerns, at most."""
-
-Scores = npt.NDArray[np.float64]
 
 log = get_logger()
 
@@ -89,6 +89,7 @@ class Case:
     total: int
     """Rows that are looked at, and photos that are embedded."""
     done: int = 0
+    samples: Samples = field(default_factory=Samples)
 
     async def advance(self, count: int = 0) -> None:
         """Say how far it is. Raises JobCancelled, JobClaimLost."""
@@ -116,7 +117,7 @@ class Trial:
         self.hits: list[dict[str, float]] = []
         """For each query: the row ids that the index found, with their exact scores once known."""
         self._k = k
-        self._newest = newest
+        self.newest = newest
         self._best: Scores = np.empty((len(queries), 0))
         """For each query: the scores of the exact nearest rows, in no order."""
         self._passing = 0
@@ -124,7 +125,7 @@ class Trial:
     def look(self, rows: Sequence[IndexRow], scores: Scores) -> None:
         """Take rows of the record into account; `scores`: of each for each query."""
         kept = [place for place, row in enumerate(rows) if passes(self.condition, row.facts)]
-        due = [place for place in kept if rows[place].seq <= self._newest]
+        due = [place for place in kept if rows[place].seq <= self.newest]
         self._passing += len(due)
         best = np.concatenate([self._best, scores[:, due]], axis=1)
         if best.shape[1] > self._k:
@@ -315,21 +316,22 @@ async def _newest(case: Case) -> int:
 
 
 async def _search(case: Case, trial: Trial) -> None:
-    """Ask the index for each query's nearest."""
-    for query in trial.queries:
-        try:
-            hits = await case.tools.index.search(
-                case.generation.collection,
-                [query],
-                trial.condition,
-                case.demand.k,
-                None,
-                latest=not trial.hits,
-                parameters=case.generation.parameters,
-            )
-        except (CollectionAbsent, CollectionReleased) as error:
-            raise IndexUnavailable from error  # the worker is about to open it
-        trial.hits.append({hit.row_id: -np.inf for hit in hits})
+    """Ask for each query's nearest, by the plan that a search would have."""
+    catalog = case.generation.catalog_id
+    for vector in trial.queries:
+        nearest = await begin(
+            Query(catalog, condition=trial.condition, top_k=case.demand.k),
+            case.generation,
+            trial.newest,
+            vectors=[vector],
+            excluded=0,
+            latest=not trial.hits,
+            record=case.tools.record,
+            index=case.tools.index,
+            samples=case.samples,
+        )
+        haul = await nearest.look(nearest.plan.limit, None)
+        trial.hits.append({hit.row_id: -np.inf for hit in haul.hits})
     await case.advance()
 
 
@@ -352,19 +354,6 @@ def _look(page: Sequence[IndexRow], metric: Metric, trials: Sequence[Trial]) -> 
         for trial in trials:
             trial.look(sound, scores)
     return len(page) - len(sound)
-
-
-def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
-    """How near each vector is to each query: more is nearer."""
-    left, right = queries.astype(np.float64), vectors.astype(np.float64)
-    dots: Scores = left @ right.T
-    if metric is Metric.IP:
-        return dots
-    if metric is Metric.L2:
-        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
-        return np.asarray(2 * dots - squares)
-    lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]
-    return np.asarray(dots / lengths)
 
 
 # What is wrong

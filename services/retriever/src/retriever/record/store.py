@@ -37,6 +37,7 @@ from retriever.model import (
     Verification,
     Waiting,
 )
+from retriever.planning import Part, Survivors
 from retriever.record import imports, rollout
 from retriever.record.batch import change_products, write_products
 from retriever.record.generations import (
@@ -54,11 +55,8 @@ from retriever.record.generations import (
 )
 from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
 from retriever.record.parts import (
-    indexed,
     is_generation,
     pending_of,
-    same,
-    to_floats,
 )
 from retriever.record.products import (
     product_exists,
@@ -67,6 +65,7 @@ from retriever.record.products import (
     read_products,
 )
 from retriever.record.session import Session, queue_up
+from retriever.record.survivors import read_sample, read_survivors, read_vectors
 from retriever.record.tables import (
     generations,
     outbox,
@@ -78,7 +77,7 @@ from retriever.record.work import advance_to, read_changes, read_due, read_waiti
 from servicekit.errors import ServiceError
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
-from sightline_rules.filters import Filter
+from sightline_rules.filters import Facts, Filter
 
 Clock = Callable[[], int]
 
@@ -476,6 +475,24 @@ class Record:
             return list(read_index_rows(connection, generation, product_ids))
 
         return await self._db.read(work)
+
+    async def sample(self, catalog_id: str, after: str, size: int) -> tuple[list[Facts], int]:
+        """See SurvivorRecord."""
+        return await self._db.read(
+            lambda connection: read_sample(connection, catalog_id, after, size)
+        )
+
+    async def survivors(
+        self, generation: Generation, condition: Filter, part: Part, most: int
+    ) -> Survivors | None:
+        """See SurvivorRecord."""
+        return await self._db.read(
+            lambda connection: read_survivors(connection, generation, condition, part, most)
+        )
+
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> Survivors:
+        """See SurvivorRecord."""
+        return await self._db.read(lambda connection: read_vectors(connection, generation, row_ids))
 
     async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
         """See VerificationRecord."""

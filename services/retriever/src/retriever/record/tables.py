@@ -72,6 +72,9 @@ products = sa.Table(
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
     sa.Index("products_parent", "catalog_id", "parent_id"),
     sa.Index("products_touched", "catalog_id", "touched", "product_id"),
+    sa.Index("products_category", "catalog_id", "category"),
+    sa.Index("products_brand", "catalog_id", "brand"),
+    sa.Index("products_price", "catalog_id", "currency", "price_micros"),
 )
 """`touched`: the newest commit when the product was last written whole, changed by it or not."""
 

@@ -10,6 +10,7 @@ import grpc
 
 from retriever import search, wire
 from retriever.ports import SearchRecord, VectorIndex
+from retriever.sampling import Samples
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
@@ -46,6 +47,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._seconds = index_seconds
         self._spaces = spaces
         self._clock = clock
+        self._samples = Samples()
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
@@ -73,6 +75,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             self._remaining,
             stages.measure,
             awaited=self._spaces,
+            samples=self._samples,
         )
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),

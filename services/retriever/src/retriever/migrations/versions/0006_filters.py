@@ -1,0 +1,24 @@
+"""Indexes by which a search finds the few products that pass a narrow filter."""
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+INDEXES = {
+    "products_category": ["catalog_id", "category"],
+    "products_brand": ["catalog_id", "brand"],
+    "products_price": ["catalog_id", "currency", "price_micros"],
+}
+
+
+def upgrade() -> None:
+    for name, columns in INDEXES.items():
+        op.create_index(name, "products", columns)
+
+
+def downgrade() -> None:
+    for name in INDEXES:
+        op.drop_index(name, "products")

@@ -1,0 +1,110 @@
+"""Plans of an HNSW generation over real gRPC, on real SQLite and a real Milvus Lite process."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from google.type import money_pb2
+
+from retriever.index import collection_of
+from retriever.model import (
+    EmbeddingSpace,
+    GenerationState,
+    Image,
+    IndexKind,
+    IndexParameters,
+    ProductContent,
+    ProductWrite,
+    VectorWrite,
+)
+from sightline.common.v1 import filter_pb2, vector_pb2
+from sightline_rules.filters import Money
+from tests.fakes.index import DIMENSION, VERSION
+from tests.wire.test_retriever import Shop, compare, engine, eventually, shop, text
+
+__all__ = ["engine", "shop"]  # fixtures
+
+COUNT = 1_500
+TOP = 100
+SPACE = EmbeddingSpace("visual", VERSION, DIMENSION, ready=True)
+
+
+def image_id(number: int) -> str:
+    return hashlib.sha256(b"%d" % number).hexdigest()
+
+
+def product(number: int) -> ProductWrite:
+    """Brands of 2%, tags of 2%, a price from 0 to 1,499 EUR."""
+    content = ProductContent(
+        product_id=f"p{number}",
+        title="A wine",
+        brand=f"b{number % 50}",
+        tags=("rare",) if number % 50 == 7 else (),
+        price=Money("EUR", number * 10**6),
+        image_ids=(image_id(number),),
+    )
+    return ProductWrite(content, {image_id(number): Image(image_id(number), "image/jpeg", 9, 4, 3)})
+
+
+async def fill(shop: Shop) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A generation "graph" beside the active one, of the same vectors; these."""
+    (active,) = await shop.record.generations("default")
+    await shop.record.register(
+        replace(
+            active,
+            name="graph",
+            active=False,
+            state=GenerationState.BUILDING,
+            created=active.created + 1,
+            collection=collection_of("graph", "default", SPACE, shop.settings.milvus_prefix),
+            parameters=IndexParameters(kind=IndexKind.HNSW, ef=64),
+        )
+    )
+    await shop.stop_worker()  # it would look for the photos, which nobody stored
+    values = np.random.default_rng(5).standard_normal((COUNT, DIMENSION)).astype(np.float32)
+    await shop.record.write("default", [product(n) for n in range(COUNT)])
+    await shop.record.save_vectors(
+        active, [VectorWrite(image_id(n), values[n]) for n in range(COUNT)]
+    )
+    shop.start_worker()
+
+    async def holds() -> bool:
+        made = await shop.record.find_generation("default", "graph")
+        fresh = await shop.record.freshness(made)
+        return fresh.seq == fresh.head
+
+    await eventually(holds, seconds=30)
+    made = await shop.record.find_generation("default", "graph")
+    await shop.index.flush(made.collection)  # what is in memory Milvus Lite compares one by one
+    return values
+
+
+def price(euros: int) -> filter_pb2.FilterValue:
+    return filter_pb2.FilterValue(money=money_pb2.Money(currency_code="EUR", units=euros))
+
+
+async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(shop: Shop) -> None:
+    values = await fill(shop)
+    everything = range(COUNT)
+    query = np.random.default_rng(6).standard_normal(DIMENSION).astype(np.float32)
+    asked = vector_pb2.Vector(
+        space="visual", space_version=VERSION, dimension=DIMENSION, data=query.tobytes()
+    )
+    cosines = values @ query / np.linalg.norm(values, axis=1)
+    for condition, passing, plan in (
+        (None, everything, "graph ef "),
+        (compare("price", price(750), "LESS"), range(750), "graph ef "),
+        (compare("brand", text("b3")), range(3, COUNT, 50), "exact over 30 survivors"),
+        (compare("price", price(8), "LESS"), range(8), "exact over 8 survivors"),
+        (compare("tags", text("rare"), "CONTAINS"), range(7, COUNT, 50), "graph ef "),
+    ):
+        found = await shop.search(vector=asked, generation="graph", filter=condition, top_k=TOP)
+        names = set(found.candidates.product_ids)
+        expected = sorted(passing, key=lambda n: -float(cosines[n]))[:TOP]
+        assert len(names) == len(expected), found.plan
+        assert len(names & {f"p{n}" for n in expected}) >= 0.98 * len(expected), found.plan
+        assert found.plan.startswith(plan), found.plan
+        assert {timing.stage for timing in found.stage_timings} == {"index", "hydrate"}
