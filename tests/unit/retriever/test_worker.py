@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from retriever import removals
+from retriever.backup_store import BackupFiles
 from retriever.filters import shaped
 from retriever.index import LeadershipLost
 from retriever.model import Waiting
@@ -69,6 +70,7 @@ class Bench:
         self.photos = FakePhotos(
             {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
         )
+        self.backups = BackupFiles("memory://backups")
         self.settings = Settings(
             worker_poll_seconds=0.01, worker_lease_seconds=1, worker_flush_seconds=0.1
         )
@@ -86,6 +88,7 @@ class Bench:
             leadership,
             job_queue(self.db),
             owner,
+            self.backups,
         )
 
     @asynccontextmanager

@@ -27,21 +27,23 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
+from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
+from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/gateway/v1/admin_service.proto\x12\x14sightline.gateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a\x1dsightline/common/v1/job.proto\x1a\'sightline/ranker/v1/model_service.proto\":\n\x10GetStatusRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xdf\x02\n\x11GetStatusResponse\x12\x39\n\ncomponents\x18\x01 \x03(\x0b\x32%.sightline.gateway.v1.ComponentStatus\x12\x37\n\x0cvisual_space\x18\x02 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x1e\n\x16\x65mbedder_space_version\x18\x03 \x01(\t\x12\x10\n\x08products\x18\x04 \x01(\x03\x12\x16\n\x0eindexed_images\x18\x05 \x01(\x03\x12\x16\n\x0epending_images\x18\x06 \x01(\x03\x12\x15\n\rfailed_images\x18\x07 \x01(\x03\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x0e\n\x06scenes\x18\n \x03(\t\"t\n\x0f\x43omponentStatus\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x07latency\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xc9\x03\n\x0c\x41\x64minService\x12\\\n\tGetStatus\x12&.sightline.gateway.v1.GetStatusRequest\x1a\'.sightline.gateway.v1.GetStatusResponse\x12N\n\nTrainModel\x12&.sightline.ranker.v1.TrainModelRequest\x1a\x18.sightline.common.v1.Job\x12]\n\nListModels\x12&.sightline.ranker.v1.ListModelsRequest\x1a\'.sightline.ranker.v1.ListModelsResponse\x12T\n\x0cPromoteModel\x12(.sightline.ranker.v1.PromoteModelRequest\x1a\x1a.sightline.ranker.v1.Model\x12V\n\rRollbackModel\x12).sightline.ranker.v1.RollbackModelRequest\x1a\x1a.sightline.ranker.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(sightline/gateway/v1/admin_service.proto\x12\x14sightline.gateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a\x1dsightline/common/v1/job.proto\x1a\'sightline/ranker/v1/model_service.proto\x1a+sightline/retriever/v1/backup_service.proto\x1a,sightline/retriever/v1/rebuild_service.proto\":\n\x10GetStatusRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xdf\x02\n\x11GetStatusResponse\x12\x39\n\ncomponents\x18\x01 \x03(\x0b\x32%.sightline.gateway.v1.ComponentStatus\x12\x37\n\x0cvisual_space\x18\x02 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x1e\n\x16\x65mbedder_space_version\x18\x03 \x01(\t\x12\x10\n\x08products\x18\x04 \x01(\x03\x12\x16\n\x0eindexed_images\x18\x05 \x01(\x03\x12\x16\n\x0epending_images\x18\x06 \x01(\x03\x12\x15\n\rfailed_images\x18\x07 \x01(\x03\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x0e\n\x06scenes\x18\n \x03(\t\"t\n\x0f\x43omponentStatus\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12*\n\x07latency\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xb8\x06\n\x0c\x41\x64minService\x12\\\n\tGetStatus\x12&.sightline.gateway.v1.GetStatusRequest\x1a\'.sightline.gateway.v1.GetStatusResponse\x12N\n\nTrainModel\x12&.sightline.ranker.v1.TrainModelRequest\x1a\x18.sightline.common.v1.Job\x12]\n\nListModels\x12&.sightline.ranker.v1.ListModelsRequest\x1a\'.sightline.ranker.v1.ListModelsResponse\x12T\n\x0cPromoteModel\x12(.sightline.ranker.v1.PromoteModelRequest\x1a\x1a.sightline.ranker.v1.Model\x12V\n\rRollbackModel\x12).sightline.ranker.v1.RollbackModelRequest\x1a\x1a.sightline.ranker.v1.Model\x12U\n\x0c\x43reateBackup\x12+.sightline.retriever.v1.CreateBackupRequest\x1a\x18.sightline.common.v1.Job\x12\x66\n\x0bListBackups\x12*.sightline.retriever.v1.ListBackupsRequest\x1a+.sightline.retriever.v1.ListBackupsResponse\x12W\n\rRestoreBackup\x12,.sightline.retriever.v1.RestoreBackupRequest\x1a\x18.sightline.common.v1.Job\x12U\n\x0cRebuildIndex\x12+.sightline.retriever.v1.RebuildIndexRequest\x1a\x18.sightline.common.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.gateway.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSTATUSREQUEST']._serialized_start=229
-  _globals['_GETSTATUSREQUEST']._serialized_end=287
-  _globals['_GETSTATUSRESPONSE']._serialized_start=290
-  _globals['_GETSTATUSRESPONSE']._serialized_end=641
-  _globals['_COMPONENTSTATUS']._serialized_start=643
-  _globals['_COMPONENTSTATUS']._serialized_end=759
-  _globals['_ADMINSERVICE']._serialized_start=762
-  _globals['_ADMINSERVICE']._serialized_end=1219
+  _globals['_GETSTATUSREQUEST']._serialized_start=320
+  _globals['_GETSTATUSREQUEST']._serialized_end=378
+  _globals['_GETSTATUSRESPONSE']._serialized_start=381
+  _globals['_GETSTATUSRESPONSE']._serialized_end=732
+  _globals['_COMPONENTSTATUS']._serialized_start=734
+  _globals['_COMPONENTSTATUS']._serialized_end=850
+  _globals['_ADMINSERVICE']._serialized_start=853
+  _globals['_ADMINSERVICE']._serialized_end=1677
 # @@protoc_insertion_point(module_scope)

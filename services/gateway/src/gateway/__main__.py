@@ -102,6 +102,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
                     models=ranking,
                     channel=to_ranker[0],
                     caller=to_ranker[1],
+                    retriever=to_retriever,
                     status_seconds=settings.status_seconds,
                 ),
                 admin.NAME,

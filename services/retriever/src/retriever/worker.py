@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Counter, Gauge
 
-from retriever import removals, wire
+from retriever import backups, filters, rebuild, removals, restores, wire
 from retriever.embedder import EmbedderClient
 from retriever.index import (
     LOST,
@@ -37,18 +38,20 @@ from retriever.model import (
     VersionMismatch,
     Waiting,
 )
-from retriever.ports import Embedder, IndexRecord, Photos, RemovalRecord, VectorIndex
+from retriever.ports import BackupRecord, BackupStore, Embedder, IndexRecord, Photos, VectorIndex
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import JobClaimLost, Jobs, Lease, now_micros, worker_id
+from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, now_micros, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 from sightline_rules.filters import All
 
 LEASE = "index-writer"
+JOBS = (*removals.KINDS, *backups.KINDS, *rebuild.KINDS)
+"""The kinds of jobs that it does, one at a time."""
 ENGINE_LOOK_SECONDS = 1.0
 """How often the engine is asked whether collections are still in its memory."""
 FORMER_SECONDS = 60.0
@@ -188,11 +191,15 @@ class Followed:
     unflushed: int = 0
     """Rows written since then."""
     since: float = field(default_factory=time.monotonic)
+    compared: float = 0.0
+    """When the last comparison with the record that succeeded began."""
+    mended: int = 0
+    """Rows that it wrote or deleted."""
     former_dropped: bool = False
     """Whether collections of earlier shapes are out of the engine."""
 
 
-class WorkerRecord(IndexRecord, RemovalRecord, Protocol):
+class WorkerRecord(IndexRecord, BackupRecord, Protocol):
     """All that the worker asks of the record."""
 
 
@@ -210,6 +217,7 @@ class Worker:
     jobs: Jobs
     name: str
     """Of this process alone; see servicekit.jobs.worker_id."""
+    backups: BackupStore
     followed: dict[str, Followed] = field(default_factory=dict)
     targets: dict[tuple[str, str], tuple[float, Generation]] = field(default_factory=dict)
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
@@ -288,7 +296,7 @@ class Worker:
         version, now = self.record.version(), time.monotonic()
         if version is not None and version == self.quiet[0] and now < self.quiet[1]:
             return False
-        waiting = await self.record.waiting(self.catalogs, self.settings.spaces, removals.KINDS)
+        waiting = await self.record.waiting(self.catalogs, self.settings.spaces, JOBS)
         for wake, wanted in (
             (self.photos_wait, waiting.photos),
             (self.changes_wait, waiting.changes),
@@ -390,8 +398,10 @@ class Worker:
 
     async def _check(self, generation: Generation, state: Followed) -> None:
         state.wants_check = True  # also when this one ends half-way
+        began = time.monotonic()
         drift = await reconcile(generation, self.record, self.index, self.leadership)
         state.wants_check, state.checked = False, time.monotonic()
+        state.compared, state.mended = began, drift.upserted + drift.deleted
         state.unflushed += drift.upserted + drift.deleted
         DRIFT.labels(generation.space, "upserted").inc(drift.upserted)
         DRIFT.labels(generation.space, "deleted").inc(drift.deleted)
@@ -405,16 +415,15 @@ class Worker:
     # Jobs
 
     async def _do_job(self) -> bool:
-        """Do the oldest job that deletes products, if there is one."""
-        job = await self.jobs.claim(removals.KINDS, self.name, self.settings.worker_lease_seconds)
+        """Do the oldest job, if there is one."""
+        job = await self.jobs.claim(JOBS, self.name, self.settings.worker_lease_seconds)
         if job is None:
             return False
         log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
         try:
-            condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
-            deleted = await removals.delete(job, condition, self.record, self.jobs)
-            await self.jobs.finish(job.id, {"deleted_count": deleted})
-            log.info("job done", job=job.id, kind=job.kind, deleted=deleted)
+            result = await self._perform(job)
+            await self.jobs.finish(job.id, result)
+            log.info("job done", job=job.id, kind=job.kind, **result)
         except (Unavailable, JobClaimLost):
             raise  # goes on once the claim ran out, here or elsewhere
         except Exception as error:
@@ -422,6 +431,34 @@ class Worker:
                 log.exception("job failed", job=job.id, kind=job.kind)
             await self.jobs.fail(job.id, error)
         return True
+
+    async def _perform(self, job: Job) -> Mapping[str, Any]:
+        """Do a job; its results."""
+        means = backups.Means(self.record, self.photos, self.backups, self.jobs)
+        match job.kind:
+            case backups.BACKUP:
+                return await backups.back_up(job, means, version("sightline-retriever"))
+            case backups.RESTORE:
+                return await restores.restore(job, means, self.settings.milvus_prefix)
+            case rebuild.REBUILD:
+                return await rebuild.rebuild(job, self.record, self.jobs, self)
+        condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
+        return {"deleted_count": await removals.delete(job, condition, self.record, self.jobs)}
+
+    def want(self, collection: str) -> Callable[[], int | None]:
+        """See Checks in rebuild.py."""
+        began = time.monotonic()
+
+        def done() -> int | None:
+            state = self.followed.setdefault(filters.shaped(collection), Followed())
+            if state.compared >= began:
+                return state.mended
+            if not state.wants_check:
+                state.wants_check, state.looked = True, 0.0
+                self.changes_wait.set()
+            return None
+
+        return done
 
     # Gauges
 
@@ -477,6 +514,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target)
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
@@ -491,6 +529,7 @@ async def main(settings: Settings) -> None:
         leadership,
         job_queue(db),
         name,
+        files,
     )
     stop_metrics = (
         serve_metrics(settings.worker_metrics_port, settings.host)
@@ -503,6 +542,7 @@ async def main(settings: Settings) -> None:
         await embedder.close()
         await index.close()
         photos.close()
+        files.close()
         db.close()
         stop_metrics()
         log.info("stopped")

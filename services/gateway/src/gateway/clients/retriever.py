@@ -19,6 +19,7 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
 JOBS = "sightline.common.v1.JobService"
+BACKUPS = "sightline.retriever.v1.BackupService"
 IDEMPOTENT = (
     (JOBS, "GetJob"),
     (JOBS, "ListJobs"),
@@ -33,6 +34,7 @@ IDEMPOTENT = (
     (PRODUCTS, "GetImage"),
     (VECTORS, "Search"),
     (VECTORS, "Count"),
+    (BACKUPS, "ListBackups"),
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""

@@ -19,13 +19,20 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    backup_service_pb2_grpc,
+    rebuild_service_pb2,
+    rebuild_service_pb2_grpc,
+)
 
 NAME = "sightline.gateway.v1.AdminService"
 MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite and passes model calls on to the ranker."""
+    """Tells of the suite; passes model calls on to the ranker, and those that copy and mend the
+    catalogue to the retriever."""
 
     def __init__(
         self,
@@ -37,9 +44,10 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         models: Models,
         channel: grpc.aio.Channel,
         caller: Caller,
+        retriever: tuple[grpc.aio.Channel, Caller],
         status_seconds: float,
     ) -> None:
-        """`channel` and `caller` lead to the ranker."""
+        """`channel` and `caller` lead to the ranker, `retriever` to the retriever."""
         self._catalogs = catalogs
         self._scenes = scenes
         self._spaces = spaces
@@ -48,6 +56,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self._stub = ranker_grpc.ModelServiceStub(channel)
         self._caller = caller
         self._seconds = status_seconds
+        retriever_channel, self._retriever = retriever
+        self._backups = backup_service_pb2_grpc.BackupServiceStub(retriever_channel)
+        self._rebuild = rebuild_service_pb2_grpc.RebuildServiceStub(retriever_channel)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
@@ -103,6 +114,40 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         model: ranker_pb.Model = await self._caller.call(self._stub.RollbackModel, request)
         return model
+
+    async def CreateBackup(
+        self, request: backup_service_pb2.CreateBackupRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that copies the catalogue."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._backups.CreateBackup, request)
+        return job
+
+    async def ListBackups(
+        self, request: backup_service_pb2.ListBackupsRequest, context: Context
+    ) -> backup_service_pb2.ListBackupsResponse:
+        """The backups of a catalog, newest first."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: backup_service_pb2.ListBackupsResponse = await self._retriever.call(
+            self._backups.ListBackups, request
+        )
+        return answer
+
+    async def RestoreBackup(
+        self, request: backup_service_pb2.RestoreBackupRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that restores a backup."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._backups.RestoreBackup, request)
+        return job
+
+    async def RebuildIndex(
+        self, request: rebuild_service_pb2.RebuildIndexRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that mends the index."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._rebuild.RebuildIndex, request)
+        return job
 
 
 def _component(state: ComponentState) -> pb.ComponentStatus:
