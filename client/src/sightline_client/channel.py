@@ -10,7 +10,7 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 _READS = {
     "sightline.gateway.v1.RecommendationService": ("Recommend", "Search"),
     "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
-    "sightline.gateway.v1.AdminService": ("GetStatus", "ListModels"),
+    "sightline.gateway.v1.AdminService": ("GetStatus", "ListModels", "ListBackups"),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
 """They change nothing; a cancelled job stays cancelled."""
@@ -27,7 +27,13 @@ _WRITES = {
         "CloseImport",
     ),
     "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
-    "sightline.gateway.v1.AdminService": ("TrainModel", "PromoteModel"),
+    "sightline.gateway.v1.AdminService": (
+        "TrainModel",
+        "PromoteModel",
+        "CreateBackup",
+        "RestoreBackup",
+        "RebuildIndex",
+    ),
 }
 """Idempotent by an id that the caller gives: of the product, event, import, model or, where a job
 is started, of the request. Not so a product with an etag: a second try would meet its own first."""

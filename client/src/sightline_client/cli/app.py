@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from sightline_client.cli import (
+    backup,
     config,
     events,
     jobs,
     loading,
     models,
     products,
+    rebuilding,
     recommend,
     search,
     status,
@@ -47,6 +49,8 @@ app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(backup.app, name="backup")
+app.add_typer(rebuilding.app, name="index")
 app.command("status")(status.status)
 app.add_typer(config.app, name="config")
 
