@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
@@ -10,7 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pytest
@@ -21,6 +22,8 @@ from retriever.archive.model import (
     BackupCatalogMismatch,
     BackupDamaged,
     BackupNotFound,
+    BackupsFull,
+    BackupsUnavailable,
     BackupVersionUnsupported,
     CatalogNotEmpty,
     Table,
@@ -368,6 +371,36 @@ async def test_the_same_commit_gives_the_same_bytes(here: Place, tmp_path: Path)
     assert names[:2] == ["manifest.json", "tables/images.parquet"]
     assert names[-1] == "complete.json"
     assert names[6:-1] == sorted(names[6:-1])
+
+
+class FullDisk(BackupFiles):
+    """A place with no room; what was written before its disk was full stays until it is deleted."""
+
+    def _open_new(self, part: str) -> IO[bytes]:
+        file = super()._open_new(part)
+
+        class Full(io.FileIO):
+            def write(self, data: Any) -> int:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        file.close()
+        return Full(part, "w")
+
+
+async def test_a_full_disk_is_told_and_nothing_is_left(here: Place, tmp_path: Path) -> None:
+    here.store = FullDisk(str(tmp_path / "backups"))
+    with pytest.raises(BackupsFull):
+        await here.back_up()
+    assert list((tmp_path / "backups/default").iterdir()) == []
+    here.store.close()
+
+
+async def test_a_place_that_can_not_be_written_is_told(here: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    here.store = BackupFiles(str(tmp_path / "file"))
+    with pytest.raises(BackupsUnavailable):
+        await here.back_up()
+    here.store.close()
 
 
 # Hostile archives

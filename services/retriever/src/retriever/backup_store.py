@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import errno
 import os
 import re
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from retriever.archive.model import (
     BackupNotFound,
-    BackupsFull,
     BackupsUnavailable,
     StoppedError,
+    meaning,
 )
 from servicekit.errors import ServiceError
 
@@ -32,7 +31,6 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNTRANSLATED = (ServiceError, StoppedError, ValueError, TypeError, KeyError)
 """What is no fault of the place; drivers of buckets raise errors of their vendors."""
 
@@ -155,6 +153,6 @@ def _translated(work: Callable[[], T]) -> T:
     except _UNTRANSLATED:
         raise
     except OSError as error:
-        raise (BackupsFull if error.errno in _FULL else BackupsUnavailable)() from error
+        raise meaning(error) from error
     except Exception as error:
         raise BackupsUnavailable from error

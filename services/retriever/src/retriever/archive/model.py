@@ -19,6 +19,7 @@ Errors, each with its reason on the wire::
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ FORMAT_VERSION = 1
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Row: TypeAlias = dict[str, Any]
 
@@ -120,6 +123,11 @@ class BackupsFull(ResourceExhausted):
         super().__init__(
             "the place of backups is full; see RETRIEVER_BACKUPS", reason="BACKUP_STORE_FULL"
         )
+
+
+def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
+    """What an error of the place of backups means to a caller."""
+    return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
 
 
 class Kind(StrEnum):

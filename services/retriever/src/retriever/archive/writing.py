@@ -15,7 +15,6 @@ from retriever.archive.model import (
     COMPLETE,
     FORMAT_VERSION,
     MANIFEST,
-    BackupsFull,
     Complete,
     Manifest,
     Member,
@@ -24,6 +23,7 @@ from retriever.archive.model import (
     Snapshot,
     Table,
     dumped,
+    meaning,
 )
 
 
@@ -98,12 +98,12 @@ def fill(
 
 
 def _member(spool: Spool, table: Table, batches: Iterator[Sequence[Row]]) -> Member:
-    file = spool.add(table.name)
     try:
+        file = spool.add(table.name)
         rows = parquet.write(file, table, batches)
         file.flush()
     except OSError as error:
-        raise BackupsFull from error
+        raise meaning(error) from error
     digest = hashlib.sha256()
     size = 0
     for chunk in _chunks(file):
