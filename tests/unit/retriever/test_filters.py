@@ -143,6 +143,10 @@ def test_an_index_of_the_first_shape_leaves_none_out_either(
 
 
 @given(EXACT, FACTS)
+@example(Comparison("availability", Operator.NOT_EQUAL, Availability.IN_STOCK), Facts())
+@example(Not(Membership("availability", (Availability.IN_STOCK,))), Facts())
+@example(Not(Comparison("create_time", Operator.EQUAL, Time(1))), Facts(create_time=Time(1)))
+@example(Not(Membership("price", (Money("EUR", 1),))), Facts(price=Money("EUR", 1)))
 def test_one_that_does_not_pass_slips_in_only_where_two_tags_share_a_column(
     condition: Filter, facts: Facts
 ) -> None:

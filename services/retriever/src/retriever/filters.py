@@ -258,7 +258,7 @@ def _member(field: str, values: Iterable[Value], *, negated: bool) -> str:
         ]
     else:
         # Where several tags share a column, the one asked for may be missing.
-        left_out = {SEVERAL} if negated else set()
+        left_out = {SEVERAL} if negated and field == "tags" else set()
         parts = [
             _in(column, numbers - left_out, negated=negated)
             for column, numbers in sorted(groups.items())

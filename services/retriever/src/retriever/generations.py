@@ -74,7 +74,7 @@ async def create(
     """
     if order.name and not _NAME.fullmatch(order.name):
         raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
-    _check_parameters(order.parameters)
+    check_parameters(order.parameters)
     offered = _offered(order, await record.offers(catalog_id))
     made = await _register(catalog_id, order, offered, prefix, record)
     log.info(
@@ -142,7 +142,7 @@ def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     )
 
 
-def _check_parameters(given: IndexParameters) -> None:
+def check_parameters(given: IndexParameters) -> None:
     """Raises IndexParametersInvalid."""
     if given.kind is not IndexKind.HNSW:
         return
