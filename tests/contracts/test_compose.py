@@ -240,7 +240,7 @@ def test_our_containers_can_change_nothing_but_their_volumes(
     assert service["security_opt"] == ["no-new-privileges:true"]
     targets = [volume.split(":")[1] for volume in service.get("volumes", [])]
     for key, value in given(service).items():
-        if key.endswith(("PHOTOS_URL", "_STORE", "_FILE")):
+        if key.endswith(("PHOTOS_URL", "_BACKUPS", "_STORE", "_FILE")):
             assert any(value.startswith(target) for target in targets), f"{key} is on no volume"
 
 

@@ -370,13 +370,13 @@ def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
         "gateway": [],
         "embedder": [],
         "triton": [],
-        "retriever": ["retriever-photos"],
-        "retriever-worker": ["retriever-photos"],
+        "retriever": ["retriever-photos", "retriever-backups"],
+        "retriever-worker": ["retriever-photos", "retriever-backups"],
         "ranker": ["ranker-models"],
         "ranker-worker": ["ranker-models"],
     }
     declared = of(base, "PersistentVolumeClaim")
-    assert set(declared) == {"retriever-photos", "ranker-models"}
+    assert set(declared) == {"retriever-photos", "retriever-backups", "ranker-models"}
     assert all(c["spec"]["accessModes"] == ["ReadWriteMany"] for c in declared.values())
 
 

@@ -39,7 +39,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import index_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -664,6 +664,33 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
             each.previous, each.active = each.active and each is not found, each is found
         found.activate_time.FromSeconds(1_700_000_000)
         return found
+
+    def CreateBackup(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CreateBackup", request, context)
+        return self._gateway.job_states[0]
+
+    def ListBackups(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListBackups", request, context)
+        page = int(request.page_token or 0)
+        backup = backup_service_pb2.Backup(
+            backup_id=f"b{page}", catalog_id="default", size=2_500_000, product_count=7
+        )
+        if page:
+            backup = backup_service_pb2.Backup(
+                backup_id="b1",
+                status=status(code_pb2.DATA_LOSS, "cut off", reason="BACKUP_DAMAGED"),
+            )
+        return backup_service_pb2.ListBackupsResponse(
+            backups=[backup], next_page_token="1" if page == 0 else ""
+        )
+
+    def RestoreBackup(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RestoreBackup", request, context)
+        return self._gateway.job_states[0]
+
+    def RebuildIndex(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RebuildIndex", request, context)
+        return self._gateway.job_states[0]
 
 
 class _Jobs(job_service_pb2_grpc.JobServiceServicer):

@@ -50,10 +50,13 @@ from sightline.ranker.v1 import (
     ranking_service_pb2_grpc,
 )
 from sightline.retriever.v1 import (
+    backup_service_pb2,
+    backup_service_pb2_grpc,
     index_service_pb2,
     index_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
+    rebuild_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
 )
@@ -371,6 +374,38 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         )
 
 
+class Backups(backup_service_pb2_grpc.BackupServiceServicer):
+    """Every job is new, and there is one backup."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateBackup(self, request, context):
+        await self.script.take("CreateBackup", request, context)
+        return job_pb2.Job(job_id="retriever/1", kind="backup")
+
+    async def ListBackups(self, request, context):
+        await self.script.take("ListBackups", request, context)
+        return backup_service_pb2.ListBackupsResponse(
+            backups=[backup_service_pb2.Backup(backup_id="b1")]
+        )
+
+    async def RestoreBackup(self, request, context):
+        await self.script.take("RestoreBackup", request, context)
+        return job_pb2.Job(job_id="retriever/2", kind="restore")
+
+
+class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):
+    """Every job is new."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def RebuildIndex(self, request, context):
+        await self.script.take("RebuildIndex", request, context)
+        return job_pb2.Job(job_id="retriever/3", kind="rebuild_index")
+
+
 class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
     """Keeps answers in a dictionary."""
 
@@ -617,6 +652,16 @@ def _peers(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,
                     Jobs(retrieving, "retriever", retriever_jobs),
                     "sightline.common.v1.JobService",
+                ),
+                Binding(
+                    backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
+                    Backups(retrieving),
+                    "sightline.retriever.v1.BackupService",
+                ),
+                Binding(
+                    rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
+                    Rebuilds(retrieving),
+                    "sightline.retriever.v1.RebuildService",
                 ),
             ],
             retrieving,

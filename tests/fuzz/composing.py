@@ -38,9 +38,12 @@ WEIGHTS: Mapping[str, float] = {
     "CloseImport": 0.4,
     "GetStatus": 0.2,
     "WatchJob": 0.1,
+    "RebuildIndex": 0.1,
+    "CreateBackup": 0.1,
     "TrainModel": 0.02,
 }
-"""How often a call is drawn; 1 for all others. Training costs seconds, following a job waits."""
+"""How often a call is drawn; 1 for all others. Training costs seconds, following a job waits, each
+backup is a file."""
 
 HOSTILE = (
     *("", " ", "\0", "a\0b", "\t\r\n", "\x1b[31m", "\x7f", "\u0085", "\ufeff", "\ufffe", "\u200b"),

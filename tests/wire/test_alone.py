@@ -28,12 +28,15 @@ UV = str(ROOT / ".tools/bin/uv")
 QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE": "hardlink"}
 """This Python; and without what makes an image start faster and a test take longer."""
 
-VENDORS = ("tritonclient", "pymilvus", "lightfm", "scipy", "sqlalchemy", "psycopg", "numpy", "PIL")
+VENDORS = (
+    *("tritonclient", "pymilvus", "lightfm", "scipy", "sqlalchemy", "psycopg", "numpy", "PIL"),
+    "pyarrow",
+)
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 OWN = {
     "gateway": set[str](),
     "embedder": {"tritonclient", "numpy", "PIL"},
-    "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL"},
+    "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL", "pyarrow"},
     "ranker": {"sqlalchemy", "psycopg", "numpy"},
 }
 FACES = {

@@ -25,7 +25,13 @@ from sightline.gateway.v1 import (
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import index_service_pb2, product_service_pb2, vector_service_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    index_service_pb2,
+    product_service_pb2,
+    rebuild_service_pb2,
+    vector_service_pb2,
+)
 from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, Suite, running
 from tests.fakes.kit_logs import json_logs
 
@@ -700,6 +706,10 @@ def _undeclared(suite):
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
+        (suite.admin.CreateBackup, backup_service_pb2.CreateBackupRequest),
+        (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
+        (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
+        (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
         (suite.jobs.GetJob, j.GetJobRequest),
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),
@@ -811,6 +821,25 @@ async def test_generations_are_the_retrievers(suite):
     assert sent["VerifyGeneration"].k == 7
     assert sent["ActivateGeneration"].force
     assert sent["ListGenerations"].include_dropped
+
+
+async def test_backups_and_rebuilds_are_the_retrievers(suite):
+    b = backup_service_pb2
+    made = await suite.admin.CreateBackup(b.CreateBackupRequest(request_id="r"))
+    listed = await suite.admin.ListBackups(b.ListBackupsRequest(page_size=3))
+    restored = await suite.admin.RestoreBackup(
+        b.RestoreBackupRequest(backup_id="b1", source_catalog_id="shop", force=True)
+    )
+    rebuilt = await suite.admin.RebuildIndex(rebuild_service_pb2.RebuildIndexRequest(space="x"))
+
+    assert [job.kind for job in (made, restored, rebuilt)] == ["backup", "restore", "rebuild_index"]
+    assert [item.backup_id for item in listed.backups] == ["b1"]
+    script = suite.retriever.script
+    (sent,) = script.requests("RestoreBackup")
+    assert (sent.catalog_id, sent.backup_id, sent.force) == ("default", "b1", True)
+    assert script.requests("CreateBackup")[0].request_id == "r"
+    assert script.requests("ListBackups")[0].page_size == 3
+    assert script.requests("RebuildIndex")[0].space == "x"
 
 
 async def test_jobs_are_served_by_their_owner(suite):

@@ -27,7 +27,7 @@ from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState, ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from retriever.worker import Leadership, Worker, work
 from servicekit import server
 from servicekit.jobs import Lease, worker_id
@@ -95,6 +95,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         catalogs=("default", "other"),
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),
+        backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,
         milvus_prefix=f"t{time.time_ns()}",
         embedder_target=f"127.0.0.1:{embedder_port}",
@@ -104,7 +105,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         worker_lease_seconds=2,
     )
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    record = Record(db)
+    record, backups = Record(db), backup_files(settings)
     client = EmbedderClient(settings.embedder_target)
     working: list[tuple[asyncio.Task[None], asyncio.Event]] = []
 
@@ -122,6 +123,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
             leadership,
             job_queue(db),
             worker_id("test"),
+            backups,
         )
         working.append((asyncio.create_task(work(worker, stop)), stop))
 
@@ -134,7 +136,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     start_worker()
     for catalog in settings.catalogs:
         await eventually(lambda name=catalog: record.generation(name, "visual"))
-    offered = bindings(settings, record, photos, index, job_queue(db))
+    offered = bindings(settings, record, photos, index, job_queue(db), backups=backups)
     running = await server.start(offered, settings, "retriever")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield Shop(
@@ -154,6 +156,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     await client.close()
     await index.close()
     photos.close()
+    backups.close()
     db.close()
 
 

@@ -27,7 +27,7 @@ from retriever.__main__ import bindings
 from retriever.record import Record
 from retriever.record.tables import products as products_table
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
@@ -128,6 +128,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         catalogs=("default", "other"),
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),
+        backups=str(tmp_path / "backups"),
         milvus_uri="http://127.0.0.1:9",
         import_delete_share=0.5,
     )
@@ -135,19 +136,22 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         "RETRIEVER_CATALOGS": '["default","other"]',
         "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
         "RETRIEVER_PHOTOS_URL": settings.photos_url,
+        "RETRIEVER_BACKUPS": settings.backups,
         "RETRIEVER_MILVUS_URI": settings.milvus_uri,
         "RETRIEVER_EMBEDDER_TARGET": "127.0.0.1:9",
         "RETRIEVER_WORKER_LEASE_SECONDS": "1",
         "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
     }
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    offered = bindings(settings, Record(db), photos, index, job_queue(db))
+    backups = backup_files(settings)
+    offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
     running = await server.start(offered, settings, "retriever")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield Shop(ProductServiceStub(channel), JobServiceStub(channel), db, settings, environment)
     await running.stop()
     await index.close()
     photos.close()
+    backups.close()
     db.close()
 
 

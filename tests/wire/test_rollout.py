@@ -29,7 +29,7 @@ from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2
@@ -183,6 +183,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         port=0,
         database_url=f"sqlite:///{tmp_path / 'record.db'}",
         photos_url=str(tmp_path / "photos"),
+        backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,
         milvus_prefix=f"t{time.time_ns()}",
         worker_lease_seconds=1,
@@ -190,6 +191,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     environment = {
         "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
         "RETRIEVER_PHOTOS_URL": settings.photos_url,
+        "RETRIEVER_BACKUPS": settings.backups,
         "RETRIEVER_MILVUS_URI": settings.milvus_uri,
         "RETRIEVER_MILVUS_PREFIX": settings.milvus_prefix,
         "RETRIEVER_EMBEDDER_TARGET": f"127.0.0.1:{embedder_port}",
@@ -198,8 +200,8 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         "RETRIEVER_WORKER_EMBED_BATCH": "4",
     }
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    record = Record(db)
-    offered = bindings(settings, record, photos, index, job_queue(db))
+    record, backups = Record(db), backup_files(settings)
+    offered = bindings(settings, record, photos, index, job_queue(db), backups=backups)
     retriever = await server.start(offered, settings, "retriever")
     values = GatewaySettings(
         port=0,
@@ -226,6 +228,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     await embedding.stop(None)
     await index.close()
     photos.close()
+    backups.close()
     db.close()
 
 

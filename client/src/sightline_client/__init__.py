@@ -68,6 +68,7 @@ from sightline_client.events import (
 from sightline_client.filters import F, Filter, all_of, any_of
 from sightline_client.looping import SyncBatches
 from sightline_client.operations import (
+    Backup,
     ComponentStatus,
     Generation,
     GenerationState,
@@ -90,6 +91,7 @@ __all__ = [
     "AlreadyExists",
     "Attribute",
     "Availability",
+    "Backup",
     "Batches",
     "Cancelled",
     "Cause",

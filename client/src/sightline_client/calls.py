@@ -21,6 +21,7 @@ from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline.ranker.v1 import model_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
@@ -223,6 +224,30 @@ class Calls:
     ) -> index.ListGenerationsResponse:
         """AdminService.ListGenerations."""
         return await self._answer(self._admin.ListGenerations(request, timeout=timeout))
+
+    async def create_backup(
+        self, request: backup_service_pb2.CreateBackupRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.CreateBackup."""
+        return await self._answer(self._admin.CreateBackup(request, timeout=timeout))
+
+    async def list_backups(
+        self, request: backup_service_pb2.ListBackupsRequest, timeout: float | None
+    ) -> backup_service_pb2.ListBackupsResponse:
+        """AdminService.ListBackups: one page."""
+        return await self._answer(self._admin.ListBackups(request, timeout=timeout))
+
+    async def restore_backup(
+        self, request: backup_service_pb2.RestoreBackupRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.RestoreBackup."""
+        return await self._answer(self._admin.RestoreBackup(request, timeout=timeout))
+
+    async def rebuild_index(
+        self, request: rebuild_service_pb2.RebuildIndexRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.RebuildIndex."""
+        return await self._answer(self._admin.RebuildIndex(request, timeout=timeout))
 
     async def list_jobs(
         self, request: job_service_pb2.ListJobsRequest, timeout: float | None

@@ -10,7 +10,12 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 _READS = {
     "sightline.gateway.v1.RecommendationService": ("Recommend", "Search"),
     "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
-    "sightline.gateway.v1.AdminService": ("GetStatus", "ListModels", "ListGenerations"),
+    "sightline.gateway.v1.AdminService": (
+        "GetStatus",
+        "ListModels",
+        "ListGenerations",
+        "ListBackups",
+    ),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
 """They change nothing; a cancelled job stays cancelled."""
@@ -35,6 +40,9 @@ _WRITES = {
         "VerifyGeneration",
         "ActivateGeneration",
         "DropGeneration",
+        "CreateBackup",
+        "RestoreBackup",
+        "RebuildIndex",
     ),
 }
 """Idempotent by an id that the caller gives: of the product, event, import, model, generation or,

@@ -14,7 +14,7 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import index_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
 from sightline_client import from_wire, importing, requests, to_wire, writing
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
@@ -40,6 +40,7 @@ from sightline_client.errors import Unavailable, check_answered
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
 from sightline_client.operations import (
+    Backup,
     Generation,
     ImportClose,
     IndexMetric,
@@ -598,6 +599,65 @@ class SightlineClient:
             )
         response = await self.calls.list_generations(request, self._deadline(timeout))
         return tuple(from_wire.generation(message) for message in response.generations)
+
+    async def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
+        """Starts a job that copies the catalogue into one file, as it is at one moment; follow it
+        with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
+        same job."""
+        with to_wire.sendable("request"):
+            request = backup_service_pb2.CreateBackupRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+            )
+        return from_wire.job(await self.calls.create_backup(request, self._deadline(timeout)))
+
+    async def list_backups(self, *, timeout: float | None = None) -> tuple[Backup, ...]:
+        """Every backup of the catalog, newest first; ``timeout`` is that of one page."""
+        request = backup_service_pb2.ListBackupsRequest(catalog_id=self.catalog, page_size=_PAGE)
+        backups: list[Backup] = []
+        while True:
+            page = await self.calls.list_backups(request, self._deadline(timeout))
+            backups.extend(from_wire.backup(message) for message in page.backups)
+            if not page.next_page_token:
+                return tuple(backups)
+            request.page_token = page.next_page_token
+
+    async def restore_backup(
+        self,
+        backup_id: str,
+        *,
+        source_catalog: str = "",
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that restores a backup into this catalog; follow it with ``watch_job``.
+
+        ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
+        (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
+        those of the same id, and in the end those that it does not hold are deleted. NotFound
+        (BACKUP_NOT_FOUND). The same ``request_id`` answers the same job."""
+        with to_wire.sendable("request"):
+            request = backup_service_pb2.RestoreBackupRequest(
+                catalog_id=self.catalog,
+                request_id=request_id or str(uuid.uuid4()),
+                backup_id=backup_id,
+                source_catalog_id=source_catalog,
+                force=force,
+            )
+        return from_wire.job(await self.calls.restore_backup(request, self._deadline(timeout)))
+
+    async def rebuild_index(
+        self, *, space: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that makes a space's index hold again what the record says; it ends when
+        the index does. "" = visual. FailedPrecondition (SPACE_UNAVAILABLE) when there is none."""
+        with to_wire.sendable("request"):
+            request = rebuild_service_pb2.RebuildIndexRequest(
+                catalog_id=self.catalog, request_id=request_id or str(uuid.uuid4()), space=space
+            )
+        return from_wire.job(await self.calls.rebuild_index(request, self._deadline(timeout)))
 
     async def list_jobs(
         self, *, kind: str = "", timeout: float | None = None

@@ -19,7 +19,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import model_service_pb2
-from sightline.retriever.v1 import index_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client import answers, catalogue, errors, events, operations
 
 E = TypeVar("E", bound=StrEnum)
@@ -207,6 +207,22 @@ def job(message: job_pb2.Job) -> operations.Job:
         create_time=_time(message.create_time) if message.HasField("create_time") else None,
         start_time=_time(message.start_time) if message.HasField("start_time") else None,
         end_time=_time(message.end_time) if message.HasField("end_time") else None,
+    )
+
+
+def backup(message: backup_service_pb2.Backup) -> operations.Backup:
+    """A backup of a list."""
+    return operations.Backup(
+        backup_id=message.backup_id,
+        catalog=message.catalog_id,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        size=message.size,
+        product_count=message.product_count,
+        image_count=message.image_count,
+        vector_count=message.vector_count,
+        spaces=tuple(_space(space) for space in message.spaces),
+        service_version=message.service_version,
+        error=_error(message.status),
     )
 
 

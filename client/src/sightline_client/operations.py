@@ -184,6 +184,27 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of a catalogue in one file."""
+
+    backup_id: str
+    catalog: str
+    """The catalog it is of; "" when its manifest can't be read."""
+    create_time: datetime | None
+    """The moment whose state it holds."""
+    size: int
+    """Bytes."""
+    product_count: int
+    image_count: int
+    vector_count: int
+    spaces: tuple[SpaceVersion, ...]
+    """The index generations that were live."""
+    service_version: str
+    error: SightlineError | None
+    """Why it can't be restored; None = its manifest is sound."""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentStatus:
     """How one part of the suite is."""
 

@@ -34,6 +34,7 @@ from sightline_client.events import Event, EventBatch, EventPurge, EventReport, 
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
 from sightline_client.operations import (
+    Backup,
     Generation,
     ImportClose,
     IndexMetric,
@@ -474,6 +475,50 @@ class SyncSightlineClient:
             self._client.list_generations(
                 space=space, include_dropped=include_dropped, timeout=timeout
             )
+        )
+
+    def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
+        """Starts a job that copies the catalogue into one file, as it is at one moment; follow it
+        with ``watch_job``. Its results name the ``backup_id``. The same ``request_id`` answers the
+        same job."""
+        return self._loop.run(self._client.create_backup(request_id=request_id, timeout=timeout))
+
+    def list_backups(self, *, timeout: float | None = None) -> tuple[Backup, ...]:
+        """Every backup of the catalog, newest first; ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_backups(timeout=timeout))
+
+    def restore_backup(
+        self,
+        backup_id: str,
+        *,
+        source_catalog: str = "",
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that restores a backup into this catalog; follow it with ``watch_job``.
+
+        ``source_catalog`` is the one that the backup is of, "" = this one. FailedPrecondition
+        (CATALOG_NOT_EMPTY) when this catalog holds products: with ``force`` the backup's replace
+        those of the same id, and in the end those that it does not hold are deleted. NotFound
+        (BACKUP_NOT_FOUND). The same ``request_id`` answers the same job."""
+        return self._loop.run(
+            self._client.restore_backup(
+                backup_id,
+                source_catalog=source_catalog,
+                force=force,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def rebuild_index(
+        self, *, space: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that makes a space's index hold again what the record says; it ends when
+        the index does. "" = visual. FailedPrecondition (SPACE_UNAVAILABLE) when there is none."""
+        return self._loop.run(
+            self._client.rebuild_index(space=space, request_id=request_id, timeout=timeout)
         )
 
     def list_jobs(self, *, kind: str = "", timeout: float | None = None) -> Iterator[Job]:

@@ -179,6 +179,7 @@ def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
     return {
         "RETRIEVER_DATABASE_URL": f"sqlite:///{data / 'retriever' / 'record.db'}",
         "RETRIEVER_PHOTOS_URL": str(data / "retriever" / "photos"),
+        "RETRIEVER_BACKUPS": str(data / "retriever" / "backups"),
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
         "RETRIEVER_EMBEDDER_TARGET": address["embedder"],
     }

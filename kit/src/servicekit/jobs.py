@@ -209,6 +209,12 @@ class Jobs:
         except sa.exc.IntegrityError:  # PostgreSQL: another process was quicker
             return await self._db.write(insert)
 
+    async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
+        """The job that this request made; None when it made none."""
+        t = self._t.c
+        same = sa.and_(t.kind == kind, t.catalog_id == catalog_id, t.request_id == request_id)
+        return await self._db.read(lambda c: self._one(c, same))
+
     async def get(self, job_id: str) -> Job:
         """The job. Raises JobNotFound."""
         job = await self._db.read(lambda c: self._one(c, self._t.c.id == job_id))

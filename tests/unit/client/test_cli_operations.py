@@ -301,6 +301,47 @@ def test_a_model_is_published_and_the_job_followed(line: Line, gateway: FakeGate
     assert gateway.requests["PublishModel"][-1].model_version == ""
 
 
+def test_a_backup_is_made_and_listed(line: Line, gateway: FakeGateway) -> None:
+    assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("backup", "create").stdout)
+    assert "b0 – 7 0 0 2.5" in flat(line("backup", "list", "--top", "3").stdout)
+    assert gateway.requests["ListBackups"][0].page_size == 3
+    assert json.loads(line("backup", "list", "--json").stdout)["backups"][0]["backupId"] == "b0"
+
+
+def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
+    assert line("backup", "restore", "b0", "--from", "shop", "--force").exit_code == 0
+    (request,) = gateway.requests["RestoreBackup"]
+    assert (request.backup_id, request.source_catalog_id, request.force) == ("b0", "shop", True)
+    gateway.fail(
+        "RestoreBackup",
+        status(
+            code_pb2.FAILED_PRECONDITION,
+            "not empty",
+            reason="CATALOG_NOT_EMPTY",
+            violations=(("force", "is needed"),),
+        ),
+    )
+    result = line("backup", "restore", "b0")
+    assert result.exit_code == 1
+    assert "--force (force): is needed Mend: restore into an empty" in flat(result.stderr)
+
+
+def test_a_restore_that_fails_is_1(line: Line, gateway: FakeGateway) -> None:
+    ended = gateway.job_states[-1]
+    ended.state = job_pb2.Job.STATE_FAILED
+    ended.error.CopyFrom(status(code_pb2.DATA_LOSS, "photos/x: no", reason="BACKUP_DAMAGED"))
+    result = line("backup", "restore", "b0")
+    assert result.exit_code == 1
+    assert "ended as FAILED: BACKUP_DAMAGED: photos/x: no" in flat(result.stderr)
+    assert line("backup", "restore", "b0", "--no-wait").exit_code == 0
+
+
+def test_an_index_is_rebuilt(line: Line, gateway: FakeGateway) -> None:
+    assert "SUCCEEDED" in line("index", "rebuild").stdout
+    assert line("index", "rebuild", "--space", "text", "--no-wait").exit_code == 0
+    assert [request.space for request in gateway.requests["RebuildIndex"]] == ["visual", "text"]
+
+
 def test_jobs_are_listed_watched_and_cancelled(line: Line, gateway: FakeGateway) -> None:
     assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("jobs", "list", "--kind", "train").stdout)
     assert gateway.requests["ListJobs"][0].kind == "train"
@@ -413,6 +454,8 @@ COMMANDS = [
     ),
     ("index", "upgrade"),
     *(("jobs", name) for name in ("list", "watch", "cancel")),
+    *(("backup", name) for name in ("create", "list", "restore")),
+    ("index", "rebuild"),
 ]
 
 

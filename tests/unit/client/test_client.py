@@ -233,6 +233,23 @@ async def test_products_and_photos_are_read_and_deleted(
     assert caught.value.reason == "PRODUCT_NOT_FOUND"
 
 
+async def test_backups_are_asked_for_once_and_listed_to_the_end(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    for method in ("CreateBackup", "RestoreBackup", "RebuildIndex"):
+        gateway.fail(method, DOWN)
+    await client.create_backup()
+    await client.restore_backup("b0", source_catalog="shop", force=True)
+    await client.rebuild_index(space="visual")
+    for method in ("CreateBackup", "RestoreBackup", "RebuildIndex"):
+        first, second = gateway.requests[method]
+        assert first.request_id == second.request_id != ""
+    whole, damaged = await client.list_backups()
+    assert (whole.backup_id, whole.product_count, whole.error) == ("b0", 7, None)
+    assert damaged.error is not None
+    assert damaged.error.reason == "BACKUP_DAMAGED"
+
+
 async def test_training_is_idempotent_even_without_an_id(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:

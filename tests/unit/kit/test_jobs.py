@@ -92,6 +92,17 @@ async def test_another_kind_catalog_or_request_makes_another_job(
     assert (await board.create(kind, catalog, {}, request_id)).id != first.id
 
 
+async def test_a_request_finds_the_job_that_it_made(board: Jobs, other: Jobs) -> None:
+    made = await board.create("train", "shop", {}, "r")
+    assert await other.find("train", "shop", "r") == made
+    for kind, catalog, request in (
+        ("publish", "shop", "r"),
+        ("train", "default", "r"),
+        ("train", "shop", "R"),
+    ):
+        assert await board.find(kind, catalog, request) is None
+
+
 async def test_jobs_without_a_request_id_are_all_new(board: Jobs) -> None:
     first = await board.create("train", "default", {})
     assert (await board.create("train", "default", {})).id != first.id

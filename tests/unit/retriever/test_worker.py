@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from retriever import generations, removals
+from retriever import backups, generations, rebuild, removals
+from retriever.backup_store import BackupFiles
 from retriever.filters import shaped
 from retriever.generations import Order
 from retriever.index import LeadershipLost
@@ -20,7 +21,7 @@ from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import job_queue
 from retriever.worker import Backoff, Leadership, Worker, work
-from servicekit.jobs import JobState, Lease
+from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
@@ -70,6 +71,7 @@ class Bench:
         self.photos = FakePhotos(
             {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
         )
+        self.backups = BackupFiles("memory://backups")
         self.settings = Settings(
             worker_poll_seconds=0.01, worker_lease_seconds=1, worker_flush_seconds=0.1
         )
@@ -87,6 +89,7 @@ class Bench:
             leadership,
             job_queue(self.db),
             owner,
+            self.backups,
         )
 
     @asynccontextmanager
@@ -199,6 +202,12 @@ async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
         await until(lambda: bench.rows() == {"a"})
 
 
+async def applied(bench: Bench) -> bool:
+    """Whether the first generation holds all that was written, and the record says so."""
+    (made,) = await bench.record.generations("default")
+    return not await bench.record.changes(made, 1)
+
+
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +215,7 @@ async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     async with bench.working():
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
+        await until(lambda: applied(bench))
     (made,) = await bench.record.generations("default")
     former = shaped(made.collection, 1)
     await bench.record.mark(made, collection=former)
@@ -286,6 +296,38 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     assert set(await bench.record.get("default", ["a", "b"])) == {"b"}
 
 
+async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> None:
+    jobs, begin = job_queue(bench.db), bench.backups.begin
+    under_way: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(catalog_id: str, backup_id: str) -> Any:
+        under_way.append(backup_id)
+        await go_on.wait()
+        return await begin(catalog_id, backup_id)
+
+    bench.backups.begin = slow  # type: ignore[method-assign]
+    await bench.record.create_generation(generation())
+    await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+    copies = [await backups.create("default", jobs, now=n, request_id="") for n in (1, 2)]
+
+    async def succeeded(*asked: Job) -> bool:
+        return {(await jobs.get(each.id)).state for each in asked} == {JobState.SUCCEEDED}
+
+    async with bench.working():
+        await until(lambda: len(under_way) == 1)
+        others = (
+            await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1}),
+            await rebuild.ask("default", "", bench.record, jobs, request_id=""),
+            await generations.backfill("default", "visual-1", bench.record, jobs, request_id=""),
+        )
+        await until(lambda: succeeded(*others))
+        assert len(under_way) == 1
+        go_on.set()
+        await until(lambda: succeeded(*copies))
+        assert under_way == [each.params["backup_id"] for each in copies]
+
+
 # Two versions
 
 
@@ -354,6 +396,10 @@ async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: B
         await until(lambda: held(bench, made) == held(bench, first), 20)
 
 
+async def nothing_waits(bench: Bench, made: Generation) -> bool:
+    return (await bench.record.counts("default", made)).pending == 0
+
+
 async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
     bench: Bench,
 ) -> None:
@@ -370,4 +416,4 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
             while (await jobs.get(job.id)).state != JobState.CANCELLED:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await until(lambda: bench.rows() == {"a"})
-        assert await bench.record.due(made, 10) == []
+        await until(lambda: nothing_waits(bench, made))

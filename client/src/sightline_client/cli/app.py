@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sightline_client.cli import (
+    backup,
     config,
     events,
     index,
@@ -12,6 +13,7 @@ from sightline_client.cli import (
     loading,
     models,
     products,
+    rebuilding,
     recommend,
     search,
     status,
@@ -44,11 +46,13 @@ app.command("search")(search.search)
 app.command("similar")(search.similar)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
+index.app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
 app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(backup.app, name="backup")
 app.command("status")(status.status)
 app.add_typer(config.app, name="config")
 

@@ -24,6 +24,9 @@ _OPTIONS = (
     (re.compile(r"^filter"), "--filter"),
     (re.compile(r"^import_id"), "--import-id"),
     (re.compile(r"^mode"), "--mode"),
+    (re.compile(r"^backup_id"), "BACKUP"),
+    (re.compile(r"^source_catalog_id"), "--from"),
+    (re.compile(r"^force"), "--force"),
 )
 """The contract's field → the option that sets it."""
 
@@ -47,6 +50,13 @@ MENDS = MappingProxyType(
         "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import`",
         "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"
         " --force",
+        "BACKUP_NOT_FOUND": "take one that `sightline backup list` shows; --from names the catalog"
+        " that it is of",
+        "BACKUP_CATALOG_MISMATCH": "name the catalog that the backup is of with --from",
+        "BACKUP_VERSION_UNSUPPORTED": "restore it with the version that wrote it, or a newer one",
+        "BACKUP_DAMAGED": "take another backup: this file is not what was written",
+        "CATALOG_NOT_EMPTY": "restore into an empty --catalog, or with --force, which deletes the"
+        " products that the backup does not hold",
         "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
         "INTERNAL": "a fault in the suite, not in your request: its logs say more",

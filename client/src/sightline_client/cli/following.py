@@ -1,10 +1,12 @@
 """Follows a job to its end."""
 
+import typer
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.common.v1.job_service_pb2 import GetJobRequest
-from sightline_client.cli import progress, running, tables
+from sightline_client import from_wire
+from sightline_client.cli import listings, progress, running, tables
 from sightline_client.client import SightlineClient
 from sightline_client.operations import Job, JobState
 
@@ -30,3 +32,14 @@ def ended_well(job: Job) -> bool:
     why = "" if job.error is None else f": {job.error}"
     running.say(Text(f"Job {tables.plain(job.job_id)} ended as {job.state}{tables.plain(why)}"))
     return False
+
+
+def show(message: job_pb2.Job, *, wait: bool, json: bool) -> None:
+    """A job as it was left; a followed one that did not succeed ends the command with 1."""
+    value = from_wire.job(message)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([value]))
+    if wait and not ended_well(value):
+        raise typer.Exit(1)

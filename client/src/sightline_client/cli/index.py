@@ -15,7 +15,7 @@ from sightline_client.operations import IndexKind, IndexMetric, IndexParameters
 
 app = Commands(
     no_args_is_help=True,
-    help="Roll a new version of the embedding model out, and back: index generations.",
+    help="Roll a new version of the embedding model out, and back; mend an index.",
 )
 
 Name = Annotated[

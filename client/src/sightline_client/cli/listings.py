@@ -12,7 +12,7 @@ from sightline_client.answers import Found
 from sightline_client.catalogue import Product
 from sightline_client.cli import tables
 from sightline_client.cli.tables import plain
-from sightline_client.operations import Generation, Job, Model, Verification
+from sightline_client.operations import Backup, Generation, Job, Model, Verification
 
 
 def jobs(values: Sequence[Job]) -> RenderableType:
@@ -25,6 +25,22 @@ def jobs(values: Sequence[Job]) -> RenderableType:
         times = (_time(job.create_time), _time(job.end_time))
         _row(table, job.job_id, job.kind, job.state, of, why or "–", *times)
     return table if values else Text("no job")
+
+
+def backups(values: Sequence[Backup]) -> RenderableType:
+    """Backups, a line each."""
+    table = _table("backup", "taken", "products", "photos", "vectors", "MB", "spaces")
+    for backup in values:
+        spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
+        _row(
+            table,
+            backup.backup_id,
+            _time(backup.create_time),
+            *(f"{n:,}" for n in (backup.product_count, backup.image_count, backup.vector_count)),
+            f"{backup.size / 1e6:,.1f}",
+            str(backup.error) if backup.error is not None else spaces or "–",
+        )
+    return table if values else Text("no backup: `sightline backup create`")
 
 
 def models(values: Sequence[Model]) -> RenderableType:

@@ -6,7 +6,9 @@ import warnings
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
+from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
+from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -102,6 +104,26 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/ListGenerations',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.FromString,
+                _registered_method=True)
+        self.CreateBackup = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CreateBackup',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.CreateBackupRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ListBackups = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListBackups',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.FromString,
+                _registered_method=True)
+        self.RestoreBackup = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/RestoreBackup',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.RebuildIndex = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/RebuildIndex',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
 
 
@@ -200,6 +222,34 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBackup(self, request, context):
+        """Starts a job that copies the catalogue into one file; follow it with JobService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackups(self, request, context):
+        """The backups of a catalog, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreBackup(self, request, context):
+        """Starts a job that restores a backup; see BackupService for what it replaces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildIndex(self, request, context):
+        """Starts a job that makes the index hold again what the record says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -267,6 +317,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListGenerations,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.SerializeToString,
+            ),
+            'CreateBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBackup,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.CreateBackupRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ListBackups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackups,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.SerializeToString,
+            ),
+            'RestoreBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreBackup,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'RebuildIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildIndex,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -621,6 +691,114 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ListGenerations',
             sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_index__service__pb2.ListGenerationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CreateBackup',
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.CreateBackupRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListBackups',
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.ListBackupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/RestoreBackup',
+            sightline_dot_retriever_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/RebuildIndex',
+            sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

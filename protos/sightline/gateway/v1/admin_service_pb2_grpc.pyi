@@ -10,7 +10,9 @@ import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
+import sightline.retriever.v1.rebuild_service_pb2
 import sys
 import typing
 
@@ -236,7 +238,71 @@ _AdminServiceListGenerationsType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType]):
+_AdminServiceCreateBackupType = typing_extensions.TypeVar(
+    '_AdminServiceCreateBackupType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceListBackupsType = typing_extensions.TypeVar(
+    '_AdminServiceListBackupsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+        sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+        sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+        sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+    ],
+)
+
+_AdminServiceRestoreBackupType = typing_extensions.TypeVar(
+    '_AdminServiceRestoreBackupType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceRebuildIndexType = typing_extensions.TypeVar(
+    '_AdminServiceRebuildIndexType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -292,6 +358,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
             sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+            sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -349,6 +431,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
             sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+            sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
@@ -389,6 +487,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     ListGenerations: _AdminServiceListGenerationsType
     """The generations of a catalog, oldest first."""
+
+    CreateBackup: _AdminServiceCreateBackupType
+    """Starts a job that copies the catalogue into one file; follow it with JobService."""
+
+    ListBackups: _AdminServiceListBackupsType
+    """The backups of a catalog, newest first."""
+
+    RestoreBackup: _AdminServiceRestoreBackupType
+    """Starts a job that restores a backup; see BackupService for what it replaces."""
+
+    RebuildIndex: _AdminServiceRebuildIndexType
+    """Starts a job that makes the index hold again what the record says."""
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -442,6 +552,22 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.ListGenerationsRequest,
         sightline.retriever.v1.index_service_pb2.ListGenerationsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+        sightline.retriever.v1.backup_service_pb2.ListBackupsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
 ]
 
@@ -551,5 +677,37 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.ListGenerationsResponse]]:
         """The generations of a catalog, oldest first."""
+
+    @abc.abstractmethod
+    def CreateBackup(
+        self,
+        request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that copies the catalogue into one file; follow it with JobService."""
+
+    @abc.abstractmethod
+    def ListBackups(
+        self,
+        request: sightline.retriever.v1.backup_service_pb2.ListBackupsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.ListBackupsResponse]]:
+        """The backups of a catalog, newest first."""
+
+    @abc.abstractmethod
+    def RestoreBackup(
+        self,
+        request: sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that restores a backup; see BackupService for what it replaces."""
+
+    @abc.abstractmethod
+    def RebuildIndex(
+        self,
+        request: sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that makes the index hold again what the record says."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

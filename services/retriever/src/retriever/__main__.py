@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from retriever.backup_store import BackupFiles
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
+from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
 from retriever.servicer.index import INDEX_SERVICE, IndexServicer
 from retriever.servicer.jobs import JOB_SERVICE, JobServicer
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
+from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
 from sightline.common.v1 import job_service_pb2_grpc
 from sightline.retriever.v1 import (
+    backup_service_pb2_grpc,
     index_service_pb2_grpc,
     product_service_pb2_grpc,
+    rebuild_service_pb2_grpc,
     vector_service_pb2_grpc,
 )
 
 
 def bindings(
-    settings: Settings, record: Record, photos: PhotoStore, index: MilvusIndex, jobs: Jobs
+    settings: Settings,
+    record: Record,
+    photos: PhotoStore,
+    index: MilvusIndex,
+    jobs: Jobs,
+    *,
+    backups: BackupFiles,
 ) -> list[Binding]:
     """What the server offers."""
     return [
+        Binding(
+            backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
+            BackupServicer(settings.catalogs, record, backups, jobs),
+            BACKUP_SERVICE,
+        ),
+        Binding(
+            rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
+            RebuildServicer(settings.catalogs, record, jobs),
+            REBUILD_SERVICE,
+        ),
         Binding(
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
             ProductServicer(settings.catalogs, record, photos, jobs, settings.import_delete_share),
@@ -56,14 +77,16 @@ def bindings(
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    backups = backup_files(settings)
 
     async def close() -> None:
         await index.close()
         photos.close()
+        backups.close()
         db.close()
 
     await photos.start()
-    offered = bindings(settings, Record(db), photos, index, job_queue(db))
+    offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
     await serve(offered, settings, service="retriever", on_stop=close)
 
 

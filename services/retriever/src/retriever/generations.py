@@ -81,7 +81,7 @@ async def create(
     """
     if order.name and not _NAME.fullmatch(order.name):
         raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
-    _check_parameters(order.parameters)
+    check_parameters(order.parameters)
     offers = await record.offers(catalog_id)
     offered = _given(order, offers) if order.dimension else _offered(order, offers)
     made = await _register(catalog_id, order, offered, prefix, record)
@@ -169,7 +169,7 @@ def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     return EmbeddingSpace(order.space, order.space_version, order.dimension, True, False)
 
 
-def _check_parameters(given: IndexParameters) -> None:
+def check_parameters(given: IndexParameters) -> None:
     """Raises IndexParametersInvalid."""
     if given.kind is not IndexKind.HNSW:
         return

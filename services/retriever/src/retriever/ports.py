@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
 
+from retriever.archive.model import Row, Snapshot, Table
 from retriever.model import (
     EXACT,
     Backlog,
@@ -43,6 +45,8 @@ from servicekit.errors import ServiceError
 from servicekit.jobs import Job, JobState
 from sightline_rules.filters import Facts, Filter
 from sightline_rules.photos import PhotoInfo
+
+T = TypeVar("T")
 
 
 class Photos(Protocol):
@@ -176,8 +180,78 @@ class JobQueue(Protocol):
     ) -> tuple[Job, ...]:
         """At most `limit` jobs, newest first."""
 
+    async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
+        """The job that this request made."""
+
     async def progress(self, job_id: str, done: int, total: int) -> None:
         """Say how far it is. Raises JobCancelled, JobClaimLost."""
+
+
+class BackupRecord(RemovalRecord, Protocol):
+    """The record as backups see it."""
+
+    def archived(self) -> tuple[Table, ...]:
+        """The tables of an archive, in its order."""
+
+    async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:
+        """What `take`, in a thread, makes of the catalog at one commit; writes go on."""
+
+    def check_archived(self, row: Row, image_ids: Sequence[str]) -> None:
+        """Whether the catalogue takes such a product. Raises BackupDamaged."""
+
+    async def restore_images(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """Make photos known whose bytes are stored."""
+
+    async def restore_vectors(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """Store vectors, whatever was there."""
+
+    async def restore_products(
+        self, catalog_id: str, before: int, batch: Sequence[tuple[Row, Sequence[str]]]
+    ) -> None:
+        """Store products with their photos' ids, but for those written whole since a commit."""
+
+    async def restore_pending(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """Say of photos that wait how often they failed."""
+
+    async def reach(self, catalog_id: str, commit: int) -> None:
+        """Let the next commit's number be greater: index tokens stay good."""
+
+    async def history(self, catalog_id: str) -> list[Generation]:
+        """Every generation, those that were dropped too, oldest first."""
+
+    async def create_generation(self, generation: Generation) -> Generation:
+        """Register it; see IndexRecord."""
+
+
+class Upload(Protocol):
+    """A file that nobody sees before it is whole. To be closed either way."""
+
+    file: IO[bytes]
+
+    async def commit(self) -> None:
+        """Make it durable under its name. Raises BackupsUnavailable, BackupsFull."""
+
+    async def abort(self) -> None:
+        """Leave nothing of it."""
+
+
+class BackupStore(Protocol):
+    """The place of backups. Every call raises BackupsUnavailable."""
+
+    def spool_folder(self) -> Path | None:
+        """Where large files may stand for a while; None = wherever the system puts them."""
+
+    async def names(self, catalog_id: str) -> list[str]:
+        """The ids of a catalog's backups, newest first."""
+
+    async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
+        """A backup to read, and its bytes. Raises BackupNotFound."""
+
+    async def begin(self, catalog_id: str, backup_id: str) -> Upload:
+        """A new backup to write; what an earlier attempt left of it is gone."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Work that reads or writes these files, in a thread. Raises BackupsFull too."""
 
 
 class SurvivorRecord(Protocol):
@@ -349,7 +423,10 @@ class IndexRecord(Protocol):
         """Keep what the embedder serves now."""
 
     async def create_generation(self, generation: Generation) -> Generation:
-        """Register it, active when its space has no active one, with all photos pending."""
+        """Register it, active when its space has no active one, with all photos pending.
+
+        Times that are 0 are now. One that has the name stays as it is, and is what is answered.
+        """
 
     async def mark(
         self,

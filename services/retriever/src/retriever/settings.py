@@ -44,6 +44,9 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     photos_url: str = Field(default=".data/retriever/photos", min_length=1)
     """Where photos are kept: a folder, or what fsspec takes, such as `s3://bucket/photos`."""
 
+    backups: str = Field(default=".data/retriever/backups", min_length=1)
+    """Where backups are kept: a folder, or what fsspec takes, such as `s3://bucket/backups`."""
+
     milvus_uri: str = Field(default="http://127.0.0.1:8607", pattern=r"^https?://")
     """The engine: Milvus Lite as a server (deploy/milvus), a Milvus server or a cluster."""
 

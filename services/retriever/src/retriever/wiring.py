@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from retriever.backup_store import BackupFiles
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record.tables import jobs
@@ -36,6 +37,11 @@ def photo_store(settings: Settings) -> PhotoStore:
     )
     fetcher = Fetcher(FetchPolicy.of(settings, settings.image_max_bytes))
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
+
+
+def backup_files(settings: Settings) -> BackupFiles:
+    """The place of backups."""
+    return BackupFiles(settings.backups)
 
 
 def milvus_index(settings: Settings) -> MilvusIndex:

@@ -1,9 +1,9 @@
 """The retriever's worker: `python -m retriever.worker`.
 
 Embeds pending photos, applies the outbox to the index, loads and reconciles collections, and does
-the jobs that delete many products or roll a generation out. Any number of workers may run: one at a
-time leads, by a lease in SQL, and a dead leader is succeeded within the lease's time. It can be
-killed at any point.
+the jobs that delete many products, roll a generation out, back up, restore or rebuild. Any number
+of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded within
+the lease's time. It can be killed at any point.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, Protocol
 
 from prometheus_client import Counter, Gauge
 
-from retriever import backfill, generations, removals, verification, wire
+from retriever import (
+    backfill,
+    backups,
+    filters,
+    generations,
+    rebuild,
+    removals,
+    restores,
+    verification,
+    wire,
+)
 from retriever.embedder import EmbedderClient
 from retriever.hashes import hash_photos
 from retriever.index import (
@@ -42,17 +53,18 @@ from retriever.model import (
 )
 from retriever.ports import (
     BackfillRecord,
+    BackupRecord,
+    BackupStore,
     Embedder,
     HashRecord,
     IndexRecord,
     Photos,
-    RemovalRecord,
     VectorIndex,
     VerificationRecord,
 )
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, now_micros, worker_id
@@ -68,9 +80,10 @@ FORMER_SECONDS = 60.0
 SPACE_LOOK_SECONDS = 5.0
 """How often the embedder is asked for its versions while it answers: as long as an operator who
 brought a new one up may have to wait until a generation of it can be created."""
-ROLL_OUT = (generations.BACKFILL, generations.VERIFY, generations.DROP)
-"""Jobs that run side by side: a backfill may take hours, and mostly waits."""
-KINDS = (*removals.KINDS, *ROLL_OUT)
+BESIDE = (generations.BACKFILL, generations.VERIFY, generations.DROP, *rebuild.KINDS)
+"""Jobs that run side by side: a backfill may take hours, and mostly waits. Removals go one at a
+time, and so do backups and restores, which take disk and memory."""
+KINDS = (*removals.KINDS, *backups.KINDS, *BESIDE)
 VERIFY_PATIENCE_SECONDS = 60.0
 """How long a verification waits for the embedder or the engine before it fails."""
 JOB_RETRY_SECONDS = 1.0
@@ -211,6 +224,10 @@ class Followed:
     unflushed: int = 0
     """Rows written since then."""
     since: float = field(default_factory=time.monotonic)
+    compared: float = 0.0
+    """When the last comparison with the record that succeeded began."""
+    mended: int = 0
+    """Rows that it wrote or deleted."""
     former_dropped: bool = False
     """Whether collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
@@ -218,7 +235,7 @@ class Followed:
 
 
 class WorkerRecord(
-    IndexRecord, RemovalRecord, BackfillRecord, VerificationRecord, HashRecord, Protocol
+    IndexRecord, BackupRecord, BackfillRecord, VerificationRecord, HashRecord, Protocol
 ):
     """All that the worker asks of the record."""
 
@@ -237,6 +254,7 @@ class Worker:
     jobs: Jobs
     name: str
     """Of this process alone; see servicekit.jobs.worker_id."""
+    backups: BackupStore
     followed: dict[str, Followed] = field(default_factory=dict)
     offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
     """What the embedder serves, and when it was asked, by catalog."""
@@ -245,7 +263,8 @@ class Worker:
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
     changes_wait: asyncio.Event = field(default_factory=asyncio.Event)
     removals_wait: asyncio.Event = field(default_factory=asyncio.Event)
-    roll_outs_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    copies_wait: asyncio.Event = field(default_factory=asyncio.Event)
+    others_wait: asyncio.Event = field(default_factory=asyncio.Event)
     quiet: tuple[int | None, float] = (None, 0.0)
     """A version of the record in which nothing waited, and how long that needs no other look."""
     idle: bool = True
@@ -260,7 +279,7 @@ class Worker:
         """Work until cancelled or until the lease is lost."""
         self.followed.clear()
         self.offers.clear()
-        self.roll_outs_wait.set()  # what a worker left that was killed is tidied up
+        self.others_wait.set()  # what a worker left that was killed is tidied up
         self.stopping = False
         LEADS.set(1)
         log.info("leading")
@@ -273,7 +292,8 @@ class Worker:
                     (self._embed, self.photos_wait, max(poll, EMBED_TURN_SECONDS)),
                     (self._follow, self.changes_wait, max(poll, FOLLOW_TURN_SECONDS)),
                     (self._do_removal, self.removals_wait, None),
-                    (self._begin_roll_out, self.roll_outs_wait, None),
+                    (self._do_copy, self.copies_wait, None),
+                    (self._begin_beside, self.others_wait, None),
                     (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
                 ):
                     self.tasks.create_task(self._forever(step, wake, turn))
@@ -329,7 +349,8 @@ class Worker:
             (self.photos_wait, waiting.photos),
             (self.changes_wait, waiting.changes),
             (self.removals_wait, waiting.jobs),
-            (self.roll_outs_wait, waiting.jobs),
+            (self.copies_wait, waiting.jobs),
+            (self.others_wait, waiting.jobs),
         ):
             if wanted:
                 wake.set()
@@ -493,8 +514,10 @@ class Worker:
 
     async def _check(self, generation: Generation, state: Followed) -> bool:
         state.wants_check = True  # also when this one ends half-way
+        began = time.monotonic()
         drift = await reconcile(generation, self.record, self.index, self.leadership)
         state.wants_check, state.checked = False, time.monotonic()
+        state.compared, state.mended = began, drift.upserted + drift.deleted
         state.unflushed += drift.upserted + drift.deleted
         DRIFT.labels(generation.space, "upserted").inc(drift.upserted)
         DRIFT.labels(generation.space, "deleted").inc(drift.deleted)
@@ -510,29 +533,35 @@ class Worker:
 
     async def _do_removal(self) -> bool:
         """Do the oldest job that deletes products, if there is one."""
-        job = await self._claim(removals.KINDS)
+        return await self._do_next(removals.KINDS)
+
+    async def _do_copy(self) -> bool:
+        """Do the oldest backup or restore, if there is one."""
+        return await self._do_next(backups.KINDS)
+
+    async def _do_next(self, kinds: Sequence[str]) -> bool:
+        """Do the oldest job of some kinds, if there is one."""
+        job = await self._claim(kinds)
         if job is None:
             return False
         try:
-            condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
-            deleted = await removals.delete(job, condition, self.record, self.jobs)
-            await self._finish(job, {"deleted_count": deleted})
+            await self._finish(job, await self._work_on(job))
         except (Unavailable, JobClaimLost):
             raise  # goes on once the claim ran out, here or elsewhere
         except Exception as error:
             await self._fail(job, error)
         return True
 
-    async def _begin_roll_out(self) -> bool:
-        """Begin the oldest job of a roll-out that nobody is on, if there is one."""
-        job = await self._claim(ROLL_OUT)
+    async def _begin_beside(self) -> bool:
+        """Begin the oldest job of those that run side by side, if there is one."""
+        job = await self._claim(BESIDE)
         if job is None:
             await self._tidy_up()
             return False
-        self.tasks.create_task(self._roll_out(job))
+        self.tasks.create_task(self._carry_out(job))
         return True
 
-    async def _roll_out(self, job: Job) -> None:
+    async def _carry_out(self, job: Job) -> None:
         """Do a job to its end. What does not answer is waited for; a verification has an end."""
         begun = time.monotonic()
         try:
@@ -554,7 +583,8 @@ class Worker:
             with contextlib.suppress(ServiceError):  # its claim runs out, and it is begun again
                 await self._fail(job, error)
 
-    async def _work_on(self, job: Job) -> dict[str, Any]:
+    async def _work_on(self, job: Job) -> Mapping[str, Any]:
+        """Do a job; what came of it."""
         match job.kind:
             case generations.BACKFILL:
                 return await backfill.backfill(job, self.record, self.jobs)
@@ -563,8 +593,20 @@ class Worker:
                     self.record, self.photos, self.index, self.embedder, self.jobs
                 )
                 return await verification.verify(job, tools)
-            case _:
+            case generations.DROP:
                 return await backfill.clear(job, self.record, self.index, self.jobs)
+            case rebuild.REBUILD:
+                return await rebuild.rebuild(job, self.record, self.jobs, self)
+        if job.kind in backups.KINDS:
+            return await self._copy(job)
+        condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()
+        return {"deleted_count": await removals.delete(job, condition, self.record, self.jobs)}
+
+    async def _copy(self, job: Job) -> Mapping[str, Any]:
+        means = backups.Means(self.record, self.photos, self.backups, self.jobs)
+        if job.kind == backups.BACKUP:
+            return await backups.back_up(job, means, version("sightline-retriever"))
+        return await restores.restore(job, means, self.settings.milvus_prefix)
 
     async def _tidy_up(self) -> None:
         """Take back what waits for a backfill that was cancelled while no worker was on it."""
@@ -581,7 +623,7 @@ class Worker:
             log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
         return job
 
-    async def _finish(self, job: Job, result: dict[str, Any]) -> None:
+    async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
         await self.jobs.finish(job.id, result)
         log.info("job done", job=job.id, kind=job.kind, **result)
 
@@ -589,6 +631,21 @@ class Worker:
         if not isinstance(error, ServiceError):
             log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
         await self.jobs.fail(job.id, error)
+
+    def want(self, collection: str) -> Callable[[], int | None]:
+        """See Checks in rebuild.py."""
+        began = time.monotonic()
+
+        def done() -> int | None:
+            state = self.followed.setdefault(filters.shaped(collection), Followed())
+            if state.compared >= began:
+                return state.mended
+            if not state.wants_check:
+                state.wants_check, state.looked = True, 0.0
+                self.changes_wait.set()
+            return None
+
+        return done
 
     # Gauges
 
@@ -654,6 +711,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
+    files = backup_files(settings)
     embedder = EmbedderClient(settings.embedder_target)
     seconds = settings.worker_lease_seconds
     name = worker_id("retriever-worker")
@@ -668,6 +726,7 @@ async def main(settings: Settings) -> None:
         leadership,
         job_queue(db),
         name,
+        files,
     )
     stop_metrics = (
         serve_metrics(settings.worker_metrics_port, settings.host)
@@ -680,6 +739,7 @@ async def main(settings: Settings) -> None:
         await embedder.close()
         await index.close()
         photos.close()
+        files.close()
         db.close()
         stop_metrics()
         log.info("stopped")

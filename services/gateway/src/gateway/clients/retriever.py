@@ -21,6 +21,7 @@ PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
 INDEX = "sightline.retriever.v1.IndexService"
 JOBS = "sightline.common.v1.JobService"
+BACKUPS = "sightline.retriever.v1.BackupService"
 IDEMPOTENT = (
     (JOBS, "GetJob"),
     (JOBS, "ListJobs"),
@@ -40,6 +41,7 @@ IDEMPOTENT = (
     (INDEX, "VerifyGeneration"),
     (INDEX, "ActivateGeneration"),
     (INDEX, "DropGeneration"),
+    (BACKUPS, "ListBackups"),
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""

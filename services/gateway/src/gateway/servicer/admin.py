@@ -19,6 +19,12 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    backup_service_pb2_grpc,
+    rebuild_service_pb2,
+    rebuild_service_pb2_grpc,
+)
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 
@@ -27,7 +33,8 @@ MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite; passes model calls on to the ranker, index calls to the retriever."""
+    """Tells of the suite; passes model calls on to the ranker, calls for the index and for backups
+    to the retriever."""
 
     def __init__(
         self,
@@ -48,8 +55,10 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self._index = index
         self._models = models
         self._models_stub, self._ranker = ranker_grpc.ModelServiceStub(ranker[0]), ranker[1]
-        self._index_stub = index_grpc.IndexServiceStub(retriever[0])
-        self._retriever = retriever[1]
+        channel, self._retriever = retriever
+        self._index_stub = index_grpc.IndexServiceStub(channel)
+        self._backups_stub = backup_service_pb2_grpc.BackupServiceStub(channel)
+        self._rebuild_stub = rebuild_service_pb2_grpc.RebuildServiceStub(channel)
         self._seconds = status_seconds
 
     async def GetStatus(
@@ -182,6 +191,40 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             self._index_stub.ListGenerations, request
         )
         return answer
+
+    async def CreateBackup(
+        self, request: backup_service_pb2.CreateBackupRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that copies the catalogue."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._backups_stub.CreateBackup, request)
+        return job
+
+    async def ListBackups(
+        self, request: backup_service_pb2.ListBackupsRequest, context: Context
+    ) -> backup_service_pb2.ListBackupsResponse:
+        """The backups of a catalog, newest first."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: backup_service_pb2.ListBackupsResponse = await self._retriever.call(
+            self._backups_stub.ListBackups, request
+        )
+        return answer
+
+    async def RestoreBackup(
+        self, request: backup_service_pb2.RestoreBackupRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that restores a backup."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._backups_stub.RestoreBackup, request)
+        return job
+
+    async def RebuildIndex(
+        self, request: rebuild_service_pb2.RebuildIndexRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that mends the index."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._rebuild_stub.RebuildIndex, request)
+        return job
 
 
 def _component(state: ComponentState) -> pb.ComponentStatus:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from retriever.archive.model import Row, Snapshot, Table
 from retriever.model import (
     Backlog,
     Change,
@@ -38,7 +39,7 @@ from retriever.model import (
     Waiting,
 )
 from retriever.planning import Part, Survivors
-from retriever.record import imports, rollout
+from retriever.record import imports, restoring, rollout, snapshots
 from retriever.record.batch import change_products, write_products
 from retriever.record.generations import (
     all_generations,
@@ -80,6 +81,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Facts, Filter
 
 Clock = Callable[[], int]
+T = TypeVar("T")
 
 
 class Record:
@@ -292,6 +294,53 @@ class Record:
             lambda connection: imports.drop_rows(connection, catalog_id, import_id, limit)
         )
 
+    # Backups
+
+    def archived(self) -> tuple[Table, ...]:
+        """See BackupRecord."""
+        return snapshots.ARCHIVED
+
+    async def snapshot(self, catalog_id: str, take: Callable[[Snapshot], T]) -> T:
+        """See BackupRecord."""
+        return await self._db.read(
+            lambda connection: take(snapshots.open_snapshot(connection, catalog_id, self._clock()))
+        )
+
+    def check_archived(self, row: Row, image_ids: Sequence[str]) -> None:
+        """See BackupRecord."""
+        restoring.check(row, image_ids)
+
+    async def restore_images(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """See BackupRecord."""
+        await self._restore(catalog_id, lambda session: restoring.put_images(session, rows))
+
+    async def restore_vectors(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """See BackupRecord."""
+        await self._restore(catalog_id, lambda session: restoring.put_vectors(session, rows))
+
+    async def restore_products(
+        self, catalog_id: str, before: int, batch: Sequence[tuple[Row, Sequence[str]]]
+    ) -> None:
+        """See BackupRecord."""
+        await self._restore(
+            catalog_id, lambda session: restoring.put_products(session, before, batch)
+        )
+
+    async def restore_pending(self, catalog_id: str, rows: Sequence[Row]) -> None:
+        """See BackupRecord."""
+        await self._restore(catalog_id, lambda session: restoring.put_pending(session, rows))
+
+    async def reach(self, catalog_id: str, commit: int) -> None:
+        """See BackupRecord."""
+        await self._restore(
+            catalog_id, lambda session: session.take(max(0, commit - session.head()))
+        )
+
+    async def _restore(self, catalog_id: str, work: Callable[[Session], object]) -> None:
+        await self._db.write(
+            lambda connection: work(Session(connection, catalog_id, self._clock()))
+        )
+
     # Searches
 
     async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
@@ -420,9 +469,10 @@ class Record:
             now = self._clock()
             made = replace(
                 generation,
+                state=GenerationState.READY if first else generation.state,
                 active=first,
-                activated=now if first else 0,
-                created=now,
+                activated=generation.activated or (now if first else 0),
+                created=generation.created or now,
                 check_wanted=True,
             )
             connection.execute(sa.insert(generations).values(generation_values(made)))

@@ -1,0 +1,130 @@
+"""``sightline backup``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import backup_service_pb2
+from sightline_client import from_wire
+from sightline_client.cli import following, listings, options, running
+from sightline_client.cli.commands import Commands
+from sightline_client.client import SightlineClient
+
+app = Commands(no_args_is_help=True, help="Copy a catalogue into one file, and restore it.")
+
+Wait = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]
+
+
+@app.command()
+def create(
+    *,
+    wait: Wait = True,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Copy the catalogue, as it is at one moment, while it is written to.
+
+    Products, photos, vectors and index generations go into one file where the suite's setting
+    RETRIEVER_BACKUPS says.
+
+    [bold]Examples[/bold]
+
+      sightline backup create
+
+      sightline backup create --json | jq -r '.results[] | select(.name == "backup_id").value'
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.create_backup()
+        return await _job(client, job.job_id, wait=wait)
+
+    following.show(
+        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
+    )
+
+
+@app.command("list")
+def list_(
+    *,
+    top: Annotated[
+        int, typer.Option(min=1, max=200, metavar="N", help="How many, newest first.")
+    ] = 20,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """List the backups of a catalog, newest first.
+
+    [bold]Example[/bold]
+
+      sightline backup list
+    """
+    request = backup_service_pb2.ListBackupsRequest(catalog_id=catalog, page_size=top)
+
+    async def ask(client: SightlineClient) -> backup_service_pb2.ListBackupsResponse:
+        return await client.calls.list_backups(request, timeout)
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        running.show(listings.backups([from_wire.backup(item) for item in response.backups]))
+
+
+@app.command()
+def restore(
+    *,
+    backup: Annotated[
+        str,
+        typer.Argument(metavar="BACKUP", help="As `backup list` shows it.", callback=options.named),
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="CATALOG",
+            help="The catalog that the backup is of; empty = --catalog.",
+            callback=options.text,
+        ),
+    ] = "",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Also into a catalog that holds products: those that the backup does not hold are"
+            " deleted.",
+        ),
+    ] = False,
+    wait: Wait = True,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Restore a backup: products as they were, with ids, etags, times, photos and vectors.
+
+    The whole file is checked before any of it counts. Products that are written while it runs stay
+    as they were written.
+
+    [bold]Examples[/bold]
+
+      sightline backup restore 20260131T120000Z-1f3a9c02
+
+      sightline backup restore 20260131T120000Z-1f3a9c02 --from default --catalog staging
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.restore_backup(backup, source_catalog=source, force=force)
+        return await _job(client, job.job_id, wait=wait)
+
+    following.show(
+        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
+    )
+
+
+async def _job(client: SightlineClient, job_id: str, *, wait: bool) -> job_pb2.Job:
+    return await (following.follow if wait else following.get)(client, job_id)

@@ -1,0 +1,41 @@
+"""``sightline index rebuild``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.common.v1 import job_pb2
+from sightline_client.cli import following, options, running
+from sightline_client.client import SightlineClient
+
+
+def rebuild(
+    *,
+    space: Annotated[
+        str,
+        typer.Option(metavar="SPACE", help="The space to rebuild.", callback=options.text),
+    ] = "visual",
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Make an index that lost its data hold again what the record says.
+
+    No photo is embedded again. It ends when the index holds everything.
+
+    [bold]Examples[/bold]
+
+      sightline index rebuild
+
+      sightline index rebuild --space visual --catalog shop
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.rebuild_index(space=space)
+        return await (following.follow if wait else following.get)(client, job.job_id)
+
+    following.show(
+        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
+    )

@@ -1,0 +1,218 @@
+"""Rows of an archive into the record: products as they were, under new commit numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from retriever.archive.model import BackupDamaged, Row
+from retriever.catalogue import check_product
+from retriever.model import Amount, Generation, ImageDraft, ProductContent, ProductDraft
+from retriever.record.generations import live_generations
+from retriever.record.parts import among, chunks, look_up, on, pending_row, put
+from retriever.record.products import content_etag
+from retriever.record.session import Entry, Session
+from retriever.record.tables import images, pending, product_images, products, vectors
+from servicekit.errors import ServiceError
+from sightline_rules import categories, ids
+from sightline_rules.filters import Availability
+
+_TOUCHED = sa.select(products.c.product_id, products.c.touched).where(among(products, "product_id"))
+_ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
+    among(product_images, "product_id")
+)
+_USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
+    among(product_images, "image_id")
+)
+_HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
+    among(vectors, "image_id"),
+    vectors.c.space == sa.bindparam("space"),
+    vectors.c.space_version == sa.bindparam("space_version"),
+)
+
+
+def check(row: Row, image_ids: Sequence[str]) -> None:
+    """Whether a product of an archive is one that the catalogue takes. Raises BackupDamaged."""
+    try:
+        content = _content(row, image_ids)
+        whole = content_etag(content) == row["etag"]
+    except (ServiceError, ValueError, TypeError, RecursionError) as error:
+        raise BackupDamaged("tables/products.parquet", "holds what is no product") from error
+    times = (row["create_time"], row["update_time"])
+    if not whole or not all(0 <= time < 2**62 for time in times):
+        raise BackupDamaged("tables/products.parquet", "holds a product that its etag is not of")
+
+
+def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
+    units, micros = divmod(row["price_micros"] or 0, 1_000_000)
+    price = None if row["price_micros"] is None else Amount(row["currency"], units, micros * 1_000)
+    attributes = tuple((key, value) for key, value in json.loads(row["attributes"]))
+    tags = tuple(json.loads(row["tags"]))
+    texts = [*tags, *(key for key, _ in attributes)]
+    values = [value for _, value in attributes]
+    if not all(type(text) is str for text in texts) or any(type(v) is int for v in values):
+        raise ValueError("not the record's own JSON")
+    draft = ProductDraft(
+        product_id=row["product_id"],
+        parent_id=row["parent_id"],
+        title=row["title"],
+        description=row["description"],
+        category_path=categories.split(row["category"]),
+        brand=row["brand"],
+        price=price,
+        availability=Availability(row["availability"]),
+        tags=tags,
+        attributes=attributes,
+        images=tuple(ImageDraft(b"", image_id) for image_id in image_ids),
+        language_code=row["language_code"],
+        uri=row["uri"],
+    )
+    return replace(check_product(draft, "product"), image_ids=tuple(image_ids))
+
+
+def put_images(session: Session, rows: Sequence[Row]) -> None:
+    """Photos that the record does not know yet. Their bytes are stored."""
+    of = {"catalog_id": session.catalog_id}
+    put(session.connection, images, [{**row, **of} for row in rows], keep=True)
+
+
+def put_vectors(session: Session, rows: Sequence[Row]) -> None:
+    """Vectors; products here that have the photos already go into the outbox."""
+
+    def version(row: Row) -> tuple[str, str]:
+        return row["space"], row["space_version"]
+
+    for (space, space_version), group in groupby(rows, version):
+        of = {"catalog_id": session.catalog_id, "space": space, "space_version": space_version}
+        _put_vectors(session, of, {row["image_id"]: row for row in group})
+
+
+def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row]) -> None:
+    held = {row.image_id: bytes(row.data) for row in look_up(session.connection, _HELD, rows, of)}
+    changed = [i for i, row in rows.items() if held.get(i) != row["data"]]
+    if not changed:
+        return
+    (seq,) = session.take()
+    put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
+    for chunk in chunks(changed):
+        session.connection.execute(
+            sa.delete(pending).where(on(pending, **of), pending.c.image_id.in_(chunk))
+        )
+    users = {
+        row.product_id
+        for row in look_up(session.connection, _USERS, changed, {"catalog_id": session.catalog_id})
+    }
+    session.note((seq, product_id, seq, ()) for product_id in sorted(users))
+
+
+def put_products(session: Session, before: int, batch: Sequence[tuple[Row, Sequence[str]]]) -> None:
+    """Products with the ids of their photos, but for those that were written whole since `before`:
+    by a caller, who knows better, or by an attempt before this one."""
+    named = [row["product_id"] for row, _ in batch]
+    newer = {row.product_id for row in _look_up(session, _TOUCHED, named) if row.touched > before}
+    chosen = [(row, image_ids) for row, image_ids in batch if row["product_id"] not in newer]
+    if not chosen:
+        return
+    former: dict[str, set[str]] = {}
+    for row in _look_up(session, _ROWS, [row["product_id"] for row, _ in chosen]):
+        former.setdefault(row.product_id, set()).add(row.row_id)
+    entries = list(_written(session, chosen, former))
+    _want(session, chosen, entries)
+    session.note(entries)
+
+
+def _look_up(
+    session: Session, statement: sa.Select[Any], values: Iterable[str]
+) -> Iterator[sa.Row[Any]]:
+    return look_up(session.connection, statement, values, {"catalog_id": session.catalog_id})
+
+
+def _written(
+    session: Session,
+    chosen: Sequence[tuple[Row, Sequence[str]]],
+    former: Mapping[str, set[str]],
+) -> Iterator[Entry]:
+    """Store the rows; the outbox's entries for them."""
+    connection, of = session.connection, {"catalog_id": session.catalog_id}
+    seqs = session.take(len(chosen))
+    rows = [
+        {**row, **of, "seq": seq, "touched": seq}
+        for (row, _), seq in zip(chosen, seqs, strict=True)
+    ]
+    put(connection, products, rows)
+    c = product_images.c
+    for chunk in chunks(sorted(former)):
+        connection.execute(
+            sa.delete(product_images).where(
+                c.catalog_id == session.catalog_id, c.product_id.in_(chunk)
+            )
+        )
+    placed = [
+        {
+            **of,
+            "product_id": row["product_id"],
+            "position": position,
+            "image_id": image_id,
+            "row_id": ids.derive_id(session.catalog_id, row["product_id"], image_id),
+        }
+        for row, image_ids in chosen
+        for position, image_id in enumerate(image_ids)
+    ]
+    if placed:
+        connection.execute(sa.insert(product_images), placed)
+    now: dict[str, set[str]] = {}
+    for place in placed:
+        now.setdefault(str(place["product_id"]), set()).add(str(place["row_id"]))
+    for (row, _), seq in zip(chosen, seqs, strict=True):
+        product_id = row["product_id"]
+        yield seq, product_id, seq, former.get(product_id, set()) - now.get(product_id, set())
+
+
+def _want(
+    session: Session, chosen: Sequence[tuple[Row, Sequence[str]]], entries: Sequence[Entry]
+) -> None:
+    """Make those photos pending that lack a vector of a live generation's version."""
+    wanted: dict[str, int] = {}
+    for (_, image_ids), (seq, *_) in zip(chosen, entries, strict=True):
+        for image_id in image_ids:
+            wanted.setdefault(image_id, seq)
+    for target in _targets(session):
+        of = {
+            "catalog_id": session.catalog_id,
+            "space": target.space,
+            "space_version": target.space_version,
+        }
+        held = {row.image_id for row in look_up(session.connection, _HELD_IDS, wanted, of)}
+        rows = [
+            pending_row(target, image_id, seq, session.now)
+            for image_id, seq in wanted.items()
+            if image_id not in held
+        ]
+        put(session.connection, pending, rows, keep=True)
+
+
+_HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
+
+
+def _targets(session: Session) -> list[Generation]:
+    """A live generation of each version of a space."""
+    live = live_generations(session.connection, session.catalog_id)
+    return list({(each.space, each.space_version): each for each in live}.values())
+
+
+def put_pending(session: Session, rows: Sequence[Row]) -> None:
+    """Say of photos that wait how often they have failed, and why."""
+    c = pending.c
+    for row in rows:
+        key = {name: row[name] for name in ("space", "space_version", "image_id")}
+        values = {name: value for name, value in row.items() if name not in key}
+        session.connection.execute(
+            sa.update(pending)
+            .where(on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
+            .values(values)
+        )

@@ -1,0 +1,96 @@
+"""BackupService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from retriever import backups, wire
+from retriever.archive.model import generations_of
+from retriever.ports import BackupRecord, BackupStore, JobQueue
+from servicekit.errors import ServiceError
+from servicekit.jobs import now_micros
+from servicekit.requests import enter
+from servicekit.status import to_status
+from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import backup_service_pb2 as pb
+from sightline.retriever.v1 import backup_service_pb2_grpc
+
+BACKUP_SERVICE = "sightline.retriever.v1.BackupService"
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
+    """Backups, as backup_service.proto describes them."""
+
+    def __init__(
+        self,
+        catalogs: Collection[str],
+        record: BackupRecord,
+        store: BackupStore,
+        jobs: JobQueue,
+        clock: Callable[[], int] = now_micros,
+    ) -> None:
+        self._catalogs = catalogs
+        self._record = record
+        self._store = store
+        self._jobs = jobs
+        self._clock = clock
+
+    async def CreateBackup(self, request: pb.CreateBackupRequest, context: Context) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        return wire.job(
+            await backups.create(
+                catalog, self._jobs, now=self._clock(), request_id=request.request_id
+            )
+        )
+
+    async def ListBackups(
+        self, request: pb.ListBackupsRequest, context: Context
+    ) -> pb.ListBackupsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        found, token = await backups.list_backups(
+            catalog, self._store, size=request.page_size, token=request.page_token
+        )
+        return pb.ListBackupsResponse(
+            backups=[_backup(item) for item in found], next_page_token=token
+        )
+
+    async def RestoreBackup(
+        self, request: pb.RestoreBackupRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await backups.ask_restore(
+            catalog,
+            request.backup_id,
+            self._record,
+            self._store,
+            self._jobs,
+            source=request.source_catalog_id,
+            force=request.force,
+            request_id=request.request_id,
+        )
+        return wire.job(job)
+
+
+def _backup(item: backups.Listed) -> pb.Backup:
+    message = pb.Backup(backup_id=item.backup_id, size=item.size)
+    if isinstance(item.found, ServiceError):
+        message.status.CopyFrom(to_status(item.found))
+        return message
+    message.catalog_id = item.found.catalog_id
+    message.create_time.FromMicroseconds(item.found.create_time)
+    message.product_count = item.found.rows("products")
+    message.image_count = item.found.rows("images")
+    message.vector_count = item.found.rows("vectors")
+    message.service_version = item.found.service_version
+    try:
+        message.spaces.extend(wire.space_version(held) for held in generations_of(item.found))
+    except ServiceError as error:
+        message.status.CopyFrom(to_status(error))
+    return message

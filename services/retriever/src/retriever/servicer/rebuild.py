@@ -1,0 +1,37 @@
+"""RebuildService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from retriever import rebuild, wire
+from retriever.ports import JobQueue, SearchRecord
+from servicekit.requests import enter
+from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import rebuild_service_pb2 as pb
+from sightline.retriever.v1 import rebuild_service_pb2_grpc
+
+REBUILD_SERVICE = "sightline.retriever.v1.RebuildService"
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+    """Asks the worker to mend an index."""
+
+    def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: JobQueue) -> None:
+        self._catalogs = catalogs
+        self._record = record
+        self._jobs = jobs
+
+    async def RebuildIndex(self, request: pb.RebuildIndexRequest, context: Context) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await rebuild.ask(
+            catalog, request.space, self._record, self._jobs, request_id=request.request_id
+        )
+        return wire.job(job)
