@@ -50,9 +50,9 @@ async def kills(gateway: str) -> AsyncIterator[SightlineClient]:
 
 
 def photo(draw: random.Random) -> bytes:
-    """A small photo that no other product has."""
-    image = Image.new("RGB", (48, 48), tuple(draw.randrange(256) for _ in range(3)))
-    image.putpixel((0, 0), tuple(draw.randrange(256) for _ in range(3)))
+    """A small photo that is like no other product's."""
+    tiles = Image.frombytes("RGB", (8, 8), draw.randbytes(3 * 8 * 8))
+    image = tiles.resize((48, 48), Image.Resampling.NEAREST)
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
