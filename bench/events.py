@@ -66,7 +66,7 @@ def measure(suite: Suite, say: Say) -> Measured:
     with tempfile.TemporaryDirectory(prefix="sightline-events-") as name:
         folder = Path(name)
         say(f"a file of {ROWS:,} events that is not counted: the ranker's caches fill once")
-        _file(suite, folder, "warm", ROWS)
+        _file(suite, folder, "uncounted", ROWS)
         small = []
         for number in range(SMALL_FILES):
             say(f"a file of {ROWS:,} events, {number + 1} of {SMALL_FILES}")

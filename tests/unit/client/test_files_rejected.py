@@ -148,6 +148,14 @@ def test_a_value_comes_back_as_it_was_or_is_refused_in_the_same_column(
     assert made(make, back) == made(make, cells)
 
 
+def test_a_map_s_keys_stay_in_the_order_in_which_they_say_something() -> None:
+    _, make, id_column = KINDS["products"]
+    attributes = [("0", None), ("", False), ("0", False)]
+    cells: dict[str, object] = {id_column: "1", "title": "t", "attributes": attributes}
+    back: Any = lines.parse(dumping.line(cells))
+    assert made(make, back) == made(make, cells)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [

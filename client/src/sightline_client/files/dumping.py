@@ -59,13 +59,14 @@ def _pairs(values: Sequence[object]) -> dict[str, object] | None:
     if not values or len(pairs) < len(values):
         return None
     found: dict[str, list[object]] = {}
+    silent: dict[str, list[object]] = {}  # nothing is made of these, so their place is free
     for key, value in pairs:
         parts = value if isinstance(value, list) else [] if value is None else [value]
         if isinstance(key, str):
-            found.setdefault(key, []).extend(parts)
-        elif parts:  # without any it says nothing, and nothing is made of it
+            (found if parts else silent).setdefault(key, []).extend(parts)
+        elif parts:
             return None
-    return dict(found)
+    return {**found, **{key: none for key, none in silent.items() if key not in found}}
 
 
 def _finite(value: float | Decimal) -> bool:
