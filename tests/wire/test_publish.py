@@ -32,7 +32,7 @@ from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import database, job_queue, milvus_index, photo_store
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database
@@ -187,16 +187,18 @@ async def start_retriever(
         port=0,
         database_url=f"sqlite:///{folder / 'record.db'}",
         photos_url=str(folder / "photos"),
+        backups=str(folder / "backups"),
         milvus_uri=engine.uri,
         milvus_prefix=f"t{time.time_ns()}",
         catalogs=("default", "other"),
     )
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    record = Record(db)
-    offered = retriever_bindings(settings, record, photos, index, job_queue(db))
+    record, backups = Record(db), backup_files(settings)
+    offered = retriever_bindings(settings, record, photos, index, job_queue(db), backups=backups)
     running = await server.start(offered, settings, "retriever")
     stack.callback(db.close)
     stack.callback(photos.close)
+    stack.callback(backups.close)
     stack.push_async_callback(index.close)
     stack.push_async_callback(running.stop)
     return (
@@ -205,6 +207,7 @@ async def start_retriever(
         {
             "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
             "RETRIEVER_PHOTOS_URL": settings.photos_url,
+            "RETRIEVER_BACKUPS": settings.backups,
             "RETRIEVER_MILVUS_URI": settings.milvus_uri,
             "RETRIEVER_MILVUS_PREFIX": settings.milvus_prefix,
             "RETRIEVER_CATALOGS": "default,other",
