@@ -69,6 +69,16 @@ class Hands:
                 assert time.monotonic() < until, "the import stands still"
                 time.sleep(0.02)
 
+    def settled(self) -> int:
+        """How many products the catalog holds, once that has not changed for half a second."""
+        with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
+            count, since = _products(client), time.monotonic()
+            while time.monotonic() - since < 0.5:
+                time.sleep(0.05)
+                if (now := _products(client)) != count:
+                    count, since = now, time.monotonic()
+        return count
+
     def ids(self) -> list[str]:
         return list(self.photos())
 

@@ -22,12 +22,13 @@ def hands(gateway: str, tmp_path: Path) -> Hands:
 def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     hands: Hands,
 ) -> None:
-    wanted = sorted(f"{wine.id}@{copy}" for copy in range(8) for wine in WINES)
+    wanted = sorted(f"{wine.id}@{copy}" for copy in range(12) for wine in WINES)
     hands.write("wines.csv", wanted, "bad;Bad;;-1;EUR;", "gone;Gone;;;;none.jpg")
     command = ("products", "import", "wines.csv", "--images", PHOTOS, "--in-flight", "2")
-    for stored, blow in ((50, signal.SIGKILL), (250, signal.SIGINT), (450, signal.SIGKILL)):
+    for blow in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        stored = hands.settled()  # what was under way when the last one died
         process = hands.start(*command)
-        hands.until_stored(stored)
+        hands.until_stored(stored + 1)
         process.send_signal(blow)
         process.communicate(timeout=30)
         assert process.returncode == (130 if blow == signal.SIGINT else -blow)
