@@ -60,7 +60,6 @@ NO_COLLECTION = "none"
 MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_VECTORS = 1_000
-MAX_DIMENSION = 32_768
 OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
 HYDRATED = 50
