@@ -41,7 +41,7 @@ def ladder(record: Record, index: FakeIndex) -> Ladder:
 
 def patient(ladder: Ladder, record: Record, index: FakeIndex) -> Ladder:
     """One whose probes wait for nothing."""
-    ladder.watch = Watch(record, index, patience=0.05, pause=0.001)
+    ladder.watch = Watch(record, index, ladder.most, patience=0.05, pause=0.001)
     return ladder
 
 
@@ -150,6 +150,27 @@ async def test_a_large_catalogue_without_its_engine_is_not_waited_for(
     query = near(b"1", min_index_token=write_index_token("default", seq))
     with pytest.raises(IndexUnavailable):
         await ask(query, record, index, ladder)
+
+
+async def test_an_engine_that_lost_its_data_is_not_believed_before_it_holds_all_again(
+    made: Generation, record: Record, index: FakeIndex, ladder: Ladder
+) -> None:
+    (held,) = index.rows.values()
+    rows = list(held.values())
+    index.rows.clear()
+    assert (await ask(near(b"2"), record, index, ladder)).substitute == LOST
+    await lost(ladder, made)
+    await index.create(made.collection, DIMENSION)  # as the worker does
+    for row in rows:
+        await asyncio.sleep(0.02)
+        assert (await ask(near(b"2"), record, index, ladder)).substitute == LOST
+        await index.upsert(made.collection, [row])
+    async with asyncio.timeout(10):
+        while (  # noqa: ASYNC110
+            answer := await ask(near(b"2"), record, index, ladder)
+        ).substitute:
+            await asyncio.sleep(0.001)
+    assert len(names(answer)) == 3
 
 
 async def test_what_the_caller_got_wrong_stays_its_own(

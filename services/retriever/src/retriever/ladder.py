@@ -27,7 +27,8 @@ class Ladder:
 
     def __init__(self, record: SearchRecord, index: VectorIndex, most: int = MOST_ROWS) -> None:
         """`most`: rows of a generation, at most, that the record answers from; 0 = never."""
-        self.watch = Watch(record, index)
+        self.most = most
+        self.watch = Watch(record, index, most)
         self._standin = Standin(record, most)
 
     async def call(
@@ -39,7 +40,7 @@ class Ladder:
     ) -> T:
         """The engine's answer. `rows`: of the catalogue, about. Raises IndexUnavailable."""
         left = remaining()
-        if left is not None and rows <= self._standin.most:
+        if left is not None and rows <= self.most:
             left *= SHARE
         answer = await self.watch.call(generation, left, ask)
         self._standin.forget(generation)

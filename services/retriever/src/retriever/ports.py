@@ -295,6 +295,9 @@ class SearchRecord(SurvivorRecord, Protocol):
     ) -> dict[str, Floats]:
         """The vectors of those photos that have one."""
 
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
+        """How many rows the index should hold; of more than `most`, so many."""
+
     async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
         """Every row that the generation should hold; None = more than `most`."""
 

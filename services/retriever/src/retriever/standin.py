@@ -94,7 +94,7 @@ class Standin:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`most`: rows of a generation, at most, that are held; 0 = none are."""
-        self.most = most
+        self._most = most
         self._record = record
         self._clock = clock
         self._held: dict[str, _Read] = {}
@@ -115,7 +115,7 @@ class Standin:
             found = await self._record.survivors(generation, condition, part, MOST_SURVIVORS)
             if found is not None:
                 return await _copy(found, freshness)
-        copy = await self._whole(generation, freshness, wanted) if self.most else None
+        copy = await self._whole(generation, freshness, wanted) if self._most else None
         if copy is None:
             raise IndexUnavailable
         return copy
@@ -172,7 +172,7 @@ class Standin:
     async def _read(self, generation: Generation) -> _Read:
         begun = self._clock()
         freshness = await self._freshness(generation)
-        rows = await self._record.all_rows(generation, self.most)
+        rows = await self._record.all_rows(generation, self._most)
         copy = None if rows is None else await _copy(rows, freshness)
         read = _Read(copy, begun)
         if generation.collection in self._held:

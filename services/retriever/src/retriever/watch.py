@@ -36,6 +36,11 @@ PROBE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 """Between two probes."""
 
+MAX_PHOTOS = 20
+"""Of a product: so many rows may one write bring."""
+WHOLE = 0.99
+"""The share of its rows that makes a generation whole: some the engine may have refused."""
+
 LOST = Gauge("sightline_index_lost", "Collections that the engine does not answer for now.")
 
 log = get_logger()
@@ -50,13 +55,17 @@ class Watch:
         self,
         record: SearchRecord,
         index: VectorIndex,
+        most: int = 0,
         *,
         patience: float = PROBE_SECONDS,
         pause: float = PAUSE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`most`: a generation of at most so many rows, once lost, is so until the engine holds all
+        of it: one that lost its data answers before it is filled anew."""
         self._record = record
         self._index = index
+        self._most = most
         self._patience = patience
         self._pause = pause
         self._clock = clock
@@ -113,14 +122,25 @@ class Watch:
         try:
             ask = partial(self._search, generation)
             await reach(generation, ask, self._index, self._record)
+            return not self.lost(generation) or await self._holds_all(generation)
         except IndexRefused:
             return True
-        except (ServiceError, TimeoutError):
+        except (ServiceError, TimeoutError, CollectionAbsent, CollectionReleased):
             with suppress(ServiceError):
                 live = await self._record.generations(generation.catalog_id)
                 return all(each.collection != generation.collection for each in live)
             return False
-        return True
+
+    async def _holds_all(self, generation: Generation) -> bool:
+        """Whether the engine holds what the record says, but for what is on its way."""
+        expected = await self._record.row_count(generation, self._most + 1)
+        if expected > self._most:
+            return True
+        live = await self._record.generations(generation.catalog_id)
+        now = next((each for each in live if each.name == generation.name), generation)
+        coming = (await self._record.counts(now.catalog_id, now)).outbox * MAX_PHOTOS
+        held = await self._index.count(generation.collection)
+        return held + coming >= WHOLE * expected
 
     async def _search(self, generation: Generation) -> None:
         """For one row, with our patience; a collection that is being loaded takes longer."""

@@ -337,12 +337,13 @@ def read_row_seqs(
     }
 
 
-def count_rows(connection: Connection, generation: Generation) -> int:
-    """How many rows the index should hold."""
+def count_rows(connection: Connection, generation: Generation, most: int | None = None) -> int:
+    """How many rows the index should hold; of more than `most`, so many."""
     row, vector, rows = row_source(generation)
-    query = sa.select(sa.func.count()).select_from(rows)
     mine = row.c.catalog_id == generation.catalog_id, held_by(generation, vector)
-    return int(connection.execute(query.where(*mine)).scalar_one())
+    counted = sa.select(row.c.row_id).select_from(rows).where(*mine).limit(most).subquery()
+    query = sa.select(sa.func.count()).select_from(counted)
+    return int(connection.execute(query).scalar_one())
 
 
 def read_product_vectors(

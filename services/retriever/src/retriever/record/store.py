@@ -554,9 +554,9 @@ class Record:
             lambda connection: read_index_page(connection, generation, after, limit)
         )
 
-    async def row_count(self, generation: Generation) -> int:
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
         """See VerificationRecord."""
-        return await self._db.read(lambda connection: count_rows(connection, generation))
+        return await self._db.read(lambda connection: count_rows(connection, generation, most))
 
     async def expected(
         self, generation: Generation, low: str, high: str

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from retriever.model import Generation
 from retriever.planning import Part, Survivors
+from retriever.record.generations import count_rows
 from retriever.record.parts import among, held_by, look_up, on, row_source, same
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import product_images, products, vectors
@@ -86,9 +87,7 @@ def read_all(connection: Connection, generation: Generation, most: int) -> Survi
     """Every row that the generation should hold; None = more than `most`."""
     row, vector, rows = row_source(generation)
     mine = held_by(generation, vector), row.c.catalog_id == generation.catalog_id
-    keys = sa.select(row.c.row_id).select_from(rows).where(*mine).limit(most + 1)
-    count = connection.execute(sa.select(sa.func.count()).select_from(keys.subquery())).scalar_one()
-    if count > most:
+    if count_rows(connection, generation, most + 1) > most:
         return None
     image_id = sa.literal("") if generation.of_products else row.c.image_id
     found = connection.execute(
