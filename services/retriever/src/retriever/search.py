@@ -78,6 +78,9 @@ Remaining = Callable[[], float | None]
 Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
 
+Boost = Callable[[Generation, float], float]
+"""By what `ef` is multiplied in a generation for a filter that passes this share; see watchdog."""
+
 T = TypeVar("T")
 
 
@@ -121,6 +124,8 @@ class Answer:
     """The near-duplicates of each match; empty = they were not looked for."""
     own: Product | None = None
     """The query's product, where its near-duplicates were left out."""
+    nearest: Nearest | None = None
+    """How the rows were found, for the watchdog; None = not by the engine."""
 
 
 @dataclass(slots=True)
@@ -142,6 +147,7 @@ async def search(
     *,
     awaited: Collection[str] = (),
     samples: Samples | None = None,
+    boost: Boost = lambda *_: 1.0,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
@@ -170,6 +176,7 @@ async def search(
             record=record,
             index=index,
             samples=samples or Samples(),
+            boost=boost,
         )
     limit = nearest.plan.limit
     while vectors:
@@ -183,7 +190,7 @@ async def search(
         limit = min(MAX_LIMIT, limit * REFILL)
     plan = nearest.plan.words(rounds, rows, nearest.last.survivors)
     matches, collapsed = page(found, query)
-    return Answer(matches, generation, freshness, plan, collapsed, own)
+    return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
 
 
 def check_query(query: Query) -> None:
@@ -326,14 +333,16 @@ async def begin(
     record: SurvivorRecord,
     index: VectorIndex,
     samples: Samples,
+    boost: Boost = lambda *_: 1.0,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
     guess = Estimate(0)
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
         guess = estimate(query.condition, sample)
+    factor = boost(generation, guess.share)
     return Nearest(
-        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH),
+        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH, boost=factor),
         guess,
         generation,
         vectors,
