@@ -38,6 +38,7 @@ from retriever.model import (
     ProductNotFound,
     SpaceUnavailable,
     StageDeadline,
+    Standing,
     VectorInvalid,
     VectorWrite,
     VersionMismatch,
@@ -156,13 +157,13 @@ async def search(
     searches; None = this one draws its own where it takes one.
     """
     check_query(query)
-    generation = await resolve(query, record, remaining, awaited)
-    freshness = await reached(query, generation, record, remaining)
-    vectors = await query_vectors(query, generation, record)
+    standing = await resolve(query, record, remaining, awaited)
+    generation = standing.generation
+    freshness = await reached(query, standing, record, remaining)
+    vectors, own = await query_vectors(query, generation, record)
     left_out = set(query.excluded)
     if query.product_id and not query.include_query_product:
         left_out.add(query.product_id)
-    own = await own_product(query, record)
     grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
     found, rounds, rows = Found(), 0, 0
     with measure("index"):
@@ -208,38 +209,39 @@ def check_query(query: Query) -> None:
 
 async def resolve(
     query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
-) -> Generation:
+) -> Standing:
     """The generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
-    generation = await record.generation(query.catalog_id, space, query.generation)
+    standing = await record.standing(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)
         wait = Wait(remaining)
-        while generation is None:
+        while standing is None:
             await wait.pause()
-            generation = await record.generation(query.catalog_id, space)
-    if generation is None:
+            standing = await record.standing(query.catalog_id, space)
+    if standing is None:
         raise GenerationNotFound if query.generation else SpaceUnavailable(space)
-    if query.vector and query.vector.space_version != generation.space_version:
-        raise VersionMismatch(query.vector.space_version, generation.space_version)
-    return generation
+    held = standing.generation.space_version
+    if query.vector and query.vector.space_version != held:
+        raise VersionMismatch(query.vector.space_version, held)
+    return standing
 
 
-async def own_product(query: Query, record: SearchRecord) -> Product | None:
-    """The query's product if its near-duplicates are to be left out."""
-    if not query.product_id or query.include_query_product or query.collapse is Collapse.OFF:
-        return None
-    return (await record.get(query.catalog_id, [query.product_id])).get(query.product_id)
+async def query_vectors(
+    query: Query, generation: Generation, record: SearchRecord
+) -> tuple[list[Floats], Product | None]:
+    """The vector given, or those of the product's photos (none yet = nothing is near).
 
-
-async def query_vectors(query: Query, generation: Generation, record: SearchRecord) -> list[Floats]:
-    """The vector given, or those of the product's photos (none yet = nothing is near)."""
+    And the product, if its near-duplicates are to be left out.
+    """
     if query.vector is not None:
-        return [check_vector(query.vector, generation.dimension, "vector")]
-    vectors = await record.vectors_of(generation, query.product_id)
-    if vectors is None:
+        return [check_vector(query.vector, generation.dimension, "vector")], None
+    seed = await record.seed(generation, query.product_id)
+    if seed is None:
         raise ProductNotFound
-    return vectors
+    own, vectors = seed
+    left_out = not query.include_query_product and query.collapse is not Collapse.OFF
+    return vectors, own if left_out else None
 
 
 def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
@@ -300,10 +302,10 @@ class Wait:
 
 
 async def reached(
-    query: Query, generation: Generation, record: SearchRecord, remaining: Remaining
+    query: Query, standing: Standing, record: SearchRecord, remaining: Remaining
 ) -> Freshness:
     """How fresh the generation is, once it holds the write that the caller wants to see."""
-    freshness = await record.freshness(generation)
+    freshness, generation = standing.freshness, standing.generation
     if not query.min_index_token:
         return freshness
     wanted = read_index_token(query.min_index_token, query.catalog_id)
@@ -312,10 +314,10 @@ async def reached(
     wait = Wait(remaining)
     while freshness.seq < wanted:
         await wait.pause()
-        current = await record.generation(query.catalog_id, generation.space, generation.name)
+        current = await record.standing(query.catalog_id, generation.space, generation.name)
         if current is None:
             raise GenerationNotFound
-        freshness = await record.freshness(current)
+        freshness = current.freshness
     return freshness
 
 
@@ -440,7 +442,9 @@ async def _look_up(
     products = await record.get(query.catalog_id, unknown) if unknown else {}
     for product_id in unknown:
         product = products.get(product_id)
-        passes = product is not None and filters.passes(query.condition, product.facts)
+        passes = product is not None and (
+            query.condition == EVERYTHING or filters.passes(query.condition, product.facts)
+        )
         found.known[product_id] = product if passes else None
 
 
@@ -508,11 +512,11 @@ class Census:
 
 async def count(catalog_id: str, space: str, record: SearchRecord, index: VectorIndex) -> Census:
     """What record and engine hold."""
-    generation = await record.generation(catalog_id, space)
+    standing = await record.standing(catalog_id, space)
+    generation = None if standing is None else standing.generation
     counts = await record.counts(catalog_id, generation)
     indexed = await _indexed(generation, index)
-    freshness = None if generation is None else await record.freshness(generation)
-    return Census(counts, indexed, generation, freshness)
+    return Census(counts, indexed, generation, None if standing is None else standing.freshness)
 
 
 async def _indexed(generation: Generation | None, index: VectorIndex) -> int:
