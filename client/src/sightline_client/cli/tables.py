@@ -19,7 +19,7 @@ from sightline_client.answers import (
     Versions,
 )
 from sightline_client.catalogue import Availability
-from sightline_client.operations import ComponentStatus, Status
+from sightline_client.operations import ComponentStatus, EmbedderSpace, Status
 
 PARTS = MappingProxyType(
     {
@@ -221,11 +221,18 @@ def _status_lines(value: Status) -> list[str]:
     ]
     if space and value.embedder_space_version not in ("", space.version):
         lines.append(f"the embedder already serves version {value.embedder_space_version}")
+    lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
     lines.append(f"ranking model: {value.model_version or 'none promoted yet'}")
     lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
     return [plain(line) for line in lines]
+
+
+def _offer_line(offered: EmbedderSpace) -> str:
+    notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
+    told = f" ({', '.join(notes)})" if notes else ""
+    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{told}"
 
 
 def _index_line(freshness: Freshness) -> str:
