@@ -626,6 +626,10 @@ class SpaceState:
     """Whether an item would be embedded now."""
     default: bool = False
     """Whether items are embedded with it that name no version."""
+    model: str = ""
+    """The model behind it."""
+    dimension: int = 0
+    """Components of its vectors; 0 = not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
