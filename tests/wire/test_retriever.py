@@ -823,26 +823,6 @@ async def test_another_space_version_is_not_mixed_in(shop: Shop) -> None:
     assert found.freshness.pending == 1
 
 
-async def test_a_dead_engine_is_told_quickly_and_found_again(
-    shop: Shop, engine: MilvusLite
-) -> None:
-    await shop.seen((await shop.upsert(wine("a", 1), wine("b", 2))).index_token)
-    engine.kill()
-    begun = time.monotonic()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await shop.search(seconds=5, product_id="a")
-    error = from_rpc_error(caught.value)
-    assert (error.code, error.reason) == ("UNAVAILABLE", "INDEX_UNAVAILABLE")
-    assert error.retry_after
-    assert time.monotonic() - begun < 1.0
-    written = await shop.upsert(wine("c", 3))
-    assert reason(written.results[0].status) == "OK"
-    assert (await shop.vectors.Count(vectors_pb.CountRequest())).indexed == -1
-    engine.start()
-    found = await shop.seen(written.index_token)
-    assert set(found.candidates.product_ids) == {"a", "b", "c"}
-
-
 async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -> None:
     await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(5)))).index_token)
     generation = await shop.record.generation("default", "visual")

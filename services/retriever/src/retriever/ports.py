@@ -301,6 +301,9 @@ class SearchRecord(SurvivorRecord, Protocol):
     ) -> dict[str, Floats]:
         """The vectors of those photos that have one."""
 
+    async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+        """Every row that the generation should hold; None = more than `most`."""
+
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
 

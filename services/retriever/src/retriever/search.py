@@ -12,14 +12,15 @@ import base64
 import binascii
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 
 from retriever.collapse import Grouping
+from retriever.ladder import Descent, Ladder
 from retriever.model import (
     Collapse,
     CollectionAbsent,
@@ -47,6 +48,8 @@ from retriever.nearest import Nearest
 from retriever.planning import MAX_LIMIT, Estimate, choose, estimate
 from retriever.ports import SearchRecord, SurvivorRecord, VectorIndex
 from retriever.sampling import Samples
+from retriever.standin import Copy
+from retriever.watch import Watch, reach
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters
@@ -81,8 +84,6 @@ Measure = Callable[[str], AbstractContextManager[None]]
 
 Boost = Callable[[Generation, float], float]
 """By what `ef` is multiplied in a generation for a filter that passes this share; see watchdog."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Answer:
     """The query's product, where its near-duplicates were left out."""
     nearest: Nearest | None = None
     """How the rows were found, for the watchdog; None = not by the engine."""
+    substitute: str = ""
+    """What it rests on as the index is lost, for people; empty = on the index."""
 
 
 @dataclass(slots=True)
@@ -149,17 +152,19 @@ async def search(
     awaited: Collection[str] = (),
     samples: Samples | None = None,
     boost: Boost = lambda *_: 1.0,
+    ladder: Ladder | None = None,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
     `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
     it, as the write may be the catalog's first. `samples`: those of other
-    searches; None = this one draws its own where it takes one.
+    searches; None = this one draws its own where it takes one. `ladder`: what answers when the
+    engine is lost; None = nothing does.
     """
     check_query(query)
     standing = await resolve(query, record, remaining, awaited)
     generation = standing.generation
-    freshness = await reached(query, standing, record, remaining)
+    freshness, copy = await reached(query, standing, record, remaining, ladder)
     vectors, own = await query_vectors(query, generation, record)
     left_out = set(query.excluded)
     if query.product_id and not query.include_query_product:
@@ -179,19 +184,25 @@ async def search(
             samples=samples or Samples(),
             boost=boost,
         )
+    if ladder is not None:
+        nearest.call = partial(ladder.call, generation, nearest.guess.rows, remaining)
+    descent = Descent(nearest, wanted_write(query), ladder, copy)
     limit = nearest.plan.limit
     while vectors:
         with measure("index"):
-            haul = await nearest.look(limit, remaining())
+            haul = await descent.look(limit, remaining())
         rounds, rows = rounds + 1, len(haul.hits)
         with measure("hydrate"):
             await _hydrate(found, haul.hits, query, left_out, record, grouping=grouping)
         if len(found.groups) >= query.top_k or haul.complete:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
-    plan = nearest.plan.words(rounds, rows, nearest.last.survivors)
     matches, collapsed = page(found, query)
-    return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
+    plan, copy = descent.words(rounds, rows), descent.copy
+    if copy is None:
+        return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
+    fresh, rests_on = copy.freshness, copy.words
+    return Answer(matches, generation, fresh, plan, collapsed, own, substitute=rests_on)
 
 
 def check_query(query: Query) -> None:
@@ -301,24 +312,40 @@ class Wait:
         await asyncio.sleep(WAIT_STEP)
 
 
-async def reached(
-    query: Query, standing: Standing, record: SearchRecord, remaining: Remaining
-) -> Freshness:
-    """How fresh the generation is, once it holds the write that the caller wants to see."""
-    freshness, generation = standing.freshness, standing.generation
+def wanted_write(query: Query) -> int:
+    """The commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
     if not query.min_index_token:
-        return freshness
-    wanted = read_index_token(query.min_index_token, query.catalog_id)
+        return 0
+    return read_index_token(query.min_index_token, query.catalog_id)
+
+
+async def reached(
+    query: Query,
+    standing: Standing,
+    record: SearchRecord,
+    remaining: Remaining,
+    ladder: Ladder | None = None,
+) -> tuple[Freshness, Copy | None]:
+    """How fresh the generation is, once it holds the write that the caller wants to see.
+
+    With it what holds that write in its place, where the engine is lost and never gets it.
+    """
+    freshness, generation = standing.freshness, standing.generation
+    wanted = wanted_write(query)
     if wanted > freshness.head:
         raise IndexTokenInvalid
     wait = Wait(remaining)
     while freshness.seq < wanted:
+        if ladder is not None:
+            copy = await ladder.meanwhile(generation, query.condition, wanted)
+            if copy is not None:
+                return copy.freshness, copy
         await wait.pause()
         current = await record.standing(query.catalog_id, generation.space, generation.name)
         if current is None:
             raise GenerationNotFound
         freshness = current.freshness
-    return freshness
+    return freshness, None
 
 
 # Rounds
@@ -352,30 +379,8 @@ async def begin(
         latest,
         record,
         index,
-        lambda ask: _ask(generation, ask, index, record),
+        lambda ask: reach(generation, ask, index, record),
     )
-
-
-async def _ask(
-    generation: Generation,
-    ask: Callable[[], Awaitable[T]],
-    index: VectorIndex,
-    record: SurvivorRecord,
-) -> T:
-    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
-    try:
-        try:
-            return await ask()
-        except CollectionReleased:
-            # Whoever notices a restarted engine has the worker compare index and record.
-            await record.want_check(generation)
-            await index.load(generation.collection)
-            return await ask()
-    except CollectionAbsent as error:
-        await record.want_check(generation)
-        raise IndexUnavailable from error
-    except CollectionReleased as error:
-        raise IndexUnavailable from error
 
 
 async def _hydrate(
@@ -510,21 +515,31 @@ class Census:
     freshness: Freshness | None
 
 
-async def count(catalog_id: str, space: str, record: SearchRecord, index: VectorIndex) -> Census:
-    """What record and engine hold."""
+async def count(
+    catalog_id: str,
+    space: str,
+    record: SearchRecord,
+    index: VectorIndex,
+    *,
+    seconds: float | None = None,
+    watch: Watch | None = None,
+) -> Census:
+    """What record and engine hold. `seconds`: how long the engine may take, at most."""
     standing = await record.standing(catalog_id, space)
     generation = None if standing is None else standing.generation
     counts = await record.counts(catalog_id, generation)
-    indexed = await _indexed(generation, index)
+    lost = watch is not None and generation is not None and watch.lost(generation)
+    indexed = -1 if lost else await _indexed(generation, index, seconds)
     return Census(counts, indexed, generation, None if standing is None else standing.freshness)
 
 
-async def _indexed(generation: Generation | None, index: VectorIndex) -> int:
+async def _indexed(generation: Generation | None, index: VectorIndex, seconds: float | None) -> int:
     """Rows that the engine holds of a generation; −1 = it does not answer."""
     try:
-        if generation is not None:
-            return await index.count(generation.collection)
-        await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
-    except (IndexUnavailable, CollectionAbsent, CollectionReleased):
+        async with asyncio.timeout(seconds):
+            if generation is not None:
+                return await index.count(generation.collection)
+            await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
+    except (IndexUnavailable, CollectionAbsent, CollectionReleased, TimeoutError):
         return -1
     return 0

@@ -68,7 +68,7 @@ from retriever.record.products import (
     read_products,
 )
 from retriever.record.session import Session, queue_up
-from retriever.record.survivors import read_sample, read_survivors, read_vectors
+from retriever.record.survivors import read_all, read_sample, read_survivors, read_vectors
 from retriever.record.tables import (
     generations,
     outbox,
@@ -557,6 +557,10 @@ class Record:
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> Survivors:
         """See SurvivorRecord."""
         return await self._db.read(lambda connection: read_vectors(connection, generation, row_ids))
+
+    async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+        """See SearchRecord."""
+        return await self._db.read(lambda connection: read_all(connection, generation, most))
 
     async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
         """See VerificationRecord."""

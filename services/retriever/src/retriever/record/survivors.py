@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from retriever.model import Generation
 from retriever.planning import Part, Survivors
-from retriever.record.parts import among, look_up, on, same
+from retriever.record.parts import among, held_by, look_up, on, row_source, same
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import product_images, products, vectors
 from sightline_rules import categories
@@ -80,6 +80,28 @@ def read_vectors(
 ) -> Survivors:
     """Those of the rows that the record knows."""
     return _read(connection, _BY_ROW, generation, row_ids)
+
+
+def read_all(connection: Connection, generation: Generation, most: int) -> Survivors | None:
+    """Every row that the generation should hold; None = more than `most`."""
+    row, vector, rows = row_source(generation)
+    mine = held_by(generation, vector), row.c.catalog_id == generation.catalog_id
+    keys = sa.select(row.c.row_id).select_from(rows).where(*mine).limit(most + 1)
+    count = connection.execute(sa.select(sa.func.count()).select_from(keys.subquery())).scalar_one()
+    if count > most:
+        return None
+    image_id = sa.literal("") if generation.of_products else row.c.image_id
+    found = connection.execute(
+        sa.select(row.c.row_id, row.c.product_id, image_id, vector.c.data)
+        .select_from(rows)
+        .where(*mine)
+    )
+    names, data = [], bytearray()
+    for row_id, product_id, image, vector_data in found:
+        names.append((row_id, product_id, image))
+        data += vector_data
+    held = np.frombuffer(data, dtype="<f4").reshape(len(names), generation.dimension)
+    return Survivors(names, held)
 
 
 def _read(
