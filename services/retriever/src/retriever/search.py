@@ -328,12 +328,13 @@ async def begin(
     samples: Samples,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
-    guess = Estimate(0)
+    guess, compares = Estimate(0), False
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
-        guess = estimate(query.condition, sample)
+        guess = estimate(query.condition, sample, generation.parameters.partitions)
+        compares = await index.compares()
     return Nearest(
-        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH),
+        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH, compares=compares),
         guess,
         generation,
         vectors,
