@@ -175,8 +175,9 @@ async def test_a_graph_search_that_found_all_there_is_needs_no_more(
 
 
 async def test_slices_are_searched_side_by_side_and_make_one_list(
-    made: Generation, record: Record, index: Forgetful
+    made: Generation, record: Record, index: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(planning, "LOOK_SECONDS", 60.0)  # time to look at all
     index.comparing, index.found = True, COUNT
     third = Any((TAGGED, branded(1), branded(2), branded(3)))
     answer = await ask(third, record, index, top_k=40)
