@@ -365,13 +365,22 @@ async def begin(
     boost: Boost = lambda *_: 1.0,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
-    guess = Estimate(0)
+    guess, compares = Estimate(0), False
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
-        guess = estimate(query.condition, sample)
-    factor = boost(generation, guess.share)
+        guess = estimate(query.condition, sample, generation.parameters.partitions)
+        compares = await index.compares()
+    plan = choose(
+        generation.parameters,
+        guess,
+        query.top_k,
+        excluded,
+        OVERFETCH,
+        compares=compares,
+        boost=boost(generation, guess.share),
+    )
     return Nearest(
-        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH, boost=factor),
+        plan,
         guess,
         generation,
         vectors,
