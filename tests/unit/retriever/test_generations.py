@@ -9,6 +9,7 @@ import pytest
 from retriever import generations
 from retriever.generations import BACKFILL, Demand, Order
 from retriever.model import (
+    MOST_LIVE,
     EmbeddingSpace,
     Generation,
     GenerationActive,
@@ -26,7 +27,7 @@ from retriever.model import (
     Verification,
 )
 from retriever.record import Record
-from retriever.record.rollout import LONGEST_WAIT, MOST_LIVE
+from retriever.record.rollout import LONGEST_WAIT
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid

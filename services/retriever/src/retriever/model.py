@@ -78,6 +78,9 @@ from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
 Floats = npt.NDArray[np.float32]
 
+MOST_LIVE = 8
+"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
+
 MAX_ATTEMPTS = 10
 """After so many attempts, a failure of the photo's own ends the trying."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
