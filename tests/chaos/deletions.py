@@ -48,7 +48,7 @@ async def _deletions(suite: Suite, engine: str, report: Report) -> None:
         expected = await _answers(retriever)
         await asyncio.to_thread(_delete, suite, suite.layout.data / FOLDERS[engine])
         held = (await retriever.counts(SPACE)).indexed
-        report.say(f"{kind}: data folder deleted; the index holds {max(0, held)} rows")
+        report.say(f"{kind}: data folder deleted; {_rows(held)}")
         seconds, told = await _rebuild(suite)
         report.say(f"{kind}: `sightline index rebuild` took {seconds:.1f} s: {told}")
         found = await _answers(retriever)
@@ -61,15 +61,21 @@ async def _deletions(suite: Suite, engine: str, report: Report) -> None:
 
 
 async def _answers(retriever: Retriever) -> list[Answer]:
-    """What exact searches find."""
+    """What exact searches find. Raises NotMeasured when the engine leaves that to others."""
     found = []
     for number in range(QUERIES):
         request = vectors_pb.SearchRequest(
             vector=vector(VERSION, values(f"query {number}", 1, DIMENSION)), top_k=TOP
         )
         answer = await retriever.ask(retriever.vectors.Search, request)
+        if told := getattr(answer, "degradations", ()):
+            raise NotMeasured(f"the engine does not answer: {told}")
         found.append((list(answer.candidates.product_ids), list(answer.similarities)))
     return found
+
+
+def _rows(held: int) -> str:
+    return f"the index holds {held} rows" if held >= 0 else "the index does not answer"
 
 
 def _same(before: Answer, now: Answer) -> bool:

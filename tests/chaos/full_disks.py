@@ -18,7 +18,7 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos.calls import Retriever, outcome_of
 from tests.chaos.comparing import Outcome, compare
 from tests.chaos.disks import Disk, small_disks
-from tests.chaos.ledger import Ledger, values, vector
+from tests.chaos.ledger import SPACE, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
 from tests.chaos.stage import RETRIEVER, channel_to, stage
 from tests.chaos.writers import Writer, team
@@ -144,8 +144,9 @@ async def _engine(
         disk.fill()
         await asyncio.sleep(FULL_SECONDS)
         met, search = dict(retriever.met), await _search(retriever)
+        waiting = await retriever.open_writes(SPACE)
         disk.free()
-        report.say(f"the engine's disk was full: {_words(met)}; a search {search}")
+        report.say(f"the engine's disk was full: {_words(met)}; a search {search}; {waiting} wait")
         await asyncio.sleep(CALM_SECONDS)
     before = await compare(suite, retriever, ledger, VERSIONS)
     await asyncio.to_thread(suite.kill, "milvus")
@@ -154,7 +155,7 @@ async def _engine(
     report.add(
         f"full disk of {kind}: writers notice nothing, a search says so or is answered",
         not met and search in ("OK", "UNAVAILABLE INDEX_UNAVAILABLE"),
-        f"writers {_words(met)}; search {search}",
+        f"writers {_words(met)}; search {search}; {waiting} writes waited for the index",
     )
     report.add(
         f"full disk of {kind}: nothing corrupted, also after kill -9",

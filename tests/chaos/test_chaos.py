@@ -24,7 +24,9 @@ DIMENSION = 16
 
 
 def product(name: str, title: str = "Red", units: int = 3) -> product_pb2.Product:
-    made = product_pb2.Product(product_id=name, title=title, availability=1)
+    made = product_pb2.Product(
+        product_id=name, title=title, availability=product_pb2.AVAILABILITY_IN_STOCK
+    )
     made.price.units = units
     return made
 
