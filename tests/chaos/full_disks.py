@@ -20,7 +20,7 @@ from tests.chaos.comparing import Outcome, compare
 from tests.chaos.disks import Disk, small_disks
 from tests.chaos.ledger import SPACE, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
-from tests.chaos.stage import RETRIEVER, channel_to, stage
+from tests.chaos.stage import channel_to, stage
 from tests.chaos.writers import Writer, team
 from tests.fakes.photos import encoded
 
@@ -48,7 +48,7 @@ def full_disks(engine: str, seed: int, report: Report) -> None:
     sizes = {**MEBIBYTES, ENGINE[engine]: ENGINE_MEBIBYTES[engine]}
     with (
         small_disks(sizes) as (prepare, disks),
-        stage(engine, [CATALOG], RETRIEVER, prepare) as suite,
+        stage(engine, [CATALOG], prepare=prepare) as suite,
     ):
         asyncio.run(_full_disks(suite, engine, disks, seed, report))
 

@@ -37,7 +37,7 @@ def kills(engine: str, rounds: int, seed: int, report: Report) -> None:
 
     Raises SuiteError, NotMeasured.
     """
-    with stage(engine, [CATALOG], RETRIEVER) as suite:
+    with stage(engine, [CATALOG]) as suite:
         asyncio.run(_kills(suite, engine, rounds, seed, report))
 
 

@@ -25,11 +25,12 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos import bare
 from tests.chaos.calls import Retriever
 from tests.chaos.model import ENGINES, NotMeasured, Report
-from tests.chaos.stage import channel_to, engine_uri, record_of, stage
+from tests.chaos.stage import RETRIEVER, channel_to, engine_uri, record_of, stage
 from tests.chaos.watching import Return, hung, watch
 from tests.fakes.photos import photo
 
 CATALOG = "outages"
+PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
 PRODUCTS = 60
 PHOTOS = [photo(seed=seed) for seed in range(PRODUCTS)]
 PAUSE_SECONDS = 0.1
@@ -83,7 +84,7 @@ Ask = Callable[[], Awaitable[Any]]
 
 def outages(engine: str, turns: int, seed: int, report: Report) -> None:
     """Each kind of outage so many times on one engine. Raises SuiteError, NotMeasured."""
-    with stage(engine, [CATALOG]) as suite:
+    with stage(engine, [CATALOG], PROGRAMS) as suite:
         asyncio.run(_outages(suite, engine, turns, seed, report))
 
 

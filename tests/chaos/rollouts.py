@@ -22,7 +22,7 @@ from tests.chaos.calls import CALL_SECONDS, Retriever, outcome_of, said
 from tests.chaos.comparing import compare
 from tests.chaos.ledger import SPACE, Floats, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
-from tests.chaos.stage import RETRIEVER, channel_to, stage
+from tests.chaos.stage import channel_to, stage
 from tests.chaos.writers import team
 
 CATALOG = "rollouts"
@@ -68,7 +68,7 @@ class Seen:
 
 def rollouts(engine: str, rounds: int, seed: int, report: Report) -> None:
     """So many times to and fro on one engine. Raises SuiteError, NotMeasured."""
-    with stage(engine, [CATALOG], RETRIEVER) as suite:
+    with stage(engine, [CATALOG]) as suite:
         asyncio.run(_rollouts(suite, engine, rounds, seed, report))
 
 

@@ -32,16 +32,18 @@ def nothing(_data: Path) -> None:
 def stage(
     engine: str,
     catalogs: Collection[str],
-    programs: Collection[str] = (),
+    programs: Collection[str] = RETRIEVER,
     prepare: Prepare = nothing,
 ) -> Iterator[Suite]:
-    """A suite of one's own while the block runs. `programs`: which; none = all. `prepare` is handed
-    its folder before anything starts. Raises SuiteError, OSError."""
+    """A suite of one's own while the block runs; `prepare` is handed its folder before that.
+
+    Raises SuiteError, OSError.
+    """
 
     def make(data: Path) -> Suite:
         prepare(data)
         made = sightline(data, free_port_base(), tuple(catalogs), engine=engine)
-        chosen = [_hasty(each) for each in made if not programs or each.name in programs]
+        chosen = [_hasty(each) for each in made if each.name in programs]
         return Suite(data, chosen, report=lambda _line: None)
 
     with own(make) as suite:
