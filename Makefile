@@ -17,10 +17,10 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench fuzz format clean
+.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench fuzz chaos-retriever format clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
 demo: setup ## Real wines recommended from photos, by the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
@@ -45,6 +45,9 @@ bench: setup ## Measure; prints tables and writes JSON under bench/results/
 
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz
+
+chaos-retriever: setup ## Kill, hang, empty and fill what the retriever stands on, under load, in 10 minutes
+	$(BIN)/python -m tests.chaos
 
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .

@@ -6,19 +6,17 @@ retriever takes a hop and a read of the record more. The gateway reads the recor
 """
 
 import asyncio
-import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from pymilvus import MilvusClient
 
-from bench.machine import ROOT
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
 from ranker import nominate
@@ -30,17 +28,22 @@ from retriever.milvus import MilvusIndex
 from retriever.model import IndexKind, IndexParameters, IndexRow, Metric
 from sightline_rules.filters import All, Facts
 from sightline_rules.ids import derive_id
+from tests.engines import EngineProcess, milvus_lite, milvus_server
 
-SIZES = (1_000, 10_000, 100_000)
-DIMENSION = 30
+ENGINES: dict[str, Callable[[Path], AbstractContextManager[EngineProcess]]] = {
+    "Milvus Lite": milvus_lite,
+    "Milvus server": milvus_server,
+}
+SIZES = {"Milvus Lite": (1_000, 10_000, 100_000), "Milvus server": (100_000, 300_000), "": (10**6,)}
+"""Products by engine; "" = memory alone."""
+DIMENSION = 64
 TOP_K = 100
 SEED = 20261120
 ROUNDS = 5
 A_ROUND = 60
 WARM_UP = 20
 UPSERT = 1_000
-START_SECONDS = 30.0
-PYTHON = ROOT / "deploy" / "milvus" / ".venv" / "bin" / "python"
+BUILD_SECONDS = 300.0
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -50,6 +53,8 @@ class Case:
     """What was measured at one size."""
 
     size: int
+    engine: str
+    """"" = none was asked."""
     memory: list[float] = field(default_factory=list)
     """Seconds of each."""
     index: list[float] = field(default_factory=list)
@@ -71,7 +76,6 @@ def run(say: Say) -> Result:
                 "top_k": TOP_K,
                 "rounds": ROUNDS,
                 "requests_a_round": A_ROUND,
-                "engine": "Milvus Lite",
             },
             "cases": [_figures(case) for case in cases],
         },
@@ -80,46 +84,74 @@ def run(say: Say) -> Result:
 
 async def _measure(say: Say) -> list[Case]:
     cases = []
-    with _engine() as uri:
-        index = MilvusIndex(uri, seconds=60)
-        for size in SIZES:
-            say(f"nominees among {size:,} products")
-            cases.append(await _case(size, index))
-        await index.close()
+    for engine, sizes in SIZES.items():
+        if not engine:
+            cases += [await _case(size, engine, None, say, None) for size in sizes]
+            continue
+        with tempfile.TemporaryDirectory() as folder, ENGINES[engine](Path(folder) / "data") as ran:
+            index = MilvusIndex(ran.uri, seconds=60)
+            client = MilvusClient(ran.uri)
+            for size in sizes:
+                cases.append(await _case(size, engine, index, say, client))
+            await index.close()
+            client.close()
     return cases
 
 
-async def _case(size: int, index: MilvusIndex) -> Case:
+async def _case(
+    size: int, engine: str, index: MilvusIndex | None, say: Say, client: MilvusClient | None
+) -> Case:
     """Rounds of both, by turns, each request of another shopper."""
+    say(f"nominees among {size:,} products, {engine or 'memory alone'}")
     draw = np.random.default_rng(SEED + size)
-    model, case = _model(size, draw), Case(size)
+    model, case = _model(size, draw), Case(size, engine)
     case.array_bytes = model.item_vectors.nbytes + model.item_biases.nbytes
     kind = IndexKind.FLAT if size <= EXACT_UP_TO else IndexKind.HNSW
     parameters, collection = IndexParameters(Metric.IP, kind), shaped(f"bench_{size}")
-    case.fill_seconds = await _fill(index, collection, model, parameters)
+    if index is not None:
+        case.fill_seconds = await _fill(index, collection, model, parameters)
+        if kind is IndexKind.HNSW and client is not None:
+            await _await_graph(client, collection, size)
     for number in range(ROUNDS + 1):
         count = A_ROUND if number else WARM_UP
         queries = draw.normal(scale=0.3, size=(count, DIMENSION)).astype(np.float32)
-        exact, memory = [], []
-        for query in queries:
-            began = time.perf_counter()
-            found = nominate.by_vectors(Profile(query), model, TOP_K, frozenset())
-            memory.append(time.perf_counter() - began)
-            exact.append(set(found.product_ids))
-        indexed, agreement = [], []
-        for query, wanted in zip(queries, exact, strict=True):
-            began = time.perf_counter()
-            hits = await index.search(
-                collection, [query_vector(query)], All(), TOP_K, None, parameters=parameters
-            )
-            indexed.append(time.perf_counter() - began)
-            agreement.append(len(wanted & {hit.product_id for hit in hits}) / TOP_K)
-        if number:
-            case.memory += memory
-            case.index += indexed
-            case.agreement += agreement
-    await index.drop(collection)
+        memory, exact = _out_of_memory(queries, model)
+        case.memory += memory if number else []
+        if index is not None:
+            indexed, named = await _out_of_index(queries, index, collection, parameters)
+            case.index += indexed if number else []
+            case.agreement += [
+                len(a & b) / TOP_K for a, b in zip(exact, named, strict=True) if number
+            ]
+    if index is not None:
+        await index.drop(collection)
     return case
+
+
+def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set[str]]]:
+    """Seconds and nominees of each."""
+    seconds, nominees = [], []
+    for query in queries:
+        began = time.perf_counter()
+        found = nominate.by_vectors(Profile(query), model, TOP_K, frozenset())
+        seconds.append(time.perf_counter() - began)
+        nominees.append(set(found.product_ids))
+    return seconds, nominees
+
+
+async def _out_of_index(
+    queries: Floats, index: MilvusIndex, collection: str, parameters: IndexParameters
+) -> tuple[list[float], list[set[str]]]:
+    """Seconds and nominees of each."""
+    seconds, nominees = [], []
+    for query in queries:
+        began = time.perf_counter()
+        hits = await index.search(
+            collection, [query_vector(query)], All(), TOP_K, None, parameters=parameters
+        )
+        seconds.append(time.perf_counter() - began)
+        nominees.append({hit.product_id for hit in hits})
+    return seconds, nominees
 
 
 def _model(size: int, draw: np.random.Generator) -> Model:
@@ -170,43 +202,27 @@ async def _fill(
     return time.perf_counter() - began
 
 
-@contextmanager
-def _engine() -> Iterator[str]:
-    """Milvus Lite on a free port, in an empty folder; OSError when it does not start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "milvus"
-        command = [str(PYTHON), "-m", "milvus_engine.serve", "--data", str(data)]
-        with (Path(folder) / "log").open("wb") as log:
-            process = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
-        try:
-            _await_start(process, port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _await_start(process: "subprocess.Popen[bytes]", port: int) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-            return
-        time.sleep(0.05)
-    raise OSError("Milvus Lite did not start")
+async def _await_graph(client: MilvusClient, collection: str, count: int) -> None:
+    """Until the server has its graph in memory: till then it compares one by one."""
+    end = time.monotonic() + BUILD_SECONDS
+    while int(client.describe_index(collection, "vector").get("indexed_rows", 0)) < count:
+        if time.monotonic() > end:
+            raise OSError(f"the graph was not built within {BUILD_SECONDS:.0f} s")
+        await asyncio.sleep(0.5)
+    client.release_collection(collection)
+    client.load_collection(collection)
 
 
 def _table(cases: Sequence[Case]) -> Table:
     rows = tuple(
         (
             f"{case.size:,}",
-            _milliseconds(percentile(case.memory, 0.5)),
-            _milliseconds(percentile(case.memory, 0.99)),
-            _milliseconds(percentile(case.index, 0.5)),
-            _milliseconds(percentile(case.index, 0.99)),
-            f"{np.mean(case.agreement):.3f}",
+            case.engine or "–",
+            _milliseconds(case.memory, 0.5),
+            _milliseconds(case.memory, 0.99),
+            _milliseconds(case.index, 0.5),
+            _milliseconds(case.index, 0.99),
+            f"{np.mean(case.agreement):.3f}" if case.agreement else "–",
             f"{case.array_bytes / 2**20:.1f}",
             f"{case.fill_seconds:.1f}",
         )
@@ -216,6 +232,7 @@ def _table(cases: Sequence[Case]) -> Table:
         title="Nominees by behaviour: memory or index",
         headers=(
             "products",
+            "index",
             "memory p50 ms",
             "memory p99 ms",
             "index p50 ms",
@@ -226,7 +243,7 @@ def _table(cases: Sequence[Case]) -> Table:
         ),
         rows=rows,
         caption=(
-            f"{TOP_K} nominees, {DIMENSION} dimensions, Milvus Lite, one client, "
+            f"{TOP_K} nominees, {DIMENSION} dimensions, one client, "
             f"{ROUNDS * A_ROUND} requests each; 95% intervals. "
             "The index's are those of the engine alone."
         ),
@@ -234,16 +251,20 @@ def _table(cases: Sequence[Case]) -> Table:
     )
 
 
-def _milliseconds(seconds: Interval) -> str:
-    return f"{seconds.value * 1e3:.2f} ({seconds.low * 1e3:.2f}-{seconds.high * 1e3:.2f})"
+def _milliseconds(seconds: Sequence[float], share: float) -> str:
+    if not seconds:
+        return "–"
+    found: Interval = percentile(seconds, share)
+    return f"{found.value * 1e3:.2f} ({found.low * 1e3:.2f}-{found.high * 1e3:.2f})"
 
 
 def _figures(case: Case) -> dict[str, object]:
     return {
         "products": case.size,
+        "engine": case.engine,
         "memory_seconds": sorted(case.memory),
         "index_seconds": sorted(case.index),
-        "same_nominees": float(np.mean(case.agreement)),
+        "same_nominees": float(np.mean(case.agreement)) if case.agreement else None,
         "array_bytes": case.array_bytes,
         "fill_seconds": case.fill_seconds,
     }

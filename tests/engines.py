@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
@@ -23,10 +24,18 @@ Engine = TypeVar("Engine", bound="EngineProcess")
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that is free now; OSError when none is found.
+
+    Below those that Linux gives to connections and to servers that ask for any, so that no test
+    beside this one gets it before it is bound.
+    """
+    draw = random.Random()
+    for _ in range(100):
+        port = draw.randrange(12_000, 30_000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port on 127.0.0.1")
 
 
 @dataclass(slots=True)
@@ -86,7 +95,7 @@ class MilvusLite(EngineProcess):
     """Milvus Lite as a server process."""
 
     name = "Milvus Lite"
-    start_seconds = 30
+    start_seconds = 90
 
     def command(self) -> list[str]:
         options = ["--data", str(self.data), "--port", str(self.port)]

@@ -224,6 +224,8 @@ class FakeRanker:
     nominees: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
     """By shopper id; "" = for nobody in particular."""
     hidden: frozenset[str] = frozenset()
+    vectors: tuple[Vector, ...] = ()
+    """The shopper, for whoever accepts vectors."""
     lost: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
@@ -237,8 +239,12 @@ class FakeRanker:
         *,
         top_k: int,
         exclude: Sequence[str],
+        accept_vectors: bool = False,
     ) -> Nominees:
         await self._called("nominate", shopper)
+        if accept_vectors and self.vectors:
+            left_out = (*exclude, *self.hidden)
+            return Nominees((), Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out)
         nobody = (Basis.NOTHING, ())
         basis, ids = self.nominees.get(shopper.id if shopper else "", nobody)
         return Nominees(tuple(item for item in ids if item not in exclude)[:top_k], basis, "m1")

@@ -11,8 +11,10 @@ import grpc
 import numpy as np
 from google.rpc import status_pb2
 
+from retriever.filters import SLICES, slice_number
 from retriever.model import (
     EXACT,
+    WHOLE,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
@@ -29,6 +31,7 @@ from retriever.model import (
     IndexUnavailable,
     Metric,
     PhotosUnavailable,
+    Slice,
     VersionMismatch,
 )
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -90,6 +93,10 @@ class FakeIndex:
     upsert_sizes: list[int] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
     """The limit of each search."""
+    comparing: bool = False
+    """Whether it is one of those that compare one by one where few rows pass."""
+    slices: list[Slice] = field(default_factory=list)
+    """What each search asked for."""
     flushed: int = 0
 
     def restart(self, lose: Sequence[str] = ()) -> None:
@@ -134,7 +141,9 @@ class FakeIndex:
         self._rows(collection)
         self.loaded.add(collection)
 
-    async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
+    async def upsert(
+        self, collection: str, rows: Sequence[IndexRow], parameters: IndexParameters = EXACT
+    ) -> None:
         held = self._rows(collection)
         if self.upsert_seconds:
             await asyncio.sleep(self.upsert_seconds)
@@ -170,23 +179,29 @@ class FakeIndex:
         *,
         latest: bool = False,
         parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
     ) -> list[Hit]:
         assert parameters.metric is Metric.COSINE
         await self._hang()
         held = self._rows(collection, needs_load=True)
         self.limits.append(limit)
+        self.slices.append(of)
         best: dict[str, Hit] = {}
         for vector in vectors:
             found = [
                 Hit(row.row_id, row.product_id, row.image_id, _cosine(vector, row.vector))
                 for row in held.values()
                 if passes(condition, row.facts)
+                and slice_number(row.row_id) * of.count // SLICES == of.number
             ]
             found.sort(key=lambda hit: -hit.similarity)
             for hit in found[:limit]:
                 if hit.row_id not in best or best[hit.row_id].similarity < hit.similarity:
                     best[hit.row_id] = hit
         return sorted(best.values(), key=lambda hit: -hit.similarity)
+
+    async def compares(self) -> bool:
+        return self.comparing
 
     async def survivors(
         self,

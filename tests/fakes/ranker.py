@@ -166,7 +166,17 @@ class FakePromotions:
 
     def __init__(self) -> None:
         self.now: dict[str, ModelRecord] = {}
+        self.before: dict[str, ModelRecord] = {}
         self.broken = False
+
+    def promote(self, model: ModelRecord) -> None:
+        """Make it the serving one."""
+        if (now := self.now.get(model.catalog_id)) is not None:
+            self.before[model.catalog_id] = now
+        self.now[model.catalog_id] = model
+
+    async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
+        return self.before.get(catalog_id)
 
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
         if self.broken:

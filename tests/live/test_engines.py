@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -31,8 +32,20 @@ from retriever.model import (
     IndexRow,
     IndexUnavailable,
     Metric,
+    Slice,
 )
-from sightline_rules.filters import All, Facts, Filter, check, passes
+from sightline_rules.filters import (
+    All,
+    Any,
+    Comparison,
+    Facts,
+    Filter,
+    Membership,
+    Not,
+    Operator,
+    check,
+    passes,
+)
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 from tests.live.test_filters import condition, facts
 
@@ -269,6 +282,65 @@ async def _measure(index: MilvusIndex, name: str, parameters: IndexParameters) -
         shares.append(sum(hit.similarity >= least for hit in hits) / top)
     lowest = 1 if parameters.kind is IndexKind.FLAT else 0.95
     assert np.mean(shares) >= lowest, parameters
+
+
+KINDS = ("Wine", "Wine > Red", "Beer > Ale", "Tea", "")
+
+
+def of_kinds(count: int) -> list[IndexRow]:
+    """Rows of the categories KINDS by turns, with ids as random as real ones."""
+    return [
+        replace(row, row_id=uuid.UUID(int=random.Random(n).getrandbits(128)).hex, facts=Facts(kind))
+        for n, (row, kind) in enumerate(zip(rows(count), cycle(KINDS), strict=False))
+    ]
+
+
+@pytest.mark.parametrize("kind", IndexKind)
+async def test_partitions_by_top_category_answer_as_one_would(
+    index: MilvusIndex, name: str, kind: IndexKind
+) -> None:
+    """Also when a product moves to another category, and so to another partition."""
+    parameters = IndexParameters(kind=kind, ef=200, partitions=4)
+    given = of_kinds(100)
+    await index.create(name, DIMENSION, parameters)
+    await index.upsert(name, given[:50], parameters)
+    await index.flush(name)
+    moved = replace(given[0], facts=Facts("Tea"))
+    await index.upsert(name, [*given[50:], moved], parameters)
+    held = {row.row_id: row.facts for row in (*given, moved)}
+    red = Comparison("category", Operator.EQUAL, "Wine > Red")
+    several = Membership("category", ("Wine", "Tea"))
+    named = Comparison("brand", Operator.EQUAL, "")
+    for asked in (EVERYTHING, red, several, All((several, Not(red))), Any((red, named)), Any()):
+        hits = await index.search(
+            name, [moved.vector], check(asked), 200, None, latest=True, parameters=parameters
+        )
+        found = [hit.row_id for hit in hits]
+        assert sorted(found) == sorted(i for i, facts in held.items() if passes(asked, facts))
+    await index.delete(name, [moved.row_id])
+    assert await index.scan(name, "0", "g") == {row.row_id: row.seq for row in given[1:]}
+
+
+async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str) -> None:
+    given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
+    await index.create(name, DIMENSION)
+    await index.upsert(name, given)
+    found: list[str] = []
+    for number in range(3):
+        hits = await index.search(
+            name, [given[0].vector], asked, 60, None, latest=True, of=Slice(number, 3)
+        )
+        assert hits
+        found += [hit.row_id for hit in hits]
+    assert sorted(found) == sorted(row.row_id for row in given if passes(asked, row.facts))
+
+
+async def test_an_engine_says_whether_it_compares_under_narrow_filters(
+    index: MilvusIndex, place: Place
+) -> None:
+    if place.process is None:
+        pytest.skip("NOT MEASURED: the engine at MILVUS_URI may be any")
+    assert await index.compares() is (place.process.name != "Milvus Lite")
 
 
 async def searched(

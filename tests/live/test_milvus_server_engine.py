@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_a_folder_or_a_port_in_use_is_refused(engine: MilvusServer, tmp_path: Pa
     assert "another server holds this folder's lock" in folder.stderr
     assert f"--port {engine.port}: the port is taken" in port.stderr
     assert f"--metrics-port {engine.metrics_port}: the port is taken" in metrics.stderr
+
+
+def test_its_parts_listen_where_linux_gives_no_connection_a_port(engine: MilvusServer) -> None:
+    ports = json.loads((engine.data / "ports.json").read_text()).values()
+    given_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(ports) < given_from
 
 
 async def test_two_run_side_by_side_and_end_cleanly(engine: MilvusServer, tmp_path: Path) -> None:

@@ -19,7 +19,18 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.answers import AnswerQueue
+from gateway.branches import find
+from gateway.clients.calls import Caller
+from gateway.clients.embedder import EmbedderClient
+from gateway.clients.ranker import RankerClient
+from gateway.clients.retriever import RetrieverClient
+from gateway.model import Branch, Identity, Peer, Query, Shopper
+from gateway.ports import House, Peers
+from gateway.recommend import begin
+from gateway.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key
 from ranker.artifact import ModelStore
@@ -37,8 +48,10 @@ from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error
-from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import event_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.ranker.v1 import event_service_pb2
 from sightline.ranker.v1 import model_service_pb2 as model_pb
+from sightline.ranker.v1.event_service_pb2_grpc import EventServiceStub
 from sightline.ranker.v1.model_service_pb2_grpc import ModelServiceStub
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import product_service_pb2 as product_service_pb
@@ -64,6 +77,7 @@ def trained(version: str, seed: int) -> Model:
 
 
 MODELS = {name: trained(name, seed) for seed, name in enumerate(["lfm-one", "lfm-two"])}
+SHOPPER = Shopper(Identity.VISITOR, "v")
 QUERY = np.random.default_rng(9).normal(size=DIMENSION).astype(np.float32)
 
 
@@ -83,6 +97,8 @@ class Shop:
     products: ProductServiceStub
     record: Record
     jobs: Jobs
+    house: House
+    events: EventServiceStub
     environment: dict[str, str]
 
     @contextlib.asynccontextmanager
@@ -141,6 +157,44 @@ class Shop:
         (active,) = [one.space_version for one in known if one.active]
         return active, next((one.space_version for one in known if one.previous), "")
 
+    async def visit(self) -> str:
+        """The shopper looks at three products and hides the best of the rest; its id."""
+        await self._append(*((event_pb2.EVENT_TYPE_VIEW, item) for item in PRODUCTS[:3]))
+        hidden = next(item for item in await self.nominees() if item not in PRODUCTS[:3])
+        await self._append((event_pb2.EVENT_TYPE_HIDE, hidden))
+        return hidden
+
+    async def _append(self, *told: tuple[event_pb2.EventType.ValueType, str]) -> None:
+        answer = await self.events.AppendEvents(
+            event_service_pb2.AppendEventsRequest(
+                events=[
+                    event_pb2.Event(
+                        event_id=f"{kind} {item}",
+                        shopper=event_pb2.Shopper(visitor_id=SHOPPER.id),
+                        type=kind,
+                        product_id=item,
+                        event_time=Timestamp(seconds=int(time.time())),
+                    )
+                    for kind, item in told
+                ]
+            )
+        )
+        assert all(status.code == 0 for status in answer.statuses)
+
+    async def fitting(self) -> list[str]:
+        """What the gateway finds for a shopper in the index, best first."""
+        listings = await find(begin(Query(shopper=SHOPPER), self.house))
+        (listing,) = listings
+        assert listing.branch is Branch.COLLABORATIVE
+        return list(listing.columns.product_ids)
+
+    async def nominees(self) -> list[str]:
+        """What the serving model itself names."""
+        nominees = await self.house.peers.ranker.nominate(
+            "default", SHOPPER, "", top_k=200, exclude=()
+        )
+        return list(nominees.product_ids)
+
     async def search(self, version: str, **fields: object) -> dict[str, float]:
         """The products best for a shopper by a model, with their scores."""
         vector = query_vector(QUERY)
@@ -169,11 +223,26 @@ def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[st
     return dict(sorted(kept.items(), key=lambda pair: -pair[1])[:20])
 
 
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not await check():
         assert time.monotonic() < end, "did not happen in time"
         await asyncio.sleep(0.01)
+
+
+def house(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> House:
+    """A gateway's, that needs no embedder."""
+    ranker = RankerClient(to_ranker, Caller(Peer.RANKER, reserve=0.1, longest=10))
+    retriever = RetrieverClient(to_retriever, Caller(Peer.RETRIEVER, reserve=0.1, longest=10))
+    embedder = EmbedderClient(to_retriever, Caller(Peer.EMBEDDER, reserve=0.1, longest=10))
+    return House(
+        peers=Peers(embedder, retriever, ranker),
+        scenes=SceneFiles(),
+        answers=AnswerQueue(ranker, 0),
+        catalogs=frozenset({"default"}),
+        service_version="0",
+        default_seconds=10.0,
+    )
 
 
 Stack = contextlib.AsyncExitStack
@@ -226,6 +295,7 @@ async def start_ranker(folder: Path, stack: Stack) -> tuple[Database, int, dict[
         key_file=folder / "key",
         create_key=True,
         catalogs=("default", "other"),
+        nominate_in_memory_items=0,
     )
     db = Database(settings.database_url, migrations=MIGRATIONS)
     db.migrate()
@@ -233,7 +303,7 @@ async def start_ranker(folder: Path, stack: Stack) -> tuple[Database, int, dict[
     for name, made in MODELS.items():
         digest = store.write("default", made, {})
         await registry.add(replace(record(name), manifest_sha256=digest))
-    live = LiveModels(settings.catalogs, registry, store.read)
+    live = LiveModels(settings.catalogs, registry, store.read, in_memory_items=0)
     await live.start()
     offered = ranker_bindings(settings, db, await open_key(db, settings), live, store)
     running = await server.start(offered, settings, "ranker")
@@ -271,6 +341,8 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
             ProductServiceStub(to_retriever),
             held,
             Jobs(db, JOBS),
+            house(to_retriever, to_ranker),
+            EventServiceStub(to_ranker),
             for_retriever | for_ranker | target,
         )
 
@@ -279,6 +351,10 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
     async with shop.worker("retriever"), shop.worker("ranker"):
         await shop.stock()
         await shop.promote("lfm-one")
+        hidden = await shop.visit()
+        named = await shop.nominees()
+        assert len(named) == 200
+        assert hidden not in named
         job = await shop.published("lfm-one", 1)
         assert (job.state, job.done, job.total) == (JobState.SUCCEEDED, COUNT, COUNT), job
         assert job.result["active"] == "true"
@@ -297,11 +373,20 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         )
         third = best("lfm-one", lambda item: item.endswith("3"))
         assert await shop.search("lfm-one", filter=brand) == pytest.approx(third, abs=1e-4)
+        indexed = await shop.fitting()
+        assert indexed == named[: len(indexed)]
+        assert hidden not in indexed
 
         await shop.promote("lfm-two")
+        # Its products are not in the index yet: the model before it is asked with.
+        assert await shop.fitting() == indexed
+        assert (await shop.active())[0] == "lfm-one"
         await shop.published("lfm-two", 2)
         assert await shop.active() == ("lfm-two", "lfm-one")
         assert await shop.search("lfm-two") == pytest.approx(best("lfm-two"), abs=1e-4)
+        renamed = await shop.nominees()
+        assert renamed != named
+        assert await shop.fitting() == renamed[: len(indexed)]
         # A replica that still serves the model before names that one's generation.
         former = await shop.search("lfm-one", generation=made.name)
         assert former == pytest.approx(best("lfm-one"), abs=1e-4)
@@ -313,6 +398,7 @@ async def test_promotions_and_rollbacks_are_followed_by_the_index(shop: Shop) ->
         job = await shop.published("lfm-one", 3)
         assert job.result["generation"] == made.name
         assert await shop.active() == ("lfm-one", "lfm-two")
+        assert await shop.fitting() == indexed
         assert await shop.generations("other") == []
 
 

@@ -141,7 +141,9 @@ async def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     database.migrate()
     key = await open_key(database, settings)
     store = ModelStore(store_url)
-    live = LiveModels(settings.catalogs, ModelRegistry(database), store.read)
+    live = LiveModels(
+        settings.catalogs, ModelRegistry(database), store.read, settings.nominate_in_memory_items
+    )
     await live.start()
     retriever = FakeProducts(PRODUCTS, page=5)
     async with serving(retriever) as target:

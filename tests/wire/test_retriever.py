@@ -212,7 +212,7 @@ def reason(status: status_pb2.Status) -> str:
     return from_status(status).reason if status.code else "OK"
 
 
-async def eventually(check: Callable[[], Any], seconds: float = 10) -> None:
+async def eventually(check: Callable[[], Any], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not await check():
         assert time.monotonic() < until, "did not happen in time"

@@ -267,6 +267,7 @@ def generation(message: index_service_pb2.Generation) -> operations.Generation:
             m=parameters.m,
             ef_construction=parameters.ef_construction,
             ef=parameters.ef,
+            partitions=parameters.partitions,
         ),
         state=_member(
             operations.GenerationState,

@@ -125,6 +125,8 @@ class IndexParameters:
     """Candidates while building, 8 to 512."""
     ef: int = 0
     """Least candidates of a search, 1 to 32,768."""
+    partitions: int = 0
+    """Parts by top category, 0 to 64, of FLAT and HNSW; 0 or 1 = one for all."""
 
 
 @dataclass(frozen=True, slots=True)

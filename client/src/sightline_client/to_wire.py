@@ -220,6 +220,7 @@ def index_parameters(value: IndexParameters) -> index_service_pb2.IndexParameter
         m=value.m,
         ef_construction=value.ef_construction,
         ef=value.ef,
+        partitions=value.partitions,
     )
 
 

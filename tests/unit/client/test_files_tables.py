@@ -156,6 +156,16 @@ def test_a_line_that_is_no_object_is_a_bad_row(tmp_path: Path, line: bytes) -> N
     assert rows[1].cells == {"id": "2"}
 
 
+def test_a_line_with_a_key_that_nothing_reads_is_a_bad_row(tmp_path: Path) -> None:
+    lines = '{"id": "1", "titel": "a"}\n{"id": "2", "_note": "b"}\n{"id": "3", "mine": "c"}\n'
+    wrong, noted, ignored = read(write(tmp_path, lines, "f.jsonl"), ignore=["mine"])
+    assert wrong.error is not None
+    assert wrong.error.violations[0].field == "titel"
+    assert "did you mean 'title'?" in wrong.error.violations[0].description
+    assert wrong.cells["titel"] == "a"
+    assert noted.error is ignored.error is None
+
+
 def test_parquet_gives_its_own_types(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)

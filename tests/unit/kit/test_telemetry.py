@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 
 from servicekit import telemetry
 from servicekit.telemetry import Stage, Stages
+from tests.engines import free_port
 from tests.fakes.kit_logs import json_logs
 
 
@@ -124,9 +125,9 @@ def test_an_error_that_causes_itself_is_described_once() -> None:
 
 
 def test_metrics_are_served_until_stopped() -> None:
-    stop = telemetry.serve_metrics(_free_port())
+    stop = telemetry.serve_metrics(free_port())
     stop()
-    port = _free_port()
+    port = free_port()
     stop = telemetry.serve_metrics(port)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -135,12 +136,3 @@ def test_metrics_are_served_until_stopped() -> None:
             telemetry.serve_metrics(port)
     finally:
         stop()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

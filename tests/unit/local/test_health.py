@@ -9,12 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from local_suite.health import grpc_serving, http_ok, triton_ready
 from servicekit.telemetry import serve_metrics
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.engines import free_port
 
 
 class Engine:

@@ -18,17 +18,12 @@ from local_suite import processes
 from local_suite.health import http_ok
 from local_suite.model import Program, SuiteError
 from local_suite.suite import Suite, stored_facts
+from tests.engines import free_port
 
 ROOT = Path(__file__).parents[3]
 FAKE = ROOT / "tests" / "fakes" / "local_program.py"
 
 Make = Callable[..., Suite]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str, manner: str = "", port: int = 0) -> Program:

@@ -22,7 +22,7 @@ def load() -> GatedLoad:
 
 @pytest.fixture
 def live(promotions: FakePromotions, load: GatedLoad) -> LiveModels:
-    return LiveModels(("default",), promotions, load)
+    return LiveModels(("default",), promotions, load, in_memory_items=0)
 
 
 async def test_before_a_promotion_nothing_serves(live: LiveModels) -> None:
@@ -98,3 +98,45 @@ async def test_the_watch_outlives_a_store_that_is_away(
     await asyncio.sleep(1)
     assert live.serving("default") is ONE
     await live.stop()
+
+
+# The overlap of two models
+
+
+async def test_the_model_before_stays_until_a_third_one_serves(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    assert live.former("default") is None
+    for version, former in (("v1", None), ("v2", ONE), ("v1", TWO)):
+        promotions.promote(record(version))
+        await live.refresh()
+        assert live.former("default") is former
+    assert load.calls == ["v1", "v2", "v1"]
+
+
+async def test_a_replica_that_starts_in_the_overlap_loads_both(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    promotions.promote(record("v1"))
+    promotions.promote(record("v2"))
+    await live.refresh()
+    assert (live.serving("default"), live.former("default")) == (TWO, ONE)
+
+
+async def test_a_former_model_that_is_bad_costs_the_overlap_alone(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    promotions.promote(record("bad"))
+    promotions.promote(record("v2"))
+    await live.refresh()
+    assert (live.serving("default"), live.former("default")) == (TWO, None)
+
+
+async def test_of_a_small_catalogue_no_former_model_is_kept(
+    promotions: FakePromotions, load: GatedLoad
+) -> None:
+    live = LiveModels(("default",), promotions, load, in_memory_items=1)
+    for version in ("v1", "v2"):
+        promotions.promote(record(version))
+        await live.refresh()
+    assert live.former("default") is None

@@ -31,6 +31,7 @@ from retriever.archive.model import (
 from retriever.backup_store import BackupFiles
 from retriever.filters import shaped
 from retriever.model import (
+    MOST_LIVE,
     Amount,
     Generation,
     GenerationState,
@@ -202,6 +203,7 @@ async def test_a_restored_catalogue_is_what_it_was(
         "lost_image_count": 0,
         "vector_count": 3,
         "deleted_count": 0,
+        "left_out_generation_count": 0,
     }
 
 
@@ -217,6 +219,31 @@ PROVED = Verification(
     unsound_count=0,
     end_time=1_700_000_000_000_000,
 )
+
+
+async def test_a_space_takes_no_more_generations_than_it_may_have(
+    rolled_out: Place, place: Callable[[str], Place]
+) -> None:
+    backup_id, there = await rolled_out.back_up(), place("there")
+    await there.record.create_generation(generation(name="mine", space_version="mine"))
+    for number in range(MOST_LIVE - 2):
+        held = generation(name=f"{number}", space_version=f"{number}")
+        await there.record.register(replace(held, collection=shaped(f"{number}")))
+    result = await there.restore(backup_id)
+    assert result["left_out_generation_count"] == 1
+    assert len(await registry(there)) == MOST_LIVE
+    assert "graph" in await registry(there), "the one that was active"
+
+
+async def test_a_model_s_products_are_published_anew_after_a_restore(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    made = replace(generation(name="lfm", space="collaborative"), of_products=True)
+    await here.record.register(replace(made, collection=shaped("lfm")))
+    await here.record.activate("default", "lfm", force=True)
+    there = place("there")
+    await there.restore(await here.back_up())
+    assert list(await registry(there)) == ["visual-1"]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retriever import filters
+from retriever.model import Slice
 from sightline_rules.filters import (
     All,
     Any,
@@ -110,9 +111,9 @@ EXACT = st.recursive(LEAVES, joined, max_leaves=6)
 FILTERS = st.recursive(st.one_of(LEAVES, HOLDS, ATTRIBUTES, EXISTS), joined, max_leaves=6)
 
 
-def accepts(condition: Filter, facts: Facts) -> bool:
+def accepts(condition: Filter, facts: Facts, *, partitioned: bool = False) -> bool:
     """What an engine answers: the expressions are also Python's."""
-    expression = filters.compile_filter(condition)
+    expression = filters.compile_filter(condition, partitioned=partitioned)
     row = {**filters.columns(facts), "seq": 1}
     return not expression or bool(eval(expression, {"__builtins__": {}}, row))  # noqa: S307
 
@@ -188,8 +189,81 @@ def test_the_shape_goes_with_the_columns() -> None:
     """Who changes what a row holds changes SHAPE too; else an old index is asked what it lacks."""
     wine = by_key([("grape", "Merlot"), ("grape", "Syrah"), ("abv", 13.5), ("organic", True)])
     row = filters.columns(Facts("Wine > Red", "Casa", attributes=wine, tags=frozenset({"a"})))
+    row["slice"] = filters.slice_number("5f" * 16)
     held = hashlib.sha256(repr(row).encode()).hexdigest()[:12]
-    assert (filters.SHAPE, held) == (2, "2f763eb02c19")
+    assert (filters.SHAPE, held) == (3, "1b64e1cb9454")
+
+
+def holds(expression: str, row_id: str) -> bool:
+    """What the expression says of a row; those of slices are also Python's."""
+    values = {"id": row_id, "slice": filters.slice_number(row_id)}
+    return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
+
+
+@pytest.mark.parametrize("shape", [2, filters.SHAPE])
+@pytest.mark.parametrize("count", [2, 3, 7, 8])
+def test_a_row_is_in_one_slice_and_slices_are_about_equal(shape: int, count: int) -> None:
+    ids = [hashlib.sha256(b"%d" % n).hexdigest()[:32] for n in range(4_000)] + ["0" * 32, "f" * 32]
+    held = [
+        {row_id for row_id in ids if holds(filters.compile_filter(All(), shape, of=each), row_id)}
+        for each in (Slice(number, count) for number in range(count))
+    ]
+    assert set().union(*held) == set(ids)
+    assert sum(map(len, held)) == len(ids)
+    assert min(map(len, held)) > 0.8 * len(ids) / count
+
+
+def test_a_slice_of_a_filter_is_both() -> None:
+    brand = Comparison("brand", Operator.EQUAL, "Casa")
+    both = filters.compile_filter(brand, of=Slice(1, 2))
+    assert both == f"({filters.compile_filter(brand)}) and (slice >= 420 and slice < 840)"
+
+
+RED_WINE = Comparison("category", Operator.EQUAL, "Wine > Red")
+ALE_OR_WINE = Membership("category", ("Beer > Ale", "Wine"))
+CHEAP = Comparison("price", Operator.LESS, Money("EUR", 1))
+
+
+@pytest.mark.parametrize(
+    ("condition", "named"),
+    [
+        (RED_WINE, {"Wine"}),
+        (ALE_OR_WINE, {"Wine", "Beer"}),
+        (All((CHEAP, RED_WINE)), {"Wine"}),
+        (All((RED_WINE, ALE_OR_WINE)), {"Wine"}),
+        (Any((RED_WINE, Comparison("category", Operator.EQUAL, "Tea"))), {"Wine", "Tea"}),
+        (Any((RED_WINE, CHEAP)), None),
+        (Not(RED_WINE), None),
+        (Comparison("category", Operator.NOT_EQUAL, "Wine"), None),
+        (Comparison("category", Operator.EQUAL, ""), None),
+        (Membership("category", ("Wine", "")), None),
+        (Any(), set()),
+        (All(), None),
+        (Existence("category"), None),
+    ],
+)
+def test_the_top_categories_that_a_filter_stays_within(
+    condition: Filter, named: set[str] | None
+) -> None:
+    assert filters.top_categories(condition) == named
+
+
+@given(FILTERS, FACTS)
+def test_the_partitions_that_are_left_out_hold_nothing_that_passes(
+    condition: Filter, facts: Facts
+) -> None:
+    check(condition)
+    assert accepts(condition, facts, partitioned=True) or not passes(condition, facts)
+
+
+def test_a_search_of_partitions_names_the_top_categories() -> None:
+    wine, tea = sorted(map(filters.code, ("Wine", "Tea")))
+    told = filters.compile_filter(
+        Any((RED_WINE, Membership("category", ("Tea",)))), partitioned=True
+    )
+    assert told.endswith(f") and (category_1 in [{wine}, {tea}])")
+    assert filters.compile_filter(CHEAP, partitioned=True) == filters.compile_filter(CHEAP)
+    assert filters.compile_filter(Any(), partitioned=True) == filters.NOTHING
 
 
 def test_a_name_tells_the_shape_of_its_collection() -> None:

@@ -9,6 +9,7 @@ import pytest
 from retriever import generations
 from retriever.generations import BACKFILL, Demand, Order
 from retriever.model import (
+    MOST_LIVE,
     EmbeddingSpace,
     Generation,
     GenerationActive,
@@ -26,7 +27,7 @@ from retriever.model import (
     Verification,
 )
 from retriever.record import Record
-from retriever.record.rollout import LONGEST_WAIT, MOST_LIVE
+from retriever.record.rollout import LONGEST_WAIT
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
@@ -130,6 +131,7 @@ async def test_a_name_of_other_characters_is_refused(shop: Record, name: str) ->
             "parameters.ef_construction",
         ),
         (IndexParameters(kind=IndexKind.HNSW, ef=-1), "parameters.ef"),
+        (IndexParameters(partitions=65), "parameters.partitions"),
     ],
 )
 async def test_parameters_out_of_range_are_refused(
@@ -142,7 +144,7 @@ async def test_parameters_out_of_range_are_refused(
 
 
 async def test_what_a_generation_is_made_of_is_kept(shop: Record) -> None:
-    hnsw = IndexParameters(Metric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=32)
+    hnsw = IndexParameters(Metric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=32, partitions=4)
     await generations.create("default", Order("visual", "g", "V2", hnsw), "p", shop)
     found = await shop.find_generation("default", "g")
     assert found.parameters == hnsw

@@ -119,3 +119,9 @@ async def test_an_engine_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(IndexUnavailable):
         await index.count("c")
     await index.close()
+
+
+async def test_an_engine_that_does_not_answer_is_not_known_to_compare() -> None:
+    index = MilvusIndex("http://127.0.0.1:1", seconds=2)
+    assert not await index.compares()
+    await index.close()

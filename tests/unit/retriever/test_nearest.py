@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from retriever import nearest, planning, search
 from retriever.model import (
     EXACT,
+    WHOLE,
     Floats,
     Generation,
     GivenVector,
@@ -18,6 +19,7 @@ from retriever.model import (
     IndexKind,
     IndexParameters,
     Metric,
+    Slice,
 )
 from retriever.nearest import compare
 from retriever.planning import Survivors
@@ -25,7 +27,7 @@ from retriever.record import Record
 from retriever.sampling import Samples
 from retriever.search import Answer, Query
 from servicekit.sql import Database
-from sightline_rules.filters import All, Comparison, Filter, Membership, Money, Operator
+from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.test_search import follow
@@ -57,9 +59,17 @@ class Forgetful(FakeIndex):
         *,
         latest: bool = False,
         parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
     ) -> list[Hit]:
         hits = await super().search(
-            collection, vectors, condition, limit, seconds, latest=latest, parameters=parameters
+            collection,
+            vectors,
+            condition,
+            limit,
+            seconds,
+            latest=latest,
+            parameters=parameters,
+            of=of,
         )
         missed = parameters.ef < self.sure and condition != All()
         return hits[-self.found :] if missed else hits
@@ -97,7 +107,7 @@ async def ask(condition: Filter, record: Record, index: FakeIndex, top_k: int = 
     return await search.search(query, record, index, lambda: None)
 
 
-def expected(numbers: range, count: int) -> list[str]:
+def expected(numbers: Iterable[int], count: int) -> list[str]:
     query = vector_of(b"x")
     return [
         f"p{n:03}" for n in sorted(numbers, key=lambda n: -float(query @ vector_of(b"%d" % n)))
@@ -162,6 +172,19 @@ async def test_a_graph_search_that_found_all_there_is_needs_no_more(
     answer = await ask(TAGGED, record, index)
     assert sorted(names(answer)) == sorted(expected(range(0, COUNT, 25), 5))
     assert "exact" not in answer.plan
+
+
+async def test_slices_are_searched_side_by_side_and_make_one_list(
+    made: Generation, record: Record, index: Forgetful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "LOOK_SECONDS", 60.0)  # time to look at all
+    index.comparing, index.found = True, COUNT
+    third = Any((TAGGED, branded(1), branded(2), branded(3)))
+    answer = await ask(third, record, index, top_k=40)
+    passing = [n for n in range(COUNT) if n % 25 == 0 or n % 20 in {1, 2, 3}]
+    assert names(answer) == expected(passing, 40)
+    assert index.slices == [Slice(number, 4) for number in range(4)]
+    assert answer.plan.startswith("compared by the engine in 4 slices, 1 round, "), answer.plan
 
 
 async def test_too_many_survivors_go_through_a_deeper_graph(

@@ -103,6 +103,47 @@ def test_survivors_that_no_graph_would_find_are_told_by_the_engine() -> None:
     assert chosen(Estimate(10_000, 0.01)).route is Route.GRAPH
 
 
+def comparing(guess: Estimate) -> Plan:
+    return choose(HNSW, guess, top_k=100, excluded=0, overfetch=2, compares=True)
+
+
+@pytest.mark.parametrize(
+    ("share", "slices"), [(0.005, 1), (0.05, 1), (0.08, 2), (0.2, 4), (0.4, 8)]
+)
+def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
+    share: float, slices: int
+) -> None:
+    plan = comparing(Estimate(1_000_000, share))
+    assert (plan.route, plan.slices) == (Route.SLICES, slices)
+    assert plan.ef >= min(MAX_EF, 4 * 200 / share), "for a share that was estimated too low"
+    told = "1 slice" if slices == 1 else f"{slices} slices"
+    assert plan.words(1, 200).startswith(f"compared by the engine in {told}, 1 round, 200 rows")
+
+
+def test_a_graph_is_walked_where_many_rows_pass() -> None:
+    assert comparing(Estimate(1_000_000, 0.41)).route is Route.GRAPH
+    assert comparing(Estimate(20_000_000, 0.2)).route is Route.GRAPH, "too many to compare"
+    few = comparing(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
+    assert few.route is Route.EXACT, "the record is quicker yet"
+
+
+def test_a_partition_is_all_that_a_search_of_its_category_walks_past() -> None:
+    guess = Estimate(1_000_000, 0.05, reach=0.1)
+    assert (guess.density, guess.reached) == (0.5, 100_000)
+    plan = comparing(guess)
+    assert (plan.route, plan.ef) == (Route.GRAPH, 1_600)
+
+
+def test_what_a_search_of_a_category_reaches_of_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "LOOK_SECONDS", 60.0)
+    facts = [Facts(category=f"Wine > c{n}" if n % 4 else "Tea") for n in range(400)]
+    wine, few = Comparison("category", Operator.EQUAL, "Wine"), Sample(tuple(facts), 400)
+    assert estimate(wine, few, 16).reach == pytest.approx(0.75 + 0.25 / 16)
+    assert estimate(wine, few).reach == 1.0
+    assert estimate(TAGGED, few, 16).reach == 1.0
+    assert estimate(All((TAGGED, wine)), few, 16).reach == pytest.approx(0.75 + 0.25 / 16)
+
+
 def test_an_estimate_that_was_wrong_is_taken_for_the_least_it_can_be() -> None:
     plan = graph(HNSW, Estimate(100_000, 0.001), 200)
     assert plan.route is Route.GRAPH

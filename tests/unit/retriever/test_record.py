@@ -23,7 +23,7 @@ from retriever.model import (
 from retriever.record import Record, metadata, tables
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
-from sightline_rules.filters import Money
+from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
 from tests.unit.retriever.conftest import Clock, generation, vectors, write
@@ -49,6 +49,38 @@ def statements(db: Database) -> Iterator[list[str]]:
 
 def test_the_migrations_make_the_schema_that_the_code_expects(db: Database) -> None:
     assert db.drift(metadata) == []
+
+
+async def test_a_category_of_any_length_is_found_by_its_index(record: Record, db: Database) -> None:
+    deep = tuple(letter * 128 for letter in "abcdefgh")
+    paths = {
+        "a": deep,
+        "b": deep[:5],
+        "c": (*deep[:5], "x"),
+        "d": ("Wine", "Red"),
+        "e": ("Winery",),
+    }
+    await record.create_generation(generation())
+    await put(record, *(write(name, A, category_path=path) for name, path in paths.items()))
+    await record.save_vectors(generation(), vectors(A))
+
+    async def within(*levels: str) -> set[str]:
+        part = Comparison("category", Operator.EQUAL, " > ".join(levels))
+        found = await record.survivors(generation(), part, part, 10)
+        assert found is not None
+        return {key[1] for key in found.keys}
+
+    with statements(db) as seen:
+        assert await within("Wine") == {"d"}
+        assert await within(*deep[:5]) == {"a", "b", "c"}
+        assert await within(*deep[:6]) == await within(*deep) == {"a"}
+    asked = {each.partition("\ndefault")[0] for each in seen if "substr" in each}
+    assert len(asked) == 2
+    with db.engine.connect() as connection:
+        for sql in asked:
+            nothing = ("",) * sql.count("?")
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", nothing).all()
+            assert "USING INDEX products_category (catalog_id=? AND <expr>" in str(plan)
 
 
 async def put(record: Record, *writes: object, catalog: str = "default") -> int:

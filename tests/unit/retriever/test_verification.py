@@ -11,6 +11,7 @@ from retriever import generations, verification
 from retriever.generations import Demand
 from retriever.model import (
     EXACT,
+    WHOLE,
     EmbedderUnavailable,
     Floats,
     Generation,
@@ -18,6 +19,7 @@ from retriever.model import (
     IndexParameters,
     IndexUnavailable,
     Metric,
+    Slice,
     VectorWrite,
     Verification,
 )
@@ -118,9 +120,17 @@ async def test_an_index_that_leaves_neighbours_out_is_found(bench: Bench) -> Non
         *,
         latest: bool = False,
         parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
     ) -> list[Hit]:
         hits = await search(
-            collection, queries, condition, limit, seconds, latest=latest, parameters=parameters
+            collection,
+            queries,
+            condition,
+            limit,
+            seconds,
+            latest=latest,
+            parameters=parameters,
+            of=of,
         )
         return hits if isinstance(condition, All) else hits[::2]
 

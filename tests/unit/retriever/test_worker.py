@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -100,7 +102,7 @@ class Bench:
             yield
         finally:
             stop.set()
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
     def rows(self) -> set[str]:
         return {row.product_id for held in self.index.rows.values() for row in held.values()}
@@ -111,7 +113,7 @@ def bench(db: Database) -> Bench:
     return Bench(db)
 
 
-async def until(check: Callable[[], Awaitable[bool] | bool], seconds: float = 8) -> None:
+async def until(check: Callable[[], Awaitable[bool] | bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while True:
         found = check()
@@ -142,7 +144,8 @@ async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench
     bench.record.version = lambda: next(version)  # type: ignore[method-assign]
     async with bench.working():
         await until(lambda: len(found) > 15)
-    assert found[15] - found[5] < 1.0
+    between = [later - earlier for earlier, later in pairwise(found[5:16])]
+    assert median(between) < 0.1  # other processes may hold up this one now and then
 
 
 async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
@@ -150,7 +153,7 @@ async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await bench.record.postpone(made, [image_id(PHOTOS[0])], 1.0, "INTERNAL")
     async with bench.working():
-        await until(lambda: bench.rows() == {"a"}, 4)
+        await until(lambda: bench.rows() == {"a"})
 
 
 async def test_an_embedder_that_comes_late_is_waited_for(bench: Bench) -> None:
@@ -244,7 +247,7 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await until(lambda: bench.rows() == {"a"})
     waiting.set()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 60)
 
 
 async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Bench) -> None:
@@ -255,13 +258,16 @@ async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Ben
         await bench.record.write("default", [write("a", PHOTOS[0])])
         await until(lambda: bench.rows() == {"a"})
         await asyncio.sleep(0.7)  # three failures of the broken one
-        begun = time.monotonic()
-        await bench.record.write("default", [write("b", PHOTOS[1])])
-        await until(lambda: bench.rows() == {"a", "b"})
-        assert time.monotonic() - begun < 0.3
+        took = []  # the quickest counts: other processes may hold up this one
+        for name, data in zip("bcd", PHOTOS[1:4], strict=True):
+            begun = time.monotonic()
+            await bench.record.write("default", [write(name, data)])
+            await until(lambda new=name: new in bench.rows())
+            took.append(time.monotonic() - begun)
+        assert min(took) < 0.3
         bench.index.broken = set()
-        await bench.record.write("bad", [write("c", PHOTOS[2])])
-        await until(lambda: bench.rows() == {"a", "b", "c"})
+        await bench.record.write("bad", [write("e", PHOTOS[4])])
+        await until(lambda: bench.rows() == {"a", "b", "c", "d", "e"})
 
 
 async def test_a_check_that_failed_half_way_is_made_again(bench: Bench) -> None:
@@ -286,7 +292,7 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
     stop = asyncio.Event()
     working = asyncio.create_task(work(bench.worker("w"), stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     stop.set()
@@ -366,7 +372,7 @@ async def test_a_version_that_is_not_served_holds_up_no_other(bench: Bench) -> N
         (due,) = await bench.record.due(made, 10)
         assert due.attempts == 0  # it is no fault of the photo's
         bench.embedder.others = {"gone": 8}
-        await until(lambda: held(bench, made) == {"a"}, 12)
+        await until(lambda: held(bench, made) == {"a"})
 
 
 async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: Bench) -> None:
@@ -376,11 +382,11 @@ async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: B
             name="again", collection=shaped("slow"), active=False, state=GenerationState.BUILDING
         )
     )
-    scan = bench.index.scan
+    scan, freed = bench.index.scan, asyncio.Event()
 
     async def slow(collection: str, low: str, high: str) -> dict[str, int] | None:
         if collection == shaped("slow"):
-            await asyncio.sleep(3)
+            await freed.wait()
         return await scan(collection, low, high)
 
     bench.index.scan = slow  # type: ignore[method-assign]
@@ -388,12 +394,11 @@ async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: B
     await bench.record.save_vectors(made, vectors(*PHOTOS[:3]))
     async with bench.working():
         await until(lambda: len(bench.rows()) == 3)
-        begun = time.monotonic()
         await bench.record.write("default", [write("live", PHOTOS[3])])
         first = next(each for each in await bench.record.generations("default") if each.active)
         await until(lambda: "live" in held(bench, first))
-        assert time.monotonic() - begun < 2
-        await until(lambda: held(bench, made) == held(bench, first), 20)
+        freed.set()
+        await until(lambda: held(bench, made) == held(bench, first))
 
 
 async def nothing_waits(bench: Bench, made: Generation) -> bool:
@@ -412,7 +417,7 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
     await bench.record.want_some(made, "", 10)
     await jobs.cancel(job.id)
     async with bench.working():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await jobs.get(job.id)).state != JobState.CANCELLED:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await until(lambda: bench.rows() == {"a"})

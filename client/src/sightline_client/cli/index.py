@@ -91,6 +91,9 @@ def create(
     ef: Annotated[
         int, typer.Option(min=0, help="HNSW: least candidates of a search; 0 = 128.")
     ] = 0,
+    partitions: Annotated[
+        int, typer.Option(min=0, help="Parts by top category; 0 = one for all.")
+    ] = 0,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 10.0,
@@ -106,7 +109,7 @@ def create(
         raise typer.BadParameter(f"is none of {', '.join(_METRICS)}", param_hint="--metric")
     if kind.upper() not in _KINDS:
         raise typer.BadParameter(f"is none of {', '.join(_KINDS)}", param_hint="--kind")
-    parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef)
+    parameters = IndexParameters(IndexKind(kind.upper()), m, ef_construction, ef, partitions)
 
     async def ask(client: SightlineClient) -> pb.Generation:
         with to_wire.sendable("request"):

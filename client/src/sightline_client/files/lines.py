@@ -1,12 +1,13 @@
 """JSON Lines: one object a line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from sightline_client.files.model import Row, bad
+from sightline_client.files.model import NOTE, Row, bad, unread
 
 _LONGEST_LINE = 4 * 1024 * 1024
 """Bytes; a longer line is a bad row and is not kept in memory."""
@@ -17,7 +18,13 @@ class JsonLines:
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, known: Collection[str] = (), ignore: Collection[str] = ()
+    ) -> None:
+        """``known``: the keys that are read; () = any. A row that has another one, but for notes
+        and those to ignore, is a bad one: what stands there would be lost without a word."""
+        self._known = known
+        self._ignore = ignore
         self.total = path.stat().st_size
         self._file = path.open("rb")
 
@@ -38,7 +45,7 @@ class JsonLines:
                 continue
             number += 1
             yield (
-                _row(number, line)
+                self._checked(_row(number, line))
                 if whole
                 else Row(number, error=bad("", f"the line is longer than {_LONGEST_LINE:,} bytes"))
             )
@@ -46,6 +53,14 @@ class JsonLines:
     def close(self) -> None:
         """Lets go of the file."""
         self._file.close()
+
+    def _checked(self, row: Row) -> Row:
+        if not self._known or row.error is not None:
+            return row
+        for name in row.cells:
+            if name not in self._known and name not in self._ignore and not name.startswith(NOTE):
+                return replace(row, error=bad(name, unread(name, self._known)))
+        return row
 
 
 def _row(number: int, line: bytes) -> Row:

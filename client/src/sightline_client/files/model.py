@@ -1,6 +1,7 @@
 """What a file is read into, and what can be wrong with it."""
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -72,3 +73,10 @@ class Table(Protocol):
 def bad(column: str, description: str, *, reason: str = "ROW_INVALID") -> SightlineError:
     """What is wrong with a row, and in which column; "" = with the row as a whole."""
     return invalid(column or "row", description, reason=reason)
+
+
+def unread(name: str, known: Collection[str]) -> str:
+    """What to do about a column that nothing reads."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    guess = f"did you mean {near[0]!r}? Else " if near else ""
+    return f"{guess}leave it out, or pass --ignore {name}; known ones are {', '.join(known)}"

@@ -1,13 +1,12 @@
 """Picks the reader by the file's name and checks the columns."""
 
-import difflib
 import hashlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
-from sightline_client.files.model import NOTE, FileRefused, Table
+from sightline_client.files.model import NOTE, FileRefused, Table, unread
 from sightline_client.files.parquet import Parquet
 
 DELIMITED = frozenset({".csv", ".tsv", ".txt"})
@@ -20,8 +19,9 @@ def open_table(
     path: Path, *, columns: Collection[str], needed: Collection[str], ignore: Collection[str] = ()
 ) -> Table:
     """The file, open, its columns checked. FileRefused says what it lacks or has too much: a column
-    that nobody reads would be lost without a word."""
-    table = _open(path, columns)
+    that nobody reads would be lost without a word. In JSON Lines each row is checked as it is
+    read."""
+    table = _open(path, columns, ignore)
     if table.columns:
         try:
             _check(path, table.columns, columns, needed, ignore)
@@ -43,12 +43,12 @@ def fingerprint(path: Path, told: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()[:32]
 
 
-def _open(path: Path, columns: Collection[str]) -> Table:
+def _open(path: Path, columns: Collection[str], ignore: Collection[str]) -> Table:
     suffix = path.suffix.lower()
     if suffix in DELIMITED:
         return Delimited(path, columns)
     if suffix in LINES:
-        return JsonLines(path)
+        return JsonLines(path, known=columns, ignore=ignore)
     if suffix in PARQUET:
         return Parquet(path)
     raise FileRefused(
@@ -69,12 +69,8 @@ def _check(
         raise FileRefused(f"{path.name} names the column {twice[0]!r} twice", "give each one name")
     for name in found:
         if name not in known and name not in ignore and not name.startswith(NOTE):
-            near = difflib.get_close_matches(name, list(known), 1)
-            raise FileRefused(
-                f"{path.name} has a column {name!r} that nothing reads",
-                (f"did you mean {near[0]!r}? Else " if near else "")
-                + f"leave it out, or pass --ignore {name}; known ones are {', '.join(known)}",
-            )
+            problem = f"{path.name} has a column {name!r} that nothing reads"
+            raise FileRefused(problem, unread(name, known))
     missing = [name for name in needed if name not in found]
     if missing:
         raise FileRefused(

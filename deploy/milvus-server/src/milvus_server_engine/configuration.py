@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ INTERNAL = (
     *("indexNode", "dataCoord", "dataNode"),
 )
 """What the parts of the server talk to each other on."""
+
+PORTS = range(30_000, 32_768)
+"""Where theirs are drawn from: above what suites listen on, below what Linux gives to connections,
+which could take a port before its part listens, or while the server is down."""
 
 SESSION_SECONDS = 10
 """How long a part that was killed counts as alive: collections are not loaded until its time is up.
@@ -43,19 +48,21 @@ def choose_ports(data: Path) -> dict[str, int]:
     with ExitStack() as held:
         sockets = {name: held.enter_context(socket.socket()) for name in INTERNAL}
         for name, each in sockets.items():
-            _bind(each, known.get(name, 0))
+            _bind(each, known.get(name))
         ports = {name: int(each.getsockname()[1]) for name, each in sockets.items()}
     file.write_text(json.dumps(ports, indent=2))
     return ports
 
 
-def _bind(probe: socket.socket, port: int) -> None:
-    """To `port`, or to another one when it is taken."""
+def _bind(probe: socket.socket, known: int | None) -> None:
+    """To the `known` port, or to one of PORTS when there is none or it is taken."""
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind((HOST, port))
-    except OSError:
-        probe.bind((HOST, 0))
+    drawn = random.sample(PORTS, len(PORTS))
+    for port in [*filter(None, [known]), *drawn]:
+        with suppress(OSError):
+            probe.bind((HOST, port))
+            return
+    raise OSError(f"no port of {HOST} from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def write(data: Path, port: int, ports: Mapping[str, int]) -> None:

@@ -238,7 +238,9 @@ class Versions(google.protobuf.message.Message):
     scene_version: builtins.str
     """Hash of the scene's content."""
     plan: builtins.str
-    """What was planned and done, in one line for people, e.g. "visual:flat top 200 → rank"."""
+    """What was planned and done, in one line for people, e.g. "visual: top 200 (flat, 1 round, 400 rows) → rank".
+    What stands in parentheses is the retriever's own plan.
+    """
     service_version: builtins.str
     """Version of the gateway that answered."""
     @property

@@ -383,7 +383,9 @@ class FoundProduct(google.protobuf.message.Message):
     rank: builtins.int
     """Place, from 1."""
     similarity: builtins.float
-    """Cosine similarity to the best signal, −1 to 1."""
+    """How near the best signal is, by the active generation's metric: cosine, −1 to 1, unless it was created with
+    another.
+    """
     matched_image_id: builtins.str
     """The photo that matched best."""
     @property

@@ -12,6 +12,7 @@ import google.protobuf.message
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.candidate_pb2
 import sightline.common.v1.event_pb2
+import sightline.common.v1.vector_pb2
 import sys
 import typing
 
@@ -259,6 +260,7 @@ class NominateRequest(google.protobuf.message.Message):
     SESSION_ID_FIELD_NUMBER: builtins.int
     TOP_K_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    ACCEPTS_VECTORS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -267,6 +269,10 @@ class NominateRequest(google.protobuf.message.Message):
     """The visit, up to 128 bytes; empty = unknown."""
     top_k: builtins.int
     """How many, 1 to 1,000; 0 = 100."""
+    accepts_vectors: builtins.bool
+    """Whether the caller searches the index itself: of a large catalogue it then gets the shopper's `vectors`
+    instead of products. Default: products, whatever the catalogue's size.
+    """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -284,9 +290,10 @@ class NominateRequest(google.protobuf.message.Message):
         session_id: builtins.str = ...,
         top_k: builtins.int = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        accepts_vectors: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
 
 Global___NominateRequest: typing_extensions.TypeAlias = NominateRequest
 
@@ -328,6 +335,8 @@ class NominateResponse(google.protobuf.message.Message):
     BASIS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     basis: Global___NominateResponse.Basis.ValueType
     """What they were chosen by."""
     model_version: builtins.str
@@ -344,6 +353,19 @@ class NominateResponse(google.protobuf.message.Message):
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
         """E.g. MODEL_NOT_READY."""
 
+    @property
+    def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
+        """Instead of products: the shopper in the space "collaborative", where a product's inner product with the
+        vector is its score. The serving model's first; then that of the model before it, whose products the
+        index holds until those of the serving one are published. Search with the one that the index holds.
+        """
+
+    @property
+    def exclude_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With `vectors`: what to leave out of that search, up to 1,000 products: those of the request, then hidden
+        ones. `Rank` drops all hidden ones in any case.
+        """
+
     def __init__(
         self,
         *,
@@ -352,7 +374,9 @@ class NominateResponse(google.protobuf.message.Message):
         basis: Global___NominateResponse.Basis.ValueType = ...,
         model_version: builtins.str = ...,
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        vectors: collections.abc.Iterable[sightline.common.v1.vector_pb2.Vector] | None = ...,
+        exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["basis", b"basis", "degradations", b"degradations", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["basis", b"basis", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
 
 Global___NominateResponse: typing_extensions.TypeAlias = NominateResponse

@@ -151,7 +151,10 @@ class SearchResponse(google.protobuf.message.Message):
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How the search was done, in one line for people, e.g. "flat, 2 rounds, 400 rows"."""
+    """How the search was done, in one line for people: every row compared ("flat, 2 rounds, 400 rows"), a walk
+    through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), or the products that pass, compared one
+    by one ("exact over 42 survivors, 1 round, 42 rows, by price"). docs/filters.md explains the words.
+    """
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """What the record says of them now."""
@@ -344,7 +347,7 @@ Global___CountRequest: typing_extensions.TypeAlias = CountRequest
 
 @typing.final
 class CountResponse(google.protobuf.message.Message):
-    """Counts of a space."""
+    """Counts of a catalogue and of a space's index."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -359,11 +362,11 @@ class CountResponse(google.protobuf.message.Message):
     products: builtins.int
     """Products in the record."""
     images: builtins.int
-    """Photos of products in the record (a photo of two products counts twice)."""
+    """Photos of products in the record (a photo of two products counts twice), whatever the space."""
     indexed: builtins.int
     """Rows in the active generation, as the engine counts them; -1 = the engine does not answer."""
     pending: builtins.int
-    """Photos that wait for their vector in this space."""
+    """Photos that wait for their vector in this space; 0 in one whose vectors are given."""
     failed: builtins.int
     """Photos that could not be embedded and are not tried again."""
     outbox: builtins.int

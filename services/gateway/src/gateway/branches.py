@@ -26,6 +26,7 @@ from gateway.model import (
     SpaceMissing,
     Vector,
 )
+from gateway.personal import near_shopper
 from gateway.plan import MOST_ASKED
 from gateway.trail import Run
 from servicekit.errors import ServiceError
@@ -281,10 +282,20 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
 
 
 async def _personal(run: Run) -> Haul:
-    """What fits the shopper."""
-    nominees = await _nominate(
-        run, run.query.shopper, Branch.COLLABORATIVE, run.plan.ends.candidates
-    )
+    """What fits the shopper: of a large catalogue out of the index, if that holds the model's
+    products, else as the ranker names it."""
+    branch, until = Branch.COLLABORATIVE, run.plan.ends.candidates
+    nominees = await _nominate(run, run.query.shopper, branch, until, accept_vectors=True)
+    if nominees is not None and nominees.vectors:
+        try:
+            listing = await near_shopper(run, nominees)
+        except ServiceError as error:
+            run.trail.fail(branch, Peer.RETRIEVER, error)
+            return Haul()
+        if listing is not None:
+            run.trail.named.append(f"{branch}: top {run.plan.top_k} by {nominees.basis}, index")
+            return Haul((listing,))
+        nominees = await _nominate(run, run.query.shopper, branch, until)
     if nominees is None:
         return Haul()
     if nominees.basis not in (Basis.LONG_TERM, Basis.SESSION):
@@ -342,6 +353,8 @@ async def _nominate(
     shopper: Shopper | None,
     branch: Branch,
     until: float,
+    *,
+    accept_vectors: bool = False,
 ) -> Nominees | None:
     try:
         async with run.trail.stage("nominate", until):
@@ -351,6 +364,7 @@ async def _nominate(
                 run.query.session_id if shopper is not None else "",
                 top_k=run.plan.nominees if shopper is not None else MOST_ASKED,
                 exclude=run.query.left_out[:MOST_ASKED],
+                accept_vectors=accept_vectors,
             )
     except ServiceError as error:
         run.trail.fail(branch, Peer.RANKER, error)

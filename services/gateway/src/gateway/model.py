@@ -423,6 +423,11 @@ class Nominees:
     basis: Basis
     model_version: str
     degradations: tuple[Degradation, ...] = ()
+    vectors: tuple[Vector, ...] = ()
+    """Instead of products, of a large catalogue: the shopper in the collaborative space, by the
+    serving model, then by the one before it."""
+    exclude: tuple[str, ...] = ()
+    """With `vectors`: products to leave out."""
 
 
 @dataclass(frozen=True, slots=True)

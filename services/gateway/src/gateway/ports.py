@@ -75,8 +75,12 @@ class Ranker(Protocol):
         *,
         top_k: int,
         exclude: Sequence[str],
+        accept_vectors: bool = False,
     ) -> Nominees:
-        """Products that fit the shopper's behaviour; popular ones when there is none."""
+        """Products that fit the shopper's behaviour; popular ones when there is none.
+
+        `accept_vectors`: of a large catalogue the shopper's vectors will do.
+        """
 
     async def rank(self, order: RankOrder) -> Ranked:
         """The candidates ordered, hidden ones dropped."""

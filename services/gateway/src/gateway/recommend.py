@@ -195,7 +195,7 @@ def _answer(
 
 def _no_good_match(run: Run, candidates: Candidates) -> bool:
     """Whether an index was searched and nothing in it is near the signals."""
-    if not run.trail.spaces:
+    if all(space.space == Branch.COLLABORATIVE for space in run.trail.spaces):
         return False
     near = [row.similarity for row in candidates.rows if row.similarity is not None]
     return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)

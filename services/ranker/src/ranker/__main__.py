@@ -59,7 +59,7 @@ def bindings(
     return [
         Binding(
             ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-            RankingServicer(catalogs, key, events, live),
+            RankingServicer(catalogs, key, events, live, settings.nominate_in_memory_items),
             "sightline.ranker.v1.RankingService",
         ),
         Binding(
@@ -106,7 +106,12 @@ async def main() -> None:
     telemetry.configure_logging("ranker", settings.log_level)
     database = Database(settings.database_url, migrations=MIGRATIONS)
     store = ModelStore(settings.model_store)
-    live = LiveModels(settings.catalogs, ModelRegistry(database), store.read)
+    live = LiveModels(
+        settings.catalogs,
+        ModelRegistry(database),
+        store.read,
+        settings.nominate_in_memory_items,
+    )
     try:
         await asyncio.to_thread(database.migrate)
         key = await open_key(database, settings)

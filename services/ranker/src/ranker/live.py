@@ -21,19 +21,32 @@ class Promotions(Protocol):
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
         """The promoted model of each catalog that has one."""
 
+    async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
+        """The model that served last before this one; None = none did."""
+
 
 LoadModel = Callable[[str, str, str], Model]
 """(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
 
 
 class LiveModels:
-    """The models that serve now, one a catalog."""
+    """The models that serve now: one a catalog, and where the index is searched for its products,
+    the one before it, as long as no third one is promoted."""
 
-    def __init__(self, catalogs: Sequence[str], promotions: Promotions, load: LoadModel) -> None:
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        promotions: Promotions,
+        load: LoadModel,
+        in_memory_items: int,
+    ) -> None:
+        """`in_memory_items`: products up to which nobody needs the model before."""
         self._catalogs = tuple(catalogs)
         self._promotions = promotions
         self._load = load
+        self._in_memory_items = in_memory_items
         self._serving: dict[str, Model] = {}
+        self._former: dict[str, Model] = {}
         self._refused: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -41,6 +54,10 @@ class LiveModels:
     def serving(self, catalog_id: str) -> Model | None:
         """The catalog's model; None = none is promoted, or none could be loaded."""
         return self._serving.get(catalog_id)
+
+    def former(self, catalog_id: str) -> Model | None:
+        """The one that served before it; None = there is none, or it is not needed."""
+        return self._former.get(catalog_id)
 
     async def refresh(self) -> None:
         """Load what was promoted since the last look and swap it in."""
@@ -62,9 +79,35 @@ class LiveModels:
                 )
             self._refused[catalog_id] = record.version
             return
+        former = await self._before(catalog_id, model)
         self._serving[catalog_id] = model
+        if former is None:
+            self._former.pop(catalog_id, None)
+        else:
+            self._former[catalog_id] = former
         self._refused.pop(catalog_id, None)
         get_logger().info("model serving", model_version=record.version)
+
+    async def _before(self, catalog_id: str, model: Model) -> Model | None:
+        """The model that served before this one, which may be at hand; None also when it can't be
+        loaded: the overlap is then without it."""
+        if len(model.item_ids) <= self._in_memory_items:
+            return None
+        record = await self._promotions.former(catalog_id, model.version)
+        if record is None:
+            return None
+        for known in (self._serving.get(catalog_id), self._former.get(catalog_id)):
+            if known is not None and known.version == record.version:
+                return known
+        try:
+            return await asyncio.to_thread(
+                self._load, catalog_id, record.version, record.manifest_sha256
+            )
+        except ModelCorrupt as error:
+            get_logger().warning(
+                "former model not kept", model_version=record.version, problem=error.message
+            )
+            return None
 
     async def start(self) -> None:
         """Look once, then keep looking until `stop`. A failed look is logged and repeated."""

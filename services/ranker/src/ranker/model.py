@@ -407,3 +407,7 @@ class Models(Protocol):
 
     def serving(self, catalog_id: str) -> Model | None:
         """The catalog's model; None = none is promoted, or none could be loaded."""
+
+    def former(self, catalog_id: str) -> Model | None:
+        """The one that served before it, whose products the index may still hold; None = there is
+        none, or nobody searches the index for its products."""

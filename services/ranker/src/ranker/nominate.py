@@ -49,9 +49,14 @@ async def nominate(
     return Nomination(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
 
 
+def basis_of(profile: Profile) -> Basis:
+    """What a shopper's own nominees are chosen by; `profile` is personal."""
+    return Basis.SESSION if profile.long_term is None else Basis.LONG_TERM
+
+
 def by_vectors(profile: Profile, model: Model, top_k: int, left_out: frozenset[str]) -> Nomination:
     """The score is that of rank.py with taste and session weighted alike."""
-    basis = Basis.SESSION if profile.long_term is None else Basis.LONG_TERM
+    basis = basis_of(profile)
     scores = model.item_vectors @ query(profile, model.item_vectors.shape[1]) + model.item_biases
     drop = [model.item_rows[item] for item in left_out if item in model.item_rows]
     scores[drop] = -np.inf

@@ -135,10 +135,15 @@ async def read(
     if actor is None:
         return History(), Profile()
     history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
+    return history, by_history(model, actor, history)
+
+
+def by_history(model: Model | None, actor: str | None, history: History) -> Profile:
+    """The vectors of a shopper with this history by a model."""
     if model is None:
-        return history, Profile()
+        return Profile()
     products = recent_products(history.recent, history.hidden)
-    return history, profile(model, history.actor or actor, products)
+    return profile(model, history.actor or actor, products)
 
 
 def query(profile: Profile, dimension: int) -> Floats:

@@ -52,6 +52,10 @@ class RankerSettings(ServerSettings, StoreSettings):
     """Whether a missing key file is made at the first start. For one machine only: replicas need
     the same key, and a key that appears by itself is a key that nobody has a copy of."""
 
+    nominate_in_memory_items: int = Field(default=200_000, ge=0)
+    """Products of a model up to which they are nominated out of memory; of a larger one the gateway
+    searches the index, where the worker published them (RANKER_PUBLISH)."""
+
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """How long the record of an answer is kept when it does not say so itself."""
 

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping
 
 from retriever import attributes
 from retriever.attributes import ATTRIBUTE
+from retriever.model import WHOLE, Slice
 from sightline_rules import categories
 from sightline_rules.filters import (
     All,
@@ -43,9 +44,9 @@ from sightline_rules.filters import (
     attribute_key,
 )
 
-SHAPE = 2
-"""Number of the present COLUMNS and of what stands in them; 2 added attributes. A collection's name
-ends with it, so that the worker builds a new one when it changes."""
+SHAPE = 3
+"""Number of the present COLUMNS and of what stands in them; 2 added attributes, 3 slices. A
+collection's name ends with it, so that the worker builds a new one when it changes."""
 NONE = 0
 """In a text column: no value. In `availability` it does not occur."""
 SEVERAL = 1
@@ -56,6 +57,11 @@ TAG_COLUMNS = 16
 """A tag's code says which of these columns it goes into, so that one comparison asks for it."""
 
 CATEGORY = tuple(f"category_{level}" for level in range(1, LEVELS + 1))
+SLICE = "slice"
+"""A number that says nothing of the row, 0 to SLICES − 1, so that a part can be asked for. By
+ranges of the id, a text, it takes a server 0.7 ms longer at 100,000 rows (2026-11)."""
+SLICES = 840
+"""Divisible by 1 to 8."""
 TAG = tuple(f"tag_{number}" for number in range(TAG_COLUMNS))
 COLUMNS = (
     *CATEGORY,
@@ -140,12 +146,52 @@ def columns(facts: Facts) -> dict[str, int]:
     return row
 
 
-def compile_filter(condition: Filter, shape: int = SHAPE) -> str:
+def slice_number(row_id: str) -> int:
+    """What a row holds in SLICE."""
+    return int(row_id, 16) % SLICES
+
+
+def compile_filter(
+    condition: Filter, shape: int = SHAPE, *, of: Slice = WHOLE, partitioned: bool = False
+) -> str:
     """The engine's expression for a filter that was checked; EVERYTHING = no condition.
 
     `shape`: of the collection that is asked. One of the first has no attributes to ask for.
+    `partitioned`: whether the engine can leave partitions out if it is told the top categories.
     """
-    return _compile(condition, shape, negated=False)
+    compiled = [_compile(condition, shape, negated=False)]
+    named = top_categories(condition) if partitioned else None
+    if named is not None:
+        compiled.append(_in(CATEGORY[0], map(code, named)) if named else NOTHING)
+    if of != WHOLE:
+        compiled.append(_sliced(of, shape))
+    return _both(compiled) if len(compiled) > 1 else compiled[0]
+
+
+def _sliced(of: Slice, shape: int) -> str:
+    """The rows of a slice. Before shape 3 nothing but their ids, 32 hex digits, tells them."""
+    if shape >= 3:
+        low, high = (SLICES * number // of.count for number in (of.number, of.number + 1))
+        return f"{SLICE} >= {low} and {SLICE} < {high}"
+    begin, end = (f"{16**32 * number // of.count:032x}" for number in (of.number, of.number + 1))
+    return f'id >= "{begin}"' + (f' and id < "{end}"' if of.number + 1 < of.count else "")
+
+
+def top_categories(condition: Filter) -> frozenset[str] | None:
+    """The top categories outside of which no product passes; None = it may be any."""
+    match condition:
+        case All(parts):
+            known = [found for part in parts if (found := top_categories(part)) is not None]
+            return frozenset.intersection(*known) if known else None
+        case Any(parts):
+            known = [found for part in parts if (found := top_categories(part)) is not None]
+            return frozenset().union(*known) if len(known) == len(parts) else None
+        case Comparison("category", Operator.EQUAL, str() as path) if path:
+            return frozenset((categories.split(path)[0],))
+        case Membership("category", paths) if all(paths):
+            return frozenset(categories.split(str(path))[0] for path in paths)
+        case _:
+            return None
 
 
 def _compile(condition: Filter, shape: int, *, negated: bool) -> str:

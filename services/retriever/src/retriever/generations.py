@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from retriever.index import collection_of
 from retriever.model import (
     EXACT,
+    MAX_PARTITIONS,
     EmbeddingSpace,
     Generation,
     GenerationExists,
@@ -171,13 +172,13 @@ def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
 
 def check_parameters(given: IndexParameters) -> None:
     """Raises IndexParametersInvalid."""
-    if given.kind is not IndexKind.HNSW:
-        return
-    ranges = (
-        ("m", given.m, 4, 64),
-        ("ef_construction", given.ef_construction, 8, 512),
-        ("ef", given.ef, 1, 32_768),
-    )
+    ranges = [("partitions", given.partitions, 0, MAX_PARTITIONS)]
+    if given.kind is IndexKind.HNSW:
+        ranges += [
+            ("m", given.m, 4, 64),
+            ("ef_construction", given.ef_construction, 8, 512),
+            ("ef", given.ef, 1, 32_768),
+        ]
     wrong = [
         FieldViolation(f"parameters.{name}", f"is {value:,}; it must be {low} to {high:,}")
         for name, value, low, high in ranges

@@ -354,7 +354,7 @@ async def _upsert(
     for chunk in _batches(rows, UPSERT_ROWS):
         try:
             async with _leading(leader):
-                await index.upsert(generation.collection, chunk)
+                await index.upsert(generation.collection, chunk, generation.parameters)
         except IndexRefused:
             if len(chunk) == 1:
                 # It stays out of the index until it changes; nothing behind it has to wait.

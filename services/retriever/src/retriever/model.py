@@ -78,6 +78,9 @@ from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
 Floats = npt.NDArray[np.float32]
 
+MOST_LIVE = 8
+"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
+
 MAX_ATTEMPTS = 10
 """After so many attempts, a failure of the photo's own ends the trying."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
@@ -668,8 +671,13 @@ class IndexParameters:
     """HNSW: candidates looked at when a row comes in, 8 to 512."""
     ef: int = 128
     """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
+    partitions: int = 0
+    """Parts that the engine keeps by top category, up to MAX_PARTITIONS: a search in some
+    categories looks at theirs alone, and any other at all of them. 0 or 1 = one for all."""
 
 
+MAX_PARTITIONS = 64
+"""What a Milvus server makes of a partition key that says nothing of it."""
 EXACT = IndexParameters()
 """Every row compared by its cosine."""
 
@@ -849,6 +857,24 @@ class Hit:
     similarity: float
     """Greater is nearer. COSINE: −1 to 1. IP: the inner product. L2: minus the squared distance,
     0 for the same vector."""
+
+
+def hit_order(hit: Hit) -> tuple[float, str, str]:
+    """Sorts hits: best first, equal ones always alike."""
+    return -hit.similarity, hit.product_id, hit.row_id
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of `count` parts of a collection, about equally large and random: by the rows' ids."""
+
+    number: int
+    """From 0."""
+    count: int
+    """1 to 8."""
+
+
+WHOLE = Slice(0, 1)
 
 
 class CollectionState(IntEnum):

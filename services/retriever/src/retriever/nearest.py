@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.model import Floats, Generation, Hit, Metric
+from retriever.model import WHOLE, Floats, Generation, Hit, Metric, Slice, hit_order
 from retriever.planning import (
     MAX_LIMIT,
     MOST_SURVIVORS,
@@ -79,15 +80,24 @@ class Nearest:
             self.plan = graph(self.generation.parameters, self.guess, limit, self.plan.boost)
         if limit > self.plan.limit:
             self.plan = self.plan.deeper(limit)
-        hits = await self._search(limit, seconds)
+        if self.plan.route is Route.SLICES:
+            hits = await self._search_slices(limit, seconds)
+        else:
+            hits = await self._search(limit, seconds)
         self.last = Haul(hits, len(hits) < limit or limit >= MAX_LIMIT)
-        if self.plan.route is Route.GRAPH and len(hits) < limit and self.condition != All():
+        if self.plan.route is not Route.FLAT and len(hits) < limit and self.condition != All():
             self.last = await self._make_up(hits, limit, seconds)
         return self.last
 
-    async def _search(self, limit: int, seconds: float | None) -> list[Hit]:
+    async def _search_slices(self, limit: int, seconds: float | None) -> list[Hit]:
+        """The best of all slices; one may hold all of them, so each is asked for `limit`."""
+        slices = [Slice(number, self.plan.slices) for number in range(self.plan.slices)]
+        found = await asyncio.gather(*(self._search(limit, seconds, each) for each in slices))
+        return sorted(chain.from_iterable(found), key=hit_order)[: limit * len(self.vectors)]
+
+    async def _search(self, limit: int, seconds: float | None, of: Slice = WHOLE) -> list[Hit]:
         parameters = self.generation.parameters
-        if self.plan.route is Route.GRAPH:
+        if self.plan.route is not Route.FLAT:
             parameters = replace(parameters, ef=self.plan.ef)
         return await self.call(
             partial(
@@ -99,6 +109,7 @@ class Nearest:
                 seconds,
                 latest=self.latest,
                 parameters=parameters,
+                of=of,
             )
         )
 
@@ -152,7 +163,7 @@ def compare(survivors: Survivors, queries: Sequence[Floats], metric: Metric) -> 
         Hit(row_id, product_id, image_id, float(similarity))
         for (row_id, product_id, image_id), similarity in zip(survivors.keys, best, strict=True)
     ]
-    return sorted(hits, key=lambda hit: (-hit.similarity, hit.product_id, hit.row_id))
+    return sorted(hits, key=hit_order)
 
 
 def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:

@@ -5,6 +5,9 @@ and a filter hides most of what it walks past: with `ef` at 200, recall@100 unde
 passes 1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
 
 - wide filters go through the graph with `ef` raised to EF_FACTOR × limit ÷ share that passes;
+- where the engine compares what passes a narrow filter one by one of itself, up to MAX_SLICES of
+  the index's slices are searched side by side, so many that few rows pass in each: its graph misses
+  some there, whatever `ef` is;
 - narrow ones are answered exactly: the products that pass are read from the record, by its indexes
   on category, brand and price, and their vectors compared here;
 - narrow ones that no index of the record helps with go through the graph too, and are answered
@@ -23,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from retriever.filters import top_categories
 from retriever.model import Floats, IndexKind, IndexParameters
 from sightline_rules.filters import (
     All,
@@ -47,6 +51,12 @@ EXACT_ROWS = 500
 """Survivors, at most by the estimate, that are read from the record rather than searched for."""
 MOST_SURVIVORS = 2_000
 """Survivors, at most, that are read at all: 10 MB of vectors of 1,280 dimensions."""
+SLICE_SHARE = 0.05
+"""Rows of a slice that pass, at most: engines that compare one by one do so from 7% on down."""
+MAX_SLICES = 8
+"""Slices, at most: an engine's graph finds enough where more than 40% pass."""
+MOST_COMPARED = 500_000
+"""Rows, at most by the estimate, that the engine is left to compare: 80-d ones take it 30 ms."""
 MAX_KEYS = 20
 """Values of a membership that an index is asked for."""
 MAX_TRIED = 3
@@ -64,6 +74,7 @@ class Route(StrEnum):
 
     FLAT = "flat"
     GRAPH = "graph"
+    SLICES = "slices"
     EXACT = "exact"
 
 
@@ -113,11 +124,23 @@ class Estimate:
     """The share of them that passes."""
     narrowing: Narrowing | None = None
     """The narrowest part that the record has an index for."""
+    reach: float = 1.0
+    """The share of all rows in the partitions that the engine can't leave out."""
 
     @property
     def survivors(self) -> float:
         """Rows that pass, about."""
         return self.rows * self.share
+
+    @property
+    def density(self) -> float:
+        """The share that passes of the rows that the engine walks past."""
+        return min(1.0, self.share / self.reach)
+
+    @property
+    def reached(self) -> float:
+        """Rows that the engine walks past, about."""
+        return self.rows * self.reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +151,9 @@ class Plan:
     limit: int
     """Rows that the first round asks for."""
     ef: int = 0
-    """GRAPH: candidates that the walk keeps."""
+    """GRAPH, SLICES: candidates that a walk keeps; nothing to an engine that compares instead."""
+    slices: int = 1
+    """SLICES: ranges of row ids that are searched side by side."""
     narrowing: Part | None = None
     """EXACT: what the record is asked by; None = the engine tells the survivors."""
     reason: str = ""
@@ -138,18 +163,23 @@ class Plan:
     def words(self, rounds: int, rows: int, survivors: int | None = None) -> str:
         """One line for people. `survivors`: how many were compared, where the last round did so."""
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
-        walk = f"graph ef {self.ef}"
-        if self.boost > 1:
-            walk += f" (×{self.boost:g} by the watchdog)"
         match self.route, survivors:
             case Route.FLAT, _:
                 return f"flat, {counted}"
             case Route.EXACT, int(number):
                 return f"exact over {number} survivors, {counted}, {self.reason}"
             case Route.GRAPH, int(number):
-                return f"{walk}, then exact over {number} survivors, {counted}"
+                return f"{self._walk}, then exact over {number} survivors, {counted}"
             case _:
-                return f"{walk}, {counted}, {self.reason}"
+                return f"{self._walk}, {counted}, {self.reason}"
+
+    @property
+    def _walk(self) -> str:
+        if self.route is Route.SLICES:
+            parts = "slice" if self.slices == 1 else "slices"
+            return f"compared by the engine in {self.slices} {parts}"
+        boosted = f" (×{self.boost:g} by the watchdog)" if self.boost > 1 else ""
+        return f"graph ef {self.ef}{boosted}"
 
     def deeper(self, limit: int) -> Plan:
         """The plan for a round that asks for more rows."""
@@ -162,10 +192,26 @@ def first_limit(top_k: int, excluded: int, overfetch: int) -> int:
     return min(MAX_LIMIT, max(top_k * overfetch + excluded, LEAST_LIMIT))
 
 
-def estimate(condition: Filter, sample: Sample) -> Estimate:
-    """What a sample says of a filter."""
+def estimate(condition: Filter, sample: Sample, partitions: int = 0) -> Estimate:
+    """What a sample says of a filter. `partitions`: those of the index."""
     if condition == All():
         return Estimate(sample.rows)
+    return replace(_estimate(condition, sample), reach=_reach(condition, sample, partitions))
+
+
+def _reach(condition: Filter, sample: Sample, partitions: int) -> float:
+    """The share of rows in the partitions of the top categories that a filter names.
+
+    Which categories share a partition is the engine's secret, so it is what is to be expected.
+    """
+    named = top_categories(condition) if partitions else None
+    if not named:
+        return 1.0
+    share = sample.share(Membership("category", tuple(sorted(named))))
+    return share + (1 - share) * min(1.0, len(named) / partitions)
+
+
+def _estimate(condition: Filter, sample: Sample) -> Estimate:
     parts = indexed_parts(condition)[:MAX_TRIED]
     known = [Narrowing(part, sample.rows * sample.share(part)) for part in parts]
     narrowest = min(known, key=lambda each: each.rows, default=None)
@@ -181,10 +227,14 @@ def choose(
     excluded: int,
     overfetch: int,
     *,
+    compares: bool = False,
     boost: float = 1.0,
 ) -> Plan:
-    """The plan of a search. `overfetch`: rows asked for, for each product wanted. `boost`: by what
-    the watchdog multiplies `ef`."""
+    """The plan of a search. `overfetch`: rows asked for, for each product wanted.
+
+    `compares`: whether the engine compares one by one where few pass, see `VectorIndex.compares`.
+    `boost`: by what the watchdog multiplies `ef`.
+    """
     limit = first_limit(top_k, excluded, overfetch)
     if parameters.kind is IndexKind.FLAT:
         return Plan(Route.FLAT, limit)
@@ -192,12 +242,16 @@ def choose(
     if narrow is not None and narrow.rows <= MOST_SURVIVORS and guess.survivors <= EXACT_ROWS:
         reason = f"by {narrow.part.field}"
         return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=reason, boost=boost)
-    wanted = EF_FACTOR * limit / guess.share
-    bound = max(parameters.ef, limit, min(MAX_EF, guess.rows // 2))
+    wanted = EF_FACTOR * limit / guess.density
+    bound = max(parameters.ef, limit, min(MAX_EF, int(guess.reached) // 2))
+    ef = _boosted(min(bound, max(parameters.ef, limit, math.ceil(wanted))), boost)
+    reason = f"{_percent(guess.share)} pass"
+    slices = math.ceil(guess.density / SLICE_SHARE)
+    if compares and slices <= MAX_SLICES and guess.survivors <= MOST_COMPARED:
+        return Plan(Route.SLICES, limit, ef, slices, reason=reason, boost=boost)
     if wanted > MAX_EF and bound == MAX_EF and guess.survivors <= EXACT_ROWS:
         return Plan(Route.EXACT, limit, reason="by the engine's ids", boost=boost)
-    ef = _boosted(min(bound, max(parameters.ef, limit, math.ceil(wanted))), boost)
-    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(guess.share)} pass", boost=boost)
+    return Plan(Route.GRAPH, limit, ef, reason=reason, boost=boost)
 
 
 def graph(parameters: IndexParameters, guess: Estimate, limit: int, boost: float = 1.0) -> Plan:

@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol, TypeVar
 from retriever.archive.model import Row, Snapshot, Table
 from retriever.model import (
     EXACT,
+    WHOLE,
     Backlog,
     Change,
     Closing,
@@ -34,6 +35,7 @@ from retriever.model import (
     Product,
     ProductChange,
     ProductWrite,
+    Slice,
     Standing,
     Stored,
     Tally,
@@ -509,8 +511,13 @@ class VectorIndex(Protocol):
 
     async def load(self, collection: str) -> None: ...
 
-    async def upsert(self, collection: str, rows: Sequence[IndexRow]) -> None:
-        """Visible to the next search. Raises IndexRefused too."""
+    async def upsert(
+        self, collection: str, rows: Sequence[IndexRow], parameters: IndexParameters = EXACT
+    ) -> None:
+        """Visible to the next search. Raises IndexRefused too. `parameters`: those of `create`.
+
+        Of a collection with partitions, a row that was there may be missing meanwhile.
+        """
 
     async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
         """Ids that it does not hold are passed over."""
@@ -530,13 +537,20 @@ class VectorIndex(Protocol):
         *,
         latest: bool = False,
         parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
     ) -> list[Hit]:
         """At most `limit` rows for each vector, a row once with its best similarity, best first.
 
         Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
         sees every row whose upsert has returned, which a cluster otherwise shows a little later.
         `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and under a
-        narrow filter many are.
+        narrow filter many are, unless it `compares`. `of`: rows of other slices are left out.
+        """
+
+    async def compares(self) -> bool:
+        """Whether an HNSW search compares all that pass where at most 7% of a collection do.
+
+        Not answered = no.
         """
 
     async def survivors(

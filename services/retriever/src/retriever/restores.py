@@ -25,6 +25,7 @@ from retriever.backups import Means, affordable, check_catalog, telling
 from retriever.generations import check_parameters
 from retriever.index import collection_of
 from retriever.model import (
+    MOST_LIVE,
     EmbeddingSpace,
     Generation,
     GenerationState,
@@ -33,12 +34,15 @@ from retriever.model import (
 )
 from retriever.ports import BackupRecord
 from servicekit.jobs import Job
+from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 
 SWEEP_PRODUCTS = 500
 MOST_IMAGES = 20
 MOST_DIMENSION = 32_768
 """What Milvus takes."""
+
+log = get_logger()
 
 Products: TypeAlias = list[tuple[Row, tuple[str, ...]]]
 """Products with the ids of their photos."""
@@ -73,7 +77,7 @@ async def _restore(job: Job, means: Means, prefix: str, progress: Progress) -> M
         await _take_photos(job, reader, means, progress)
         complete = await store.run(reader.end)
         # All of it is sound. From here on it counts.
-        await _register(job, generations, prefix, record)
+        left_out = await _register(job, generations, prefix, record)
         await _write(job, reader, means, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
         await record.reach(job.catalog_id, manifest.commit)
@@ -83,6 +87,7 @@ async def _restore(job: Job, means: Means, prefix: str, progress: Progress) -> M
         "lost_image_count": complete.lost,
         "vector_count": rows["vectors"],
         "deleted_count": deleted,
+        "left_out_generation_count": left_out,
     }
 
 
@@ -209,12 +214,15 @@ async def _take_photos(job: Job, reader: ArchiveReader, means: Means, progress: 
 
 async def _register(
     job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
-) -> None:
-    """A generation with a fresh collection for each that the catalog has none like.
+) -> int:
+    """A generation with a fresh collection for each that the catalog has none like; how many there
+    was no room for, of which the active ones are the last.
 
     The worker fills it from the record. It is the active one if its space has no other.
     """
-    ordered = sorted(generations, key=lambda each: not each.active)
+    # Vectors of products are not in the archive: who made them gives them to a generation anew.
+    ordered = sorted((g for g in generations if not g.of_products), key=lambda g: not g.active)
+    left_out = 0
     for held in ordered:
         registered = False
         while not registered:  # the worker may make a space's first one meanwhile
@@ -222,9 +230,19 @@ async def _register(
             names = {each.name: _name_here(each, known, job) for each in ordered}
             if _alike(held, known) is not None:
                 break
+            if _is_full(held.space, known):
+                log.warning("generation not restored", generation=held.name, most=MOST_LIVE)
+                left_out += 1
+                break
             made = _made(held, names, job, prefix)
             found = await record.create_generation(made)
             registered = found.collection == made.collection
+    return left_out
+
+
+def _is_full(space: str, known: Sequence[Generation]) -> bool:
+    live = [g for g in known if g.space == space and g.state is not GenerationState.DROPPED]
+    return len(live) >= MOST_LIVE
 
 
 def _alike(held: Generation, known: Sequence[Generation]) -> Generation | None:

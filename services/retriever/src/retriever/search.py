@@ -151,8 +151,8 @@ async def search(
     *,
     awaited: Collection[str] = (),
     samples: Samples | None = None,
-    ladder: Ladder | None = None,
     boost: Boost = lambda *_: 1.0,
+    ladder: Ladder | None = None,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
@@ -201,7 +201,8 @@ async def search(
     plan, copy = descent.words(rounds, rows), descent.copy
     if copy is None:
         return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
-    return Answer(matches, generation, copy.freshness, plan, collapsed, own, None, copy.words)
+    fresh, rests_on = copy.freshness, copy.words
+    return Answer(matches, generation, fresh, plan, collapsed, own, substitute=rests_on)
 
 
 def check_query(query: Query) -> None:
@@ -364,13 +365,22 @@ async def begin(
     boost: Boost = lambda *_: 1.0,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
-    guess = Estimate(0)
+    guess, compares = Estimate(0), False
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
-        guess = estimate(query.condition, sample)
-    factor = boost(generation, guess.share)
+        guess = estimate(query.condition, sample, generation.parameters.partitions)
+        compares = await index.compares()
+    plan = choose(
+        generation.parameters,
+        guess,
+        query.top_k,
+        excluded,
+        OVERFETCH,
+        compares=compares,
+        boost=boost(generation, guess.share),
+    )
     return Nearest(
-        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH, boost=factor),
+        plan,
         guess,
         generation,
         vectors,

@@ -549,6 +549,7 @@ def generation_order(
             m=given.m or EXACT.m,
             ef_construction=given.ef_construction or EXACT.ef_construction,
             ef=given.ef or EXACT.ef,
+            partitions=given.partitions,
         ),
     )
 
@@ -590,7 +591,9 @@ def generation(status: GenerationStatus) -> index_service_pb2.Generation:
 
 
 def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
-    message = index_service_pb2.IndexParameters(kind=_INDEX_KIND_NUMBER[found.kind])
+    message = index_service_pb2.IndexParameters(
+        kind=_INDEX_KIND_NUMBER[found.kind], partitions=found.partitions
+    )
     if found.kind is IndexKind.HNSW:
         message.m, message.ef_construction = found.m, found.ef_construction
         message.ef = found.ef

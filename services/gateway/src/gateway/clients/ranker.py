@@ -18,9 +18,10 @@ from gateway.model import (
     Ranked,
     RankOrder,
     Shopper,
+    Vector,
 )
 from servicekit.errors import Internal
-from sightline.common.v1 import candidate_pb2, product_pb2
+from sightline.common.v1 import candidate_pb2, product_pb2, vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
@@ -74,14 +75,19 @@ class RankerClient:
         *,
         top_k: int,
         exclude: Sequence[str],
+        accept_vectors: bool = False,
     ) -> Nominees:
-        """Products that fit the shopper's behaviour; popular ones when there is none."""
+        """Products that fit the shopper's behaviour; popular ones when there is none.
+
+        `accept_vectors`: of a large catalogue the shopper's vectors will do.
+        """
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
             shopper=messages.shopper_message(shopper),
             session_id=session_id,
             top_k=top_k,
             exclude_product_ids=exclude,
+            accepts_vectors=accept_vectors,
         )
         answer: ranking_pb.NominateResponse = await self._caller.call(
             self._ranking.Nominate, request
@@ -91,6 +97,8 @@ class RankerClient:
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
             model_version=answer.model_version,
             degradations=messages.degradation_list(answer.degradations),
+            vectors=tuple(_vector(item) for item in answer.vectors),
+            exclude=tuple(answer.exclude_product_ids),
         )
 
     async def rank(self, order: RankOrder) -> Ranked:
@@ -137,6 +145,10 @@ class RankerClient:
             if item.state == models_pb.Model.STATE_PROMOTED
         )
         return next(serving, "")
+
+
+def _vector(message: vector_pb2.Vector) -> Vector:
+    return Vector(message.space, message.space_version, message.dimension, message.data)
 
 
 def _columns(columns: Columns) -> candidate_pb2.CandidateColumns:

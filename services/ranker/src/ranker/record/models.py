@@ -113,6 +113,19 @@ class ModelRegistry:
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
         return {row.catalog_id: _record(row) for row in rows}
 
+    async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
+        """The model that served last before this one, also where a rollback took it back; None =
+        none did."""
+        t = MODELS.c
+        statement = (
+            _SELECT.where(t.catalog_id == catalog_id, t.version != version)
+            .where(t.promoted_micros.is_not(None))
+            .order_by(t.promoted_micros.desc())
+            .limit(1)
+        )
+        row = await self._db.read(lambda connection: connection.execute(statement).first())
+        return None if row is None else _record(row)
+
 
 _SELECT = sa.select(MODELS, PROMOTIONS.c.version.label("serving_version")).outerjoin(
     PROMOTIONS,

@@ -12,13 +12,15 @@ from google.protobuf.duration_pb2 import Duration
 from ranker import nominate, profiles, rank
 from ranker.columns import products_of
 from ranker.explain import Evidence, explain
-from ranker.model import Doubles, HistoryReader, Models, Reason
+from ranker.model import Doubles, HistoryReader, Model, Models, Reason
+from ranker.profiles import Profile
 from ranker.pseudonyms import Pseudonyms
+from ranker.publish import SPACE, query_vector
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from servicekit.telemetry import Stages
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
@@ -49,7 +51,11 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         pseudonyms: Pseudonyms,
         reader: HistoryReader,
         models: Models,
+        in_memory_items: int,
     ) -> None:
+        """`in_memory_items`: products of a model up to which callers get them out of memory, even
+        those that could search the index."""
+        self._in_memory_items = in_memory_items
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
         self._reader = reader
@@ -115,6 +121,17 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("exclude_product_ids", excluded, 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
         history, profile = await profiles.read(catalog_id, who, model, self._reader)
+        large = model is not None and len(model.item_ids) > self._in_memory_items
+        if request.accepts_vectors and large and profile.personal:
+            former = self._models.former(catalog_id)
+            known = [(model, profile), (former, profiles.by_history(former, who, history))]
+            hidden = sorted(history.hidden.difference(request.exclude_product_ids))
+            return pb.NominateResponse(
+                vectors=[_vector(each, found) for each, found in known if each and found.personal],
+                exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
+                basis=BASES[nominate.basis_of(profile)],
+                model_version=model.version if model else "",
+            )
         found = await nominate.nominate(
             catalog_id,
             profile,
@@ -131,6 +148,17 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("nominate")],
         )
+
+
+def _vector(model: Model, profile: Profile) -> vector_pb2.Vector:
+    """The shopper as the index knows products of the model."""
+    query = query_vector(profiles.query(profile, model.item_vectors.shape[1]))
+    return vector_pb2.Vector(
+        space=SPACE,
+        space_version=model.version,
+        dimension=len(query),
+        data=query.astype("<f4").tobytes(),
+    )
 
 
 def _candidates(request: pb.RankRequest) -> rank.Candidates:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.model import (
+    MOST_LIVE,
     Backlog,
     EmbeddingSpace,
     Generation,
@@ -44,8 +45,6 @@ from retriever.record.tables import (
     vectors,
 )
 
-MOST_LIVE = 8
-"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
 LONGEST_WAIT = 30_000_000
 """Microseconds that a write may wait for a generation that is to be made active."""
 

@@ -14,7 +14,7 @@ from retriever.planning import Part, Survivors
 from retriever.record.generations import count_rows
 from retriever.record.parts import among, held_by, look_up, on, row_source, same
 from retriever.record.products import FACTS, to_facts
-from retriever.record.tables import product_images, products, vectors
+from retriever.record.tables import CATEGORY_HEAD, product_images, products, vectors
 from sightline_rules import categories
 from sightline_rules.filters import (
     Comparison,
@@ -137,9 +137,20 @@ def _holds(part: Part) -> sa.ColumnElement[bool]:
 
 def _within(path: str) -> sa.ColumnElement[bool]:
     """The category or one below it: a path that goes on with the separator, which ends in " "."""
-    below = path + categories.SEPARATOR
-    c = products.c.category
-    return sa.or_(c == path, sa.and_(c >= below, c < below[:-1] + chr(ord(below[-1]) + 1)))
+    below, category = path + categories.SEPARATOR, products.c.category
+    end = below[:-1] + chr(ord(below[-1]) + 1)
+    # As the index has it: with a bound number it would not be known for the same expression.
+    head: sa.ColumnElement[str] = sa.literal_column(
+        f"substr(products.category, 1, {CATEGORY_HEAD})"
+    )
+    # Between the path and its end lie few others, such as "path & more". One range, as SQLite
+    # looks none up in the index that "or" joins.
+    near = (
+        sa.and_(head >= path, head < end)
+        if len(path) < CATEGORY_HEAD
+        else head == path[:CATEGORY_HEAD]
+    )
+    return sa.and_(near, sa.or_(category == path, sa.and_(category >= below, category < end)))
 
 
 def _ordered(operator: Operator, micros: int) -> sa.ColumnElement[bool]:

@@ -47,6 +47,10 @@ sequences = sa.Table(
 )
 """The newest commit of each catalog and its time."""
 
+CATEGORY_HEAD = 500
+"""Characters of a category that its index holds. An index of PostgreSQL takes entries of 2,704
+bytes, which 675 characters may have; eight levels have up to 1,045."""
+
 products = sa.Table(
     "products",
     metadata,
@@ -72,7 +76,7 @@ products = sa.Table(
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
     sa.Index("products_parent", "catalog_id", "parent_id"),
     sa.Index("products_touched", "catalog_id", "touched", "product_id"),
-    sa.Index("products_category", "catalog_id", "category"),
+    sa.Index("products_category", "catalog_id", sa.text(f"substr(category, 1, {CATEGORY_HEAD})")),
     sa.Index("products_brand", "catalog_id", "brand"),
     sa.Index("products_price", "catalog_id", "currency", "price_micros"),
 )

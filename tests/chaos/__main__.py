@@ -1,0 +1,109 @@
+"""Kills, hangs, empties and fills what the retriever stands on, under load, and looks at what is
+left. 0 = every promise held; 1 = one was broken or could not be put to the test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import grpc
+from pymilvus import MilvusException
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from examples.wines.local import terminable
+from local_suite.model import SuiteError
+from tests.chaos.deletions import deletions
+from tests.chaos.disks import enter_private_mounts
+from tests.chaos.full_disks import full_disks
+from tests.chaos.kills import kills
+from tests.chaos.model import NotMeasured, Report
+from tests.chaos.outages import outages
+from tests.chaos.rollouts import rollouts
+from tests.fuzz.model import Verdict
+
+Scenario = Callable[[Report], None]
+
+OUTAGES = {"lite": 2, "server": 1}
+"""How often each engine is lost in each way: a server takes 17 s to come back."""
+
+
+def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Every scenario, by the name that --only takes."""
+    seed, made = options.seed, dict[str, Scenario]()
+    for engine, turns in OUTAGES.items():
+        made[f"kills-{engine}"] = partial(kills, engine, options.rounds, seed)
+        made[f"outages-{engine}"] = partial(outages, engine, turns, seed)
+        made[f"deletions-{engine}"] = partial(deletions, engine)
+        made[f"rollouts-{engine}"] = partial(rollouts, engine, options.switches, seed)
+        made[f"full-disks-{engine}"] = partial(full_disks, engine, seed)
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run every scenario, one after another."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=20, help="of all chance")
+    parser.add_argument("--rounds", type=int, default=20, help="of kills, on each engine")
+    parser.add_argument("--switches", type=int, default=50, help="of generations, to and fro")
+    parser.add_argument("--only", nargs="*", default=[], help="names of scenarios")
+    options = parser.parse_args(arguments)
+    chosen = {
+        name: run
+        for name, run in scenarios(options).items()
+        if not options.only or name in options.only
+    }
+    if unknown := set(options.only) - chosen.keys():
+        parser.error(f"no scenario {sorted(unknown)}: there are {', '.join(scenarios(options))}")
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=130)
+    report = Report(lambda line: console.print(Text(line, style="dim")))
+    try:
+        with terminable():
+            for name, run in chosen.items():
+                play(name, run, report)
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything that was started is stopped.")
+        return 130
+    show(console, report, options.seed)
+    return 0 if report.clean else 1
+
+
+def play(name: str, run: Scenario, report: Report) -> None:
+    """One scenario; what keeps it from its end stands in the report."""
+    began = time.monotonic()
+    report.say(f"{name} begins")
+    try:
+        run(report)
+    except* (SuiteError, NotMeasured, OSError, ValueError, grpc.RpcError, MilvusException) as all_:
+        error = _first(all_)
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        report.miss(name, f"{type(error).__name__}: {error}{notes}"[:600])
+    report.say(f"{name} ends after {time.monotonic() - began:.0f} s")
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def show(console: Console, report: Report, seed: int) -> None:
+    """Each promise and what came of it."""
+    table = Table("promise", "verdict", "measured", box=box.SIMPLE_HEAD)
+    for check in report.checks:
+        style = "" if check.verdict is Verdict.HELD else "bold red"
+        table.add_row(check.name, Text(check.verdict, style=style), Text(check.measured))
+    console.print(table)
+    console.print(Text(f"Seed {seed}, {time.monotonic() - report.began:.0f} s"))
+
+
+if __name__ == "__main__":
+    enter_private_mounts("tests.chaos", sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""What was acknowledged, and how record and index differ from it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.filters import columns
+from retriever.model import IndexRow
+from sightline.common.v1 import product_pb2, vector_pb2
+
+SPACE = "chaos"
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A product as it was last acknowledged."""
+
+    title: str
+    units: int
+    """Its price in whole euros."""
+    availability: int = product_pb2.AVAILABILITY_IN_STOCK
+    vector: int = 0
+    """Number of its vector, see `values`; 0 = it has none."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Every product that was ever written, as it was last acknowledged; None = deleted."""
+
+    states: dict[str, State | None] = field(default_factory=dict)
+
+    @property
+    def live(self) -> dict[str, State]:
+        """Those that were not deleted."""
+        return {name: state for name, state in self.states.items() if state is not None}
+
+    def put(self, product_id: str, title: str, units: int) -> None:
+        """A product was written whole; it keeps its vector."""
+        before = self.states.get(product_id)
+        vector = before.vector if before is not None else 0
+        self.states[product_id] = State(title, units, vector=vector)
+
+    def change(self, product_id: str, **fields: Any) -> None:
+        """Some of a product's fields were written."""
+        state = self.states[product_id]
+        assert state is not None, "a writer changes what is there"
+        self.states[product_id] = replace(state, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Products or rows that are not as they were acknowledged."""
+
+    lost: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    """There, with something else in them."""
+    strange: tuple[str, ...] = ()
+    """There, and never acknowledged or deleted since."""
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.stale or self.strange)
+
+    def __str__(self) -> str:
+        words = f"{len(self.lost)} lost, {len(self.stale)} stale, {len(self.strange)} strange"
+        some = (*self.lost, *self.stale, *self.strange)[:3]
+        return f"{words} ({', '.join(some)})" if some else words
+
+
+def values(product_id: str, number: int, dimension: int) -> Floats:
+    """The vector with this number of a product: the same in every process and run."""
+    draw = np.random.default_rng(zlib.crc32(f"{product_id}/{number}/{dimension}".encode()))
+    drawn = draw.standard_normal(dimension).astype(np.float32)
+    return drawn / np.float32(np.linalg.norm(drawn))
+
+
+def vector(version: str, given: Floats) -> vector_pb2.Vector:
+    """A vector of the space, as it goes over the wire."""
+    return vector_pb2.Vector(
+        space=SPACE, space_version=version, dimension=len(given), data=given.tobytes()
+    )
+
+
+def in_record(ledger: Ledger, products: Iterable[product_pb2.Product]) -> Difference:
+    """How the record's products differ from what was acknowledged."""
+    there = {product.product_id: product for product in products}
+    live = ledger.live
+    stale = [
+        name
+        for name, state in live.items()
+        if name in there
+        and (there[name].title, there[name].price.units, there[name].availability)
+        != (state.title, state.units, state.availability)
+    ]
+    return Difference(
+        tuple(sorted(live.keys() - there.keys())),
+        tuple(stale),
+        tuple(sorted(there.keys() - live.keys())),
+    )
+
+
+def in_rows(ledger: Ledger, rows: Iterable[IndexRow], dimension: int) -> Difference:
+    """How the vectors that the record has an index hold differ from those acknowledged."""
+    there = {row.product_id: row.vector for row in rows}
+    live = {name: state.vector for name, state in ledger.live.items() if state.vector}
+    stale = [
+        name
+        for name, number in live.items()
+        if name in there and not np.allclose(there[name], values(name, number, dimension))
+    ]
+    return Difference(
+        tuple(sorted(live.keys() - there.keys())),
+        tuple(stale),
+        tuple(sorted(there.keys() - live.keys())),
+    )
+
+
+def in_index(expected: Iterable[IndexRow], held: Mapping[str, Mapping[str, Any]]) -> Difference:
+    """How an engine's rows differ, by id and in every column, from those that the record has."""
+    wanted = {row.row_id: row for row in expected}
+    return Difference(
+        tuple(sorted(wanted.keys() - held.keys())),
+        tuple(name for name, row in wanted.items() if name in held and not _same(row, held[name])),
+        tuple(sorted(held.keys() - wanted.keys())),
+    )
+
+
+def _same(row: IndexRow, held: Mapping[str, Any]) -> bool:
+    told = {"seq": row.seq, "product_id": row.product_id, **columns(row.facts)}
+    return all(held[name] == value for name, value in told.items()) and np.allclose(
+        held["vector"], row.vector, rtol=0, atol=1e-6
+    )

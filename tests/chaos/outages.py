@@ -1,0 +1,277 @@
+"""The engine is down, hangs and is restarted while shoppers ask: what they get, and how soon all is
+well again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import grpc
+
+from local_suite.suite import Suite
+from servicekit.status import from_rpc_error
+from sightline.common.v1 import answer_pb2, product_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from tests.chaos import bare
+from tests.chaos.calls import Retriever
+from tests.chaos.model import ENGINES, NotMeasured, Report
+from tests.chaos.stage import RETRIEVER, channel_to, engine_uri, record_of, stage
+from tests.chaos.watching import Return, hung, watch
+from tests.fakes.photos import photo
+
+CATALOG = "outages"
+PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
+PRODUCTS = 60
+PHOTOS = [photo(seed=seed) for seed in range(PRODUCTS)]
+PAUSE_SECONDS = 0.1
+"""Between two questions of one shopper."""
+ASK_SECONDS = 5.0
+AWAY_SECONDS = 4.0
+"""How long the engine is down or hangs."""
+RECOVERY_SECONDS = 5.0
+"""What is promised."""
+CALM_SECONDS = 1.0
+"""After so long without a complaint all is well again."""
+PATIENCE_SECONDS = 90.0
+LOST = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
+
+
+class Kind(StrEnum):
+    """What a shopper got."""
+
+    WHOLE = "whole"
+    FLAGGED = "flagged INDEX_UNAVAILABLE"
+    REFUSED = "refused INDEX_UNAVAILABLE"
+    """By the retriever, whose callers know what to do instead."""
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """One answer; times by time.monotonic()."""
+
+    asker: str
+    began: float
+    ended: float
+    kind: Kind
+    words: str = ""
+    """Why it is broken."""
+
+
+@dataclass(slots=True)
+class Outage:
+    """One loss of the engine."""
+
+    name: str
+    lost: float = 0.0
+    back: Return = field(default_factory=Return)
+    well: float = 0.0
+    """When the last answer came that was not whole; 0 = there was none."""
+
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+def outages(engine: str, turns: int, seed: int, report: Report) -> None:
+    """Each kind of outage so many times on one engine. Raises SuiteError, NotMeasured."""
+    with stage(engine, [CATALOG], PROGRAMS) as suite:
+        asyncio.run(_outages(suite, engine, turns, seed, report))
+
+
+async def _outages(suite: Suite, engine: str, turns: int, seed: int, report: Report) -> None:
+    got: list[Got] = []
+    async with channel_to(suite, "gateway") as front, channel_to(suite, "retriever") as back:
+        retriever = Retriever(back, CATALOG)
+        await _open_shop(retriever)
+        async with _crowd(_askers(front, retriever, random.Random(seed)), got):
+            found = [
+                await _outage(suite, engine, name, got, report)
+                for _ in range(turns)
+                for name in ("down", "hung", "restarted")
+            ]
+    for outage in found:
+        _judge_answers(engine, outage, got, report)
+    _judge_recovery(engine, found, report)
+
+
+async def _open_shop(retriever: Retriever) -> None:
+    """Products that are found by their photos."""
+    stock = products_pb.UpsertProductsRequest(
+        products=[
+            product_pb2.Product(
+                product_id=f"p{number}",
+                title=f"Thing {number}",
+                images=[product_pb2.ProductImage(content=picture)],
+            )
+            for number, picture in enumerate(PHOTOS)
+        ]
+    )
+    await retriever.write(retriever.products.UpsertProducts, stock)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (await retriever.counts("visual")).indexed < PRODUCTS:
+        if time.monotonic() > until:
+            raise NotMeasured("the photos are not indexed")
+        await asyncio.sleep(0.2)
+
+
+def _askers(
+    gateway: grpc.aio.Channel, retriever: Retriever, chance: random.Random
+) -> dict[str, Ask]:
+    """By photo, by product, and what the gateway itself asks."""
+    stub = RecommendationServiceStub(gateway)
+
+    async def by_photo() -> Any:
+        signal = gateway_pb.QuerySignal(image=chance.choice(PHOTOS))
+        return await recommend(signal)
+
+    async def by_product() -> Any:
+        signal = gateway_pb.QuerySignal(product_id=f"p{chance.randrange(PRODUCTS)}")
+        return await recommend(signal)
+
+    async def recommend(signal: gateway_pb.QuerySignal) -> Any:
+        request = gateway_pb.RecommendRequest(catalog_id=CATALOG, page_size=10, signals=[signal])
+        return await stub.Recommend(request, timeout=ASK_SECONDS)
+
+    async def direct() -> Any:
+        request = vectors_pb.SearchRequest(
+            catalog_id=CATALOG, product_id=f"p{chance.randrange(PRODUCTS)}", top_k=10
+        )
+        return await retriever.vectors.Search(request, timeout=ASK_SECONDS)
+
+    return {"photo": by_photo, "product": by_product, "retriever": direct}
+
+
+@asynccontextmanager
+async def _crowd(askers: dict[str, Ask], got: list[Got]) -> AsyncIterator[None]:
+    """Two shoppers of each kind ask while the block runs."""
+    tasks = [
+        asyncio.create_task(_asks(name, ask, got)) for name, ask in askers.items() for _ in range(2)
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _asks(name: str, ask: Ask, got: list[Got]) -> None:
+    while True:
+        began = time.monotonic()
+        try:
+            answer = await ask()
+        except grpc.aio.AioRpcError as error:
+            reason = from_rpc_error(error).reason
+            allowed = name == "retriever" and reason == "INDEX_UNAVAILABLE"
+            kind, words = (Kind.REFUSED, "") if allowed else (Kind.BROKEN, f"error {reason}")
+        else:
+            kind, words = _kind(answer)
+        got.append(Got(name, began, time.monotonic(), kind, words))
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _kind(answer: Any) -> tuple[Kind, str]:
+    """What an answer is, of the gateway or of the retriever."""
+    found = len(answer.results if hasattr(answer, "results") else answer.similarities)
+    if not found:
+        return Kind.BROKEN, "empty success"
+    told = getattr(answer, "degradations", ())
+    return (Kind.FLAGGED if any(each.cause == LOST for each in told) else Kind.WHOLE), ""
+
+
+async def _outage(suite: Suite, engine: str, name: str, got: list[Got], report: Report) -> Outage:
+    """One of them, from all well to all well."""
+    await _calm(got, time.monotonic())
+    outage = Outage(name)
+    with record_of(suite) as record:
+        (generation,) = await record.generations(CATALOG)
+    async with bare.client(engine_uri(suite)) as client, asyncio.TaskGroup() as group:
+        await client.has_collection(generation.collection)  # connects
+        await _lose(suite, name, outage)
+        if name == "down":
+            group.create_task(asyncio.to_thread(suite.start, "milvus", PATIENCE_SECONDS))
+        outage.back = await asyncio.wait_for(
+            watch(client, generation.collection, generation.dimension), PATIENCE_SECONDS
+        )
+    outage.well = await _calm(got, outage.lost)
+    seconds = outage.well - _return(engine, outage)
+    report.say(
+        f"{ENGINES[engine]} {name}: back {outage.back.word - outage.lost:.1f} s after its loss, "
+        f"finds rows after {outage.back.rows - outage.lost:.1f} s; all well {seconds:+.1f} s "
+        "after its return"
+    )
+    return outage
+
+
+async def _lose(suite: Suite, name: str, outage: Outage) -> None:
+    """Take the engine away; when this ends, it is about to come back."""
+    if name == "hung":
+        with hung(suite.pid("milvus")):
+            outage.lost = time.monotonic()
+            await asyncio.sleep(AWAY_SECONDS)
+    elif name == "down":
+        await asyncio.to_thread(lambda: suite.stop("milvus", kill=True))
+        outage.lost = time.monotonic()
+        await asyncio.sleep(AWAY_SECONDS)
+    else:
+        await asyncio.to_thread(suite.kill, "milvus")
+        outage.lost = time.monotonic()
+
+
+async def _calm(got: Sequence[Got], since: float) -> float:
+    """Wait until every shopper has got whole answers only for a while; when the last other came."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        now = time.monotonic()
+        bad = [each.ended for each in got if each.ended >= since and each.kind is not Kind.WHOLE]
+        recent = {each.asker for each in got if each.began > max([since, *bad])}
+        if len(recent) == 3 and now - max([since, *bad]) > CALM_SECONDS:
+            return max(bad, default=since)
+        if now > until:
+            raise NotMeasured(f"not well again within {PATIENCE_SECONDS:.0f} s")
+        await asyncio.sleep(0.05)
+
+
+def _return(engine: str, outage: Outage) -> float:
+    """The moment from which recovery counts.
+
+    A restarted Lite waits for somebody to load its collections, which is the retriever's part: so
+    its first word counts. A server loads what was loaded before, which takes its own time.
+    """
+    return outage.back.word if engine == "lite" else outage.back.rows
+
+
+def _judge_answers(engine: str, outage: Outage, got: Sequence[Got], report: Report) -> None:
+    """What came to shoppers who asked while the engine was lost."""
+    back = _return(engine, outage)
+    lost = [each for each in got if each.began > outage.lost and each.ended < outage.back.word]
+    around = [each for each in got if each.ended > outage.lost and each.began < back + 10]
+    broken = Counter(f"{g.asker}: {g.words}" for g in around if g.kind is Kind.BROKEN)
+    silent = sum(each.kind is Kind.WHOLE for each in lost)
+    kinds = Counter(str(each.kind) for each in lost)
+    slowest = max((each.ended - each.began for each in around), default=0.0)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    why = ", ".join(f"{what} {count}" for what, count in broken.most_common(4))
+    report.add(
+        f"{ENGINES[engine]} {outage.name}: the ladder answers",
+        bool(around) and not broken and not silent,
+        f"while lost: {told or 'no answer began and ended'}; {silent} unflagged; broken: "
+        f"{why or 'none'}; slowest {slowest:.1f} s",
+    )
+
+
+def _judge_recovery(engine: str, found: Sequence[Outage], report: Report) -> None:
+    seconds = [max(0.0, outage.well - _return(engine, outage)) for outage in found]
+    each = ", ".join(f"{o.name} {s:.1f} s" for o, s in zip(found, seconds, strict=True))
+    name = f"{ENGINES[engine]}: recovered within {RECOVERY_SECONDS:.0f} s of its return"
+    report.add(name, max(seconds) <= RECOVERY_SECONDS, each)

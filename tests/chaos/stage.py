@@ -1,0 +1,86 @@
+"""The processes of a scenario: as many of the suite's as it needs, under the suite's supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+
+from examples.wines.local import free_port_base, own
+from local_suite.model import Program
+from local_suite.programs import sightline
+from local_suite.suite import Suite
+from retriever.record import Record
+from servicekit.sql import Database
+
+RETRIEVER = ("milvus", "retriever", "retriever-worker")
+"""Enough for everything that needs no photo turned into a vector."""
+LEASE = {"RETRIEVER_WORKER_LEASE_SECONDS": "3"}
+"""A killed worker is succeeded after 3 s instead of 10, so that it can be killed more often."""
+
+Prepare = Callable[[Path], None]
+
+
+def nothing(_data: Path) -> None:
+    """Leave a suite's folder as it is."""
+
+
+@contextlib.contextmanager
+def stage(
+    engine: str,
+    catalogs: Collection[str],
+    programs: Collection[str] = RETRIEVER,
+    prepare: Prepare = nothing,
+) -> Iterator[Suite]:
+    """A suite of one's own while the block runs; `prepare` is handed its folder before that.
+
+    Raises SuiteError, OSError.
+    """
+
+    def make(data: Path) -> Suite:
+        prepare(data)
+        made = sightline(data, free_port_base(), tuple(catalogs), engine=engine)
+        chosen = [_hasty(each) for each in made if each.name in programs]
+        return Suite(data, chosen, report=lambda _line: None)
+
+    with own(make) as suite:
+        yield suite
+
+
+def _hasty(program: Program) -> Program:
+    if program.name != "retriever-worker":
+        return program
+    return replace(program, environment={**program.environment, **LEASE})
+
+
+def engine_uri(suite: Suite) -> str:
+    """Where the engine listens, as pymilvus takes it."""
+    return f"http://{suite.addresses()['milvus']}"
+
+
+@contextlib.asynccontextmanager
+async def channel_to(suite: Suite, program: str) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel that tries a killed server again at once."""
+    options = [
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 200),
+        ("grpc.max_receive_message_length", 64 * 2**20),
+    ]
+    async with grpc.aio.insecure_channel(suite.addresses()[program], options=options) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def record_of(suite: Suite) -> Iterator[Record]:
+    """The retriever's record, to look into."""
+    file = suite.layout.data / "retriever" / "record.db"
+    database = Database(f"sqlite:///{file}", migrations="retriever.migrations")
+    try:
+        yield Record(database)
+    finally:
+        database.close()

@@ -1,0 +1,84 @@
+"""When an engine is lost and when it is back, as bare pymilvus sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from pymilvus import AsyncMilvusClient, MilvusException
+
+_LOOK_SECONDS = 0.05
+_ANSWER_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Return:
+    """When the engine was back, by time.monotonic(); 0 = not yet."""
+
+    word: float = 0.0
+    """It said anything at all about the collection."""
+    rows: float = 0.0
+    """It answered a search in the collection with rows."""
+
+
+async def watch(engine: AsyncMilvusClient, collection: str, dimension: int) -> Return:
+    """Wait until a lost engine finds rows again. To be begun while it is lost."""
+    seen = Return()
+    while not seen.rows:
+        try:
+            found = await engine.search(
+                collection,
+                data=[[1.0] * dimension],
+                limit=1,
+                consistency_level="Bounded",
+                timeout=_ANSWER_SECONDS,
+            )
+        except MilvusException as error:
+            if isinstance(error.code, int) and error.code == _RELEASED and not seen.word:
+                seen.word = time.monotonic()
+        except (grpc.RpcError, TimeoutError):
+            pass
+        else:
+            now = time.monotonic()
+            seen.word = seen.word or now
+            seen.rows = now if found and found[0] else 0.0
+        await asyncio.sleep(_LOOK_SECONDS)
+    return seen
+
+
+_RELEASED = 101
+"""The collection is not in the engine's memory."""
+
+
+@contextlib.contextmanager
+def hung(pid: int) -> Iterator[None]:
+    """A process and all that it started stand still while the block runs."""
+    still = _family(pid)
+    try:
+        for each in still:
+            os.kill(each, signal.SIGSTOP)
+        yield
+    finally:
+        for each in still:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
+
+
+def _family(pid: int) -> list[int]:
+    """The process and its descendants, itself first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(after_name[1]), []).append(int(entry.name))
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found

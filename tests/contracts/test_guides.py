@@ -1,0 +1,71 @@
+"""The guides show commands that there are, filters that are filters, and the plans' own words."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from retriever.planning import Plan, Route
+from sightline_client import filter_text
+from sightline_client.cli import app
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDES = ("filters.md", "rolling-out.md", "backups.md")
+FILTERS = (DOCS / "filters.md").read_text(encoding="utf-8")
+
+
+def commands(text: str) -> list[str]:
+    """Lines of blocks, and code within the text."""
+    lines = re.findall(r"^(?:\$ )?(sightline .+)$", text, re.MULTILINE)
+    return [*lines, *re.findall(r"`(sightline [^`]+)`", text)]
+
+
+WRONG = "sightline products list --filter 'price < 30'"
+"""Shown with what it is answered."""
+SHOWN = sorted(
+    {line for name in GUIDES for line in commands((DOCS / name).read_text("utf-8"))} - {WRONG}
+)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_every_command_is_one_with_its_options(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shelf.jpg").write_bytes(b"jpeg")
+    command: click.Command = typer.main.get_command(app)
+    context, rest = None, shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        _, command, rest = command.resolve_command(click.Context(command, parent=context), rest)
+        assert command is not None
+    if rest:  # a command that is only named lacks nothing
+        command.make_context("sightline", rest, parent=context)
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(SHOWN) >= 20
+
+
+def test_every_filter_of_the_table_is_one() -> None:
+    table = FILTERS.partition("| to pass | write |")[2].partition("\n\n")[0]
+    shown = re.findall(r"`([^`]+)`", table)
+    assert len(shown) >= 12
+    for text in shown:
+        filter_text.parse(text)
+
+
+def test_every_word_of_a_plan_is_explained() -> None:
+    graph = Plan(Route.GRAPH, 100, 8000, reason="about 5% pass")
+    told = [
+        Plan(Route.FLAT, 100).words(1, 200),
+        graph.words(1, 200),
+        graph.words(1, 200, survivors=42),
+        Plan(Route.EXACT, 100, reason="by price").words(1, 200, survivors=42),
+        Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, survivors=42),
+    ]
+    explained = FILTERS.partition("| word | means |")[2]
+    for word in {part for words in told for part in words.split(", ")}:
+        assert f"| `{word}` |" in explained, word
