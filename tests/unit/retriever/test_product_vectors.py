@@ -24,7 +24,7 @@ from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
-from sightline_rules.filters import passes
+from sightline_rules.filters import Comparison, Operator, passes
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
 
@@ -141,6 +141,19 @@ async def test_other_generations_write_no_row_again_for_a_product_s_vector(
     await stored(record, given("a", 1, 0, 0))
     await applied(record, visual, engine)
     assert engine.upsert_sizes == []
+
+
+async def test_those_that_pass_a_filter_are_found_in_the_record(
+    record: Record, made: Generation
+) -> None:
+    await record.write("default", [write("a", PHOTO, brand="new")])
+    await stored(record, given("a", 1, 0, 0), given("b", 0, 1, 0))
+    brand = Comparison("brand", Operator.EQUAL, "new")
+    found = await record.survivors(made, brand, brand, 10)
+    assert found is not None
+    ((row_id, *names),) = found.keys
+    assert (names, found.vectors.tolist()) == (["a", ""], [[1, 0, 0]])
+    assert (await record.vectors_of_rows(made, [row_id])).keys == found.keys
 
 
 async def test_what_the_engine_lost_is_reconciled(record: Record, made: Generation) -> None:

@@ -109,9 +109,7 @@ class Standin:
         freshness = await self._freshness(generation)
         if freshness.seq < wanted:
             return None
-        # A table of their own holds the vectors of products, and no index leads from here to it.
-        parts = [] if generation.of_products else indexed_parts(condition)[:MAX_TRIED]
-        for part in parts:
+        for part in indexed_parts(condition)[:MAX_TRIED]:
             found = await self._record.survivors(generation, condition, part, MOST_SURVIVORS)
             if found is not None:
                 return await _copy(found, freshness)

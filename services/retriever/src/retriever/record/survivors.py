@@ -14,7 +14,13 @@ from retriever.planning import Part, Survivors
 from retriever.record.generations import count_rows
 from retriever.record.parts import among, held_by, look_up, on, row_source, same
 from retriever.record.products import FACTS, to_facts
-from retriever.record.tables import CATEGORY_HEAD, product_images, products, vectors
+from retriever.record.tables import (
+    CATEGORY_HEAD,
+    product_images,
+    product_vectors,
+    products,
+    vectors,
+)
 from sightline_rules import categories
 from sightline_rules.filters import (
     Comparison,
@@ -46,8 +52,27 @@ _KEYED = sa.select(
         ),
     )
 )
-_BY_PRODUCT = _KEYED.where(among(product_images, "product_id"))
-_BY_ROW = _KEYED.where(among(product_images, "row_id"))
+_GIVEN = sa.select(
+    product_vectors.c.row_id,
+    product_vectors.c.product_id,
+    sa.literal("").label("image_id"),
+    product_vectors.c.data,
+).where(
+    on(
+        product_vectors,
+        space=sa.bindparam("space"),
+        space_version=sa.bindparam("space_version"),
+    )
+)
+_BY_PRODUCT = {
+    False: _KEYED.where(among(product_images, "product_id")),
+    True: _GIVEN.where(among(product_vectors, "product_id")),
+}
+_BY_ROW = {
+    False: _KEYED.where(among(product_images, "row_id")),
+    True: _GIVEN.where(among(product_vectors, "row_id")),
+}
+"""By whether a generation is of products."""
 _SAMPLE = (
     sa.select(product_images.c.row_id, *FACTS)
     .select_from(product_images.join(products, same(product_images, products)))
@@ -73,14 +98,14 @@ def read_survivors(
     if len(found) > most:
         return None
     passing = [row.product_id for row in found if whole or passes(condition, to_facts(row))]
-    return _read(connection, _BY_PRODUCT, generation, passing)
+    return _read(connection, _BY_PRODUCT[generation.of_products], generation, passing)
 
 
 def read_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
 ) -> Survivors:
     """Those of the rows that the record knows."""
-    return _read(connection, _BY_ROW, generation, row_ids)
+    return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
 def read_all(connection: Connection, generation: Generation, most: int) -> Survivors | None:
