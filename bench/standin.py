@@ -76,7 +76,7 @@ def run(say: Say) -> Result:
     for rows, dimension in SIZES:
         say(f"{rows:,} rows of {dimension:,} dimensions are stored")
         with tempfile.TemporaryDirectory() as folder:
-            done.append(asyncio.run(_measure(folder, rows, dimension)))
+            done.append(asyncio.run(measure(folder, rows, dimension)))
     return result(done)
 
 
@@ -93,7 +93,8 @@ class Shop:
         return Ladder(self.record, self.index, most=rows)
 
 
-async def _measure(folder: str, rows: int, dimension: int) -> Case:
+async def measure(folder: str, rows: int, dimension: int) -> Case:
+    """Fills a record in a folder and searches it."""
     db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
     db.migrate()
     rng = np.random.default_rng(SEED)

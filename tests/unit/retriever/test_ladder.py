@@ -10,9 +10,11 @@ import pytest
 from retriever import search
 from retriever.ladder import Ladder
 from retriever.model import Generation, IndexTokenInvalid, IndexUnavailable, StageDeadline
+from retriever.planning import Survivors
 from retriever.record import Record
 from retriever.search import Answer, Query, write_index_token
 from retriever.watch import Watch
+from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
@@ -108,6 +110,22 @@ async def test_a_large_catalogue_says_that_the_index_is_lost(
     branded = Comparison("brand", Operator.EQUAL, "none")
     answer = await ask(near(b"2", condition=branded), record, index, ladder)
     assert answer.substitute == "exact comparison with 0 vectors of the record"
+
+
+async def test_rows_that_are_not_read_in_time_are_told_as_the_loss_they_are(
+    made: Generation, record: Record, index: FakeIndex, db: Database
+) -> None:
+    class Slow(Record):
+        async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+            await asyncio.sleep(0.2)
+            return await record.all_rows(generation, most)
+
+    ladder = patient(Ladder(Slow(db), index), record, index)
+    index.down = True
+    with pytest.raises(IndexUnavailable):
+        await ask(near(b"2"), record, index, ladder, seconds=0.05)
+    answer = await ask(near(b"2"), record, index, ladder, seconds=5)
+    assert answer.substitute == LOST
 
 
 async def test_a_write_is_seen_that_the_engine_never_got(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -46,18 +47,24 @@ class Ladder:
         self._standin.forget(generation)
         return answer
 
-    async def instead(self, generation: Generation, condition: Filter, wanted: int) -> Copy | None:
-        """What the record answers from; see `Standin.rows`."""
-        return await self._standin.rows(generation, condition, wanted)
+    async def instead(
+        self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
+    ) -> Copy | None:
+        """What the record answers from, if it can be read in time; see `Standin.rows`."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._standin.rows(generation, condition, wanted)
+        except TimeoutError as error:
+            raise IndexUnavailable from error
 
     async def meanwhile(
-        self, generation: Generation, condition: Filter, wanted: int
+        self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
     ) -> Copy | None:
         """The same for a search that waits for a write; None = the engine may yet get it."""
         self.watch.doubt(generation)
         if not self.watch.lost(generation):
             return None
-        return await self.instead(generation, condition, wanted)
+        return await self.instead(generation, condition, wanted, seconds)
 
 
 @dataclass(slots=True)
@@ -71,17 +78,18 @@ class Descent:
     """None = the engine alone answers."""
     copy: Copy | None
     """What the record answers from; None = the engine answers."""
+    remaining: Remaining
 
-    async def look(self, limit: int, seconds: float | None) -> Haul:
+    async def look(self, limit: int) -> Haul:
         """A round that asks for `limit` rows. Raises IndexUnavailable."""
         search = self.nearest
         if self.copy is None:
             try:
-                return await search.look(limit, seconds)
+                return await search.look(limit, self.remaining())
             except IndexUnavailable:
                 if self.ladder is not None:
                     self.copy = await self.ladder.instead(
-                        search.generation, search.condition, self.wanted
+                        search.generation, search.condition, self.wanted, self.remaining()
                     )
                 if self.copy is None:
                     raise

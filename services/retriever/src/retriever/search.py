@@ -186,11 +186,11 @@ async def search(
         )
     if ladder is not None:
         nearest.call = partial(ladder.call, generation, nearest.guess.rows, remaining)
-    descent = Descent(nearest, wanted_write(query), ladder, copy)
+    descent = Descent(nearest, wanted_write(query), ladder, copy, remaining)
     limit = nearest.plan.limit
     while vectors:
         with measure("index"):
-            haul = await descent.look(limit, remaining())
+            haul = await descent.look(limit)
         rounds, rows = rounds + 1, len(haul.hits)
         with measure("hydrate"):
             await _hydrate(found, haul.hits, query, left_out, record, grouping=grouping)
@@ -337,7 +337,7 @@ async def reached(
     wait = Wait(remaining)
     while freshness.seq < wanted:
         if ladder is not None:
-            copy = await ladder.meanwhile(generation, query.condition, wanted)
+            copy = await ladder.meanwhile(generation, query.condition, wanted, remaining())
             if copy is not None:
                 return copy.freshness, copy
         await wait.pause()
