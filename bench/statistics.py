@@ -4,6 +4,9 @@ import math
 import random
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from bench.model import Interval
 
 _Z = 1.96
@@ -45,6 +48,20 @@ def ratio(
         low=drawn[_place(resamples * 0.025, resamples)],
         high=drawn[_place(resamples * 0.975, resamples)],
     )
+
+
+def mean(values: npt.ArrayLike, *, resamples: int = 2_000, seed: int = 0) -> Interval:
+    """The mean and its 95% interval by the percentile bootstrap over the values.
+
+    It never leaves the range of the values: of all ones it is 1 to 1. ValueError for none.
+    """
+    given = np.asarray(values, float)
+    if not given.size:
+        raise ValueError("no values")
+    draw = np.random.default_rng(seed)
+    drawn = [float(draw.choice(given, given.size).mean()) for _ in range(resamples)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(float(given.mean()), float(low), float(high))
 
 
 def _ratio(parts: Sequence[tuple[float, float]]) -> float:

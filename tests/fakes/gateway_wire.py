@@ -91,6 +91,8 @@ class Script:
     """Of variants."""
     collapsed: dict[str, list[str]] = field(default_factory=dict)
     """What a search finds to be near-duplicates, by the one that stands for them."""
+    degradations: list[answer_pb2.Degradation] = field(default_factory=list)
+    """What a search lost on its way."""
     scans: int = 0
     """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)
@@ -191,6 +193,7 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
             freshness=answer_pb2.IndexFreshness(index_token="t1", index_time_micros=5),
             plan="flat",
             stage_timings=[_timing("index", 0, 10_000)],
+            degradations=self.script.degradations,
         )
 
     async def Count(self, request, context):

@@ -76,6 +76,8 @@ class FakeIndex:
     rows: dict[str, dict[str, IndexRow]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     down: bool = False
+    hung: bool = False
+    """Whether it takes searches and counts and answers none."""
     refused_products: set[str] = field(default_factory=set)
     """Products whose rows it takes for wrong."""
     scan_limit: int = 1_000_000
@@ -96,6 +98,10 @@ class FakeIndex:
         for held in self.rows.values():
             for row_id in lose:
                 held.pop(row_id, None)
+
+    async def _hang(self) -> None:
+        while self.hung:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
     def _rows(self, collection: str, needs_load: bool = False) -> dict[str, IndexRow]:
         if self.down:
@@ -151,6 +157,7 @@ class FakeIndex:
         return None if len(found) >= self.scan_limit else found
 
     async def count(self, collection: str) -> int:
+        await self._hang()
         return len(self._rows(collection))
 
     async def search(
@@ -165,6 +172,7 @@ class FakeIndex:
         parameters: IndexParameters = EXACT,
     ) -> list[Hit]:
         assert parameters.metric is Metric.COSINE
+        await self._hang()
         held = self._rows(collection, needs_load=True)
         self.limits.append(limit)
         best: dict[str, Hit] = {}

@@ -34,3 +34,5 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
     async with SightlineClient(gateway) as client:
         status = await client.status()
     assert status.embedder_space_version == spaces[0].version
+    told = [(each.model, each.version, each.default) for each in status.embedder_spaces]
+    assert told == [(each.model, each.version, each.default_version) for each in spaces]

@@ -270,6 +270,20 @@ async def test_index_lost_nominees_are_looked_up_in_the_record(suite):
     assert not answer.HasField("freshness")
 
 
+async def test_what_stands_in_for_the_index_is_told_and_is_no_other_loss(suite):
+    stands_in = answer_pb2.Degradation(
+        stage="index",
+        cause=answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE,
+        substitute="exact comparison with 7 vectors of the record",
+    )
+    suite.retriever.script.degradations.append(stands_in)
+    answer = await suite.recommendation.Recommend(photo())
+    found = await suite.recommendation.Search(pb.SearchRequest(signals=photo().signals))
+
+    assert ids(answer) == BY_SIMILARITY
+    assert list(answer.degradations) == list(found.degradations) == [stands_in]
+
+
 async def test_a_peers_mistake_is_a_loss_and_not_the_callers(suite):
     suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
     answer = await suite.recommendation.Recommend(photo())

@@ -339,19 +339,45 @@ async def test_enough_products_are_found_behind_one_with_many_photos(shop: Shop)
 
 
 async def test_price_and_availability_are_exact_before_the_index_knows(shop: Shop) -> None:
-    await shop.seen((await shop.upsert(wine("a", 1), wine("b", 2))).index_token)
-    await shop.stop_worker()
-    gone = product_pb2.AVAILABILITY_OUT_OF_STOCK
-    dearer = money_pb2.Money(currency_code="EUR", units=99)
-    await shop.upsert(wine("a", 1, availability=gone, price=dearer))
-    in_stock = compare(
-        "availability", filter_pb2.FilterValue(availability=product_pb2.AVAILABILITY_IN_STOCK)
+    sold, dear = (
+        product_pb2.AVAILABILITY_OUT_OF_STOCK,
+        money_pb2.Money(currency_code="EUR", units=99),
     )
-    found = await shop.search(vector=vector(photo(seed=1)), filter=in_stock)
-    assert list(found.candidates.product_ids) == ["b"]
+    written = await shop.upsert(
+        wine("a", 1), wine("b", 2), wine("sold", 3, availability=sold), wine("dear", 4, price=dear)
+    )
+    await shop.seen(written.index_token)
+    kept = filter_pb2.FilterValue(availability=product_pb2.AVAILABILITY_IN_STOCK)
+    bounds = [
+        compare("availability", kept),
+        compare("price", filter_pb2.FilterValue(money=PRICE), "LESS_OR_EQUAL"),
+    ]
+    passing = filter_pb2.Filter(all=filter_pb2.FilterList(filters=bounds))
+    asked: dict[str, Any] = {"vector": vector(photo(seed=1)), "filter": passing}
+    assert set((await shop.search(**asked)).candidates.product_ids) == {"a", "b"}
+
+    await shop.stop_worker()
+    offers = [
+        products_pb.Offer(product_id="a", price=dear),
+        products_pb.Offer(product_id="dear", price=PRICE),
+        products_pb.Offer(product_id="sold", availability=product_pb2.AVAILABILITY_IN_STOCK),
+    ]
+    changed = await shop.products.UpdateOffers(products_pb.UpdateOffersRequest(offers=offers))
+    assert [reason(status) for status in changed.statuses] == ["OK"] * 3
+    # What passes no more is left out at once; what newly passes waits for the index.
+    assert list((await shop.search(**asked)).candidates.product_ids) == ["b"]
     everything = await shop.search(vector=vector(photo(seed=1)))
-    assert everything.candidates.price_micros[0] == 99_000_000
+    found = everything.candidates
+    micros = dict(zip(found.product_ids, found.price_micros, strict=True))
+    assert micros == {"a": 99_000_000, "b": 12_500_000, "sold": 12_500_000, "dear": 12_500_000}
+    assert set(found.availabilities) == {product_pb2.AVAILABILITY_IN_STOCK}
     assert everything.freshness.index_lag.ToMicroseconds() > 0
+    with refused("DEADLINE_EXCEEDED", "STAGE_DEADLINE"):
+        await shop.search(seconds=0.3, min_index_token=changed.index_token, **asked)
+
+    shop.start_worker()
+    caught_up = await shop.search(min_index_token=changed.index_token, **asked)
+    assert set(caught_up.candidates.product_ids) == {"b", "dear", "sold"}
 
 
 async def test_a_deleted_product_is_found_nowhere(shop: Shop) -> None:
@@ -795,26 +821,6 @@ async def test_another_space_version_is_not_mixed_in(shop: Shop) -> None:
     found = await shop.search(vector=vector(photo(seed=2)))
     assert list(found.candidates.product_ids) == ["a"]
     assert found.freshness.pending == 1
-
-
-async def test_a_dead_engine_is_told_quickly_and_found_again(
-    shop: Shop, engine: MilvusLite
-) -> None:
-    await shop.seen((await shop.upsert(wine("a", 1), wine("b", 2))).index_token)
-    engine.kill()
-    begun = time.monotonic()
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await shop.search(seconds=5, product_id="a")
-    error = from_rpc_error(caught.value)
-    assert (error.code, error.reason) == ("UNAVAILABLE", "INDEX_UNAVAILABLE")
-    assert error.retry_after
-    assert time.monotonic() - begun < 1.0
-    written = await shop.upsert(wine("c", 3))
-    assert reason(written.results[0].status) == "OK"
-    assert (await shop.vectors.Count(vectors_pb.CountRequest())).indexed == -1
-    engine.start()
-    found = await shop.seen(written.index_token)
-    assert set(found.candidates.product_ids) == {"a", "b", "c"}
 
 
 async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -> None:

@@ -70,6 +70,7 @@ from sightline_client.looping import SyncBatches
 from sightline_client.operations import (
     Backup,
     ComponentStatus,
+    EmbedderSpace,
     Generation,
     GenerationState,
     ImportClose,
@@ -100,6 +101,7 @@ __all__ = [
     "DeadlineExceeded",
     "Degradation",
     "Deletion",
+    "EmbedderSpace",
     "Event",
     "EventBatch",
     "EventFailure",

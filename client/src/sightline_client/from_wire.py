@@ -325,6 +325,17 @@ def status(message: admin.GetStatusResponse) -> operations.Status:
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         model_version=message.model_version,
         scenes=tuple(message.scenes),
+        embedder_spaces=tuple(
+            operations.EmbedderSpace(
+                space=item.space,
+                version=item.version,
+                model=item.model,
+                dimension=item.dimension,
+                ready=item.ready,
+                default=item.default_version,
+            )
+            for item in message.embedder_spaces
+        ),
     )
 
 

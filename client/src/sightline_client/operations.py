@@ -217,6 +217,23 @@ class ComponentStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedderSpace:
+    """A version of a space that the embedder serves."""
+
+    space: str
+    version: str
+    """"" = the model has not answered yet."""
+    model: str
+    """E.g. "efficientnet_lite0"."""
+    dimension: int
+    """Components of its vectors; 0 = not known yet."""
+    ready: bool
+    """An item would be embedded now."""
+    default: bool
+    """Items that name no version are embedded with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How the suite is. A count of None is not known, because its owner does not answer."""
 
@@ -234,6 +251,8 @@ class Status:
     model_version: str
     """The serving model; "" = none."""
     scenes: tuple[str, ...]
+    embedder_spaces: tuple[EmbedderSpace, ...] = ()
+    """Every version of a space that the embedder serves; empty = not known, or an older suite."""
 
     @property
     def healthy(self) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistics import percentile, ratio
+from bench.model import Interval
+from bench.statistics import mean, percentile, ratio
 
 
 def test_the_median_and_the_tail_are_nearest_ranks() -> None:
@@ -47,3 +48,12 @@ def test_a_ratio_is_of_the_sums_and_its_interval_covers_the_parts() -> None:
 def test_like_parts_have_no_spread() -> None:
     found = ratio([(3, 2)] * 6)
     assert (found.low, found.value, found.high) == (1.5, 1.5, 1.5)
+
+
+def test_a_mean_is_told_with_the_spread_of_its_values() -> None:
+    assert mean([1.0] * 30) == Interval(1.0, 1.0, 1.0)
+    wide, narrow = mean([0.0, 1.0] * 10), mean([0.0, 1.0] * 1_000)
+    assert wide.value == narrow.value == 0.5
+    assert wide.low < narrow.low < 0.5 < narrow.high < wide.high
+    with pytest.raises(ValueError, match="no values"):
+        mean([])

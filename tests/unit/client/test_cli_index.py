@@ -178,11 +178,20 @@ def test_an_upgrade_goes_through_every_step_and_prints_when_each_was(
         "ActivateGeneration",
     ]
     text = flat(result.stdout)
+    assert "recall at 100" in text
     steps = [text.index(f" {step} ") for step in ("create", "backfill", "verify", "activate")]
     assert steps == sorted(steps)
     assert "visual-v2-1 instead of visual-v1-1" in text
     assert "sightline index rollback" in text
     assert newer.generations["visual-v2-1"].active
+
+
+def test_a_version_may_be_named_by_its_model(line: Line, gateway: FakeGateway) -> None:
+    gateway.status.embedder_spaces.add(space="visual", version="v1", model="lite0")
+    gateway.status.embedder_spaces.add(space="text", version="t1", model="lite2")
+    gateway.status.embedder_spaces.add(space="visual", version="v7", model="lite2")
+    assert line("upgrade", "--version", "lite2").exit_code == 0
+    assert gateway.generations["visual-v7-1"].active
 
 
 def test_an_upgrade_that_is_done_changes_nothing(line: Line, newer: FakeGateway) -> None:

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from rich.console import Console
 
+from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_client import Cause, Degradation, StageTiming, from_wire
-from sightline_client.cli import tables
+from sightline_client.cli import listings, page, tables
 from tests.fakes import gateway
 
 
@@ -52,3 +53,30 @@ def test_an_answer_without_products_says_so() -> None:
 def test_a_title_stands_above_its_table() -> None:
     text = rendered(tables.answer(from_wire.recommendations(gateway.answer()), title="1. A photo"))
     assert text.startswith("1. A photo")
+
+
+def test_what_a_product_stands_for_is_counted_beside_its_title() -> None:
+    message = gateway.answer()
+    message.results[0].collapsed_product_ids.extend(["wine-2", "wine-3"])
+    answer = from_wire.recommendations(message)
+    text = rendered(tables.answer(answer))
+    assert "Barolo (+2 like it)" in text
+    assert "variants, and products with the same picture" in text
+    html = page.environment(photo_of=lambda _: "").get_template("answer.html.j2")
+    card = html.make_module().answer(answer)
+    assert 'title="wine-2, wine-3">+2 like it</span>' in card
+
+
+def test_candidates_tell_what_they_stand_for() -> None:
+    item = recommendation_service_pb2.FoundProduct(
+        product=gateway.wine(), rank=1, collapsed_product_ids=["wine-2"]
+    )
+    text = rendered(
+        listings.found(from_wire.found(recommendation_service_pb2.SearchResponse(results=[item])))
+    )
+    assert "Barolo (+1 like it)" in text
+
+
+def test_nothing_is_said_of_near_duplicates_where_there_are_none() -> None:
+    answer = from_wire.recommendations(gateway.answer())
+    assert "like it" not in rendered(tables.answer(answer))

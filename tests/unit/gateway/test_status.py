@@ -54,6 +54,7 @@ async def test_a_suite_that_is_well_says_so_with_its_numbers():
     )
     assert found.visual_space == SPACE
     assert found.embedder_space_version == "v2"
+    assert [item.space for item in found.embedder_spaces] == ["text", "visual"]
     assert found.model_version == "m1"
 
 

@@ -110,7 +110,8 @@ async def test_vectors_are_stored_by_product_and_what_does_not_fit_is_refused(
     (status,) = await record.statuses("default", "collaborative")
     assert (status.indexed, status.pending, status.failed) == (2, 0, 0)
     assert await record.row_count(made) == 2
-    assert [v.tolist() for v in await record.vectors_of(made, "b") or []] == [[0, 1, 0]]
+    _, held = await record.seed(made, "b") or (None, [])
+    assert [vector.tolist() for vector in held] == [[0, 1, 0]]
 
 
 async def test_the_index_follows_writes_deletions_and_changed_facts(

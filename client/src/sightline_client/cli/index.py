@@ -277,7 +277,15 @@ def drop(
 def upgrade_(
     *,
     space: Space = "visual",
-    version: Version = "",
+    version: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION|MODEL",
+            help="The space's version, or the model that makes it, as `status` tells; empty = the"
+            " embedder's default one.",
+            callback=options.text,
+        ),
+    ] = "",
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 10.0,
@@ -290,7 +298,7 @@ def upgrade_(
 
       sightline index upgrade
 
-      sightline index upgrade --version 3f9a1b22c4d1…
+      sightline index upgrade --version efficientnet_lite2
     """
     if space != "visual" and not version:
         raise typer.BadParameter("is needed for another space than visual", param_hint="--version")

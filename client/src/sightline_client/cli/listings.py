@@ -194,13 +194,15 @@ def found(value: Found) -> RenderableType:
             table,
             str(item.rank),
             item.product.product_id,
-            item.product.title,
+            tables.titled(item),
             " > ".join(item.product.category_path) or "–",
             str(item.product.price or "–"),
             f"{item.similarity:.4f}",
         )
     results = table if value.results else Text("no product passes")
-    caption = Text("similarity: cosine to the nearest of what was asked for, −1 to 1", style="dim")
+    similarity = "similarity: cosine to the nearest of what was asked for, −1 to 1."
+    like = tables.like_it_caption(value.results)
+    caption = Text(f"{similarity} {like}".rstrip(), style="dim")
     return Group(
         results,
         caption,

@@ -68,6 +68,7 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> Environment:
     )
     made.globals.update(
         photo_of=photo_of,
+        like_it=tables.like_it,
         parts=part_bars,
         timings=timing_bars,
         price=_price,

@@ -12,6 +12,7 @@ from rich.text import Text
 from sightline_client.answers import (
     Cause,
     Degradation,
+    FoundProduct,
     Freshness,
     Recommendations,
     RecommendedProduct,
@@ -19,7 +20,7 @@ from sightline_client.answers import (
     Versions,
 )
 from sightline_client.catalogue import Availability
-from sightline_client.operations import ComponentStatus, Status
+from sightline_client.operations import ComponentStatus, EmbedderSpace, Status
 
 PARTS = MappingProxyType(
     {
@@ -144,6 +145,28 @@ def parts_caption(results: Iterable[RecommendedProduct]) -> str:
     )
 
 
+def like_it(item: RecommendedProduct | FoundProduct) -> str:
+    """How many near-duplicates the product stands for: "+2 like it"; "" = none."""
+    number = len(item.collapsed_product_ids)
+    return f"+{number:,} like it" if number else ""
+
+
+def titled(item: RecommendedProduct | FoundProduct) -> str:
+    """The product's title, and how many it stands for."""
+    like = like_it(item)
+    return plain(item.product.title) + (f" ({like})" if like else "")
+
+
+def like_it_caption(results: Iterable[RecommendedProduct | FoundProduct]) -> str:
+    """What "like it" means, where it stands; "" = nowhere."""
+    if not any(item.collapsed_product_ids for item in results):
+        return ""
+    return (
+        "+n like it: variants, and products with the same picture, that the product stands for;"
+        " --json tells their ids."
+    )
+
+
 def plain(text: str) -> str:
     """Text from elsewhere, without what could steer a terminal."""
     return "".join(char if char.isprintable() else "�" for char in text)
@@ -156,7 +179,7 @@ def _results(results: Sequence[RecommendedProduct], title: str) -> RenderableTyp
         box=box.SIMPLE_HEAD,
         title=Text(plain(title), style="bold") if title else None,
         title_justify="left",
-        caption=Text(parts_caption(results)),
+        caption=Text(" ".join(filter(None, (parts_caption(results), like_it_caption(results))))),
         caption_justify="left",
     )
     table.add_column("rank", justify="right")
@@ -178,7 +201,7 @@ def _cells(item: RecommendedProduct) -> tuple[str, ...]:
     return (
         str(item.rank),
         plain(product.product_id),
-        plain(product.title),
+        titled(item),
         plain(" > ".join(product.category_path)) or "–",
         (str(product.price) if product.price is not None else "–") + sold_out,
         f"{item.raw_score:.4f}",
@@ -221,11 +244,18 @@ def _status_lines(value: Status) -> list[str]:
     ]
     if space and value.embedder_space_version not in ("", space.version):
         lines.append(f"the embedder already serves version {value.embedder_space_version}")
+    lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
     lines.append(f"ranking model: {value.model_version or 'none promoted yet'}")
     lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
     return [plain(line) for line in lines]
+
+
+def _offer_line(offered: EmbedderSpace) -> str:
+    notes = ("the default",) * offered.default + ("not ready",) * (not offered.ready)
+    told = f" ({', '.join(notes)})" if notes else ""
+    return f"embedder: {offered.space} by {offered.model}, version {offered.version or '?'}{told}"
 
 
 def _index_line(freshness: Freshness) -> str:

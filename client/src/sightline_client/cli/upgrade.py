@@ -14,7 +14,7 @@ from sightline_client import from_wire
 from sightline_client.cli import following
 from sightline_client.client import SightlineClient
 from sightline_client.errors import FailedPrecondition
-from sightline_client.operations import Generation, GenerationState, Job, JobState
+from sightline_client.operations import Generation, GenerationState, Job, JobState, Verification
 
 OFFER_SECONDS = 15.0
 """How long the suite may take to notice a version that the embedder has begun to serve."""
@@ -56,9 +56,10 @@ class Upgrade:
 async def upgrade(client: SightlineClient, space: str, version: str, made: Upgrade) -> None:
     """Roll a version out, or go on with it; ``made`` tells how far it came, whatever happens.
 
-    ``version`` "" = the one that the embedder takes by default, in the space "visual".
+    ``version``: the space's, or the name of the model that makes it; "" = the one that the embedder
+    takes by default, in the space "visual".
     """
-    wanted = version or (await client.status()).embedder_space_version
+    wanted = await _wanted(client, space, version)
     listed = await client.list_generations(space=space)
     active = next((each for each in listed if each.active), None)
     if active is not None and active.space_version == wanted:
@@ -83,6 +84,13 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
             made.generation = await client.activate_generation(generation.name)
             told.append(f"{generation.name} instead of {active.name if active else 'nothing'}")
         made.done = True
+
+
+async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
+    """The version that is meant."""
+    status = await client.status()
+    made_by = {each.model: each.version for each in status.embedder_spaces if each.space == space}
+    return made_by.get(asked) or asked or status.embedder_space_version
 
 
 async def _create(client: SightlineClient, space: str, version: str) -> Generation:
@@ -119,11 +127,21 @@ async def _verified(client: SightlineClient, generation: Generation, made: Upgra
         found = made.generation.verification
         passed = found is not None and found.passed
         told.append("passed" if passed else "failed")
+        if found is not None:
+            told.append(_found(found))
     return passed
 
 
 async def _done(client: SightlineClient, job: Job) -> Job:
     return from_wire.job(await following.follow(client, job.job_id))
+
+
+def _found(value: Verification) -> str:
+    figures = [f"recall at {value.k:,} {value.recall:.4f}"]
+    if value.filtered_recall is not None:
+        figures.append(f"under a filter {value.filtered_recall:.4f}")
+    figures.append(f"{value.sample_count:,} photos agree to {value.least_agreement:.4f}")
+    return f"({', '.join(figures)})"
 
 
 def _bad_end(job: Job) -> str:

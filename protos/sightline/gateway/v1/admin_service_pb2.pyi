@@ -59,6 +59,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     FRESHNESS_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     SCENES_FIELD_NUMBER: builtins.int
+    EMBEDDER_SPACES_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """The embedder's default version of the space; differs from `visual_space` during a roll-out."""
     products: builtins.int
@@ -87,6 +88,12 @@ class GetStatusResponse(google.protobuf.message.Message):
     def scenes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The scenes that can be asked for."""
 
+    @property
+    def embedder_spaces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedderSpace]:
+        """Every version of a space that the embedder serves, in its order; empty = not known. What can be
+        rolled out stands here.
+        """
+
     def __init__(
         self,
         *,
@@ -100,11 +107,50 @@ class GetStatusResponse(google.protobuf.message.Message):
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         model_version: builtins.str = ...,
         scenes: collections.abc.Iterable[builtins.str] | None = ...,
+        embedder_spaces: collections.abc.Iterable[Global___EmbedderSpace] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["components", b"components", "embedder_space_version", b"embedder_space_version", "failed_images", b"failed_images", "freshness", b"freshness", "indexed_images", b"indexed_images", "model_version", b"model_version", "pending_images", b"pending_images", "products", b"products", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "freshness", b"freshness", "indexed_images", b"indexed_images", "model_version", b"model_version", "pending_images", b"pending_images", "products", b"products", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
+
+@typing.final
+class EmbedderSpace(google.protobuf.message.Message):
+    """A version of a space that the embedder serves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    READY_FIELD_NUMBER: builtins.int
+    DEFAULT_VERSION_FIELD_NUMBER: builtins.int
+    space: builtins.str
+    """"visual", …"""
+    version: builtins.str
+    """Its version; empty while the model has not answered yet."""
+    model: builtins.str
+    """The model behind it, e.g. "efficientnet_lite0"."""
+    dimension: builtins.int
+    """Components of its vectors; 0 while the model has not answered yet."""
+    ready: builtins.bool
+    """Whether an item would be embedded now."""
+    default_version: builtins.bool
+    """Whether items that name no version are embedded with this one."""
+    def __init__(
+        self,
+        *,
+        space: builtins.str = ...,
+        version: builtins.str = ...,
+        model: builtins.str = ...,
+        dimension: builtins.int = ...,
+        ready: builtins.bool = ...,
+        default_version: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["default_version", b"default_version", "dimension", b"dimension", "model", b"model", "ready", b"ready", "space", b"space", "version", b"version"]) -> None: ...
+
+Global___EmbedderSpace: typing_extensions.TypeAlias = EmbedderSpace
 
 @typing.final
 class ComponentStatus(google.protobuf.message.Message):

@@ -149,6 +149,7 @@ class SearchResponse(google.protobuf.message.Message):
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
     COLLAPSED_FIELD_NUMBER: builtins.int
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was done, in one line for people, e.g. "flat, 2 rounds, 400 rows"."""
     @property
@@ -189,6 +190,12 @@ class SearchResponse(google.protobuf.message.Message):
         the filter or not. Callers find by its parent and its hash what else is a near-duplicate of it.
         """
 
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """Stage "index", CAUSE_INDEX_UNAVAILABLE: the engine did not answer, and the answer rests on an exact
+        comparison with the record's vectors; `freshness` is then the record's. Default: none, the engine answered.
+        """
+
     def __init__(
         self,
         *,
@@ -201,9 +208,10 @@ class SearchResponse(google.protobuf.message.Message):
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
         collapsed: collections.abc.Iterable[Global___ProductIds] | None = ...,
         query_product: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "freshness", b"freshness", "image_ids", b"image_ids", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -59,7 +59,8 @@ class VectorServiceServicer(object):
     def Search(self, request, context):
         """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
         VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-        INDEX_UNAVAILABLE (the engine does not answer), STAGE_DEADLINE (min_index_token not reached in time).
+        INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
+        record), STAGE_DEADLINE (min_index_token not reached in time).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -111,7 +111,8 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     Search: _VectorServiceSearchType
     """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
     VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-    INDEX_UNAVAILABLE (the engine does not answer), STAGE_DEADLINE (min_index_token not reached in time).
+    INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
+    record), STAGE_DEADLINE (min_index_token not reached in time).
     """
 
     UpsertVectors: _VectorServiceUpsertVectorsType
@@ -149,7 +150,8 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.SearchResponse]]:
         """The products nearest to a vector or to a product's own photos, that pass a filter. Errors:
         VECTOR_INVALID, INDEX_VERSION_MISMATCH, SPACE_UNAVAILABLE, PRODUCT_NOT_FOUND, FILTER_INVALID,
-        INDEX_UNAVAILABLE (the engine does not answer), STAGE_DEADLINE (min_index_token not reached in time).
+        INDEX_UNAVAILABLE (the engine does not answer, and there are too many photos to compare them in the
+        record), STAGE_DEADLINE (min_index_token not reached in time).
         """
 
     @abc.abstractmethod

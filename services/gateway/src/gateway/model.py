@@ -377,6 +377,15 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
+class Degradation:
+    """What a lost dependency cost."""
+
+    stage: str
+    cause: Cause
+    substitute: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The products nearest to a vector or product, nearest first."""
 
@@ -393,6 +402,8 @@ class Found:
     """Near-duplicates of each, among the products found; empty = none has any."""
     own: Columns | None = None
     """The query's product, whose near-duplicates were left out; None = it has none."""
+    degradations: tuple[Degradation, ...] = ()
+    """What the retriever lost on the way."""
 
 
 class Basis(StrEnum):
@@ -402,15 +413,6 @@ class Basis(StrEnum):
     LONG_TERM = "long-term"
     SESSION = "session"
     POPULARITY = "popularity"
-
-
-@dataclass(frozen=True, slots=True)
-class Degradation:
-    """What a lost dependency cost."""
-
-    stage: str
-    cause: Cause
-    substitute: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,6 +626,10 @@ class SpaceState:
     """Whether an item would be embedded now."""
     default: bool = False
     """Whether items are embedded with it that name no version."""
+    model: str = ""
+    """The model behind it."""
+    dimension: int = 0
+    """Components of its vectors; 0 = not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class SuiteState:
     visual_space: SpaceVersion | None
     """As the index has it."""
     embedder_space_version: str
+    embedder_spaces: tuple[SpaceState, ...]
+    """Empty = not known."""
     products: int
     indexed_images: int
     pending_images: int
@@ -74,6 +76,7 @@ async def look(
         ),
         visual_space=count.space if count is not None else None,
         embedder_space_version=offered.version if offered is not None else "",
+        embedder_spaces=embedder.value or (),
         products=count.products if count is not None else -1,
         indexed_images=count.indexed if count is not None else -1,
         pending_images=count.pending if count is not None else -1,

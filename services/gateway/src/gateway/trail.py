@@ -96,7 +96,11 @@ class Trail:
         return any(loss.cause in causes for loss in self.losses)
 
     def searched(self, found: Found) -> None:
-        """Note which index a search saw; of several, the one that lags most speaks for all."""
+        """Note which index a search saw, and what it lost.
+
+        Of several indexes, the one that lags most speaks for all.
+        """
+        self.heard(found.degradations)
         if found.space is not None:
             self.spaces[found.space] = None
         if found.freshness is not None and (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retriever.backup_store import BackupFiles
+from retriever.ladder import Ladder
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
@@ -57,7 +58,12 @@ def bindings(
         Binding(
             vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
             VectorServicer(
-                settings.catalogs, record, index, settings.milvus_seconds, spaces=settings.spaces
+                settings.catalogs,
+                record,
+                index,
+                settings.milvus_seconds,
+                spaces=settings.spaces,
+                ladder=Ladder(record, index, settings.milvus_standin_rows),
             ),
             VECTOR_SERVICE,
         ),

@@ -53,6 +53,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -458,7 +459,7 @@ class Image:
     """See sightline_rules.duplicates; 0 = none, or not hashed yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Product:
     """A product as the record holds it."""
 
@@ -477,9 +478,9 @@ class Product:
         """That of the photo that is shown of it, its first; 0 = none."""
         return self.images[0].perceptual_hash if self.images else 0
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
-        """What filters may ask of it."""
+        """What filters may ask of it. Kept, as the product may be: see record.kept."""
         content = self.content
         return Facts(
             category=categories.join(content.category_path),
@@ -778,6 +779,14 @@ class Freshness:
     """When the oldest write was made that is not in the generation; 0 = it holds all."""
     pending: int
     """Photos that wait for their vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A generation and how far it is, of one moment."""
+
+    generation: Generation
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Nearest:
             if survivors is not None:
                 self.last = await self._compare(survivors)
                 return self.last
-            self.plan = graph(self.generation.parameters, self.guess, limit)
+            self.plan = graph(self.generation.parameters, self.guess, limit, self.plan.boost)
         if limit > self.plan.limit:
             self.plan = self.plan.deeper(limit)
         hits = await self._search(limit, seconds)

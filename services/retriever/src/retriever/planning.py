@@ -132,19 +132,24 @@ class Plan:
     narrowing: Part | None = None
     """EXACT: what the record is asked by; None = the engine tells the survivors."""
     reason: str = ""
+    boost: float = 1.0
+    """By what the watchdog multiplies the `ef` of a graph search; see watchdog.py."""
 
     def words(self, rounds: int, rows: int, survivors: int | None = None) -> str:
         """One line for people. `survivors`: how many were compared, where the last round did so."""
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
+        walk = f"graph ef {self.ef}"
+        if self.boost > 1:
+            walk += f" (×{self.boost:g} by the watchdog)"
         match self.route, survivors:
             case Route.FLAT, _:
                 return f"flat, {counted}"
             case Route.EXACT, int(number):
                 return f"exact over {number} survivors, {counted}, {self.reason}"
             case Route.GRAPH, int(number):
-                return f"graph ef {self.ef}, then exact over {number} survivors, {counted}"
+                return f"{walk}, then exact over {number} survivors, {counted}"
             case _:
-                return f"graph ef {self.ef}, {counted}, {self.reason}"
+                return f"{walk}, {counted}, {self.reason}"
 
     def deeper(self, limit: int) -> Plan:
         """The plan for a round that asks for more rows."""
@@ -170,28 +175,42 @@ def estimate(condition: Filter, sample: Sample) -> Estimate:
 
 
 def choose(
-    parameters: IndexParameters, guess: Estimate, top_k: int, excluded: int, overfetch: int
+    parameters: IndexParameters,
+    guess: Estimate,
+    top_k: int,
+    excluded: int,
+    overfetch: int,
+    *,
+    boost: float = 1.0,
 ) -> Plan:
-    """The plan of a search. `overfetch`: rows asked for, for each product wanted."""
+    """The plan of a search. `overfetch`: rows asked for, for each product wanted. `boost`: by what
+    the watchdog multiplies `ef`."""
     limit = first_limit(top_k, excluded, overfetch)
     if parameters.kind is IndexKind.FLAT:
         return Plan(Route.FLAT, limit)
     narrow = guess.narrowing
     if narrow is not None and narrow.rows <= MOST_SURVIVORS and guess.survivors <= EXACT_ROWS:
-        return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=f"by {narrow.part.field}")
+        reason = f"by {narrow.part.field}"
+        return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=reason, boost=boost)
     wanted = EF_FACTOR * limit / guess.share
     bound = max(parameters.ef, limit, min(MAX_EF, guess.rows // 2))
     if wanted > MAX_EF and bound == MAX_EF and guess.survivors <= EXACT_ROWS:
-        return Plan(Route.EXACT, limit, reason="by the engine's ids")
-    ef = min(bound, max(parameters.ef, limit, math.ceil(wanted)))
-    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(guess.share)} pass")
+        return Plan(Route.EXACT, limit, reason="by the engine's ids", boost=boost)
+    ef = _boosted(min(bound, max(parameters.ef, limit, math.ceil(wanted))), boost)
+    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(guess.share)} pass", boost=boost)
 
 
-def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
+def graph(parameters: IndexParameters, guess: Estimate, limit: int, boost: float = 1.0) -> Plan:
     """The plan where more survive than the estimate said."""
     share = max(guess.share, min(1.0, MOST_SURVIVORS / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))
-    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass")
+    ef = _boosted(ef, boost)
+    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass", boost=boost)
+
+
+def _boosted(ef: int, boost: float) -> int:
+    """Never above MAX_EF by the boost alone."""
+    return max(ef, min(MAX_EF, math.ceil(ef * boost)))
 
 
 def _percent(share: float) -> str:

@@ -34,6 +34,7 @@ from retriever.model import (
     Product,
     ProductChange,
     ProductWrite,
+    Standing,
     Stored,
     Tally,
     VectorWrite,
@@ -281,19 +282,30 @@ class SearchRecord(SurvivorRecord, Protocol):
     async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
         """The generation of this name, or the active one; None = there is none."""
 
+    async def standing(self, catalog_id: str, space: str, name: str = "") -> Standing | None:
+        """The same with its freshness, of one moment."""
+
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
         """The products that exist."""
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """Every live generation, oldest first."""
 
-    async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
-        """The vectors of a product's photos; None = there is no such product."""
+    async def seed(
+        self, generation: Generation, product_id: str
+    ) -> tuple[Product, list[Floats]] | None:
+        """A product and the vectors of its photos in order, or its own; None = there is none."""
 
     async def image_vectors(
         self, generation: Generation, image_ids: Sequence[str]
     ) -> dict[str, Floats]:
         """The vectors of those photos that have one."""
+
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
+        """How many rows the index should hold; of more than `most`, so many."""
+
+    async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+        """Every row that the generation should hold; None = more than `most`."""
 
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""

@@ -12,14 +12,15 @@ import base64
 import binascii
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 
 from retriever.collapse import Grouping
+from retriever.ladder import Descent, Ladder
 from retriever.model import (
     Collapse,
     CollectionAbsent,
@@ -38,6 +39,7 @@ from retriever.model import (
     ProductNotFound,
     SpaceUnavailable,
     StageDeadline,
+    Standing,
     VectorInvalid,
     VectorWrite,
     VersionMismatch,
@@ -46,6 +48,8 @@ from retriever.nearest import Nearest
 from retriever.planning import MAX_LIMIT, Estimate, choose, estimate
 from retriever.ports import SearchRecord, SurvivorRecord, VectorIndex
 from retriever.sampling import Samples
+from retriever.standin import Copy
+from retriever.watch import Watch, reach
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters
@@ -78,7 +82,8 @@ Remaining = Callable[[], float | None]
 Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
 
-T = TypeVar("T")
+Boost = Callable[[Generation, float], float]
+"""By what `ef` is multiplied in a generation for a filter that passes this share; see watchdog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,10 @@ class Answer:
     """The near-duplicates of each match; empty = they were not looked for."""
     own: Product | None = None
     """The query's product, where its near-duplicates were left out."""
+    nearest: Nearest | None = None
+    """How the rows were found, for the watchdog; None = not by the engine."""
+    substitute: str = ""
+    """What it rests on as the index is lost, for people; empty = on the index."""
 
 
 @dataclass(slots=True)
@@ -142,21 +151,24 @@ async def search(
     *,
     awaited: Collection[str] = (),
     samples: Samples | None = None,
+    ladder: Ladder | None = None,
+    boost: Boost = lambda *_: 1.0,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
     `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
     it, as the write may be the catalog's first. `samples`: those of other
-    searches; None = this one draws its own where it takes one.
+    searches; None = this one draws its own where it takes one. `ladder`: what answers when the
+    engine is lost; None = nothing does.
     """
     check_query(query)
-    generation = await resolve(query, record, remaining, awaited)
-    freshness = await reached(query, generation, record, remaining)
-    vectors = await query_vectors(query, generation, record)
+    standing = await resolve(query, record, remaining, awaited)
+    generation = standing.generation
+    freshness, copy = await reached(query, standing, record, remaining, ladder)
+    vectors, own = await query_vectors(query, generation, record)
     left_out = set(query.excluded)
     if query.product_id and not query.include_query_product:
         left_out.add(query.product_id)
-    own = await own_product(query, record)
     grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
     found, rounds, rows = Found(), 0, 0
     with measure("index"):
@@ -170,20 +182,26 @@ async def search(
             record=record,
             index=index,
             samples=samples or Samples(),
+            boost=boost,
         )
+    if ladder is not None:
+        nearest.call = partial(ladder.call, generation, nearest.guess.rows, remaining)
+    descent = Descent(nearest, wanted_write(query), ladder, copy)
     limit = nearest.plan.limit
     while vectors:
         with measure("index"):
-            haul = await nearest.look(limit, remaining())
+            haul = await descent.look(limit, remaining())
         rounds, rows = rounds + 1, len(haul.hits)
         with measure("hydrate"):
             await _hydrate(found, haul.hits, query, left_out, record, grouping=grouping)
         if len(found.groups) >= query.top_k or haul.complete:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
-    plan = nearest.plan.words(rounds, rows, nearest.last.survivors)
     matches, collapsed = page(found, query)
-    return Answer(matches, generation, freshness, plan, collapsed, own)
+    plan, copy = descent.words(rounds, rows), descent.copy
+    if copy is None:
+        return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
+    return Answer(matches, generation, copy.freshness, plan, collapsed, own, None, copy.words)
 
 
 def check_query(query: Query) -> None:
@@ -201,38 +219,39 @@ def check_query(query: Query) -> None:
 
 async def resolve(
     query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
-) -> Generation:
+) -> Standing:
     """The generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
-    generation = await record.generation(query.catalog_id, space, query.generation)
+    standing = await record.standing(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)
         wait = Wait(remaining)
-        while generation is None:
+        while standing is None:
             await wait.pause()
-            generation = await record.generation(query.catalog_id, space)
-    if generation is None:
+            standing = await record.standing(query.catalog_id, space)
+    if standing is None:
         raise GenerationNotFound if query.generation else SpaceUnavailable(space)
-    if query.vector and query.vector.space_version != generation.space_version:
-        raise VersionMismatch(query.vector.space_version, generation.space_version)
-    return generation
+    held = standing.generation.space_version
+    if query.vector and query.vector.space_version != held:
+        raise VersionMismatch(query.vector.space_version, held)
+    return standing
 
 
-async def own_product(query: Query, record: SearchRecord) -> Product | None:
-    """The query's product if its near-duplicates are to be left out."""
-    if not query.product_id or query.include_query_product or query.collapse is Collapse.OFF:
-        return None
-    return (await record.get(query.catalog_id, [query.product_id])).get(query.product_id)
+async def query_vectors(
+    query: Query, generation: Generation, record: SearchRecord
+) -> tuple[list[Floats], Product | None]:
+    """The vector given, or those of the product's photos (none yet = nothing is near).
 
-
-async def query_vectors(query: Query, generation: Generation, record: SearchRecord) -> list[Floats]:
-    """The vector given, or those of the product's photos (none yet = nothing is near)."""
+    And the product, if its near-duplicates are to be left out.
+    """
     if query.vector is not None:
-        return [check_vector(query.vector, generation.dimension, "vector")]
-    vectors = await record.vectors_of(generation, query.product_id)
-    if vectors is None:
+        return [check_vector(query.vector, generation.dimension, "vector")], None
+    seed = await record.seed(generation, query.product_id)
+    if seed is None:
         raise ProductNotFound
-    return vectors
+    own, vectors = seed
+    left_out = not query.include_query_product and query.collapse is not Collapse.OFF
+    return vectors, own if left_out else None
 
 
 def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
@@ -292,24 +311,40 @@ class Wait:
         await asyncio.sleep(WAIT_STEP)
 
 
-async def reached(
-    query: Query, generation: Generation, record: SearchRecord, remaining: Remaining
-) -> Freshness:
-    """How fresh the generation is, once it holds the write that the caller wants to see."""
-    freshness = await record.freshness(generation)
+def wanted_write(query: Query) -> int:
+    """The commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
     if not query.min_index_token:
-        return freshness
-    wanted = read_index_token(query.min_index_token, query.catalog_id)
+        return 0
+    return read_index_token(query.min_index_token, query.catalog_id)
+
+
+async def reached(
+    query: Query,
+    standing: Standing,
+    record: SearchRecord,
+    remaining: Remaining,
+    ladder: Ladder | None = None,
+) -> tuple[Freshness, Copy | None]:
+    """How fresh the generation is, once it holds the write that the caller wants to see.
+
+    With it what holds that write in its place, where the engine is lost and never gets it.
+    """
+    freshness, generation = standing.freshness, standing.generation
+    wanted = wanted_write(query)
     if wanted > freshness.head:
         raise IndexTokenInvalid
     wait = Wait(remaining)
     while freshness.seq < wanted:
+        if ladder is not None:
+            copy = await ladder.meanwhile(generation, query.condition, wanted)
+            if copy is not None:
+                return copy.freshness, copy
         await wait.pause()
-        current = await record.generation(query.catalog_id, generation.space, generation.name)
+        current = await record.standing(query.catalog_id, generation.space, generation.name)
         if current is None:
             raise GenerationNotFound
-        freshness = await record.freshness(current)
-    return freshness
+        freshness = current.freshness
+    return freshness, None
 
 
 # Rounds
@@ -326,14 +361,16 @@ async def begin(
     record: SurvivorRecord,
     index: VectorIndex,
     samples: Samples,
+    boost: Boost = lambda *_: 1.0,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
     guess = Estimate(0)
     if generation.parameters.kind is not IndexKind.FLAT:
         sample = await samples.of(query.catalog_id, head, record)
         guess = estimate(query.condition, sample)
+    factor = boost(generation, guess.share)
     return Nearest(
-        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH),
+        choose(generation.parameters, guess, query.top_k, excluded, OVERFETCH, boost=factor),
         guess,
         generation,
         vectors,
@@ -341,30 +378,8 @@ async def begin(
         latest,
         record,
         index,
-        lambda ask: _ask(generation, ask, index, record),
+        lambda ask: reach(generation, ask, index, record),
     )
-
-
-async def _ask(
-    generation: Generation,
-    ask: Callable[[], Awaitable[T]],
-    index: VectorIndex,
-    record: SurvivorRecord,
-) -> T:
-    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
-    try:
-        try:
-            return await ask()
-        except CollectionReleased:
-            # Whoever notices a restarted engine has the worker compare index and record.
-            await record.want_check(generation)
-            await index.load(generation.collection)
-            return await ask()
-    except CollectionAbsent as error:
-        await record.want_check(generation)
-        raise IndexUnavailable from error
-    except CollectionReleased as error:
-        raise IndexUnavailable from error
 
 
 async def _hydrate(
@@ -431,7 +446,9 @@ async def _look_up(
     products = await record.get(query.catalog_id, unknown) if unknown else {}
     for product_id in unknown:
         product = products.get(product_id)
-        passes = product is not None and filters.passes(query.condition, product.facts)
+        passes = product is not None and (
+            query.condition == EVERYTHING or filters.passes(query.condition, product.facts)
+        )
         found.known[product_id] = product if passes else None
 
 
@@ -497,21 +514,31 @@ class Census:
     freshness: Freshness | None
 
 
-async def count(catalog_id: str, space: str, record: SearchRecord, index: VectorIndex) -> Census:
-    """What record and engine hold."""
-    generation = await record.generation(catalog_id, space)
+async def count(
+    catalog_id: str,
+    space: str,
+    record: SearchRecord,
+    index: VectorIndex,
+    *,
+    seconds: float | None = None,
+    watch: Watch | None = None,
+) -> Census:
+    """What record and engine hold. `seconds`: how long the engine may take, at most."""
+    standing = await record.standing(catalog_id, space)
+    generation = None if standing is None else standing.generation
     counts = await record.counts(catalog_id, generation)
-    indexed = await _indexed(generation, index)
-    freshness = None if generation is None else await record.freshness(generation)
-    return Census(counts, indexed, generation, freshness)
+    lost = watch is not None and generation is not None and watch.lost(generation)
+    indexed = -1 if lost else await _indexed(generation, index, seconds)
+    return Census(counts, indexed, generation, None if standing is None else standing.freshness)
 
 
-async def _indexed(generation: Generation | None, index: VectorIndex) -> int:
+async def _indexed(generation: Generation | None, index: VectorIndex, seconds: float | None) -> int:
     """Rows that the engine holds of a generation; −1 = it does not answer."""
     try:
-        if generation is not None:
-            return await index.count(generation.collection)
-        await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
-    except (IndexUnavailable, CollectionAbsent, CollectionReleased):
+        async with asyncio.timeout(seconds):
+            if generation is not None:
+                return await index.count(generation.collection)
+            await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
+    except (IndexUnavailable, CollectionAbsent, CollectionReleased, TimeoutError):
         return -1
     return 0

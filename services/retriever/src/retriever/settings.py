@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from retriever.standin import MOST_ROWS
 from servicekit.config import ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings
@@ -55,6 +56,10 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
 
     milvus_seconds: float = Field(default=5.0, gt=0, le=600)
     """How long one call to the engine may take when the caller sets no deadline."""
+
+    milvus_standin_rows: int = Field(default=MOST_ROWS, ge=0, le=1_000_000)
+    """Photos of a generation, at most, that are compared in the record while the engine does not
+    answer; 0 = none are, and such searches fail. Held in memory: 51 MB for 10,000 × 1,280-d."""
 
     milvus_prefix: str = Field(default="sightline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")
     """What the names of collections begin with: several installations may share an engine."""

@@ -514,6 +514,14 @@ def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshne
     return message
 
 
+def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
+    """What an answer says that does not rest on the index; empty = it does."""
+    if not substitute:
+        return []
+    cause = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
+    return [answer_pb2.Degradation(stage="index", cause=cause, substitute=substitute)]
+
+
 # Generations
 
 

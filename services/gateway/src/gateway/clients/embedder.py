@@ -47,7 +47,14 @@ class EmbedderClient:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response: pb.ListSpacesResponse = await self._caller.call(self._stub.ListSpaces, request)
         return tuple(
-            SpaceState(item.space, item.version, item.ready, item.default_version)
+            SpaceState(
+                item.space,
+                item.version,
+                item.ready,
+                item.default_version,
+                item.model,
+                item.dimension,
+            )
             for item in response.spaces
         )
 

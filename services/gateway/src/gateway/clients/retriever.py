@@ -111,6 +111,7 @@ class RetrieverClient:
             work=messages.work(answer.stage_timings),
             collapsed=[tuple(item.product_ids) for item in answer.collapsed],
             own=_columns(answer.query_product) if answer.HasField("query_product") else None,
+            degradations=messages.degradation_list(answer.degradations),
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:

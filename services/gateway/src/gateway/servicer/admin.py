@@ -9,6 +9,7 @@ from google.rpc import status_pb2
 
 from gateway import messages
 from gateway.clients.calls import Caller
+from gateway.model import SpaceState
 from gateway.ports import Index, Models, Scenes, Spaces
 from gateway.servicer.requests import Context, admit
 from gateway.status import ComponentState, look
@@ -72,6 +73,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             components=[_component(item) for item in state.components],
             visual_space=messages.space_message(space) if space is not None else None,
             embedder_space_version=state.embedder_space_version,
+            embedder_spaces=[_offered(item) for item in state.embedder_spaces],
             products=state.products,
             indexed_images=state.indexed_images,
             pending_images=state.pending_images,
@@ -225,6 +227,17 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         job: job_pb2.Job = await self._retriever.call(self._rebuild_stub.RebuildIndex, request)
         return job
+
+
+def _offered(state: SpaceState) -> pb.EmbedderSpace:
+    return pb.EmbedderSpace(
+        space=state.space,
+        version=state.version,
+        model=state.model,
+        dimension=state.dimension,
+        ready=state.ready,
+        default_version=state.default,
+    )
 
 
 def _component(state: ComponentState) -> pb.ComponentStatus:

@@ -53,11 +53,28 @@ _ALL = (
     .order_by(generations.c.created, generations.c.name)
 )
 _LIVE = _ALL.where(generations.c.state != GenerationState.DROPPED)
+_OF_SPACE = sa.select(generations).where(
+    generations.c.catalog_id == sa.bindparam("catalog_id"),
+    generations.c.space == sa.bindparam("space"),
+    generations.c.state != GenerationState.DROPPED,
+)
+_ACTIVE = _OF_SPACE.where(generations.c.active)
+_NAMED = _OF_SPACE.where(generations.c.name == sa.bindparam("name"))
 
 
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
     rows = connection.execute(_LIVE, {"catalog_id": catalog_id})
     return [_to_generation(row) for row in rows]
+
+
+def read_generation(
+    connection: Connection, catalog_id: str, space: str, name: str
+) -> Generation | None:
+    """The live generation of this name, or the active one."""
+    values = {"catalog_id": catalog_id, "space": space}
+    if name:
+        return first_generation(connection.execute(_NAMED, {**values, "name": name}))
+    return first_generation(connection.execute(_ACTIVE, values))
 
 
 def first_generation(rows: sa.CursorResult[Any]) -> Generation | None:
@@ -337,12 +354,13 @@ def read_row_seqs(
     }
 
 
-def count_rows(connection: Connection, generation: Generation) -> int:
-    """How many rows the index should hold."""
+def count_rows(connection: Connection, generation: Generation, most: int | None = None) -> int:
+    """How many rows the index should hold; of more than `most`, so many."""
     row, vector, rows = row_source(generation)
-    query = sa.select(sa.func.count()).select_from(rows)
     mine = row.c.catalog_id == generation.catalog_id, held_by(generation, vector)
-    return int(connection.execute(query.where(*mine)).scalar_one())
+    counted = sa.select(row.c.row_id).select_from(rows).where(*mine).limit(most).subquery()
+    query = sa.select(sa.func.count()).select_from(counted)
+    return int(connection.execute(query).scalar_one())
 
 
 def read_product_vectors(

@@ -32,6 +32,7 @@ from retriever.model import (
     Product,
     ProductChange,
     ProductWrite,
+    Standing,
     Stored,
     Tally,
     VectorWrite,
@@ -48,6 +49,7 @@ from retriever.record.generations import (
     generation_values,
     live_generations,
     read_freshness,
+    read_generation,
     read_index_page,
     read_index_rows,
     read_product_vectors,
@@ -55,18 +57,18 @@ from retriever.record.generations import (
     want,
 )
 from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
+from retriever.record.kept import Answers, Products
 from retriever.record.parts import (
     is_generation,
     pending_of,
 )
 from retriever.record.products import (
-    product_exists,
     read_images,
     read_part,
     read_products,
 )
 from retriever.record.session import Session, queue_up
-from retriever.record.survivors import read_sample, read_survivors, read_vectors
+from retriever.record.survivors import read_all, read_sample, read_survivors, read_vectors
 from retriever.record.tables import (
     generations,
     outbox,
@@ -90,6 +92,8 @@ class Record:
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         self._db = db
         self._clock = clock
+        self._products = Products()
+        self._standings: Answers[Standing] = Answers(db.version)
 
     # The catalogue
 
@@ -140,11 +144,9 @@ class Record:
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
         """See CatalogueRecord."""
 
-        def work(connection: Connection) -> dict[str, Product]:
-            found = read_products(connection, catalog_id, product_ids)
-            return {product.content.product_id: product for product in found}
-
-        return await self._db.read(work)
+        return await self._db.read(
+            lambda connection: self._products.read(connection, catalog_id, product_ids)
+        )
 
     async def page(
         self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
@@ -345,20 +347,32 @@ class Record:
 
     async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
         """See SearchRecord."""
-        c = generations.c
-        which = c.name == name if name else c.active
-        query = sa.select(generations).where(
-            c.catalog_id == catalog_id, c.space == space, c.state != GenerationState.DROPPED, which
+        return await self._db.read(
+            lambda connection: read_generation(connection, catalog_id, space, name)
         )
-        return await self._db.read(lambda connection: first_generation(connection.execute(query)))
 
-    async def vectors_of(self, generation: Generation, product_id: str) -> list[Floats] | None:
+    async def standing(self, catalog_id: str, space: str, name: str = "") -> Standing | None:
         """See SearchRecord."""
 
-        def work(connection: Connection) -> list[Floats] | None:
-            if not product_exists(connection, generation.catalog_id, product_id):
+        def work(connection: Connection) -> Standing | None:
+            generation = read_generation(connection, catalog_id, space, name)
+            if generation is None:
                 return None
-            return read_product_vectors(connection, generation, product_id)
+            return Standing(generation, read_freshness(connection, generation))
+
+        question = (catalog_id, space, name)
+        return await self._standings.get(question, lambda: self._db.read(work))
+
+    async def seed(
+        self, generation: Generation, product_id: str
+    ) -> tuple[Product, list[Floats]] | None:
+        """See SearchRecord."""
+
+        def work(connection: Connection) -> tuple[Product, list[Floats]] | None:
+            found = self._products.read(connection, generation.catalog_id, [product_id])
+            if product_id not in found:
+                return None
+            return found[product_id], read_product_vectors(connection, generation, product_id)
 
         return await self._db.read(work)
 
@@ -544,15 +558,19 @@ class Record:
         """See SurvivorRecord."""
         return await self._db.read(lambda connection: read_vectors(connection, generation, row_ids))
 
+    async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+        """See SearchRecord."""
+        return await self._db.read(lambda connection: read_all(connection, generation, most))
+
     async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
         """See VerificationRecord."""
         return await self._db.read(
             lambda connection: read_index_page(connection, generation, after, limit)
         )
 
-    async def row_count(self, generation: Generation) -> int:
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
         """See VerificationRecord."""
-        return await self._db.read(lambda connection: count_rows(connection, generation))
+        return await self._db.read(lambda connection: count_rows(connection, generation, most))
 
     async def expected(
         self, generation: Generation, low: str, high: str

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from retriever.model import Generation
 from retriever.planning import Part, Survivors
-from retriever.record.parts import among, look_up, on, same
+from retriever.record.generations import count_rows
+from retriever.record.parts import among, held_by, look_up, on, row_source, same
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import product_images, products, vectors
 from sightline_rules import categories
@@ -80,6 +81,26 @@ def read_vectors(
 ) -> Survivors:
     """Those of the rows that the record knows."""
     return _read(connection, _BY_ROW, generation, row_ids)
+
+
+def read_all(connection: Connection, generation: Generation, most: int) -> Survivors | None:
+    """Every row that the generation should hold; None = more than `most`."""
+    row, vector, rows = row_source(generation)
+    mine = held_by(generation, vector), row.c.catalog_id == generation.catalog_id
+    if count_rows(connection, generation, most + 1) > most:
+        return None
+    image_id = sa.literal("") if generation.of_products else row.c.image_id
+    found = connection.execute(
+        sa.select(row.c.row_id, row.c.product_id, image_id, vector.c.data)
+        .select_from(rows)
+        .where(*mine)
+    )
+    names, data = [], bytearray()
+    for row_id, product_id, image, vector_data in found:
+        names.append((row_id, product_id, image))
+        data += vector_data
+    held = np.frombuffer(data, dtype="<f4").reshape(len(names), generation.dimension)
+    return Survivors(names, held)
 
 
 def _read(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from retriever import search, wire
+from retriever.ladder import Ladder
 from retriever.ports import SearchRecord, VectorIndex
 from retriever.sampling import Samples
 from servicekit import deadlines, telemetry
@@ -21,6 +22,8 @@ VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
 
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
+COUNT_SECONDS = 1.0
+"""How long the engine may take to count: less than those wait who ask whether it answers."""
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,10 +40,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         index_seconds: float,
         *,
         spaces: Collection[str] = (),
+        ladder: Ladder | None = None,
         clock: Callable[[], int] = now_micros,
     ) -> None:
         """`index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
-        those that the worker fills."""
+        those that the worker fills. `ladder`: what answers when the engine is lost; None = the
+        record, up to its usual number of rows."""
         self._catalogs = catalogs
         self._record = record
         self._index = index
@@ -48,6 +53,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._spaces = spaces
         self._clock = clock
         self._samples = Samples()
+        self._ladder = ladder or Ladder(record, index)
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
@@ -76,6 +82,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             stages.measure,
             awaited=self._spaces,
             samples=self._samples,
+            ladder=self._ladder,
         )
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),
@@ -91,6 +98,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             stage_timings=wire.timings(stages.finished),
             collapsed=wire.collapsed(answer.collapsed),
             query_product=wire.columns([answer.own]) if answer.own is not None else None,
+            degradations=wire.index_lost(answer.substitute),
         )
 
     def _remaining(self) -> float | None:
@@ -113,7 +121,10 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     ) -> vectors_pb.CountResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         space = request.space or search.DEFAULT_SPACE
-        census = await search.count(catalog, space, self._record, self._index)
+        seconds = deadlines.budget(RESERVE_SECONDS, cap=COUNT_SECONDS)
+        census = await search.count(
+            catalog, space, self._record, self._index, seconds=seconds, watch=self._ladder.watch
+        )
         response = vectors_pb.CountResponse(
             products=census.counts.products,
             images=census.counts.images,

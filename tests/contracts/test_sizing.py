@@ -1,0 +1,101 @@
+"""The page on sizes says what the arithmetic says, and the cluster's values hold it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench import sizing
+from bench.sizing import GB, Shop
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+CLUSTER = ROOT / "deploy" / "milvus-cluster"
+SIZES = {"values-1m.yaml": Shop(1_000_000, 1_280), "values-20m.yaml": Shop(20_000_000, 1_280)}
+UNITS = {"Mi": 2**20, "Gi": 2**30}
+SAFE = (2, 6, 10)
+"""Older versions of Milvus have published vulnerabilities."""
+
+
+def read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CLUSTER / name).read_text(encoding="utf-8"))
+    return found
+
+
+def memory(part: dict[str, Any]) -> int:
+    """Bytes that one pod is sure of."""
+    requests, limits = part["resources"]["requests"], part["resources"]["limits"]
+    assert requests["memory"] == limits["memory"], "a node that is evicted serves nobody"
+    number, unit = re.fullmatch(r"(\d+)([MG]i)", requests["memory"]).groups()  # type: ignore[union-attr]
+    return int(number) * UNITS[unit]
+
+
+def test_the_page_holds_the_tables_as_they_are_computed() -> None:
+    assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/sizing.md"
+
+
+def test_what_the_page_says_in_words_is_computed_too() -> None:
+    for shop in SIZES.values():
+        assert f"query nodes {shop.memory / GB:.0f} GB in all" in PAGE
+    assert f"{Shop(20_000_000, 256, 'int8').memory / GB:.0f} GB at 256\nint8" in PAGE
+    assert f"the default's {Shop(20_000_000, 1_280).segments} of them" in PAGE
+    slow, fast = (1e3 * sizing.core_seconds(dimension) for dimension in (80, 1_280))
+    assert f"{slow:.1f} ms at 80 and {fast:.1f} ms at 1,280" in PAGE
+    beside = round(Shop(1, 0).row_bytes / 4)
+    assert f"Below {beside} dimensions" in PAGE
+
+
+def test_a_place_that_the_page_lost_is_told() -> None:
+    with pytest.raises(KeyError, match="row"):
+        sizing.filled("nothing here")
+
+
+def test_a_row_is_its_vector_and_what_stands_beside_it() -> None:
+    one, other = Shop(10, 100), Shop(10, 100, "int8")
+    assert one.row_bytes - other.row_bytes == 300
+    assert one.memory == pytest.approx(10 * one.row_bytes * 2 * 2 / 0.72)
+    assert sizing.links(32) > sizing.links(16) > 8 * 16
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_cluster_has_the_memory_and_the_processors_that_the_page_asks_for(name: str) -> None:
+    values, shop = read(name), SIZES[name]
+    user = yaml.safe_load(values["extraConfigFiles"]["user.yaml"])
+    shop = Shop(shop.rows, shop.dimension, segment=user["dataCoord"]["segment"]["maxSize"])
+    node, groups = values["queryNode"], values["replicaResourceGroups"]
+    nodes = len(groups) * node["replicas"]
+    assert len(groups) == sizing.REPLICAS
+    assert shop.memory <= nodes * memory(node) <= 1.5 * shop.memory
+    assert nodes * float(node["resources"]["requests"]["cpu"]) >= shop.cores
+    assert memory(values["dataNode"]) >= 3 * shop.segment * sizing.MEBIBYTE
+    told = f"{nodes * memory(node) / GB:.0f} GB, of {shop.memory / GB:.0f} needed"
+    text = (CLUSTER / name).read_text(encoding="utf-8")
+    assert told in text
+    assert f"{shop.store / GB:.0f} GB and the log" in text
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_cluster_is_safe_to_begin_with(name: str) -> None:
+    values = read(name)
+    user = yaml.safe_load(values["extraConfigFiles"]["user.yaml"])
+    version = tuple(map(int, values["image"]["all"]["tag"].removeprefix("v").split(".")))
+    assert version >= SAFE
+    assert user["common"]["security"] == {"authorizationEnabled": True, "tlsMode": 1}
+    certificates = values["proxy"]["volumeMounts"][0]["mountPath"]
+    assert user["tls"]["serverPemPath"].startswith(certificates)
+    assert not values["minio"]["enabled"], "it comes with a password that everybody knows"
+    assert values["externalS3"]["useSSL"]
+    assert values["etcd"]["replicaCount"] == 3
+    assert not re.search(r"(?i)(password|secretKey|accessKey):", (CLUSTER / name).read_text())
+
+
+def test_both_files_differ_in_sizes_only() -> None:
+    def keys(value: Any, path: str = "") -> set[str]:
+        if not isinstance(value, dict):
+            return {path}
+        return {found for name, part in value.items() for found in keys(part, f"{path}.{name}")}
+
+    small, large = (keys(read(name)) for name in SIZES)
+    assert small == large
