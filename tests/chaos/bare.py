@@ -9,7 +9,7 @@ from typing import Any
 
 from pymilvus import AsyncMilvusClient
 
-# It logs every failed call at ERROR, through handlers of its own, and failures are what we wait for.
+# It logs every failed call at ERROR, through handlers of its own; failures are what we wait for.
 for _name in ("pymilvus", "pymilvus.milvus_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
