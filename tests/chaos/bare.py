@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 from pymilvus import AsyncMilvusClient
+
+# It logs every failed call at ERROR, through handlers of its own; failures are what we wait for.
+for _name in ("pymilvus", "pymilvus.milvus_client"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 MOST_ROWS = 16_384
 """Of one answer."""

@@ -6,11 +6,13 @@ becomes of it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.chaos.model import NotMeasured
 _PRIVATE = "SIGHTLINE_CHAOS_PRIVATE"
 """Set once this process has a mount namespace of its own."""
 _CHUNK = 64 * 2**10
+_LOOK_SECONDS = 0.1
 
 
 def enter_private_mounts(module: str, arguments: Sequence[str]) -> None:
@@ -40,11 +43,18 @@ class Disk:
 
     path: Path
 
-    def fill(self, leave: int = 0) -> None:
-        """Leave about so many bytes free."""
+    def fill(self) -> None:
+        """Leave nothing free."""
         with (self.path / "ballast").open("ab", buffering=0) as file, contextlib.suppress(OSError):
-            while (left := shutil.disk_usage(self.path).free - leave) > 0:
+            while left := shutil.disk_usage(self.path).free:
                 file.write(bytes(min(_CHUNK, left)))
+
+    async def stay_full(self, seconds: float) -> None:
+        """Fill it, and again whatever becomes free meanwhile."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.fill()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def free(self) -> None:
         """Take the ballast off again."""

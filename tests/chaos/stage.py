@@ -18,8 +18,13 @@ from servicekit.sql import Database
 
 RETRIEVER = ("milvus", "retriever", "retriever-worker")
 """Enough for everything that needs no photo turned into a vector."""
-LEASE = {"RETRIEVER_WORKER_LEASE_SECONDS": "3"}
-"""A killed worker is succeeded after 3 s instead of 10, so that it can be killed more often."""
+SETTINGS = {
+    "retriever": {"RETRIEVER_DECODE_PROCESSES": "1"},
+    "retriever-worker": {"RETRIEVER_WORKER_LEASE_SECONDS": "3"},
+    "embedder": {"EMBEDDER_DECODE_PROCESSES": "1"},
+}
+"""A killed worker is succeeded after 3 s instead of 10, so that it can be killed more often. Few
+photos come in: one process that decodes them is enough, and starts sooner than two."""
 
 Prepare = Callable[[Path], None]
 
@@ -51,9 +56,8 @@ def stage(
 
 
 def _hasty(program: Program) -> Program:
-    if program.name != "retriever-worker":
-        return program
-    return replace(program, environment={**program.environment, **LEASE})
+    more = SETTINGS.get(program.name, {})
+    return replace(program, environment={**program.environment, **more})
 
 
 def engine_uri(suite: Suite) -> str:
