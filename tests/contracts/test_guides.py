@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -63,6 +64,8 @@ def test_every_word_of_a_plan_is_explained() -> None:
         Plan(Route.FLAT, 100).words(1, 200),
         graph.words(1, 200),
         graph.words(1, 200, survivors=42),
+        replace(graph, boost=2.0).words(1, 200),
+        replace(graph, route=Route.SLICES, slices=4).words(1, 200),
         Plan(Route.EXACT, 100, reason="by price").words(1, 200, survivors=42),
         Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, survivors=42),
     ]
