@@ -22,8 +22,10 @@ MEBIBYTE = 2**20
 WIDTHS = {"float32": 4, "float16": 2, "int8": 1}
 """Bytes of a number."""
 M = IndexParameters().m
-COLUMN_BYTES = 8 * (len(COLUMNS) + 1)
-"""Filter columns and the commit number: 64-bit integers."""
+NUMBERS = len(COLUMNS) + 2
+"""Filter columns, the slice and the commit number."""
+COLUMN_BYTES = 8 * NUMBERS
+"""They are 64-bit integers."""
 ID_BYTES = 64 + 64 + 16 + 72 + 16
 """Row id, photo id, a product id of 16 bytes; the row id again in the engine's lookup of keys; its
 own row id and time. Computed."""
@@ -142,7 +144,7 @@ def _row_table() -> str:
     lines = [
         ("vector", "dimension × 4, 2 or 1"),
         (f"links of the graph, m = {M}", f"8m + 4m ÷ (m − 1) + 16 = {links(M):.0f}"),
-        ("filter columns", f"{len(COLUMNS) + 1} × 8 = {COLUMN_BYTES}"),
+        ("filter columns", f"{NUMBERS} × 8 = {COLUMN_BYTES}"),
         ("ids, key lookup, time", f"{ID_BYTES}"),
     ]
     return _table(("a row holds", "bytes"), lines)

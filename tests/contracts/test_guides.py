@@ -2,13 +2,17 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 import typer.main
 
-from retriever.planning import Plan, Route
+from retriever.model import Freshness
+from retriever.planning import Plan, Route, Survivors
+from retriever.standin import Copy
 from sightline_client import filter_text
 from sightline_client.cli import app
 
@@ -63,9 +67,13 @@ def test_every_word_of_a_plan_is_explained() -> None:
         Plan(Route.FLAT, 100).words(1, 200),
         graph.words(1, 200),
         graph.words(1, 200, survivors=42),
+        replace(graph, boost=2.0).words(1, 200),
+        replace(graph, route=Route.SLICES, slices=4).words(1, 200),
         Plan(Route.EXACT, 100, reason="by price").words(1, 200, survivors=42),
         Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, survivors=42),
     ]
+    rows = Survivors([("row", "product", "photo")] * 100, np.zeros((100, 1), np.float32))
+    told.append(Copy(rows, rows.vectors[:, 0], Freshness(0, 0, 0, 0, 0)).words)
     explained = FILTERS.partition("| word | means |")[2]
     for word in {part for words in told for part in words.split(", ")}:
-        assert f"| `{word}` |" in explained, word
+        assert f"`{word}`" in explained, word

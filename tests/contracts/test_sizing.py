@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pymilvus import DataType
 
 from bench import sizing
 from bench.sizing import GB, Shop
+from retriever import milvus
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
@@ -57,6 +59,8 @@ def test_a_row_is_its_vector_and_what_stands_beside_it() -> None:
     assert one.row_bytes - other.row_bytes == 300
     assert one.memory == pytest.approx(10 * one.row_bytes * 2 * 2 / 0.72)
     assert sizing.links(32) > sizing.links(16) > 8 * 16
+    numbers = [each for each in milvus._schema(8).fields if each.dtype == DataType.INT64]
+    assert len(numbers) == sizing.NUMBERS
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -61,7 +61,9 @@ class GetStatusResponse(google.protobuf.message.Message):
     SCENES_FIELD_NUMBER: builtins.int
     EMBEDDER_SPACES_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
-    """The embedder's default version of the space; differs from `visual_space` during a roll-out."""
+    """The embedder's default version of the space; differs from `visual_space` after a roll-out until the embedder
+    names the new model first, or while a default one waits to be rolled out.
+    """
     products: builtins.int
     """Products in the record; -1 = not known."""
     indexed_images: builtins.int
@@ -74,7 +76,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     """The serving model; empty = none."""
     @property
     def components(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]:
-        """gateway, embedder, retriever, ranker."""
+        """gateway, embedder, triton, retriever, milvus, ranker: each as its caller found it."""
 
     @property
     def visual_space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
