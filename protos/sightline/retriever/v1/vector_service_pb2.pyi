@@ -150,7 +150,11 @@ class SearchResponse(google.protobuf.message.Message):
     COLLAPSED_FIELD_NUMBER: builtins.int
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How the search was done, in one line for people, e.g. "flat, 2 rounds, 400 rows"."""
+    """How the search was done and why, in one line for people, in no fixed form: "flat, 1 round, 300 rows" (every row
+    compared); "graph ef 300, 1 round, 300 rows, …" (the engine's graph walked, with so many candidates); "exact over
+    412 survivors, 1 round, …" (those compared that pass the filter). Rounds beyond the first refill a page that
+    near-duplicates, exclusions or the re-check of the filter had thinned.
+    """
     @property
     def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """What the record says of them now."""
