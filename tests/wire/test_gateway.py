@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from servicekit.errors import Code, Internal, ServiceError, Unavailable
 from servicekit.status import from_rpc_error, from_status
@@ -539,6 +540,12 @@ async def test_pages_come_from_the_kept_record(suite):
     assert len(suite.ranker.script.requests("Rank")) == 1
 
 
+def counted_as_collapsed() -> float:
+    """Of searches, so far."""
+    name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
 async def test_near_duplicates_collapse_and_are_named_on_every_page(suite):
     suite.retriever.script.collapsed = {"p3": ["p4"]}
     suite.retriever.script.parents = {"p2": "p5"}
@@ -559,9 +566,11 @@ async def test_near_duplicates_collapse_and_are_named_on_every_page(suite):
     (sent,) = suite.retriever.script.requests("Search")
     assert sent.collapse == vector_service_pb2.COLLAPSE_MARK
 
+    before = counted_as_collapsed()
     found = await suite.recommendation.Search(
         pb.SearchRequest(signals=[pb.QuerySignal(image=PHOTO)])
     )
+    assert counted_as_collapsed() == before + 1
     assert {i.product.product_id: list(i.collapsed_product_ids) for i in found.results} == {
         "p3": ["p4"],
         "p1": [],

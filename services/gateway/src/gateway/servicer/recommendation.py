@@ -4,6 +4,8 @@
 
 from typing import cast
 
+from prometheus_client import Counter
+
 from gateway import messages
 from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result, Signal, SignalKind
 from gateway.ports import House
@@ -18,6 +20,12 @@ from sightline.gateway.v1 import recommendation_service_pb2_grpc
 
 NAME = "sightline.gateway.v1.RecommendationService"
 
+COLLAPSED = Counter(
+    "sightline_gateway_collapsed_products_total",
+    "Near-duplicates and variants that stand behind a result instead of beside it.",
+    ("call",),
+)
+
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends and searches."""
@@ -31,6 +39,9 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._house)
+        COLLAPSED.labels("Recommend").inc(
+            sum(len(item.answered.collapsed) for item in answer.results)
+        )
         return pb.RecommendResponse(
             results=[_recommended(result) for result in answer.results],
             no_good_match=answer.no_good_match,
@@ -49,6 +60,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
         found = await search(_search_query(request), self._house)
+        COLLAPSED.labels("Search").inc(sum(len(item.collapsed) for item in found.results))
         return pb.SearchResponse(
             results=[_found(result) for result in found.results],
             degradations=[messages.degradation_message(item) for item in found.degradations],
