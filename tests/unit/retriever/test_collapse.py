@@ -19,7 +19,8 @@ from retriever.model import (
 )
 from retriever.record import Record
 from retriever.search import Answer, Query
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, same_picture
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, Candidate, same_picture
+from sightline_rules.duplicates import collapse as collapse_by_rule
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
@@ -232,21 +233,40 @@ async def test_the_first_photo_speaks_for_a_product(
     assert found.image_hash == PICTURE
 
 
-def test_doubtful_are_the_pairs_between_surely_and_surely_not() -> None:
+def likenesses() -> list[int]:
+    """Hashes of which some are of one picture, some may be, and some are none."""
     generator = np.random.default_rng(3)
     base = [PICTURE, UNSURE, 0, int(generator.integers(1 << 62))]
-    hashes = [
+    return [
         value ^ (sum(1 << int(bit) for bit in set(generator.integers(0, 64, 4))) if value else 0)
         for value in base * 12
     ]
+
+
+def test_look_alikes_are_the_pairs_that_may_be_of_one_picture() -> None:
+    hashes = likenesses()
     expected = [
         (one, other)
         for one in range(len(hashes))
         for other in range(one + 1, len(hashes))
-        if not same_picture(hashes[one], hashes[other])
-        and same_picture(hashes[one], hashes[other], 1.0)
+        if same_picture(hashes[one], hashes[other], 1.0)
     ]
-    assert expected
-    assert sorted(collapse.doubtful(hashes)) == expected
-    assert POSSIBLE > CERTAIN
-    assert collapse.doubtful([]) == []
+    assert any(not same_picture(hashes[one], hashes[other]) for one, other in expected)
+    assert sorted(collapse.look_alikes(hashes)) == expected
+    assert collapse.look_alikes([]) == []
+
+
+async def test_groups_are_those_of_the_rule(record: Record, made: Generation) -> None:
+    """The rule looks for the same pictures one by one; searches look at all pairs at a time."""
+    items = [Item(0.5, image_hash) for image_hash in likenesses()]
+    names = [f"p{number}" for number in range(len(items))]
+    await record.write(
+        "default", [product(name, it) for name, it in zip(names, items, strict=True)]
+    )
+    held = await record.get("default", names)
+    groups = await collapse.Grouping(made, None).groups([held[name] for name in names], record)
+    candidates = [
+        Candidate(name, image_hash=it.image_hash) for name, it in zip(names, items, strict=True)
+    ]
+    assert tuple(groups) == collapse_by_rule(candidates)
+    assert any(group.collapsed for group in groups)

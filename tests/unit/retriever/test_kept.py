@@ -63,6 +63,13 @@ async def test_a_product_that_another_process_wrote_is_read_anew(
     assert (await one(record, "a")).content.brand == "again"
 
 
+async def test_products_are_asked_for_by_any_id(record: Record) -> None:
+    names = ["a'b", 'a"b', "a\\b", "葡", "😀", "é", "[]", "null"]
+    await record.write("default", [write(name) for name in names])
+    assert set(await record.get("default", [*names, names[0], "\x00", "a"])) == set(names)
+    assert await record.get("default", []) == {}
+
+
 async def test_catalogs_keep_products_of_the_same_id_apart(record: Record) -> None:
     await record.write("default", [write("a", brand="one")])
     await record.write("other", [write("a", brand="two")])

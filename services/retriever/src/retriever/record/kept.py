@@ -6,8 +6,9 @@ request. Decoding costs far more than asking: 200 products 4 ms against 0.5 ms (
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -21,7 +22,14 @@ from retriever.record.tables import products
 MOST_PRODUCTS = 20_000
 """About 2 KB each, more where descriptions are long."""
 
-_COMMITS = sa.select(products.c.product_id, products.c.seq).where(among(products, "product_id"))
+_COMMITS = sa.select(products.c.product_id, products.c.seq)
+_AMONG = _COMMITS.where(among(products, "product_id"))
+_NAMES = sa.func.json_each(sa.bindparam("names")).table_valued("value")
+_IN_JSON = _COMMITS.where(
+    products.c.catalog_id == sa.bindparam("catalog_id"),
+    products.c.product_id.in_(sa.select(_NAMES.c.value)),
+)
+"""SQLite: with one value instead of hundreds, in half the time."""
 
 T = TypeVar("T")
 
@@ -42,10 +50,7 @@ class Products:
 
         It must not have written: a commit that is taken back leaves its number to another one.
         """
-        rows: Iterable[Sequence[Any]] = look_up(
-            connection, _COMMITS, product_ids, {"catalog_id": catalog_id}
-        )
-        commits: dict[str, int] = {product_id: seq for product_id, seq in rows}  # noqa: C416
+        commits = _commits(connection, catalog_id, product_ids)
         found = self._current(catalog_id, commits)
         unread = [product_id for product_id in commits if product_id not in found]
         if unread:
@@ -72,6 +77,20 @@ class Products:
                     self._held[catalog_id, product.content.product_id] = product
             while len(self._held) > self._most:
                 del self._held[next(iter(self._held))]
+
+
+def _commits(connection: Connection, catalog_id: str, product_ids: Sequence[str]) -> dict[str, int]:
+    """The commit of each product that exists."""
+    of = {"catalog_id": catalog_id}
+    rows: Any
+    if connection.dialect.name == "sqlite":
+        # No stored id holds a NUL, at which SQLite would cut one that a caller asks for.
+        named = [product_id for product_id in product_ids if "\0" not in product_id]
+        names = json.dumps(named, ensure_ascii=False)
+        rows = connection.execute(_IN_JSON, {**of, "names": names})
+    else:
+        rows = look_up(connection, _AMONG, product_ids, of)
+    return dict(iter(rows))
 
 
 class Answers(Generic[T]):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,7 +19,6 @@ from retriever.model import (
     GenerationState,
     ImageNotFound,
     Offer,
-    ProductContent,
     ProductNotFound,
     Stored,
     VectorWrite,
@@ -32,10 +30,7 @@ from retriever.record.parts import (
     pending_of,
     put,
 )
-from retriever.record.products import (
-    content_etag,
-    read_products,
-)
+from retriever.record.products import read_contents, values_etag
 from retriever.record.tables import (
     generations,
     outbox,
@@ -70,7 +65,26 @@ _LIVES = sa.select(generations.c.name).where(
     generations.c.space_version == sa.bindparam("space_version"),
     generations.c.state != GenerationState.DROPPED,
 )
+_OFFER = ("price_micros", "currency", "availability")
+_SET_OFFER = (
+    sa.update(products)
+    .where(
+        products.c.catalog_id == sa.bindparam("of_catalog"),
+        products.c.product_id == sa.bindparam("of_product"),
+    )
+    .values({name: sa.bindparam(name) for name in (*_OFFER, "update_time", "etag", "seq")})
+)
 _EXISTING = sa.select(products.c.product_id).where(among(products, "product_id"))
+
+
+def _offered(offer: Offer) -> dict[str, Any]:
+    """The values that an offer sets."""
+    values: dict[str, Any] = {}
+    if offer.price is not None:
+        values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
+    if offer.availability is not None:
+        values["availability"] = str(offer.availability)
+    return values
 
 
 def queue_up(connection: Connection, catalog_id: str) -> int:
@@ -123,56 +137,40 @@ class Session:
 
     def offer(self, offers: Sequence[Offer]) -> list[Stored | ServiceError]:
         """Set price and availability; no product twice. What changes nothing takes no number."""
-        ids_ = [offer.product_id for offer in offers]
-        held = {
-            product.content.product_id: product
-            for product in read_products(self.connection, self.catalog_id, ids_)
-        }
+        held = read_contents(
+            self.connection, self.catalog_id, [offer.product_id for offer in offers]
+        )
         outcomes: list[Stored | ServiceError] = []
-        changed: list[tuple[ProductContent, str]] = []
+        changed: list[tuple[dict[str, Any], str]] = []
         for offer in offers:
             known = held.get(offer.product_id)
             if known is None:
                 outcomes.append(ProductNotFound())
                 continue
-            content = replace(
-                known.content,
-                price=offer.price or known.content.price,
-                availability=offer.availability or known.content.availability,
-            )
-            etag = content_etag(content)
+            values = known.values | _offered(offer)
+            etag = values_etag(values, known.image_ids)
             if etag != known.etag:
-                changed.append((content, etag))
-            outcomes.append(Stored(offer.product_id, etag, content.image_ids))
+                changed.append((values, etag))
+            outcomes.append(Stored(offer.product_id, etag, known.image_ids))
         if changed:
             self._set_offers(changed)
         return outcomes
 
-    def _set_offers(self, changed: Sequence[tuple[ProductContent, str]]) -> None:
-        seqs = self.take(len(changed))
-        names = ("price_micros", "currency", "availability", "update_time", "etag", "seq")
+    def _set_offers(self, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+        """`changed`: values of products, each with its new etag."""
         rows = [
             {
-                "of_product": content.product_id,
-                "price_micros": content.price.micros if content.price else None,
-                "currency": content.price.currency if content.price else None,
-                "availability": str(content.availability),
+                **{name: values[name] for name in _OFFER},
+                "of_catalog": self.catalog_id,
+                "of_product": values["product_id"],
                 "update_time": self.now,
                 "etag": etag,
                 "seq": seq,
             }
-            for (content, etag), seq in zip(changed, seqs, strict=True)
+            for (values, etag), seq in zip(changed, self.take(len(changed)), strict=True)
         ]
-        self.connection.execute(
-            sa.update(products)
-            .where(*self._is_product(sa.bindparam("of_product")))
-            .values({name: sa.bindparam(name) for name in names}),
-            rows,
-        )
-        self.note(
-            (seq, content.product_id, seq, ())
-            for (content, _), seq in zip(changed, seqs, strict=True)
-        )
+        self.connection.execute(_SET_OFFER, rows)
+        self.note((row["seq"], row["of_product"], row["seq"], ()) for row in rows)
 
     def delete(self, product_ids: Sequence[str]) -> int:
         """How many of these products, no one twice, existed."""
@@ -318,9 +316,3 @@ class Session:
         ]
         if rows:
             self.connection.execute(sa.insert(outbox), rows)
-
-    def _is_product(
-        self, product_id: str | sa.BindParameter[str]
-    ) -> tuple[sa.ColumnElement[bool], ...]:
-        c = products.c
-        return c.catalog_id == self.catalog_id, c.product_id == product_id
