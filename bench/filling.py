@@ -4,6 +4,7 @@ A million products one by one through the retriever would take hours, of which a
 nothing: what stands in the tables and in the collection afterwards is the same.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,7 +17,7 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc, schema_pb2
 
 from bench.corpus import Corpus, image_id, product_id
 from retriever.filters import COLUMNS, SLICE, columns, shaped, slice_number
-from retriever.model import Generation, GenerationState, IndexParameters
+from retriever.model import Generation, GenerationState, IndexParameters, IndexUnavailable
 from retriever.ports import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
@@ -27,6 +28,7 @@ CATALOG = "default"
 ENGINE_ROWS = 5_000
 RECORD_ROWS = 20_000
 """Rows of one write."""
+START_SECONDS = 60.0
 BUILD_SECONDS = 3_600.0
 QUIET_SECONDS = 3.0
 MESSAGE_BYTES = 64 * 2**20
@@ -52,8 +54,20 @@ async def generation(
         parameters=parameters,
     )
     made = await record.create_generation(made)
-    await index.create(made.collection, made.dimension, made.parameters)
+    await _create(index, made)
     return made
+
+
+async def _create(index: VectorIndex, made: Generation) -> None:
+    """A server that has just started may say for a moment that it is not ready after all."""
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return await index.create(made.collection, made.dimension, made.parameters)
+        except IndexUnavailable:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.5)
 
 
 def fill_record(db: Database, made: Generation, corpus: Corpus) -> float:
