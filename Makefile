@@ -17,7 +17,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench fuzz chaos-retriever format clean
+.PHONY: help demo test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -42,6 +42,9 @@ test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench
+
+bench-full: setup ## The same with what takes hours: searches at 100,000 and a million, beside faiss
+	$(BIN)/python -m bench --full
 
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own
 	$(BIN)/python -m tests.fuzz

@@ -16,6 +16,7 @@ from bench import (
     nominate,
     recommend,
     report,
+    scale,
     search,
     standin,
 )
@@ -33,15 +34,21 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "search": search.run,
     "compression": compression.run,
     "standin": standin.run,
+    "scale": scale.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
+
+FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {**BENCHES, "scale": scale.full}
+"""With those that take hours in place of their short forms."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
-    names = parser.parse_args(arguments).names or list(BENCHES)
+    parser.add_argument("--full", action="store_true", help="with what takes hours")
+    parsed = parser.parse_args(arguments)
+    benches, names = FULL if parsed.full else BENCHES, parsed.names or list(BENCHES)
     if unknown := sorted(set(names) - set(BENCHES)):
         parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     console = Console(highlight=False)
@@ -49,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with terminable():
             for name in names:
-                _run(console, name)
+                _run(console, name, benches[name])
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
@@ -60,9 +67,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(console: Console, name: str) -> None:
+def _run(console: Console, name: str, bench: Callable[[Callable[[str], None]], Result]) -> None:
     described, commit = machine.describe(), machine.commit()
-    result = BENCHES[name](lambda line: console.print(Text(line, style="dim")))
+    result = bench(lambda line: console.print(Text(line, style="dim")))
     report.show(console, result, described)
     path = report.write(
         report.RESULTS,

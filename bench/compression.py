@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench import search
+from bench import corpus
 from bench.model import Interval, Result, Table
 from bench.raw import Raw
 from bench.statistics import mean
@@ -170,7 +170,7 @@ def run(say: Say) -> Result:
 def synthetic() -> Set:
     """The clustered vectors of the bench of searches: noise around each centre in all directions
     alike, which is as hard to project as can be."""
-    data = search.data(2 * SYNTHETIC)
+    data = corpus.clustered(2 * SYNTHETIC, 1_280)
     rows = _unit(data.vectors)
     return Set("synthetic", rows[:SYNTHETIC], rows[SYNTHETIC:], _unit(data.queries))
 

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,18 @@ def run(command: Sequence[str], beside: int = 0) -> Ended:
     if process.returncode:
         raise CommandFailed(f"{command[1]} ended with {process.returncode}: {complaint or output}")
     return Ended(output, seconds, spent, peak, besides)
+
+
+def memory_of_tree(pid: int) -> int:
+    """Proportional memory (PSS) in bytes of a process and of all that descend from it."""
+    found, waiting = 0, [pid]
+    while waiting:
+        at = waiting.pop()
+        found += _proportional(at)
+        with suppress(OSError):
+            for task in (Path("/proc") / str(at) / "task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _children() -> float:

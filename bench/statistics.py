@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,27 @@ def mean(values: npt.ArrayLike, *, resamples: int = 2_000, seed: int = 0) -> Int
     drawn = [float(draw.choice(given, given.size).mean()) for _ in range(resamples)]
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(given.mean()), float(low), float(high))
+
+
+def median_ratio(
+    firsts: Sequence[float], seconds: Sequence[float], *, resamples: int = 10_000, seed: int = 0
+) -> Interval:
+    """Median of the firsts over that of the seconds, and its 95% interval by the percentile
+    bootstrap over pairs, which were measured by turns. ValueError for none."""
+    pairs = list(zip(firsts, seconds, strict=True))
+    if not pairs:
+        raise ValueError("no values")
+
+    def of(chosen: Sequence[tuple[float, float]]) -> float:
+        return median(first for first, _ in chosen) / median(second for _, second in chosen)
+
+    draw = random.Random(seed)
+    drawn = sorted(of(draw.choices(pairs, k=len(pairs))) for _ in range(resamples))
+    return Interval(
+        value=of(pairs),
+        low=drawn[_place(resamples * 0.025, resamples)],
+        high=drawn[_place(resamples * 0.975, resamples)],
+    )
 
 
 def _ratio(parts: Sequence[tuple[float, float]]) -> float:

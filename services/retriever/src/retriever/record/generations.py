@@ -111,6 +111,8 @@ def generation_values(generation: Generation) -> dict[str, Any]:
     parameters = asdict(generation.parameters)
     values = {each.name: getattr(generation, each.name, None) for each in generations.columns}
     values["metric"] = parameters.pop("metric")
+    if not parameters["partitions"]:
+        del parameters["partitions"]  # so that a release that knows of none can read it
     values["parameters"] = json.dumps(parameters)
     values["verification"] = verification_text(generation.verification)
     return values

@@ -1,0 +1,72 @@
+"""Search as a catalogue grows: 10,000 and a million products of 80 dimensions on one server.
+
+`full` adds what takes hours: larger vectors, Milvus Lite at 100,000, real photos, faiss at size.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.corpus import clustered, photographed
+from bench.model import Goal, Result
+from bench.search import LITE, SERVER, measured
+from bench.search_report import Case, Measured, result
+from bench.statistics import median_ratio
+
+Say = Callable[[str], None]
+
+FEW, MANY = 10_000, 1_000_000
+MOST_PHOTOS = 5_000
+MOST_GROWTH = 1.5
+"""p50 at a million over p50 at ten thousand, of a plain search."""
+
+
+def run(say: Say) -> Result:
+    """80-d on the server, both sizes in one engine and by turns; five minutes on two idle cores."""
+    grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
+    return result([grown], [growth(grown.cases)])
+
+
+def full(say: Say) -> Result:
+    """All sizes, each beside faiss: two to three hours on two idle cores."""
+    shares = (0.5, 0.2, 0.15, 0.1, 0.08, 0.05, 0.005)
+    done: list[Measured] = []
+    grown = measured(
+        SERVER,
+        [clustered(count, 80, shares=shares) for count in (FEW, 100_000, MANY)],
+        say,
+        faiss=True,
+    )
+    done.append(grown)
+    for engine, count, dimension in (
+        (SERVER, MANY, 256),
+        (SERVER, 100_000, 1_280),
+        (LITE, 100_000, 1_280),
+    ):
+        done.append(measured(engine, [clustered(count, dimension)], say, faiss=True))
+    taken = photographs(say)
+    done += taken
+    unseen = () if taken else (Goal("recall@100, photos", None, "", None, at_least=0.98),)
+    return result(done, [growth(grown.cases), *unseen])
+
+
+def photographs(say: Say) -> list[Measured]:
+    """Photos below SIGHTLINE_DATA on both engines; [] = there are none."""
+    place = os.environ.get("SIGHTLINE_DATA")
+    corpus = photographed(Path(place), MOST_PHOTOS) if place else None
+    if corpus is None:
+        say("photos: NOT MEASURED, SIGHTLINE_DATA names no folder of photos")
+        return []
+    return [measured(engine, [corpus], say, faiss=True) for engine in (LITE, SERVER)]
+
+
+def growth(cases: Sequence[Case]) -> Goal:
+    """How much longer a plain search takes among the most products than among the fewest."""
+    plain = sorted((case for case in cases if case.share == 1.0), key=lambda case: case.count)
+    few, many = plain[0], plain[-1]
+    return Goal(
+        name=f"p50 at {many.count:,} ÷ p50 at {few.count:,}, {few.engine}, plain",
+        at_most=MOST_GROWTH,
+        unit="×",
+        measured=median_ratio(many.ours.seconds, few.ours.seconds),
+    )
