@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from prometheus_client import REGISTRY
+
 from retriever.backup_store import BackupFiles
+from retriever.gauges import RecallCollector, keep_measuring
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
@@ -13,7 +18,8 @@ from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.watchdog import Watchdog
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
@@ -36,8 +42,9 @@ def bindings(
     jobs: Jobs,
     *,
     backups: BackupFiles,
+    watchdog: Watchdog | None = None,
 ) -> list[Binding]:
-    """What the server offers."""
+    """What the server offers. `watchdog`: None = a new one, as the settings say."""
     return [
         Binding(
             backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
@@ -57,7 +64,12 @@ def bindings(
         Binding(
             vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
             VectorServicer(
-                settings.catalogs, record, index, settings.milvus_seconds, spaces=settings.spaces
+                settings.catalogs,
+                record,
+                index,
+                settings.milvus_seconds,
+                spaces=settings.spaces,
+                watchdog=watchdog or watch(settings, record),
             ),
             VECTOR_SERVICE,
         ),
@@ -77,16 +89,23 @@ def bindings(
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    backups = backup_files(settings)
+    backups, record = backup_files(settings), Record(db)
+    watchdog = watch(settings, record)
+    REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
+    measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
 
     async def close() -> None:
+        measuring.cancel()
+        await watchdog.close()
         await index.close()
         photos.close()
         backups.close()
         db.close()
 
     await photos.start()
-    offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
+    offered = bindings(
+        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+    )
     await serve(offered, settings, service="retriever", on_stop=close)
 
 

@@ -11,6 +11,7 @@ import grpc
 from retriever import search, wire
 from retriever.ports import SearchRecord, VectorIndex
 from retriever.sampling import Samples
+from retriever.watchdog import Watchdog
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
@@ -37,6 +38,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         index_seconds: float,
         *,
         spaces: Collection[str] = (),
+        watchdog: Watchdog,
         clock: Callable[[], int] = now_micros,
     ) -> None:
         """`index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
@@ -46,6 +48,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._index = index
         self._seconds = index_seconds
         self._spaces = spaces
+        self._watchdog = watchdog
         self._clock = clock
         self._samples = Samples()
 
@@ -76,7 +79,9 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             stages.measure,
             awaited=self._spaces,
             samples=self._samples,
+            boost=self._watchdog.boost,
         )
+        self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),
             similarities=[match.similarity for match in answer.matches],
@@ -121,6 +126,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             pending=census.counts.pending,
             failed=census.counts.failed,
             outbox=census.counts.outbox,
+            recall=wire.recalls(self._watchdog.verdicts(), census.generation),
         )
         if census.generation is not None and census.freshness is not None:
             response.space.CopyFrom(wire.space_version(census.generation))
