@@ -81,6 +81,7 @@ from sightline_client.operations import (
     Metric,
     Model,
     ProductPurge,
+    RecallEstimate,
     Status,
     Verification,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "ProductPurge",
     "ProductUpdate",
     "Reason",
+    "RecallEstimate",
     "RecommendOptions",
     "Recommendations",
     "RecommendedProduct",
