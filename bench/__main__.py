@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from bench import duplicates, imports, machine, nominate, recommend, report, search
+from bench import duplicates, imports, machine, nominate, recommend, report, search, watchdog
 from bench.model import Result
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
@@ -21,6 +21,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "nominate": nominate.run,
     "search": search.run,
+    "watchdog": watchdog.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
