@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 
 from retriever import watchdog
 from retriever.model import Freshness, Generation, IndexRow, IndexUnavailable
@@ -156,15 +157,16 @@ async def test_a_share_is_looked_at_and_what_can_not_wait_is_let_go() -> None:
     await watched.dog.close()
 
 
-async def test_a_record_that_does_not_answer_ends_nothing() -> None:
+@pytest.mark.parametrize("error", [IndexUnavailable(), ValueError("a mistake of ours")])
+async def test_a_look_that_fails_ends_nothing(error: Exception) -> None:
     watched = await Watched().settled()
 
     async def down(generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
-        raise IndexUnavailable
+        raise error
 
     watched.record.rows = down  # type: ignore[method-assign]
     await watched.search(2)
-    assert (watched.dog.looked, watched.dog.let_go) == (2, 2)
+    assert (watched.dog.looked, watched.dog.let_go) == (0, 2)
     del watched.record.rows
     await watched.search(1)
     assert len(watched.dog.verdicts()) == 1

@@ -19,6 +19,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 from retriever.model import Generation
@@ -131,7 +132,8 @@ class Watchdog:
             return
         self._waiting.append(Seen(nearest, query.top_k, answer.freshness.seq, self.clock()))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
+            # In a context of its own: the search's deadline and its request's id are not ours.
+            self._task = asyncio.create_task(self._work(), context=Context())
 
     def verdicts(self) -> list[Verdict]:
         """What is known of the searches of the last hour. May be called from any thread."""
@@ -159,15 +161,18 @@ class Watchdog:
             except ServiceError as error:
                 self.let_go += 1
                 log.warning("search not looked at", reason=error.reason)
+            except Exception:  # one look that fails is not to end the watching
+                self.let_go += 1
+                log.exception("search not looked at")
             await asyncio.sleep(self.rest * (self.clock() - begun))
 
     async def _look(self, seen: Seen) -> None:
         subset = await self._subset(seen)
         if seen.time < subset.read + self.settle:
             return
+        look = await compare(seen, subset, self.record, self.chance)
         self.looked += 1
         nearest = seen.nearest
-        look = await compare(seen, subset, self.record, self.chance)
         kind = await _kind(nearest, subset)
         # What was searched with another `ef` says nothing of this one.
         if kind.route is Route.GRAPH and nearest.plan.boost != self._factor(kind):
