@@ -83,7 +83,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm, promtool)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

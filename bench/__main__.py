@@ -19,6 +19,7 @@ from bench import (
     scale,
     search,
     standin,
+    watchdog,
 )
 from bench.model import Result
 from examples.wines.loading import LoadingFailed
@@ -35,6 +36,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "compression": compression.run,
     "standin": standin.run,
     "scale": scale.run,
+    "watchdog": watchdog.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 

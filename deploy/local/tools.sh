@@ -8,14 +8,32 @@ missing=""
 for tool in $tools; do
   command -v "${tool%=*}" >/dev/null 2>&1 || missing="$missing ${tool#*=}"
 done
-[ -z "$missing" ] && exit 0
+cd "$(dirname "$0")/../.."
+PATH="$PATH:$PWD/.tools/bin"
+has_promtool() { command -v promtool >/dev/null 2>&1; }
+[ -z "$missing" ] && has_promtool && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   apt-get update -qq
   # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  [ -z "$missing" ] ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  # Taken out of its package, which would start a Prometheus server when installed.
+  has_promtool || (
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    here=$PWD
+    cd "$folder"
+    apt-get download -qq -o APT::Sandbox::User=root prometheus
+    dpkg-deb --extract prometheus_*.deb .
+    install -D usr/bin/promtool "$here/.tools/bin/promtool"
+  )
 fi
 failed=0
+has_promtool || {
+  echo 'missing: promtool, of Debian'\''s prometheus; put it on the PATH or into .tools/bin' >&2
+  failed=1
+}
 for tool in $tools; do
   command -v "${tool%=*}" >/dev/null 2>&1 || {
     printf 'missing: %s (Debian, as root: apt install %s)\n' "${tool%=*}" "${tool#*=}" >&2

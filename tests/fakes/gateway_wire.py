@@ -66,6 +66,18 @@ NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
 """What every photo is near to: p3, p1, p4, p2."""
 ALLOWED_URI = "https://photos.test/a.jpg"
 """The one address that the embedder fetches from."""
+RECALL = answer_pb2.RecallEstimate(
+    plan="graph",
+    filter_class="narrow",
+    k=100,
+    recall=0.875,
+    lower=0.75,
+    upper=0.9375,
+    search_count=40,
+    row_count=300,
+    below_floor=True,
+    ef_factor=2.0,
+)
 SPACE = answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1")
 
 
@@ -198,7 +210,9 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
 
     async def Count(self, request, context):
         await self.script.take("Count", request, context)
-        return vector_service_pb2.CountResponse(products=5, images=5, indexed=5, space=SPACE)
+        return vector_service_pb2.CountResponse(
+            products=5, images=5, indexed=5, space=SPACE, recall=[RECALL]
+        )
 
 
 class Products(product_service_pb2_grpc.ProductServiceServicer):

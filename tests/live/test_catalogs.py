@@ -439,8 +439,9 @@ async def test_what_one_shop_waits_for_moves_no_figure_of_the_other(
     assert calls(waits, "UpsertProducts", "OK") - calls(before, "UpsertProducts", "OK") == 5
     assert calls(waits, "GetProduct", "NOT_FOUND") - calls(before, "GetProduct", "NOT_FOUND") == 1
     assert {name for name, value in of(waits, ISOLATED).items() if value != before[name]} == {
-        figure("retriever-worker", "sightline_index_pending", catalog=ISOLATED, space="visual"),
-        figure("retriever-worker", "sightline_index_lag_seconds", catalog=ISOLATED, space="visual"),
+        figure(program, f"sightline_index_{metric}", catalog=ISOLATED, space="visual")
+        for program in ("retriever", "retriever-worker")
+        for metric in ("pending", "lag_seconds")
     }
     await isolated.delete_products(names)
     await asyncio.to_thread(until_still, suite, ISOLATED)
@@ -489,7 +490,7 @@ def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float
     while True:
         found = figures(suite)
         pending = [v for n, v in of(found, catalog).items() if n[1] == "sightline_index_pending"]
-        if pending == [photos]:
+        if set(pending) == {photos}:
             return found
         assert time.monotonic() < until, f"{pending} photos of {catalog} wait, not {photos}"
         time.sleep(0.2)

@@ -33,7 +33,7 @@ from sightline.retriever.v1 import (
     rebuild_service_pb2,
     vector_service_pb2,
 )
-from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, Suite, running
+from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, RECALL, Suite, running
 from tests.fakes.kit_logs import json_logs
 
 PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
@@ -789,6 +789,7 @@ async def test_status_tells_of_every_component(suite):
     assert (state.products, state.indexed_images, state.model_version) == (5, 5, "m1")
     assert state.visual_space.version == state.embedder_space_version == "v1"
     assert list(state.scenes) == ["default"]
+    assert list(state.recall) == [RECALL]
 
 
 async def test_status_answers_whatever_is_down(suite):

@@ -27,7 +27,8 @@ from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState, ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.watchdog import Watchdog
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from retriever.worker import Leadership, Worker, work
 from servicekit import server
 from servicekit.jobs import Lease, worker_id
@@ -63,6 +64,7 @@ class Shop:
     index: MilvusIndex
     record: Record
     settings: Settings
+    watchdog: Watchdog
     start_worker: Callable[[], None]
     stop_worker: Callable[[], Any]
 
@@ -136,7 +138,10 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
     start_worker()
     for catalog in settings.catalogs:
         await eventually(lambda name=catalog: record.generation(name, "visual"))
-    offered = bindings(settings, record, photos, index, job_queue(db), backups=backups)
+    watchdog = watch(settings, record)
+    offered = bindings(
+        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+    )
     running = await server.start(offered, settings, "retriever")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         yield Shop(
@@ -147,9 +152,11 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
             index,
             record,
             settings,
+            watchdog,
             start_worker,
             stop_worker,
         )
+    await watchdog.close()
     await stop_worker()
     await running.stop()
     await embedding.stop(None)

@@ -1,4 +1,7 @@
-"""Plans of an HNSW generation over real gRPC, on real SQLite and a real Milvus Lite process."""
+"""Plans of an HNSW generation over real gRPC, on real SQLite and a real Milvus Lite process.
+
+And the watchdog, where a plan is wrong.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from retriever.model import (
     ProductWrite,
     VectorWrite,
 )
-from sightline.common.v1 import filter_pb2, vector_pb2
+from retriever.watchdog import LEAST_LOOKS
+from sightline.common.v1 import answer_pb2, filter_pb2, vector_pb2
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money
 from tests.fakes.index import DIMENSION, VERSION
 from tests.wire.test_retriever import Shop, compare, engine, eventually, shop, text
@@ -28,6 +33,7 @@ from tests.wire.test_retriever import Shop, compare, engine, eventually, shop, t
 __all__ = ["engine", "shop"]  # fixtures
 
 COUNT = 1_500
+FEW = 300
 TOP = 100
 SPACE = EmbeddingSpace("visual", VERSION, DIMENSION, ready=True)
 
@@ -49,7 +55,7 @@ def product(number: int) -> ProductWrite:
     return ProductWrite(content, {image_id(number): Image(image_id(number), "image/jpeg", 9, 4, 3)})
 
 
-async def fill(shop: Shop) -> np.ndarray[Any, np.dtype[np.float32]]:
+async def fill(shop: Shop, count: int = COUNT) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A generation "graph" beside the active one, of the same vectors; these."""
     (active,) = await shop.record.generations("default")
     await shop.record.register(
@@ -64,10 +70,10 @@ async def fill(shop: Shop) -> np.ndarray[Any, np.dtype[np.float32]]:
         )
     )
     await shop.stop_worker()  # it would look for the photos, which nobody stored
-    values = np.random.default_rng(5).standard_normal((COUNT, DIMENSION)).astype(np.float32)
-    await shop.record.write("default", [product(n) for n in range(COUNT)])
+    values = np.random.default_rng(5).standard_normal((count, DIMENSION)).astype(np.float32)
+    await shop.record.write("default", [product(n) for n in range(count)])
     await shop.record.save_vectors(
-        active, [VectorWrite(image_id(n), values[n]) for n in range(COUNT)]
+        active, [VectorWrite(image_id(n), values[n]) for n in range(count)]
     )
     shop.start_worker()
 
@@ -108,3 +114,47 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
         assert len(names & {f"p{n}" for n in expected}) >= 0.98 * len(expected), found.plan
         assert found.plan.startswith(plan), found.plan
         assert {timing.stage for timing in found.stage_timings} == {"index", "hydrate"}
+
+
+async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop) -> None:
+    """The watchdog sees it by the answers alone; meanwhile it raises `ef`, as the plan says."""
+    await fill(shop, FEW)
+    made = await shop.record.activate("default", "graph", force=True)
+    rows = await shop.record.row_page(made, "", FEW)
+    dog = shop.watchdog
+    dog.share, dog.settle, dog.rest = 1.0, 0.0, 0.0
+    random = np.random.default_rng(6)
+
+    async def search() -> str:
+        """The plan of a search that the watchdog has looked at."""
+        query = random.standard_normal(DIMENSION).astype(np.float32)
+        asked = vector_pb2.Vector(
+            space="visual", space_version=VERSION, dimension=DIMENSION, data=query.tobytes()
+        )
+        found = await shop.search(vector=asked, top_k=20)
+        await dog.caught_up()
+        return found.plan
+
+    async def told() -> answer_pb2.RecallEstimate:
+        counted = await shop.vectors.Count(vectors_pb.CountRequest())
+        (recall,) = counted.recall
+        return recall
+
+    assert "watchdog" not in await search()
+    await shop.index.delete(made.collection, [row.row_id for row in rows[::3]])
+    plans = [await search() for _ in range(LEAST_LOOKS)]
+    assert any("(×1.5 by the watchdog)" in plan for plan in [*plans, await search()])
+    recall = await told()
+    assert (recall.plan, recall.filter_class, recall.k) == ("graph", "none", 20)
+    assert recall.below_floor
+    assert recall.lower < recall.recall < recall.upper < 0.95
+    assert recall.ef_factor == 1.5
+
+    async def mended() -> bool:
+        return await shop.index.count(made.collection) == FEW
+
+    await eventually(mended, seconds=30)
+    for _ in range(2 * LEAST_LOOKS):  # those of before it was mended may raise `ef` once more
+        await search()
+    recall = await told()
+    assert (recall.recall > 0.95, recall.below_floor) == (True, False)

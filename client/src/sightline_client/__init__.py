@@ -82,6 +82,7 @@ from sightline_client.operations import (
     Metric,
     Model,
     ProductPurge,
+    RecallEstimate,
     Status,
     Verification,
 )
@@ -145,6 +146,7 @@ __all__ = [
     "ProductPurge",
     "ProductUpdate",
     "Reason",
+    "RecallEstimate",
     "RecommendOptions",
     "Recommendations",
     "RecommendedProduct",

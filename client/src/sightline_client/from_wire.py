@@ -337,6 +337,22 @@ def status(message: admin.GetStatusResponse) -> operations.Status:
             )
             for item in message.embedder_spaces
         ),
+        recall=tuple(map(_recall, message.recall)),
+    )
+
+
+def _recall(message: answer_pb2.RecallEstimate) -> operations.RecallEstimate:
+    return operations.RecallEstimate(
+        plan=message.plan,
+        filter_class=message.filter_class,
+        k=message.k,
+        recall=message.recall,
+        lower=message.lower,
+        upper=message.upper,
+        search_count=message.search_count,
+        row_count=message.row_count,
+        below_floor=message.below_floor,
+        ef_factor=message.ef_factor,
     )
 
 

@@ -236,6 +236,31 @@ class EmbedderSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallEstimate:
+    """How much of the exact nearest rows live searches of one kind found in the last hour."""
+
+    plan: str
+    """"flat", "graph", "slices" or "exact"."""
+    filter_class: str
+    """What their filters pass: "none" (no filter), "wide" (20% and more), "middle" or "narrow"
+    (less than 1%)."""
+    k: int
+    """The middle one of how many rows they were asked for."""
+    recall: float
+    """0 to 1."""
+    lower: float
+    upper: float
+    """Ends of the estimate's 95% interval."""
+    search_count: int
+    row_count: int
+    """Rows that they should have found, of those that the watchdog compares with."""
+    below_floor: bool
+    """Whether something is wrong: even ``upper`` is below the floor."""
+    ef_factor: float
+    """By what the watchdog multiplies their ``ef`` now; 1 = it leaves it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How the suite is. A count of None is not known, because its owner does not answer."""
 
@@ -255,6 +280,8 @@ class Status:
     scenes: tuple[str, ...]
     embedder_spaces: tuple[EmbedderSpace, ...] = ()
     """Every version of a space that the embedder serves; empty = not known, or an older suite."""
+    recall: tuple[RecallEstimate, ...] = ()
+    """Of searches of the visual space; empty = nothing is known yet."""
 
     @property
     def healthy(self) -> bool:

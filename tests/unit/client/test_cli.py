@@ -285,6 +285,27 @@ def test_a_healthy_suite_is_0_and_shows_its_figures(gateway: FakeGateway) -> Non
         assert figure in text
 
 
+def test_status_tells_how_much_searches_find(gateway: FakeGateway) -> None:
+    gateway.status.recall.add(plan="graph", filter_class="none", k=200, recall=1, upper=1)
+    gateway.status.recall.add(
+        plan="graph",
+        filter_class="narrow",
+        k=100,
+        recall=0.875,
+        lower=0.75,
+        upper=0.9,
+        search_count=40,
+        below_floor=True,
+        ef_factor=1.5,
+    )
+    text = flat(call("status", "--target", gateway.target).output)
+    assert "recall at 200 (graph, without filter): 1.000, 0.000 to 1.000 by 0 searches" in text
+    assert (
+        "recall at 100 (graph, narrow filters): 0.875, 0.750 to 0.900 by 40 searches; ef ×1.5;"
+        " BELOW THE FLOOR" in text
+    )
+
+
 def test_a_suite_with_a_part_down_is_1_and_says_which(gateway: FakeGateway) -> None:
     down = status(code_pb2.UNAVAILABLE, "connection refused")
     gateway.status.components.append(

@@ -20,7 +20,12 @@ from sightline_client.answers import (
     Versions,
 )
 from sightline_client.catalogue import Availability
-from sightline_client.operations import ComponentStatus, EmbedderSpace, Status
+from sightline_client.operations import (
+    ComponentStatus,
+    EmbedderSpace,
+    RecallEstimate,
+    Status,
+)
 
 PARTS = MappingProxyType(
     {
@@ -247,6 +252,7 @@ def _status_lines(value: Status) -> list[str]:
     lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
+    lines += map(_recall_line, value.recall)
     lines.append(f"ranking model: {value.model_version or 'none promoted yet'}")
     lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
     return [plain(line) for line in lines]
@@ -264,6 +270,18 @@ def _index_line(freshness: Freshness) -> str:
     photos = counted(freshness.pending, "photo waits", "photos wait")
     waiting = f"; {photos} for their vector" if freshness.pending else ""
     return f"index: {lag}{waiting}"
+
+
+def _recall_line(item: RecallEstimate) -> str:
+    filters = "without filter" if item.filter_class == "none" else f"{item.filter_class} filters"
+    line = (
+        f"recall at {item.k} ({item.plan}, {filters}): {item.recall:.3f},"
+        f" {item.lower:.3f} to {item.upper:.3f} by"
+        f" {counted(item.search_count, 'search', 'searches')}"
+    )
+    if item.ef_factor > 1:
+        line += f"; ef ×{item.ef_factor:g}"
+    return line + "; BELOW THE FLOOR" if item.below_floor else line
 
 
 def count(value: int | None) -> str:

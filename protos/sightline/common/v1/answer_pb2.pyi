@@ -288,6 +288,64 @@ class SpaceVersion(google.protobuf.message.Message):
 Global___SpaceVersion: typing_extensions.TypeAlias = SpaceVersion
 
 @typing.final
+class RecallEstimate(google.protobuf.message.Message):
+    """How much of the exact nearest rows live searches found lately, estimated by the retriever's watchdog: a share
+    of them is compared exactly with a random subset of the index's rows.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: builtins.int
+    FILTER_CLASS_FIELD_NUMBER: builtins.int
+    K_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
+    LOWER_FIELD_NUMBER: builtins.int
+    UPPER_FIELD_NUMBER: builtins.int
+    SEARCH_COUNT_FIELD_NUMBER: builtins.int
+    ROW_COUNT_FIELD_NUMBER: builtins.int
+    BELOW_FLOOR_FIELD_NUMBER: builtins.int
+    EF_FACTOR_FIELD_NUMBER: builtins.int
+    plan: builtins.str
+    """How these searches were done: "flat", "graph", "slices" or "exact"."""
+    filter_class: builtins.str
+    """What share of the catalogue their filters pass: "none" (no filter), "wide" (20% and more), "middle" or
+    "narrow" (less than 1%).
+    """
+    k: builtins.int
+    """The middle one of how many rows they were asked for."""
+    recall: builtins.float
+    """The estimate, 0 to 1: of the rows nearer than the last one answered, the share that was found."""
+    lower: builtins.float
+    """Lower end of its 95% interval, 0 to 1."""
+    upper: builtins.float
+    """Upper end of its 95% interval, 0 to 1."""
+    search_count: builtins.int
+    """Searches behind it."""
+    row_count: builtins.int
+    """Rows of the subset that these searches should have found, all together."""
+    below_floor: builtins.bool
+    """Whether even `upper` is below the floor (RETRIEVER_WATCH_FLOOR), after 20 searches at least."""
+    ef_factor: builtins.float
+    """By what the watchdog multiplies these searches' ef now, 1 to 4."""
+    def __init__(
+        self,
+        *,
+        plan: builtins.str = ...,
+        filter_class: builtins.str = ...,
+        k: builtins.int = ...,
+        recall: builtins.float = ...,
+        lower: builtins.float = ...,
+        upper: builtins.float = ...,
+        search_count: builtins.int = ...,
+        row_count: builtins.int = ...,
+        below_floor: builtins.bool = ...,
+        ef_factor: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["below_floor", b"below_floor", "ef_factor", b"ef_factor", "filter_class", b"filter_class", "k", b"k", "lower", b"lower", "plan", b"plan", "recall", b"recall", "row_count", b"row_count", "search_count", b"search_count", "upper", b"upper"]) -> None: ...
+
+Global___RecallEstimate: typing_extensions.TypeAlias = RecallEstimate
+
+@typing.final
 class IndexFreshness(google.protobuf.message.Message):
     """How fresh the index is against the record."""
 

@@ -60,6 +60,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     SCENES_FIELD_NUMBER: builtins.int
     EMBEDDER_SPACES_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """The embedder's default version of the space; differs from `visual_space` after a roll-out until the embedder
     names the new model first, or while a default one waits to be rolled out.
@@ -96,6 +97,12 @@ class GetStatusResponse(google.protobuf.message.Message):
         rolled out stands here.
         """
 
+    @property
+    def recall(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.RecallEstimate]:
+        """How much searches of the visual space found in the last hour, by plan and class of filter, as the watchdog
+        of one replica of the retriever sees it; below_floor says that something is wrong. Empty = nothing is known.
+        """
+
     def __init__(
         self,
         *,
@@ -110,9 +117,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         model_version: builtins.str = ...,
         scenes: collections.abc.Iterable[builtins.str] | None = ...,
         embedder_spaces: collections.abc.Iterable[Global___EmbedderSpace] | None = ...,
+        recall: collections.abc.Iterable[sightline.common.v1.answer_pb2.RecallEstimate] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "freshness", b"freshness", "indexed_images", b"indexed_images", "model_version", b"model_version", "pending_images", b"pending_images", "products", b"products", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "freshness", b"freshness", "indexed_images", b"indexed_images", "model_version", b"model_version", "pending_images", b"pending_images", "products", b"products", "recall", b"recall", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
 

@@ -361,6 +361,7 @@ class CountResponse(google.protobuf.message.Message):
     OUTBOX_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     FRESHNESS_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
     products: builtins.int
     """Products in the record."""
     images: builtins.int
@@ -381,6 +382,12 @@ class CountResponse(google.protobuf.message.Message):
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
         """How fresh the index is."""
 
+    @property
+    def recall(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.RecallEstimate]:
+        """How much searches of the active generation found in the last hour, by plan and class of filter, as the
+        watchdog of the replica that answers sees it. Empty = nothing is known yet.
+        """
+
     def __init__(
         self,
         *,
@@ -392,8 +399,9 @@ class CountResponse(google.protobuf.message.Message):
         outbox: builtins.int = ...,
         space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
+        recall: collections.abc.Iterable[sightline.common.v1.answer_pb2.RecallEstimate] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failed", b"failed", "freshness", b"freshness", "images", b"images", "indexed", b"indexed", "outbox", b"outbox", "pending", b"pending", "products", b"products", "space", b"space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["failed", b"failed", "freshness", b"freshness", "images", b"images", "indexed", b"indexed", "outbox", b"outbox", "pending", b"pending", "products", b"products", "recall", b"recall", "space", b"space"]) -> None: ...
 
 Global___CountResponse: typing_extensions.TypeAlias = CountResponse

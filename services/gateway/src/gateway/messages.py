@@ -1,6 +1,7 @@
 """Our values as the messages of sightline.common.v1, and back. Decides nothing."""
 
 from collections.abc import Iterable
+from dataclasses import asdict, fields
 from datetime import timedelta
 
 from google.protobuf import duration_pb2, timestamp_pb2
@@ -11,6 +12,7 @@ from gateway.model import (
     Freshness,
     Identity,
     Reason,
+    RecallEstimate,
     Shopper,
     SpaceVersion,
     Timing,
@@ -160,6 +162,19 @@ def freshness_message(value: Freshness | None) -> answer_pb2.IndexFreshness | No
         index_time_micros=value.time_micros,
         pending=value.pending,
     )
+
+
+_RECALL = [field.name for field in fields(RecallEstimate)]
+
+
+def recall(message: answer_pb2.RecallEstimate) -> RecallEstimate:
+    """How much live searches found."""
+    return RecallEstimate(**{name: getattr(message, name) for name in _RECALL})
+
+
+def recall_message(value: RecallEstimate) -> answer_pb2.RecallEstimate:
+    """The message of how much live searches found."""
+    return answer_pb2.RecallEstimate(**asdict(value))
 
 
 def versions(message: answer_pb2.Versions) -> Versions:

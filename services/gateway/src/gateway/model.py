@@ -638,6 +638,22 @@ class SpaceState:
 
 
 @dataclass(frozen=True, slots=True)
+class RecallEstimate:
+    """How much live searches found lately; see RecallEstimate in answer.proto."""
+
+    plan: str
+    filter_class: str
+    k: int
+    recall: float
+    lower: float
+    upper: float
+    search_count: int
+    row_count: int
+    below_floor: bool
+    ef_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class IndexState:
     """What record and index hold of the visual space."""
 
@@ -648,3 +664,5 @@ class IndexState:
     failed: int
     space: SpaceVersion | None
     freshness: Freshness | None
+    recall: tuple[RecallEstimate, ...] = ()
+    """By plan and class of filter."""

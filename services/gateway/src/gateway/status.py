@@ -6,7 +6,15 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model import Freshness, IndexState, Peer, PeerUnavailable, SpaceState, SpaceVersion
+from gateway.model import (
+    Freshness,
+    IndexState,
+    Peer,
+    PeerUnavailable,
+    RecallEstimate,
+    SpaceState,
+    SpaceVersion,
+)
 from gateway.ports import Index, Models, Spaces
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
@@ -42,6 +50,8 @@ class SuiteState:
     failed_images: int
     freshness: Freshness | None
     model_version: str
+    recall: tuple[RecallEstimate, ...] = ()
+    """Of searches of the visual space, by plan and class of filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,7 @@ async def look(
         failed_images=count.failed if count is not None else -1,
         freshness=count.freshness if count is not None else None,
         model_version=ranker.value or "",
+        recall=count.recall if count is not None else (),
     )
 
 

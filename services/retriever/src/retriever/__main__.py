@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from prometheus_client import REGISTRY
+
 from retriever.backup_store import BackupFiles
+from retriever.gauges import RecallCollector, keep_measuring
 from retriever.ladder import Ladder
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
@@ -14,7 +19,8 @@ from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.watchdog import Watchdog
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
@@ -37,8 +43,9 @@ def bindings(
     jobs: Jobs,
     *,
     backups: BackupFiles,
+    watchdog: Watchdog | None = None,
 ) -> list[Binding]:
-    """What the server offers."""
+    """What the server offers. `watchdog`: None = a new one, as the settings say."""
     return [
         Binding(
             backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
@@ -64,6 +71,7 @@ def bindings(
                 settings.milvus_seconds,
                 spaces=settings.spaces,
                 ladder=Ladder(record, index, settings.milvus_standin_rows),
+                watchdog=watchdog or watch(settings, record),
             ),
             VECTOR_SERVICE,
         ),
@@ -83,16 +91,23 @@ def bindings(
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
-    backups = backup_files(settings)
+    backups, record = backup_files(settings), Record(db)
+    watchdog = watch(settings, record)
+    REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
+    measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
 
     async def close() -> None:
+        measuring.cancel()
+        await watchdog.close()
         await index.close()
         photos.close()
         backups.close()
         db.close()
 
     await photos.start()
-    offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
+    offered = bindings(
+        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+    )
     await serve(offered, settings, service="retriever", on_stop=close)
 
 

@@ -321,6 +321,29 @@ class SearchRecord(SurvivorRecord, Protocol):
         """One transaction; what failed of each, and the record's newest seq afterwards."""
 
 
+class WatchRecord(Protocol):
+    """The record as the watchdog sees it."""
+
+    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
+        """What the index should hold behind a row id, in the order of the ids."""
+
+    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
+        """What the index should hold of these products."""
+
+    async def want_check(self, generation: Generation) -> None:
+        """Ask the worker to compare the generation with the record."""
+
+
+class LagRecord(Protocol):
+    """The record as those see it who tell how far the index is behind."""
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """Every live generation, oldest first."""
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+
 class RegistryRecord(Protocol):
     """The registry of generations. Each call is one transaction."""
 

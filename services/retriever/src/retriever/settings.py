@@ -79,6 +79,16 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     import_delete_share: float = Field(default=0.2, ge=0, le=1)
     """What part of a catalog the end of a full import may delete without `force`."""
 
+    watch_share: float = Field(default=0.01, ge=0, le=1)
+    """What part of all searches the watchdog looks at again, after the answer; 0 turns it off."""
+
+    watch_floor: float = Field(default=0.95, gt=0, lt=1)
+    """Recall below which the watchdog raises `ef` and says that something is wrong."""
+
+    watch_rows: int = Field(default=2_000, ge=100, le=20_000)
+    """Rows of a generation that the watchdog compares with: 12 MB of memory at 1,280 dimensions.
+    Vectors take 16 MiB of a generation, at most, and eight generations are watched at a time."""
+
     worker_metrics_port: int = Field(default=0, ge=0, le=65535)
     """The worker's port for Prometheus metrics over HTTP; 0 turns them off."""
 

@@ -43,6 +43,7 @@ from retriever.model import (
     Verification,
 )
 from retriever.updates import UpdateDraft
+from retriever.watchdog import Verdict
 from servicekit.errors import FailedPrecondition, FieldViolation, Internal, ServiceError
 from servicekit.jobs import Job, JobState
 from servicekit.requests import RequestInvalid
@@ -523,6 +524,29 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
 
 
 # Generations
+
+
+def recalls(
+    verdicts: Iterable[Verdict], generation: Generation | None
+) -> list[answer_pb2.RecallEstimate]:
+    """What the watchdog knows of a generation."""
+    name = generation.collection if generation is not None else ""
+    found = [each for each in verdicts if each.kind.collection == name]
+    return [
+        answer_pb2.RecallEstimate(
+            plan=each.kind.route.value,
+            filter_class=each.kind.filters.value,
+            k=each.recall.k,
+            recall=each.recall.value,
+            lower=each.recall.lower,
+            upper=each.recall.upper,
+            search_count=each.recall.looks,
+            row_count=each.recall.rows,
+            below_floor=each.below_floor,
+            ef_factor=each.boost,
+        )
+        for each in sorted(found, key=lambda each: (each.kind.route, each.kind.filters))
+    ]
 
 
 def generation_order(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from retriever.backup_store import BackupFiles
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
+from retriever.ports import WatchRecord
 from retriever.record.tables import jobs
 from retriever.settings import Settings
+from retriever.watchdog import Watchdog
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -42,6 +44,13 @@ def photo_store(settings: Settings) -> PhotoStore:
 def backup_files(settings: Settings) -> BackupFiles:
     """The place of backups."""
     return BackupFiles(settings.backups)
+
+
+def watch(settings: Settings, record: WatchRecord) -> Watchdog:
+    """The watchdog of live searches."""
+    return Watchdog(
+        record, share=settings.watch_share, floor=settings.watch_floor, rows=settings.watch_rows
+    )
 
 
 def milvus_index(settings: Settings) -> MilvusIndex:

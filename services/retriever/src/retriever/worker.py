@@ -24,6 +24,7 @@ from retriever import (
     backfill,
     backups,
     filters,
+    gauges,
     generations,
     rebuild,
     removals,
@@ -67,7 +68,7 @@ from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, now_micros, worker_id
+from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, worker_id
 from servicekit.server import run
 from servicekit.telemetry import configure_logging, get_logger, serve_metrics
 from sightline_rules.filters import All
@@ -97,15 +98,7 @@ HASH_TURN_SECONDS = 60.0
 """How often photos are looked for that were stored before photos were hashed."""
 HASHED_PHOTOS = 8
 """Photos hashed at a time, so that what comes meanwhile hardly waits."""
-GAUGE_SECONDS = 2.0
-MAX_CATALOG_LABELS = 20
 
-LAG = Gauge(
-    "sightline_index_lag_seconds",
-    "Age of the oldest write that the index does not hold.",
-    ("catalog", "space"),
-)
-PENDING = Gauge("sightline_index_pending", "Photos without vector.", ("catalog", "space"))
 EMBEDDED = Counter("sightline_index_embedded_total", "Photos embedded.", ("space",))
 EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
 APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
@@ -297,11 +290,13 @@ class Worker:
                     (self._hash, asyncio.Event(), HASH_TURN_SECONDS),
                 ):
                     self.tasks.create_task(self._forever(step, wake, turn))
-                self.tasks.create_task(self._measure())
+                self.tasks.create_task(gauges.keep_measuring(self.catalogs, self.record))
         except* LeadershipLost:
             log.warning("leadership lost")
         finally:
             LEADS.set(0)
+            gauges.forget_lag()
+            MISMATCH.clear()
 
     async def _keep(self) -> None:
         try:
@@ -434,7 +429,7 @@ class Worker:
         for space in self.settings.spaces:
             held = [generation for generation in live if generation.space == space]
             served = all(any(_is(each, generation) for each in offers) for generation in held)
-            MISMATCH.labels(self._label(catalog), space).set(not served)
+            MISMATCH.labels(gauges.label(catalog, self.catalogs), space).set(not served)
         self.offers[catalog] = (time.monotonic(), offers)
         return offers
 
@@ -646,36 +641,6 @@ class Worker:
             return None
 
         return done
-
-    # Gauges
-
-    async def _measure(self) -> None:
-        while True:
-            with contextlib.suppress(ServiceError):
-                await self._set_gauges()
-            await asyncio.sleep(GAUGE_SECONDS)
-
-    async def _set_gauges(self) -> None:
-        """Of the active generations; where catalogs are many, the worst under one label.
-
-        One that is being built lags, and nobody searches it.
-        """
-        worst: dict[tuple[str, str], tuple[float, int]] = {}
-        for catalog in self.catalogs:
-            for generation in await self.record.generations(catalog):
-                if not generation.active:
-                    continue
-                fresh = await self.record.freshness(generation)
-                lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
-                key = (self._label(catalog), generation.space)
-                before = worst.get(key, (0.0, 0))
-                worst[key] = (max(before[0], lag), max(before[1], fresh.pending))
-        for key, (lag, pending) in worst.items():
-            LAG.labels(*key).set(lag)
-            PENDING.labels(*key).set(pending)
-
-    def _label(self, catalog: str) -> str:
-        return catalog if len(self.catalogs) <= MAX_CATALOG_LABELS else "several"
 
 
 def _is(offer: EmbeddingSpace, generation: Generation) -> bool:

@@ -180,6 +180,7 @@ class RetrieverClient:
             freshness=(
                 messages.freshness(answer.freshness) if answer.HasField("freshness") else None
             ),
+            recall=tuple(map(messages.recall, answer.recall)),
         )
 
     async def _call(self, method: Any, request: Any, scope: Scope) -> Any:

@@ -81,6 +81,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             freshness=messages.freshness_message(state.freshness),
             model_version=state.model_version,
             scenes=self._scenes.names(),
+            recall=map(messages.recall_message, state.recall),
         )
 
     async def TrainModel(

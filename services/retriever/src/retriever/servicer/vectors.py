@@ -12,6 +12,7 @@ from retriever import search, wire
 from retriever.ladder import Ladder
 from retriever.ports import SearchRecord, VectorIndex
 from retriever.sampling import Samples
+from retriever.watchdog import Watchdog
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
@@ -40,6 +41,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         index_seconds: float,
         *,
         spaces: Collection[str] = (),
+        watchdog: Watchdog,
         ladder: Ladder | None = None,
         clock: Callable[[], int] = now_micros,
     ) -> None:
@@ -51,6 +53,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._index = index
         self._seconds = index_seconds
         self._spaces = spaces
+        self._watchdog = watchdog
         self._clock = clock
         self._samples = Samples()
         self._ladder = ladder or Ladder(record, index)
@@ -82,8 +85,10 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             stages.measure,
             awaited=self._spaces,
             samples=self._samples,
+            boost=self._watchdog.boost,
             ladder=self._ladder,
         )
+        self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),
             similarities=[match.similarity for match in answer.matches],
@@ -132,6 +137,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             pending=census.counts.pending,
             failed=census.counts.failed,
             outbox=census.counts.outbox,
+            recall=wire.recalls(self._watchdog.verdicts(), census.generation),
         )
         if census.generation is not None and census.freshness is not None:
             response.space.CopyFrom(wire.space_version(census.generation))

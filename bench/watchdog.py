@@ -1,0 +1,309 @@
+"""The watchdog: whether its estimate is right, what raising `ef` gains, and what looking costs.
+
+The planner is made to ask for too small an `ef`, as it would on data that it was not measured on.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.model import Goal, Interval, Result, Table
+from bench.statistics import percentile, ratio
+from retriever import planning
+from retriever.filters import shaped
+from retriever.index import apply_outbox
+from retriever.milvus import MilvusIndex
+from retriever.model import (
+    Floats,
+    Generation,
+    GenerationState,
+    GivenVector,
+    Image,
+    IndexKind,
+    IndexParameters,
+    ProductContent,
+    ProductWrite,
+    VectorWrite,
+)
+from retriever.nearest import exact_scores
+from retriever.record import Record
+from retriever.sampling import Samples
+from retriever.search import Answer, Query, search
+from retriever.watchdog import LEAST_LOOKS, Watchdog
+from servicekit.sql import Database
+from sightline_rules.filters import Comparison, Money, Operator
+from tests.engines import milvus_lite
+
+SEED = 20
+COUNT, DIMENSION, TOP = 10_000, 256, 100
+CLUSTERS, SPREAD = 200, 0.7
+BATCH = 1_000
+PASSING = 0.3
+"""Of the products, by a price that has nothing to do with the clusters: those with the first
+numbers, as the numbers have nothing to do with them either."""
+CHEAP = Comparison("price", Operator.LESS, Money("EUR", int(PASSING * COUNT) * 10**6))
+LOW_FACTOR = 0.3
+"""In place of planning.EF_FACTOR: about `ef` 200, where 4 asks for 2,600."""
+STEPS = 5
+BLOCKS, BLOCK = 60, 5
+"""Searches whose latencies are compared: so many blocks of so many, of each kind by turns."""
+SHARES = (0.0, 0.01, 1.0)
+MOST_SLOWER = 1.05
+MOST_WRONG = 0.03
+
+
+@dataclass(slots=True)
+class Step:
+    """Searches between two changes of `ef`."""
+
+    plan: str
+    recall: float
+    """Of the same searches, compared with every row."""
+    estimate: Interval
+
+
+@dataclass(slots=True)
+class Bench:
+    """What is searched, and what came of it."""
+
+    vectors: Floats
+    record: Record
+    index: MilvusIndex
+    generation: Generation
+    random: np.random.Generator
+    samples: Samples = field(default_factory=Samples)
+    steps: list[Step] = field(default_factory=list)
+    seconds: dict[float, list[list[float]]] = field(default_factory=dict)
+    """Of each share that is looked at: of each block, of each search."""
+
+    async def search(self, dog: Watchdog) -> tuple[Answer, Floats]:
+        """A search for another point each time, that the dog sees; and that point."""
+        place = self.random.integers(0, COUNT)
+        noise = 0.5 * self.random.standard_normal(DIMENSION)
+        vector = np.asarray(self.vectors[place] + noise, np.float32)
+        asked = GivenVector("visual", "bench", DIMENSION, vector.astype("<f4").tobytes())
+        query = Query("default", vector=asked, condition=CHEAP, top_k=TOP)
+        answer = await search(
+            query, self.record, self.index, lambda: None, samples=self.samples, boost=dog.boost
+        )
+        dog.see(query, answer)
+        return answer, vector
+
+    def recall(self, answer: Answer, vector: Floats) -> float:
+        """Of an answer, against all that pass."""
+        passing = self.vectors[: int(PASSING * COUNT)]
+        scores = exact_scores(vector[None], passing, self.generation.parameters.metric)[0]
+        best = {f"p{n}" for n in np.argsort(-scores)[:TOP]}
+        found = {match.product.content.product_id for match in answer.matches}
+        return len(found & best) / TOP
+
+    async def climb(self) -> None:
+        """Searches until `ef` is raised no more."""
+        dog = Watchdog(self.record, share=1.0, settle=0.0, rest=0.0)
+        await self.search(dog)
+        await dog.caught_up()
+        for _ in range(STEPS):
+            recalls: list[float] = []
+            while len(recalls) < LEAST_LOOKS:
+                answer, vector = await self.search(dog)
+                await dog.caught_up()
+                recalls.append(self.recall(answer, vector))
+            (verdict,) = dog.verdicts()
+            seen = verdict.recall
+            interval = Interval(seen.value, seen.lower, seen.upper)
+            self.steps.append(Step(answer.plan, float(np.mean(recalls)), interval))
+            if not verdict.below_floor:
+                return
+
+    async def compare(self) -> None:
+        """The latency of searches of which a share is looked at."""
+        dogs = {share: Watchdog(self.record, share=share, settle=0.0) for share in SHARES}
+        self.seconds = {share: [] for share in SHARES}
+        for block in range(-1, BLOCKS):
+            for share, dog in dogs.items():
+                took = []
+                for _ in range(BLOCK):
+                    begun = time.perf_counter()
+                    await self.search(dog)
+                    took.append(time.perf_counter() - begun)
+                if block >= 0:
+                    self.seconds[share].append(took)
+                await dog.close()
+
+
+def run(say: Callable[[str], None]) -> Result:
+    """Fills a record and Milvus Lite, measures, stops it."""
+    with tempfile.TemporaryDirectory() as folder, milvus_lite(Path(folder) / "engine") as engine:
+        return result(asyncio.run(measure(engine.uri, Path(folder), say)))
+
+
+async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
+    """Both parts, the engine and the record being there."""
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db.migrate()
+    record, index = Record(db), MilvusIndex(uri, seconds=120)
+    random = np.random.default_rng(SEED)
+    centres = random.standard_normal((CLUSTERS, DIMENSION))[random.integers(0, CLUSTERS, COUNT)]
+    noise = SPREAD * random.standard_normal((COUNT, DIMENSION))
+    vectors = np.asarray(centres + noise, np.float32)
+    try:
+        say(f"{COUNT:,} products of {DIMENSION} dimensions are loaded")
+        made = await _filled(record, index, vectors)
+        bench = Bench(vectors, record, index, made, random)
+        say("Searched with the planner's ef: latencies")
+        await bench.compare()
+        say("Searched with an ef that is too low")
+        with _low():
+            await bench.climb()
+    finally:
+        await index.close()
+        db.close()
+    return bench
+
+
+class _Alone:
+    """Nobody else writes here."""
+
+    def left(self) -> float:
+        return 600.0
+
+
+async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Generation:
+    made = Generation(
+        catalog_id="default",
+        name="bench",
+        space="visual",
+        space_version="bench",
+        dimension=DIMENSION,
+        collection=shaped("bench_watchdog"),
+        state=GenerationState.READY,
+        active=True,
+        created=0,
+        applied_seq=0,
+        applied_time=0,
+        check_wanted=False,
+        parameters=IndexParameters(kind=IndexKind.HNSW, ef=TOP),
+    )
+    made = await record.create_generation(made)
+    await index.create(made.collection, DIMENSION, made.parameters)
+    for start in range(0, COUNT, BATCH):
+        numbers = range(start, start + BATCH)
+        await record.write("default", [_product(number) for number in numbers])
+        await record.save_vectors(made, [VectorWrite(_id(n), vectors[n]) for n in numbers])
+    applied = await apply_outbox(made, record, index, _Alone())
+    while applied.more:
+        applied = await apply_outbox(applied.generation, record, index, _Alone())
+    await index.flush(made.collection)
+    return applied.generation
+
+
+def _id(number: int) -> str:
+    return f"{number:064x}"
+
+
+def _product(number: int) -> ProductWrite:
+    content = ProductContent(
+        product_id=f"p{number}",
+        title=f"Product {number}",
+        price=Money("EUR", number * 10**6),
+        image_ids=(_id(number),),
+    )
+    return ProductWrite(content, {_id(number): Image(_id(number), "image/jpeg", 10, 4, 3)})
+
+
+@contextmanager
+def _low() -> Iterator[None]:
+    before, planning.EF_FACTOR = planning.EF_FACTOR, LOW_FACTOR  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        planning.EF_FACTOR = before
+
+
+def result(bench: Bench) -> Result:
+    """Tables, figures and goals of what was measured."""
+    climbing = Table(
+        title=f"An ef that is too low: {COUNT:,} products, a filter that passes {PASSING:.0%}",
+        headers=("plan", f"recall@{TOP}", "estimate", "its 95% interval"),
+        rows=tuple(
+            (
+                step.plan,
+                f"{step.recall:.3f}",
+                f"{step.estimate.value:.3f}",
+                f"{step.estimate.low:.3f} to {step.estimate.high:.3f}",
+            )
+            for step in bench.steps
+        ),
+        caption=(
+            f"Milvus Lite, HNSW, {DIMENSION}-d. Each line: {LEAST_LOOKS} searches, all looked at; "
+            "recall against every row, the estimate by a subset of 2,000."
+        ),
+    )
+    flat = {
+        share: [each for block in blocks for each in block]
+        for share, blocks in bench.seconds.items()
+    }
+    costs = {share: _cost(bench.seconds, share) for share in SHARES[1:]}
+    costing = Table(
+        title="What looking costs the searches beside it",
+        headers=("share looked at", "p50 ms", "p99 ms", "time, against none looked at"),
+        rows=tuple(
+            (
+                f"{share:.0%}",
+                f"{1e3 * percentile(seconds, 0.5).value:.1f}",
+                f"{1e3 * percentile(seconds, 0.99).value:.1f}",
+                f"{costs[share].value:.3f} ({costs[share].low:.3f} to {costs[share].high:.3f})"
+                if share
+                else "1",
+            )
+            for share, seconds in flat.items()
+        ),
+        caption=f"{BLOCKS} blocks of {BLOCK} searches of each kind, by turns; one client.",
+    )
+    return Result(
+        tables=(climbing, costing),
+        figures={
+            "products": COUNT,
+            "dimension": DIMENSION,
+            "steps": [
+                {"plan": s.plan, "recall": s.recall, "estimate": s.estimate.value}
+                for s in bench.steps
+            ],
+            "p50_seconds": {str(s): percentile(v, 0.5).value for s, v in flat.items()},
+        },
+        goals=[*_goals(bench.steps), _cost_goal(costs[SHARES[1]])],
+    )
+
+
+def _cost(seconds: dict[float, list[list[float]]], share: float) -> Interval:
+    """Time of the blocks' median searches, against those of which none is looked at."""
+    medians = [
+        (float(np.median(one)), float(np.median(other)))
+        for one, other in zip(seconds[share], seconds[0.0], strict=True)
+    ]
+    return ratio(medians)
+
+
+def _goals(steps: Sequence[Step]) -> list[Goal]:
+    wrong = max(abs(step.estimate.value - step.recall) for step in steps)
+    gained = steps[-1].recall - steps[0].recall
+    return [
+        Goal("furthest estimate from recall", MOST_WRONG, "", Interval(wrong, wrong, wrong)),
+        Goal(
+            name="recall gained by raising ef",
+            at_most=None,
+            unit="",
+            measured=Interval(gained, gained, gained),
+            at_least=0.01,
+        ),
+    ]
+
+
+def _cost_goal(cost: Interval) -> Goal:
+    return Goal(f"median search with {SHARES[1]:.0%} looked at / with none", MOST_SLOWER, "", cost)

@@ -1,0 +1,54 @@
+"""The alerts: they parse, fire when they should, and speak of metrics and words that there are."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+ALERTS = ROOT / "deploy" / "monitoring" / "alerts.yaml"
+RULES = [
+    rule
+    for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+_CODE = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("kit/src/**/*.py")]
+
+
+def promtool(*arguments: str) -> str:
+    path = os.pathsep.join([os.environ["PATH"], str(ROOT / ".tools" / "bin")])
+    found = shutil.which("promtool", path=path)
+    assert found, "promtool is missing: make tools"
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_parse_and_fire_as_their_tests_say() -> None:
+    assert f"{len(RULES)} rules found" in promtool("check", "rules", str(ALERTS))
+    promtool("test", "rules", str(ALERTS.with_name("alerts.test.yaml")))
+
+
+def test_the_rules_ask_for_metrics_that_the_code_has() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in _CODE)
+    known = set(re.findall(r'"(sightline_[a-z_]+)",', source))
+    asked = {name for rule in RULES for name in re.findall(r"sightline_[a-z_]+", rule["expr"])}
+    assert len(asked) >= 8
+    assert asked <= known
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_each_alert_tells_an_operator_what_to_do(rule: dict[str, dict[str, str]]) -> None:
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+    notes = rule["annotations"]
+    assert notes["summary"]
+    assert len(notes["description"]) > 80
+    page, _, section = notes["runbook_url"].partition("#")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    sections = {re.sub(r"[^a-z -]", "", line.lower()).strip() for line in text.split("\n## ")}
+    assert any(each.startswith(section) for each in sections), section
+    assert f"`{rule['alert']}`" in text
