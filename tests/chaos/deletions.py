@@ -17,7 +17,7 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos.calls import Retriever
 from tests.chaos.ledger import SPACE, values, vector
 from tests.chaos.model import ENGINES, NotMeasured, Report
-from tests.chaos.stage import RETRIEVER, channel_to, stage
+from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, stage
 
 CATALOG = "deletions"
 VERSION, DIMENSION = "one", 16
@@ -87,7 +87,7 @@ def _delete(suite: Suite, folder: Path) -> None:
     while folder.exists():  # the engine writes while its folder is deleted
         shutil.rmtree(folder, ignore_errors=True)
     suite.kill("milvus")
-    suite.wait_healthy("milvus", COMMAND_SECONDS)
+    suite.wait_healthy("milvus", START_SECONDS)
 
 
 async def _rebuild(suite: Suite) -> tuple[float, dict[str, object]]:

@@ -20,7 +20,7 @@ from tests.chaos.comparing import Outcome, compare
 from tests.chaos.disks import Disk, small_disks
 from tests.chaos.ledger import SPACE, Ledger, values, vector
 from tests.chaos.model import ENGINES, Report
-from tests.chaos.stage import channel_to, stage
+from tests.chaos.stage import START_SECONDS, channel_to, stage
 from tests.chaos.writers import Writer, team
 from tests.fakes.photos import encoded
 
@@ -91,7 +91,7 @@ async def _record(
         await asyncio.sleep(CALM_SECONDS)
     for name in ("retriever", "retriever-worker"):
         await asyncio.to_thread(suite.kill, name)
-        await asyncio.to_thread(suite.wait_healthy, name)
+        await asyncio.to_thread(suite.wait_healthy, name, START_SECONDS)
     sound = _integrity(suite)
     outcome = await compare(suite, retriever, ledger, VERSIONS)
     report.add(
@@ -152,7 +152,7 @@ async def _engine(
         await asyncio.sleep(CALM_SECONDS)
     before = await compare(suite, retriever, ledger, VERSIONS)
     await asyncio.to_thread(suite.kill, "milvus")
-    await asyncio.to_thread(suite.wait_healthy, "milvus")
+    await asyncio.to_thread(suite.wait_healthy, "milvus", START_SECONDS)
     after = await compare(suite, retriever, ledger, VERSIONS)
     report.add(
         f"full disk of {kind}: writers notice nothing, a search says so or is answered",

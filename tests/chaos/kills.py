@@ -13,7 +13,7 @@ from tests.chaos.calls import Retriever
 from tests.chaos.comparing import Outcome, compare
 from tests.chaos.ledger import SPACE, Ledger
 from tests.chaos.model import ENGINES, Report
-from tests.chaos.stage import RETRIEVER, channel_to, stage
+from tests.chaos.stage import RETRIEVER, START_SECONDS, channel_to, stage
 from tests.chaos.writers import team
 
 WRITERS = 8
@@ -78,7 +78,7 @@ async def _kill(
     """Kill them together, each in the middle of its work; the seconds since the last round."""
     began, so_far = time.monotonic(), retriever.acknowledged
     for name in victims:
-        await asyncio.to_thread(suite.wait_healthy, name)
+        await asyncio.to_thread(suite.wait_healthy, name, START_SECONDS)
     await _until(lambda: _acknowledged(retriever, so_far + WRITERS))
     if ENGINE in victims:
         before = await retriever.newest(SPACE)

@@ -30,6 +30,7 @@ from tests.chaos.watching import Return, hung, watch
 from tests.fakes.photos import photo
 
 CATALOG = "outages"
+KINDS = ("down", "hung", "restarted")
 PROGRAMS = ("triton", "embedder", *RETRIEVER, "ranker", "gateway")
 PRODUCTS = 60
 PHOTOS = [photo(seed=seed) for seed in range(PRODUCTS)]
@@ -94,13 +95,9 @@ async def _outages(suite: Suite, engine: str, turns: int, seed: int, report: Rep
         retriever = Retriever(back, CATALOG)
         await _open_shop(retriever)
         async with _crowd(_askers(front, retriever, random.Random(seed)), got):
-            found = [
-                await _outage(suite, engine, name, got, report)
-                for _ in range(turns)
-                for name in ("down", "hung", "restarted")
-            ]
-    for outage in found:
-        _judge_answers(engine, outage, got, report)
+            found = [await _outage(suite, engine, name, got, report) for name in KINDS * turns]
+    for name in KINDS:
+        _judge_answers(engine, name, [each for each in found if each.name == name], got, report)
     _judge_recovery(engine, found, report)
 
 
@@ -204,10 +201,10 @@ async def _outage(suite: Suite, engine: str, name: str, got: list[Got], report: 
             watch(client, generation.collection, generation.dimension), PATIENCE_SECONDS
         )
     outage.well = await _calm(got, outage.lost)
-    seconds = outage.well - _return(engine, outage)
+    seconds = _recovery(engine, outage)
     report.say(
         f"{ENGINES[engine]} {name}: back {outage.back.word - outage.lost:.1f} s after its loss, "
-        f"finds rows after {outage.back.rows - outage.lost:.1f} s; all well {seconds:+.1f} s "
+        f"finds rows after {outage.back.rows - outage.lost:.1f} s; all well {seconds:.1f} s "
         "after its return"
     )
     return outage
@@ -251,27 +248,38 @@ def _return(engine: str, outage: Outage) -> float:
     return outage.back.word if engine == "lite" else outage.back.rows
 
 
-def _judge_answers(engine: str, outage: Outage, got: Sequence[Got], report: Report) -> None:
-    """What came to shoppers who asked while the engine was lost."""
-    back = _return(engine, outage)
-    lost = [each for each in got if each.began > outage.lost and each.ended < outage.back.word]
-    around = [each for each in got if each.ended > outage.lost and each.began < back + 10]
+def _recovery(engine: str, outage: Outage) -> float:
+    """Seconds from its return to the last answer that was not whole; 0 = there was none since."""
+    return max(0.0, outage.well - _return(engine, outage))
+
+
+def _judge_answers(
+    engine: str, name: str, outages: Sequence[Outage], got: Sequence[Got], report: Report
+) -> None:
+    """What came to shoppers who asked while the engine was lost, and until all was well."""
+    lost = [g for g in got for o in outages if g.began > o.lost and g.ended < o.back.word]
+    around = [g for g in got for o in outages if g.ended > o.lost and g.began < _end(engine, o)]
     broken = Counter(f"{g.asker}: {g.words}" for g in around if g.kind is Kind.BROKEN)
-    silent = sum(each.kind is Kind.WHOLE for each in lost)
     kinds = Counter(str(each.kind) for each in lost)
+    silent = kinds.pop(Kind.WHOLE, 0)
     slowest = max((each.ended - each.began for each in around), default=0.0)
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     why = ", ".join(f"{what} {count}" for what, count in broken.most_common(4))
     report.add(
-        f"{ENGINES[engine]} {outage.name}: the ladder answers",
-        bool(around) and not broken and not silent,
-        f"while lost: {told or 'no answer began and ended'}; {silent} unflagged; broken: "
-        f"{why or 'none'}; slowest {slowest:.1f} s",
+        f"{ENGINES[engine]} {name}: the ladder answers",
+        bool(lost) and not broken and not silent,
+        f"while lost: {told or 'no answer'}; {silent} unflagged; broken: {why or 'none'}; "
+        f"slowest {slowest:.1f} s",
     )
 
 
+def _end(engine: str, outage: Outage) -> float:
+    """When an outage is surely over, by time.monotonic()."""
+    return max(_return(engine, outage), outage.well) + CALM_SECONDS
+
+
 def _judge_recovery(engine: str, found: Sequence[Outage], report: Report) -> None:
-    seconds = [max(0.0, outage.well - _return(engine, outage)) for outage in found]
+    seconds = [_recovery(engine, outage) for outage in found]
     each = ", ".join(f"{o.name} {s:.1f} s" for o, s in zip(found, seconds, strict=True))
     name = f"{ENGINES[engine]}: recovered within {RECOVERY_SECONDS:.0f} s of its return"
     report.add(name, max(seconds) <= RECOVERY_SECONDS, each)

@@ -26,6 +26,12 @@ SETTINGS = {
 """A killed worker is succeeded after 3 s instead of 10, so that it can be killed more often. Few
 photos come in: one process that decodes them is enough, and starts sooner than two."""
 
+START_SECONDS = 180.0
+"""How long a process may take to come back: on a machine that does much else, that is long."""
+
+START_SECONDS = 180.0
+"""How long a process may take to come back: on a machine that does much else, that is long."""
+
 Prepare = Callable[[Path], None]
 
 

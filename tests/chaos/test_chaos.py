@@ -151,7 +151,7 @@ def test_an_answer_while_the_engine_is_lost_has_to_say_so(kind: outages.Kind, cl
     report = Report(lambda _line: None)
     outage = outages.Outage("down", lost=10.0, back=Return(15.0, 16.0))
     got = [outages.Got("photo", 11.0, 12.0, kind, "empty success")]
-    outages._judge_answers("lite", outage, got, report)
+    outages._judge_answers("lite", "down", [outage], got, report)
     assert report.clean is clean
 
 
