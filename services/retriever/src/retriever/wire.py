@@ -250,7 +250,7 @@ def row(product: Product) -> product_pb2.Product:
 def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
     """What ranking needs of products, as columns."""
     contents = [product.content for product in products]
-    return candidate_pb2.CandidateColumns(
+    message = candidate_pb2.CandidateColumns(
         product_ids=[content.product_id for content in contents],
         parent_ids=[content.parent_id for content in contents],
         category_paths=[categories.join(content.category_path) for content in contents],
@@ -258,13 +258,14 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
         price_micros=[content.price.micros if content.price else -1 for content in contents],
         currencies=[content.price.currency if content.price else "" for content in contents],
         availabilities=[_AVAILABILITY_NUMBER[content.availability] for content in contents],
-        tags=[candidate_pb2.TextList(values=content.tags) for content in contents],
-        attributes=[
-            candidate_pb2.AttributeList(values=_attributes(product)) for product in products
-        ],
         create_time_micros=[product.create_time for product in products],
         image_hashes=[product.image_hash for product in products],
     )
+    # Made in place: lists of messages are copied, which took 0.1 ms of 200 products.
+    for product in products:
+        message.tags.add(values=product.content.tags)
+        message.attributes.add(values=_attributes(product))
+    return message
 
 
 def _attributes(product: Product) -> list[product_pb2.Attribute]:
