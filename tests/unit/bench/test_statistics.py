@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.statistics import percentile, ratio
+from bench.model import Interval
+from bench.statistics import median_ratio, percentile, ratio
 
 
 def test_the_median_and_the_tail_are_nearest_ranks() -> None:
@@ -47,3 +48,13 @@ def test_a_ratio_is_of_the_sums_and_its_interval_covers_the_parts() -> None:
 def test_like_parts_have_no_spread() -> None:
     found = ratio([(3, 2)] * 6)
     assert (found.low, found.value, found.high) == (1.5, 1.5, 1.5)
+
+
+def test_a_ratio_of_medians_lies_within_its_interval() -> None:
+    slow, fast = [3.0, 2.0, 2.2, 1.9, 2.1], [1.0, 1.1, 0.9, 1.0, 5.0]
+    found = median_ratio(slow, fast)
+    assert found.value == pytest.approx(2.1)
+    assert found.low < found.value < found.high
+    assert median_ratio(slow, slow) == Interval(1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="no values"):
+        median_ratio([], [])
