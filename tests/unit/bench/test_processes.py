@@ -53,3 +53,16 @@ def test_the_memory_of_a_process_beside_is_that_of_its_own() -> None:
 def test_a_command_that_fails_is_an_error_with_its_words() -> None:
     with pytest.raises(CommandFailed, match="ended with 3: so it is"):
         processes.run([sys.executable, "-c", "import sys; print('so it is'); sys.exit(3)"])
+
+
+def test_the_memory_of_a_tree_is_more_than_its_root_takes() -> None:
+    hold = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r])"
+    child = "held = bytearray(b'x' * 2**26); print('ready', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold % child], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert processes.memory_of_tree(process.pid) > 2**26
+        process.communicate(b"\n")
+    assert processes.memory_of_tree(process.pid) == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.model import Interval
-from bench.statistics import mean, percentile, ratio
+from bench.statistics import mean, median_ratio, percentile, ratio
 
 
 def test_the_median_and_the_tail_are_nearest_ranks() -> None:
@@ -57,3 +57,13 @@ def test_a_mean_is_told_with_the_spread_of_its_values() -> None:
     assert wide.low < narrow.low < 0.5 < narrow.high < wide.high
     with pytest.raises(ValueError, match="no values"):
         mean([])
+
+
+def test_a_ratio_of_medians_lies_within_its_interval() -> None:
+    slow, fast = [3.0, 2.0, 2.2, 1.9, 2.1], [1.0, 1.1, 0.9, 1.0, 5.0]
+    found = median_ratio(slow, fast)
+    assert found.value == pytest.approx(2.1)
+    assert found.low < found.value < found.high
+    assert median_ratio(slow, slow) == Interval(1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="no values"):
+        median_ratio([], [])

@@ -56,7 +56,7 @@ def test_a_flat_generation_is_searched_as_it_is(share: float) -> None:
     assert plan.words(2, 400) == "flat, 2 rounds, 400 rows"
 
 
-@pytest.mark.parametrize(("share", "ef"), [(1.0, 800), (0.5, 1_600), (0.2, 4_000), (0.05, 16_000)])
+@pytest.mark.parametrize(("share", "ef"), [(1.0, 1_200), (0.5, 2_400), (0.2, 6_000), (0.1, 12_000)])
 def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
     plan = chosen(Estimate(1_000_000, share))
     assert (plan.route, plan.ef) == (Route.GRAPH, ef)
@@ -64,7 +64,7 @@ def test_ef_grows_as_fewer_rows_pass(share: float, ef: int) -> None:
 
 def test_ef_is_bounded() -> None:
     assert chosen(Estimate(10_000_000, 0.001)).ef == MAX_EF
-    assert chosen(Estimate(10_000, 0.2)).ef == 4_000
+    assert chosen(Estimate(10_000, 0.3)).ef == 4_000
     assert chosen(Estimate(10_000, 0.01)).ef == 5_000, "half of the rows find all"
     assert chosen(Estimate(20, 0.5)).ef == 200, "an engine refuses less than the limit"
     keen = IndexParameters(kind=IndexKind.HNSW, ef=30_000)
@@ -113,7 +113,7 @@ def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
 ) -> None:
     plan = comparing(Estimate(100_000, share))
     assert (plan.route, plan.slices) == (Route.SLICES, slices)
-    assert plan.ef >= min(MAX_EF, 4 * 200 / share), "for a share that was estimated too low"
+    assert plan.ef >= min(MAX_EF, 6 * 200 / share), "for a share that was estimated too low"
     told = "1 slice" if slices == 1 else f"{slices} slices"
     assert plan.words(1, 200).startswith(f"compared by the engine in {told}, 1 round, 200 rows")
 
@@ -129,7 +129,7 @@ def test_a_partition_is_all_that_a_search_of_its_category_walks_past() -> None:
     guess = Estimate(1_000_000, 0.05, reach=0.1)
     assert (guess.density, guess.reached) == (0.5, 100_000)
     plan = comparing(guess)
-    assert (plan.route, plan.ef) == (Route.GRAPH, 1_600)
+    assert (plan.route, plan.ef) == (Route.GRAPH, 2_400)
 
 
 def test_what_a_search_of_a_category_reaches_of_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_an_estimate_that_was_wrong_is_taken_for_the_least_it_can_be() -> None:
     plan = graph(HNSW, Estimate(100_000, 0.001), 200)
     assert plan.route is Route.GRAPH
     assert plan.ef == MAX_EF
-    assert graph(HNSW, Estimate(0, 0.5), 200).ef == 800
+    assert graph(HNSW, Estimate(0, 0.5), 200).ef == 1_200
 
 
 def test_a_deeper_round_widens_the_walk() -> None:
