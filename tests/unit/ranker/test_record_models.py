@@ -122,3 +122,23 @@ async def test_another_catalogs_promotions_are_no_way_back(registry: ModelRegist
     for catalog_id in ("default", "other", "none"):
         with pytest.raises(ModelNotFound):
             await registry.before(catalog_id)
+
+
+async def test_the_former_model_is_the_one_that_served_last_also_after_a_rollback(
+    registry: ModelRegistry,
+) -> None:
+    async def former() -> str:
+        found = await registry.former(
+            "default", (await registry.promoted(["default"]))["default"].version
+        )
+        return found.version if found else ""
+
+    for place, version in enumerate(["v1", "v2", "v3"]):
+        await registry.add(record(version))
+        await registry.promote("default", version, NOW + place)
+        assert await former() == ["", "v1", "v2"][place]
+    await registry.add(record("never"))
+    _, promotion = await registry.before("default")
+    await registry.roll_back("default", promotion, NOW + 9)
+    assert await former() == "v3"
+    assert await registry.former("other", "v1") is None

@@ -234,7 +234,8 @@ def save_offers(connection: Connection, catalog_id: str, offered: Sequence[Embed
 
 def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]:
     """What the embedder served when it was last seen."""
-    query = sa.select(offers).where(offers.c.catalog_id == catalog_id)
+    c = offers.c
+    query = sa.select(offers).where(c.catalog_id == catalog_id).order_by(c.space, c.space_version)
     return [
         EmbeddingSpace(row.space, row.space_version, row.dimension, True, row.by_default)
         for row in connection.execute(query)
