@@ -4,6 +4,8 @@ PYTHON ?= python3.11
 DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
+# One for each core of the smallest machine that runs the tests.
+TEST_PROCESSES ?= 2
 UV_VERSION := 0.13.8
 
 UV := .tools/bin/uv
@@ -41,7 +43,7 @@ status: ## Show the suite's processes
 	$(SUITE) status
 
 test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench

@@ -1,6 +1,44 @@
-"""What holds for every test."""
+"""What holds for every test, and how tests are shared out to several processes (`-n`)."""
 
 import signal
 
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LIVE = "tests/live/"
+WITHOUT_SUITE = {
+    f"{LIVE}test_{name}.py"
+    for name in ("engines", "filters", "milvus_engine", "milvus_server_engine", "page", "plans")
+}
+"""Live tests that start what they need themselves."""
+
+LONGEST_FIRST = (LIVE, "tests/wire/")
+"""Where groups of tests take long; begun first, so that the processes end at about one time."""
+
+
+def group(test: str) -> str:
+    """Whose tests run in one process, given a test's id: a file's, or all of the whole suite's."""
+    file = test.partition("::")[0]
+    return LIVE if file.startswith(LIVE) and file not in WITHOUT_SUITE else file
+
+
+class Scheduling(LoadFileScheduling):
+    """Hands groups to processes, in the order of the tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In one of several processes, puts the longest groups first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import conftest
+
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
     path
@@ -16,6 +18,11 @@ MEMBERS = sorted(
 
 def version(path: Path) -> str:
     return str(tomllib.loads(path.read_text())["project"]["version"])
+
+
+def test_groups_of_tests_that_are_named_exist() -> None:
+    for name in {*conftest.LONGEST_FIRST, *conftest.WITHOUT_SUITE}:
+        assert (ROOT / name).exists(), name
 
 
 def test_every_package_has_the_version_that_the_changelog_tells_of() -> None:

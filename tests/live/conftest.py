@@ -1,8 +1,12 @@
 """One whole suite for all live tests: real Triton, real Milvus Lite, real LightFM, real SQLite."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from examples.wines.local import free_port_base
 from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
+from tests.engines import ROOT
 
 CATALOGS = (
     *("default", "kills", "rubbish", "isolated", "beside", "hands", "peace", "war", "shell"),
@@ -29,8 +34,30 @@ and deletes, and what must stay there: rows, and photos; what the wines are rest
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """Every service and engine as a process of its own."""
     data: Path = tmp_path_factory.mktemp("suite")
-    with Suite(data, sightline(data, free_port_base(), CATALOGS)) as running:
+    programs = sightline(data, free_port_base(), CATALOGS)
+    with _survived_by_no_process(data), Suite(data, programs) as running:
         yield running
+
+
+@contextmanager
+def _survived_by_no_process(data: Path) -> Iterator[None]:
+    """Stops the suite in `data` also when this process is killed, as an interrupted run's are."""
+    environment = os.environ | {
+        "DATA": str(data),
+        "PYTHONPATH": str(ROOT / "deploy/local"),
+        "PYTHON": sys.executable,
+    }
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _ || exec "$PYTHON" -m local_suite down'],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # it outlives Ctrl-C
+    )
+    try:
+        yield
+    finally:
+        guard.communicate(b"stopped already\n")
 
 
 @pytest.fixture(scope="session")

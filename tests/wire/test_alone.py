@@ -118,11 +118,11 @@ def test_it_starts_alone_is_healthy_and_ends_when_told_to(alone: Alone, tmp_path
             health = health_pb2_grpc.HealthStub(channel)
             for name in ("", FACES[alone.service]):
                 answer = health.Check(
-                    health_pb2.HealthCheckRequest(service=name), timeout=30, wait_for_ready=True
+                    health_pb2.HealthCheckRequest(service=name), timeout=90, wait_for_ready=True
                 )
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0, (tmp_path / "log").read_text()
+        assert process.wait(60) == 0, (tmp_path / "log").read_text()
     assert list((tmp_path / "cwd").iterdir()) == [], "it writes where it was started"
 
 

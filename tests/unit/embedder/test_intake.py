@@ -264,7 +264,7 @@ async def test_what_a_decoder_dies_of_is_told_as_the_photo_s_fault_unless_it_is_
 async def test_real_processes_give_the_same_pixels_and_the_same_refusals(
     intake: PhotoIntake,
 ) -> None:
-    decoders = Decoders(1, preload=["embedder.preprocess"])
+    decoders = Decoders(1, seconds=60, preload=["embedder.preprocess"])
     real = PhotoIntake(decoders, PhotoLimits(max_bytes=100_000, max_pixels=10_000))
     for kind in MEDIA_TYPES:
         data = encoded(picture(64, 48), kind)

@@ -47,10 +47,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def db(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    shutil.copyfile(migrated, tmp_path / "record.db")
-    made = Database(f"sqlite:///{tmp_path}/record.db", migrations="retriever.migrations")
+    made = record_at(migrated, tmp_path / "record.db")
     yield made
     made.close()
+
+
+def record_at(migrated: Path, file: Path) -> Database:
+    """A record of its own in `file`, which is not there yet."""
+    shutil.copyfile(migrated, file)
+    return Database(f"sqlite:///{file}", migrations="retriever.migrations")
 
 
 @pytest.fixture

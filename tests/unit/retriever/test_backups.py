@@ -56,7 +56,7 @@ from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakePhotos, vector_of
 from tests.fakes.photos import photo
-from tests.unit.retriever.conftest import Clock, generation
+from tests.unit.retriever.conftest import Clock, generation, record_at
 
 BIG = ProductDraft(
     product_id="p/ü 1",
@@ -144,12 +144,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, clock: Clock) -> Iterator[Callable[[str], Place]]:
+def place(tmp_path: Path, clock: Clock, migrated: Path) -> Iterator[Callable[[str], Place]]:
     made: list[Place] = []
 
     def make(name: str) -> Place:
-        db = Database(f"sqlite:///{tmp_path}/{name}.db", migrations="retriever.migrations")
-        db.migrate()
+        db = record_at(migrated, tmp_path / f"{name}.db")
         store = BackupFiles(str(tmp_path / "backups"))
         made.append(Place(db, Record(db, clock), FakePhotos(), job_queue(db), store))
         return made[-1]

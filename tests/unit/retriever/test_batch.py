@@ -27,7 +27,7 @@ from servicekit.errors import ServiceError
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
-from tests.unit.retriever.conftest import Clock, generation, vectors, write
+from tests.unit.retriever.conftest import Clock, generation, record_at, vectors, write
 from tests.unit.retriever.test_record import statements
 
 A, B, C = b"photo a", b"photo b", b"photo c"
@@ -190,11 +190,10 @@ def held(db: Database) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_batch_leaves_what_its_writes_leave_one_by_one(
-    db: Database, record: Record, clock: Clock, tmp_path: Path, seed: int
+    db: Database, record: Record, clock: Clock, tmp_path: Path, migrated: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    other = Database(f"sqlite:///{tmp_path}/other.db", migrations="retriever.migrations")
-    other.migrate()
+    other = record_at(migrated, tmp_path / "other.db")
     singly = Record(other, clock)
     for one in (record, singly):
         made = await one.create_generation(generation())
