@@ -186,6 +186,18 @@ def test_an_upgrade_goes_through_every_step_and_prints_when_each_was(
     assert newer.generations["visual-v2-1"].active
 
 
+def test_an_upgrade_keeps_how_the_active_generation_is_searched(
+    line: Line, newer: FakeGateway
+) -> None:
+    active = newer.generations["visual-v1-1"]
+    active.metric = pb.METRIC_IP
+    active.parameters.kind = pb.IndexParameters.KIND_HNSW
+    active.parameters.m = 24
+    assert line("upgrade").exit_code == 0
+    made = newer.generations["visual-v2-1"]
+    assert (made.metric, made.parameters) == (active.metric, active.parameters)
+
+
 def test_a_version_may_be_named_by_its_model(line: Line, gateway: FakeGateway) -> None:
     gateway.status.embedder_spaces.add(space="visual", version="v1", model="lite0")
     gateway.status.embedder_spaces.add(space="text", version="t1", model="lite2")

@@ -295,7 +295,8 @@ def upgrade_(
     json: options.Json = False,
 ) -> None:
     """Roll a version of a space out: create, backfill, verify, activate. Interrupted, it goes on
-    where it was when it is run again.
+    where it was when it is run again. The new generation is searched as the active one is: same
+    kind, metric and parameters; create it first to have others.
 
     [bold]Examples[/bold]
 

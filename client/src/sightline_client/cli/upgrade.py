@@ -14,7 +14,14 @@ from sightline_client import from_wire
 from sightline_client.cli import following
 from sightline_client.client import SightlineClient
 from sightline_client.errors import FailedPrecondition
-from sightline_client.operations import Generation, GenerationState, Job, JobState, Verification
+from sightline_client.operations import (
+    Generation,
+    GenerationState,
+    IndexMetric,
+    Job,
+    JobState,
+    Verification,
+)
 
 OFFER_SECONDS = 15.0
 """How long the suite may take to notice a version that the embedder has begun to serve."""
@@ -73,7 +80,7 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
             generation = begun[-1]
             told.append(f"{generation.name} was there, {generation.state.lower()}")
         else:
-            generation = await _create(client, space, wanted)
+            generation = await _create(client, space, wanted, active)
             told.append(f"{generation.name}, {generation.dimension}-d")
     made.generation = generation
     if generation.active:  # the catalog's first
@@ -93,12 +100,20 @@ async def _wanted(client: SightlineClient, space: str, asked: str) -> str:
     return made_by.get(asked) or asked or status.embedder_space_version
 
 
-async def _create(client: SightlineClient, space: str, version: str) -> Generation:
-    """A new generation; a version that is served only since a moment ago is waited for."""
+async def _create(
+    client: SightlineClient, space: str, version: str, active: Generation | None
+) -> Generation:
+    """A new generation, searched as the active one is; a version that is served only since a moment
+    ago is waited for."""
     end = time.monotonic() + OFFER_SECONDS
     while True:
         try:
-            return await client.create_generation(space=space, space_version=version)
+            return await client.create_generation(
+                space=space,
+                space_version=version,
+                metric=active.metric if active is not None else IndexMetric.COSINE,
+                parameters=active.parameters if active is not None else None,
+            )
         except FailedPrecondition as error:
             if error.reason != "SPACE_UNAVAILABLE" or time.monotonic() > end:
                 raise
