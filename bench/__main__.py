@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from bench import duplicates, imports, machine, nominate, recommend, report, search
+from bench import (
+    consistency,
+    duplicates,
+    imports,
+    latency,
+    machine,
+    nominate,
+    recommend,
+    report,
+    search,
+)
 from bench.model import Result
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
@@ -21,6 +31,8 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "nominate": nominate.run,
     "search": search.run,
+    "latency": latency.run,
+    "consistency": consistency.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
