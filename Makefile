@@ -48,7 +48,7 @@ test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench
 
-bench-full: setup ## The same with what takes hours: searches at 100,000 and a million, beside faiss
+bench-full: setup ## All of them, with what takes hours: searches at 100,000 and a million, beside faiss
 	$(BIN)/python -m bench --full
 
 fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a suite of its own

@@ -10,8 +10,10 @@ from rich.text import Text
 
 from bench import (
     compression,
+    consistency,
     duplicates,
     imports,
+    latency,
     machine,
     nominate,
     recommend,
@@ -30,15 +32,20 @@ from sightline_client import SightlineError
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "recommend": recommend.run,
     "imports": imports.run,
+    "search": search.run,
+    "scale": scale.run,
+    "latency": latency.run,
+    "consistency": consistency.run,
     "duplicates": duplicates.run,
     "nominate": nominate.run,
-    "search": search.run,
     "compression": compression.run,
     "standin": standin.run,
-    "scale": scale.run,
     "watchdog": watchdog.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
+
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency")
+"""Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {**BENCHES, "scale": scale.full}
 """With those that take hours in place of their short forms."""
@@ -48,9 +55,10 @@ def main(arguments: Sequence[str]) -> int:
     """0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
-    parser.add_argument("--full", action="store_true", help="with what takes hours")
+    parser.add_argument("--full", action="store_true", help="all of them, with what takes hours")
     parsed = parser.parse_args(arguments)
-    benches, names = FULL if parsed.full else BENCHES, parsed.names or list(BENCHES)
+    benches = FULL if parsed.full else BENCHES
+    names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
     if unknown := sorted(set(names) - set(BENCHES)):
         parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     console = Console(highlight=False)

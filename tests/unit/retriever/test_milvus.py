@@ -97,7 +97,9 @@ def test_hits_of_several_vectors_become_one_list_without_duplicates() -> None:
 def test_a_greater_similarity_is_nearer_whatever_the_metric(
     metric: Metric, distance: float, similarity: float
 ) -> None:
-    assert milvus._similarity(distance, metric) == similarity
+    entity = {"product_id": "p", "image_id": "i"}
+    (found,) = milvus._best([[{"id": "a", "distance": distance, "entity": entity}]], metric)
+    assert found.similarity == similarity
 
 
 def test_a_search_of_a_graph_looks_at_no_fewer_rows_than_it_answers() -> None:

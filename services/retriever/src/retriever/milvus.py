@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
@@ -391,25 +392,26 @@ def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
     return how
 
 
-def _similarity(distance: float, metric: Metric) -> float:
-    """See `Hit.similarity`."""
+def _scale(metric: Metric) -> tuple[float, float]:
+    """What makes `Hit.similarity` of a distance: a factor, and how far from 0 it may then be."""
     match metric:
         case Metric.COSINE:
-            # Rounding can leave the engine's cosine a little outside its range.
-            return min(1.0, max(-1.0, distance))
+            return 1.0, 1.0  # rounding can leave the engine's cosine a little outside its range
         case Metric.L2:
-            return -distance
+            return -1.0, math.inf
         case Metric.IP:
-            return distance
+            return 1.0, math.inf
 
 
 def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
     """The hits of all query vectors as one list, each row once, best first."""
+    factor, bound = _scale(metric)
     best: dict[str, Hit] = {}
     for hits in answer:
         for hit in hits:
-            row_id, entity = str(hit[_ID]), hit["entity"]
-            similarity = _similarity(float(hit["distance"]), metric)
+            # A dict of these three. By their names each takes a call of Python's in pymilvus.
+            row_id, distance, entity = hit.values()
+            similarity = max(-bound, min(bound, factor * distance))
             known = best.get(row_id)
             if known is None or known.similarity < similarity:
                 best[row_id] = Hit(row_id, entity["product_id"], entity["image_id"], similarity)
