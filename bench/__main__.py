@@ -25,19 +25,24 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {**BENCHES, "scale": scale.full}
-"""With those that take hours in place of their short forms."""
+FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+    **BENCHES,
+    "scale": scale.full,
+    "photos": scale.photos,
+}
+"""With those that take long, some in place of their short forms."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when all ran, whatever they measured; 1 when one could not; 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(FULL)}")
     parser.add_argument("--full", action="store_true", help="with what takes hours")
     parsed = parser.parse_args(arguments)
-    benches, names = FULL if parsed.full else BENCHES, parsed.names or list(BENCHES)
-    if unknown := sorted(set(names) - set(BENCHES)):
-        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    benches = FULL if parsed.full else BENCHES
+    names = parsed.names or list(benches)
+    if unknown := sorted(set(names) - set(benches)):
+        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(benches)}")
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=130)
     try:
