@@ -39,6 +39,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "nominate": nominate.run,
     "compression": compression.run,
+    "photos": scale.photos,
     "standin": standin.run,
     "watchdog": watchdog.run,
 }

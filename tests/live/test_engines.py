@@ -321,17 +321,23 @@ async def test_partitions_by_top_category_answer_as_one_would(
     assert await index.scan(name, "0", "g") == {row.row_id: row.seq for row in given[1:]}
 
 
-async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str) -> None:
+@pytest.mark.parametrize("shape", [2, filters.SHAPE])
+async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str, shape: int) -> None:
+    """Also of a collection that is older than the column which tells them."""
     given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
-    await index.create(name, DIMENSION)
-    await index.upsert(name, given)
+    older = filters.shaped(name, shape)
     found: list[str] = []
-    for number in range(3):
-        hits = await index.search(
-            name, [given[0].vector], asked, 60, None, latest=True, of=Slice(number, 3)
-        )
-        assert hits
-        found += [hit.row_id for hit in hits]
+    try:
+        await index.create(older, DIMENSION)
+        await index.upsert(older, given)
+        for number in range(3):
+            hits = await index.search(
+                older, [given[0].vector], asked, 60, None, latest=True, of=Slice(number, 3)
+            )
+            assert hits
+            found += [hit.row_id for hit in hits]
+    finally:
+        await index.drop(older)
     assert sorted(found) == sorted(row.row_id for row in given if passes(asked, row.facts))
 
 

@@ -121,6 +121,7 @@ def test_an_engine_that_compares_is_asked_for_slices_of_which_few_rows_pass(
 def test_a_graph_is_walked_where_many_rows_pass() -> None:
     assert comparing(Estimate(100_000, 0.41)).route is Route.GRAPH
     assert comparing(Estimate(1_000_000, 0.2)).route is Route.GRAPH, "too many to compare"
+    assert comparing(Estimate(20_000_000, 0.08)).slices == 2, "but no graph finds 8%"
     few = comparing(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert few.route is Route.EXACT, "the record is quicker yet"
 

@@ -56,9 +56,12 @@ SLICE_SHARE = 0.05
 """Rows of a slice that pass, at most: engines that compare one by one do so from 7% on down."""
 MAX_SLICES = 8
 """Slices, at most: an engine's graph finds enough where more than 40% pass."""
+FEW_SLICES = 2
+"""Slices that are worth it however many rows pass: .956 is found of a million of which 8% pass, and
+of 7% the engine would compare as many of itself."""
 MOST_COMPARED = 100_000
-"""Rows that pass, at most by the estimate, that slices leave to the engine to compare. Of more, its
-graph finds enough (.99 at a million rows of which a tenth passes), in a fifth of the time."""
+"""Rows that pass, at most by the estimate, that more slices leave to the engine to compare. Of more
+its graph finds enough (.996 at a million rows of which 15% pass), in a fifth of the time."""
 MAX_KEYS = 20
 """Values of a membership that an index is asked for."""
 MAX_TRIED = 3
@@ -249,7 +252,8 @@ def choose(
     ef = _boosted(min(bound, max(parameters.ef, limit, math.ceil(wanted))), boost)
     reason = f"{_percent(guess.share)} pass"
     slices = math.ceil(guess.density / SLICE_SHARE)
-    if compares and slices <= MAX_SLICES and guess.survivors <= MOST_COMPARED:
+    most = MAX_SLICES if guess.survivors <= MOST_COMPARED else FEW_SLICES
+    if compares and slices <= most:
         return Plan(Route.SLICES, limit, ef, slices, reason=reason, boost=boost)
     if wanted > MAX_EF and bound == MAX_EF and guess.survivors <= EXACT_ROWS:
         return Plan(Route.EXACT, limit, reason="by the engine's ids", boost=boost)
