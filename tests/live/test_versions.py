@@ -4,6 +4,10 @@ import asyncio
 
 import grpc
 
+from examples.wines import loading
+from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.upgrade.model import Moment, counts, faults, first_answers
+from examples.wines.upgrade.play import roll_out
 from local_suite.suite import Suite
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
@@ -36,3 +40,31 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
     assert status.embedder_space_version == spaces[0].version
     told = [(each.model, each.version, each.default) for each in status.embedder_spaces]
     assert told == [(each.model, each.version, each.default_version) for each in spaces]
+
+
+async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> None:
+    """As `make demo-upgrade` does it, with fewer wines and less time between the steps."""
+    wines, ratings = load_wines()[:12], load_ratings()
+    told: list[Moment] = []
+    async with SightlineClient(gateway, catalog="upgraded", timeout=30) as client:
+        await loading.import_wines(client, wines)
+        await loading.import_ratings(client, ratings)
+        await loading.promote(client, await loading.train(client))
+        await loading.wait_indexed(client, len(wines))
+        played = await roll_out(
+            client,
+            gateway,
+            wines,
+            ratings,
+            version="efficientnet_lite2",
+            steady_seconds=0.5,
+            tell=told.append,
+        )
+    assert faults(played) == ()
+    assert {kind for kind, _ in counts(played.seen)} == {"photo", "product", "user"}
+    steps = [moment.told.partition(":")[0] for moment in told]
+    for step in ("create", "backfill", "verify", "activate", "rolled back", "again"):
+        assert step in steps
+    assert [moment.told for moment in first_answers(played)] == [
+        f"first answer of {name}" for name in (played.after, played.before, played.after)
+    ]
