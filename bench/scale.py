@@ -22,7 +22,7 @@ MOST_GROWTH = 1.5
 
 
 def run(say: Say) -> Result:
-    """80-d on the server, both sizes in one engine and by turns; five minutes on two idle cores."""
+    """80-d on the server, both sizes in one engine, by turns; about seven minutes on two cores."""
     grown = measured(SERVER, [clustered(FEW, 80), clustered(MANY, 80)], say, faiss=False)
     return result([grown], [growth(grown.cases)])
 

@@ -45,7 +45,7 @@ def measured(*cases: Case) -> Measured:
 def test_goals_are_higher_without_a_filter() -> None:
     found = result([measured(case("plain", 1.0, [0.985] * 9), case("5%", 0.05, [0.985] * 9))])
     assert [goal.verdict for goal in found.goals] == ["MISSED", "MET"]
-    assert [len(table.rows) for table in found.tables] == [2, 2, 1]
+    assert [len(table.rows) for table in found.tables] == [2, 2, 2, 1]
 
 
 def test_a_goal_is_missed_when_its_interval_reaches_below_it() -> None:

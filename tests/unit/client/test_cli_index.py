@@ -129,11 +129,11 @@ def test_generations_are_listed_with_their_state(line: Line, gateway: FakeGatewa
 def test_a_generation_is_created_filled_proved_and_made_active(
     line: Line, gateway: FakeGateway
 ) -> None:
-    hnsw = ("--kind", "hnsw", "--m", "8", "--metric", "ip")
+    hnsw = ("--kind", "hnsw", "--m", "8", "--metric", "ip", "--partitions", "16")
     assert line("create", "--name", "two", "--version", "v2", *hnsw).exit_code == 0
     sent = gateway.requests["CreateGeneration"][0]
     assert (sent.parameters.kind, sent.parameters.m) == (pb.IndexParameters.KIND_HNSW, 8)
-    assert sent.metric == pb.METRIC_IP
+    assert (sent.metric, sent.parameters.partitions) == (pb.METRIC_IP, 16)
     assert line("backfill", "two").exit_code == 0
     shown = line("verify", "two", "--k", "7")
     assert shown.exit_code == 0
