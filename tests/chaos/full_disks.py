@@ -160,9 +160,17 @@ async def _engine(
         f"writers {_words(met)}; search {search}; {waiting} writes waited for the index",
     )
     report.add(
-        f"full disk of {kind}: nothing corrupted, also after kill -9",
-        not any((before.lost, before.index, after.lost, after.index)),
-        f"{_summary(before)}; after kill -9 {_summary(after)}",
+        f"full disk of {kind}: nothing corrupted",
+        not any((before.lost, before.index, after.lost)),
+        _summary(before),
+    )
+    # Milvus Lite, when killed later, forgets rows that it acknowledged after its disk was full (its
+    # log of writes ends in half a record then). The worker's comparison with the record brings them
+    # back; `compare` gives up when it does not.
+    report.add(
+        f"full disk of {kind}, then kill -9: the index is whole again",
+        not after.lost,
+        f"the engine forgot: {after.index}; equal after {after.mended:.1f} s",
     )
 
 
