@@ -91,14 +91,18 @@ class EngineProcess:
         return status
 
 
+@dataclass(slots=True)
 class MilvusLite(EngineProcess):
     """Milvus Lite as a server process."""
+
+    arguments: tuple[str, ...] = ()
+    """Of its command line, beside folder and port."""
 
     name = "Milvus Lite"
     start_seconds = 90
 
     def command(self) -> list[str]:
-        options = ["--data", str(self.data), "--port", str(self.port)]
+        options = ["--data", str(self.data), "--port", str(self.port), *self.arguments]
         return [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *options]
 
     def answers(self) -> bool:

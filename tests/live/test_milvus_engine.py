@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from pymilvus import AsyncMilvusClient
 
 from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState, IndexRow
+from retriever.model import CollectionState, IndexRow, IndexUnavailable
 from sightline_rules.filters import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
 
@@ -100,6 +101,44 @@ async def test_rows_of_writers_side_by_side_survive_a_kill(engine: MilvusLite) -
     engine.kill()
     engine.start()
     assert await held(engine.uri) == acknowledged
+
+
+async def test_a_full_disk_refuses_writes_and_goes_on_answering(engine: MilvusLite) -> None:
+    index = MilvusIndex(engine.uri)
+    await index.create("many", 4)
+    await index.upsert("many", rows(0, 0))
+    engine.stop()
+    engine.arguments = ("--reserve", str(2**60))
+    engine.start()
+    assert len(await held(engine.uri)) == BATCH
+    with pytest.raises(IndexUnavailable):
+        await index.upsert("many", rows(0, 1))
+    assert len(await held(engine.uri)) == BATCH
+    await index.drop("many")
+    assert await index.state("many") is CollectionState.ABSENT
+    await index.close()
+
+
+async def test_a_log_that_is_cut_off_ends_the_engine_and_loses_nothing(engine: MilvusLite) -> None:
+    """The vendor goes on behind the broken record, and forgets that when it is killed."""
+    index = MilvusIndex(engine.uri)
+    await index.create("many", 4)
+    await index.upsert("many", rows(0, 0))
+    assert engine.process is not None
+    logs = [path.stat().st_size for path in engine.data.rglob("wal_*.arrow")]
+    most = max(logs) + 100  # half a record
+    resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (most, most))
+    with pytest.raises(IndexUnavailable):
+        await index.upsert("many", rows(0, 1))
+    assert engine.process.wait(timeout=30) == 74
+    engine.process = None
+    engine.start()
+    await index.load("many")
+    await index.upsert("many", rows(0, 2))
+    await index.close()
+    engine.kill()
+    engine.start()
+    assert await held(engine.uri) == {row.row_id for n in (0, 2) for row in rows(0, n)}
 
 
 async def test_a_stop_is_clean_and_leaves_the_collection_released(engine: MilvusLite) -> None:

@@ -11,7 +11,7 @@ Why not `milvus-lite server` (3.2.2, read in its source and tried, 2026-11):
   rows acknowledged, 75 to 275 left after kill -9).
 
 So this module builds the vendor's servicer itself, opens each collection under one lock, lets one
-write in at a time, and closes everything on SIGTERM.
+write in at a time, none while the disk is full (disk.py), and closes everything on SIGTERM.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from milvus_lite.engine import collection as engine_collection
 from milvus_lite.exceptions import DataDirLockedError
 from milvus_lite.search.executor_indexed import execute_search_with_index
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
+
+from milvus_engine import disk
 
 SERVICE = "milvus.proto.milvus.MilvusService"
 
@@ -151,9 +153,11 @@ class Servicer(MilvusServicer):  # type: ignore[misc]
 
 
 class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
-    """Lets one writing call run at a time; reads pass."""
+    """Lets one writing call run at a time, and none when the disk is full; reads pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path, reserve: int) -> None:
+        self._data = data
+        self._reserve = reserve
         self._lock = threading.Lock()
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -165,6 +169,9 @@ class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
         def locked(request: Any, context: Any) -> Any:
             with self._lock:
+                if method not in disk.FREEING and not disk.has_room(self._data, self._reserve):
+                    left = f"less than {self._reserve} bytes are left on the disk"
+                    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"nothing written: {left}")
                 return behaviour(request, context)
 
         return grpc.unary_unary_rpc_method_handler(
@@ -173,8 +180,12 @@ class OneWriter(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 
 @contextmanager
-def running(data: Path, host: str, port: int, workers: int = 10) -> Iterator[int]:
+def running(
+    data: Path, host: str, port: int, workers: int = 10, reserve: int = disk.RESERVE_BYTES
+) -> Iterator[int]:
     """Serves `data` while the block runs and yields the port (chosen by the system for port 0).
+
+    Writes are refused while its disk has fewer than `reserve` bytes left.
 
     On leaving, calls under way get DRAIN_SECONDS, then memory is flushed to files.
     Raises DataDirLockedError when another process holds the folder, RuntimeError when the port is
@@ -184,7 +195,7 @@ def running(data: Path, host: str, port: int, workers: int = 10) -> Iterator[int
     database = GuardedLite(str(data))
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=workers, thread_name_prefix="milvus"),
-        interceptors=[OneWriter()],
+        interceptors=[OneWriter(data, reserve)],
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -225,17 +236,24 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True, help="0: the system chooses")
     parser.add_argument("--host", type=loopback, default="127.0.0.1", help="loopback only")
     parser.add_argument("--workers", type=int, default=10, help="calls served at a time")
+    parser.add_argument(
+        "--reserve",
+        type=int,
+        default=disk.RESERVE_BYTES,
+        help="bytes that writes leave on the disk; default %(default)s",
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    disk.end_when_the_log_fails()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with running(args.data, args.host, args.port, args.workers) as port:
+        with running(args.data, args.host, args.port, args.workers, args.reserve) as port:
             log.info("ready on %s:%d, data in %s", args.host, port, args.data)
             stop.wait()
             log.info("closing")

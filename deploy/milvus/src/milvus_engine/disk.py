@@ -1,0 +1,53 @@
+"""What a full disk must not do to Milvus Lite (3.2.2, read in its source and tried, 2026-11).
+
+The vendor goes on appending to a write-ahead log behind a record that was cut off, and recovery
+reads up to that one: rows that were acknowledged after a full disk were gone after a kill. So
+
+- no write begins while the disk has less than a reserve left: reads go on;
+- when a record could not be written all the same, the process ends, as databases do whose log
+  fails. The next start reads what is whole and begins a new log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from milvus_lite.storage.wal import WAL
+
+RESERVE_BYTES = 16 * 1024 * 1024
+"""More than one call writes: 1,000 rows of 2,048 dimensions are 8 MB."""
+
+LOG_FAILED = 74
+"""Exit status, EX_IOERR of sysexits(3)."""
+
+FREEING = frozenset({"DropCollection", "LoadCollection", "ReleaseCollection"})
+"""Writing calls that need no room."""
+
+log = logging.getLogger("milvus_engine")
+
+
+def has_room(data: Path, reserve: int) -> bool:
+    """Whether the folder's disk has so many bytes left."""
+    return shutil.disk_usage(data).free >= reserve
+
+
+def end_when_the_log_fails() -> None:
+    """From now on a write-ahead log that can't be written ends this process at once."""
+    WAL.write_insert = _or_end(WAL.write_insert)
+    WAL.write_delete = _or_end(WAL.write_delete)
+
+
+def _or_end(write: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def whole(self: Any, batch: Any) -> None:
+        try:
+            write(self, batch)
+        except OSError as error:
+            log.critical("the log of writes can't be written, so this process ends: %s", error)
+            os._exit(LOG_FAILED)  # closing would write too
+
+    return whole
