@@ -12,7 +12,7 @@ import base64
 import binascii
 import contextlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -412,15 +412,7 @@ async def _hydrate(
         some = max(query.top_k - len(found.groups), HYDRATED)
         await _look_up(found, wanted[start : start + some], query, record)
         start += some
-        matches: dict[str, Match] = {}
-        for hit in hits:
-            product = found.known.get(hit.product_id)
-            if product is None or hit.product_id in matches:
-                continue
-            # A row of a space that has one vector a product names no photo.
-            if not hit.image_id or hit.image_id in product.content.image_ids:
-                matches[hit.product_id] = Match(product, hit.similarity, hit.image_id)
-        found.matches = list(matches.values())
+        found.matches = _matches(hits, found.known)
         products = [match.product for match in found.matches]
         found.groups = (
             await grouping.groups(products, record)
@@ -429,6 +421,23 @@ async def _hydrate(
         )
         if len(found.groups) >= query.top_k:
             return
+
+
+def _matches(hits: Sequence[Hit], known: Mapping[str, Product | None]) -> list[Match]:
+    """The nearest hit of each product that is known and passes, nearest first."""
+    open_ = {product_id for product_id, product in known.items() if product is not None}
+    matches = []
+    for hit in hits:
+        if hit.product_id not in open_:
+            continue
+        product = known[hit.product_id]
+        # A row of a space that has one vector a product names no photo.
+        if product and (not hit.image_id or hit.image_id in product.content.image_ids):
+            matches.append(Match(product, hit.similarity, hit.image_id))
+            open_.discard(hit.product_id)
+            if not open_:
+                break
+    return matches
 
 
 def page(found: Found, query: Query) -> tuple[list[Match], list[tuple[str, ...]]]:
