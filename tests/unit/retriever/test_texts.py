@@ -150,6 +150,8 @@ async def test_the_first_generation_embeds_each_product_that_has_a_text(
     held = {row.product_id: row for row in engine.rows[made.collection].values()}
     assert set(held) == {"a", "b"}
     assert held["a"].image_id == ""
+    census = await search.count("default", "text", record, engine)
+    assert (census.indexed, census.counts.pending, census.counts.failed) == (2, 0, 0)
     assert np.array_equal(held["a"].vector, vector_of("Red", 6, "t1"))
 
 

@@ -211,8 +211,10 @@ def _targets(session: Session) -> list[Generation]:
 def _want_texts(
     session: Session, chosen: Sequence[tuple[Row, Sequence[str]]], entries: Sequence[Entry]
 ) -> None:
-    """The same of their texts."""
+    """Make those products pending whose texts lack one."""
     live = live_generations(session.connection, session.catalog_id)
+    if not any(each.of_texts for each in live):
+        return
     written = {
         row["product_id"]: (seq, _content(row, image_ids))
         for (row, image_ids), (seq, *_) in zip(chosen, entries, strict=True)
