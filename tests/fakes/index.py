@@ -47,10 +47,11 @@ DIMENSION = 8
 VERSION = "v1-fake"
 
 
-def vector_of(photo: bytes, dimension: int = DIMENSION, version: str = VERSION) -> Floats:
-    """A vector of unit length that depends on the photo's bytes and the version alone."""
+def vector_of(item: bytes | str, dimension: int = DIMENSION, version: str = VERSION) -> Floats:
+    """A vector of unit length that depends on the photo's bytes, or text, and the version alone."""
     salt = b"" if version == VERSION else version.encode()
-    seed = int.from_bytes(hashlib.sha256(salt + photo).digest()[:8], "big")
+    content = item.encode() if isinstance(item, str) else item
+    seed = int.from_bytes(hashlib.sha256(salt + content).digest()[:8], "big")
     values = np.random.default_rng(seed).standard_normal(dimension)
     return np.asarray(values / np.linalg.norm(values), dtype=np.float32)
 
@@ -280,46 +281,59 @@ class FakeEmbedder:
     dimension: int = DIMENSION
     others: dict[str, int] = field(default_factory=dict)
     """Dimensions of the versions that are served beside it."""
+    texts: dict[str, int] = field(default_factory=dict)
+    """Dimensions of the versions of the space of texts, the default one first."""
     ready: bool = True
     down: bool = False
-    poison: dict[bytes, ServiceError] = field(default_factory=dict)
-    """Photos that fail, and how."""
+    poison: dict[bytes | str, ServiceError] = field(default_factory=dict)
+    """Photos and texts that fail, and how."""
     calls: list[int] = field(default_factory=list)
-    """Photos of each call."""
+    """Photos or texts of each call."""
     seconds: float = 0.0
     """How long a photo takes with a version beside the default one."""
-    embedded: list[tuple[str, bytes]] = field(default_factory=list)
-    """Every photo that was embedded, with its version."""
+    embedded: list[tuple[str, bytes | str]] = field(default_factory=list)
+    """Every photo and text that was embedded, with its version."""
 
     @property
     def served(self) -> dict[str, int]:
         """Every version's dimension."""
-        return {self.version: self.dimension, **self.others}
+        return {self.version: self.dimension, **self.others, **self.texts}
+
+    def default(self, *, text: bool) -> str:
+        """The version of items that name none."""
+        return next(iter(self.texts), "") if text else self.version
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         if self.down:
             raise EmbedderUnavailable
+        defaults = {self.version, next(iter(self.texts), "")}
         return [
-            EmbeddingSpace("visual", version, dimension, self.ready, version == self.version)
+            EmbeddingSpace(
+                "text" if version in self.texts else "visual",
+                version,
+                dimension,
+                self.ready,
+                version in defaults,
+            )
             for version, dimension in self.served.items()
         ]
 
     async def embed(
-        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
     ) -> list[GivenVector | ServiceError]:
-        self.calls.append(len(photos))
+        self.calls.append(len(items))
         if self.down:
             raise EmbedderUnavailable
         if version not in self.served:
-            return [VersionMismatch("", version) for _ in photos]
+            return [VersionMismatch("", version) for _ in items]
         if version != self.version and self.seconds:
-            await asyncio.sleep(self.seconds * len(photos))
-        self.embedded += [(version, photo) for photo in photos]
-        return [self.poison.get(photo) or self._vector(space, version, photo) for photo in photos]
+            await asyncio.sleep(self.seconds * len(items))
+        self.embedded += [(version, item) for item in items]
+        return [self.poison.get(item) or self._vector(space, version, item) for item in items]
 
-    def _vector(self, space: str, version: str, photo: bytes) -> GivenVector:
+    def _vector(self, space: str, version: str, item: bytes | str) -> GivenVector:
         dimension = self.served[version]
-        data = vector_of(photo, dimension, version).astype("<f4").tobytes()
+        data = vector_of(item, dimension, version).astype("<f4").tobytes()
         return GivenVector(space, version, dimension, data)
 
 
@@ -353,9 +367,9 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
             for item in request.items
             for result in await self._embedder.embed(
                 request.catalog_id,
-                "visual",
-                item.space_version or self._embedder.version,
-                [item.image],
+                item.space or ("text" if item.text else "visual"),
+                item.space_version or self._embedder.default(text=bool(item.text)),
+                [item.text or item.image],
             )
         ]
         response = embedder_pb.BatchEmbedResponse()

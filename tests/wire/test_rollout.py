@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.type import money_pb2
 
 from gateway.__main__ import build
 from gateway.scenes import SceneFiles
@@ -46,6 +47,8 @@ from tests.fakes.photos import photo
 
 NEW = "v2"
 DIMENSIONS = {VERSION: DIMENSION, NEW: 12}
+TEXTS = {"t1": 6, "t2": 10}
+"""Versions of the space of texts, and their dimensions."""
 PHOTOS = [photo(seed=seed) for seed in range(120)]
 ENDED = {job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED}
 READY = index_pb.Generation.STATE_READY
@@ -111,9 +114,9 @@ class Shop:
 
         await until(holds)
 
-    async def create(self, name: str, version: str = NEW) -> index_pb.Generation:
+    async def create(self, name: str, version: str = NEW, space: str = "") -> index_pb.Generation:
         """A generation, as soon as the worker has seen that the embedder serves its version."""
-        request = index_pb.CreateGenerationRequest(name=name, space_version=version)
+        request = index_pb.CreateGenerationRequest(name=name, space=space, space_version=version)
         made: list[index_pb.Generation] = []
 
         async def created() -> bool:
@@ -143,9 +146,9 @@ class Shop:
         )
         return made
 
-    async def rollback(self) -> index_pb.Generation:
+    async def rollback(self, space: str = "") -> index_pb.Generation:
         made: index_pb.Generation = await self.admin.RollbackGeneration(
-            index_pb.RollbackGenerationRequest()
+            index_pb.RollbackGenerationRequest(space=space)
         )
         return made
 
@@ -167,16 +170,32 @@ class Shop:
         return await self.job(job_id)
 
     async def search(self, *numbers: int) -> pb.SearchResponse:
-        signals = [pb.QuerySignal(image=PHOTOS[n]) for n in numbers]
+        return await self.ask(*(pb.QuerySignal(image=PHOTOS[n]) for n in numbers))
+
+    async def ask(self, *signals: pb.QuerySignal) -> pb.SearchResponse:
         answer: pb.SearchResponse = await self.recommendation.Search(
             pb.SearchRequest(signals=signals, page_size=10), timeout=10
         )
         return answer
 
+    async def read(self, text: str) -> tuple[str, float, str]:
+        """What is nearest to a text: the product, how near it is, the version that told."""
+        answer = await self.ask(pb.QuerySignal(text=text))
+        assert not answer.degradations, answer.degradations
+        (space,) = answer.versions.spaces
+        nearest = answer.results[0]
+        return nearest.product.product_id, round(nearest.similarity, 4), str(space.version)
+
 
 @pytest.fixture
-async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
-    embedder = FakeEmbedder(others={NEW: DIMENSIONS[NEW]})
+def spaces() -> tuple[str, ...]:
+    """Spaces that the retriever has the embedder fill."""
+    return ("visual",)
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> AsyncIterator[Shop]:
+    embedder = FakeEmbedder(others={NEW: DIMENSIONS[NEW]}, texts=dict(TEXTS))
     embedding, embedder_port = embedder_server(embedder)
     await embedding.start()
     settings = Settings(
@@ -187,6 +206,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         milvus_uri=engine.uri,
         milvus_prefix=f"t{time.time_ns()}",
         worker_lease_seconds=1,
+        spaces=spaces,
     )
     environment = {
         "RETRIEVER_DATABASE_URL": settings.database_url.get_secret_value(),
@@ -198,6 +218,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         "RETRIEVER_WORKER_LEASE_SECONDS": "1",
         "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
         "RETRIEVER_WORKER_EMBED_BATCH": "4",
+        "RETRIEVER_SPACES": ",".join(spaces),
     }
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
     record, backups = Record(db), backup_files(settings)
@@ -494,3 +515,55 @@ async def test_a_dropped_generation_leaves_nothing(shop: Shop) -> None:
 
         await until(gone)
         assert len(named(await shop.search(3))) == 12
+
+
+# Texts
+
+
+@pytest.mark.parametrize("spaces", [("visual", "text")])
+async def test_a_space_of_texts_is_filled_and_rolled_out_as_that_of_photos(shop: Shop) -> None:
+    await shop.stock(*range(6))
+    async with shop.worker():
+        await shop.settled()
+        first = next(each for each in await shop.record.generations("default") if each.of_texts)
+        assert await shop.index.count(first.collection) == 6
+        assert await shop.read("Wine 3. b3") == ("p3", 1.0, "t1")
+        await only_a_changed_text_is_embedded_again(shop)
+        await a_second_version_is_rolled_out_and_back(shop, first.name)
+        await shop.catalog.DeleteProducts(catalog_pb.DeleteProductsRequest(product_ids=["p3"]))
+        await shop.settled()
+        assert await shop.index.count(first.collection) == 5
+
+
+async def only_a_changed_text_is_embedded_again(shop: Shop) -> None:
+    shop.embedder.embedded.clear()
+    price = money_pb2.Money(currency_code="EUR", units=9)
+    await shop.stock(2, 3, price=price)
+    await shop.settled()
+    assert shop.embedder.embedded == []
+    await shop.stock(3, tags=["organic"])
+    await shop.settled()
+    assert shop.embedder.embedded == [("t1", "Wine 3. b3. organic")]
+    assert await shop.read("Wine 3. b3. organic") == ("p3", 1.0, "t1")
+
+
+async def a_second_version_is_rolled_out_and_back(shop: Shop, old: str) -> None:
+    made = await shop.create("texts2", "t2", "text")
+    assert (made.of_products, made.dimension, made.active) == (True, TEXTS["t2"], False)
+    with refused("GENERATION_NOT_VERIFIED"):
+        await shop.activate("texts2")
+    job = await shop.ended(await shop.backfill("texts2"))
+    assert (job.state, job.done, job.total) == (SUCCEEDED, 6, 6)
+    made = await shop.generation("texts2")
+    assert (made.state, made.indexed_count, made.pending_count) == (READY, 6, 0)
+    found = await shop.verify("texts2")
+    assert found.passed, found.findings
+    assert (found.sample_count, found.record_count, found.recall) == (6, 6, 1.0)
+    assert (await shop.activate("texts2")).active
+    # Its version is not the embedder's default one: the gateway learns it and embeds again.
+    assert await shop.read("Wine 3. b3. organic") == ("p3", 1.0, "t2")
+    await shop.stock(4, description="no part of the text", tags=["new"])
+    await shop.settled()
+    assert await shop.read("Wine 4. b4. new") == ("p4", 1.0, "t2")
+    assert (await shop.rollback("text")).name == old
+    assert await shop.read("Wine 4. b4. new") == ("p4", 1.0, "t1")

@@ -79,7 +79,7 @@ async def test_a_backfill_ends_when_the_index_holds_all_and_the_generation_is_re
     await hold(record, made, PHOTOS[4])
     assert await running == {"photo_count": 5, "failing_count": 1}
     assert (await record.find_generation("default", "two")).state is GenerationState.READY
-    assert [item.image_id for item in await record.due(made, 10)] == [image_id(PHOTOS[5])]
+    assert [item.item_id for item in await record.due(made, 10)] == [image_id(PHOTOS[5])]
 
 
 async def test_it_does_not_end_before_the_engine_has_what_was_embedded(
@@ -106,7 +106,7 @@ async def test_a_cancelled_backfill_takes_back_what_waits_for_it_alone(
     await jobs.cancel(job.id)
     with pytest.raises(JobCancelled):
         await running
-    left = {item.image_id for item in await record.due(made, 10)}
+    left = {item.item_id for item in await record.due(made, 10)}
     assert left == {image_id(PHOTOS[5]), image_id(PHOTOS[1])}
     assert await record.row_count(made) == 1  # what is embedded stays
     assert (await record.find_generation("default", "two")).state is GenerationState.BUILDING

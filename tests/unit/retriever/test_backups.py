@@ -245,6 +245,21 @@ async def test_a_model_s_products_are_published_anew_after_a_restore(
     assert list(await registry(there)) == ["visual-1"]
 
 
+async def test_texts_are_embedded_anew_after_a_restore(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    made = replace(generation(name="texts", space="text"), of_products=True)
+    made = await here.record.create_generation(replace(made, collection=shaped("texts")))
+    embedded = VectorWrite("", vector_of("text"), "p/ü 0")
+    assert (await here.record.save_vectors(made, [embedded]))[0] == [None]
+    there = place("there")
+    await there.restore(await here.back_up())
+    held = (await there.record.find_generation("default", "texts"), await there.rows("texts"))
+    assert (held[0].active, held[1]) == (True, [])
+    waiting = {item.item_id for item in await there.record.due(held[0], 10)}
+    assert waiting == {product.content.product_id for product in await there.products()}
+
+
 @pytest.fixture
 async def rolled_out(here: Place) -> Place:
     """The same catalogue, with a second way to search it that was forced past its verification."""

@@ -124,7 +124,7 @@ async def test_a_photo_of_two_products_of_a_batch_waits_once_from_the_first_on(
 ) -> None:
     made = await record.create_generation(generation())
     await wrote(record, write("a"), write("b", A), write("c", A))
-    assert [item.image_id for item in await record.due(made, 10)] == [image_id(A)]
+    assert [item.item_id for item in await record.due(made, 10)] == [image_id(A)]
     made = await record.advance(made, (await record.changes(made, 10))[-1])
     assert (await record.freshness(made)).seq == 1
 
@@ -139,7 +139,7 @@ async def test_a_photo_given_up_that_comes_with_two_products_is_tried_again_once
     clock.now += 5
     _, seq = await record.write("default", both)
     assert seq == 3
-    assert [(item.image_id, item.attempts) for item in await record.due(made, 10)] == [
+    assert [(item.item_id, item.attempts) for item in await record.due(made, 10)] == [
         (image_id(A), 0)
     ]
 

@@ -87,7 +87,7 @@ async def test_a_new_generation_is_building_and_reached_by_every_write(shop: Rec
     assert (found.dimension, found.parameters) == (4, IndexParameters())
     assert (made.indexed, made.pending) == (0, 0)  # what was there takes a backfill
     await shop.write("default", [write("new", B)])
-    assert [item.image_id for item in await shop.due(found, 10)] == [image_id(B)]
+    assert [item.item_id for item in await shop.due(found, 10)] == [image_id(B)]
 
 
 async def test_names_are_made_one_after_another_and_never_again(shop: Record) -> None:

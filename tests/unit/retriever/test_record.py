@@ -157,7 +157,7 @@ async def test_the_first_generation_is_active_and_wants_every_photo(record: Reco
     second = await record.create_generation(generation(name="visual-2", space_version="v2"))
     assert not second.active
     due = await record.due(made, 10)
-    assert {item.image_id for item in due} == {image_id(A), image_id(B)}
+    assert {item.item_id for item in due} == {image_id(A), image_id(B)}
     assert (await record.generation("default", "visual")) == made
     assert await record.generation("other", "visual") is None
     await record.mark(second, state=GenerationState.DROPPED)
@@ -203,7 +203,7 @@ async def test_an_unchanged_photo_is_not_embedded_again(record: Record) -> None:
     await put(record, write("a", A))
     await record.save_vectors(made, vectors(A))
     await put(record, write("a", A, B))
-    assert [item.image_id for item in await record.due(made, 10)] == [image_id(B)]
+    assert [item.item_id for item in await record.due(made, 10)] == [image_id(B)]
 
 
 async def test_a_photo_of_two_products_brings_both_into_the_outbox(record: Record) -> None:
@@ -285,10 +285,10 @@ async def test_a_postponed_photo_comes_back_later_and_after_others(
     made = await record.create_generation(generation())
     await put(record, write("a", A, B))
     await record.postpone(made, [image_id(A)], 5.0, "UNAVAILABLE")
-    assert [item.image_id for item in await record.due(made, 10)] == [image_id(B)]
+    assert [item.item_id for item in await record.due(made, 10)] == [image_id(B)]
     clock.now += 5_000_000
     due = await record.due(made, 10)
-    assert [(item.image_id, item.attempts) for item in due] == [(image_id(B), 0), (image_id(A), 1)]
+    assert [(item.item_id, item.attempts) for item in due] == [(image_id(B), 0), (image_id(A), 1)]
 
 
 async def test_photos_of_products_that_are_gone_are_forgotten(record: Record) -> None:
@@ -297,7 +297,7 @@ async def test_photos_of_products_that_are_gone_are_forgotten(record: Record) ->
     await record.delete("default", ["a"])
     (item,) = await record.due(made, 10)
     assert not item.used
-    await record.forget(made, [item.image_id])
+    await record.forget(made, [item.item_id])
     assert await record.due(made, 10) == []
 
 
@@ -352,7 +352,7 @@ async def test_a_photo_given_up_is_tried_again_when_it_comes_again(
     clock.now += 5
     seq = await put(record, write("a", A))  # the same product, and the photo's bytes with it
     due = await record.due(made, 10)
-    assert [(item.image_id, item.attempts) for item in due] == [(image_id(A), 0)]
+    assert [(item.item_id, item.attempts) for item in due] == [(image_id(A), 0)]
     made = await record.advance(made, Change(seq, "a", (), clock.now))
     fresh = await record.freshness(made)
     assert (fresh.seq, fresh.pending, fresh.oldest_open) == (seq - 1, 1, clock.now)

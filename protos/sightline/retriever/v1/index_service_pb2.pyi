@@ -189,8 +189,8 @@ class Generation(google.protobuf.message.Message):
     forced: builtins.bool
     """Whether its last activation was forced past its verification."""
     of_products: builtins.bool
-    """Whether it has one vector a product, which is given by UpsertVectors, in place of one a photo. Where photos
-    are counted products are, then.
+    """Whether it has one vector a product in place of one a photo: in the space "text" made by the embedder of the
+    product's text, in others given by UpsertVectors. Where photos are counted products are, then.
     """
     @property
     def parameters(self) -> Global___IndexParameters:

@@ -369,9 +369,11 @@ class CountResponse(google.protobuf.message.Message):
     indexed: builtins.int
     """Rows in the active generation, as the engine counts them; -1 = the engine does not answer."""
     pending: builtins.int
-    """Photos that wait for their vector in this space; 0 in one whose vectors are given."""
+    """Photos that wait for their vector in this space, or products, in the space "text"; 0 in one whose vectors are
+    given.
+    """
     failed: builtins.int
-    """Photos that could not be embedded and are not tried again."""
+    """Photos, or products, that could not be embedded and are not tried again."""
     outbox: builtins.int
     """Writes that the index does not hold yet."""
     @property

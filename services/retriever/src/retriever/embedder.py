@@ -70,23 +70,27 @@ class EmbedderClient:
         ]
 
     async def embed(
-        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
     ) -> list[GivenVector | ServiceError]:
         """See Embedder."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[
-                pb.EmbedItem(image=photo, space=space, space_version=version) for photo in photos
-            ],
+            items=[_item(item, space, version) for item in items],
             priority=vector_pb2.PRIORITY_BULK,
         )
         try:
             answer = await self._stub.BatchEmbed(request, timeout=self._seconds)
         except grpc.aio.AioRpcError as error:
             raise _meaning(error) from error
-        if len(answer.results) != len(photos):
+        if len(answer.results) != len(items):
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         return [_result(result, version) for result in answer.results]
+
+
+def _item(item: bytes | str, space: str, version: str) -> pb.EmbedItem:
+    if isinstance(item, str):
+        return pb.EmbedItem(text=item, space=space, space_version=version)
+    return pb.EmbedItem(image=item, space=space, space_version=version)
 
 
 def _meaning(error: grpc.aio.AioRpcError) -> ServiceError:

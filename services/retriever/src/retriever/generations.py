@@ -14,6 +14,7 @@ from retriever.index import collection_of
 from retriever.model import (
     EXACT,
     MAX_PARTITIONS,
+    TEXT_SPACE,
     EmbeddingSpace,
     Generation,
     GenerationExists,
@@ -39,7 +40,7 @@ DEFAULT_K = 100
 MAX_K = 1_000
 DEFAULT_RECALL = 0.98
 MAX_DIMENSION = 32_768
-EMBEDDED = ("visual", "text")
+EMBEDDED = ("visual", TEXT_SPACE)
 """Spaces that are the embedder's, whether it serves them now or not."""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _SPACE = re.compile(r"[a-z0-9_]{1,32}")
@@ -121,7 +122,7 @@ async def _register(
             applied_time=0,
             check_wanted=True,
             parameters=order.parameters,
-            of_products=bool(order.dimension),
+            of_products=bool(order.dimension) or offered.space == TEXT_SPACE,
         )
         try:
             return await record.register(generation)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from retriever import filters
 from retriever.model import (
     MAX_ATTEMPTS,
+    TEXT_SPACE,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
@@ -39,6 +40,7 @@ from retriever.model import (
 )
 from retriever.ports import Embedder, IndexRecord, Leader, Photos, VectorIndex
 from retriever.search import check_vector
+from retriever.texts import digest_of
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.telemetry import get_logger
 
@@ -125,6 +127,7 @@ async def ensure_generation(
             applied_seq=0,
             applied_time=0,
             check_wanted=True,
+            of_products=space.space == TEXT_SPACE,
         )
     )
     log.info("generation created", generation=made.name, dimension=made.dimension)
@@ -193,18 +196,17 @@ async def embed_pending(
     embedder: Embedder,
     batch: int,
 ) -> Embedded:
-    """Embed the photos that are due, one call's worth.
+    """Embed the photos, or the products' texts, that are due, one call's worth.
 
-    Raises EmbedderUnavailable when the embedder does not answer: these photos then wait and go one
-    by one, so that one that brings the embedder down holds up no other. Raises VersionMismatch when
-    the embedder's version is not the generation's any more: they stay pending.
+    Raises EmbedderUnavailable when the embedder does not answer: these then wait and go one by one,
+    so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
+    embedder's version is not the generation's any more: they stay pending.
     """
     due = await record.due(generation, batch)
-    unused = [item.image_id for item in due if not item.used]
-    if unused:
-        await record.forget(generation, unused)
-    chosen = _affordable([item for item in due if item.used])
-    loaded, failed = await _load(generation, chosen, record, photos)
+    if generation.of_texts:
+        loaded, failed = await _texts(generation, _affordable(due), record), 0
+    else:
+        loaded, failed = await _photos(generation, due, record, photos)
     if not loaded:
         return Embedded(0, failed)
     try:
@@ -213,19 +215,21 @@ async def embed_pending(
         await _retry_later(generation, [item for item, _ in loaded], record, "EMBEDDER_UNAVAILABLE")
         raise
     writes: list[VectorWrite] = []
-    for (item, _), result in zip(loaded, results, strict=True):
+    for (item, data), result in zip(loaded, results, strict=True):
         if isinstance(result, ServiceError):
             failed += 1
             await _note_failure(generation, item, result, record)
+        elif isinstance(data, str):
+            writes.append(VectorWrite("", result, item.item_id, digest_of(data)))
         else:
-            writes.append(VectorWrite(item.image_id, result))
+            writes.append(VectorWrite(item.item_id, result))
     if writes:
         await record.save_vectors(generation, writes)
     return Embedded(len(writes), failed)
 
 
 def _affordable(items: Sequence[Pending]) -> list[Pending]:
-    """As many as fit one call; a photo that failed before goes alone, so that it fails alone."""
+    """As many as fit one call; one that failed before goes alone, so that it fails alone."""
     chosen: list[Pending] = []
     size = 0
     for item in items:
@@ -238,21 +242,36 @@ def _affordable(items: Sequence[Pending]) -> list[Pending]:
     return chosen
 
 
-async def _load(
-    generation: Generation, items: Sequence[Pending], record: IndexRecord, photos: Photos
-) -> tuple[list[tuple[Pending, bytes]], int]:
+async def _texts(
+    generation: Generation, items: Sequence[Pending], record: IndexRecord
+) -> list[tuple[Pending, bytes | str]]:
+    """The products' texts; those without one wait no more."""
+    texts = await record.texts(generation, [item.item_id for item in items])
+    blank = [item.item_id for item in items if not texts.get(item.item_id)]
+    if blank:
+        await record.drop_blank(generation, blank)
+    return [(item, texts[item.item_id]) for item in items if texts.get(item.item_id)]
+
+
+async def _photos(
+    generation: Generation, due: Sequence[Pending], record: IndexRecord, photos: Photos
+) -> tuple[list[tuple[Pending, bytes | str]], int]:
     """The photos' bytes, and how many have none (any more, or now).
 
     Raises PhotosUnavailable when none could be read; these photos then wait like all others.
     """
-    loaded, failed, unreachable = [], 0, None
-    for item in items:
+    unused = [item.item_id for item in due if not item.used]
+    if unused:
+        await record.forget(generation, unused)
+    loaded: list[tuple[Pending, bytes | str]] = []
+    failed, unreachable = 0, None
+    for item in _affordable([item for item in due if item.used]):
         try:
-            loaded.append((item, await photos.get(generation.catalog_id, item.image_id)))
+            loaded.append((item, await photos.get(generation.catalog_id, item.item_id)))
         except (ImageNotFound, ImageDamaged) as error:
             failed += 1
-            log.warning("photo lost", image_id=item.image_id, reason=error.reason)
-            await record.give_up(generation, [item.image_id], error.reason)
+            log.warning("photo lost", image_id=item.item_id, reason=error.reason)
+            await record.give_up(generation, [item.item_id], error.reason)
         except PhotosUnavailable as error:
             failed, unreachable = failed + 1, error
             await _retry_later(generation, [item], record, error.reason)
@@ -262,9 +281,9 @@ async def _load(
 
 
 async def _embed(
-    generation: Generation, data: Sequence[bytes], embedder: Embedder
+    generation: Generation, data: Sequence[bytes | str], embedder: Embedder
 ) -> list[Floats | ServiceError]:
-    """A vector of the generation's version, or an error, for each photo."""
+    """A vector of the generation's version, or an error, for each photo or text."""
     try:
         given = await embedder.embed(
             generation.catalog_id, generation.space, generation.space_version, data
@@ -300,11 +319,13 @@ def _checked(generation: Generation, result: GivenVector | ServiceError) -> Floa
 async def _note_failure(
     generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
 ) -> None:
-    """Leave a photo that can never be embedded, or that failed too often; else try it later."""
+    """Leave what can never be embedded, or failed too often; else try it later."""
     hopeless = isinstance(error, InvalidArgument) and not isinstance(error, VectorInvalid)
     if hopeless or item.attempts + 1 >= MAX_ATTEMPTS:
-        log.warning("photo given up", image_id=item.image_id, reason=error.reason)
-        await record.give_up(generation, [item.image_id], error.reason)
+        log.warning(
+            "not embedded, given up", space=generation.space, item=item.item_id, reason=error.reason
+        )
+        await record.give_up(generation, [item.item_id], error.reason)
     else:
         await _retry_later(generation, [item], record, error.reason)
 
@@ -314,7 +335,7 @@ async def _retry_later(
 ) -> None:
     for item in items:
         seconds = min(LONGEST_RETRY, FIRST_RETRY * 2.0**item.attempts)
-        await record.postpone(generation, [item.image_id], seconds, reason)
+        await record.postpone(generation, [item.item_id], seconds, reason)
 
 
 # The outbox

@@ -633,6 +633,9 @@ class Order(StrEnum):
 
 # The index's values
 
+TEXT_SPACE = "text"
+"""The space whose vectors the embedder makes of the products' texts (texts.py), one a product."""
+
 
 class GenerationState(StrEnum):
     """BUILDING → READY → DROPPED."""
@@ -745,7 +748,17 @@ class Generation:
     verification: Verification | None = None
     """The newest one."""
     of_products: bool = False
-    """Whether it has one vector a product, given by callers; else one a photo, by the embedder."""
+    """Whether it has one vector a product; else one a photo, made by the embedder."""
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether its vectors are those of the products' texts, made by the embedder."""
+        return self.of_products and self.space == TEXT_SPACE
+
+    @property
+    def given(self) -> bool:
+        """Whether callers alone give its vectors."""
+        return self.of_products and not self.of_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -756,11 +769,11 @@ class GenerationStatus:
     previous: bool
     """Whether a rollback would make it active."""
     indexed: int
-    """Photos that have a vector of its version."""
+    """Photos, or products, that have a vector of its version."""
     pending: int
-    """Photos that wait for their vector."""
+    """Photos, or products, that wait for their vector."""
     failed: int
-    """Photos that could not be embedded."""
+    """Photos, or products, that could not be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -823,14 +836,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A photo that waits for its vector."""
+    """A photo, or a product's text, that waits for its vector."""
 
-    image_id: str
+    item_id: str
+    """Of the photo; in a generation of texts, of the product."""
     size: int
-    """Bytes."""
+    """Bytes of the photo; 0 = it is a text."""
     attempts: int
     used: bool
-    """Whether a product still has it."""
+    """Whether a product still has it; of a text, not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -909,12 +923,16 @@ class GivenVector:
 
 @dataclass(frozen=True, slots=True)
 class VectorWrite:
-    """A photo's vector to store."""
+    """A photo's vector, or a product's own, to store."""
 
     image_id: str
+    """Empty where a product has one vector."""
     vector: Floats
     product_id: str = ""
     """The product that must have the photo; empty = any may."""
+    digest: str = ""
+    """Of the text that it was made of; it is not stored if the product's is another by now. Empty =
+    of the text as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -390,7 +390,8 @@ class BackfillRecord(Protocol):
         """Every generation, those that were dropped too, oldest first."""
 
     async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
-        """Make those pending of the next `limit` photos that lack a vector; where to go on."""
+        """Make those pending of the next `limit` photos or products that lack a vector; where to go
+        on."""
 
     async def want_failed(self, generation: Generation) -> None:
         """Make those pending again that could not be embedded."""
@@ -399,7 +400,7 @@ class BackfillRecord(Protocol):
         """What the backfill waits for."""
 
     async def photo_count(self, generation: Generation) -> int:
-        """Photos that the catalog's products have."""
+        """Photos that the catalog's products have; products, where their texts are embedded."""
 
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
@@ -408,10 +409,10 @@ class BackfillRecord(Protocol):
         """The generation is ready; photos that fail still are tried on as any other."""
 
     async def take_back(self, generation: Generation, limit: int) -> int:
-        """Forget up to `limit` photos that wait for the backfill alone; how many there were."""
+        """Forget up to `limit` of what waits for the backfill alone; how much it was."""
 
     async def discard(self, generation: Generation, limit: int) -> int:
-        """Forget up to `limit` vectors or waiting photos of a dropped generation's version.
+        """Forget up to `limit` vectors, or what waits for one, of a dropped generation's version.
 
         None of them while another live generation has the version.
         """
@@ -437,6 +438,11 @@ class VerificationRecord(SurvivorRecord, Protocol):
 
     async def row_count(self, generation: Generation) -> int:
         """How many rows the index should hold."""
+
+    async def embedded_texts(
+        self, generation: Generation, product_ids: Sequence[str]
+    ) -> dict[str, tuple[str, Floats]]:
+        """By product, the text and the vector that was made of it; not of texts that wait."""
 
     async def save_verification(self, generation: Generation, found: Verification) -> None:
         """Keep what was found."""
@@ -490,15 +496,21 @@ class IndexRecord(Protocol):
         """Row id → (seq, product id) of the rows it should hold with low ≤ id < high."""
 
     async def due(self, generation: Generation, limit: int) -> list[Pending]:
-        """Photos to embed now, those that wait longest first."""
+        """What to embed now, that first which waits longest."""
+
+    async def texts(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
+        """The texts of those products that exist; empty = it has none."""
 
     async def postpone(
-        self, generation: Generation, image_ids: Sequence[str], seconds: float, reason: str
+        self, generation: Generation, item_ids: Sequence[str], seconds: float, reason: str
     ) -> None:
         """Count a failed attempt and try again later."""
 
-    async def give_up(self, generation: Generation, image_ids: Sequence[str], reason: str) -> None:
-        """Photos that can't be embedded; they are not tried again."""
+    async def give_up(self, generation: Generation, item_ids: Sequence[str], reason: str) -> None:
+        """What can't be embedded; it is not tried again."""
+
+    async def drop_blank(self, generation: Generation, product_ids: Sequence[str]) -> None:
+        """Products that wait and have no text, or are gone; a vector that one had goes too."""
 
     async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
         """Photos that no product has any more."""
@@ -607,11 +619,12 @@ class Embedder(Protocol):
         """Every version of every space that it offers now. Raises EmbedderUnavailable."""
 
     async def embed(
-        self, catalog_id: str, space: str, version: str, photos: Sequence[bytes]
+        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
     ) -> list[GivenVector | ServiceError]:
-        """A vector or an error for each. Raises EmbedderUnavailable or another ServiceError.
+        """A vector or an error for each photo (bytes) or text.
 
-        VersionMismatch for each when it does not serve the version.
+        Raises EmbedderUnavailable or another ServiceError. VersionMismatch for each when it does
+        not serve the version.
         """
 
 

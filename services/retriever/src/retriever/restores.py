@@ -220,8 +220,9 @@ async def _register(
 
     The worker fills it from the record. It is the active one if its space has no other.
     """
-    # Vectors of products are not in the archive: who made them gives them to a generation anew.
-    ordered = sorted((g for g in generations if not g.of_products), key=lambda g: not g.active)
+    # Vectors of products are not in the archive: who made them gives them to a generation anew, and
+    # the worker makes those of texts anew.
+    ordered = sorted((g for g in generations if not g.given), key=lambda g: not g.active)
     left_out = 0
     for held in ordered:
         registered = False

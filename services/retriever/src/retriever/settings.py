@@ -68,7 +68,8 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """The embedder, as `host:port` or a gRPC target. Only the worker calls it."""
 
     spaces: Annotated[tuple[str, ...], AfterValidator(_spaces)] = ("visual",)
-    """Spaces that the worker fills from the embedder."""
+    """Spaces that the worker has the embedder fill:
+    `visual`, of photos; `text`, of products' texts."""
 
     image_max_bytes: int = Field(default=10 * 2**20, ge=1024, le=32 * 2**20)
     """Largest photo, in bytes. Keep it equal to the embedder's."""

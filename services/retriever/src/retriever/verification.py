@@ -182,7 +182,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
         unsound_count=unsound,
         end_time=now_micros(),
     )
-    findings = _findings(found, agreement, demand, slack)
+    findings = _findings(found, agreement, demand, slack, _noun(generation))
     findings += await _coverage(case, expected)
     return await _keep(generation, replace(found, findings=tuple(findings)), tools.record)
 
@@ -228,32 +228,48 @@ async def _sample(case: Case) -> list[IndexRow]:
 
 
 async def _embed_again(case: Case, sample: Sequence[IndexRow]) -> Agreement:
-    """Compare stored vectors with those of the stored photos as they are embedded now."""
+    """Compare stored vectors with those of the photos, or texts, as they are embedded now."""
     found, made, tools = Agreement(), case.generation, case.tools
-    if made.of_products:  # only who gave them could make them again
+    if made.given:  # only who gave them could make them again
         await case.advance(len(sample))
         return found
     for start in range(0, len(sample), EMBED):
         some = sample[start : start + EMBED]
-        rows, photos = [], []
-        for row in some:
-            try:
-                photos.append(await tools.photos.get(made.catalog_id, row.image_id))
-                rows.append(row)
-            except (ImageNotFound, ImageDamaged):
-                found.lost += 1
-        if photos:
+        sources = await (_texts(case, some) if made.of_texts else _photos(case, some, found))
+        if sources:
+            contents = [content for content, _ in sources]
             given = await tools.embedder.embed(
-                made.catalog_id, made.space, made.space_version, photos
+                made.catalog_id, made.space, made.space_version, contents
             )
-            for row, result in zip(rows, given, strict=True):
-                _compare(row, result, found)
+            for (_, vector), result in zip(sources, given, strict=True):
+                _compare(vector, result, found)
         await case.advance(len(some))
     return found
 
 
-def _compare(row: IndexRow, result: GivenVector | ServiceError, found: Agreement) -> None:
-    """Raises EmbedderUnavailable, VersionMismatch: they say nothing about the photo."""
+async def _photos(
+    case: Case, rows: Sequence[IndexRow], found: Agreement
+) -> list[tuple[bytes | str, Floats]]:
+    """The rows' photos with their stored vectors; those that can't be read are noted."""
+    read: list[tuple[bytes | str, Floats]] = []
+    for row in rows:
+        try:
+            data = await case.tools.photos.get(case.generation.catalog_id, row.image_id)
+            read.append((data, row.vector))
+        except (ImageNotFound, ImageDamaged):
+            found.lost += 1
+    return read
+
+
+async def _texts(case: Case, rows: Sequence[IndexRow]) -> list[tuple[bytes | str, Floats]]:
+    """The rows' texts with their stored vectors, those left out that wait for a new one."""
+    product_ids = [row.product_id for row in rows]
+    found = await case.tools.record.embedded_texts(case.generation, product_ids)
+    return [*found.values()]
+
+
+def _compare(stored: Floats, result: GivenVector | ServiceError, found: Agreement) -> None:
+    """Raises EmbedderUnavailable, VersionMismatch: they say nothing about photo or text."""
     if isinstance(result, EmbedderUnavailable | VersionMismatch):
         raise result
     if not isinstance(result, GivenVector):
@@ -261,7 +277,7 @@ def _compare(row: IndexRow, result: GivenVector | ServiceError, found: Agreement
         return
     vector = np.frombuffer(result.data, dtype="<f4")
     found.count += 1
-    found.least = min(found.least, _cosine(row.vector, vector))
+    found.least = min(found.least, _cosine(stored, vector))
 
 
 def _cosine(left: Floats, right: Floats) -> float:
@@ -377,15 +393,22 @@ async def _settled(case: Case) -> tuple[int, int, int]:
     return indexed, expected, under_way * MAX_PHOTOS
 
 
-def _findings(found: Verification, agreement: Agreement, demand: Demand, slack: int) -> list[str]:
+def _noun(made: Generation) -> str:
+    """What is embedded for a generation."""
+    return "text" if made.of_texts else "photo"
+
+
+def _findings(
+    found: Verification, agreement: Agreement, demand: Demand, slack: int, noun: str
+) -> list[str]:
     wrong = []
     if found.unsound_count:
         wrong.append(f"{found.unsound_count:,} vectors are not finite or all zero")
     if agreement.lost:
-        wrong.append(f"{agreement.lost:,} photos of the sample could not be read or embedded")
+        wrong.append(f"{agreement.lost:,} {noun}s of the sample could not be read or embedded")
     if found.least_agreement < LEAST_AGREEMENT:
         wrong.append(
-            "a photo that was embedded again agrees only "
+            f"a {noun} that was embedded again agrees only "
             f"{found.least_agreement:.4f} with its stored vector; {LEAST_AGREEMENT} is asked for"
         )
     for kind, recall in (("plain", found.recall), ("filtered", found.filtered_recall)):
@@ -407,7 +430,7 @@ async def _coverage(case: Case, rows: int) -> list[str]:
     Not for photos that wait, as those of live writes do; activation looks how long.
     """
     record, made = case.tools.record, case.generation
-    if made.of_products:  # a version is of the products that its maker knew
+    if made.given:  # a version is of the products that its maker knew
         return []
     active = await record.generation(made.catalog_id, made.space)
     if active is None or active.name == made.name:
@@ -416,4 +439,5 @@ async def _coverage(case: Case, rows: int) -> list[str]:
     waiting = (await record.freshness(made)).pending
     if rows + waiting * MAX_PHOTOS >= held:
         return []
-    return [f"{rows:,} photos have its vector, {held:,} that of the active one: backfill it"]
+    noun = _noun(made)
+    return [f"{rows:,} {noun}s have its vector, {held:,} that of the active one: backfill it"]

@@ -1,9 +1,9 @@
 """The retriever's worker: `python -m retriever.worker`.
 
-Embeds pending photos, applies the outbox to the index, loads and reconciles collections, and does
-the jobs that delete many products, roll a generation out, back up, restore or rebuild. Any number
-of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded within
-the lease's time. It can be killed at any point.
+Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
+and does the jobs that delete many products, roll a generation out, back up, restore or rebuild. Any
+number of workers may run: one at a time leads, by a lease in SQL, and a dead leader is succeeded
+within the lease's time. It can be killed at any point.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ HASH_TURN_SECONDS = 60.0
 HASHED_PHOTOS = 8
 """Photos hashed at a time, so that what comes meanwhile hardly waits."""
 
-EMBEDDED = Counter("sightline_index_embedded_total", "Photos embedded.", ("space",))
+EMBEDDED = Counter("sightline_index_embedded_total", "Photos and texts embedded.", ("space",))
 EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
 APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
 DRIFT = Counter(

@@ -5,10 +5,10 @@ number of its catalog's commit sequence; the number's row is locked until the co
 become visible in order, also on PostgreSQL. Times are microseconds since 1970 (UTC).
 
 A write leaves an outbox entry. Every generation applies the entries in order and remembers the
-last one (`applied_seq`); an entry that every live generation holds is deleted. A photo that lacks a
-vector of a live generation's version has a row in `pending`, with the number of the write that
-brought it (`write_seq`): a generation holds a write in full when it has applied all entries and
-embedded all photos up to it.
+last one (`applied_seq`); an entry that every live generation holds is deleted. A photo, or a
+product whose text, lacks a vector of a live generation's version has a row in `pending`, with the
+number of the write that brought it (`write_seq`): a generation holds a write in full when it has
+applied all entries and embedded all of these up to it.
 """
 
 from retriever.record.store import Record

@@ -31,6 +31,7 @@ from retriever.record.parts import among, chunks, look_up, pending_row, put
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.texts import want_texts
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules import ids
 
@@ -131,6 +132,7 @@ class Batch:
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
         self._photos = {row.image_id for row in self._look_up(_IMAGES, photos)}
+        self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
         # What `save` stores, by key.
         self._products: dict[str, dict[str, Any]] = {}
@@ -139,6 +141,7 @@ class Batch:
         self._emptied: set[str] = set()
         self._wanted: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._retried: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._written: dict[str, tuple[int, ProductContent]] = {}
         self._entries: list[Entry] = []
         self._touched: list[str] = []
 
@@ -167,8 +170,9 @@ class Batch:
         return Counter({row.parent_id: row.number for row in self._look_up(_VARIANTS, becoming)})
 
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
-        live = live_generations(self._session.connection, self._session.catalog_id)
-        versions = {(each.space, each.space_version): each for each in live if not each.of_products}
+        versions = {
+            (each.space, each.space_version): each for each in self._live if not each.of_products
+        }
         targets = []
         for (space, version), generation in versions.items():
             of = {"space": space, "space_version": version}
@@ -258,6 +262,8 @@ class Batch:
                 self._images[image_id] = self._image_row(image)
         self._entries.append((self._seq, content.product_id, self._seq, before - rows))
         self._want(content.image_ids)
+        first, _ = self._written.get(content.product_id, (self._seq, content))
+        self._written[content.product_id] = first, content
 
     def _place(self, content: ProductContent) -> set[str]:
         """Take down a product's photos in order; the ids of their rows in every index."""
@@ -329,4 +335,5 @@ class Batch:
         # A photo that a backfill waits for is this write's own from now on.
         put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
         put(connection, pending, [*self._retried.values()])
+        want_texts(session, self._live, self._written)
         session.touch(list(dict.fromkeys(self._touched)))

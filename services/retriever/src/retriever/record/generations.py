@@ -136,14 +136,15 @@ def want(
     up_to: str = "",
     backfill: bool = False,
 ) -> None:
-    """Make photos of the catalog pending that lack a vector of a generation's version.
+    """Make photos, or products, pending that lack a vector of a generation's version.
 
-    `after`, `up_to`: of the photos with after < id ≤ up_to; empty = no bound. Those that are
-    pending stay as they are. None where callers give the vectors.
+    `after`, `up_to`: of those with after < id ≤ up_to; empty = no bound. Those that are pending
+    stay as they are. None where callers give the vectors. A product is taken to have a text: that
+    it has none is found out when it is to be embedded.
     """
-    if target.of_products:
+    if target.given:
         return
-    photo, held = product_images.c, vectors.c
+    item, lacking = _lacking(target)
     constants = {
         "space": target.space,
         "space_version": target.space_version,
@@ -153,29 +154,42 @@ def want(
         "failed": False,
         "backfill": backfill,
     }
-    lacking = (
-        sa.select(
-            photo.catalog_id,
-            photo.image_id,
-            sa.func.min(products.c.seq),
-            sa.func.min(products.c.update_time),
-            *(sa.literal(value) for value in constants.values()),
-        )
-        .select_from(
-            product_images.join(products, same(product_images, products)).outerjoin(
-                vectors, vector_of(target)
-            )
-        )
-        .where(photo.catalog_id == target.catalog_id, held.image_id.is_(None))
-        .group_by(photo.catalog_id, photo.image_id)
+    catalog_id = item.table.c.catalog_id
+    columns = (
+        catalog_id,
+        item,
+        sa.func.min(products.c.seq),
+        sa.func.min(products.c.update_time),
+        *(sa.literal(value) for value in constants.values()),
     )
+    lacking = lacking.with_only_columns(*columns).where(catalog_id == target.catalog_id)
+    lacking = lacking.group_by(catalog_id, item)
     if after:
-        lacking = lacking.where(photo.image_id > after)
+        lacking = lacking.where(item > after)
     if up_to:
-        lacking = lacking.where(photo.image_id <= up_to)
+        lacking = lacking.where(item <= up_to)
     names = ["catalog_id", "image_id", "write_seq", "write_time", *constants]
     statement = inserting(connection.dialect.name, pending).from_select(names, lacking)
     connection.execute(statement.on_conflict_do_nothing())
+
+
+def item_of(target: Generation) -> sa.Column[str]:
+    """What is embedded for a generation: photos, or the texts of products, named by these."""
+    return products.c.product_id if target.of_texts else product_images.c.image_id
+
+
+def _lacking(target: Generation) -> tuple[sa.Column[str], sa.Select[Any]]:
+    """`item_of`, and where it lacks a vector of the generation's version."""
+    item = item_of(target)
+    if target.of_texts:
+        held = product_vectors
+        joined = products.outerjoin(
+            held, sa.and_(same(held, products), held_by(target, held), held.c.digest != "")
+        )
+        return item, sa.select(item).select_from(joined).where(held.c.product_id.is_(None))
+    photos = product_images.join(products, same(product_images, products))
+    joined = photos.outerjoin(vectors, vector_of(target))
+    return item, sa.select(item).select_from(joined).where(vectors.c.image_id.is_(None))
 
 
 def _freshness_statement() -> sa.Select[Any]:

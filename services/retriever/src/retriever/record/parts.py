@@ -118,7 +118,7 @@ def held_by(generation: Generation, table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def pending_of(
-    generation: Generation, image_ids: Sequence[str] | None = None
+    generation: Generation, item_ids: Sequence[str] | None = None
 ) -> sa.ColumnElement[bool]:
     c = pending.c
     which = [
@@ -126,17 +126,17 @@ def pending_of(
         c.space == generation.space,
         c.space_version == generation.space_version,
     ]
-    if image_ids is not None:
-        which.append(c.image_id.in_(image_ids))
+    if item_ids is not None:
+        which.append(c.image_id.in_(item_ids))
     return sa.and_(*which)
 
 
-def pending_row(target: Generation, image_id: str, seq: int, now: int) -> dict[str, Any]:
+def pending_row(target: Generation, item_id: str, seq: int, now: int) -> dict[str, Any]:
     return {
         "catalog_id": target.catalog_id,
         "space": target.space,
         "space_version": target.space_version,
-        "image_id": image_id,
+        "image_id": item_id,
         "write_seq": seq,
         "write_time": now,
         "attempts": 0,

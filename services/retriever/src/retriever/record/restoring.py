@@ -18,6 +18,7 @@ from retriever.record.parts import among, chunks, look_up, on, pending_row, put
 from retriever.record.products import content_etag
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
 from sightline_rules import categories, ids
 from sightline_rules.filters import Availability
@@ -123,6 +124,7 @@ def put_products(session: Session, before: int, batch: Sequence[tuple[Row, Seque
         former.setdefault(row.product_id, set()).add(row.row_id)
     entries = list(_written(session, chosen, former))
     _want(session, chosen, entries)
+    _want_texts(session, chosen, entries)
     session.note(entries)
 
 
@@ -200,9 +202,24 @@ _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
 
 
 def _targets(session: Session) -> list[Generation]:
-    """A live generation of each version of a space."""
+    """A live generation of each version of a space whose vectors are those of photos."""
     live = live_generations(session.connection, session.catalog_id)
-    return list({(each.space, each.space_version): each for each in live}.values())
+    photos = {(each.space, each.space_version): each for each in live if not each.of_products}
+    return list(photos.values())
+
+
+def _want_texts(
+    session: Session, chosen: Sequence[tuple[Row, Sequence[str]]], entries: Sequence[Entry]
+) -> None:
+    """Make those products pending whose texts lack one."""
+    live = live_generations(session.connection, session.catalog_id)
+    if not any(each.of_texts for each in live):
+        return
+    written = {
+        row["product_id"]: (seq, _content(row, image_ids))
+        for (row, image_ids), (seq, *_) in zip(chosen, entries, strict=True)
+    }
+    want_texts(session, live, written)
 
 
 def put_pending(session: Session, rows: Sequence[Row]) -> None:

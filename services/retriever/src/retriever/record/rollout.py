@@ -29,6 +29,7 @@ from retriever.record.generations import (
     count_rows,
     generation_values,
     holds_up,
+    item_of,
     live_generations,
     read_freshness,
     verification_text,
@@ -40,7 +41,6 @@ from retriever.record.tables import (
     generations,
     offers,
     pending,
-    product_images,
     product_vectors,
     vectors,
 )
@@ -84,7 +84,7 @@ def register(connection: Connection, generation: Generation, now: int) -> Genera
     if len(live) >= MOST_LIVE:
         raise GenerationsFull(MOST_LIVE)
     # One whose vectors are still to be given would answer nothing.
-    first = not generation.of_products and not any(each.active for each in live)
+    first = not generation.given and not any(each.active for each in live)
     made = replace(
         generation,
         state=GenerationState.READY if first else GenerationState.BUILDING,
@@ -191,7 +191,7 @@ def read_statuses(
 
 
 def _counts(connection: Connection, generation: Generation) -> tuple[int, int, int]:
-    """Photos embedded, waiting, given up."""
+    """Photos, or products, that have a vector, wait for it, were given up."""
     table = product_vectors if generation.of_products else vectors
     held = held_by(generation, table)
     number, of = sa.func.count(), pending_of(generation)
@@ -246,16 +246,17 @@ def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]
 
 
 def want_some(connection: Connection, generation: Generation, after: str, limit: int) -> str | None:
-    """Make those of the next photos pending that lack a vector; where to go on, None = the end."""
-    if generation.of_products:
+    """Make those of the next photos, or products, pending that lack a vector; where to go on,
+    None = the end."""
+    if generation.given:
         return None
     # A write that is under way may bring or take away a product that has one of the photos.
     queue_up(connection, generation.catalog_id)
-    photo = product_images.c
+    item = item_of(generation)
     page = (
-        sa.select(photo.image_id)
-        .where(photo.catalog_id == generation.catalog_id, photo.image_id > after)
-        .order_by(photo.image_id)
+        sa.select(item)
+        .where(item.table.c.catalog_id == generation.catalog_id, item > after)
+        .order_by(item)
         .distinct()
         .limit(limit)
     )
@@ -285,12 +286,13 @@ def read_backlog(connection: Connection, generation: Generation) -> Backlog:
 
 
 def photos(connection: Connection, generation: Generation) -> int:
-    """Photos that the catalog's products have; vectors that were given, where callers give them."""
-    if generation.of_products:
+    """Photos that the catalog's products have, or products; vectors that were given, where callers
+    give them."""
+    if generation.given:
         return count_rows(connection, generation)
-    photo = product_images.c
-    query = sa.select(sa.func.count(photo.image_id.distinct())).where(
-        photo.catalog_id == generation.catalog_id
+    item = item_of(generation)
+    query = sa.select(sa.func.count(item.distinct())).where(
+        item.table.c.catalog_id == generation.catalog_id
     )
     return int(connection.execute(query).scalar_one())
 

@@ -30,7 +30,7 @@ from retriever.record.parts import (
     pending_of,
     put,
 )
-from retriever.record.products import read_contents, values_etag
+from retriever.record.products import read_contents, read_products, values_etag
 from retriever.record.tables import (
     generations,
     outbox,
@@ -41,6 +41,7 @@ from retriever.record.tables import (
     sequences,
     vectors,
 )
+from retriever.texts import digest_of, text_of
 from servicekit.errors import ServiceError
 from sightline_rules import ids
 
@@ -231,11 +232,22 @@ class Session:
     def _write_given(
         self, generation: Generation, writes: Sequence[VectorWrite]
     ) -> list[ServiceError | None]:
-        """Store vectors of products themselves; the last one of a product stays."""
+        """Store vectors of products themselves; the last one of a product stays.
+
+        One that was made of another text than the product has by now is passed over: it waits on.
+        """
         named = {write.product_id: write for write in writes}
-        of = {"catalog_id": self.catalog_id}
-        existing = {row.product_id for row in look_up(self.connection, _EXISTING, named, of)}
-        taken = [write for item, write in named.items() if item in existing]
+        digests = self._digests(generation, list(named))
+        taken = [
+            write
+            for product_id, write in named.items()
+            if product_id in digests and write.digest in ("", digests[product_id])
+        ]
+        waited = (
+            self._embedded(generation, [write.product_id for write in taken])
+            if generation.of_texts
+            else {}
+        )
         seqs = self.take(len(taken))
         rows = [
             {
@@ -246,12 +258,26 @@ class Session:
                 "row_id": ids.derive_id(self.catalog_id, write.product_id, ""),
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
                 "seq": seq,
+                "digest": digests[write.product_id],
             }
             for write, seq in zip(taken, seqs, strict=True)
         ]
         put(self.connection, product_vectors, rows)
-        self.note((seq, write.product_id, seq, ()) for write, seq in zip(taken, seqs, strict=True))
-        return [None if write.product_id in existing else ProductNotFound() for write in writes]
+        self.note(
+            (seq, write.product_id, waited.get(write.product_id, seq), ())
+            for write, seq in zip(taken, seqs, strict=True)
+        )
+        return [None if write.product_id in digests else ProductNotFound() for write in writes]
+
+    def _digests(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
+        """Of those products that exist, the digests of their texts; empty where these are nothing
+        to the generation."""
+        if generation.of_texts:
+            products = read_products(self.connection, self.catalog_id, product_ids)
+            return {p.content.product_id: digest_of(text_of(p.content)) for p in products}
+        of = {"catalog_id": self.catalog_id}
+        found = look_up(self.connection, _EXISTING, product_ids, of)
+        return {row.product_id: "" for row in found}
 
     def _lives(self, generation: Generation) -> bool:
         """Whether the version has a generation still: it may have been dropped meanwhile."""
@@ -290,7 +316,7 @@ class Session:
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
-        """These photos wait no more; the commits that had made those wait that did."""
+        """These photos or products wait no more; the commits that had made those wait that did."""
         waited: dict[str, int] = {}
         for chunk in chunks(image_ids):
             gone = (

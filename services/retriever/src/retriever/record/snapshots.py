@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.archive.model import Column, Kind, Row, Table
-from retriever.model import Generation
+from retriever.model import TEXT_SPACE, Generation
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
     images,
@@ -73,7 +73,7 @@ class RecordSnapshot:
     def count(self, table: Table) -> int:
         """How many rows a table has."""
         source = _SOURCES[table.name]
-        query = sa.select(sa.func.count()).where(source.c.catalog_id == self.catalog_id)
+        query = sa.select(sa.func.count()).where(self._archived(source))
         return int(self.connection.execute(query).scalar_one())
 
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
@@ -81,13 +81,18 @@ class RecordSnapshot:
         source = _SOURCES[table.name]
         query = (
             sa.select(*(source.c[column.name] for column in table.columns))
-            .where(source.c.catalog_id == self.catalog_id)
+            .where(self._archived(source))
             .order_by(*source.primary_key.columns)
             .execution_options(yield_per=table.batch)
         )
         result = self.connection.execute(query)
         for batch in result.mappings().partitions():
             yield [dict(row) for row in batch]
+
+    def _archived(self, source: sa.Table) -> sa.ColumnElement[bool]:
+        """Not products that wait for the vectors of their texts: a restore embeds these anew."""
+        mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
+        return sa.and_(mine, source.c.space != TEXT_SPACE) if source is pending else mine
 
 
 def open_snapshot(connection: Connection, catalog_id: str, now: int) -> RecordSnapshot:

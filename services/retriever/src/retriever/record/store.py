@@ -76,6 +76,7 @@ from retriever.record.tables import (
     product_images,
     products,
 )
+from retriever.record.texts import drop_blank, read_embedded, read_texts
 from retriever.record.work import advance_to, read_changes, read_due, read_waiting
 from servicekit.errors import ServiceError
 from servicekit.jobs import now_micros
@@ -587,7 +588,7 @@ class Record:
         )
 
     async def postpone(
-        self, generation: Generation, image_ids: Sequence[str], seconds: float, reason: str
+        self, generation: Generation, item_ids: Sequence[str], seconds: float, reason: str
     ) -> None:
         """See IndexRecord."""
         values = {
@@ -595,14 +596,37 @@ class Record:
             "next_attempt": self._clock() + int(seconds * 1e6),
             "reason": reason,
         }
-        query = sa.update(pending).where(pending_of(generation, image_ids)).values(values)
+        query = sa.update(pending).where(pending_of(generation, item_ids)).values(values)
         await self._db.write(lambda connection: connection.execute(query))
 
-    async def give_up(self, generation: Generation, image_ids: Sequence[str], reason: str) -> None:
+    async def give_up(self, generation: Generation, item_ids: Sequence[str], reason: str) -> None:
         """See IndexRecord."""
         values = {"attempts": pending.c.attempts + 1, "failed": True, "reason": reason}
-        query = sa.update(pending).where(pending_of(generation, image_ids)).values(values)
+        query = sa.update(pending).where(pending_of(generation, item_ids)).values(values)
         await self._db.write(lambda connection: connection.execute(query))
+
+    async def texts(self, generation: Generation, product_ids: Sequence[str]) -> dict[str, str]:
+        """See IndexRecord."""
+        return await self._db.read(
+            lambda connection: read_texts(connection, generation, product_ids)
+        )
+
+    async def embedded_texts(
+        self, generation: Generation, product_ids: Sequence[str]
+    ) -> dict[str, tuple[str, Floats]]:
+        """See VerificationRecord."""
+        return await self._db.read(
+            lambda connection: read_embedded(connection, generation, product_ids)
+        )
+
+    async def drop_blank(self, generation: Generation, product_ids: Sequence[str]) -> None:
+        """See IndexRecord."""
+
+        def work(connection: Connection) -> None:
+            session = Session(connection, generation.catalog_id, self._clock())
+            drop_blank(session, generation, product_ids)
+
+        await self._db.write(work)
 
     async def forget(self, generation: Generation, image_ids: Sequence[str]) -> None:
         """See IndexRecord."""

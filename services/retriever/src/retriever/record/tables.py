@@ -145,6 +145,7 @@ product_vectors = sa.Table(
     _value("row_id"),
     _value("data", sa.LargeBinary),
     _value("seq", _Number),
+    sa.Column("digest", _Text, nullable=False, server_default=""),
     sa.ForeignKeyConstraint(
         ["catalog_id", "product_id"],
         ["products.catalog_id", "products.product_id"],
@@ -153,7 +154,10 @@ product_vectors = sa.Table(
     sa.Index("product_vectors_row", "catalog_id", "space", "space_version", "row_id", unique=True),
     sa.Index("product_vectors_product", "catalog_id", "product_id"),
 )
-"""Vectors of products themselves, in spaces that have one a product; else like `vectors`."""
+"""Vectors of products themselves, in spaces that have one a product; else like `vectors`.
+
+`digest`: of the text that the vector was made of (texts.py). Empty = the space is not of texts, or
+the text has changed since: the vector serves until the new one is there."""
 
 generations = sa.Table(
     "generations",
@@ -219,7 +223,8 @@ pending = sa.Table(
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
-"""`backfill`: a backfill wants the vector and no write since; it goes when that is cancelled."""
+"""`image_id`: of the photo; of the product where its text waits. `backfill`: a backfill wants the
+vector and no write since; it goes when that is cancelled."""
 
 imports = sa.Table(
     "imports",

@@ -48,18 +48,26 @@ def _due_statement() -> sa.Select[Any]:
     use = sa.exists().where(
         product_images.c.catalog_id == c.catalog_id, product_images.c.image_id == c.image_id
     )
-    names = ("catalog_id", "space", "space_version")
-    return (
-        sa.select(c.image_id, images.c.size, c.attempts, use.label("used"))
-        .select_from(pending.join(images, photo))
-        .where(
-            on(pending, **{name: sa.bindparam(name) for name in names}),
-            ~c.failed,
-            c.next_attempt <= sa.bindparam("now"),
-        )
-        .order_by(c.next_attempt, c.write_seq)
-        .limit(sa.bindparam("most"))
+    found = sa.select(c.image_id, images.c.size, c.attempts, use.label("used"))
+    return _due_of(found.select_from(pending.join(images, photo)))
+
+
+def _due_texts_statement() -> sa.Select[Any]:
+    """Of products that are gone too: the worker finds out as it looks for their texts."""
+    c = pending.c
+    size, used = sa.literal(0).label("size"), sa.true().label("used")
+    return _due_of(sa.select(c.image_id, size, c.attempts, used).select_from(pending))
+
+
+def _due_of(found: sa.Select[Any]) -> sa.Select[Any]:
+    """Those of a version that can be tried now, the oldest first."""
+    c, names = pending.c, ("catalog_id", "space", "space_version")
+    due = found.where(
+        on(pending, **{name: sa.bindparam(name) for name in names}),
+        ~c.failed,
+        c.next_attempt <= sa.bindparam("now"),
     )
+    return due.order_by(c.next_attempt, c.write_seq).limit(sa.bindparam("most"))
 
 
 _ADVANCE = (
@@ -74,7 +82,8 @@ _APPLIED = sa.delete(outbox).where(
     outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq <= sa.bindparam("up_to")
 )
 _WAITING = _waiting_statement()
-_DUE = _due_statement()
+_DUE = {False: _due_statement(), True: _due_texts_statement()}
+"""By whether a generation is of texts."""
 _CHANGES = (
     sa.select(outbox.c.seq, outbox.c.product_id, outbox.c.removed, outbox.c.time)
     .where(outbox.c.catalog_id == sa.bindparam("catalog_id"), outbox.c.seq > sa.bindparam("after"))
@@ -106,7 +115,7 @@ def read_due(connection: Connection, generation: Generation, limit: int, now: in
     }
     return [
         Pending(row.image_id, row.size, row.attempts, bool(row.used))
-        for row in connection.execute(_DUE, values)
+        for row in connection.execute(_DUE[generation.of_texts], values)
     ]
 
 

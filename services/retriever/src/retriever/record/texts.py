@@ -1,0 +1,119 @@
+"""Products whose text waits for its vector, in the versions of the space of texts that are live.
+
+What is pending there is a product, not a text: its former vector serves until the new one is made,
+and its present text is looked up when it is embedded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import Floats, Generation, ProductContent
+from retriever.record.generations import holds_up
+from retriever.record.parts import (
+    among,
+    chunks,
+    held_by,
+    look_up,
+    pending_of,
+    pending_row,
+    put,
+    to_floats,
+)
+from retriever.record.products import read_products
+from retriever.record.session import Session
+from retriever.record.tables import pending, product_vectors
+from retriever.texts import digest_of, text_of
+
+_HELD = sa.select(
+    product_vectors.c.product_id,
+    product_vectors.c.row_id,
+    product_vectors.c.digest,
+    product_vectors.c.data,
+).where(
+    among(product_vectors, "product_id"),
+    product_vectors.c.space == sa.bindparam("space"),
+    product_vectors.c.space_version == sa.bindparam("space_version"),
+)
+_DIGESTS = _HELD.with_only_columns(product_vectors.c.product_id, product_vectors.c.digest)
+_NO_TEXT = digest_of("")
+
+
+def want_texts(
+    session: Session,
+    live: Iterable[Generation],
+    written: Mapping[str, tuple[int, ProductContent]],
+) -> None:
+    """Of products just written, make those pending whose text has no vector yet.
+
+    `live`: every live generation. `written`: by product id, the commit and what it wrote. One that
+    fails, or was given up, is tried anew.
+    """
+    targets = {(each.space, each.space_version): each for each in live if each.of_texts}
+    if not targets:
+        return
+    digests = {name: digest_of(text_of(content)) for name, (_, content) in written.items()}
+    for target in targets.values():
+        held = {row.product_id: row.digest for row in _look_up(session, _DIGESTS, target, written)}
+        changed = [name for name in written if held.get(name, _NO_TEXT) != digests[name]]
+        for chunk in chunks(changed):
+            mine = held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
+            former = pending_of(target, chunk), sa.or_(pending.c.failed, ~holds_up())
+            session.connection.execute(sa.update(product_vectors).where(*mine).values(digest=""))
+            # What failed may have failed for its former text; nobody waits for these.
+            session.connection.execute(sa.delete(pending).where(*former))
+        rows = [pending_row(target, name, written[name][0], session.now) for name in changed]
+        put(session.connection, pending, rows, keep=True, but="backfill")
+
+
+def drop_blank(session: Session, target: Generation, product_ids: Sequence[str]) -> None:
+    """Of products that wait, those without a text wait no more, and have no vector either."""
+    texts = read_texts(session.connection, target, product_ids)
+    blank = [name for name in product_ids if not texts.get(name)]
+    rows = {row.product_id: row.row_id for row in _look_up(session, _HELD, target, blank)}
+    mine = held_by(target, product_vectors)
+    for chunk in chunks(blank):
+        session.connection.execute(sa.delete(pending).where(pending_of(target, chunk)))
+        held = sa.delete(product_vectors).where(mine, product_vectors.c.product_id.in_(chunk))
+        session.connection.execute(held)
+    taken = zip(session.take(len(rows)), rows.items(), strict=True)
+    session.note((seq, name, seq, [row_id]) for seq, (name, row_id) in taken)
+
+
+def read_texts(
+    connection: Connection, target: Generation, product_ids: Sequence[str]
+) -> dict[str, str]:
+    """The texts of products, those left out that are gone; empty = it has none."""
+    products = read_products(connection, target.catalog_id, product_ids)
+    return {product.content.product_id: text_of(product.content) for product in products}
+
+
+def read_embedded(
+    connection: Connection, target: Generation, product_ids: Sequence[str]
+) -> dict[str, tuple[str, Floats]]:
+    """Texts with the vectors that were made of them, by product."""
+    texts = read_texts(connection, target, product_ids)
+    rows = look_up(connection, _HELD, texts, _of(target))
+    return {
+        row.product_id: (texts[row.product_id], to_floats(row.data))
+        for row in rows
+        if row.digest == digest_of(texts[row.product_id])
+    }
+
+
+def _look_up(
+    session: Session, statement: sa.Select[Any], target: Generation, product_ids: Iterable[str]
+) -> Iterable[sa.Row[Any]]:
+    return look_up(session.connection, statement, product_ids, _of(target))
+
+
+def _of(target: Generation) -> dict[str, str]:
+    return {
+        "catalog_id": target.catalog_id,
+        "space": target.space,
+        "space_version": target.space_version,
+    }
