@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
 import numpy as np
 
-from bench import search
-from tests.engines import milvus_server
+from bench.corpus import clustered
+from bench.search import SERVER, measured
+from bench.search_report import LEAST_FILTERED, LEAST_PLAIN
 
 
-def test_recall_holds_under_every_filter(tmp_path: Path) -> None:
+def test_recall_holds_under_every_filter() -> None:
     """Where the engine alone, with the same graph, loses rows."""
-    given = search.data(6_000, 64)
-    with milvus_server(tmp_path / "engine") as engine:
-        done = asyncio.run(
-            search.measure("Milvus server", engine.uri, tmp_path, given, lambda _: None)
-        )
-    assert {case.name for case in done} >= {"plain", "50.0% by price", "0.5% by tag"}
-    for case in done:
-        least = search.LEAST_PLAIN if case.name == "plain" else search.LEAST_FILTERED
-        assert np.mean(case.recalls) >= least, (case.name, case.plan)
-    assert min(np.mean(case.bare_recalls) for case in done) < search.LEAST_FILTERED
+    cases = measured(SERVER, [clustered(6_000, 64)], lambda _: None, faiss=False).cases
+    assert {case.name for case in cases} >= {"plain", "50.0% by price", "0.5% by tag"}
+    for case in cases:
+        least = LEAST_PLAIN if case.name == "plain" else LEAST_FILTERED
+        assert np.mean(case.ours.recalls) >= least, (case.name, case.plan)
+    assert min(np.mean(case.bare.recalls) for case in cases) < LEAST_FILTERED
