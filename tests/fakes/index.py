@@ -204,6 +204,9 @@ class FakeIndex:
     async def compares(self) -> bool:
         return self.comparing
 
+    async def flush_holds_up(self) -> bool:
+        return self.comparing
+
     async def survivors(
         self,
         collection: str,

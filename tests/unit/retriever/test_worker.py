@@ -22,7 +22,7 @@ from retriever.model import EmbeddingSpace, Generation, GenerationState, Waiting
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import job_queue
-from retriever.worker import Backoff, Leadership, Worker, work
+from retriever.worker import Backoff, Followed, Leadership, Worker, work
 from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
@@ -128,6 +128,14 @@ async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
         await until(lambda: bench.index.flushed > 0)
+
+
+def test_an_engine_whose_writes_wait_for_a_flush_is_flushed_when_it_is_quiet() -> None:
+    state = Followed(flushed=100.0, written=108.0, unflushed=3)
+    assert state.wants_flush(111.0, 10.0, quiet=False)
+    assert not state.wants_flush(111.0, 10.0, quiet=True)
+    assert state.wants_flush(119.0, 10.0, quiet=True)
+    assert not Followed(flushed=100.0, written=108.0).wants_flush(200.0, 10.0, quiet=True)
 
 
 async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench) -> None:

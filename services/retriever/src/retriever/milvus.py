@@ -312,6 +312,13 @@ class MilvusIndex:
         return _best(answer, parameters.metric)
 
     async def compares(self) -> bool:
+        return await self._is_server()
+
+    async def flush_holds_up(self) -> bool:
+        return await self._is_server()
+
+    async def _is_server(self) -> bool:
+        """Whether it is no Milvus Lite; False while it does not answer."""
         if self._version is None:
             with suppress(IndexUnavailable):
                 async with self._call(_VERSION_SECONDS) as timeout:

@@ -608,6 +608,9 @@ class VectorIndex(Protocol):
         An absent collection may be passed over.
         """
 
+    async def flush_holds_up(self) -> bool:
+        """Whether writes wait for a flush, about a second: a server's. As far as is known."""
+
     async def drop(self, collection: str) -> None:
         """Forget the collection and its rows; nothing when it does not exist."""
 

@@ -106,5 +106,6 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """How often the whole index is compared with the record, even if nothing hints at a loss."""
 
     worker_flush_seconds: float = Field(default=10.0, ge=0.1)
-    """Least time between two flushes of a collection. Milvus Lite searches unflushed rows slowly;
-    a Milvus server takes a flush of a collection every 10 s by default."""
+    """Least time between two flushes of a collection: Milvus Lite searches unflushed rows slowly.
+    A Milvus server, whose writes wait for a flush, is left alone while any came within that time:
+    it turns large parts into its graph by itself."""

@@ -216,6 +216,7 @@ class Followed:
     flushed: float = 0.0
     unflushed: int = 0
     """Rows written since then."""
+    written: float = 0.0
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
     """When the last comparison with the record that succeeded began."""
@@ -225,6 +226,11 @@ class Followed:
     """Whether collections of earlier shapes are out of the engine."""
     check: asyncio.Task[None] | None = None
     """A comparison with the record that is under way; nothing else is done to it meanwhile."""
+
+    def wants_flush(self, now: float, seconds: float, *, quiet: bool) -> bool:
+        """Whether a flush is due: `seconds` after the last one or, `quiet`, the last write."""
+        since = self.written if quiet else self.flushed
+        return self.unflushed > 0 and now - since > seconds
 
 
 class WorkerRecord(
@@ -481,7 +487,9 @@ class Worker:
             await drop_former(generation, self.index)
             state.former_dropped = True
         done = await apply_outbox(generation, self.record, self.index, self.leadership)
-        state.unflushed += done.rows
+        if done.rows:
+            state.unflushed += done.rows
+            state.written = now
         APPLIED.labels(generation.space).inc(done.rows)
         if done.more:
             return True
@@ -489,7 +497,8 @@ class Worker:
         if state.wants_check or generation.check_wanted or old:
             self._beside(generation, state, self._check(generation, state))
             return False
-        if state.unflushed and now - state.flushed > self.settings.worker_flush_seconds:
+        seconds, quiet = self.settings.worker_flush_seconds, await self.index.flush_holds_up()
+        if state.wants_flush(now, seconds, quiet=quiet):
             state.flushed, state.unflushed = now, 0
             await self.index.flush(generation.collection)
         return False
