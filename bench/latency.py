@@ -239,7 +239,7 @@ def _bare(query: Floats, case: Case, ends: Ends) -> float:
         _exact(query, expression, ends)
     else:
         how = {"params": {"ef": int(plan["ef"])}} if plan["ef"] else {}
-        ends.bare.search(
+        (hits,) = ends.bare.search(
             generation.collection,
             data=[query.tolist()],
             filter=expression,
@@ -248,6 +248,8 @@ def _bare(query: Floats, case: Case, ends: Ends) -> float:
             search_params={"metric_type": str(generation.parameters.metric), **how},
             consistency_level="Bounded",
         )
+        # pymilvus reads a hit's fields only when it is asked for them; an answer is to be read.
+        _ = [(hit["id"], hit["distance"], dict(hit["entity"])) for hit in hits]
         if plan["made_up"]:
             _exact(query, expression, ends)
     return time.perf_counter() - begun
