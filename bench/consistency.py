@@ -17,20 +17,9 @@ import grpc
 import numpy as np
 from google.type import money_pb2
 
+from bench.engines import ENGINES, LITE, SERVER, SPACE, VERSION, image_id, product_id
 from bench.model import Goal, Result, Table
-from bench.rig import (
-    ENGINES,
-    SPACE,
-    VERSION,
-    Filled,
-    Floats,
-    fill,
-    image_id,
-    points,
-    product,
-    server,
-    worker,
-)
+from bench.rig import Filled, Floats, fill, points, product, server, worker
 from bench.statistics import percentile
 from retriever.model import IndexKind, IndexParameters
 from sightline.common.v1 import product_pb2, vector_pb2
@@ -45,7 +34,7 @@ if TYPE_CHECKING:
 Say: TypeAlias = Callable[[str], None]
 
 COUNT, DIMENSION = 10_000, 80
-KINDS = {"Milvus Lite": IndexKind.FLAT, "Milvus server": IndexKind.HNSW}
+KINDS = {LITE: IndexKind.FLAT, SERVER: IndexKind.HNSW}
 """What docs/engines.md advises for so many products."""
 RATE = 500
 """Upserts a second."""
@@ -175,7 +164,7 @@ async def _upsert(
     )
     given = [
         vector_service_pb2.ImageVector(
-            product_id=f"p{number}", image_id=image_id(number), vector=_vector(values)
+            product_id=product_id(number), image_id=image_id(number), vector=_vector(values)
         )
         for number, values in zip(numbers, vectors, strict=True)
     ]

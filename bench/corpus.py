@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.engines import image_id, product_id
 from bench.raw import Raw
 from retriever.model import Metric, ProductContent
 from retriever.nearest import exact_scores
@@ -124,15 +125,6 @@ def photographed(folder: Path, most: int, queries: int = QUERIES) -> Corpus | No
     vectors = Raw().vectors([paths[place].read_bytes() for place in chosen])
     left = vectors[queries:]
     return Corpus(left, vectors[:queries], rng.permutation(len(left)))
-
-
-def product_id(number: int) -> str:
-    return f"p{number}"
-
-
-def image_id(number: int) -> str:
-    """As long as a real one."""
-    return f"{number:064x}"
 
 
 def tag(share: float) -> str:

@@ -15,16 +15,17 @@ import sqlalchemy as sa
 from pymilvus import MilvusClient
 from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc, schema_pb2
 
-from bench.corpus import Corpus, image_id, product_id
-from retriever.filters import COLUMNS, SLICE, columns, shaped, slice_number
-from retriever.model import Generation, GenerationState, IndexParameters, IndexUnavailable
+from bench import engines
+from bench.corpus import Corpus
+from bench.engines import CATALOG, image_id, product_id
+from retriever.filters import COLUMNS, SLICE, columns, slice_number
+from retriever.model import Generation, IndexParameters, IndexUnavailable
 from retriever.ports import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
 from servicekit.sql import Database
 from sightline_rules.ids import derive_id
 
-CATALOG = "default"
 ENGINE_ROWS = 5_000
 RECORD_ROWS = 20_000
 """Rows of one write."""
@@ -38,21 +39,7 @@ async def generation(
     record: Record, index: VectorIndex, corpus: Corpus, parameters: IndexParameters, name: str
 ) -> Generation:
     """A generation, active and up to date, with an empty collection."""
-    made = Generation(
-        catalog_id=CATALOG,
-        name=name,
-        space="visual",
-        space_version="bench",
-        dimension=corpus.dimension,
-        collection=shaped(f"bench_{name}"),
-        state=GenerationState.READY,
-        active=True,
-        created=0,
-        applied_seq=1,
-        applied_time=1,
-        check_wanted=False,
-        parameters=parameters,
-    )
+    made = engines.generation(name, corpus.dimension, parameters, applied=1)
     made = await record.create_generation(made)
     await _create(index, made)
     return made

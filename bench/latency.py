@@ -21,9 +21,10 @@ import numpy as np
 from pymilvus import MilvusClient
 
 from bench import hop
+from bench.engines import ENGINES, SPACE, VERSION
 from bench.load import closed_loop
 from bench.model import Goal, Interval, Result, Table
-from bench.rig import ENGINES, SPACE, TAG, TAGGED, VERSION, Filled, Floats, fill, points, server
+from bench.rig import TAG, TAGGED, Filled, Floats, fill, points, server
 from bench.statistics import percentile
 from retriever import filters
 from retriever.model import IndexKind, IndexParameters

@@ -9,7 +9,6 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from pymilvus import MilvusClient
 
+from bench.engines import ENGINES, LITE, SERVER
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
 from ranker import nominate
@@ -28,13 +28,8 @@ from retriever.milvus import MilvusIndex
 from retriever.model import IndexKind, IndexParameters, IndexRow, Metric
 from sightline_rules.filters import All, Facts
 from sightline_rules.ids import derive_id
-from tests.engines import EngineProcess, milvus_lite, milvus_server
 
-ENGINES: dict[str, Callable[[Path], AbstractContextManager[EngineProcess]]] = {
-    "Milvus Lite": milvus_lite,
-    "Milvus server": milvus_server,
-}
-SIZES = {"Milvus Lite": (1_000, 10_000, 100_000), "Milvus server": (100_000, 300_000), "": (10**6,)}
+SIZES = {LITE: (1_000, 10_000, 100_000), SERVER: (100_000, 300_000), "": (10**6,)}
 """Products by engine; "" = memory alone."""
 DIMENSION = 64
 TOP_K = 100

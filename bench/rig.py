@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from pymilvus import MilvusClient
 
+from bench import engines
+from bench.engines import CATALOG, SERVER, image_id, product_id
 from local_suite.health import Probe, grpc_serving, http_ok
-from retriever.filters import shaped
 from retriever.index import apply_outbox
 from retriever.milvus import MilvusIndex
 from retriever.model import (
     Generation,
-    GenerationState,
     Image,
     IndexParameters,
     ProductContent,
@@ -33,15 +32,10 @@ from retriever.model import (
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Money
-from tests.engines import EngineProcess, free_port, milvus_lite, milvus_server
+from tests.engines import free_port
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[EngineProcess]]] = {
-    "Milvus Lite": milvus_lite,
-    "Milvus server": milvus_server,
-}
-CATALOG, SPACE, VERSION = "default", "visual", "bench"
 SEED = 20
 CLUSTERS = 200
 SPREAD = 0.7
@@ -78,18 +72,13 @@ def points(count: int, dimension: int, seed: int = SEED) -> Floats:
     return np.asarray(chosen + SPREAD * rng.standard_normal(chosen.shape), dtype=np.float32)
 
 
-def image_id(number: int) -> str:
-    """That of a product's photo."""
-    return f"{number:064x}"
-
-
 def product(number: int) -> ProductWrite:
     """A product with one photo, at a price of as many euros as its number."""
     name = image_id(number)
     # Of random hashes no two are of one picture, so none collapses.
     looks = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
     content = ProductContent(
-        product_id=f"p{number}",
+        product_id=product_id(number),
         title=f"Product {number}",
         category_path=("Wine", f"Region {number % 50}"),
         brand=f"Brand {number % 100}",
@@ -108,7 +97,9 @@ async def fill(
     db.migrate()
     record, index = Record(db), MilvusIndex(uri, seconds=120)
     try:
-        made = await record.create_generation(_generation(vectors.shape[1], parameters))
+        dimension = vectors.shape[1]
+        name = f"{dimension}_{parameters.kind.lower()}"
+        made = await record.create_generation(engines.generation(name, dimension, parameters))
         await index.create(made.collection, made.dimension, made.parameters)
         for start in range(0, len(vectors), _BATCH):
             numbers = range(start, min(start + _BATCH, len(vectors)))
@@ -123,7 +114,7 @@ async def fill(
     finally:
         await index.close()
         db.close()
-    if engine == "Milvus server":
+    if engine == SERVER:
         _wait_for_graph(uri, made.collection, len(vectors))
     return Filled(folder, engine, uri, made, vectors)
 
@@ -133,24 +124,6 @@ class _Alone:
 
     def left(self) -> float:
         return 600.0
-
-
-def _generation(dimension: int, parameters: IndexParameters) -> Generation:
-    return Generation(
-        catalog_id=CATALOG,
-        name="bench",
-        space=SPACE,
-        space_version=VERSION,
-        dimension=dimension,
-        collection=shaped(f"bench_{dimension}_{parameters.kind.lower()}"),
-        state=GenerationState.READY,
-        active=True,
-        created=0,
-        applied_seq=0,
-        applied_time=0,
-        check_wanted=False,
-        parameters=parameters,
-    )
 
 
 def _wait_for_graph(uri: str, collection: str, count: int) -> None:

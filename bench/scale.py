@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.corpus import clustered, photographed
+from bench.engines import LITE, SERVER
 from bench.model import Goal, Result
-from bench.search import LITE, SERVER, measured
+from bench.search import measured
 from bench.search_report import LEAST_FILTERED, TOP, Case, Measured, result
 from bench.statistics import median_ratio
 

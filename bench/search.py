@@ -6,14 +6,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from bench import filling, processes
-from bench.corpus import Corpus, clustered, product_id
+from bench.corpus import Corpus, clustered
+from bench.engines import ENGINES, LITE, SERVER, product_id
 from bench.load import closed_loop
 from bench.model import Result
 from bench.peers import Bare, Faiss
@@ -24,18 +25,13 @@ from retriever.record import Record
 from retriever.sampling import Samples
 from retriever.search import Query, search
 from servicekit.sql import Database
-from tests.engines import EngineProcess, milvus_lite, milvus_server
+from tests.engines import EngineProcess
 
 Say: TypeAlias = Callable[[str], None]
 
 CLIENTS = 8
 WARM_UPS = 3
 PARAMETERS = IndexParameters(kind=IndexKind.HNSW)
-LITE, SERVER = "Milvus Lite", "Milvus server"
-ENGINES: dict[str, Callable[[Path], AbstractContextManager[EngineProcess]]] = {
-    LITE: milvus_lite,
-    SERVER: milvus_server,
-}
 
 
 @dataclass(slots=True)

@@ -12,14 +12,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bench.engines import generation, image_id
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile, ratio
-from retriever.filters import shaped
 from retriever.ladder import Ladder
 from retriever.milvus import MilvusIndex
 from retriever.model import (
-    Generation,
-    GenerationState,
     GivenVector,
     Image,
     ProductContent,
@@ -119,41 +117,23 @@ async def measure(folder: str, rows: int, dimension: int) -> Case:
 
 
 async def _fill(record: Record, vectors: Floats) -> None:
-    made = await record.create_generation(
-        Generation(
-            catalog_id="default",
-            name="bench",
-            space="visual",
-            space_version="bench",
-            dimension=vectors.shape[1],
-            collection=shaped("bench_visual"),
-            state=GenerationState.READY,
-            active=True,
-            created=0,
-            applied_seq=0,
-            applied_time=0,
-            check_wanted=False,
-        )
-    )
+    made = await record.create_generation(generation("standin", vectors.shape[1]))
     for start in range(0, len(vectors), BATCH):
         numbers = range(start, min(start + BATCH, len(vectors)))
         await record.write("default", [_product(number) for number in numbers])
-        await record.save_vectors(made, [VectorWrite(_id(n), vectors[n]) for n in numbers])
-
-
-def _id(number: int) -> str:
-    return f"{number:064x}"
+        await record.save_vectors(made, [VectorWrite(image_id(n), vectors[n]) for n in numbers])
 
 
 def _product(number: int) -> ProductWrite:
+    photo = image_id(number)
     content = ProductContent(
         product_id=f"p{number}",
         title=f"Product {number}",
         brand=f"b{number % 20}",
         tags=(f"t{number // 20 % 20}",),
-        image_ids=(_id(number),),
+        image_ids=(photo,),
     )
-    return ProductWrite(content, {_id(number): Image(_id(number), "image/jpeg", 10, 4, 3)})
+    return ProductWrite(content, {photo: Image(photo, "image/jpeg", 10, 4, 3)})
 
 
 async def _weigh(case: Case, shop: Shop) -> None:

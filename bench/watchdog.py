@@ -13,16 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.engines import generation, image_id
 from bench.model import Goal, Interval, Result, Table
 from bench.statistics import percentile, ratio
 from retriever import planning
-from retriever.filters import shaped
 from retriever.index import apply_outbox
 from retriever.milvus import MilvusIndex
 from retriever.model import (
     Floats,
     Generation,
-    GenerationState,
     GivenVector,
     Image,
     IndexKind,
@@ -175,27 +174,13 @@ class _Alone:
 
 
 async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Generation:
-    made = Generation(
-        catalog_id="default",
-        name="bench",
-        space="visual",
-        space_version="bench",
-        dimension=DIMENSION,
-        collection=shaped("bench_watchdog"),
-        state=GenerationState.READY,
-        active=True,
-        created=0,
-        applied_seq=0,
-        applied_time=0,
-        check_wanted=False,
-        parameters=IndexParameters(kind=IndexKind.HNSW, ef=TOP),
-    )
-    made = await record.create_generation(made)
+    parameters = IndexParameters(kind=IndexKind.HNSW, ef=TOP)
+    made = await record.create_generation(generation("watchdog", DIMENSION, parameters))
     await index.create(made.collection, DIMENSION, made.parameters)
     for start in range(0, COUNT, BATCH):
         numbers = range(start, start + BATCH)
         await record.write("default", [_product(number) for number in numbers])
-        await record.save_vectors(made, [VectorWrite(_id(n), vectors[n]) for n in numbers])
+        await record.save_vectors(made, [VectorWrite(image_id(n), vectors[n]) for n in numbers])
     applied = await apply_outbox(made, record, index, _Alone())
     while applied.more:
         applied = await apply_outbox(applied.generation, record, index, _Alone())
@@ -203,18 +188,15 @@ async def _filled(record: Record, index: MilvusIndex, vectors: Floats) -> Genera
     return applied.generation
 
 
-def _id(number: int) -> str:
-    return f"{number:064x}"
-
-
 def _product(number: int) -> ProductWrite:
+    photo = image_id(number)
     content = ProductContent(
         product_id=f"p{number}",
         title=f"Product {number}",
         price=Money("EUR", number * 10**6),
-        image_ids=(_id(number),),
+        image_ids=(photo,),
     )
-    return ProductWrite(content, {_id(number): Image(_id(number), "image/jpeg", 10, 4, 3)})
+    return ProductWrite(content, {photo: Image(photo, "image/jpeg", 10, 4, 3)})
 
 
 @contextmanager

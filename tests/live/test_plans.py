@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.corpus import clustered
-from bench.search import SERVER, measured
+from bench.engines import SERVER
+from bench.search import measured
 from bench.search_report import LEAST_FILTERED, LEAST_PLAIN
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench import filling
-from bench.corpus import Corpus, clustered, photographed, product_id
+from bench.corpus import Corpus, clustered, photographed
+from bench.engines import product_id
 from bench.peers import Faiss, recall
 from bench.scale import growth
 from bench.search_report import Case, Costs, Measured, Seen, result

@@ -1,0 +1,48 @@
+"""The engines that benches ask, and the generation of products that they fill them with."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from retriever.filters import shaped
+from retriever.model import EXACT, Generation, GenerationState, IndexParameters
+from tests.engines import EngineProcess, milvus_lite, milvus_server
+
+LITE, SERVER = "Milvus Lite", "Milvus server"
+ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[EngineProcess]]] = {
+    LITE: milvus_lite,
+    SERVER: milvus_server,
+}
+CATALOG, SPACE, VERSION = "default", "visual", "bench"
+
+
+def product_id(number: int) -> str:
+    """That of a product by its place."""
+    return f"p{number}"
+
+
+def image_id(number: int) -> str:
+    """That of its photo, as long as a real one."""
+    return f"{number:064x}"
+
+
+def generation(
+    name: str, dimension: int, parameters: IndexParameters = EXACT, *, applied: int = 0
+) -> Generation:
+    """An active generation that has yet to be registered. `applied`: the newest write that its
+    collection holds."""
+    return Generation(
+        catalog_id=CATALOG,
+        name=name,
+        space=SPACE,
+        space_version=VERSION,
+        dimension=dimension,
+        collection=shaped(f"bench_{name}"),
+        state=GenerationState.READY,
+        active=True,
+        created=0,
+        applied_seq=applied,
+        applied_time=applied,
+        check_wanted=False,
+        parameters=parameters,
+    )
