@@ -40,7 +40,7 @@ RATE = 500
 """Upserts a second."""
 BATCH = 25
 """Upserts of a call."""
-SECONDS = 30.0
+SECONDS = 20.0
 WARM_SECONDS = 3.0
 LOOK_EVERY = 8
 """Calls, of each of which one write is looked for."""
