@@ -14,7 +14,7 @@ from gateway.model import (
     Vector,
 )
 from gateway.recommend import begin, recommend
-from servicekit.errors import FailedPrecondition
+from servicekit.errors import FailedPrecondition, Unavailable
 from tests.fakes.gateway_peers import ANN, Shop
 
 
@@ -80,6 +80,15 @@ async def test_without_any_publication_the_ranker_names_products(shop):
     unknown = FailedPrecondition("no such space", reason="SPACE_UNAVAILABLE")
     shop.retriever.lost["search"] = unknown
     assert (await found(shop))[1] == [["p7"]]
+
+
+async def test_with_the_index_lost_the_ranker_names_products(shop):
+    shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
+    run, products = await found(shop)
+    assert products == [["p7"]]
+    assert [(loss.stage, loss.cause) for loss in run.trail.losses] == [
+        ("collaborative", Cause.INDEX_UNAVAILABLE)
+    ]
 
 
 async def test_a_lost_search_is_a_lost_branch(shop):

@@ -287,11 +287,13 @@ async def _personal(run: Run) -> Haul:
     branch, until = Branch.COLLABORATIVE, run.plan.ends.candidates
     nominees = await _nominate(run, run.query.shopper, branch, until, accept_vectors=True)
     if nominees is not None and nominees.vectors:
+        listing = None
         try:
             listing = await near_shopper(run, nominees)
         except ServiceError as error:
             run.trail.fail(branch, Peer.RETRIEVER, error)
-            return Haul()
+            if Peer.RETRIEVER in run.trail.gone:
+                return Haul()  # nominees could not be looked up either
         if listing is not None:
             run.trail.named.append(f"{branch}: top {run.plan.top_k} by {nominees.basis}, index")
             return Haul((listing,))
