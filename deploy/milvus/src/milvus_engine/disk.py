@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ log = logging.getLogger("milvus_engine")
 
 
 def has_room(data: Path, reserve: int) -> bool:
-    """Whether the folder's disk has so many bytes left."""
-    return shutil.disk_usage(data).free >= reserve
+    """Whether the folder's disk has so many bytes left; a folder that is gone fills none."""
+    with suppress(FileNotFoundError):
+        return shutil.disk_usage(data).free >= reserve
+    return True
 
 
 def end_when_the_log_fails() -> None:
@@ -45,6 +48,10 @@ def end_when_the_log_fails() -> None:
 def _or_end(write: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def whole(self: Any, batch: Any) -> None:
         try:
+            write(self, batch)
+        except FileNotFoundError:
+            # Somebody deleted the folder: no log was begun, so none is broken.
+            Path(self.wal_dir).mkdir(parents=True, exist_ok=True)
             write(self, batch)
         except OSError as error:
             log.critical("the log of writes can't be written, so this process ends: %s", error)
