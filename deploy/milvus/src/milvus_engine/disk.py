@@ -48,9 +48,7 @@ def end_when_the_log_fails() -> None:
 def _or_end(write: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def whole(self: Any, batch: Any) -> None:
         try:
-            write(self, batch)
-        except FileNotFoundError:
-            # Somebody deleted the folder: no log was begun, so none is broken.
+            # Somebody may have deleted the folder, and the vendor begins each log anew in it.
             Path(self.wal_dir).mkdir(parents=True, exist_ok=True)
             write(self, batch)
         except OSError as error:
