@@ -174,9 +174,11 @@ def test_a_batch_whose_suite_goes_away_ends_and_keeps_what_is_done(
     assert (result.exit_code, result.stdout) == (1, "")
     told = flat(result.stderr)
     assert told.count("The suite does not answer (GATEWAY_UNREACHABLE): trying for") == 1
-    assert "3 lines are done and kept in" in told
     assert told.count("GATEWAY_UNREACHABLE: no gateway answers") == 1
-    assert [answer["id"] for answer in lines(out)] == [0, 1, 2]
+    # Two are in flight, so either of lines 2 and 3 may be the last call that is answered.
+    done = [answer["id"] for answer in lines(out)]
+    assert done in ([0, 1], [0, 1, 2])
+    assert f"{len(done)} lines are done and kept in" in told
     assert len(gateway.requests["Recommend"]) < 40, "it went on line by line"
 
 
