@@ -20,8 +20,8 @@ from bench.engines import ENGINES, LITE, SERVER
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
 from ranker import nominate
+from ranker.fold_in import FoldIn
 from ranker.model import Floats, Model
-from ranker.profiles import Profile
 from ranker.publish import EXACT_UP_TO, item_vectors, query_vector
 from retriever.filters import shaped
 from retriever.milvus import MilvusIndex
@@ -128,7 +128,7 @@ def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set
     seconds, nominees = [], []
     for query in queries:
         began = time.perf_counter()
-        found = nominate.by_vectors(Profile(query), model, TOP_K, frozenset())
+        found = nominate.by_vectors(FoldIn(query), model, TOP_K, frozenset())
         seconds.append(time.perf_counter() - began)
         nominees.append(set(found.product_ids))
     return seconds, nominees

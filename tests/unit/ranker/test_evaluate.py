@@ -1,7 +1,7 @@
 import pytest
 
 from ranker.evaluate import evaluate, products_by_recency, split_by_time
-from ranker.profiles import Positive
+from ranker.signals import Positive
 from tests.fakes.ranker import did, model
 
 ITEMS = {f"p{n}": [1.0 - n / 10, n / 10] for n in range(10)}

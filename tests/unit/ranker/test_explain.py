@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from ranker import fold_in
 from ranker.explain import TEXTS, Evidence, explain
 from ranker.model import History, Reason
-from ranker.profiles import profile
 from ranker.rank import rank
 from tests.fakes.ranker import candidates, model, product
 
@@ -34,7 +34,7 @@ def reasons(
         [product(item, "Red", attributes=(("country", "Italy"),)) for item in ids],
         {} if visual is None else {"visual": visual},
     )
-    person = profile(model_, actor, viewed)
+    person = fold_in.of(model_, actor, viewed)
     shares = None if popularity is None else np.array(popularity)
     ranking = rank(given, weights, person, model_, shares, history=History())
     found = explain(Evidence(given, ranking, person, model_), language)
@@ -98,7 +98,7 @@ def test_other_readers_get_english() -> None:
 def test_braces_in_a_value_are_only_text() -> None:
     made = model({"c": [1.0]}, actors={"ann": [1.0]}, features={"attribute.country={x}{0}": [1.0]})
     given = candidates([product("c", attributes=(("country", "{x}{0}"),))])
-    person = profile(made, "ann", [])
+    person = fold_in.of(made, "ann", [])
     ranking = rank(given, {"taste": 1.0}, person, made, None, history=History())
     ((one,),) = explain(Evidence(given, ranking, person, made), "en")
     assert one.text == "Fits your taste: {x}{0}"
@@ -111,7 +111,7 @@ def test_every_language_words_every_reason() -> None:
 @pytest.mark.parametrize("branch", ["{0}", "{cosine.__class__}", "{", "zh}"])
 def test_a_branch_of_any_name_is_named_and_never_taken_for_a_template(branch: str) -> None:
     given = candidates([product("a")], {branch: [0.5]})
-    ranking = rank(given, {branch: 1.0}, profile(MODEL, None, ()), None, None, history=History())
-    evidence = Evidence(given, ranking, profile(MODEL, None, ()), None)
+    ranking = rank(given, {branch: 1.0}, fold_in.of(MODEL, None, ()), None, None, history=History())
+    evidence = Evidence(given, ranking, fold_in.of(MODEL, None, ()), None)
     ((reason,),) = explain(evidence, "en")
     assert (reason.code, reason.text) == (branch.upper(), branch.upper())

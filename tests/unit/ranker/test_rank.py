@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ranker import fold_in
 from ranker.model import History
-from ranker.profiles import profile
 from ranker.rank import Candidates, needs_popularity, rank
 from tests.fakes import ranker as fakes
 from tests.fakes.ranker import model, product
@@ -17,7 +17,7 @@ MODEL = model(
     biases={"b": 0.25},
     score_scale=4.0,
 )
-NOBODY = profile(MODEL, None, [])
+NOBODY = fold_in.of(MODEL, None, [])
 
 
 def candidates(*ids: str, visual: list[float] | None = None, fused: list[float] | None = None):
@@ -39,7 +39,7 @@ def test_similarity_orders_and_a_candidate_that_a_branch_did_not_name_gets_nothi
 
 def test_taste_is_the_models_score_over_its_scale() -> None:
     ranking = rank(
-        candidates("a", "b"), ALL, profile(MODEL, "ann", []), MODEL, None, history=History()
+        candidates("a", "b"), ALL, fold_in.of(MODEL, "ann", []), MODEL, None, history=History()
     )
     assert list(ranking.rows) == [1, 0]
     np.testing.assert_allclose(ranking.parts["taste"], [(2.0 + 0.25) / 4, 0.0])
@@ -48,8 +48,8 @@ def test_taste_is_the_models_score_over_its_scale() -> None:
 
 def test_a_newcomers_session_holds_the_bias_and_a_trained_shoppers_does_not() -> None:
     one = candidates("b")
-    newcomer = rank(one, ALL, profile(MODEL, "x", ["b"]), MODEL, None, history=History())
-    known = rank(one, ALL, profile(MODEL, "ann", ["b"]), MODEL, None, history=History())
+    newcomer = rank(one, ALL, fold_in.of(MODEL, "x", ["b"]), MODEL, None, history=History())
+    known = rank(one, ALL, fold_in.of(MODEL, "ann", ["b"]), MODEL, None, history=History())
     assert newcomer.parts["session"][0] == pytest.approx(1.25 / 4)
     assert known.parts["session"][0] == pytest.approx(2.0 / 4)
     assert known.parts["taste"][0] == pytest.approx(2.25 / 4)
@@ -60,7 +60,7 @@ def test_popularity_counts_only_for_those_of_whom_nothing_is_known() -> None:
     given_ = candidates("a", "b")
     ranking = rank(given_, ALL, NOBODY, MODEL, popularity, history=History())
     np.testing.assert_allclose(ranking.parts["popularity"], [1.0, 0.5])
-    personal = profile(MODEL, "ann", [])
+    personal = fold_in.of(MODEL, "ann", [])
     assert (
         "popularity" not in rank(given_, ALL, personal, MODEL, popularity, history=History()).parts
     )
@@ -72,7 +72,7 @@ def test_a_part_without_a_weight_is_left_out() -> None:
     ranking = rank(
         candidates("a", visual=[1.0]),
         {},
-        profile(MODEL, "ann", ["a"]),
+        fold_in.of(MODEL, "ann", ["a"]),
         MODEL,
         None,
         history=History(),
@@ -83,7 +83,7 @@ def test_a_part_without_a_weight_is_left_out() -> None:
 
 def test_a_product_added_after_training_is_represented_by_the_features_that_it_shares() -> None:
     new = fakes.candidates([product("z2", "Red"), product("y")])
-    viewer = profile(MODEL, "x", ["a"])
+    viewer = fold_in.of(MODEL, "x", ["a"])
     ranking = rank(new, ALL, viewer, MODEL, None, history=History())
     assert list(ranking.rows) == [0, 1]
     np.testing.assert_allclose(ranking.parts["session"], [0.5 / 4, 0.0])
@@ -101,7 +101,7 @@ def test_hidden_products_are_dropped_and_counted_and_seen_ones_only_on_request()
 
 def test_equal_scores_are_ordered_by_fusion_then_by_id() -> None:
     given_ = candidates("d", "c", "b", "a", fused=[0.1, 0.2, 0.1, 0.1])
-    assert ordered(given_, weights=ALL, profile=NOBODY, model=None, popularity=None) == list("cabd")
+    assert ordered(given_, weights=ALL, shopper=NOBODY, model=None, popularity=None) == list("cabd")
 
 
 def test_top_k_keeps_the_best_and_counts_all_that_were_hidden() -> None:
@@ -132,7 +132,7 @@ def test_the_raw_score_is_the_sum_of_its_parts_whatever_the_numbers(
         list(map(product, ids)), {"visual": similarities, "text": -similarities}
     )
     weights = ALL | {"text": weight, "taste": weight}
-    ranking = rank(given_, weights, profile(made, "ann", ids[:2]), made, None, history=History())
+    ranking = rank(given_, weights, fold_in.of(made, "ann", ids[:2]), made, None, history=History())
     parts = np.stack(list(ranking.parts.values()))
     assert set(ranking.parts) == {"visual", "text", "taste", "session"} - (
         {"text", "taste"} if weight == 0 else set()

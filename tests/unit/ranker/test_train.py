@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from lightfm import LightFM
 
 from examples.wines import catalogue
-from ranker import artifact, profiles, train
+from ranker import artifact, fold_in, signals, train
 from ranker.features import feature_names
 from ranker.model import DataInsufficient, EventType, Interaction, Money, Product
 from ranker.train import Parameters
@@ -78,7 +78,7 @@ def test_another_seed_gives_another_model() -> None:
 
 def test_our_order_is_that_of_lightfm_predict() -> None:
     """The same fit by hand, asked through LightFM's own predict."""
-    liked = profiles.positives(EVENTS)
+    liked = signals.positives(EVENTS)
     fitted = train.fit(PRODUCTS, liked, PARAMETERS, lambda done: None)
     items = sorted({one.product_id for one in liked})
     by_id = {one.product_id: one for one in PRODUCTS}
@@ -167,8 +167,8 @@ def test_three_views_of_a_type_of_wine_raise_it(wine_training: train.Training) -
         rows = [made.item_rows[item] for item in types if types[item] == kind]
         for _ in range(10):
             viewed = [made.item_ids[row] for row in rng.choice(rows, 3, replace=False)]
-            newcomer = profiles.profile(made, None, viewed)
-            scores = made.item_vectors @ profiles.query(newcomer, 30) + made.item_biases
+            newcomer = fold_in.of(made, None, viewed)
+            scores = made.item_vectors @ fold_in.query(newcomer, 30) + made.item_biases
             assert _mean_rank(scores, rows) < _mean_rank(counts, rows)
 
 
@@ -182,7 +182,7 @@ def test_behavioural_scores_lie_about_where_cosines_do(wine_training: train.Trai
     made = wine_training.model
     sizes = []
     for actor in list(made.actor_rows)[:100]:
-        vector = profiles.query(profiles.profile(made, actor, []), 30)
+        vector = fold_in.query(fold_in.of(made, actor, []), 30)
         sizes.append(np.abs(made.item_vectors @ vector + made.item_biases) / made.score_scale)
     assert np.quantile(sizes, 0.99) <= 1.0
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ranker import fold_in
 from ranker.model import Doubles, Interaction, Metric, Model
-from ranker.profiles import Positive, positives, profile, query
+from ranker.signals import Positive, positives
 
 TOP = 10
 HOLDOUT_SHARE = 0.2
@@ -61,8 +62,8 @@ def evaluate(
         if not wanted:
             continue
         liked = history.get(actor, ())
-        person = profile(model, actor, liked)
-        scores = model.item_vectors @ query(person, model.item_vectors.shape[1])
+        person = fold_in.of(model, actor, liked)
+        scores = model.item_vectors @ fold_in.query(person, model.item_vectors.shape[1])
         masked = [model.item_rows[item] for item in liked if item in model.item_rows]
         for prefix, order in (("", scores + model.item_biases), ("popularity_", popularity)):
             for name, value in _figures(order.astype(np.float64), wanted, masked).items():

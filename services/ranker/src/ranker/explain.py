@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranker.features import feature_names, split
+from ranker.fold_in import FoldIn
 from ranker.model import Doubles, Floats, Model, Product, Reason
-from ranker.profiles import Profile
 from ranker.rank import POPULARITY, SESSION, TASTE, Candidates, Ranking, represent
 
 Parameters = tuple[tuple[str, str], ...]
@@ -69,7 +69,7 @@ class Evidence:
 
     candidates: Candidates
     ranking: Ranking
-    profile: Profile
+    shopper: FoldIn
     model: Model | None
 
 
@@ -151,7 +151,7 @@ def _evidence_of(
 
 def _nearest_viewed(evidence: Evidence) -> tuple[str, ...]:
     """For each ranked product the closest other product among the viewed; "" = there is none."""
-    model, viewed = evidence.model, evidence.profile.viewed
+    model, viewed = evidence.model, evidence.shopper.viewed
     ids = [evidence.candidates.ids[row] for row in evidence.ranking.rows]
     if model is None or not viewed or SESSION not in evidence.ranking.parts:
         return ("",) * len(ids)
@@ -173,7 +173,7 @@ def _rows(model: Model, product_ids: Sequence[str]) -> Floats:
 
 def _feature_gains(evidence: Evidence) -> Doubles | None:
     """What each of the model's features adds to the shopper's taste; None without taste."""
-    model, long_term = evidence.model, evidence.profile.long_term
+    model, long_term = evidence.model, evidence.shopper.long_term
     if model is None or long_term is None or TASTE not in evidence.ranking.parts:
         return None
     return (model.feature_vectors @ long_term + model.feature_biases).astype(np.float64)

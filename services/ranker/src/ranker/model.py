@@ -269,6 +269,12 @@ class Interaction:
     value: float | None
     time_micros: int
     event_id: str
+    quantity: int = 0
+    """0 = not said."""
+    session: str = field(default="", repr=False)
+    """Pseudonym of the visit; empty = unknown."""
+    order_id: str = ""
+    """Empty = unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +303,36 @@ class Product:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """For each product those that go with it: the rows of a sparse matrix (CSR), read-only.
+
+    The neighbours of product i are ``items[starts[i]:starts[i + 1]]``, sorted, with ``weights`` at
+    the same places.
+    """
+
+    starts: Ints
+    """(products + 1,)"""
+    items: npt.NDArray[np.int32]
+    """(neighbours of all,) rows of products"""
+    weights: Floats
+    """(neighbours of all,) how much the product speaks for each; 0 is left out"""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The chance of an event as a rising, piecewise linear function of the raw score."""
+
+    event: EventType
+    """Of which event the chance is."""
+    raw_scores: Doubles
+    """(knots,) rising"""
+    chances: Doubles
+    """(knots,) 0 to 1, not falling; the first and last also hold beyond their scores"""
+    sample_count: int
+    """Impressions it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +368,29 @@ class Model:
     """99th percentile of the size of behavioural scores in training; divides them."""
     attribute_keys: tuple[str, ...]
     """Attributes that were made features."""
+    item_item: Neighbours | None = None
+    """Products that people like who like this one; row j holds what a liking of j says."""
+    bought_together: Neighbours | None = None
+    """Products that are bought with this one."""
+    popularity: Floats | None = None
+    """(items,) share of the most popular one's decayed count at the end of training, 0 to 1."""
+    trend: Floats | None = None
+    """(items,) base-2 logarithm of the last weeks' popularity over the time before; 0 = steady."""
+    styles: Floats | None = None
+    """(items, style dimension) the visual style, scaled as in training; NaN row = no photo."""
+    style_mean: Floats | None = None
+    """(vector dimension,) of the products' photo vectors"""
+    style_axes: Floats | None = None
+    """(style dimension, vector dimension) ``style = style_axes @ (vector - style_mean)``"""
+    style_space: str = ""
+    """Version of the visual space that the style was learned in; empty = no style."""
+    part_scales: Mapping[str, float] = field(default_factory=dict)
+    """By part what its scores are divided by, so that parts are of one size; absent = score_scale
+    for taste and session, 1 for others."""
+    blend: Mapping[str, float] = field(default_factory=dict)
+    """By part how much it counts after that; empty = Blend's default."""
+    calibration: Calibration | None = None
+    """None = too few impressions yet: answers have no calibrated score."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from ranker.fold_in import FoldIn, query
 from ranker.model import History, HistoryReader, Model
-from ranker.profiles import Profile, query
 
 
 class Basis(StrEnum):
@@ -31,7 +31,7 @@ class Nomination:
 
 async def nominate(
     catalog_id: str,
-    profile: Profile,
+    shopper: FoldIn,
     model: Model | None,
     history: History,
     reader: HistoryReader,
@@ -41,23 +41,23 @@ async def nominate(
 ) -> Nomination:
     """At most `top_k` products, neither excluded nor hidden; none when nobody did anything yet."""
     left_out = history.hidden.union(exclude)
-    if model is not None and profile.personal:
-        return by_vectors(profile, model, top_k, left_out)
+    if model is not None and shopper.personal:
+        return by_vectors(shopper, model, top_k, left_out)
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
     basis = Basis.POPULARITY if kept else Basis.NOTHING
     return Nomination(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
 
 
-def basis_of(profile: Profile) -> Basis:
-    """What a shopper's own nominees are chosen by; `profile` is personal."""
-    return Basis.SESSION if profile.long_term is None else Basis.LONG_TERM
+def basis_of(shopper: FoldIn) -> Basis:
+    """What a shopper's own nominees are chosen by; `shopper` is personal."""
+    return Basis.SESSION if shopper.long_term is None else Basis.LONG_TERM
 
 
-def by_vectors(profile: Profile, model: Model, top_k: int, left_out: frozenset[str]) -> Nomination:
+def by_vectors(shopper: FoldIn, model: Model, top_k: int, left_out: frozenset[str]) -> Nomination:
     """The score is that of rank.py with taste and session weighted alike."""
-    basis = basis_of(profile)
-    scores = model.item_vectors @ query(profile, model.item_vectors.shape[1]) + model.item_biases
+    basis = basis_of(shopper)
+    scores = model.item_vectors @ query(shopper, model.item_vectors.shape[1]) + model.item_biases
     drop = [model.item_rows[item] for item in left_out if item in model.item_rows]
     scores[drop] = -np.inf
     count = min(top_k, len(scores) - len(drop))

@@ -12,7 +12,7 @@ The raw score of candidate i is the plain sum of its parts::
     popularity_i = w_popularity · √share_i                 only where there is no u and no m
 
 x_i and β_i are the product's vector and bias in the model; u is the shopper's trained vector; m is
-the mean of x over the last products of interest (see profiles.py); s is the model's score scale,
+the mean of x over the last products of interest (see fold_in.py); s is the model's score scale,
 the 99th percentile of the size of behavioural scores in training, so that these parts lie between
 about −1 and 1 like a cosine; share_i is the product's decayed count over that of the most popular
 product. The weights w come with the request; a part that has none counts 0 and is left out. A
@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranker.features import feature_names
+from ranker.fold_in import SESSION_BOOST, FoldIn
 from ranker.model import Doubles, Floats, History, Ints, Model, Product
-from ranker.profiles import SESSION_BOOST, Profile
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 OWN_PARTS = frozenset({TASTE, SESSION, POPULARITY})
@@ -66,7 +66,7 @@ class Ranking:
 def rank(
     candidates: Candidates,
     weights: Mapping[str, float],
-    profile: Profile,
+    shopper: FoldIn,
     model: Model | None,
     popularity: Doubles | None,
     *,
@@ -80,9 +80,9 @@ def rank(
     `needs_popularity` says so. `top_k` 0 = all.
     """
     parts = similarity_parts(candidates.similarities, weights)
-    if model is not None and profile.personal:
-        parts |= behaviour_parts(candidates, weights, profile, model)
-    if popularity is not None and needs_popularity(weights, profile):
+    if model is not None and shopper.personal:
+        parts |= behaviour_parts(candidates, weights, shopper, model)
+    if popularity is not None and needs_popularity(weights, shopper):
         parts[POPULARITY] = weights[POPULARITY] * np.sqrt(popularity)
     ids = candidates.ids
     scores = sum(parts.values(), start=np.zeros(len(ids)))
@@ -102,9 +102,9 @@ def rank(
     )
 
 
-def needs_popularity(weights: Mapping[str, float], profile: Profile) -> bool:
+def needs_popularity(weights: Mapping[str, float], shopper: FoldIn) -> bool:
     """Whether popularity counts for this shopper."""
-    return weights.get(POPULARITY, 0.0) > 0 and not profile.personal
+    return weights.get(POPULARITY, 0.0) > 0 and not shopper.personal
 
 
 def similarity_parts(
@@ -119,17 +119,17 @@ def similarity_parts(
 
 
 def behaviour_parts(
-    candidates: Candidates, weights: Mapping[str, float], profile: Profile, model: Model
+    candidates: Candidates, weights: Mapping[str, float], shopper: FoldIn, model: Model
 ) -> dict[str, Doubles]:
     """Taste and session, each where it has a weight and a vector."""
     vectors, biases = represent(candidates, model)
     parts = {}
-    if profile.long_term is not None and weights.get(TASTE, 0.0) > 0:
-        scores = (vectors @ profile.long_term + biases).astype(np.float64)
+    if shopper.long_term is not None and weights.get(TASTE, 0.0) > 0:
+        scores = (vectors @ shopper.long_term + biases).astype(np.float64)
         parts[TASTE] = weights[TASTE] * scores / model.score_scale
-    if profile.session is not None and weights.get(SESSION, 0.0) > 0:
-        scores = (vectors @ profile.session).astype(np.float64)
-        scores = scores + biases if profile.long_term is None else SESSION_BOOST * scores
+    if shopper.session is not None and weights.get(SESSION, 0.0) > 0:
+        scores = (vectors @ shopper.session).astype(np.float64)
+        scores = scores + biases if shopper.long_term is None else SESSION_BOOST * scores
         parts[SESSION] = weights[SESSION] * scores / model.score_scale
     return parts
 

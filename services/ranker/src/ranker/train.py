@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from ranker import artifact, evaluate
+from ranker import artifact, evaluate, fold_in
 from ranker.catalogue import IDEMPOTENT, Catalogue
 from ranker.features import feature_names
 from ranker.model import (
@@ -41,11 +41,11 @@ from ranker.model import (
     ModelRecord,
     Product,
 )
-from ranker.profiles import Positive, positives, profile, query
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings
+from ranker.signals import Positive, positives
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -233,7 +233,10 @@ def _score_scale(model: Model, liked: Sequence[Positive]) -> float:
     step = -(-len(actors) // SCALE_SHOPPERS)
     dimension = model.item_vectors.shape[1]
     queries = np.stack(
-        [query(profile(model, actor, history[actor]), dimension) for actor in actors[::step]]
+        [
+            fold_in.query(fold_in.of(model, actor, history[actor]), dimension)
+            for actor in actors[::step]
+        ]
     )
     sizes = np.abs(queries @ model.item_vectors.T + model.item_biases)
     return float(np.quantile(sizes, SCALE_QUANTILE)) or 1.0

@@ -1,6 +1,6 @@
 """Events and popularity in SQL.
 
-A product's popularity is the sum of its events' interest (profiles.py), each halved for every year
+A product's popularity is the sum of its events' interest (signals.py), each halved for every year
 that has passed. It is kept as the base-2 logarithm of that sum as seen from a fixed moment: time
 moves all products' sums by the same factor, so their order and their shares of the largest one
 never change by waiting, and an event is added in the transaction that stores it.
@@ -26,9 +26,9 @@ from ranker.model import (
     StoredEvent,
     Written,
 )
-from ranker.profiles import INTEREST, interest
 from ranker.record.aliases import gate, owner, owners
 from ranker.record.tables import EVENTS, POPULARITY
+from ranker.signals import INTEREST, interest
 from servicekit.sql import Database
 
 HALF_LIFE_MICROS = 365 * 86_400 * 1_000_000
@@ -103,7 +103,7 @@ class EventRecord:
         """All events that speak of liking or not, by time, then event id."""
         t = EVENTS.c
         statement = (
-            sa.select(t.actor, t.product_id, t.type, t.value, t.time_micros, t.event_id)
+            sa.select(*_INTERACTION)
             .where(t.catalog_id == catalog_id, t.kind != KIND_OTHER)
             .order_by(t.time_micros, t.event_id)
         )
@@ -228,10 +228,26 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
     )
 
 
-def _interaction(row: sa.Row[*tuple[Any, ...]]) -> Interaction:
-    return Interaction(
-        row.actor, row.product_id, EventType(row.type), row.value, row.time_micros, row.event_id
+_INTERACTION = tuple(
+    EVENTS.c[name]
+    for name in (
+        "actor",
+        "product_id",
+        "type",
+        "value",
+        "time_micros",
+        "event_id",
+        "quantity",
+        "session",
+        "order_id",
     )
+)
+"""In the order of Interaction's fields."""
+
+
+def _interaction(row: sa.Row[*tuple[Any, ...]]) -> Interaction:
+    actor, product_id, kind, *rest = row
+    return Interaction(actor, product_id, EventType(kind), *rest)
 
 
 def _history(
@@ -241,7 +257,7 @@ def _history(
     whose = owner(connection, catalog_id, actor)
     theirs = (t.catalog_id == catalog_id, t.actor == whose)
     recent = (
-        sa.select(t.actor, t.product_id, t.type, t.value, t.time_micros, t.event_id)
+        sa.select(*_INTERACTION)
         .where(*theirs, t.kind == KIND_INTEREST)
         .order_by(t.time_micros.desc(), t.sequence.desc())
         .limit(limit)

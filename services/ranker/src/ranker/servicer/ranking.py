@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import nominate, profiles, rank
+from ranker import fold_in, nominate, rank
 from ranker.columns import products_of
 from ranker.explain import Evidence, explain
+from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
-from ranker.profiles import Profile
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
 from ranker.servicer.requests import Context, actor, check_range
@@ -74,24 +74,24 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
-            history, profile = await profiles.read(
+            history, shopper = await fold_in.read(
                 catalog_id, who, model, self._reader, with_seen=request.drop_seen
             )
             popularity = None
-            if rank.needs_popularity(weights, profile):
+            if rank.needs_popularity(weights, shopper):
                 popularity = await self._reader.popularity(catalog_id, candidates.ids)
         with stages.measure("score"):
             ranking = rank.rank(
                 candidates,
                 weights,
-                profile,
+                shopper,
                 model,
                 popularity,
                 history=history,
                 drop_seen=request.drop_seen,
                 top_k=request.top_k,
             )
-            evidence = Evidence(candidates, ranking, profile, model)
+            evidence = Evidence(candidates, ranking, shopper, model)
             reasons = explain(evidence, request.language_code)
         return pb.RankResponse(
             product_ids=[candidates.ids[row] for row in ranking.rows],
@@ -120,21 +120,21 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         excluded = len(request.exclude_product_ids)
         check_range("exclude_product_ids", excluded, 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
-        history, profile = await profiles.read(catalog_id, who, model, self._reader)
+        history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
         large = model is not None and len(model.item_ids) > self._in_memory_items
-        if request.accepts_vectors and large and profile.personal:
+        if request.accepts_vectors and large and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, profile), (former, profiles.by_history(former, who, history))]
+            known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
             hidden = sorted(history.hidden.difference(request.exclude_product_ids))
             return pb.NominateResponse(
                 vectors=[_vector(each, found) for each, found in known if each and found.personal],
                 exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
-                basis=BASES[nominate.basis_of(profile)],
+                basis=BASES[nominate.basis_of(shopper)],
                 model_version=model.version if model else "",
             )
         found = await nominate.nominate(
             catalog_id,
-            profile,
+            shopper,
             model,
             history,
             self._reader,
@@ -150,9 +150,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         )
 
 
-def _vector(model: Model, profile: Profile) -> vector_pb2.Vector:
+def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
     """The shopper as the index knows products of the model."""
-    query = query_vector(profiles.query(profile, model.item_vectors.shape[1]))
+    query = query_vector(fold_in.query(shopper, model.item_vectors.shape[1]))
     return vector_pb2.Vector(
         space=SPACE,
         space_version=model.version,

@@ -1,10 +1,8 @@
-import numpy as np
 import pytest
 
-from ranker import profiles
-from ranker.model import EventType, History
-from ranker.profiles import Profile, interest, positives, recent_products
-from tests.fakes.ranker import FakeReader, did, model
+from ranker.model import EventType
+from ranker.signals import interest, positives, recent_products
+from tests.fakes.ranker import did
 
 RATING, HIDE, UNHIDE = EventType.RATING, EventType.HIDE, EventType.UNHIDE
 
@@ -61,40 +59,3 @@ def test_recent_products_are_newest_first_once_each_without_hidden_and_disliked_
         did("a", "p4", at=4),
     ]
     assert recent_products(newest_first, frozenset({"p2"})) == ("p4", "p1")
-
-
-def test_a_newcomer_is_the_mean_of_the_last_five_known_products() -> None:
-    vectors = {f"p{n}": [float(n), 1.0] for n in range(8)}
-    found = profiles.profile(model(vectors), None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
-    assert found.viewed == ("p7", "p6", "p5", "p4", "p3")
-    assert found.long_term is None
-    assert found.session is not None
-    np.testing.assert_allclose(found.session, [5.0, 1.0])
-
-
-def test_a_trained_shopper_counts_the_last_events_twice() -> None:
-    made = model({"p": [1.0, 0.0]}, actors={"a": [0.0, 3.0]})
-    known = profiles.profile(made, "a", ["p"])
-    np.testing.assert_allclose(profiles.query(known, 2), [2.0, 3.0])
-    newcomer = profiles.profile(made, "b", ["p"])
-    np.testing.assert_allclose(profiles.query(newcomer, 2), [1.0, 0.0])
-
-
-def test_events_of_unknown_products_alone_make_nobody_personal() -> None:
-    assert not profiles.profile(model({"p": [1.0]}), "a", ["new"]).personal
-
-
-async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
-    reader = FakeReader()
-    assert await profiles.read("default", None, model({"p": [1.0]}), reader) == (
-        History(),
-        Profile(),
-    )
-    assert reader.limits == []
-
-
-async def test_without_a_model_hides_are_still_read() -> None:
-    reader = FakeReader({"a": History(hidden=frozenset({"p"}))})
-    history, profile = await profiles.read("default", "a", None, reader)
-    assert history.hidden == {"p"}
-    assert not profile.personal

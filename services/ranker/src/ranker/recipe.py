@@ -1,0 +1,77 @@
+"""What besides the data decides a model: its recipe, kept in the manifest and searched over.
+
+Every default is to be the choice of a validation split in time, never of a test; docs/models.md
+says of which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Loss(StrEnum):
+    """LightFM's losses."""
+
+    WARP = "warp"
+    BPR = "bpr"
+    LOGISTIC = "logistic"
+
+
+class ItemItem(StrEnum):
+    """How products that go together are learned from who liked them."""
+
+    OFF = "off"
+    EASE = "ease"
+    """Steck 2019, arXiv 1905.03375; memory grows with the square of the products."""
+    KNN = "knn"
+    """Cosine of the products' columns; memory grows with the pairs that people share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How much each part of a raw score counts, after each was divided by its scale."""
+
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"taste": 1.0, "session": 2.0, "popularity": 1.0}
+    )
+    """By part; one that is absent counts 0."""
+    learned_from: str = "default"
+    """"default", "validation" (held out in time) or "impressions" (what was shown and chosen)."""
+    sample_count: int = 0
+    """People or impressions that the weights rest on; 0 = default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The parameters of a training."""
+
+    loss: Loss = Loss.WARP
+    dimension: int = 30
+    epochs: int = 20
+    max_sampled: int = 50
+    """WARP: products tried to find one that is ranked wrongly."""
+    learning_rate: float = 0.05
+    item_alpha: float = 0.0
+    """L2 penalty on features of products."""
+    user_alpha: float = 0.0
+    """L2 penalty on features of shoppers."""
+    threads: int = 1
+    """1 = the same data and seed give the same model bit for bit."""
+    seed: int = 0
+    attribute_keys: tuple[str, ...] = ("country", "grape")
+    """Text attributes of products that become features."""
+    user_ids: bool = True
+    """Whether a shopper has a feature of their own, beside those of their given attributes."""
+    style_dimension: int = 32
+    """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
+    style_scale: float = 0.1
+    """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
+    item_item: ItemItem = ItemItem.EASE
+    ease_penalty: float = 350.0
+    """EASE's λ."""
+    neighbours: int = 200
+    """Most that a product keeps of those that go with it."""
+    together_support: int = 3
+    """Least baskets that two products must share to count as bought together."""
+    blend: Blend = field(default_factory=Blend)
+    """How much each part counts."""

@@ -1,0 +1,43 @@
+import numpy as np
+
+from ranker import fold_in
+from ranker.fold_in import FoldIn
+from ranker.model import History
+from tests.fakes.ranker import FakeReader, model
+
+
+def test_a_newcomer_is_the_mean_of_the_last_five_known_products() -> None:
+    vectors = {f"p{n}": [float(n), 1.0] for n in range(8)}
+    found = fold_in.of(model(vectors), None, ["new", "p7", "p6", "p5", "p4", "p3", "p2"])
+    assert found.viewed == ("p7", "p6", "p5", "p4", "p3")
+    assert found.long_term is None
+    assert found.session is not None
+    np.testing.assert_allclose(found.session, [5.0, 1.0])
+
+
+def test_a_trained_shopper_counts_the_last_events_twice() -> None:
+    made = model({"p": [1.0, 0.0]}, actors={"a": [0.0, 3.0]})
+    known = fold_in.of(made, "a", ["p"])
+    np.testing.assert_allclose(fold_in.query(known, 2), [2.0, 3.0])
+    newcomer = fold_in.of(made, "b", ["p"])
+    np.testing.assert_allclose(fold_in.query(newcomer, 2), [1.0, 0.0])
+
+
+def test_events_of_unknown_products_alone_make_nobody_personal() -> None:
+    assert not fold_in.of(model({"p": [1.0]}), "a", ["new"]).personal
+
+
+async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
+    reader = FakeReader()
+    assert await fold_in.read("default", None, model({"p": [1.0]}), reader) == (
+        History(),
+        FoldIn(),
+    )
+    assert reader.limits == []
+
+
+async def test_without_a_model_hides_are_still_read() -> None:
+    reader = FakeReader({"a": History(hidden=frozenset({"p"}))})
+    history, shopper = await fold_in.read("default", "a", None, reader)
+    assert history.hidden == {"p"}
+    assert not shopper.personal
