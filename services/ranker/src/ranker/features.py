@@ -7,7 +7,7 @@ a product which was added after training is represented as training would have d
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
@@ -27,6 +27,11 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
     if product.price is not None:
         names.add(f"price_band={price_band(product.price)}")
     return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
+    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
 
 
 def price_band(price: Money) -> str:

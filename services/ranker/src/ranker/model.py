@@ -322,6 +322,39 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductFeatures:
+    """What each product is, for telling people: the rows of a sparse matrix of ones (CSR),
+    read-only.
+
+    The features of product i are ``names[features[starts[i]:starts[i + 1]]]``.
+    """
+
+    names: tuple[str, ...]
+    """``kind=value`` as features.py names them, without ids; also ``look=<product id>``, the most
+    typical product of a group that looks alike."""
+    starts: Ints
+    """(products + 1,)"""
+    features: npt.NDArray[np.int32]
+    """(features of all,) places in `names`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Groups of shoppers with like interests."""
+
+    mean: Floats
+    """(dimension,) of all shoppers' interests (see profiles.py)"""
+    centroids: Floats
+    """(segments, dimension) unit vectors; a shopper is of the one with the largest inner product
+    with their interests less `mean`"""
+    labels: tuple[tuple[str, ...], ...]
+    """For each segment the features that set it apart, the strongest first, named as those of
+    `ProductFeatures`."""
+    shares: Floats
+    """(segments,) of the shoppers in training, adding up to 1"""
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """The chance of an event as a rising, piecewise linear function of the raw score."""
 
@@ -391,6 +424,10 @@ class Model:
     """By part how much it counts after that; empty = Blend's default."""
     calibration: Calibration | None = None
     """None = too few impressions yet: answers have no calibrated score."""
+    item_features: ProductFeatures | None = None
+    """What each product is; None = trained before profiles were known."""
+    segments: Segments | None = None
+    """Groups of shoppers; None = too few to tell groups apart."""
 
 
 @dataclass(frozen=True, slots=True)
