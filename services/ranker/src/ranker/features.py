@@ -13,6 +13,8 @@ from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
 
 ID_KIND = "id"
+STYLE_KIND = "style"
+"""Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
@@ -27,6 +29,11 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
     if product.price is not None:
         names.add(f"price_band={price_band(product.price)}")
     return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def style_names(dimension: int) -> tuple[str, ...]:
+    """The names of the style's axes, in their order."""
+    return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
 
 
 def price_band(price: Money) -> str:
