@@ -83,7 +83,7 @@ def test_popularity_is_a_part_only_of_those_of_whom_nothing_is_known() -> None:
 
 def test_a_factor_is_the_scenes_weight_times_the_blend_over_the_scale() -> None:
     made = full(blend={"taste": 1.0, "item_item": 0.5}, part_scales={"item_item": 2.0})
-    assert parts.factors(made) == {"taste": 0.25, "item_item": 0.25}
+    assert parts.factors(made) == {"taste": 0.25, "item_item": 0.25, "popularity": 1.0}
     assert parts.factors(made, {"item_item": 4.0, "visual": 1.0}) == {"item_item": 1.0}
 
 
@@ -128,3 +128,15 @@ def test_products_without_neighbours_speak_for_nothing() -> None:
     found = parts.raw_parts(full(), shopper, parts.all_items(full()))[parts.ITEM_ITEM]
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, np.zeros(len(IDS)))
+
+
+def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
+    made = full()
+    windows = Windows(Window(3, 0.5), Window(2, 0.5), Window(2, 0.5))
+    shopper = fold_in.of(made, "ann", ["d", "a", "b"], bought=["a", "c"], windows=windows)
+    items = parts.all_items(made).at(np.array([3, 1]))
+    raw, terms = parts.raw_parts(made, shopper, items), parts.terms(made, shopper, items)
+    assert set(terms) == {parts.SESSION, parts.ITEM_ITEM, parts.BOUGHT_TOGETHER}
+    for name, each in terms.items():
+        np.testing.assert_allclose(each.sum(axis=1), raw[name], rtol=1e-6)
+    np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.5 * TABLE[0, 3]])

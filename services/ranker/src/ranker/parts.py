@@ -47,11 +47,17 @@ class Items:
     rows: Ints | None = None
     """(n,) row of each in the model, or UNKNOWN; None = they are all of the model's, in order"""
 
-    def take(self, values: Doubles, absent: float = 0.0) -> Doubles:
-        """The entries of these products, (n,), out of one a product of the model."""
+    def take(self, values: Doubles) -> Doubles:
+        """The entries of these products, (n,), out of one a product of the model; 0 where the model
+        does not know the product."""
         if self.rows is None:
             return values
-        return np.where(self.rows == UNKNOWN, absent, values[self.rows])
+        return np.where(self.rows == UNKNOWN, 0.0, values[self.rows])
+
+    def at(self, places: Ints) -> "Items":
+        """Only the products at these places."""
+        rows = places if self.rows is None else self.rows[places]
+        return Items(self.vectors[places], self.biases[places], rows)
 
 
 def all_items(model: Model) -> Items:
@@ -80,12 +86,14 @@ def raw_parts(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]
 def factors(model: Model, weights: Mapping[str, float] | None = None) -> dict[str, float]:
     """By part what a raw part is multiplied with; a part that counts nothing is left out.
 
-    `weights` are the scene's, where an absent part counts 0; None = all parts count 1.
+    `weights` are the scene's, where an absent part counts 0; None = all parts count 1. Popularity
+    stands beside no other behaviour: a blend that gives it nothing leaves it as it is.
     """
+    blend = model.blend or DEFAULT_BLEND
+    blend = {**blend, POPULARITY: blend.get(POPULARITY) or 1.0}
     found = {}
     for name in OWN_PARTS:
-        weight = 1.0 if weights is None else weights.get(name, 0.0)
-        weight *= (model.blend or DEFAULT_BLEND).get(name, 0.0)
+        weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))
         if weight > 0:
             found[name] = weight / scale(model, name)
     return found
@@ -130,6 +138,26 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
     if shopper.long_term is None:
         return vector, session if shopper.session is not None else 0.0
     return vector + np.float32(taste) * shopper.long_term, taste
+
+
+def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
+    """What each of the last products adds to the raw parts that rest on them, by part.
+
+    Each is (n, products of the part's trail): session by `shopper.recent`, item_item by
+    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part, less the
+    product's bias in the session of those without a long-term vector.
+    """
+    found = {}
+    if shopper.session is not None:
+        recent = shopper.recent
+        closeness = items.vectors @ model.item_vectors[recent.rows].T
+        found[SESSION] = closeness * (recent.decays / recent.decays.sum())
+    for name, neighbours, trail in _neighbourly(model, shopper):
+        each = [
+            Trail(trail.rows[k : k + 1], trail.decays[k : k + 1]) for k in range(len(trail.rows))
+        ]
+        found[name] = np.stack([items.take(_spread(neighbours, one)) for one in each], axis=1)
+    return found
 
 
 def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, Trail]]:
