@@ -14,6 +14,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     ├── Aborted
     │   └── PromotionConflict   PROMOTION_CONFLICT
     └── FailedPrecondition
+        ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
@@ -94,6 +95,16 @@ class PromotionConflict(Aborted):
         super().__init__(
             "the serving model changed meanwhile: look which one serves, then decide",
             reason="PROMOTION_CONFLICT",
+        )
+
+
+class ConsentRequired(FailedPrecondition):
+    """Attributes of a shopper came without their consent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "attributes are stored only with the shopper's consent: say so in `consent`",
+            reason="CONSENT_REQUIRED",
         )
 
 
@@ -314,6 +325,8 @@ class History:
     """Products viewed, bought or rated; empty unless asked for."""
     actor: str = ""
     """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """What they told of themselves and consented to have used, as (key, value), sorted."""
 
 
 @dataclass(frozen=True, slots=True)

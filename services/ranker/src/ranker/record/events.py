@@ -20,6 +20,7 @@ from ranker.model import (
 )
 from ranker.record import popularity
 from ranker.record.aliases import gate, owner, owners
+from ranker.record.attributes import attributes_of
 from ranker.record.popularity import Said
 from ranker.record.tables import EVENTS
 from ranker.signals import DEFAULTS, INTEREST, Signals
@@ -282,4 +283,5 @@ def _history(
         hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
         seen=frozenset(connection.execute(seen).scalars()) if with_seen else frozenset(),
         actor=whose,
+        attributes=attributes_of(connection, catalog_id, whose),
     )

@@ -70,6 +70,18 @@ ALIASES = sa.Table(
     sa.Column("merged_micros", sa.BigInteger, nullable=False),
 )
 
+ATTRIBUTES = sa.Table(
+    "attributes",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    # When the shopper's consent was told with it.
+    sa.Column("consent_micros", sa.BigInteger, nullable=False),
+)
+
 ANSWERS = sa.Table(
     "answers",
     METADATA,
