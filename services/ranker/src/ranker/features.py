@@ -7,7 +7,7 @@ a product which was added after training is represented as training would have d
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
@@ -34,6 +34,11 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 def style_names(dimension: int) -> tuple[str, ...]:
     """The names of the style's axes, in their order."""
     return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
+
+
+def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The features, sorted, of a shopper who gave these attributes: ``given.age=30s``."""
+    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
 
 
 def price_band(price: Money) -> str:

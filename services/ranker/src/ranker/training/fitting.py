@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.log import Log
-from ranker.model import Floats, Model, Neighbours, Product
+from ranker.model import Floats, Model, Product
 from ranker.recipe import Recipe
-from ranker.signals import DEFAULTS, Signals
 from ranker.training.lightfm_door import Learned, learn
 from ranker.training.scales import score_scale
 from ranker.training.style import Vectors
@@ -46,11 +45,10 @@ def fit(
     *,
     vectors: Vectors | None = None,
     attributes: Mapping[str, Sequence[str]] | None = None,
-    signals: Signals = DEFAULTS,
     progress: Progress | None = None,
 ) -> Model:
     """The model alone that `fitted` finds of these."""
-    return fitted(Given(log, products, vectors, attributes or {}, signals), recipe, progress).model
+    return fitted(Given(log, products, vectors, attributes or {}), recipe, progress).model
 
 
 def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fitted:
@@ -97,9 +95,6 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         shopper_feature_names=shared_names,
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
-        item_features=Neighbours(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
-        ),
     )
     model = replace(model, score_scale=score_scale(model, subject.interests))
     return Fitted(

@@ -41,8 +41,8 @@ class Style:
 def learn(given: Vectors | None, dimension: int, scale: float) -> Style | None:
     """The first `dimension` principal axes, or fewer where the photos differ in fewer.
 
-    None = no vectors, no difference between them, or no style is wanted. An axis points to where its
-    largest component is positive, so that the same photos give the same axes.
+    None = no vectors, no difference between them, or no style is wanted. An axis points to where
+    its largest component is positive, so that the same photos give the same axes.
     """
     if given is None or not dimension or len(given.product_ids) < 2:
         return None
