@@ -31,14 +31,14 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
     return (f"{ID_KIND}={product.product_id}", *sorted(names))
 
 
+def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
+    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
+
+
 def style_names(dimension: int) -> tuple[str, ...]:
     """The names of the style's axes, in their order."""
     return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
-
-
-def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features, sorted, of a shopper who gave these attributes: ``given.age=30s``."""
-    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
 
 
 def price_band(price: Money) -> str:

@@ -449,16 +449,19 @@ class Model:
     """By part how much it counts after that; empty = Blend's default."""
     calibration: Calibration | None = None
     """None = too few impressions yet: answers have no calibrated score."""
-    item_features: ProductFeatures | None = None
+    product_features: ProductFeatures | None = None
     """What each product is; None = trained before profiles were known."""
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
+    """Features that shoppers share, such as ``age_band=25-34``; their own ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
     """(shopper features, dimension): the sum of a newcomer's is their vector, as in training."""
+    item_features: Neighbours | None = None
+    """What each product's vector is the sum of: for row i, rows of `feature_vectors` and how much
+    of each. Features that training did not learn are left out."""
 
 
 @dataclass(frozen=True, slots=True)
