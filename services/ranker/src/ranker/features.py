@@ -13,6 +13,8 @@ from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
 
 ID_KIND = "id"
+STYLE_KIND = "style"
+"""Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
@@ -32,6 +34,11 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
     return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
+
+
+def style_names(dimension: int) -> tuple[str, ...]:
+    """The names of the style's axes, in their order."""
+    return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
 
 
 def price_band(price: Money) -> str:
