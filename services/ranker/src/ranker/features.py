@@ -32,7 +32,8 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features, sorted, of a shopper who gave these attributes: ``given.age=30s``."""
+    """The features of a shopper who gave these attributes with consent, sorted:
+    ``given.age=30s``."""
     return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
 
 
