@@ -74,7 +74,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
         for name in _SEGMENT_ARRAYS:
             found[f"segments_{name}"] = getattr(model.segments, name)
     for name, values in texts.items():
-        found |= _pack(name, values)
+        found |= pack_texts(name, values)
     return found
 
 
@@ -103,7 +103,7 @@ def words_of(model: Model) -> dict[str, Any]:
 
 def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: str) -> Model:
     """The model of these arrays; ValueError or KeyError when they do not fit together."""
-    texts = {name: _unpack(name, arrays) for name in TEXTS if name in arrays}
+    texts = {name: unpack_texts(name, arrays) for name in TEXTS if name in arrays}
     sizes = {
         "items": len(texts["item_ids"]),
         "actors": len(texts["actors"]),
@@ -159,7 +159,7 @@ def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int])
 def _product_features(arrays: Mapping[str, AnyArray], items: int) -> ProductFeatures | None:
     if "product_features_starts" not in arrays:
         return None
-    names = _unpack("product_features_names", arrays)
+    names = unpack_texts("product_features_names", arrays)
     starts, features = arrays["product_features_starts"], arrays["product_features_features"]
     _check_rows("product_features", starts, features, items, len(names))
     return ProductFeatures(names, _frozen(starts), _frozen(features))
@@ -244,7 +244,8 @@ def _rows(names: Sequence[str]) -> dict[str, int]:
     return {name: row for row, name in enumerate(names)}
 
 
-def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+    """Texts as one UTF-8 blob and the offsets into it."""
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return {
@@ -253,7 +254,8 @@ def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
     }
 
 
-def _unpack(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+def unpack_texts(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+    """The texts; ValueError or KeyError when they do not fit, or one is there twice."""
     blob = arrays[name].tobytes()
     offsets = arrays[f"{name}_offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(blob) or offsets != sorted(offsets):
