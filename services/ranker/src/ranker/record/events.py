@@ -197,6 +197,7 @@ def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        event.answer_id,
     )
 
 
@@ -218,6 +219,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
             scene=row.scene,
             attribution_token=row.attribution_token,
             query=row.query,
+            answer_id=row.answer_id,
         ),
         actor=row.actor,
         session=row.session,
