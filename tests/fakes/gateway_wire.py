@@ -46,6 +46,7 @@ from sightline.ranker.v1 import (
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    online_report_pb2,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -477,6 +478,10 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
     async def PublishModel(self, request, context):
         await self.script.take("PublishModel", request, context)
         return job_pb2.Job(job_id="ranker/2", kind="publish")
+
+    async def GetOnlineReport(self, request, context):
+        await self.script.take("GetOnlineReport", request, context)
+        return online_report_pb2.OnlineReport(groups=[online_report_pb2.OnlineGroup(scene="home")])
 
     async def ListModels(self, request, context):
         await self.script.take("ListModels", request, context)

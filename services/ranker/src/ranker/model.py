@@ -216,6 +216,8 @@ class Event:
     scene: str = ""
     attribution_token: str = ""
     query: str = field(default="", repr=False)
+    answer_id: str = ""
+    """The answer that the token names, as the gateway read it; no part of what the caller gave."""
 
 
 @dataclass(frozen=True, slots=True)

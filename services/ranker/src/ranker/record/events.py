@@ -206,6 +206,7 @@ def _row(stored: StoredEvent) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        event.answer_id,
     )
 
 
@@ -227,6 +228,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
             scene=row.scene,
             attribution_token=row.attribution_token,
             query=row.query,
+            answer_id=row.answer_id,
         ),
         actor=row.actor,
         session=row.session,
