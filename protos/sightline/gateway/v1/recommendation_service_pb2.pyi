@@ -232,12 +232,20 @@ class RecommendedProduct(google.protobuf.message.Message):
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Place in the whole answer, from 1."""
     raw_score: builtins.float
     """What the order rests on: the sum of `parts`, of no fixed range; comparable within one answer only."""
     matched_image_id: builtins.str
     """The photo that matched best; empty = not found by a photo."""
+    score: builtins.float
+    """The chance, 0 to 1, that a shopper to whom it is shown does `score_event` with it: a rising function of the raw
+    score, learned on impressions. Absent until there are enough of them, and when no ranker answered.
+    """
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event `score` is the chance; UNSPECIFIED = there is no score."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
         """The product as the record has it now."""
@@ -271,9 +279,12 @@ class RecommendedProduct(google.protobuf.message.Message):
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
         collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        score: builtins.float | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "product", b"product", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
 

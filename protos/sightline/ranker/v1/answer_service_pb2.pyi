@@ -105,12 +105,18 @@ class AnsweredProduct(google.protobuf.message.Message):
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
     """Its raw score."""
     matched_image_id: builtins.str
     """The photo that matched best; empty = none matched."""
+    score: builtins.float
+    """Its calibrated score, 0 to 1; absent = there was none."""
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event the score is the chance; UNSPECIFIED = there is no score."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
         """The score's parts."""
@@ -137,8 +143,12 @@ class AnsweredProduct(google.protobuf.message.Message):
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
         collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        score: builtins.float | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 
