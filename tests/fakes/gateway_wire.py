@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    event_pb2,
     import_pb2,
     job_pb2,
     job_service_pb2,

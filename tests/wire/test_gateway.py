@@ -544,7 +544,7 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
     without = await suite.recommendation.Recommend(photo())
     assert not any(item.HasField("score") or item.score_event for item in without.results)
 
-    suite.ranking.calibrated = True
+    suite.ranker.bindings[0].servicer.calibrated = True
     one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
     await until(lambda: len(suite.answers.kept) == 2)
     two = await suite.recommendation.Recommend(
