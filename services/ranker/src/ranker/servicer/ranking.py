@@ -3,13 +3,14 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import fold_in, nominate, rank
+from ranker import diversity, exploration, fold_in, nominate, rank
 from ranker.columns import products_of
 from ranker.explain import Evidence, explain
 from ranker.fold_in import FoldIn
@@ -17,6 +18,7 @@ from ranker.model import Doubles, HistoryReader, Model, Models, Reason
 from ranker.parts import OWN_PARTS
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
+from ranker.servicer.arranging import moves_of, policy_of
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
@@ -33,6 +35,7 @@ DEFAULT_NOMINEES = 100
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_MICROS = 253_402_300_800_000_000  # the year 10000
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 BASES = {
@@ -72,6 +75,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        check_range("time_micros", request.time_micros, 0, MOST_MICROS)
+        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
@@ -79,7 +84,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 catalog_id, who, model, self._reader, with_seen=request.drop_seen
             )
             popularity = None
-            if rank.needs_popularity(weights, shopper):
+            if policy.popularity or rank.needs_popularity(weights, shopper):
                 popularity = await self._reader.popularity(catalog_id, candidates.ids)
         with stages.measure("score"):
             ranking = rank.rank(
@@ -90,7 +95,20 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 popularity,
                 history=history,
                 drop_seen=request.drop_seen,
-            ).take(slice(request.top_k or None))
+            )
+            arrangement = diversity.arranged(
+                ranking,
+                candidates,
+                model,
+                popularity,
+                policy,
+                seed=exploration.seed_of(
+                    request.seed, history.actor or who, request.session_id, now
+                ),
+                now_micros=now,
+            )
+            shown = arrangement.order[: request.top_k or None]
+            ranking = ranking.take(shown)
             evidence = Evidence(candidates, ranking, shopper, model)
             reasons = explain(evidence, request.language_code)
         return pb.RankResponse(
@@ -106,6 +124,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("rank")],
             stage_timings=_timings(stages),
+            score_ranks=(shown + 1).tolist(),
+            moves=moves_of(arrangement, len(shown)),
+            propensities=arrangement.propensities[: len(shown)].tolist(),
         )
 
     async def Nominate(
@@ -186,6 +207,9 @@ def _candidates(request: pb.RankRequest) -> rank.Candidates:
             for branch in request.branches
         },
         fused=fused if len(fused) else np.zeros(len(ids)),
+        created_micros=np.array(request.candidates.create_time_micros, np.int64)
+        if request.candidates.create_time_micros
+        else None,
     )
 
 
