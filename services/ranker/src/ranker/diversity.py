@@ -103,6 +103,11 @@ class Arrangement:
     propensities: Doubles
     """Along `order`: the probability, over all seeds, of standing at this place."""
 
+    def explored(self, count: int) -> frozenset[int]:
+        """Which of the first places (from 0) were given away to be explored."""
+        moved = self.moves.get(Cause.EXPLORATION, np.zeros(0, np.int64))[:count]
+        return frozenset(np.flatnonzero(moved > 0).tolist())
+
 
 def arranged(
     ranking: Ranking,

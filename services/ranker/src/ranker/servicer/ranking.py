@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import diversity, exploration, fold_in, nominate, rank
+from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
+from ranker.breakdown import Addends, Evidence
 from ranker.columns import products_of
-from ranker.explain import Evidence, explain
+from ranker.explain import explain
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
 from ranker.parts import OWN_PARTS
@@ -109,13 +110,18 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             )
             shown = arrangement.order[: request.top_k or None]
             ranking = ranking.take(shown)
-            evidence = Evidence(candidates, ranking, shopper, model)
-            reasons = explain(evidence, request.language_code)
+            factors = parts.factors(model, weights) if model else {}
+            evidence = Evidence(candidates, ranking, shopper, model, factors)
+            explored = arrangement.explored(len(shown))
+            reasons = explain(evidence, request.language_code, explored)
+            addends = breakdown.split(evidence) if request.explain else {}
         return pb.RankResponse(
             product_ids=[candidates.ids[row] for row in ranking.rows],
             raw_scores=ranking.raw_scores.tolist(),
             parts=[
-                pb.PartColumn(name=name, values=values.tolist())
+                pb.PartColumn(
+                    name=name, values=values.tolist(), features=_features(addends.get(name, ()))
+                )
                 for name, values in ranking.parts.items()
             ],
             reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
@@ -266,6 +272,15 @@ def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
+
+
+def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
+    return [
+        pb.FeatureList(
+            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
+        )
+        for addends in column
+    ]
 
 
 def _reason(reason: Reason) -> answer_pb2.Reason:
