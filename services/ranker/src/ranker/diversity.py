@@ -103,10 +103,11 @@ class Arrangement:
     propensities: Doubles
     """Along `order`: the probability, over all seeds, of standing at this place."""
 
-    def explored(self, count: int) -> frozenset[int]:
-        """Which of the first places (from 0) were given away to be explored."""
-        moved = self.moves.get(Cause.EXPLORATION, np.zeros(0, np.int64))[:count]
-        return frozenset(np.flatnonzero(moved > 0).tolist())
+    @property
+    def explored(self) -> frozenset[int]:
+        """The places (from 0) that were given away for products to be seen at."""
+        moved = self.moves.get(Cause.EXPLORATION)
+        return frozenset(() if moved is None else np.flatnonzero(moved > 0).tolist())
 
 
 def arranged(
