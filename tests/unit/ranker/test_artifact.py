@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranker.artifact import ModelStore, arrays_of, dump_arrays, load_arrays, version_of
+from ranker.artifact import ModelStore, dump_arrays, load_arrays, version_of
 from ranker.model import Model, ModelCorrupt
+from ranker.packing import arrays_of
 from tests.fakes.ranker import model
 
 MADE = model(

@@ -1,11 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker import fold_in
-from ranker.model import History
-from ranker.rank import Candidates, needs_popularity, rank
+from ranker.model import Calibration, EventType, History
+from ranker.rank import Candidates, calibrated, needs_popularity, rank
 from tests.fakes import ranker as fakes
 from tests.fakes.ranker import model, product
 
@@ -50,7 +52,7 @@ def test_a_newcomers_session_holds_the_bias_and_a_trained_shoppers_does_not() ->
     one = candidates("b")
     newcomer = rank(one, ALL, fold_in.of(MODEL, "x", ["b"]), MODEL, None, history=History())
     known = rank(one, ALL, fold_in.of(MODEL, "ann", ["b"]), MODEL, None, history=History())
-    assert newcomer.parts["session"][0] == pytest.approx(1.25 / 4)
+    assert newcomer.parts["session"][0] == pytest.approx(2 * 1.25 / 4)
     assert known.parts["session"][0] == pytest.approx(2.0 / 4)
     assert known.parts["taste"][0] == pytest.approx(2.25 / 4)
 
@@ -86,7 +88,7 @@ def test_a_product_added_after_training_is_represented_by_the_features_that_it_s
     viewer = fold_in.of(MODEL, "x", ["a"])
     ranking = rank(new, ALL, viewer, MODEL, None, history=History())
     assert list(ranking.rows) == [0, 1]
-    np.testing.assert_allclose(ranking.parts["session"], [0.5 / 4, 0.0])
+    np.testing.assert_allclose(ranking.parts["session"], [2 * 0.5 / 4, 0.0])
 
 
 def test_hidden_products_are_dropped_and_counted_and_seen_ones_only_on_request() -> None:
@@ -104,10 +106,10 @@ def test_equal_scores_are_ordered_by_fusion_then_by_id() -> None:
     assert ordered(given_, weights=ALL, shopper=NOBODY, model=None, popularity=None) == list("cabd")
 
 
-def test_top_k_keeps_the_best_and_counts_all_that_were_hidden() -> None:
+def test_taking_the_first_keeps_the_best_and_counts_all_that_were_hidden() -> None:
     given_ = candidates("a", "b", "c", visual=[0.1, 0.2, 0.3])
     history = History(hidden=frozenset({"a"}))
-    ranking = rank(given_, ALL, NOBODY, None, None, history=history, top_k=1)
+    ranking = rank(given_, ALL, NOBODY, None, None, history=history).take(slice(1))
     assert [given_.ids[row] for row in ranking.rows] == ["c"]
     assert ranking.hidden_count == 1
 
@@ -140,3 +142,12 @@ def test_the_raw_score_is_the_sum_of_its_parts_whatever_the_numbers(
     bound = 1e-6 * np.abs(parts).sum(axis=0)
     assert (np.abs(ranking.raw_scores - parts.sum(axis=0)) <= bound).all()
     assert (np.diff(ranking.raw_scores) <= 0).all()
+
+
+def test_a_calibration_is_linear_between_its_knots_and_level_beyond_them() -> None:
+    knots = Calibration(EventType.CLICK, np.array([0.0, 1.0, 2.0]), np.array([0.1, 0.2, 0.6]), 999)
+    made = dataclasses.replace(MODEL, calibration=knots)
+    found = calibrated(made, np.array([-5.0, 0.5, 1.5, 9.0]))
+    np.testing.assert_allclose(found, [0.1, 0.15, 0.4, 0.6])
+    assert calibrated(MODEL, np.zeros(1)) is None
+    assert calibrated(None, np.zeros(1)) is None

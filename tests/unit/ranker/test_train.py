@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from lightfm import LightFM
 
 from examples.wines import catalogue
-from ranker import artifact, fold_in, signals, train
+from ranker import artifact, fold_in, packing, signals, train
 from ranker.features import feature_names
 from ranker.model import DataInsufficient, EventType, Interaction, Money, Product
 from ranker.train import Parameters
@@ -65,7 +65,7 @@ def wine_training() -> train.Training:
 def test_the_same_data_in_any_order_give_the_same_model_bit_for_bit() -> None:
     one = train.train(PRODUCTS, EVENTS, PARAMETERS, QUIET)
     other = train.train(PRODUCTS[::-1], EVENTS[::-1], PARAMETERS, QUIET)
-    arrays = [artifact.dump_arrays(artifact.arrays_of(made.model)) for made in (one, other)]
+    arrays = [artifact.dump_arrays(packing.arrays_of(made.model)) for made in (one, other)]
     assert arrays[0] == arrays[1]
     assert one.model.version == other.model.version
 

@@ -28,6 +28,7 @@ class ScorePart(google.protobuf.message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
+    FEATURES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """What it comes from: "visual", "text", "collaborative" (similarity signals), "taste" (long-term),
     "session" (last events), "popularity", or "fusion" (the branches' fused order, when no ranker
@@ -37,6 +38,41 @@ class ScorePart(google.protobuf.message.Message):
     """The addend, in the raw score's own unit (no fixed range): raw_score = the sum of the parts to
     1e-6 × the sum of their absolute values.
     """
+    @property
+    def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScoreFeature]:
+        """Only where the request asks to explain: what the addend is made of, largest first; their sum is `value`, to
+        1e-6 × the sum of their absolute values. Empty = not asked for, or the part has no parts of its own.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        value: builtins.float = ...,
+        features: collections.abc.Iterable[Global___ScoreFeature] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["features", b"features", "name", b"name", "value", b"value"]) -> None: ...
+
+Global___ScorePart: typing_extensions.TypeAlias = ScorePart
+
+@typing.final
+class ScoreFeature(google.protobuf.message.Message):
+    """What one feature adds to a part of a raw score."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """kind=value. Of "taste": a feature of the product ("category=Wine > Red", "brand=…", "price_band=EUR:6",
+    "tag=…", "attribute.country=Italy", "id=…" for the product itself, "style" for how it looks). Of "session",
+    "item_item" and "bought_together": the product of the shopper's that it comes from ("product=wine-7"). Of
+    "visual" and "text": the request's signal ("signals[0]"). Anywhere: "bias" (how much the model likes the
+    product for anybody) and "other" (what has no name of its own: the smallest features together, features that
+    the product had when the model was trained, and rounding).
+    """
+    value: builtins.float
+    """In the raw score's unit."""
     def __init__(
         self,
         *,
@@ -45,7 +81,76 @@ class ScorePart(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["name", b"name", "value", b"value"]) -> None: ...
 
-Global___ScorePart: typing_extensions.TypeAlias = ScorePart
+Global___ScoreFeature: typing_extensions.TypeAlias = ScoreFeature
+
+@typing.final
+class Move(google.protobuf.message.Message):
+    """Why a product does not stand where its raw score alone would put it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Cause:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _CauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Move._Cause.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: Move._Cause.ValueType  # 0
+        """Not said."""
+        CAUSE_DIVERSITY: Move._Cause.ValueType  # 1
+        """Unlike its neighbours (up), or like a better one (down)."""
+        CAUSE_BRAND_CAP: Move._Cause.ValueType  # 2
+        """Its brand, or another one, had enough places."""
+        CAUSE_CATEGORY_CAP: Move._Cause.ValueType  # 3
+        """Its category, or another one, had enough places."""
+        CAUSE_POPULARITY: Move._Cause.ValueType  # 4
+        """Popular products gave way to less popular ones."""
+        CAUSE_EXPLORATION: Move._Cause.ValueType  # 5
+        """It, or another new product, was given a place to be seen at."""
+        CAUSE_CONTROL: Move._Cause.ValueType  # 6
+        """It, or another product, was pinned or buried."""
+        CAUSE_COLLAPSE: Move._Cause.ValueType  # 7
+        """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
+        passed over.
+        """
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """What moved it."""
+
+    CAUSE_UNSPECIFIED: Move.Cause.ValueType  # 0
+    """Not said."""
+    CAUSE_DIVERSITY: Move.Cause.ValueType  # 1
+    """Unlike its neighbours (up), or like a better one (down)."""
+    CAUSE_BRAND_CAP: Move.Cause.ValueType  # 2
+    """Its brand, or another one, had enough places."""
+    CAUSE_CATEGORY_CAP: Move.Cause.ValueType  # 3
+    """Its category, or another one, had enough places."""
+    CAUSE_POPULARITY: Move.Cause.ValueType  # 4
+    """Popular products gave way to less popular ones."""
+    CAUSE_EXPLORATION: Move.Cause.ValueType  # 5
+    """It, or another new product, was given a place to be seen at."""
+    CAUSE_CONTROL: Move.Cause.ValueType  # 6
+    """It, or another product, was pinned or buried."""
+    CAUSE_COLLAPSE: Move.Cause.ValueType  # 7
+    """Products above it are not shown: near-duplicates stand behind better ones, and what has vanished since is
+    passed over.
+    """
+
+    CAUSE_FIELD_NUMBER: builtins.int
+    PLACES_FIELD_NUMBER: builtins.int
+    cause: Global___Move.Cause.ValueType
+    """What moved it."""
+    places: builtins.int
+    """By how many places: > 0 up, < 0 down."""
+    def __init__(
+        self,
+        *,
+        cause: Global___Move.Cause.ValueType = ...,
+        places: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "places", b"places"]) -> None: ...
+
+Global___Move: typing_extensions.TypeAlias = Move
 
 @typing.final
 class Reason(google.protobuf.message.Message):
@@ -57,8 +162,9 @@ class Reason(google.protobuf.message.Message):
     PARAMETERS_FIELD_NUMBER: builtins.int
     TEXT_FIELD_NUMBER: builtins.int
     code: builtins.str
-    """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, SIMILAR_TO_VIEWED, MATCHES_TASTE, POPULAR, NEW,
-    more to come. A caller shows `text` for codes that it does not know.
+    """Machine-readable, UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, SIMILAR_TO_VIEWED, VIEWED_RECENTLY,
+    LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE, POPULAR, NEW, more to come. A caller shows `text` for codes
+    that it does not know.
     """
     text: builtins.str
     """A sentence for the shopper, in the request's language where we have it, else English."""

@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.event_pb2
@@ -86,6 +87,7 @@ class RecommendRequest(google.protobuf.message.Message):
     PRIORITY_FIELD_NUMBER: builtins.int
     MIN_QUALITY_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -108,6 +110,8 @@ class RecommendRequest(google.protobuf.message.Message):
     """With signals: below this similarity of the best candidate (cosine, 0 to 1) `no_good_match` is set.
     0 = the scene's own.
     """
+    explain: builtins.bool
+    """Whether the parts of scores are split by feature, on the first page. Default: no."""
     @property
     def signals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___QuerySignal]:
         """What to be near to: 0 to 8 signals. None = by the shopper's behaviour, else what is popular."""
@@ -141,9 +145,10 @@ class RecommendRequest(google.protobuf.message.Message):
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
         min_quality: builtins.float = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        explain: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "language_code", b"language_code", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -232,12 +237,16 @@ class RecommendedProduct(google.protobuf.message.Message):
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORE_RANK_FIELD_NUMBER: builtins.int
+    MOVES_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Place in the whole answer, from 1."""
     raw_score: builtins.float
     """What the order rests on: the sum of `parts`, of no fixed range; comparable within one answer only."""
     matched_image_id: builtins.str
     """The photo that matched best; empty = not found by a photo."""
+    score_rank: builtins.int
+    """Place by `raw_score` alone among the ranked candidates, from 1."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
         """The product as the record has it now."""
@@ -260,6 +269,10 @@ class RecommendedProduct(google.protobuf.message.Message):
         is the same picture.
         """
 
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
+        """Why it stands elsewhere, if it does: their places sum to score_rank − rank."""
+
     def __init__(
         self,
         *,
@@ -271,11 +284,285 @@ class RecommendedProduct(google.protobuf.message.Message):
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
         collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        score_rank: builtins.int = ...,
+        moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
+
+@typing.final
+class ExplainRecommendationRequest(google.protobuf.message.Message):
+    """Asks why a product is, or is not, in an answer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """The product; required."""
+    @property
+    def request(self) -> Global___RecommendRequest:
+        """The request; its `page_token` must be empty. Its `page_size` says what counts as shown."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___RecommendRequest | None = ...,
+        product_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["product_id", b"product_id", "request", b"request"]) -> None: ...
+
+Global___ExplainRecommendationRequest: typing_extensions.TypeAlias = ExplainRecommendationRequest
+
+@typing.final
+class ExplainRecommendationResponse(google.protobuf.message.Message):
+    """Where a product stands in the answer to a request, and why."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: typing_extensions.TypeAlias = ValueType
+
+    class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[ExplainRecommendationResponse._Outcome.ValueType], builtins.type):
+        DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: ExplainRecommendationResponse._Outcome.ValueType  # 0
+        """Not said."""
+        OUTCOME_SHOWN: ExplainRecommendationResponse._Outcome.ValueType  # 1
+        """It is on the first page: `rank`, `score`."""
+        OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse._Outcome.ValueType  # 2
+        """The catalogue does not hold it."""
+        OUTCOME_EXCLUDED: ExplainRecommendationResponse._Outcome.ValueType  # 3
+        """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
+        OUTCOME_FILTERED: ExplainRecommendationResponse._Outcome.ValueType  # 4
+        """The request's filter does not pass it: `rejection`."""
+        OUTCOME_UNAVAILABLE: ExplainRecommendationResponse._Outcome.ValueType  # 5
+        """It can't be bought now, and the scene leaves such products out: `rejection`."""
+        OUTCOME_HIDDEN: ExplainRecommendationResponse._Outcome.ValueType  # 6
+        """The shopper hid it."""
+        OUTCOME_SEEN: ExplainRecommendationResponse._Outcome.ValueType  # 7
+        """The shopper has seen it, and the scene leaves such products out."""
+        OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse._Outcome.ValueType  # 8
+        """No branch named it: `branches` says how near it is and how near one had to be, `score` and `rank` where it
+        would stand had one named it.
+        """
+        OUTCOME_COLLAPSED: ExplainRecommendationResponse._Outcome.ValueType  # 9
+        """It is a near-duplicate of `collapsed_into_product_id` and stands behind it."""
+        OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
+        """Others stand before it: `rank`, `score`, against `last_shown`."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """What became of it; the first of these that applies."""
+
+    OUTCOME_UNSPECIFIED: ExplainRecommendationResponse.Outcome.ValueType  # 0
+    """Not said."""
+    OUTCOME_SHOWN: ExplainRecommendationResponse.Outcome.ValueType  # 1
+    """It is on the first page: `rank`, `score`."""
+    OUTCOME_PRODUCT_NOT_FOUND: ExplainRecommendationResponse.Outcome.ValueType  # 2
+    """The catalogue does not hold it."""
+    OUTCOME_EXCLUDED: ExplainRecommendationResponse.Outcome.ValueType  # 3
+    """The request leaves it out: `exclude_product_ids`, or it is one of the request's own signals."""
+    OUTCOME_FILTERED: ExplainRecommendationResponse.Outcome.ValueType  # 4
+    """The request's filter does not pass it: `rejection`."""
+    OUTCOME_UNAVAILABLE: ExplainRecommendationResponse.Outcome.ValueType  # 5
+    """It can't be bought now, and the scene leaves such products out: `rejection`."""
+    OUTCOME_HIDDEN: ExplainRecommendationResponse.Outcome.ValueType  # 6
+    """The shopper hid it."""
+    OUTCOME_SEEN: ExplainRecommendationResponse.Outcome.ValueType  # 7
+    """The shopper has seen it, and the scene leaves such products out."""
+    OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse.Outcome.ValueType  # 8
+    """No branch named it: `branches` says how near it is and how near one had to be, `score` and `rank` where it
+    would stand had one named it.
+    """
+    OUTCOME_COLLAPSED: ExplainRecommendationResponse.Outcome.ValueType  # 9
+    """It is a near-duplicate of `collapsed_into_product_id` and stands behind it."""
+    OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
+    """Others stand before it: `rank`, `score`, against `last_shown`."""
+
+    OUTCOME_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    REJECTION_FIELD_NUMBER: builtins.int
+    COLLAPSED_INTO_PRODUCT_ID_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
+    RANK_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    LAST_SHOWN_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    outcome: Global___ExplainRecommendationResponse.Outcome.ValueType
+    """What became of it."""
+    text: builtins.str
+    """The same in a sentence, in the request's language where we have it (English, Chinese), else English."""
+    collapsed_into_product_id: builtins.str
+    """With COLLAPSED: the product that it stands behind, which may be one of the request's signals."""
+    rank: builtins.int
+    """Place in the whole answer, from 1; with NOT_A_CANDIDATE the place that it would have. 0 = none."""
+    request_id: builtins.str
+    """The id under which logs speak of this request."""
+    @property
+    def product(self) -> sightline.common.v1.product_pb2.Product:
+        """The product as the record has it now; absent when it is not found."""
+
+    @property
+    def rejection(self) -> Global___FilterRejection:
+        """The condition that it does not pass."""
+
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BranchVerdict]:
+        """Each branch that ran."""
+
+    @property
+    def score(self) -> Global___ExplainedScore:
+        """Its score, parts by feature and moves; absent when it was not scored."""
+
+    @property
+    def last_shown(self) -> Global___ExplainedScore:
+        """The last product of the first page; absent when the answer is empty."""
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """What was lost on the way: the outcome is that of a poorer answer."""
+
+    @property
+    def versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Which versions the outcome is of."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___ExplainRecommendationResponse.Outcome.ValueType = ...,
+        text: builtins.str = ...,
+        product: sightline.common.v1.product_pb2.Product | None = ...,
+        rejection: Global___FilterRejection | None = ...,
+        collapsed_into_product_id: builtins.str = ...,
+        branches: collections.abc.Iterable[Global___BranchVerdict] | None = ...,
+        rank: builtins.int = ...,
+        score: Global___ExplainedScore | None = ...,
+        last_shown: Global___ExplainedScore | None = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["last_shown", b"last_shown", "product", b"product", "rejection", b"rejection", "score", b"score", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "degradations", b"degradations", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
+
+Global___ExplainRecommendationResponse: typing_extensions.TypeAlias = ExplainRecommendationResponse
+
+@typing.final
+class FilterRejection(google.protobuf.message.Message):
+    """Why a filter leaves a product out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """The innermost condition that decides it, e.g. "filter.all.filters[1].comparison"; empty = it is the scene's."""
+    condition: builtins.str
+    """That condition, as the command line writes filters: "price < 30 EUR"."""
+    @property
+    def held(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the product has in the fields that the condition names: "price: 45 EUR"."""
+
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        condition: builtins.str = ...,
+        held: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "held", b"held", "path", b"path"]) -> None: ...
+
+Global___FilterRejection: typing_extensions.TypeAlias = FilterRejection
+
+@typing.final
+class BranchVerdict(google.protobuf.message.Message):
+    """What a branch says of a product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BRANCH_FIELD_NUMBER: builtins.int
+    NAMED_FIELD_NUMBER: builtins.int
+    NAMED_COUNT_FIELD_NUMBER: builtins.int
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    LAST_SIMILARITY_FIELD_NUMBER: builtins.int
+    branch: builtins.str
+    """"visual", "text", "collaborative", "popular", "new"."""
+    named: builtins.bool
+    """Whether it named the product."""
+    named_count: builtins.int
+    """How many products it named."""
+    similarity: builtins.float
+    """How near the product is (cosine, −1 to 1); absent = the branch knows no similarity, or the product has none."""
+    last_similarity: builtins.float
+    """How near the last product is that the branch named; absent = the branch knows no similarity."""
+    def __init__(
+        self,
+        *,
+        branch: builtins.str = ...,
+        named: builtins.bool = ...,
+        named_count: builtins.int = ...,
+        similarity: builtins.float | None = ...,
+        last_similarity: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_similarity", b"_similarity", "last_similarity", b"last_similarity", "similarity", b"similarity"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_similarity", b"_similarity", "branch", b"branch", "last_similarity", b"last_similarity", "named", b"named", "named_count", b"named_count", "similarity", b"similarity"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_last_similarity", b"_last_similarity"]) -> typing.Literal["last_similarity"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_similarity", b"_similarity"]) -> typing.Literal["similarity"] | None: ...
+
+Global___BranchVerdict: typing_extensions.TypeAlias = BranchVerdict
+
+@typing.final
+class ExplainedScore(google.protobuf.message.Message):
+    """A score and what it is made of."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    RAW_SCORE_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    SCORE_RANK_FIELD_NUMBER: builtins.int
+    MOVES_FIELD_NUMBER: builtins.int
+    REASONS_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Whose."""
+    raw_score: builtins.float
+    """The sum of `parts`."""
+    score_rank: builtins.int
+    """Place by `raw_score` alone, from 1."""
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
+        """The raw score's addends, by feature."""
+
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
+        """Why it stands elsewhere, if it does."""
+
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
+        """What speaks for it, strongest first."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        raw_score: builtins.float = ...,
+        parts: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScorePart] | None = ...,
+        score_rank: builtins.int = ...,
+        moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
+        reasons: collections.abc.Iterable[sightline.common.v1.answer_pb2.Reason] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["moves", b"moves", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
+
+Global___ExplainedScore: typing_extensions.TypeAlias = ExplainedScore
 
 @typing.final
 class SearchRequest(google.protobuf.message.Message):

@@ -45,6 +45,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.ExplainRecommendation = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -70,6 +75,15 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRecommendation(self, request, context):
+        """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
+        what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
+        a product that the catalogue does not hold is an outcome and no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +96,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'ExplainRecommendation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRecommendation,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +158,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/Search',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRecommendation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,7 +57,23 @@ _RecommendationServiceSearchType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType]):
+_RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
+    '_RecommendationServiceExplainRecommendationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+    ],
+)
+
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType]):
     """Recommends products by what they look like and by what people do."""
 
     @typing.overload
@@ -70,6 +86,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
             sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
             sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -81,6 +101,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
             sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -97,6 +121,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     SPACE_UNAVAILABLE when no signal's space exists yet.
     """
 
+    ExplainRecommendation: _RecommendationServiceExplainRecommendationType
+    """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
+    what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
+    a product that the catalogue does not hold is an outcome and no error.
+    """
+
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.RecommendRequest,
@@ -105,6 +135,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.SearchRequest,
         sightline.gateway.v1.recommendation_service_pb2.SearchResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
     ],
 ]
 
@@ -132,6 +166,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.SearchResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.SearchResponse]]:
         """The candidates for a query, fused but not ranked for anyone. Errors as for Recommend, and
         SPACE_UNAVAILABLE when no signal's space exists yet.
+        """
+
+    @abc.abstractmethod
+    def ExplainRecommendation(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse]]:
+        """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
+        what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
+        a product that the catalogue does not hold is an outcome and no error.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -105,12 +105,21 @@ class AnsweredProduct(google.protobuf.message.Message):
     MATCHED_IMAGE_ID_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORE_RANK_FIELD_NUMBER: builtins.int
+    MOVES_FIELD_NUMBER: builtins.int
+    PROPENSITY_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
     """Its raw score."""
     matched_image_id: builtins.str
     """The photo that matched best; empty = none matched."""
+    score_rank: builtins.int
+    """Place by the raw score alone, from 1; 0 = not known (records of earlier releases)."""
+    propensity: builtins.float
+    """The probability that it stood at its place of the ranker's order, which near-duplicates that collapse shorten:
+    1 where nothing was drawn by chance; 0 = not known (records of earlier releases).
+    """
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
         """The score's parts."""
@@ -127,6 +136,10 @@ class AnsweredProduct(google.protobuf.message.Message):
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Near-duplicates that it stands for; see sightline.gateway.v1.RecommendedProduct."""
 
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
+        """Why it stood elsewhere in the ranker's order."""
+
     def __init__(
         self,
         *,
@@ -137,8 +150,11 @@ class AnsweredProduct(google.protobuf.message.Message):
         matched_image_id: builtins.str = ...,
         branches: collections.abc.Iterable[builtins.str] | None = ...,
         collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        score_rank: builtins.int = ...,
+        moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
+        propensity: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "parts", b"parts", "product_id", b"product_id", "raw_score", b"raw_score", "reasons", b"reasons"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product_id", b"product_id", "propensity", b"propensity", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 

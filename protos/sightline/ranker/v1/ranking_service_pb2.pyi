@@ -41,6 +41,9 @@ class RankRequest(google.protobuf.message.Message):
     TOP_K_FIELD_NUMBER: builtins.int
     DROP_SEEN_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
+    DIVERSITY_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
+    TIME_MICROS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -54,7 +57,15 @@ class RankRequest(google.protobuf.message.Message):
     drop_seen: builtins.bool
     """Whether products that the shopper has already viewed, bought or rated are dropped. Default: kept."""
     seed: builtins.int
-    """Seed of everything drawn by chance; the same seed gives the same answer."""
+    """Seed of everything drawn by chance; the same seed gives the same answer to the same shopper and visit on the
+    same day (UTC).
+    """
+    explain: builtins.bool
+    """Whether the parts are split by feature (PartColumn.features). Default: no."""
+    time_micros: builtins.int
+    """When the request was made, microseconds since 1970 (UTC): how new a product is, and the day of the seed. 0 =
+    the service's clock.
+    """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -75,6 +86,10 @@ class RankRequest(google.protobuf.message.Message):
     def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartWeight]:
         """How much each kind of part counts; absent parts count 0."""
 
+    @property
+    def diversity(self) -> Global___Diversity:
+        """What else than the raw score decides the order; absent = nothing."""
+
     def __init__(
         self,
         *,
@@ -90,11 +105,96 @@ class RankRequest(google.protobuf.message.Message):
         top_k: builtins.int = ...,
         drop_seen: builtins.bool = ...,
         seed: builtins.int = ...,
+        diversity: Global___Diversity | None = ...,
+        explain: builtins.bool = ...,
+        time_micros: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "drop_seen", b"drop_seen", "fused", b"fused", "language_code", b"language_code", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "diversity", b"diversity", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
+
+@typing.final
+class Diversity(google.protobuf.message.Message):
+    """What else than the raw score decides the order, applied in this order: popularity, diversity, caps, exploration."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIVERSITY_FIELD_NUMBER: builtins.int
+    POPULARITY_FIELD_NUMBER: builtins.int
+    WINDOW_FIELD_NUMBER: builtins.int
+    CAP_PLACES_FIELD_NUMBER: builtins.int
+    BRAND_CAP_FIELD_NUMBER: builtins.int
+    CATEGORY_CAPS_FIELD_NUMBER: builtins.int
+    EXPLORATION_PLACES_FIELD_NUMBER: builtins.int
+    EXPLORATION_DAYS_FIELD_NUMBER: builtins.int
+    diversity: builtins.float
+    """Against products like those above them, 0 (off) to 1: maximal marginal relevance (Carbonell, Goldstein 1998).
+    The next product is the one with the largest (1 − diversity) × relevance − diversity × its similarity to the
+    most similar one above it, where relevance is the raw score from 0 (least in the window) to 1 (most), and
+    similarity the mean of visual style (cosine) and category (levels shared), each where both products have it.
+    """
+    popularity: builtins.float
+    """Against popular products, 0 (off) to 1: popularity × √(share of the most popular product's count) comes off
+    the relevance.
+    """
+    window: builtins.int
+    """How many of the best products are put into another order, 2 to 500; 0 = 100. Those after them stay."""
+    cap_places: builtins.int
+    """Within how many of the first places the caps hold, 1 to 200; 0 = 10."""
+    brand_cap: builtins.int
+    """Most products of one brand there, 1 to 200; 0 = any number. Where nothing else is left in the window, and for
+    explored products, caps do not hold.
+    """
+    exploration_days: builtins.float
+    """How long a product is new, days since the catalogue first stored it, up to 3,650; 0 = 30."""
+    @property
+    def category_caps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CategoryCap]:
+        """Most products of one category there; none = any number."""
+
+    @property
+    def exploration_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Places, from 1 and rising, 2 to 200, at most 20 of them, that are given to new products which would stand after
+        the last one of these places: drawn evenly, without repetition. None = off.
+        """
+
+    def __init__(
+        self,
+        *,
+        diversity: builtins.float = ...,
+        popularity: builtins.float = ...,
+        window: builtins.int = ...,
+        cap_places: builtins.int = ...,
+        brand_cap: builtins.int = ...,
+        category_caps: collections.abc.Iterable[Global___CategoryCap] | None = ...,
+        exploration_places: collections.abc.Iterable[builtins.int] | None = ...,
+        exploration_days: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["brand_cap", b"brand_cap", "cap_places", b"cap_places", "category_caps", b"category_caps", "diversity", b"diversity", "exploration_days", b"exploration_days", "exploration_places", b"exploration_places", "popularity", b"popularity", "window", b"window"]) -> None: ...
+
+Global___Diversity: typing_extensions.TypeAlias = Diversity
+
+@typing.final
+class CategoryCap(google.protobuf.message.Message):
+    """Most products of one category."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: builtins.int
+    CAP_FIELD_NUMBER: builtins.int
+    level: builtins.int
+    """Which level of the path counts, 1 (the topmost) to 8, no level twice; a shorter path counts whole."""
+    cap: builtins.int
+    """Most products, 1 to 200."""
+    def __init__(
+        self,
+        *,
+        level: builtins.int = ...,
+        cap: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cap", b"cap", "level", b"level"]) -> None: ...
+
+Global___CategoryCap: typing_extensions.TypeAlias = CategoryCap
 
 @typing.final
 class BranchSignal(google.protobuf.message.Message):
@@ -157,6 +257,9 @@ class RankResponse(google.protobuf.message.Message):
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    SCORE_RANKS_FIELD_NUMBER: builtins.int
+    MOVES_FIELD_NUMBER: builtins.int
+    PROPENSITIES_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Candidates dropped because the shopper hid them."""
     seen_count: builtins.int
@@ -187,6 +290,22 @@ class RankResponse(google.protobuf.message.Message):
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
         """"history" (record) and "score" (arithmetic)."""
 
+    @property
+    def score_ranks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Place of each by its raw score alone, from 1, among those that are neither hidden nor (`drop_seen`) seen."""
+
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MoveList]:
+        """Why each does not stand there: their places sum to its score rank less its place in this answer. Empty =
+        nothing was moved at all.
+        """
+
+    @property
+    def propensities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The probability, over all seeds, that each stood at the place where it stands: exact, 1 where nothing was
+        drawn by chance.
+        """
+
     def __init__(
         self,
         *,
@@ -199,8 +318,11 @@ class RankResponse(google.protobuf.message.Message):
         model_version: builtins.str = ...,
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+        score_ranks: collections.abc.Iterable[builtins.int] | None = ...,
+        moves: collections.abc.Iterable[Global___MoveList] | None = ...,
+        propensities: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "parts", b"parts", "product_ids", b"product_ids", "raw_scores", b"raw_scores", "reasons", b"reasons", "seen_count", b"seen_count", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "score_ranks", b"score_ranks", "seen_count", b"seen_count", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 
@@ -212,21 +334,67 @@ class PartColumn(google.protobuf.message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
+    FEATURES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The part's name; see sightline.common.v1.ScorePart."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """One value for each product, in the raw score's unit."""
 
+    @property
+    def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FeatureList]:
+        """With `explain`: what each value is made of; as long as `values`, or empty where the part is not split."""
+
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         values: collections.abc.Iterable[builtins.float] | None = ...,
+        features: collections.abc.Iterable[Global___FeatureList] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["features", b"features", "name", b"name", "values", b"values"]) -> None: ...
 
 Global___PartColumn: typing_extensions.TypeAlias = PartColumn
+
+@typing.final
+class FeatureList(google.protobuf.message.Message):
+    """What one value is made of."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FEATURES_FIELD_NUMBER: builtins.int
+    @property
+    def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreFeature]:
+        """Largest first."""
+
+    def __init__(
+        self,
+        *,
+        features: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreFeature] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["features", b"features"]) -> None: ...
+
+Global___FeatureList: typing_extensions.TypeAlias = FeatureList
+
+@typing.final
+class MoveList(google.protobuf.message.Message):
+    """Several moves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MOVES_FIELD_NUMBER: builtins.int
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Move]:
+        """In the order in which they were made; none of 0 places."""
+
+    def __init__(
+        self,
+        *,
+        moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["moves", b"moves"]) -> None: ...
+
+Global___MoveList: typing_extensions.TypeAlias = MoveList
 
 @typing.final
 class ReasonList(google.protobuf.message.Message):

@@ -149,12 +149,15 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     VIEW_FIELD_NUMBER: builtins.int
+    EXPLAIN_FILTER_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     view: Global___ProductView.ValueType
     """Rows or columns. Default: rows."""
+    explain_filter: builtins.bool
+    """Whether the answer says, of each product that did not pass, why (`rejections`). Default: no."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """1 to 1,000 ids."""
@@ -171,9 +174,10 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
         product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         view: Global___ProductView.ValueType = ...,
+        explain_filter: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "explain_filter", b"explain_filter", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "view", b"view"]) -> None: ...
 
 Global___BatchGetProductsRequest: typing_extensions.TypeAlias = BatchGetProductsRequest
 
@@ -187,6 +191,7 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     COLUMNS_FIELD_NUMBER: builtins.int
     MISSING_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FILTERED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    REJECTIONS_FIELD_NUMBER: builtins.int
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products, in the order asked."""
@@ -203,6 +208,10 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     def filtered_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids that did not pass the filter."""
 
+    @property
+    def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Rejection]:
+        """With `explain_filter`: why, of each of them."""
+
     def __init__(
         self,
         *,
@@ -210,11 +219,46 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
         columns: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
         missing_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         filtered_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        rejections: collections.abc.Iterable[Global___Rejection] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections"]) -> None: ...
 
 Global___BatchGetProductsResponse: typing_extensions.TypeAlias = BatchGetProductsResponse
+
+@typing.final
+class Rejection(google.protobuf.message.Message):
+    """Why a product does not pass a filter."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """The product."""
+    path: builtins.str
+    """The innermost condition that decides it, e.g. "filter.all.filters[1].comparison": of `all` the first that does
+    not hold; an `any` or a `not` as a whole.
+    """
+    condition: builtins.str
+    """That condition, as the command line writes filters: "price < 30 EUR"."""
+    @property
+    def held(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the product has in the fields that the condition names, e.g. "price: 45 EUR"; "brand: unknown"."""
+
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        path: builtins.str = ...,
+        condition: builtins.str = ...,
+        held: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "held", b"held", "path", b"path", "product_id", b"product_id"]) -> None: ...
+
+Global___Rejection: typing_extensions.TypeAlias = Rejection
 
 @typing.final
 class ListProductsRequest(google.protobuf.message.Message):

@@ -24,7 +24,8 @@ import numpy as np
 from ranker.features import feature_names, split
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, Floats, Model, Product, Reason
-from ranker.rank import POPULARITY, SESSION, TASTE, Candidates, Ranking, represent
+from ranker.parts import POPULARITY, SESSION, TASTE
+from ranker.rank import Candidates, Ranking
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -151,12 +152,11 @@ def _evidence_of(
 
 def _nearest_viewed(evidence: Evidence) -> tuple[str, ...]:
     """For each ranked product the closest other product among the viewed; "" = there is none."""
-    model, viewed = evidence.model, evidence.shopper.viewed
+    model, viewed, items = evidence.model, evidence.shopper.viewed, evidence.ranking.items
     ids = [evidence.candidates.ids[row] for row in evidence.ranking.rows]
-    if model is None or not viewed or SESSION not in evidence.ranking.parts:
+    if model is None or items is None or SESSION not in evidence.ranking.parts:
         return ("",) * len(ids)
-    vectors, _ = represent(evidence.candidates, model)
-    closeness = vectors[evidence.ranking.rows] @ _rows(model, viewed).T
+    closeness = items.vectors[evidence.ranking.rows] @ _rows(model, viewed).T
     for place, item in enumerate(ids):
         if item in viewed:
             closeness[place, viewed.index(item)] = -np.inf

@@ -7,12 +7,14 @@ a product which was added after training is represented as training would have d
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
 
 ID_KIND = "id"
+STYLE_KIND = "style"
+"""Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:
@@ -27,6 +29,16 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
     if product.price is not None:
         names.add(f"price_band={price_band(product.price)}")
     return (f"{ID_KIND}={product.product_id}", *sorted(names))
+
+
+def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
+    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
+
+
+def style_names(dimension: int) -> tuple[str, ...]:
+    """The names of the style's axes, in their order."""
+    return tuple(f"{STYLE_KIND}={axis:02}" for axis in range(dimension))
 
 
 def price_band(price: Money) -> str:

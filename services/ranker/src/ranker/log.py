@@ -50,7 +50,14 @@ class Log:
 
     def is_type(self, *types: EventType) -> npt.NDArray[np.bool_]:
         """(events,) whether each is of one of these types."""
-        return np.isin(self.type, [TYPES.index(one) for one in types])
+        return is_type(self.type, *types)
+
+
+def is_type(codes: Ints, *types: EventType) -> npt.NDArray[np.bool_]:
+    """For each of these places in `TYPES` whether it is one of these types'."""
+    wanted = np.zeros(len(TYPES), dtype=np.bool_)
+    wanted[[TYPES.index(one) for one in types]] = True
+    return wanted[codes]
 
 
 def log_of(interactions: Iterable[Interaction]) -> Log:

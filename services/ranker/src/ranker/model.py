@@ -16,7 +16,10 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     └── FailedPrecondition
         ├── ModelCorrupt        MODEL_CORRUPT
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
-        └── DataInsufficient    TRAINING_DATA_INSUFFICIENT
+        ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
+        ├── TrainingDiverged    TRAINING_DIVERGED
+        ├── BaseUnusable        TRAINING_BASE_UNUSABLE
+        └── StoreUnwritable     MODEL_STORE_UNWRITABLE
     KeyUnusable                 never on the wire: the service does not start
 """
 
@@ -113,6 +116,28 @@ class DataInsufficient(FailedPrecondition):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="TRAINING_DATA_INSUFFICIENT")
+
+
+class TrainingDiverged(FailedPrecondition):
+    """What a training learned is no longer finite: its steps are too large."""
+
+    def __init__(self) -> None:
+        message = "the training diverged: a smaller learning_rate, or fewer epochs, may help"
+        super().__init__(message, reason="TRAINING_DIVERGED")
+
+
+class BaseUnusable(FailedPrecondition):
+    """An incremental training has no model to begin from."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="TRAINING_BASE_UNUSABLE")
+
+
+class StoreUnwritable(FailedPrecondition):
+    """A model can't be written where models are kept."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the model can't be written: {problem}", reason="MODEL_STORE_UNWRITABLE")
 
 
 class Interrupted(Exception):
@@ -322,6 +347,39 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductFeatures:
+    """What each product is, for telling people: the rows of a sparse matrix of ones (CSR),
+    read-only.
+
+    The features of product i are ``names[features[starts[i]:starts[i + 1]]]``.
+    """
+
+    names: tuple[str, ...]
+    """``kind=value`` as features.py names them, without ids; also ``look=<product id>``, the most
+    typical product of a group that looks alike."""
+    starts: Ints
+    """(products + 1,)"""
+    features: npt.NDArray[np.int32]
+    """(features of all,) places in `names`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Groups of shoppers with like interests."""
+
+    mean: Floats
+    """(dimension,) of all shoppers' interests (see profiles.py)"""
+    centroids: Floats
+    """(segments, dimension) unit vectors; a shopper is of the one with the largest inner product
+    with their interests less `mean`"""
+    labels: tuple[tuple[str, ...], ...]
+    """For each segment the features that set it apart, the strongest first, named as those of
+    `ProductFeatures`."""
+    shares: Floats
+    """(segments,) of the shoppers in training, adding up to 1"""
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """The chance of an event as a rising, piecewise linear function of the raw score."""
 
@@ -391,6 +449,19 @@ class Model:
     """By part how much it counts after that; empty = Blend's default."""
     calibration: Calibration | None = None
     """None = too few impressions yet: answers have no calibrated score."""
+    product_features: ProductFeatures | None = None
+    """What each product is; None = trained before profiles were known."""
+    segments: Segments | None = None
+    """Groups of shoppers; None = too few to tell groups apart."""
+    shopper_feature_names: tuple[str, ...] = ()
+    """Features that shoppers share, such as ``age_band=25-34``; their own ids are not among them."""
+    shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
+    """Row of each in `shopper_feature_vectors`."""
+    shopper_feature_vectors: Floats | None = None
+    """(shopper features, dimension): the sum of a newcomer's is their vector, as in training."""
+    item_features: Neighbours | None = None
+    """What each product's vector is the sum of: for row i, rows of `feature_vectors` and how much
+    of each. Features that training did not learn are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,37 +2,38 @@
 
 The raw score of candidate i is the plain sum of its parts::
 
-    raw_score_i  = Σ_b similarity parts + taste_i + session_i + popularity_i
+    raw_score_i = Σ_b similarity parts + Σ_p behaviour parts
 
-    part b_i     = w_b · cosine_b,i                        b = visual, text, collaborative, …;
-                                                           0 where the branch did not name i
-    taste_i      = w_taste · (x_i·u + β_i) / s             shoppers who were in training
-    session_i    = w_session · 2 · x_i·m / s               the same, with recent events
-                 = w_session · (x_i·m + β_i) / s           shoppers who were not
-    popularity_i = w_popularity · √share_i                 only where there is no u and no m
+    part b_i    = w_b · cosine_b,i                 b = visual, text, collaborative, …;
+                                                   0 where the branch did not name i
+    part p_i    = w_p · blend_p · raw_p,i / s_p    p = taste, session, item_item, bought_together,
+                                                   and popularity where there is no history
 
-x_i and β_i are the product's vector and bias in the model; u is the shopper's trained vector; m is
-the mean of x over the last products of interest (see fold_in.py); s is the model's score scale,
-the 99th percentile of the size of behavioural scores in training, so that these parts lie between
-about −1 and 1 like a cosine; share_i is the product's decayed count over that of the most popular
-product. The weights w come with the request; a part that has none counts 0 and is left out. A
-product that the model does not know is represented by those of its features that the model knows,
-and gets no taste or session part when there are none.
+The weights w come with the request and are the scene's: they set behaviour against similarity. The
+blend and the scales s are the model's: they set the kinds of behaviour against each other, and
+bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
+the share that the record has now. A part that has no weight counts 0 and is left out. A product
+that the model does not know is represented by those of its features that the model knows; it has no
+neighbours, and where there are no such features it gets no taste or session part either.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
+import numpy.typing as npt
 
+from ranker import parts
 from ranker.features import feature_names
-from ranker.fold_in import SESSION_BOOST, FoldIn
-from ranker.model import Doubles, Floats, History, Ints, Model, Product
+from ranker.fold_in import FoldIn
+from ranker.model import Doubles, History, Ints, Model, Product
+from ranker.parts import POPULARITY, UNKNOWN, Items
 
-TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
-OWN_PARTS = frozenset({TASTE, SESSION, POPULARITY})
+Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,17 @@ class Ranking:
     """Of those rows, by part; each raw score is their sum."""
     hidden_count: int
     seen_count: int
+    items: Items | None = None
+    """All candidates as the model sees them, in their own order; None = no part needed it."""
+
+    def take(self, places: Ints | slice) -> "Ranking":
+        """Only what stands at these places, in their order."""
+        return dataclasses.replace(
+            self,
+            rows=self.rows[places],
+            raw_scores=self.raw_scores[places],
+            parts={name: values[places] for name, values in self.parts.items()},
+        )
 
 
 def rank(
@@ -72,33 +84,33 @@ def rank(
     *,
     history: History,
     drop_seen: bool = False,
-    top_k: int = 0,
 ) -> Ranking:
-    """Score all candidates, drop hidden (and seen) ones, order the rest and keep `top_k` of them.
+    """Score all candidates, drop hidden (and seen) ones and order the rest.
 
     `popularity` is a share (0 to 1) for each candidate; None = not read, for it counts only where
-    `needs_popularity` says so. `top_k` 0 = all.
+    `needs_popularity` says so.
     """
-    parts = similarity_parts(candidates.similarities, weights)
+    found = similarity_parts(candidates.similarities, weights)
+    items = None
     if model is not None and shopper.personal:
-        parts |= behaviour_parts(candidates, weights, shopper, model)
+        items = represent(candidates, model)
+        raw = parts.raw_parts(model, shopper, items)
+        found |= parts.weighed(raw, parts.factors(model, weights))
     if popularity is not None and needs_popularity(weights, shopper):
-        parts[POPULARITY] = weights[POPULARITY] * np.sqrt(popularity)
-    ids = candidates.ids
-    scores = sum(parts.values(), start=np.zeros(len(ids)))
-    hidden = np.fromiter((item in history.hidden for item in ids), dtype=bool, count=len(ids))
-    seen = np.fromiter(
-        (drop_seen and item in history.seen for item in ids), dtype=bool, count=len(ids)
-    )
-    order = np.lexsort((np.array(ids), -candidates.fused, -scores))
-    order = order[~(hidden | seen)[order]]
-    rows = order[: top_k or None]
+        factors = weights if model is None else parts.factors(model, weights)
+        found[POPULARITY] = factors[POPULARITY] * np.sqrt(popularity)
+    scores = sum(found.values(), start=np.zeros(len(candidates.ids)))
+    hidden = _among(candidates.ids, history.hidden)
+    seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
+    order = _order(candidates, scores)
+    rows = order[~(hidden | seen)[order]]
     return Ranking(
-        rows=rows.astype(np.int64),
+        rows=rows,
         raw_scores=scores[rows],
-        parts={name: values[rows] for name, values in parts.items()},
+        parts={name: values[rows] for name, values in found.items()},
         hidden_count=int(hidden.sum()),
-        seen_count=int((seen & ~hidden).sum()),
+        seen_count=int(seen.sum()),
+        items=items,
     )
 
 
@@ -118,31 +130,39 @@ def similarity_parts(
     }
 
 
-def behaviour_parts(
-    candidates: Candidates, weights: Mapping[str, float], shopper: FoldIn, model: Model
-) -> dict[str, Doubles]:
-    """Taste and session, each where it has a weight and a vector."""
-    vectors, biases = represent(candidates, model)
-    parts = {}
-    if shopper.long_term is not None and weights.get(TASTE, 0.0) > 0:
-        scores = (vectors @ shopper.long_term + biases).astype(np.float64)
-        parts[TASTE] = weights[TASTE] * scores / model.score_scale
-    if shopper.session is not None and weights.get(SESSION, 0.0) > 0:
-        scores = (vectors @ shopper.session).astype(np.float64)
-        scores = scores + biases if shopper.long_term is None else SESSION_BOOST * scores
-        parts[SESSION] = weights[SESSION] * scores / model.score_scale
-    return parts
+def represent(candidates: Candidates, model: Model) -> Items:
+    """Candidates as the model sees them, known to it or not."""
+    count = len(candidates.ids)
+    rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
+    vectors, biases = model.item_vectors[rows], model.item_biases[rows]
+    for place in np.flatnonzero(rows == UNKNOWN):
+        names = feature_names(candidates.products[place], model.attribute_keys)
+        known = [model.feature_rows[name] for name in names if name in model.feature_rows]
+        vectors[place] = model.feature_vectors[known].sum(axis=0)
+        biases[place] = model.feature_biases[known].sum()
+    return Items(vectors, biases, rows)
 
 
-def represent(candidates: Candidates, model: Model) -> tuple[Floats, Floats]:
-    """Vectors (n, dimension) and biases (n,) of candidates, known to the model or not."""
-    rows = [model.item_rows.get(item, -1) for item in candidates.ids]
-    vectors = model.item_vectors[rows]
-    biases = model.item_biases[rows]
-    for place, row in enumerate(rows):
-        if row < 0:
-            names = feature_names(candidates.products[place], model.attribute_keys)
-            known = [model.feature_rows[name] for name in names if name in model.feature_rows]
-            vectors[place] = model.feature_vectors[known].sum(axis=0)
-            biases[place] = model.feature_biases[known].sum()
-    return vectors, biases
+def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:
+    """The chance of the model's calibrated event for each score; None = not calibrated yet."""
+    if model is None or model.calibration is None:
+        return None
+    knots = model.calibration
+    return np.interp(raw_scores, knots.raw_scores, knots.chances)
+
+
+def _among(ids: Sequence[str], group: Collection[str]) -> Marks:
+    """Which of the ids are in the group, (ids,)."""
+    if not group:
+        return np.zeros(len(ids), dtype=bool)
+    return np.fromiter(map(group.__contains__, ids), bool, len(ids))
+
+
+def _order(candidates: Candidates, scores: Doubles) -> Ints:
+    """All rows, best first. Ids are compared only where the rest does not decide: that takes as
+    long as everything else."""
+    order: Ints = np.lexsort((-candidates.fused, -scores))
+    same = (np.diff(scores[order]) == 0) & (np.diff(candidates.fused[order]) == 0)
+    return (
+        np.lexsort((np.array(candidates.ids), -candidates.fused, -scores)) if same.any() else order
+    )

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ranker.signals import Signals
+
 
 class Loss(StrEnum):
     """LightFM's losses."""
@@ -75,3 +77,5 @@ class Recipe:
     """Least baskets that two products must share to count as bought together."""
     blend: Blend = field(default_factory=Blend)
     """How much each part counts."""
+    signals: Signals = field(default_factory=Signals)
+    """How events are read."""

@@ -14,6 +14,7 @@ from ranker.columns import products_of
 from ranker.explain import Evidence, explain
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
+from ranker.parts import OWN_PARTS
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
 from ranker.servicer.requests import Context, actor, check_range
@@ -89,8 +90,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 popularity,
                 history=history,
                 drop_seen=request.drop_seen,
-                top_k=request.top_k,
-            )
+            ).take(slice(request.top_k or None))
             evidence = Evidence(candidates, ranking, shopper, model)
             reasons = explain(evidence, request.language_code)
         return pb.RankResponse(
@@ -217,7 +217,7 @@ def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterabl
         path = f"branches[{place}]"
         if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
             yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
-        elif branch.branch in rank.OWN_PARTS:
+        elif branch.branch in OWN_PARTS:
             yield f"{path}.branch", "is the name of a part that the ranker computes"
         if len(branch.similarities) != count:
             length = len(branch.similarities)

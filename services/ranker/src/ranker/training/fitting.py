@@ -1,0 +1,115 @@
+"""Fits a model: what happened, products and a recipe in, every part of a model out.
+
+A pure function of what it is given: with one thread, the same data in any order give the same model
+bit for bit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.log import Log
+from ranker.model import Floats, Model, Neighbours, Product
+from ranker.recipe import Recipe
+from ranker.signals import DEFAULTS, Signals
+from ranker.training.lightfm_door import Learned, learn
+from ranker.training.scales import score_scale
+from ranker.training.style import Vectors
+from ranker.training.subject import Given, Subject, subject_of
+
+Progress = Callable[[int, int], None]
+"""(epochs done, epochs in all)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model, and what a later training can go on from."""
+
+    model: Model
+    """Without a version: that follows from what the manifest says."""
+    learned: Learned
+    shopper_names: tuple[str, ...]
+    """Of the rows of `learned.shoppers`: pseudonyms, then shared attributes. Those of
+    `learned.items` are the model's `feature_names`."""
+    interest_count: int
+    """Pairs of shopper and product that it was fitted on."""
+    robot_count: int
+    """Shoppers who are taken for robots."""
+
+
+def fit(
+    log: Log,
+    products: Sequence[Product],
+    recipe: Recipe,
+    *,
+    vectors: Vectors | None = None,
+    attributes: Mapping[str, Sequence[str]] | None = None,
+    signals: Signals = DEFAULTS,
+    progress: Progress | None = None,
+) -> Model:
+    """The model alone that `fitted` finds of these."""
+    return fitted(Given(log, products, vectors, attributes or {}, signals), recipe, progress).model
+
+
+def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fitted:
+    """Fit all parts of a model.
+
+    DataInsufficient when nobody likes any of the products; TrainingDiverged.
+    """
+    subject = subject_of(given, recipe)
+    learned = learn(
+        subject.liked,
+        subject.items.matrix[subject.warm],
+        subject.shoppers.matrix,
+        recipe,
+        epochs=recipe.epochs,
+        told=lambda done: progress(done, recipe.epochs) if progress else None,
+    )
+    return assembled(subject, learned)
+
+
+def assembled(subject: Subject, learned: Learned) -> Fitted:
+    """The model of all products: products and shoppers as sums of their features."""
+    recipe, matrix = subject.recipe, subject.items.matrix
+    shared = len(subject.actors) if recipe.user_ids else 0
+    shared_names = subject.shoppers.names[shared:]
+    told = np.flatnonzero(np.diff(subject.shoppers.matrix.indptr))  # of the others nothing is known
+    model = Model(
+        version="",
+        item_ids=subject.item_ids,
+        item_rows={item: row for row, item in enumerate(subject.item_ids)},
+        item_vectors=_dense(matrix @ learned.items.vectors),
+        item_biases=_dense(matrix @ learned.items.biases),
+        actor_rows={subject.actors[place]: row for row, place in enumerate(told.tolist())},
+        actor_vectors=_dense(subject.shoppers.matrix[told] @ learned.shoppers.vectors),
+        feature_names=subject.items.names,
+        feature_rows={name: row for row, name in enumerate(subject.items.names)},
+        feature_vectors=learned.items.vectors,
+        feature_biases=learned.items.biases,
+        score_scale=1.0,
+        attribute_keys=recipe.attribute_keys,
+        styles=subject.styles,
+        style_mean=None if subject.style is None else subject.style.mean,
+        style_axes=None if subject.style is None else subject.style.axes,
+        style_space="" if subject.style is None else subject.style.space_version,
+        shopper_feature_names=shared_names,
+        shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
+        shopper_feature_vectors=learned.shoppers.vectors[shared:],
+        item_features=Neighbours(
+            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+        ),
+    )
+    model = replace(model, score_scale=score_scale(model, subject.interests))
+    return Fitted(
+        model,
+        learned,
+        subject.shoppers.names,
+        len(subject.interests),
+        int(subject.interests.robots.sum()),
+    )
+
+
+def _dense(values: npt.NDArray[np.float32]) -> Floats:
+    return np.ascontiguousarray(values, np.float32)

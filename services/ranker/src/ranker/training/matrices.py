@@ -1,0 +1,84 @@
+"""Products and shoppers as rows of features, for LightFM (SciPy, extra `train`)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.features import feature_names, style_names
+from ranker.model import Floats, Ints, Product
+
+LEAST_SHARED = 5
+"""Shoppers who must share an attribute for it to be a feature: a model tells of nobody's alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Rows of features: a CSR matrix, float32, whose columns have names."""
+
+    names: tuple[str, ...]
+    matrix: Any
+    """(rows, names)"""
+
+    def used_by(self, rows: npt.NDArray[Any]) -> "Features":
+        """The same rows, with only those columns that some of `rows` have."""
+        used = np.unique(self.matrix[rows].indices)
+        return Features(tuple(self.names[column] for column in used), self.matrix[:, used].tocsr())
+
+
+def of_products(
+    products: Sequence[Product], styles: Floats | None, attribute_keys: Sequence[str]
+) -> Features:
+    """The products' features, 1 where they have one; the style's axes as they are, last."""
+    import scipy.sparse as sp
+
+    named = [feature_names(product, attribute_keys) for product in products]
+    matrix, names = _indicators(named)
+    if styles is not None:
+        dense = sp.csr_matrix(np.nan_to_num(styles))
+        matrix = sp.hstack([matrix, dense], format="csr", dtype=np.float32)
+        names += style_names(styles.shape[1])
+    return Features(names, matrix)
+
+
+def of_shoppers(
+    actors: Sequence[str], attributes: Mapping[str, Sequence[str]], *, with_ids: bool
+) -> Features:
+    """The shoppers' features: their own ids first, row by row, if asked for, then what they share.
+
+    `attributes`: the names of each one's given attributes, by pseudonym.
+    """
+    import scipy.sparse as sp
+
+    known = shared_attributes(attributes)
+    shared, names = _indicators([known.get(actor, ()) for actor in actors])
+    if not with_ids:
+        return Features(names, shared)
+    ids = sp.identity(len(actors), np.float32, format="csr")
+    return Features((*actors, *names), sp.hstack([ids, shared], format="csr", dtype=np.float32))
+
+
+def shared_attributes(attributes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The same without those that fewer than `LEAST_SHARED` shoppers have."""
+    counts = Counter(name for names in attributes.values() for name in {*names})
+    return {
+        actor: tuple(sorted(name for name in {*names} if counts[name] >= LEAST_SHARED))
+        for actor, names in attributes.items()
+    }
+
+
+def _indicators(named: Sequence[Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
+    """1 where a row has a name; the columns' names, sorted."""
+    import scipy.sparse as sp
+
+    names = tuple(sorted({name for row in named for name in row}))
+    columns = {name: column for column, name in enumerate(names)}
+    indices: Ints = np.array([columns[name] for row in named for name in row], np.int64)
+    starts = np.cumsum([0, *map(len, named)])
+    ones = np.ones(len(indices), np.float32)
+    matrix = sp.csr_matrix((ones, indices, starts), (len(named), len(names)))
+    matrix.sort_indices()
+    return matrix, names

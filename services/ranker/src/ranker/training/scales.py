@@ -1,0 +1,40 @@
+"""How large the parts of a score are, so that each can be divided by its size."""
+
+from collections import defaultdict
+
+import numpy as np
+
+from ranker import fold_in
+from ranker.model import Model
+from ranker.signals import Interests
+
+QUANTILE = 0.99
+SHOPPERS = 1_000
+ITEMS = 20_000
+
+
+def score_scale(model: Model, interests: Interests) -> float:
+    """The 99th percentile of the size of behavioural scores, over up to 1,000 shoppers and 20,000
+    products evenly taken."""
+    actors = sorted(set(interests.actor.tolist()))
+    chosen = actors[:: -(-len(actors) // SHOPPERS)]
+    liked = _newest_first(interests, set(chosen))
+    dimension = model.item_vectors.shape[1]
+    queries = np.stack(
+        [
+            fold_in.query(fold_in.of(model, interests.actors[one], liked[one]), dimension)
+            for one in chosen
+        ]
+    )
+    some = slice(None, None, -(-len(model.item_ids) // ITEMS))
+    sizes = np.abs(queries @ model.item_vectors[some].T + model.item_biases[some])
+    return float(np.quantile(sizes, QUANTILE)) or 1.0
+
+
+def _newest_first(interests: Interests, actors: set[int]) -> dict[int, tuple[str, ...]]:
+    """What these shoppers like, newest first; ties by product."""
+    found: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+    for row in np.flatnonzero(np.isin(interests.actor, sorted(actors))).tolist():
+        actor, item = interests.actor[row], interests.items[interests.item[row]]
+        found[int(actor)].append((-int(interests.time[row]), item))
+    return {actor: tuple(item for _, item in sorted(found[actor])) for actor in actors}
