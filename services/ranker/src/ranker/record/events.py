@@ -197,6 +197,7 @@ def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        stored.sample_share,
     )
 
 
@@ -225,6 +226,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         digest=row.digest,
         received_micros=row.received_micros,
         sequence=row.sequence,
+        sample_share=row.sample_share,
     )
 
 

@@ -33,6 +33,8 @@ EVENTS = sa.Table(
     sa.Column("scene", sa.Text, nullable=False),
     sa.Column("attribution_token", sa.Text, nullable=False),
     sa.Column("query", sa.Text, nullable=False),
+    # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
+    sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
     # A shopper's history is read in every request: newest first, without the impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
@@ -45,6 +47,8 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("kind = 'INTEREST'"),
         postgresql_where=sa.text("kind = 'INTEREST'"),
     ),
+    # What is too old to be kept, and impressions of a time, are found by it.
+    sa.Index("events_age", "catalog_id", "type", "time_micros"),
     # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
     sqlite_autoincrement=True,
 )
