@@ -39,7 +39,13 @@ class Blend:
     """How much each part of a raw score counts, after each was divided by its scale."""
 
     weights: Mapping[str, float] = field(
-        default_factory=lambda: {"taste": 1.0, "session": 2.0, "popularity": 1.0}
+        default_factory=lambda: {
+            "taste": 1.0,
+            "session": 1.5,
+            "item_item": 1.0,
+            "trend": 0.3,
+            "popularity": 1.0,
+        }
     )
     """By part; one that is absent counts 0."""
     learned_from: str = "default"
