@@ -11,8 +11,8 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
     bought_together  Σ_j d_j · T[j, i]
 
 Popularity, trend and the similarities to signals are one addend each here; the gateway, which knows
-the signals, splits the latter. What is left of a part after its named addends is one more, so that the
-sum is exact: single precision, and features that the product had when the model was trained.
+the signals, splits the latter. What is left of a part after its named addends is one more, so that
+the sum is exact: single precision, and features that the product had when the model was trained.
 """
 
 from collections.abc import Mapping, Sequence
