@@ -26,7 +26,10 @@ class ModelRegistry:
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""
-        row = asdict(model) | {"metrics": json.dumps([asdict(one) for one in model.metrics])}
+        row = asdict(model) | {
+            "metrics": json.dumps([asdict(one) for one in model.metrics]),
+            "training": json.dumps(model.training),
+        }
         row = {name: row[name] for name in MODELS.c.keys() if name != "promoted_micros"}  # noqa: SIM118
 
         def write(connection: Connection) -> None:
@@ -161,4 +164,5 @@ def _standing(connection: Connection, catalog_id: str) -> Sequence[sa.Row[int, s
 def _record(row: sa.Row[Any]) -> ModelRecord:
     values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
     values["metrics"] = tuple(Metric(**one) for one in json.loads(row.metrics))
+    values["training"] = json.loads(row.training)
     return ModelRecord(**values, serving=row.serving_version is not None)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ranker import publish
 from ranker.model import Model, ModelNotFound, ModelRecord
 from ranker.record.models import ModelRegistry
+from ranker.servicer import trainings
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
@@ -60,7 +61,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         _check_request_id(request.request_id)
-        params = {"seed": request.seed}
+        params = trainings.params_of(request)
         return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
 
     async def ListModels(
@@ -152,4 +153,5 @@ def _message(model: ModelRecord) -> pb.Model:
     )
     if model.promoted_micros is not None:
         message.promote_time.CopyFrom(timestamp(model.promoted_micros))
+    trainings.tell(message, model)
     return message
