@@ -2,6 +2,9 @@
 
 events     what people did
 popularity how popular products are
+attributes what shoppers told of themselves
+aliases    which visitors are users
+purges     what is deleted
 answers    what was answered
 models     which models there are, and which one serves
 keys       which key the pseudonyms were made with

@@ -20,6 +20,7 @@ from ranker.model import (
 )
 from ranker.record import popularity
 from ranker.record.aliases import gate, owner, owners
+from ranker.record.attributes import attributes_of
 from ranker.record.popularity import Said
 from ranker.record.tables import EVENTS
 from ranker.signals import DEFAULTS, INTEREST, Signals
@@ -205,6 +206,8 @@ def _row(stored: StoredEvent) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        event.answer_id,
+        stored.sample_share,
     )
 
 
@@ -226,6 +229,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
             scene=row.scene,
             attribution_token=row.attribution_token,
             query=row.query,
+            answer_id=row.answer_id,
         ),
         actor=row.actor,
         session=row.session,
@@ -233,6 +237,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         digest=row.digest,
         received_micros=row.received_micros,
         sequence=row.sequence,
+        sample_share=row.sample_share,
     )
 
 
@@ -282,4 +287,5 @@ def _history(
         hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
         seen=frozenset(connection.execute(seen).scalars()) if with_seen else frozenset(),
         actor=whose,
+        attributes=attributes_of(connection, catalog_id, whose),
     )
