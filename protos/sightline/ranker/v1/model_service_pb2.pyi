@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sightline.ranker.v1.evaluation_pb2
 import sys
 import typing
 
@@ -64,6 +65,8 @@ class Model(google.protobuf.message.Message):
         """Trained, not serving."""
         STATE_PROMOTED: Model._State.ValueType  # 2
         """Serving."""
+        STATE_PRUNED: Model._State.ValueType  # 3
+        """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a model stands."""
@@ -74,6 +77,8 @@ class Model(google.protobuf.message.Message):
     """Trained, not serving."""
     STATE_PROMOTED: Model.State.ValueType  # 2
     """Serving."""
+    STATE_PRUNED: Model.State.ValueType  # 3
+    """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -85,6 +90,9 @@ class Model(google.protobuf.message.Message):
     FIRST_EVENT_TIME_FIELD_NUMBER: builtins.int
     LAST_EVENT_TIME_FIELD_NUMBER: builtins.int
     METRICS_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    VERDICT_SUMMARY_FIELD_NUMBER: builtins.int
+    FORCED_FIELD_NUMBER: builtins.int
     model_version: builtins.str
     """Version: a hash of the artefact."""
     state: Global___Model.State.ValueType
@@ -95,6 +103,12 @@ class Model(google.protobuf.message.Message):
     """People it was trained on."""
     product_count: builtins.int
     """Products it knows."""
+    verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType
+    """What its newest evaluation says of serving it; VERDICT_UNSPECIFIED = it was not evaluated."""
+    verdict_summary: builtins.str
+    """Why, in English sentences; empty = it was not evaluated."""
+    forced: builtins.bool
+    """Whether its last promotion was forced."""
     @property
     def train_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was trained (UTC)."""
@@ -128,9 +142,12 @@ class Model(google.protobuf.message.Message):
         first_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         last_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         metrics: collections.abc.Iterable[Global___ModelMetric] | None = ...,
+        verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType = ...,
+        verdict_summary: builtins.str = ...,
+        forced: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "promote_time", b"promote_time", "train_time", b"train_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event_count", b"event_count", "first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event_count", b"event_count", "first_event_time", b"first_event_time", "forced", b"forced", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time", "verdict", b"verdict", "verdict_summary", b"verdict_summary"]) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model
 
@@ -223,12 +240,44 @@ class PromoteModelRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     model_version: builtins.str
     """The model to serve."""
+    force: builtins.bool
+    """Whether it is promoted whatever its evaluation says. Default: only one that passed. Forced promotions are logged
+    as such.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "force", b"force", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+
+@typing.final
+class EvaluateModelRequest(google.protobuf.message.Message):
+    """Asks to evaluate."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
     def __init__(
         self,
         *,
@@ -238,7 +287,33 @@ class PromoteModelRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
 
-Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+Global___EvaluateModelRequest: typing_extensions.TypeAlias = EvaluateModelRequest
+
+@typing.final
+class GetEvaluationRequest(google.protobuf.message.Message):
+    """Asks for an evaluation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___GetEvaluationRequest: typing_extensions.TypeAlias = GetEvaluationRequest
 
 @typing.final
 class RollbackModelRequest(google.protobuf.message.Message):

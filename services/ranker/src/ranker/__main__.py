@@ -11,6 +11,7 @@ from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
+from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
@@ -86,6 +87,7 @@ def bindings(
                 catalogs,
                 jobs=jobs,
                 registry=registry,
+                evaluations=EvaluationRecord(database),
                 load=store.read,
                 refresh=live.refresh,
                 now_micros=now_micros,

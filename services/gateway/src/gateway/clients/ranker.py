@@ -43,6 +43,7 @@ IDEMPOTENT = (
     (JOBS, "ListJobs"),
     (JOBS, "CancelJob"),
     (MODELS, "ListModels"),
+    (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
     (RANKING, "Rank"),
     (RANKING, "Nominate"),
