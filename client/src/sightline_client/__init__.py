@@ -80,6 +80,16 @@ from sightline_client.events import (
 )
 from sightline_client.filters import F, Filter, all_of, any_of
 from sightline_client.looping import SyncBatches
+from sightline_client.online import (
+    AttributionCounts,
+    DriftItem,
+    Estimate,
+    FeedbackHealth,
+    OnlineGroup,
+    OnlineReport,
+    PolicyEstimate,
+    Rate,
+)
 from sightline_client.operations import (
     Backup,
     ComponentStatus,
@@ -105,6 +115,7 @@ from sightline_client.sync_client import SyncSightlineClient
 __all__ = [
     "AlreadyExists",
     "Attribute",
+    "AttributionCounts",
     "Availability",
     "Backup",
     "Batches",
@@ -116,7 +127,9 @@ __all__ = [
     "DeadlineExceeded",
     "Degradation",
     "Deletion",
+    "DriftItem",
     "EmbedderSpace",
+    "Estimate",
     "EvaluatedSystem",
     "Evaluation",
     "EvaluationComparison",
@@ -132,6 +145,7 @@ __all__ = [
     "F",
     "FailedPrecondition",
     "Failure",
+    "FeedbackHealth",
     "FieldViolation",
     "Filter",
     "Found",
@@ -158,14 +172,18 @@ __all__ = [
     "OfferBatch",
     "OfferFailure",
     "OfferReport",
+    "OnlineGroup",
+    "OnlineReport",
     "Order",
     "PermissionDenied",
     "Photo",
+    "PolicyEstimate",
     "Product",
     "ProductImage",
     "ProductPurge",
     "ProductUpdate",
     "ProductionForm",
+    "Rate",
     "Reason",
     "RecallEstimate",
     "RecommendOptions",

@@ -7,6 +7,7 @@ from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
+from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
@@ -80,6 +81,11 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/PublishModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetOnlineReport = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetOnlineReport',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
                 _registered_method=True)
         self.CreateGeneration = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/CreateGeneration',
@@ -193,6 +199,13 @@ class AdminServiceServicer(object):
 
     def PublishModel(self, request, context):
         """Starts a job that publishes a model's products into the index's "collaborative" space.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOnlineReport(self, request, context):
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,6 +330,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.PublishModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetOnlineReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOnlineReport,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.SerializeToString,
             ),
             'CreateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateGeneration,
@@ -591,6 +609,33 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/PublishModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOnlineReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetOnlineReport',
+            sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.ranker.v1.online_report_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
@@ -156,6 +157,22 @@ _AdminServicePublishModelType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetOnlineReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
     ],
 )
 
@@ -335,7 +352,7 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetOnlineReportType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -371,6 +388,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -453,6 +474,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -522,6 +547,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
+    GetOnlineReport: _AdminServiceGetOnlineReportType
+    """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
 
@@ -587,6 +615,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -700,6 +732,14 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
+    @abc.abstractmethod
+    def GetOnlineReport(
+        self,
+        request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
 
     @abc.abstractmethod
     def CreateGeneration(

@@ -14,6 +14,7 @@ from ranker.record.answers import AnswerLog
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
@@ -54,7 +55,11 @@ def bindings(
     store: ModelStore,
 ) -> list[Binding]:
     """All services of the ranker."""
-    catalogs, events, jobs = settings.catalogs, EventRecord(database), Jobs(database, JOBS)
+    catalogs, events, jobs = (
+        settings.catalogs,
+        EventRecord(database, settings.signals),
+        Jobs(database, JOBS),
+    )
     registry = ModelRegistry(database)
     keep = int(settings.answer_days * DAY_MICROS)
     return [
@@ -71,7 +76,7 @@ def bindings(
                 events,
                 now_micros,
                 shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database),
+                purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
             ),
             "sightline.ranker.v1.EventService",
@@ -89,6 +94,7 @@ def bindings(
                 registry=registry,
                 evaluations=EvaluationRecord(database),
                 load=store.read,
+                online=OnlineRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),

@@ -18,7 +18,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
-from sightline.ranker.v1 import evaluation_pb2
+from sightline.ranker.v1 import evaluation_pb2, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
 from sightline.retriever.v1 import (
@@ -145,6 +145,16 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         job: job_pb2.Job = await self._ranker.call(self._models_stub.PublishModel, request)
         return job
+
+    async def GetOnlineReport(
+        self, request: online_report_pb2.GetOnlineReportRequest, context: Context
+    ) -> online_report_pb2.OnlineReport:
+        """How what was answered fared with shoppers."""
+        request.catalog_id = admit(request, self._catalogs)
+        report: online_report_pb2.OnlineReport = await self._ranker.call(
+            self._models_stub.GetOnlineReport, request
+        )
+        return report
 
     async def CreateGeneration(
         self, request: index_pb.CreateGenerationRequest, context: Context

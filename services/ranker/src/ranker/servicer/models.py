@@ -10,6 +10,8 @@ from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
 from ranker.promotion import require_proof
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
+from ranker.servicer import online
 from ranker.servicer.evaluations import VERDICTS, evaluation_message
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
@@ -25,7 +27,7 @@ from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid, enter, page_size
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
 
 TRAIN, EVALUATE = "train", "evaluate"
@@ -46,6 +48,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         registry: ModelRegistry,
         evaluations: EvaluationRecord,
         load: LoadModel,
+        online: OnlineRecord,
         refresh: Callable[[], Awaitable[None]],
         now_micros: Callable[[], int],
     ) -> None:
@@ -55,6 +58,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self._registry = registry
         self._evaluations = evaluations
         self._load = load
+        self._online = online
         self._refresh = refresh
         self._now = now_micros
 
@@ -188,6 +192,16 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
         await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+
+    async def GetOnlineReport(
+        self,
+        request: online_report_pb2.GetOnlineReportRequest,
+        context: Context,
+    ) -> online_report_pb2.OnlineReport:
+        """How answers fared with shoppers."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        asked = online.period(request, self._now())
+        return online.report(asked, await self._online.counts(catalog_id, asked))
 
 
 def _check_request_id(request_id: str) -> None:

@@ -9,19 +9,19 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import fold_in, nominate, rank
+from ranker import fold_in, nominate, parts, rank
 from ranker.columns import products_of
 from ranker.explain import Evidence, explain
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
-from ranker.parts import OWN_PARTS
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
+from ranker.servicer.events import NUMBERS
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from servicekit.telemetry import Stages
-from sightline.common.v1 import answer_pb2, vector_pb2
+from sightline.common.v1 import answer_pb2, event_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
@@ -72,6 +72,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
@@ -91,10 +92,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 history=history,
                 drop_seen=request.drop_seen,
             ).take(slice(request.top_k or None))
-            evidence = Evidence(candidates, ranking, shopper, model)
+            told = request.reason_top_k if request.HasField("reason_top_k") else None
+            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model)
             reasons = explain(evidence, request.language_code)
+            chances = rank.calibrated(model, ranking.raw_scores)
         return pb.RankResponse(
-            product_ids=[candidates.ids[row] for row in ranking.rows],
+            product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
             raw_scores=ranking.raw_scores.tolist(),
             parts=[
                 pb.PartColumn(name=name, values=values.tolist())
@@ -106,6 +109,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("rank")],
             stage_timings=_timings(stages),
+            scores=None if chances is None else chances.tolist(),
+            score_event=_score_event(model),
         )
 
     async def Nominate(
@@ -117,20 +122,24 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
-        excluded = len(request.exclude_product_ids)
-        check_range("exclude_product_ids", excluded, 0, MOST_NOMINEES)
+        check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
         history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        top_k = request.top_k or DEFAULT_NOMINEES
+        excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
-        if request.accepts_vectors and large and shopper.personal:
+        if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
             known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
-            hidden = sorted(history.hidden.difference(request.exclude_product_ids))
+            hidden = sorted(history.hidden.difference(excluded))
+            beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
+                product_ids=beside.product_ids,
+                scores=beside.scores,
                 vectors=[_vector(each, found) for each, found in known if each and found.personal],
                 exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
-                basis=BASES[nominate.basis_of(shopper)],
-                model_version=model.version if model else "",
+                basis=BASES[beside.basis],
+                model_version=model.version,
             )
         found = await nominate.nominate(
             catalog_id,
@@ -138,8 +147,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model,
             history,
             self._reader,
-            top_k=request.top_k or DEFAULT_NOMINEES,
-            exclude=frozenset(request.exclude_product_ids),
+            top_k=top_k,
+            exclude=excluded,
         )
         return pb.NominateResponse(
             product_ids=found.product_ids,
@@ -152,7 +161,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
     """The shopper as the index knows products of the model."""
-    query = query_vector(fold_in.query(shopper, model.item_vectors.shape[1]))
+    query = query_vector(*parts.query(model, shopper, parts.factors(model)))
     return vector_pb2.Vector(
         space=SPACE,
         space_version=model.version,
@@ -217,7 +226,7 @@ def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterabl
         path = f"branches[{place}]"
         if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
             yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
-        elif branch.branch in OWN_PARTS:
+        elif branch.branch in parts.OWN_PARTS:
             yield f"{path}.branch", "is the name of a part that the ranker computes"
         if len(branch.similarities) != count:
             length = len(branch.similarities)
@@ -242,6 +251,13 @@ def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
+
+
+def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
+    """Of which event calibrated scores are the chance."""
+    if model is None or model.calibration is None:
+        return event_pb2.EVENT_TYPE_UNSPECIFIED
+    return NUMBERS[model.calibration.event]
 
 
 def _reason(reason: Reason) -> answer_pb2.Reason:
