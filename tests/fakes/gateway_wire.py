@@ -43,6 +43,7 @@ from sightline.gateway.v1 import (
 from sightline.ranker.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    evaluation_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
     model_service_pb2,
