@@ -207,6 +207,7 @@ def _row(stored: StoredEvent) -> tuple[Any, ...]:
         event.attribution_token,
         event.query,
         event.answer_id,
+        stored.sample_share,
     )
 
 
@@ -236,6 +237,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         digest=row.digest,
         received_micros=row.received_micros,
         sequence=row.sequence,
+        sample_share=row.sample_share,
     )
 
 
