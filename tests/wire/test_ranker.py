@@ -121,8 +121,8 @@ class Suite:
         finally:
             await channel.close(None)
 
-    async def promote(self, version: str):
-        request = model_service_pb2.PromoteModelRequest(model_version=version)
+    async def promote(self, version: str, *, force: bool = True):
+        request = model_service_pb2.PromoteModelRequest(model_version=version, force=force)
         return await self.models.PromoteModel(request)
 
 

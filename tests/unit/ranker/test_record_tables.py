@@ -5,7 +5,7 @@ from alembic import command
 from alembic.config import Config
 
 from ranker import migrations
-from ranker.record.tables import METADATA, MIGRATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+from ranker.record.tables import METADATA, MIGRATIONS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
 from tests.stores import only_sqlite
 

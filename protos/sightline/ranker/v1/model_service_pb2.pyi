@@ -10,6 +10,7 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.recipe_pb2
 import sys
 import typing
@@ -101,6 +102,8 @@ class Model(google.protobuf.message.Message):
         """Trained, not serving."""
         STATE_PROMOTED: Model._State.ValueType  # 2
         """Serving."""
+        STATE_PRUNED: Model._State.ValueType  # 3
+        """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a model stands."""
@@ -111,6 +114,8 @@ class Model(google.protobuf.message.Message):
     """Trained, not serving."""
     STATE_PROMOTED: Model.State.ValueType  # 2
     """Serving."""
+    STATE_PRUNED: Model.State.ValueType  # 3
+    """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -129,6 +134,9 @@ class Model(google.protobuf.message.Message):
     ADDITIONS_FIELD_NUMBER: builtins.int
     BASE_VERSION_FIELD_NUMBER: builtins.int
     SEARCH_TRIAL_COUNT_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    VERDICT_SUMMARY_FIELD_NUMBER: builtins.int
+    FORCED_FIELD_NUMBER: builtins.int
     model_version: builtins.str
     """Version: a hash of the artefact."""
     state: Global___Model.State.ValueType
@@ -147,6 +155,12 @@ class Model(google.protobuf.message.Message):
     """The model that it went on from; empty = none."""
     search_trial_count: builtins.int
     """How many recipes were tried; 0 = none was searched."""
+    verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType
+    """What its newest evaluation says of serving it; VERDICT_UNSPECIFIED = it was not evaluated."""
+    verdict_summary: builtins.str
+    """Why, in English sentences; empty = it was not evaluated."""
+    forced: builtins.bool
+    """Whether its last promotion was forced."""
     @property
     def train_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was trained (UTC)."""
@@ -199,9 +213,12 @@ class Model(google.protobuf.message.Message):
         additions: collections.abc.Iterable[sightline.ranker.v1.recipe_pb2.PartAddition] | None = ...,
         base_version: builtins.str = ...,
         search_trial_count: builtins.int = ...,
+        verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType = ...,
+        verdict_summary: builtins.str = ...,
+        forced: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "promote_time", b"promote_time", "recipe", b"recipe", "train_time", b"train_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["additions", b"additions", "base_version", b"base_version", "blend", b"blend", "blend_learned_from", b"blend_learned_from", "event_count", b"event_count", "first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "recipe", b"recipe", "search_trial_count", b"search_trial_count", "seed", b"seed", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["additions", b"additions", "base_version", b"base_version", "blend", b"blend", "blend_learned_from", b"blend_learned_from", "event_count", b"event_count", "first_event_time", b"first_event_time", "forced", b"forced", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "recipe", b"recipe", "search_trial_count", b"search_trial_count", "seed", b"seed", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time", "verdict", b"verdict", "verdict_summary", b"verdict_summary"]) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model
 
@@ -294,12 +311,44 @@ class PromoteModelRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     model_version: builtins.str
     """The model to serve."""
+    force: builtins.bool
+    """Whether it is promoted whatever its evaluation says. Default: only one that passed. Forced promotions are logged
+    as such.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "force", b"force", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+
+@typing.final
+class EvaluateModelRequest(google.protobuf.message.Message):
+    """Asks to evaluate."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
     def __init__(
         self,
         *,
@@ -309,7 +358,33 @@ class PromoteModelRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
 
-Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+Global___EvaluateModelRequest: typing_extensions.TypeAlias = EvaluateModelRequest
+
+@typing.final
+class GetEvaluationRequest(google.protobuf.message.Message):
+    """Asks for an evaluation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___GetEvaluationRequest: typing_extensions.TypeAlias = GetEvaluationRequest
 
 @typing.final
 class RollbackModelRequest(google.protobuf.message.Message):
