@@ -45,6 +45,7 @@ IDEMPOTENT = (
     (JOBS, "CancelJob"),
     (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
+    (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
     (RANKING, "Rank"),
     (RANKING, "Nominate"),
