@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    event_pb2,
     import_pb2,
     job_pb2,
     job_service_pb2,
@@ -46,6 +47,7 @@ from sightline.ranker.v1 import (
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    online_report_pb2,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -357,6 +359,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.calibrated = False
+        """Whether it gives the chance of a click, half of the raw score."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -379,6 +383,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ]
         rows = sorted(range(len(ids)), key=lambda row: (-seen[row], -request.fused[row]))
         reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
+        clicked, chances = event_pb2.EVENT_TYPE_CLICK, [(seen[row] + 0.25) / 2 for row in rows]
         return ranking_service_pb2.RankResponse(
             product_ids=[ids[row] for row in rows],
             raw_scores=[seen[row] + 0.25 for row in rows],
@@ -388,6 +393,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ],
             reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
             model_version="m1",
+            **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
         )
 
 
@@ -477,6 +483,10 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
     async def PublishModel(self, request, context):
         await self.script.take("PublishModel", request, context)
         return job_pb2.Job(job_id="ranker/2", kind="publish")
+
+    async def GetOnlineReport(self, request, context):
+        await self.script.take("GetOnlineReport", request, context)
+        return online_report_pb2.OnlineReport(groups=[online_report_pb2.OnlineGroup(scene="home")])
 
     async def ListModels(self, request, context):
         await self.script.take("ListModels", request, context)

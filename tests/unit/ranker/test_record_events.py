@@ -50,6 +50,7 @@ async def test_every_field_comes_back_but_who_it_was(events: EventRecord) -> Non
         scene="home",
         attribution_token="t",
         query="q",
+        answer_id="a1",
     )
     await events.append([given])
     (back,) = await events.events_of("default", given.actor, limit=10, before=None)

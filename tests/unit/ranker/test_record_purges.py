@@ -11,6 +11,7 @@ from ranker.record.purges import PurgeRecord, batch_query
 from ranker.record.tables import EVENTS, POPULARITY
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
+from tests.stores import only_sqlite
 
 ANN, COOKIE = Shopper(Identity.USER, "ann"), Shopper(Identity.VISITOR, "cookie")
 PURCHASE, IMPRESSION, SEARCH = EventType.PURCHASE, EventType.IMPRESSION, EventType.SEARCH
@@ -161,6 +162,7 @@ async def test_a_merged_visitors_events_are_found_under_the_user(
     assert await purges.owner("default", visitor) == user
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("condition", "index"),
     [({"before_micros": NOW}, "INDEX events_product"), ({"actor": "a"}, "actor=?")],

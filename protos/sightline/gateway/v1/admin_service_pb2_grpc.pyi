@@ -9,7 +9,9 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
+import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.ranker.v1.online_report_pb2
 import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
@@ -191,6 +193,38 @@ _AdminServiceListSegmentsType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetOnlineReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+)
+
+_AdminServiceExportEventsType = typing_extensions.TypeVar(
+    '_AdminServiceExportEventsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
 _AdminServiceCreateGenerationType = typing_extensions.TypeVar(
     '_AdminServiceCreateGenerationType',
     grpc.UnaryUnaryMultiCallable[
@@ -367,7 +401,7 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -411,6 +445,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
             sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -501,6 +543,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -576,6 +626,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ListSegments: _AdminServiceListSegmentsType
     """The groups of shoppers that the serving model knows, the largest first."""
 
+    GetOnlineReport: _AdminServiceGetOnlineReportType
+    """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
+    ExportEvents: _AdminServiceExportEventsType
+    """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
 
@@ -649,6 +705,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
         sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
@@ -778,6 +842,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
         """The groups of shoppers that the serving model knows, the largest first."""
+
+    @abc.abstractmethod
+    def GetOnlineReport(
+        self,
+        request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
+    @abc.abstractmethod
+    def ExportEvents(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
 
     @abc.abstractmethod
     def CreateGeneration(

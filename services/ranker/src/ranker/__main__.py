@@ -14,6 +14,7 @@ from ranker.record.answers import AnswerLog
 from ranker.record.attributes import AttributeRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
@@ -94,6 +95,7 @@ def bindings(
                 jobs=jobs,
                 registry=registry,
                 load=store.read,
+                online=OnlineRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),

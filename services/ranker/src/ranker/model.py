@@ -225,6 +225,8 @@ class Event:
     scene: str = ""
     attribution_token: str = ""
     query: str = field(default="", repr=False)
+    answer_id: str = ""
+    """The answer that the token names, as the gateway read it; no part of what the caller gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,9 @@ class StoredEvent:
     """When the service took it in, microseconds since 1970 (UTC)."""
     sequence: int = 0
     """The record's own order; 0 = not stored yet."""
+    sample_share: float = 1.0
+    """Share of the answers whose impressions were kept when this one was, above 0, at most 1: an
+    impression stands for ``1 / sample_share`` of them. 1 for all that is no impression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,8 @@ def _row(stored: StoredEvent) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        event.answer_id,
+        stored.sample_share,
     )
 
 
@@ -227,6 +229,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
             scene=row.scene,
             attribution_token=row.attribution_token,
             query=row.query,
+            answer_id=row.answer_id,
         ),
         actor=row.actor,
         session=row.session,
@@ -234,6 +237,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         digest=row.digest,
         received_micros=row.received_micros,
         sequence=row.sequence,
+        sample_share=row.sample_share,
     )
 
 
