@@ -36,8 +36,10 @@ def test_the_same_seed_gives_the_same_groups_and_one_cloud_is_told_as_such() -> 
 def test_what_does_not_differ_has_no_groups() -> None:
     assert clusters(np.ones((50, 3), np.float32), range(2, 8), seed=0) is None
     assert clusters(np.zeros((0, 3), np.float32), range(2, 8), seed=0) is None
-    two = np.repeat(np.eye(2, dtype=np.float32), 5, axis=0)
-    assert clusters(two, range(2, 8), seed=0) is None
+    two = clusters(np.repeat(np.eye(2, dtype=np.float32), 5, axis=0), range(2, 8), seed=0)
+    assert two is not None
+    assert np.bincount(two.members).tolist() == [5, 5]
+    assert two.silhouette == pytest.approx(1)
 
 
 def test_groups_of_many_points_are_learned_from_some(monkeypatch: pytest.MonkeyPatch) -> None:

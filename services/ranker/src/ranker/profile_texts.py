@@ -56,7 +56,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "visits": "{count} visits",
         "IN_CATEGORY": "It belongs to {value}",
         "OF_BRAND": "It is by {value}",
-        "PRICED": "It costs between {value}",
+        "PRICED": "Its price is in the range of {value}",
         "PRICED_FREE": "It is free",
         "TAGGED": "It is described as {value}",
         "HAS": "{key}: {value}",

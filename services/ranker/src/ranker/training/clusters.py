@@ -32,15 +32,16 @@ class Clusters:
 def clusters(points: Floats, counts: Iterable[int], seed: int) -> Clusters | None:
     """The best of so many groups by silhouette; of equally good ones the first.
 
-    None when there are no two different points, or no count from 2 below their number.
+    None when there are no two different points, or no count from 2 to their number.
     """
     rng = np.random.default_rng(seed)
     sample = _drawn(points, SAMPLE, rng)
     judged = _drawn(sample, JUDGED, rng)
     distances = np.sqrt(np.maximum(_squares(judged, judged), 0))
+    different = len(np.unique(judged, axis=0))
     best: Clusters | None = None
     for count in counts:
-        if not 2 <= count < len(np.unique(judged, axis=0)):
+        if not 2 <= count <= different:
             continue
         centroids = _fitted(sample, count, rng)
         found = silhouette(distances, nearest(judged, centroids))
