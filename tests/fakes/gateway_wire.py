@@ -47,9 +47,9 @@ from sightline.ranker.v1 import (
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    online_report_pb2,
     profile_service_pb2,
     profile_service_pb2_grpc,
-    online_report_pb2,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )

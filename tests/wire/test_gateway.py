@@ -25,7 +25,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
