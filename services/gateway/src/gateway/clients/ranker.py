@@ -46,6 +46,7 @@ IDEMPOTENT = (
     (JOBS, "CancelJob"),
     (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
+    (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
     (PROFILES, "GetShopperProfile"),
     (PROFILES, "GetProductProfile"),
