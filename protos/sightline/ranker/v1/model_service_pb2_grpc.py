@@ -85,7 +85,11 @@ class ModelServiceServicer(object):
     """
 
     def TrainModel(self, request, context):
-        """Starts a training job over all events and products. The same request_id answers the same job.
+        """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+        asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+        promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+        MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+        same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

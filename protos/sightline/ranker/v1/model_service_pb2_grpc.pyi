@@ -232,7 +232,12 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     ], channel: grpc.aio.Channel) -> None: ...
 
     TrainModel: _ModelServiceTrainModelType
-    """Starts a training job over all events and products. The same request_id answers the same job."""
+    """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+    asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+    promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+    MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+    same job.
+    """
 
     ListModels: _ModelServiceListModelsType
     """The models, newest first."""
@@ -319,7 +324,12 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.TrainModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a training job over all events and products. The same request_id answers the same job."""
+        """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+        asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+        promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+        MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+        same job.
+        """
 
     @abc.abstractmethod
     def ListModels(

@@ -29,7 +29,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -534,6 +534,10 @@ class ModelRecord:
     promoted_micros: int | None = None
     """When it was last promoted; None = never."""
     serving: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
+    additions, training/ablation.py), "base" (the version it went on from; empty = none) and
+    "trials" (how many recipes were tried). Empty = trained by an older release."""
     verdict: Verdict | None = None
     """Of its newest evaluation; None = not evaluated."""
     verdict_summary: str = ""

@@ -4,7 +4,7 @@ Every default is to be the choice of a validation split in time, never of a test
 says of which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -42,6 +42,23 @@ class Blend:
     """"default", "validation" (held out in time) or "impressions" (what was shown and chosen)."""
     sample_count: int = 0
     """People or impressions that the weights rest on; 0 = default."""
+
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "dimension": (2, 512),
+    "epochs": (1, 1000),
+    "max_sampled": (1, 1000),
+    "learning_rate": (1e-6, 10),
+    "item_alpha": (0, 1),
+    "user_alpha": (0, 1),
+    "threads": (1, 256),
+    "style_dimension": (0, 512),
+    "style_scale": (0, 100),
+    "ease_penalty": (1e-3, 1e9),
+    "neighbours": (1, 10_000),
+    "together_support": (1, 1_000_000),
+}
+"""The least and the most of each number of a recipe that callers and settings may choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,7 @@ def recipe_of(content: Mapping[str, Any]) -> Recipe:
     is not said has its default. TypeError or ValueError when a value makes no sense."""
     known = {one.name for one in fields(Recipe)}
     values = {name: value for name, value in content.items() if name in known}
-    makers = {
+    makers: Mapping[str, Callable[[Any], Any]] = {
         "loss": Loss,
         "item_item": ItemItem,
         "attribute_keys": tuple,

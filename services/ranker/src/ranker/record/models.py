@@ -28,7 +28,10 @@ class ModelRegistry:
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""
-        row = asdict(model) | {"metrics": json.dumps([asdict(one) for one in model.metrics])}
+        row = asdict(model) | {
+            "metrics": json.dumps([asdict(one) for one in model.metrics]),
+            "training": json.dumps(model.training),
+        }
         row = {column.name: row[column.name] for column in MODELS.c}
         del row["promoted_micros"], row["forced"]
 
@@ -236,6 +239,7 @@ def _standing(
 def _record(row: sa.Row[Any]) -> ModelRecord:
     values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
     values["metrics"] = tuple(Metric(**one) for one in json.loads(row.metrics))
+    values["training"] = json.loads(row.training)
     return ModelRecord(
         **values,
         serving=row.serving_version is not None,

@@ -131,6 +131,8 @@ MODELS = sa.Table(
     sa.Column("first_event_micros", sa.BigInteger, nullable=False),
     sa.Column("last_event_micros", sa.BigInteger, nullable=False),
     sa.Column("metrics", sa.Text, nullable=False),
+    # What is said of its training, as JSON.
+    sa.Column("training", sa.Text, nullable=False, server_default="{}"),
     sa.Column("promoted_micros", sa.BigInteger),
     # Of the last promotion.
     sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),

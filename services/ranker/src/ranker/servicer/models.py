@@ -11,7 +11,7 @@ from ranker.promotion import require_proof
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.servicer import online
+from ranker.servicer import online, trainings
 from ranker.servicer.evaluations import VERDICTS, evaluation_message
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
@@ -70,7 +70,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         _check_request_id(request.request_id)
-        params = {"seed": request.seed}
+        params = trainings.params_of(request)
         return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
 
     async def ListModels(
@@ -238,4 +238,5 @@ def _message(model: ModelRecord) -> pb.Model:
         message.verdict = VERDICTS[model.verdict]
     if model.promoted_micros is not None:
         message.promote_time.CopyFrom(timestamp(model.promoted_micros))
+    trainings.tell(message, model)
     return message
