@@ -277,6 +277,7 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
         found.image_ids,
         collapsed=found.collapsed,
         own=found.own,
+        signal=signal.index,
     )
     return Near(listing, found)
 

@@ -86,6 +86,7 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         priority=request.priority,
         min_quality=request.min_quality,
         exclude_product_ids=tuple(request.exclude_product_ids),
+        explain=request.explain,
         request_id=request.request_id,
     )
 
@@ -148,13 +149,15 @@ def _recommended(result: Result) -> pb.RecommendedProduct:
         product=_product(result.row),
         rank=result.rank,
         raw_score=answered.raw_score,
-        parts=messages.part_messages(answered.parts),
+        parts=messages.part_messages(answered.parts, answered.addends),
         reasons=[messages.reason_message(item) for item in answered.reasons],
         matched_image_id=answered.matched_image_id,
         branches=answered.branches,
         collapsed_product_ids=answered.collapsed,
         score=answered.score.chance if answered.score else None,
         score_event=messages.score_event(answered.score),
+        score_rank=answered.score_rank,
+        moves=messages.move_messages(result.moves),
     )
 
 
