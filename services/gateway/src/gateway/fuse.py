@@ -144,19 +144,23 @@ def _similarities(
 
 def by_signal(
     listings: Sequence[Listing], order: Sequence[str]
-) -> Mapping[Branch, tuple[Addends, ...]]:
+) -> Mapping[str, tuple[Addends, ...]]:
     """By similarity branch, of each product, what share of its similarity each signal adds, by the
     signal's name; none where the branch did not name it, or where the similarity is 0."""
-    found = {}
+    found: dict[str, tuple[Addends, ...]] = {}
     for branch in SIMILARITY_BRANCHES:
         names = [f"signals[{item.signal}]" for item in _near(listings, branch)]
-        found[branch] = tuple(
-            tuple(zip(names, (value / sum(row) for value in row), strict=True))
-            if row is not None and sum(row)
-            else ()
-            for row in _addends(listings, branch, order)
-        )
-    return {branch: shares for branch, shares in found.items() if shares}
+        rows = _addends(listings, branch, order)
+        if rows:
+            found[branch] = tuple(_shares(names, row) for row in rows)
+    return found
+
+
+def _shares(names: Sequence[str], addends: Sequence[float] | None) -> Addends:
+    total = sum(addends or ())
+    if not addends or not total:
+        return ()
+    return tuple((name, value / total) for name, value in zip(names, addends, strict=True))
 
 
 def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:

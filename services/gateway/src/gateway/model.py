@@ -251,6 +251,20 @@ class Scope:
     filter: CallersFilter | None = None
     buyable_only: bool = False
     """Leave out what is OUT_OF_STOCK."""
+    created_micros: int | None = None
+    """Only products that the catalogue first stored at this instant, microseconds since 1970 (UTC);
+    None = at any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a product does not pass a filter, as the retriever says it."""
+
+    path: str
+    """Of the condition that decides, within the caller's filter; empty = it is not the caller's."""
+    condition: str
+    held: tuple[str, ...]
+    """What the product has in the fields that the condition names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,6 +613,7 @@ class ProductRow:
     product_id: str
     message: object
     """The whole product, carried through untouched."""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

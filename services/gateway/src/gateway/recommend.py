@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway import tokens
@@ -48,7 +48,7 @@ async def recommend(query: Query, house: House) -> Answer:
             return await later_page(run)
         listings = await find(run)
         candidates = fused(run, listings)
-        ranked, hidden = await _order(run, candidates)
+        ranked, hidden = await ordered(run, candidates)
         products = collapsed(run, candidates, split_by_signal(run, listings, ranked))
         page = await cut(run, products)
         record = _record(run, candidates, products, hidden)
@@ -71,7 +71,7 @@ def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
     return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
 
 
-async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
+async def ordered(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
     """The final order of all candidates and how many were hidden; without the ranker as fused."""
     if not candidates.rows:
         return (), 0
@@ -79,21 +79,22 @@ async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduc
         if Peer.RANKER in run.trail.gone:
             raise PeerUnavailable(Peer.RANKER)
         async with run.trail.stage("rank", run.plan.ends.rank) as note:
-            ranked = await run.house.peers.ranker.rank(_rank_order(run, candidates))
+            ranked = await run.house.peers.ranker.rank(rank_order(run, candidates))
             note.work = ranked.work
     except ServiceError as error:
         run.trail.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
             run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
         run.trail.steps.append("as fused")
-        return as_fused(candidates), 0
+        return as_fused(candidates, run.query.language_code), 0
     run.trail.heard(ranked.degradations)
     run.trail.model_version = ranked.model_version
     run.trail.steps.append("rank")
-    return _ranked(candidates, ranked), ranked.hidden_count
+    return _ranked(candidates, ranked, run.query.language_code), ranked.hidden_count
 
 
-def _rank_order(run: Run, candidates: Candidates) -> RankOrder:
+def rank_order(run: Run, candidates: Candidates) -> RankOrder:
+    """What the ranker is asked."""
     scene = run.plan.scene
     return RankOrder(
         catalog_id=run.query.catalog_id,
@@ -115,14 +116,16 @@ def weights_of(scene: Scene, candidates: Candidates) -> Mapping[str, float]:
     return scene.parts_with_signals if candidates.named_by_signals else scene.parts_without_signals
 
 
-def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ...]:
+def _ranked(
+    candidates: Candidates, ranked: Ranked, language_code: str
+) -> tuple[AnsweredProduct, ...]:
     rows = {row.product_id: row for row in candidates.rows}
     return tuple(
         AnsweredProduct(
             product_id=product_id,
             raw_score=ranked.raw_scores[place],
             parts=tuple((name, values[place]) for name, values in ranked.parts),
-            reasons=reasons_for(rows[product_id], ranked.reasons[place]),
+            reasons=reasons_for(rows[product_id], ranked.reasons[place], language_code),
             matched_image_id=rows[product_id].image_id,
             branches=rows[product_id].branches,
             score=ranked.scores[place] if ranked.scores else None,
@@ -141,7 +144,7 @@ def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ..
 
 
 def split_by_signal(
-    run: Run, listings: tuple[Listing, ...], order: tuple[AnsweredProduct, ...]
+    run: Run, listings: Sequence[Listing], order: tuple[AnsweredProduct, ...]
 ) -> tuple[AnsweredProduct, ...]:
     """The order with the similarity parts split by signal, where the request asks for it: only
     here is it known which signal said what."""
@@ -174,14 +177,14 @@ def collapsed(
     return products
 
 
-def as_fused(candidates: Candidates) -> tuple[AnsweredProduct, ...]:
+def as_fused(candidates: Candidates, language_code: str = "") -> tuple[AnsweredProduct, ...]:
     """The candidates in their fused order, which is the only part of their scores."""
     return tuple(
         AnsweredProduct(
             product_id=row.product_id,
             raw_score=row.fused,
             parts=(("fusion", row.fused),),
-            reasons=reasons_for(row, ()),
+            reasons=reasons_for(row, (), language_code),
             matched_image_id=row.image_id,
             branches=row.branches,
             score_rank=place,

@@ -11,7 +11,9 @@ from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result
 from gateway.ports import House
 from gateway.recommend import recommend
 from gateway.search import search
+from gateway.servicer import explained
 from gateway.servicer.requests import Context
+from gateway.why import explain
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2, product_pb2
@@ -69,6 +71,15 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             freshness=messages.freshness_message(found.freshness),
             request_id=request_id,
         )
+
+    async def ExplainRecommendation(
+        self, request: pb.ExplainRecommendationRequest, context: Context
+    ) -> pb.ExplainRecommendationResponse:
+        """Why a product is, or is not, in the answer to a request."""
+        request_id = take_request_id(request.request.request_id)
+        query = _recommend_query(request.request)
+        found = await explain(query, request.product_id, self._house)
+        return explained.response(found, query.language_code, request_id)
 
 
 def _recommend_query(request: pb.RecommendRequest) -> Query:
