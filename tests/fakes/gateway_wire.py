@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    event_pb2,
     import_pb2,
     job_pb2,
     job_service_pb2,
@@ -46,6 +47,7 @@ from sightline.ranker.v1 import (
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    online_report_pb2,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -481,6 +483,10 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
     async def PublishModel(self, request, context):
         await self.script.take("PublishModel", request, context)
         return job_pb2.Job(job_id="ranker/2", kind="publish")
+
+    async def GetOnlineReport(self, request, context):
+        await self.script.take("GetOnlineReport", request, context)
+        return online_report_pb2.OnlineReport(groups=[online_report_pb2.OnlineGroup(scene="home")])
 
     async def ListModels(self, request, context):
         await self.script.take("ListModels", request, context)

@@ -25,7 +25,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
@@ -544,7 +544,7 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
     without = await suite.recommendation.Recommend(photo())
     assert not any(item.HasField("score") or item.score_event for item in without.results)
 
-    suite.ranking.calibrated = True
+    suite.ranker.bindings[0].servicer.calibrated = True
     one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
     await until(lambda: len(suite.answers.kept) == 2)
     two = await suite.recommendation.Recommend(
@@ -744,6 +744,7 @@ def _undeclared(suite):
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
+        (suite.admin.GetOnlineReport, online_report_pb2.GetOnlineReportRequest),
         (suite.admin.CreateBackup, backup_service_pb2.CreateBackupRequest),
         (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
         (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
@@ -839,6 +840,15 @@ async def test_publications_are_the_rankers(suite):
     assert job.job_id == "ranker/2"
     (sent,) = suite.ranker.script.requests("PublishModel")
     assert (sent.model_version, sent.rewrite, sent.catalog_id) == ("m1", True, "default")
+
+
+async def test_the_online_report_is_the_rankers(suite):
+    request = online_report_pb2.GetOnlineReportRequest(days=3, conversion_days=2)
+    report = await suite.admin.GetOnlineReport(request)
+
+    assert [group.scene for group in report.groups] == ["home"]
+    (sent,) = suite.ranker.script.requests("GetOnlineReport")
+    assert (sent.days, sent.conversion_days, sent.catalog_id) == (3, 2, "default")
 
 
 async def test_generations_are_the_retrievers(suite):

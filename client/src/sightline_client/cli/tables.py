@@ -211,16 +211,16 @@ def _cells(item: RecommendedProduct) -> tuple[str, ...]:
         titled(item),
         plain(" > ".join(product.category_path)) or "–",
         (str(product.price) if product.price is not None else "–") + sold_out,
-        f"{item.raw_score:.4f}{_chance(item)}",
+        f"{item.raw_score:.4f}\n{chance(item)}".rstrip(),
         parts(item),
         plain(item.reasons[0].text or item.reasons[0].code) if item.reasons else "–",
     )
 
 
-def _chance(item: RecommendedProduct) -> str:
-    """The calibrated score on a line of its own; "" = there is none."""
-    event = item.score_event.name.lower().replace("_", " ") if item.score_event else "?"
-    return "" if item.score is None else f"\n({item.score:.1%} {event})"
+def chance(item: RecommendedProduct) -> str:
+    """The calibrated score with its event; "" = there is none."""
+    event = item.score_event.lower().replace("_", " ") if item.score_event else ""
+    return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
 
 def _notes(value: Recommendations) -> list[Text]:

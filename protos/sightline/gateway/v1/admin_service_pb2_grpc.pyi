@@ -9,7 +9,9 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
+import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.ranker.v1.online_report_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
@@ -122,6 +124,38 @@ _AdminServicePublishModelType = typing_extensions.TypeVar(
     ],
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetOnlineReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+)
+
+_AdminServiceExportEventsType = typing_extensions.TypeVar(
+    '_AdminServiceExportEventsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
     ],
 )
@@ -302,7 +336,7 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
     """Runs the suite: models and state."""
 
     @typing.overload
@@ -329,6 +363,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -404,6 +446,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
             sightline.retriever.v1.index_service_pb2.Generation,
         ],
@@ -467,6 +517,12 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
+    GetOnlineReport: _AdminServiceGetOnlineReportType
+    """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
+    ExportEvents: _AdminServiceExportEventsType
+    """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
+
     CreateGeneration: _AdminServiceCreateGenerationType
     """Registers an index generation; see sightline.retriever.v1.IndexService for this and the next six."""
 
@@ -523,6 +579,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -621,6 +685,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
+    @abc.abstractmethod
+    def GetOnlineReport(
+        self,
+        request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
+    @abc.abstractmethod
+    def ExportEvents(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
 
     @abc.abstractmethod
     def CreateGeneration(

@@ -604,6 +604,8 @@ class AnswerRecord:
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
     hidden_count: int
+    arms: tuple[str, ...] = ()
+    """The arms of experiments that made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
@@ -53,7 +54,11 @@ def bindings(
     store: ModelStore,
 ) -> list[Binding]:
     """All services of the ranker."""
-    catalogs, events, jobs = settings.catalogs, EventRecord(database), Jobs(database, JOBS)
+    catalogs, events, jobs = (
+        settings.catalogs,
+        EventRecord(database, settings.signals),
+        Jobs(database, JOBS),
+    )
     registry = ModelRegistry(database)
     keep = int(settings.answer_days * DAY_MICROS)
     return [
@@ -70,7 +75,7 @@ def bindings(
                 events,
                 now_micros,
                 shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database),
+                purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
             ),
             "sightline.ranker.v1.EventService",
@@ -87,6 +92,7 @@ def bindings(
                 jobs=jobs,
                 registry=registry,
                 load=store.read,
+                online=OnlineRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),

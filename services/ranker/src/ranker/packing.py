@@ -44,6 +44,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
 NEIGHBOURS: Mapping[str, tuple[str, str]] = {
     "item_item": ("items", "items"),
     "bought_together": ("items", "items"),
+    "item_features": ("items", "features"),
 }
 """Sparse matrices with the names of their sizes."""
 
@@ -65,15 +66,15 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     if model.calibration is not None:
         found["calibration_raw_scores"] = model.calibration.raw_scores
         found["calibration_chances"] = model.calibration.chances
-    if model.item_features is not None:
-        found["item_features_starts"] = model.item_features.starts
-        found["item_features_features"] = model.item_features.features
-        texts["item_features_names"] = model.item_features.names
+    if model.product_features is not None:
+        found["product_features_starts"] = model.product_features.starts
+        found["product_features_features"] = model.product_features.features
+        texts["product_features_names"] = model.product_features.names
     if model.segments is not None:
         for name in _SEGMENT_ARRAYS:
             found[f"segments_{name}"] = getattr(model.segments, name)
     for name, values in texts.items():
-        found |= _pack(name, values)
+        found |= pack_texts(name, values)
     return found
 
 
@@ -102,7 +103,7 @@ def words_of(model: Model) -> dict[str, Any]:
 
 def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: str) -> Model:
     """The model of these arrays; ValueError or KeyError when they do not fit together."""
-    texts = {name: _unpack(name, arrays) for name in TEXTS if name in arrays}
+    texts = {name: unpack_texts(name, arrays) for name in TEXTS if name in arrays}
     sizes = {
         "items": len(texts["item_ids"]),
         "actors": len(texts["actors"]),
@@ -134,7 +135,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
         blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
         calibration=_calibration(arrays, words.get("calibration")),
-        item_features=_item_features(arrays, sizes["items"]),
+        product_features=_product_features(arrays, sizes["items"]),
         segments=_segments(arrays, words.get("segment_labels"), sizes),
         **found,
     )
@@ -155,12 +156,12 @@ def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int])
     return _frozen(array)
 
 
-def _item_features(arrays: Mapping[str, AnyArray], items: int) -> ProductFeatures | None:
-    if "item_features_starts" not in arrays:
+def _product_features(arrays: Mapping[str, AnyArray], items: int) -> ProductFeatures | None:
+    if "product_features_starts" not in arrays:
         return None
-    names = _unpack("item_features_names", arrays)
-    starts, features = arrays["item_features_starts"], arrays["item_features_features"]
-    _check_rows("item_features", starts, features, items, len(names))
+    names = unpack_texts("product_features_names", arrays)
+    starts, features = arrays["product_features_starts"], arrays["product_features_features"]
+    _check_rows("product_features", starts, features, items, len(names))
     return ProductFeatures(names, _frozen(starts), _frozen(features))
 
 
@@ -243,7 +244,8 @@ def _rows(names: Sequence[str]) -> dict[str, int]:
     return {name: row for row, name in enumerate(names)}
 
 
-def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+    """Texts as one UTF-8 blob and the offsets into it."""
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return {
@@ -252,7 +254,8 @@ def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
     }
 
 
-def _unpack(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+def unpack_texts(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+    """The texts; ValueError or KeyError when they do not fit, or one is there twice."""
     blob = arrays[name].tobytes()
     offsets = arrays[f"{name}_offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(blob) or offsets != sorted(offsets):

@@ -44,6 +44,7 @@ IDEMPOTENT = (
     (JOBS, "GetJob"),
     (JOBS, "ListJobs"),
     (JOBS, "CancelJob"),
+    (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
     (MODELS, "PromoteModel"),
     (RANKING, "Rank"),
@@ -262,6 +263,7 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         answer_time=messages.timestamp(record.answer_micros),
         expire_time=messages.timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
+        arms=record.arms,
     )
 
 
@@ -292,4 +294,5 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
         answer_micros=message.answer_time.ToMicroseconds(),
         expire_micros=message.expire_time.ToMicroseconds(),
         hidden_count=message.hidden_count,
+        arms=tuple(message.arms),
     )

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.log import Log
-from ranker.model import Floats, Model, Product
+from ranker.model import Floats, Model, Neighbours, Product, Vectors
 from ranker.recipe import Recipe
 from ranker.training.lightfm_door import Learned, learn
 from ranker.training.scales import score_scale
-from ranker.training.style import Vectors
 from ranker.training.subject import Given, Subject, subject_of
 
 Progress = Callable[[int, int], None]
@@ -95,6 +94,9 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         shopper_feature_names=shared_names,
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
+        item_features=Neighbours(
+            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+        ),
     )
     model = replace(model, score_scale=score_scale(model, subject.interests))
     return Fitted(

@@ -5,20 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Floats
+from ranker.model import Doubles, Floats, Vectors
 
 CHUNK = 4_096
 """Vectors that are taken into float64 at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """The products' photo vectors of one space."""
-
-    product_ids: tuple[str, ...]
-    vectors: Floats
-    """(products, dimension)"""
-    space_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ranker.log import Log
-from ranker.model import DataInsufficient, Floats, Ints, Product
+from ranker.model import DataInsufficient, Floats, Ints, Product, Vectors
 from ranker.recipe import Recipe
 from ranker.signals import Interests, interests
 from ranker.training import style as styles
 from ranker.training.lightfm_door import Liked, takes_dislikes
 from ranker.training.matrices import Features, of_products, of_shoppers
-from ranker.training.style import Style, Vectors
+from ranker.training.style import Style
 
 
 @dataclass(frozen=True, slots=True)
