@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    event_pb2,
     import_pb2,
     job_pb2,
     job_service_pb2,
@@ -358,6 +359,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.calibrated = False
+        """Whether it gives the chance of a click, half of the raw score."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -380,6 +383,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ]
         rows = sorted(range(len(ids)), key=lambda row: (-seen[row], -request.fused[row]))
         reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
+        clicked, chances = event_pb2.EVENT_TYPE_CLICK, [(seen[row] + 0.25) / 2 for row in rows]
         return ranking_service_pb2.RankResponse(
             product_ids=[ids[row] for row in rows],
             raw_scores=[seen[row] + 0.25 for row in rows],
@@ -389,6 +393,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ],
             reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
             model_version="m1",
+            **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
         )
 
 

@@ -540,6 +540,21 @@ async def test_pages_come_from_the_kept_record(suite):
     assert len(suite.ranker.script.requests("Rank")) == 1
 
 
+async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_page(suite):
+    without = await suite.recommendation.Recommend(photo())
+    assert not any(item.HasField("score") or item.score_event for item in without.results)
+
+    suite.ranker.bindings[0].servicer.calibrated = True
+    one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
+    await until(lambda: len(suite.answers.kept) == 2)
+    two = await suite.recommendation.Recommend(
+        photo(page_size=3, shopper=ANN, page_token=one.next_page_token)
+    )
+    for item in (*one.results, *two.results):
+        assert item.score == pytest.approx(item.raw_score / 2)
+        assert item.score_event == event_pb2.EVENT_TYPE_CLICK
+
+
 def counted_as_collapsed() -> float:
     """Of searches, so far."""
     name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}

@@ -7,12 +7,14 @@ from alembic.config import Config
 from ranker import migrations
 from ranker.record.tables import METADATA, MIGRATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
+from tests.stores import only_sqlite
 
 
 def test_the_migrations_make_exactly_these_tables(db: Database) -> None:
     assert db.drift(METADATA) == []
 
 
+@only_sqlite
 def test_a_shoppers_history_is_read_through_its_index(db: Database) -> None:
     statement = (
         "EXPLAIN QUERY PLAN SELECT product_id FROM events WHERE catalog_id = 'c' AND actor = 'a' "

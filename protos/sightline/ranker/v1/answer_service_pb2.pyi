@@ -116,6 +116,8 @@ class AnsweredProduct(google.protobuf.message.Message):
     SCORE_RANK_FIELD_NUMBER: builtins.int
     MOVES_FIELD_NUMBER: builtins.int
     PROPENSITY_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
@@ -128,6 +130,10 @@ class AnsweredProduct(google.protobuf.message.Message):
     """The probability that it stood at its place of the ranker's order, which near-duplicates that collapse shorten:
     1 where nothing was drawn by chance; 0 = not known (records of earlier releases).
     """
+    score: builtins.float
+    """Its calibrated score, 0 to 1; absent = there was none."""
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event the score is the chance; UNSPECIFIED = there is no score."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
         """The score's parts."""
@@ -161,8 +167,12 @@ class AnsweredProduct(google.protobuf.message.Message):
         score_rank: builtins.int = ...,
         moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
         propensity: builtins.float = ...,
+        score: builtins.float | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product_id", b"product_id", "propensity", b"propensity", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product_id", b"product_id", "propensity", b"propensity", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event", "score_rank", b"score_rank"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 

@@ -54,7 +54,11 @@ def bindings(
     store: ModelStore,
 ) -> list[Binding]:
     """All services of the ranker."""
-    catalogs, events, jobs = settings.catalogs, EventRecord(database), Jobs(database, JOBS)
+    catalogs, events, jobs = (
+        settings.catalogs,
+        EventRecord(database, settings.signals),
+        Jobs(database, JOBS),
+    )
     registry = ModelRegistry(database)
     keep = int(settings.answer_days * DAY_MICROS)
     return [
@@ -71,7 +75,7 @@ def bindings(
                 events,
                 now_micros,
                 shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database),
+                purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
             ),
             "sightline.ranker.v1.EventService",

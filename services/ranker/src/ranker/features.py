@@ -32,8 +32,8 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
-    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
+    """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
+    return tuple(sorted({f"{key}={value}" for key, value in attributes}))
 
 
 def style_names(dimension: int) -> tuple[str, ...]:

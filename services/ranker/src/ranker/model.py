@@ -14,6 +14,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     ├── Aborted
     │   └── PromotionConflict   PROMOTION_CONFLICT
     └── FailedPrecondition
+        ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
@@ -94,6 +95,16 @@ class PromotionConflict(Aborted):
         super().__init__(
             "the serving model changed meanwhile: look which one serves, then decide",
             reason="PROMOTION_CONFLICT",
+        )
+
+
+class ConsentRequired(FailedPrecondition):
+    """Attributes of a shopper came without their consent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "attributes are stored only with the shopper's consent: say so in `consent`",
+            reason="CONSENT_REQUIRED",
         )
 
 
@@ -228,6 +239,9 @@ class StoredEvent:
     """When the service took it in, microseconds since 1970 (UTC)."""
     sequence: int = 0
     """The record's own order; 0 = not stored yet."""
+    sample_share: float = 1.0
+    """Share of the answers whose impressions were kept when this one was, above 0, at most 1: an
+    impression stands for ``1 / sample_share`` of them. 1 for all that is no impression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +330,8 @@ class History:
     """Products viewed, bought or rated; empty unless asked for."""
     actor: str = ""
     """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """What they told of themselves and consented to have used, as (key, value), sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +346,17 @@ class Product:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What products look like: one vector each of the retriever's visual space."""
+
+    product_ids: tuple[str, ...]
+    """Sorted; products without a photo are left out."""
+    vectors: Floats
+    """(products, dimension)"""
+    space_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +483,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``age_band=25-34``; their own ids are not among them."""
+    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None

@@ -17,6 +17,7 @@ from gateway.model import (
     Nominees,
     Ranked,
     RankOrder,
+    Score,
     Shopper,
     Vector,
 )
@@ -176,7 +177,11 @@ def _signals(candidates: Candidates) -> list[ranking_pb.BranchSignal]:
 
 def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
     count = len(answer.product_ids)
-    lengths = {len(answer.raw_scores), len(answer.reasons) or count}
+    lengths = {
+        len(answer.raw_scores),
+        len(answer.reasons) or count,
+        len(answer.scores) or count,
+    }
     lengths.update(len(part.values) for part in answer.parts)
     if lengths != {count}:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
@@ -192,6 +197,7 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
         model_version=answer.model_version,
         degradations=messages.degradation_list(answer.degradations),
         work=messages.work(answer.stage_timings),
+        scores=tuple(Score(chance, answer.score_event) for chance in answer.scores),
     )
 
 
@@ -212,6 +218,8 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
                 matched_image_id=item.matched_image_id,
                 branches=item.branches,
                 collapsed_product_ids=item.collapsed,
+                score=item.score.chance if item.score else None,
+                score_event=messages.score_event(item.score),
             )
             for item in record.products
         ],
@@ -239,6 +247,7 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
                 matched_image_id=item.matched_image_id,
                 branches=tuple(item.branches),
                 collapsed=tuple(item.collapsed_product_ids),
+                score=(Score(item.score, item.score_event) if item.HasField("score") else None),
             )
             for item in message.products
         ),

@@ -18,6 +18,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
+from sightline.ranker.v1 import event_service_pb2, event_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
 from sightline.ranker.v1 import online_report_pb2
@@ -35,7 +36,7 @@ MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite; passes model calls on to the ranker, calls for the index and for backups
+    """Tells of the suite; passes calls for models and exports on to the ranker, calls for the index and for backups
     to the retriever."""
 
     def __init__(
@@ -57,6 +58,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self._index = index
         self._models = models
         self._models_stub, self._ranker = ranker_grpc.ModelServiceStub(ranker[0]), ranker[1]
+        self._events_stub = event_service_pb2_grpc.EventServiceStub(ranker[0])
         channel, self._retriever = retriever
         self._index_stub = index_grpc.IndexServiceStub(channel)
         self._backups_stub = backup_service_pb2_grpc.BackupServiceStub(channel)
@@ -137,6 +139,14 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             self._models_stub.GetOnlineReport, request
         )
         return report
+
+    async def ExportEvents(
+        self, request: event_service_pb2.ExportEventsRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that writes events to Parquet files."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._ranker.call(self._events_stub.ExportEvents, request)
+        return job
 
     async def CreateGeneration(
         self, request: index_pb.CreateGenerationRequest, context: Context

@@ -35,6 +35,8 @@ EVENTS = sa.Table(
     sa.Column("query", sa.Text, nullable=False),
     # The answer that led here, as read out of the token; empty = none that is known.
     sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
+    # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
+    sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
     # A shopper's history is read in every request: newest first, without the impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
@@ -57,6 +59,8 @@ EVENTS = sa.Table(
     ),
     # Drift is told of all events of some days.
     sa.Index("events_time", "catalog_id", "time_micros"),
+    # What is too old to be kept, and impressions of a time, are found by it.
+    sa.Index("events_age", "catalog_id", "type", "time_micros"),
     # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
     sqlite_autoincrement=True,
 )
@@ -80,6 +84,18 @@ ALIASES = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("key_id", sa.Text, nullable=False),
     sa.Column("merged_micros", sa.BigInteger, nullable=False),
+)
+
+ATTRIBUTES = sa.Table(
+    "attributes",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    # When the shopper's consent was told with it.
+    sa.Column("consent_micros", sa.BigInteger, nullable=False),
 )
 
 ANSWERS = sa.Table(
