@@ -97,9 +97,21 @@ from sightline_client.operations import (
     Verification,
 )
 from sightline_client.photos import Photo, Uri, product_image
+from sightline_client.profiles import (
+    Activity,
+    Affinity,
+    AffinityKind,
+    ProductProfile,
+    Segment,
+    Segments,
+    ShopperProfile,
+)
 from sightline_client.sync_client import SyncSightlineClient
 
 __all__ = [
+    "Activity",
+    "Affinity",
+    "AffinityKind",
     "AlreadyExists",
     "Attribute",
     "AttributionCounts",
@@ -160,6 +172,7 @@ __all__ = [
     "PolicyEstimate",
     "Product",
     "ProductImage",
+    "ProductProfile",
     "ProductPurge",
     "ProductUpdate",
     "Rate",
@@ -171,7 +184,10 @@ __all__ = [
     "ResourceExhausted",
     "RowFailure",
     "ScorePart",
+    "Segment",
+    "Segments",
     "ServerFault",
+    "ShopperProfile",
     "SightlineClient",
     "SightlineError",
     "SpaceVersion",

@@ -15,6 +15,9 @@ _READS = {
         "ListModels",
         "ListGenerations",
         "ListBackups",
+        "GetShopperProfile",
+        "GetProductProfile",
+        "ListSegments",
     ),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
@@ -36,6 +39,7 @@ _WRITES = {
         "TrainModel",
         "PromoteModel",
         "PublishModel",
+        "SetShopperAttributes",
         "BackfillGeneration",
         "VerifyGeneration",
         "ActivateGeneration",
@@ -45,8 +49,8 @@ _WRITES = {
         "RebuildIndex",
     ),
 }
-"""Idempotent by an id that the caller gives: of the product, event, import, model, generation or,
-where a job is started, of the request. Not so a product with an etag: a second try would meet its
+"""Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
+generation or, where a job is started, of the request. Not so a product with an etag: a second try would meet its
 own first."""
 
 ONCE = {

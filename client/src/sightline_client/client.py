@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
@@ -13,9 +13,17 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
-from sightline_client import from_wire, importing, online_wire, requests, to_wire, writing
+from sightline_client import (
+    from_wire,
+    importing,
+    online_wire,
+    profiles_wire,
+    requests,
+    to_wire,
+    writing,
+)
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
 from sightline_client.calls import Calls
@@ -52,6 +60,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo, Uri, load
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -500,6 +509,70 @@ class SightlineClient:
             )
         found = await self.calls.get_online_report(request, self._deadline(timeout))
         return online_wire.report(found)
+
+    async def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetShopperProfileRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                language_code=language,
+            )
+        found = await self.calls.get_shopper_profile(request, self._deadline(timeout))
+        return profiles_wire.shopper(found)
+
+    async def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetProductProfileRequest(
+                catalog_id=self.catalog, product_id=product_id, language_code=language
+            )
+        found = await self.calls.get_product_profile(request, self._deadline(timeout))
+        return profiles_wire.product(found)
+
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.SetShopperAttributesRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                attributes=[
+                    profile_service_pb2.ShopperAttribute(key=key, text=text)
+                    for key, text in attributes.items()
+                ],
+                consent=consent,
+            )
+        answer = await self.calls.set_shopper_attributes(request, self._deadline(timeout))
+        return answer.former_count
+
+    async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        request = profile_service_pb2.ListSegmentsRequest(
+            catalog_id=self.catalog, language_code=language
+        )
+        return profiles_wire.segments(
+            await self.calls.list_segments(request, self._deadline(timeout))
+        )
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound
