@@ -50,8 +50,8 @@ _WRITES = {
     ),
 }
 """Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
-generation or, where a job is started, of the request. Not so a product with an etag: a second try would meet its
-own first."""
+generation or, where a job is started, of the request. Not so a product with an etag: a second try
+would meet its own first."""
 
 ONCE = {
     "sightline.gateway.v1.AdminService": (
