@@ -67,7 +67,9 @@ def bindings(
     return [
         Binding(
             ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-            RankingServicer(catalogs, key, events, live, settings.nominate_in_memory_items),
+            RankingServicer(
+                catalogs, key, events, live, settings.nominate_in_memory_items, settings.signals
+            ),
             "sightline.ranker.v1.RankingService",
         ),
         Binding(
