@@ -97,6 +97,7 @@ def of(
     products: Sequence[str],
     bought: Sequence[str] = (),
     windows: Windows = WINDOWS,
+    *,
     attributes: Sequence[tuple[str, str]] = (),
 ) -> FoldIn:
     """The shopper by a model. `products` are those of interest, `bought` those of them that were
@@ -123,7 +124,8 @@ def _long_term(
     """What training learned of the shopper, else of those who told the same of themselves."""
     row = model.actor_rows.get(actor) if actor is not None else None
     if row is not None:
-        return model.actor_vectors[row]
+        learned: Floats = model.actor_vectors[row]
+        return learned
     names = shopper_feature_names(attributes)
     rows = [
         model.shopper_feature_rows[name] for name in names if name in model.shopper_feature_rows

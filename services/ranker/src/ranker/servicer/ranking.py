@@ -58,6 +58,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         reader: HistoryReader,
         models: Models,
         in_memory_items: int,
+        *,
         signals: Signals = DEFAULTS,
     ) -> None:
         """`in_memory_items`: products of a model up to which callers get them out of memory, even
