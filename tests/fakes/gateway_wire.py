@@ -43,6 +43,7 @@ from sightline.gateway.v1 import (
 from sightline.ranker.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    evaluation_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
     model_service_pb2,
@@ -496,6 +497,16 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
             model_version="m1", state=model_service_pb2.Model.STATE_PROMOTED
         )
         return model_service_pb2.ListModelsResponse(models=[model])
+
+    async def EvaluateModel(self, request, context):
+        await self.script.take("EvaluateModel", request, context)
+        return job_pb2.Job(job_id="ranker/3", kind="evaluate")
+
+    async def GetEvaluation(self, request, context):
+        await self.script.take("GetEvaluation", request, context)
+        return evaluation_pb2.Evaluation(
+            model_version=request.model_version, verdict=evaluation_pb2.Evaluation.VERDICT_PASSED
+        )
 
     async def PromoteModel(self, request, context):
         await self.script.take("PromoteModel", request, context)

@@ -13,6 +13,7 @@ _READS = {
     "sightline.gateway.v1.AdminService": (
         "GetStatus",
         "ListModels",
+        "GetEvaluation",
         "ListGenerations",
         "ListBackups",
         "GetShopperProfile",
@@ -37,6 +38,7 @@ _WRITES = {
     "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
+        "EvaluateModel",
         "PromoteModel",
         "PublishModel",
         "SetShopperAttributes",

@@ -12,6 +12,7 @@ from ranker.record import keys
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.attributes import AttributeRecord
+from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -101,6 +102,7 @@ def bindings(
                 catalogs,
                 jobs=jobs,
                 registry=registry,
+                evaluations=EvaluationRecord(database),
                 load=store.read,
                 online=OnlineRecord(database),
                 refresh=live.refresh,

@@ -9,6 +9,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
     │   ├── ProductUnknown      PRODUCT_NOT_FOUND
+
+    │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
     │   └── EventConflict       EVENT_CONFLICT
@@ -17,6 +19,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     └── FailedPrecondition
         ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
+        ├── ModelUnproven       MODEL_UNPROVEN
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
         ├── TrainingDiverged    TRAINING_DIVERGED
@@ -28,7 +31,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +93,13 @@ class ProductUnknown(NotFound):
         super().__init__(f"nothing is known of this product: {problem}", reason="PRODUCT_NOT_FOUND")
 
 
+class EvaluationMissing(NotFound):
+    """The model was not evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
+
+
 class AnswerMissing(NotFound):
     """The answer's record was lost, has expired or was never handed over."""
 
@@ -122,6 +132,13 @@ class ModelCorrupt(FailedPrecondition):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="MODEL_CORRUPT")
+
+
+class ModelUnproven(FailedPrecondition):
+    """No evaluation shows that the model may take the place of what serves."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing, reason="MODEL_UNPROVEN")
 
 
 class PublishIncomplete(FailedPrecondition):
@@ -180,6 +197,14 @@ class EventType(StrEnum):
     HIDE = "HIDE"
     UNHIDE = "UNHIDE"
     SEARCH = "SEARCH"
+
+
+class Verdict(StrEnum):
+    """What the evidence says of serving a model. The names are stored."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 class Identity(StrEnum):
@@ -526,6 +551,20 @@ class ModelRecord:
     promoted_micros: int | None = None
     """When it was last promoted; None = never."""
     serving: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
+    additions, training/ablation.py), "base" (the version it went on from; empty = none) and
+    "trials" (how many recipes were tried). Empty = trained by an older release."""
+    verdict: Verdict | None = None
+    """Of its newest evaluation; None = not evaluated."""
+    verdict_summary: str = ""
+    """Why."""
+    compared_with: str = ""
+    """The version that served when it was evaluated; empty = none, or not evaluated."""
+    forced: bool = False
+    """Whether its last promotion was forced."""
+    pruned_micros: int | None = None
+    """When its files were deleted; None = they are there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 self._reader,
                 with_seen=request.drop_seen,
                 signals=self._signals,
+                now_micros=now,
             )
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -159,15 +160,16 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
+        now = time.time_ns() // 1000
         history, shopper = await fold_in.read(
-            catalog_id, who, model, self._reader, signals=self._signals
+            catalog_id, who, model, self._reader, now_micros=now, signals=self._signals
         )
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            before = fold_in.by_history(former, who, history, self._signals)
+            before = fold_in.by_history(former, who, history, now, self._signals)
             known = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
