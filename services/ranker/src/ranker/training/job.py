@@ -3,7 +3,7 @@
 The job's parameters are those of TrainModel; what they leave open is as the settings say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +13,7 @@ from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.evaluation.evaluate import Production
 from ranker.log import Log, log_of
-from ranker.model import BaseUnusable, ModelCorrupt, ModelRecord
+from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
 from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
@@ -99,7 +99,7 @@ class Workshop:
                 version=model.version,
                 manifest_sha256=digest,
                 trained_micros=now_micros(),
-                metrics=metrics_of(made.report),
+                metrics=(*metrics_of(made.report), *_robots(made)),
                 training={name: about[name] for name in ("recipe", "ablation", "base", "trials")},
                 **_data(given.log, made),
             )
@@ -169,6 +169,11 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
         "metrics": [asdict(one) for one in metrics_of(made.report)],
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _robots(made: Trained) -> Iterable[Metric]:
+    if made.fitted.robot_count:
+        yield Metric(ROBOTS_METRIC, float(made.fitted.robot_count), made.fitted.shopper_count)
 
 
 def _data(log: Log, made: Trained) -> dict[str, Any]:
