@@ -507,7 +507,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
+    """Features that shoppers share, such as ``age_band=25-34``; their own ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
