@@ -34,6 +34,7 @@ ANSWERS = "sightline.ranker.v1.AnswerService"
 EVENTS = "sightline.ranker.v1.EventService"
 JOBS = "sightline.common.v1.JobService"
 MODELS = "sightline.ranker.v1.ModelService"
+PROFILES = "sightline.ranker.v1.ProfileService"
 RANKING = "sightline.ranker.v1.RankingService"
 IDEMPOTENT = (
     (ANSWERS, "RecordAnswers"),
@@ -47,6 +48,10 @@ IDEMPOTENT = (
     (MODELS, "ListModels"),
     (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
+    (PROFILES, "GetShopperProfile"),
+    (PROFILES, "GetProductProfile"),
+    (PROFILES, "SetShopperAttributes"),
+    (PROFILES, "ListSegments"),
     (RANKING, "Rank"),
     (RANKING, "Nominate"),
 )

@@ -25,6 +25,7 @@ from ranker.training.fitting import Fitted, Progress, fitted
 from ranker.training.refit import State, refitted
 from ranker.training.search import Budget, Trial, search
 from ranker.training.subject import Given, check
+from ranker.training.telling import told
 from ranker.training.validation import SHARE, Validation, validation
 
 NO_SEARCH = Budget(0, 0.0)
@@ -75,10 +76,10 @@ def train(
     given = given if chosen.attributes else replace(given, attributes={})
     share = _share(given.log, order.base)
 
-    def fit(log: Log, told: Progress) -> Fitted:
+    def fit(log: Log, heard: Progress) -> Fitted:
         if order.base is not None:
-            return refitted(given.at(log), order.base, told)
-        return fitted(given.at(log), chosen.recipe, told)
+            return refitted(given.at(log), order.base, heard)
+        return fitted(given.at(log), chosen.recipe, heard)
 
     report = evaluate(
         given.log,
@@ -90,6 +91,8 @@ def train(
         now_micros=now_micros,
     )
     made = fit(given.log, steps.last())
+    model = told(made.model, given.products, made.interests, chosen.recipe.seed)
+    made = replace(made, model=model)
     return Trained(made, chosen.recipe, chosen.attributes, chosen.trials, chosen.additions, report)
 
 
