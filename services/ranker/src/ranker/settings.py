@@ -139,6 +139,10 @@ class WorkerSettings(StoreSettings, SignalSettings):
     """Whether the model that serves is published into the retriever's `collaborative` space by
     itself, after each promotion and rollback."""
 
+    keep_models: int = Field(default=10, ge=2, le=1000)
+    """How many trained models keep their files, and how many promotions can be rolled back to;
+    those that serve or are in the index stay in any case. Others are pruned after each training."""
+
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """After how long without a sign of life a job is another worker's."""
 

@@ -1,7 +1,7 @@
-"""`python -m ranker.train`: trains a model (extra `train`).
+"""`python -m ranker.train`: trains a model, or evaluates one (extra `train`).
 
-``--job ID`` is what the worker starts, a process of its own for each training. It says how far it
-is in lines of JSON on standard output:
+``--job ID`` is what the worker starts, a process of its own for each job. It says how far it is in
+lines of JSON on standard output:
 
     {"done": 3, "total": 40}                                  after each epoch
     {"result": {"model_version": "lfm-…"}}                    at the end, or
@@ -25,8 +25,9 @@ from ranker.artifact import ModelStore
 from ranker.catalogue import IDEMPOTENT, Catalogue
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings
+from ranker.training import evaluating
 from ranker.training.job import Workshop, run
-from ranker.worker import MAX_ATTEMPTS, TRAIN, train_command, work
+from ranker.worker import EVALUATE, MAX_ATTEMPTS, TRAIN, train_command, work
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -51,14 +52,17 @@ async def do(job_id: str) -> int:
         _tell({"done": done, "total": total})
 
     try:
-        found = await run(job_id, settings, workshop, told)
+        if (await workshop.jobs.get(job_id)).kind == EVALUATE:
+            result = await evaluating.run(job_id, workshop, told)
+        else:
+            result = {"model_version": await run(job_id, settings, workshop, told)}
     except ServiceError as error:
         _tell({"error": {"reason": error.reason, "message": error.message}})
         return 1
     finally:
         await channel.close(None)
         database.close()
-    _tell({"result": {"model_version": found}})
+    _tell({"result": result})
     return 0
 
 

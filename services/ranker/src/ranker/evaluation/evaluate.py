@@ -162,10 +162,12 @@ class _Bench:
             events_after=len(self.split.after),
             product_count=len(self._products),
             systems=tuple(measured),
-            comparisons=self._comparisons(deciding),
+            comparisons=self._comparisons(deciding, decisive=place[0] == 0),
         )
 
-    def _comparisons(self, figures: Mapping[str, Doubles]) -> tuple[Comparison, ...]:
+    def _comparisons(
+        self, figures: Mapping[str, Doubles], *, decisive: bool
+    ) -> tuple[Comparison, ...]:
         if CANDIDATE not in figures:
             return ()
         return tuple(
@@ -174,7 +176,7 @@ class _Bench:
                 figures[CANDIDATE],
                 values,
                 margin=self._options.margin if name == PRODUCTION else 0.0,
-                decides=name in (PRODUCTION, baselines.POPULARITY),
+                decides=decisive and name in (PRODUCTION, baselines.POPULARITY),
                 seed=self._options.seed,
             )
             for name, values in figures.items()
