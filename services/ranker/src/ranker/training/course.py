@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranker.blend import choose
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
 from ranker.evaluation.report import Report
 from ranker.evaluation.splits import Protocol, split_globally
@@ -134,13 +135,16 @@ def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
     found = search(score, order.recipe, order.budget, lambda _: None)
     if not order.ablation:
         return _Chosen(found.recipe, order.attributes, found.trials)
+    model = measured.fitted(found.recipe, steps.fit()).model
+    blend = choose(measured.cases(model), found.recipe.blend, seed=found.recipe.seed)
+    recipe = replace(found.recipe, blend=blend)
 
     def refit(recipe: Recipe, with_attributes: bool) -> Model:
         attributes = measured.given.attributes if with_attributes else {}
         subject = replace(measured.given, attributes=attributes)
         return fitted(subject, recipe, steps.fit()).model
 
-    left = ablate(measured, found.recipe, refit)
+    left = ablate(measured, recipe, refit)
     return _Chosen(left.recipe, left.attributes, found.trials, left.additions)
 
 
@@ -176,8 +180,8 @@ def _untold(done: int, total: int) -> None:
 
 SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
 
-FITS_OF_ABLATION = 5
-"""At most: as it is, and without each kind of features."""
+FITS_OF_ABLATION = 6
+"""At most: for the blend, as it is, and without each kind of features."""
 
 
 class _Steps:
