@@ -9,6 +9,7 @@ from ranker.live import LiveModels
 from ranker.model import KeyUnusable
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
+from ranker.record.activity import ActivityRecord
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
@@ -93,6 +94,7 @@ def bindings(
                 registry=registry,
                 load=store.read,
                 online=OnlineRecord(database),
+                activity=ActivityRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),

@@ -1,7 +1,8 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
 Purges of events run in this process (see purge.py). So do publications of models (see publish.py),
-beside the other jobs, for they may have to wait for the retriever.
+beside the other jobs, for they may have to wait for the retriever. Feedback is looked at from time
+to time (see watching.py).
 
 A training is a process of its own, so that it can be killed, cancelled or run out of memory
 without touching anything else. This process holds the job's claim and keeps it alive. When the
@@ -28,6 +29,7 @@ from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings, WorkerSettings
+from ranker.watching import Watch
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
@@ -300,13 +302,15 @@ async def main() -> None:
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
         registry = ModelRegistry(database)
-        models = PublishedModels(registry, ModelStore(settings.model_store))
+        store = ModelStore(settings.model_store)
+        models = PublishedModels(registry, store)
         publisher = Publisher(jobs, models, CollaborativeIndex(channel), settings, registry)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 work(jobs, train_command, settings, stop, PurgeRecord(database, settings.signals))
             )
             tasks.create_task(publisher.work(stop))
+            tasks.create_task(Watch(settings, database, store).work(stop))
     finally:
         await channel.close(None)
         database.close()
