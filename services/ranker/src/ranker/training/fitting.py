@@ -33,6 +33,8 @@ class Fitted:
     `learned.items` are the model's `feature_names`."""
     interest_count: int
     """Pairs of shopper and product that it was fitted on."""
+    shopper_count: int
+    """Shoppers who like something."""
     robot_count: int
     """Shoppers who are taken for robots."""
 
@@ -86,6 +88,7 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         feature_vectors=learned.items.vectors,
         feature_biases=learned.items.biases,
         score_scale=1.0,
+        blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
         styles=subject.styles,
         style_mean=None if subject.style is None else subject.style.mean,
@@ -103,7 +106,8 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         model,
         learned,
         subject.shoppers.names,
-        len(subject.interests),
+        len(subject.times),
+        len(subject.actors),
         int(subject.interests.robots.sum()),
     )
 
