@@ -49,6 +49,8 @@ from sightline.ranker.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
     online_report_pb2,
+    profile_service_pb2,
+    profile_service_pb2_grpc,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -511,6 +513,29 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         return model_service_pb2.Model(model_version=request.model_version)
 
 
+class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
+    """Tells of everybody and everything the same."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def GetShopperProfile(self, request, context):
+        await self.script.take("GetShopperProfile", request, context)
+        return profile_service_pb2.ShopperProfile(event_count=7)
+
+    async def GetProductProfile(self, request, context):
+        await self.script.take("GetProductProfile", request, context)
+        return profile_service_pb2.ProductProfile(product_id=request.product_id)
+
+    async def SetShopperAttributes(self, request, context):
+        await self.script.take("SetShopperAttributes", request, context)
+        return profile_service_pb2.SetShopperAttributesResponse(kept_count=len(request.attributes))
+
+    async def ListSegments(self, request, context):
+        await self.script.take("ListSegments", request, context)
+        return profile_service_pb2.ListSegmentsResponse(model_version="m1")
+
+
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
     """Knows every job that is asked for; lists those of `created`, newest first."""
 
@@ -726,6 +751,11 @@ def _peers(
                     model_service_pb2_grpc.add_ModelServiceServicer_to_server,
                     Models(ranking),
                     "sightline.ranker.v1.ModelService",
+                ),
+                Binding(
+                    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    Profiles(ranking),
+                    "sightline.ranker.v1.ProfileService",
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,

@@ -11,6 +11,7 @@ from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
+from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
@@ -21,6 +22,7 @@ from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.jobs import JobServicer
 from ranker.servicer.models import ModelServicer
+from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
@@ -32,6 +34,7 @@ from sightline.ranker.v1 import (
     answer_service_pb2_grpc,
     event_service_pb2_grpc,
     model_service_pb2_grpc,
+    profile_service_pb2_grpc,
     ranking_service_pb2_grpc,
 )
 
@@ -99,6 +102,19 @@ def bindings(
                 now_micros=now_micros,
             ),
             "sightline.ranker.v1.ModelService",
+        ),
+        Binding(
+            profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+            ProfileServicer(
+                catalogs,
+                key,
+                events,
+                live,
+                attributes=AttributeRecord(database),
+                signals=settings.signals,
+                now_micros=now_micros,
+            ),
+            "sightline.ranker.v1.ProfileService",
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,

@@ -8,6 +8,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
+    │   ├── ProductUnknown      PRODUCT_NOT_FOUND
+
     │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
@@ -81,6 +83,14 @@ class ModelNotFound(NotFound):
 
     def __init__(self, message: str = "this catalog has no such model") -> None:
         super().__init__(message, reason="MODEL_NOT_FOUND")
+
+
+class ProductUnknown(NotFound):
+    """No model serves, or it was trained before the product came."""
+
+    def __init__(self, *, serving: bool) -> None:
+        problem = "the serving model does not know it" if serving else "no model serves yet"
+        super().__init__(f"nothing is known of this product: {problem}", reason="PRODUCT_NOT_FOUND")
 
 
 class EvaluationMissing(NotFound):
@@ -408,28 +418,35 @@ class ProductFeatures:
     """
 
     names: tuple[str, ...]
-    """``kind=value`` as features.py names them, without ids; also ``look=<product id>``, the most
-    typical product of a group that looks alike."""
+    """Sorted; ``kind=value`` as features.py names them, without ids and axes of the style, and
+    ``look=<product id>``: the most typical product of a group that looks alike."""
     starts: Ints
     """(products + 1,)"""
     features: npt.NDArray[np.int32]
-    """(features of all,) places in `names`"""
+    """(features of all,) places in `names`, rising within a product"""
+    shares: Floats
+    """(names,) share of everybody's interest that went to products with the feature, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Groups of shoppers with like interests."""
+    """Groups of shoppers with like interests, the largest first. Arrays are read-only.
+
+    A shopper's interests are the mean of the vectors of the products they like, weighed by how
+    much; they are of the group whose centroid has the largest inner product with that less `mean`.
+    """
 
     mean: Floats
-    """(dimension,) of all shoppers' interests (see profiles.py)"""
+    """(dimension,) of the interests of all shoppers"""
     centroids: Floats
-    """(segments, dimension) unit vectors; a shopper is of the one with the largest inner product
-    with their interests less `mean`"""
-    labels: tuple[tuple[str, ...], ...]
-    """For each segment the features that set it apart, the strongest first, named as those of
-    `ProductFeatures`."""
+    """(segments, dimension) unit vectors"""
     shares: Floats
     """(segments,) of the shoppers in training, adding up to 1"""
+    strengths: Floats
+    """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
+    0 to 1; see affinities.py"""
+    silhouette: float
+    """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,14 @@ class ItemItem(StrEnum):
     """How products that go together are learned from who liked them."""
 
     OFF = "off"
+    TRANSITION = "transition"
+    """A regression of what comes next on what came before (Choi et al. 2021, arXiv 2103.16104);
+    memory grows with the square of the products."""
     EASE = "ease"
-    """Steck 2019, arXiv 1905.03375; memory grows with the square of the products."""
+    """The same without an order (Steck 2019, arXiv 1905.03375)."""
     KNN = "knn"
-    """Cosine of the products' columns; memory grows with the pairs that people share."""
+    """Cosine of what came before with what comes next; memory grows with the pairs that people
+    share. Takes the place of the other two in large catalogues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,13 @@ class Blend:
     """How much each part of a raw score counts, after each was divided by its scale."""
 
     weights: Mapping[str, float] = field(
-        default_factory=lambda: {"taste": 1.0, "session": 2.0, "popularity": 1.0}
+        default_factory=lambda: {
+            "taste": 1.0,
+            "session": 1.5,
+            "item_item": 1.0,
+            "trend": 0.3,
+            "popularity": 1.0,
+        }
     )
     """By part; one that is absent counts 0."""
     learned_from: str = "default"
@@ -86,7 +96,9 @@ class Recipe:
     """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
     style_scale: float = 0.1
     """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
-    item_item: ItemItem = ItemItem.EASE
+    item_item: ItemItem = ItemItem.TRANSITION
+    transition_penalty: float = 3200.0
+    """TRANSITION's λ."""
     ease_penalty: float = 350.0
     """EASE's λ."""
     neighbours: int = 200

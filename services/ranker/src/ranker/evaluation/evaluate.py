@@ -263,7 +263,13 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
         rows = np.sort(generator.choice(len(task.known), most, replace=False))
         return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
 
-    return Tasks(asked.training, some(asked.regulars), some(asked.newcomers), some(asked.new_items))
+    return Tasks(
+        asked.training,
+        some(asked.regulars),
+        some(asked.newcomers),
+        some(asked.new_items),
+        some(asked.ongoing),
+    )
 
 
 def _shopper_count(trial: Trial) -> int:

@@ -32,11 +32,17 @@ class Served:
 
     def scores(self, shoppers: Histories) -> Doubles:
         """(shoppers, items)"""
-        made = self.otherwise.scores(shoppers).copy()
+        made, idle = self.otherwise.scores(shoppers).copy(), shoppers.idle
         for row, actor in enumerate(shoppers.actors):
             newest = slice(shoppers.starts[row], shoppers.starts[row + 1])
             items, bought = shoppers.items[newest][::-1], shoppers.bought[newest][::-1]
-            shopper = fold_in.of(self.model, actor, self._ids(items), self._ids(items[bought]))
+            shopper = fold_in.of(
+                self.model,
+                actor,
+                self._ids(items),
+                self._ids(items[bought]),
+                idle_micros=int(idle[row]),
+            )
             if shopper.personal:
                 raw = parts.raw_parts(self.model, shopper, self.items)
                 made[row] = sum(parts.weighed(raw, self.factors).values())

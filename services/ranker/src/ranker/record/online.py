@@ -99,7 +99,8 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
     def first(event_type: EventType, name: str) -> sa.Label[int]:
         return sa.func.min(sa.case((e.type == event_type, e.time_micros))).label(name)
 
-    shown = sa.case((e.type == EventType.IMPRESSION, 1.0), else_=0.0)
+    # Where impressions are sampled, each that is kept stands for 1 / share of them.
+    weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     return (
         sa.select(
             *kind,
@@ -107,7 +108,7 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
             first(EventType.CLICK, "clicked"),
             first(EventType.PURCHASE, "bought"),
             first(EventType.HIDE, "hidden"),
-            sa.func.max(shown).label("weight"),
+            sa.func.max(weight).label("weight"),
         )
         .select_from(ANSWERS.join(EVENTS, _led_to()))
         .where(*_served(catalog_id, period), e.type.in_(_COUNTED))
@@ -125,6 +126,7 @@ def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
     )
     return counts.select_from(EVENTS.outerjoin(ANSWERS, _led_to())).where(
         e.catalog_id == catalog_id,
+        e.type.in_(EventType),  # all of them: an index by type and time is there
         e.time_micros >= period.start_micros,
         e.time_micros < period.end_micros,
         e.attribution_token != "",

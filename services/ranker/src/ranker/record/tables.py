@@ -57,8 +57,6 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("answer_id <> ''"),
         postgresql_where=sa.text("answer_id <> ''"),
     ),
-    # Drift is told of all events of some days.
-    sa.Index("events_time", "catalog_id", "time_micros"),
     # What is too old to be kept, and impressions of a time, are found by it.
     sa.Index("events_age", "catalog_id", "type", "time_micros"),
     # AUTOINCREMENT: a sequence is never given twice, not even after a purge.

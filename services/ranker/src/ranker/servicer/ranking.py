@@ -83,7 +83,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         stages = Stages()
         with stages.measure("history"):
             history, shopper = await fold_in.read(
-                catalog_id, who, model, self._reader, with_seen=request.drop_seen
+                catalog_id,
+                who,
+                model,
+                self._reader,
+                with_seen=request.drop_seen,
+                now_micros=now,
             )
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -150,13 +155,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
-        history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        now = time.time_ns() // 1000
+        history, shopper = await fold_in.read(catalog_id, who, model, self._reader, now_micros=now)
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
+            known = [(model, shopper), (former, fold_in.by_history(former, who, history, now))]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(

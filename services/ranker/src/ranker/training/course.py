@@ -20,6 +20,8 @@ from ranker.evaluation.splits import Protocol, split_globally
 from ranker.log import Log
 from ranker.model import DataInsufficient, Metric, Model
 from ranker.recipe import Recipe
+from ranker.signals import interests
+from ranker.training import telling
 from ranker.training.ablation import Addition, ablate
 from ranker.training.fitting import Fitted, Progress, fitted
 from ranker.training.refit import State, refitted
@@ -90,6 +92,9 @@ def train(
         now_micros=now_micros,
     )
     made = fit(given.log, steps.last())
+    found = interests(given.log, chosen.recipe.signals)
+    model = telling.told(made.model, given.products, found, chosen.recipe.seed)
+    made = replace(made, model=model)
     return Trained(made, chosen.recipe, chosen.attributes, chosen.trials, chosen.additions, report)
 
 

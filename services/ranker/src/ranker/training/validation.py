@@ -33,7 +33,7 @@ class Validation:
     given: Given
     """With the events before."""
     task: Task
-    """Of shoppers with a history, who like something after that they did not like before."""
+    """Everybody in the middle of what they like after (`Tasks.ongoing`)."""
 
     def fitted(self, recipe: Recipe, progress: Progress | None = None) -> Fitted:
         """The model of the events before; DataInsufficient, TrainingDiverged."""
@@ -52,9 +52,9 @@ def validation(given: Given, recipe: Recipe) -> Validation:
     asked."""
     made = split_globally(given.log, SHARE)
     ids = sorted(product.product_id for product in given.products)
-    task = tasks(made, ids, recipe.signals).regulars
+    task = tasks(made, ids, recipe.signals).ongoing
     if not len(task.known):
-        raise DataInsufficient("nobody liked something both before and after the split in time")
+        raise DataInsufficient("nobody liked two products after the split in time")
     step = -(-len(task.known) // MOST_SHOPPERS)
     return Validation(replace(given, log=made.before), _some(task, range(0, len(task.known), step)))
 

@@ -23,7 +23,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("answer_id <> ''"),
         postgresql_where=sa.text("answer_id <> ''"),
     )
-    op.create_index("events_time", "events", ["catalog_id", "time_micros"])
     since = sa.Column("answer_micros", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("answers", since)
     for name in ("model_version", "scene", "arms"):
