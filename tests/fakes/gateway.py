@@ -38,9 +38,10 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
     user_event_service_pb2_grpc,
 )
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from tests.fakes import evaluations
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -233,9 +234,7 @@ class FakeGateway:
         self.shopper_profile = profile_pb2.ShopperProfile()
         self.product_profile = profile_pb2.ProductProfile()
         self.segments = profile_pb2.ListSegmentsResponse()
-        self.evaluation = evaluation_pb2.Evaluation(
-            model_version="m1", verdict=evaluation_pb2.Evaluation.VERDICT_PASSED
-        )
+        self.evaluation = evaluations.evaluation()
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
