@@ -110,19 +110,25 @@ def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[
     return {name: factors[name] * values for name, values in parts.items() if name in factors}
 
 
-def blended(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Doubles:
-    """The score of every product of the model, (items,): the sum of the weighed parts.
+def blended(
+    model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
+) -> Doubles:
+    """The scores of the products in these rows of the model, (n,), or of all: the sum of the
+    weighed parts.
 
     Taste and session are one product of the vectors with one query, so that this costs a third of
     the parts; it differs from their sum by single precision.
     """
+    vectors, biases = model.item_vectors, model.item_biases
+    if rows is not None:
+        vectors, biases = vectors.take(rows, axis=0), biases.take(rows)
     vector, bias = query(model, shopper, factors)
-    scores = (model.item_vectors @ vector + np.float32(bias) * model.item_biases).astype(np.float64)
+    scores: Doubles = (vectors @ vector + np.float32(bias) * biases).astype(np.float64)
     for name, neighbours, trail in _neighbourly(model, shopper):
         if name in factors:
-            scores += factors[name] * _spread(neighbours, trail)
+            scores += factors[name] * _of(rows, _spread(neighbours, trail))
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
-        scores += factors[POPULARITY] * np.sqrt(model.popularity, dtype=np.float64)
+        scores += factors[POPULARITY] * _of(rows, np.sqrt(model.popularity, dtype=np.float64))
     return scores
 
 
@@ -182,6 +188,10 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, T
         for name, neighbours, trail in candidates
         if neighbours is not None and len(trail.rows)
     ]
+
+
+def _of(rows: Ints | None, values: Doubles) -> Doubles:
+    return values if rows is None else values[rows]
 
 
 def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
