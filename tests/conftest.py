@@ -1,10 +1,15 @@
 """What holds for every test, and how tests are shared out to several processes (`-n`)."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+from tests.stores import ENGINES, NewStore, Stores
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,3 +47,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In one of several processes, puts the longest groups first."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [not item.nodeid.startswith(each) for each in LONGEST_FIRST])
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """Empty records for every test of this process."""
+    with ExitStack() as stack:
+        yield Stores(tmp_path_factory.mktemp("stores"), stack)
+
+
+@pytest.fixture(params=ENGINES)
+def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
+    """Makes stores on SQLite and, in a test of its own, on PostgreSQL."""
+    with stores.on(request.param, tmp_path) as make:
+        yield make

@@ -1,10 +1,9 @@
-"""The ranker over real gRPC and real SQLite, with a fake retriever and real trainings."""
+"""The ranker over real gRPC, on each engine, with a fake retriever and real trainings."""
 
 import asyncio
 import contextlib
 import math
 import os
-import sqlite3
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -14,18 +13,19 @@ from pathlib import Path
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.__main__ import bindings, open_key
 from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.live import LiveModels
-from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.requests import page_token
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
-from ranker.train import run_job
+from ranker.training.job import Workshop
+from ranker.training.job import run as run_training
 from ranker.worker import train_command, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -52,6 +52,7 @@ from sightline.ranker.v1 import (
     ranking_service_pb2_grpc,
 )
 from tests.fakes.ranker import FakeProducts, columns, product, serving
+from tests.stores import NewStore, address, only_sqlite
 
 PRODUCTS = [product(f"r{n}", "Red", brand="A") for n in range(6)] + [
     product(f"w{n}", "White", brand="B") for n in range(6)
@@ -104,31 +105,27 @@ class Suite:
 
     async def learn(self, seed: int = 0) -> str:
         """Train without a process of its own, which is quicker; the model's version."""
-        settings, jobs = TrainSettings(), Jobs(self.database, JOBS)
-        job = await jobs.create("train", "default", {"seed": seed})
+        settings = TrainSettings()
         channel = connect(settings.retriever_target)
+        store = ModelStore(settings.model_store)
+        workshop = Workshop(self.database, Catalogue(channel), store)
+        job = await workshop.jobs.create("train", "default", {"seed": seed})
         try:
-            return await run_job(
-                job.id,
-                settings,
-                events_record=EventRecord(self.database),
-                registry=ModelRegistry(self.database),
-                jobs=jobs,
-                catalogue=Catalogue(channel),
-                progress=lambda done, total: None,
-            )
+            return await run_training(job.id, settings, workshop, lambda done, total: None)
         finally:
             await channel.close(None)
 
-    async def promote(self, version: str):
-        request = model_service_pb2.PromoteModelRequest(model_version=version)
+    async def promote(self, version: str, *, force: bool = True):
+        request = model_service_pb2.PromoteModelRequest(model_version=version, force=force)
         return await self.models.PromoteModel(request)
 
 
 @pytest.fixture
-async def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Suite]:
-    """A ranker on a free port."""
-    url, store_url = f"sqlite:///{tmp_path}/ranker.db", str(tmp_path / "models")
+async def suite(
+    tmp_path: Path, new_store: NewStore, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Suite]:
+    """A ranker on a free port, its record on each engine."""
+    url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
     settings = RankerSettings(
         port=0,
         database_url=url,
@@ -138,7 +135,6 @@ async def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         catalogs=("default", "other"),
     )
     database = Database(url, migrations=MIGRATIONS)
-    database.migrate()
     key = await open_key(database, settings)
     store = ModelStore(store_url)
     live = LiveModels(
@@ -292,14 +288,27 @@ async def test_nothing_at_rest_names_anybody(suite: Suite) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id="a1", shopper=ANN)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
     await suite.answers.RecordAnswers(request)
-    files = [path for path in suite.folder.rglob("*") if path.is_file()]
-    assert any(path.name == "ranker.db-wal" for path in files)
-    for path in files:
-        content = path.read_bytes()
+    places = {str(path): path.read_bytes() for path in suite.folder.rglob("*") if path.is_file()}
+    places |= await suite.database.read(tables)
+    assert len(places["events"]) > 500
+    for place, content in places.items():
         for name in (USER.encode(), b"visit-4711", b"cookie-0815"):
-            assert name not in content, path
+            assert name not in content, place
 
 
+def tables(connection: sa.Connection) -> dict[str, bytes]:
+    """All that the record holds, whatever files it is in."""
+    held = {}
+    for table in METADATA.sorted_tables:
+        rows = connection.execute(sa.select(table)).all()
+        texts = (
+            one if isinstance(one, bytes) else str(one).encode() for row in rows for one in row
+        )
+        held[table.name] = b"\n".join(texts)
+    return held
+
+
+@only_sqlite
 async def test_every_connection_writes_ahead_and_waits_for_the_disk(suite: Suite) -> None:
     def pragmas(connection) -> tuple[str, int]:
         journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
@@ -309,13 +318,11 @@ async def test_every_connection_writes_ahead_and_waits_for_the_disk(suite: Suite
     assert {*found, await suite.database.write(pragmas)} == {("wal", 2)}
 
 
-async def test_an_acknowledged_event_is_in_the_file_for_any_other_process(suite: Suite) -> None:
+async def test_an_acknowledged_event_is_there_for_any_other_process(suite: Suite) -> None:
     await suite.append(event(event_id="durable"))
-    other = sqlite3.connect(suite.folder / "ranker.db")
-    try:
-        assert other.execute("SELECT event_id FROM events").fetchall() == [("durable",)]
-    finally:
-        other.close()
+    other = sa.create_engine(address(suite.database), poolclass=sa.NullPool)
+    with other.connect() as connection:
+        assert connection.execute(sa.select(EVENTS.c.event_id)).all() == [("durable",)]
 
 
 @pytest.mark.parametrize("count", [0, 1001])
@@ -399,10 +406,47 @@ async def test_seen_products_are_dropped_on_request(suite: Suite) -> None:
     assert "r2" in answer.product_ids
 
 
+async def test_the_order_is_moved_as_asked_with_moves_that_add_up_and_propensities(
+    suite: Suite,
+) -> None:
+    now = 1_790_000_000_000_000
+    request = ranking_service_pb2.RankRequest(
+        candidates=columns(PRODUCTS),
+        branches=[
+            ranking_service_pb2.BranchSignal(
+                branch="visual", similarities=[1 - n / 20 for n in range(12)]
+            )
+        ],
+        weights=[ranking_service_pb2.PartWeight(part="visual", weight=1.0)],
+        diversity=ranking_service_pb2.Diversity(
+            brand_cap=2, cap_places=4, exploration_places=[3], diversity=0.2
+        ),
+        time_micros=now,
+        seed=3,
+        top_k=8,
+    )
+    request.candidates.create_time_micros.extend([1] * 10 + [now - HOUR * 1_000_000] * 2)
+
+    answer = await suite.ranking.Rank(request)
+
+    assert answer.product_ids[2] in {"w4", "w5"}
+    assert list(answer.propensities)[:4] == [1, 1, 0.5, 1]
+    brands = [item[0] for item in answer.product_ids[:5] if item not in {"w4", "w5"}]
+    assert sorted(brands) == ["r", "r", "w", "w"]
+    for place, (score_rank, moves) in enumerate(
+        zip(answer.score_ranks, answer.moves, strict=True), start=1
+    ):
+        assert sum(move.places for move in moves.moves) == score_rank - place
+    again = await suite.ranking.Rank(request)
+    assert list(again.product_ids) == list(answer.product_ids)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
         ({"products": []}, "candidates.product_ids"),
+        ({"diversity": ranking_service_pb2.Diversity(window=1)}, "diversity.window"),
+        ({"time_micros": -1}, "time_micros"),
         ({"products": [PRODUCTS[0]] * 2}, "candidates.product_ids"),
         ({"products": [product("")]}, "candidates.product_ids[0]"),
         ({"products": [product("a\x00b")]}, "candidates.product_ids[0]"),

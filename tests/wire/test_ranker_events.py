@@ -1,4 +1,4 @@
-"""Merges, purges, rollbacks and the kinds of events, over real gRPC and real SQLite."""
+"""Merges, purges, rollbacks and the kinds of events, over real gRPC, on each engine."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -20,7 +20,7 @@ from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
@@ -165,6 +165,18 @@ class Calls:
         """AdminService.ListModels: one page."""
         return await self._answer(self._admin.ListModels(request, timeout=timeout))
 
+    async def evaluate_model(
+        self, request: model_service_pb2.EvaluateModelRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.EvaluateModel."""
+        return await self._answer(self._admin.EvaluateModel(request, timeout=timeout))
+
+    async def get_evaluation(
+        self, request: model_service_pb2.GetEvaluationRequest, timeout: float | None
+    ) -> evaluation_pb2.Evaluation:
+        """AdminService.GetEvaluation."""
+        return await self._answer(self._admin.GetEvaluation(request, timeout=timeout))
+
     async def promote_model(
         self, request: model_service_pb2.PromoteModelRequest, timeout: float | None
     ) -> model_service_pb2.Model:
@@ -176,6 +188,12 @@ class Calls:
     ) -> job_pb2.Job:
         """AdminService.PublishModel."""
         return await self._answer(self._admin.PublishModel(request, timeout=timeout))
+
+    async def get_online_report(
+        self, request: online_report_pb2.GetOnlineReportRequest, timeout: float | None
+    ) -> online_report_pb2.OnlineReport:
+        """AdminService.GetOnlineReport."""
+        return await self._answer(self._admin.GetOnlineReport(request, timeout=timeout))
 
     async def rollback_model(
         self, request: model_service_pb2.RollbackModelRequest, timeout: float | None

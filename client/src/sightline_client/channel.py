@@ -13,6 +13,7 @@ _READS = {
     "sightline.gateway.v1.AdminService": (
         "GetStatus",
         "ListModels",
+        "GetEvaluation",
         "ListGenerations",
         "ListBackups",
     ),
@@ -34,6 +35,7 @@ _WRITES = {
     "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
+        "EvaluateModel",
         "PromoteModel",
         "PublishModel",
         "BackfillGeneration",

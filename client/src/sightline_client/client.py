@@ -13,9 +13,17 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
-from sightline_client import from_wire, importing, requests, to_wire, writing
+from sightline_client import (
+    evaluation_from_wire,
+    from_wire,
+    importing,
+    online_wire,
+    requests,
+    to_wire,
+    writing,
+)
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
 from sightline_client.calls import Calls
@@ -37,8 +45,10 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.errors import Unavailable, check_answered
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
+from sightline_client.online import OnlineReport
 from sightline_client.operations import (
     Backup,
     Generation,
@@ -458,11 +468,43 @@ class SightlineClient:
                 return tuple(models)
             request.page_token = page.next_page_token
 
-    async def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
+    async def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.EvaluateModelRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                model_version=model_version,
+            )
+        return from_wire.job(await self.calls.evaluate_model(request, self._deadline(timeout)))
+
+    async def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.GetEvaluationRequest(
+                catalog_id=self.catalog, model_version=model_version
+            )
+        return evaluation_from_wire.evaluation(
+            await self.calls.get_evaluation(request, self._deadline(timeout))
+        )
+
+    async def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = model_service_pb2.PromoteModelRequest(
-                catalog_id=self.catalog, model_version=model_version
+                catalog_id=self.catalog, model_version=model_version, force=force
             )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
 
@@ -486,6 +528,19 @@ class SightlineClient:
                 rewrite=rewrite,
             )
         return from_wire.job(await self.calls.publish_model(request, self._deadline(timeout)))
+
+    async def online_report(
+        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+    ) -> OnlineReport:
+        """How the answers of the last ``days`` fared with shoppers: clicks, purchases up to
+        ``conversion_days`` later and hides by model version, scene and arm, what other orders would
+        have earned, and what drifted."""
+        with to_wire.sendable("request"):
+            request = online_report_pb2.GetOnlineReportRequest(
+                catalog_id=self.catalog, days=days, conversion_days=conversion_days
+            )
+        found = await self.calls.get_online_report(request, self._deadline(timeout))
+        return online_wire.report(found)
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

@@ -30,9 +30,11 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
+from sightline_client.online import OnlineReport
 from sightline_client.operations import (
     Backup,
     Generation,
@@ -367,9 +369,32 @@ class SyncSightlineClient:
         """Every ranking model, newest first; ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_models(timeout=timeout))
 
-    def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
-        return self._loop.run(self._client.promote_model(model_version, timeout=timeout))
+    def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        return self._loop.run(
+            self._client.evaluate_model(model_version, request_id=request_id, timeout=timeout)
+        )
+
+    def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        return self._loop.run(self._client.get_evaluation(model_version, timeout=timeout))
+
+    def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.promote_model(model_version, force=force, timeout=timeout)
+        )
 
     def publish_model(
         self,
@@ -386,6 +411,16 @@ class SyncSightlineClient:
             self._client.publish_model(
                 model_version, rewrite=rewrite, request_id=request_id, timeout=timeout
             )
+        )
+
+    def online_report(
+        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+    ) -> OnlineReport:
+        """How the answers of the last ``days`` fared with shoppers: clicks, purchases up to
+        ``conversion_days`` later and hides by model version, scene and arm, what other orders would
+        have earned, and what drifted."""
+        return self._loop.run(
+            self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:

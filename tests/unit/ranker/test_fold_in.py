@@ -1,8 +1,8 @@
 import numpy as np
 
 from ranker import fold_in
-from ranker.fold_in import FoldIn
-from ranker.model import History
+from ranker.fold_in import HOUR_MICROS, FoldIn
+from ranker.model import EventType, History, Interaction
 from tests.fakes.ranker import FakeReader, model
 
 
@@ -41,3 +41,32 @@ async def test_without_a_model_hides_are_still_read() -> None:
     history, shopper = await fold_in.read("default", "a", None, reader)
     assert history.hidden == {"p"}
     assert not shopper.personal
+
+
+def test_last_products_fade_with_the_hours_beside_what_training_knows() -> None:
+    made = model({"p": [1.0, 2.0]}, actors={"a": [0.0, 3.0]})
+    idle = 24 * HOUR_MICROS
+    found = fold_in.of(made, "a", ["p"], ["p"], idle_micros=idle)
+    np.testing.assert_allclose(found.session, [0.5, 1.0])
+    np.testing.assert_allclose([found.liked.decays, found.bought.decays], [[0.5], [0.5]])
+    later = fold_in.of(made, "a", ["p"], idle_micros=idle + HOUR_MICROS - 1)
+    np.testing.assert_array_equal(later.session, found.session, "less than an hour changes nothing")
+    newcomer = fold_in.of(made, "x", ["p"], idle_micros=idle)
+    np.testing.assert_allclose(newcomer.session, [1.0, 2.0])
+
+
+def test_years_without_an_event_and_clocks_that_differ_are_no_matter() -> None:
+    assert 0 < fold_in.freshness(10**17) < 1e-5
+    assert fold_in.freshness(-1) == 1.0
+
+
+def test_a_history_fades_from_its_newest_event() -> None:
+    made = model({"p": [1.0], "q": [0.0]}, actors={"a": [0.0]})
+    events = [
+        Interaction("a", item, EventType.VIEW, None, time, item)
+        for item, time in (("p", 48 * HOUR_MICROS), ("q", 0))
+    ]
+    history = History(recent=tuple(events))
+    now = 72 * HOUR_MICROS
+    assert fold_in.by_history(made, "a", history, now).freshness == 0.5
+    assert fold_in.by_history(made, "a", history).freshness == 1.0

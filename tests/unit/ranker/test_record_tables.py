@@ -5,14 +5,16 @@ from alembic import command
 from alembic.config import Config
 
 from ranker import migrations
-from ranker.record.tables import METADATA, MIGRATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+from ranker.record.tables import METADATA, MIGRATIONS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
+from tests.stores import only_sqlite
 
 
 def test_the_migrations_make_exactly_these_tables(db: Database) -> None:
     assert db.drift(METADATA) == []
 
 
+@only_sqlite
 def test_a_shoppers_history_is_read_through_its_index(db: Database) -> None:
     statement = (
         "EXPLAIN QUERY PLAN SELECT product_id FROM events WHERE catalog_id = 'c' AND actor = 'a' "
@@ -28,13 +30,14 @@ def test_what_was_promoted_before_there_was_a_log_can_be_rolled_back_to(tmp_path
     made = Database(f"sqlite:///{tmp_path}/old.db", migrations=MIGRATIONS)
     with made._migration_connection() as connection:
         _upgrade(connection, "0001")
+        models = sa.Table("models", sa.MetaData(), autoload_with=connection)
         for at, version in ((1, "v1"), (3, "v2"), (2, "v3"), (None, "v4")):
-            row = {column.name: 0 for column in MODELS.c} | {
+            row = {column.name: 0 for column in models.c} | {
                 "catalog_id": "default",
                 "version": version,
                 "promoted_micros": at,
             }
-            connection.execute(sa.insert(MODELS).values(row))
+            connection.execute(sa.insert(models).values(row))
         serving = {"catalog_id": "default", "version": "v2"}
         connection.execute(sa.insert(PROMOTIONS).values(serving))
     made.migrate()

@@ -1,8 +1,7 @@
-"""A record on real SQLite, and products for it."""
+"""A record on real SQLite and PostgreSQL, and products for it."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,9 @@ from servicekit.sql import Database
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, vector_of
+from tests.stores import SQLITE, NewStore, Stores
+
+MIGRATIONS = "retriever.migrations"
 
 
 @dataclass
@@ -35,27 +37,24 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty record's file: migrations take ten times as long as a copy."""
-    file = tmp_path_factory.mktemp("record") / "record.db"
-    made = Database(f"sqlite:///{file}", migrations="retriever.migrations")
-    made.migrate()
-    made.close()
-    return file
+@pytest.fixture
+def new_store(request: pytest.FixtureRequest, stores: Stores, tmp_path: Path) -> Iterator[NewStore]:
+    """Makes stores on SQLite; the tests of the record itself ask for each engine."""
+    with stores.on(getattr(request, "param", SQLITE), tmp_path) as make:
+        yield make
 
 
 @pytest.fixture
-def db(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    made = record_at(migrated, tmp_path / "record.db")
+def db(new_store: NewStore) -> Iterator[Database]:
+    """An empty record."""
+    made = record_at(new_store, "record.db")
     yield made
     made.close()
 
 
-def record_at(migrated: Path, file: Path) -> Database:
-    """A record of its own in `file`, which is not there yet."""
-    shutil.copyfile(migrated, file)
-    return Database(f"sqlite:///{file}", migrations="retriever.migrations")
+def record_at(new_store: NewStore, file: str) -> Database:
+    """A record of its own, in `file` if it is on SQLite."""
+    return Database(new_store(MIGRATIONS, file), migrations=MIGRATIONS)
 
 
 @pytest.fixture

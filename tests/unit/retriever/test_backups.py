@@ -56,6 +56,7 @@ from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakePhotos, vector_of
 from tests.fakes.photos import photo
+from tests.stores import NewStore
 from tests.unit.retriever.conftest import Clock, generation, record_at
 
 BIG = ProductDraft(
@@ -144,11 +145,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, clock: Clock, migrated: Path) -> Iterator[Callable[[str], Place]]:
+def place(tmp_path: Path, clock: Clock, new_store: NewStore) -> Iterator[Callable[[str], Place]]:
     made: list[Place] = []
 
     def make(name: str) -> Place:
-        db = record_at(migrated, tmp_path / f"{name}.db")
+        db = record_at(new_store, f"{name}.db")
         store = BackupFiles(str(tmp_path / "backups"))
         made.append(Place(db, Record(db, clock), FakePhotos(), job_queue(db), store))
         return made[-1]

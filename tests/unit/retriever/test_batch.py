@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +26,11 @@ from servicekit.errors import ServiceError
 from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
+from tests.stores import NewStore, each_engine
 from tests.unit.retriever.conftest import Clock, generation, record_at, vectors, write
 from tests.unit.retriever.test_record import statements
+
+pytestmark = each_engine
 
 A, B, C = b"photo a", b"photo b", b"photo c"
 
@@ -190,10 +192,10 @@ def held(db: Database) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_batch_leaves_what_its_writes_leave_one_by_one(
-    db: Database, record: Record, clock: Clock, tmp_path: Path, migrated: Path, seed: int
+    db: Database, record: Record, clock: Clock, new_store: NewStore, seed: int
 ) -> None:
     chance = random.Random(seed)
-    other = record_at(migrated, tmp_path / "other.db")
+    other = record_at(new_store, "other.db")
     singly = Record(other, clock)
     for one in (record, singly):
         made = await one.create_generation(generation())

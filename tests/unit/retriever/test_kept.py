@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from retriever.record.kept import Products
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
+from tests.stores import address
 from tests.unit.retriever.conftest import generation, write
 
 A, B = b"photo a", b"photo b"
@@ -23,9 +23,9 @@ HASH = 0x1234_5678_9ABC_DEF0
 
 
 @pytest.fixture
-def neighbour(tmp_path: Path, record: Record) -> Iterator[Record]:
+def neighbour(db: Database, record: Record) -> Iterator[Record]:
     """The same record as another process has it."""
-    other = Database(f"sqlite:///{tmp_path}/record.db", migrations="retriever.migrations")
+    other = Database(address(db), migrations="retriever.migrations")
     yield Record(other)
     other.close()
 

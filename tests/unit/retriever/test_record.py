@@ -26,7 +26,10 @@ from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
+from tests.stores import SQLITE, each_engine
 from tests.unit.retriever.conftest import Clock, generation, vectors, write
+
+pytestmark = each_engine
 
 A, B, C = b"photo a", b"photo b", b"photo c"
 
@@ -74,6 +77,8 @@ async def test_a_category_of_any_length_is_found_by_its_index(record: Record, db
         assert await within("Wine") == {"d"}
         assert await within(*deep[:5]) == {"a", "b", "c"}
         assert await within(*deep[:6]) == await within(*deep) == {"a"}
+    if db.engine.name != SQLITE:
+        return  # its plans go by how much there is
     asked = {each.partition("\ndefault")[0] for each in seen if "substr" in each}
     assert len(asked) == 2
     with db.engine.connect() as connection:

@@ -60,12 +60,14 @@ class WriteEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new."""
+    """How many were new. Impressions that are left out count here, each time that they are sent."""
     duplicate_count: builtins.int
     """How many were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each event, in the same order; code 0 = stored, or stored before with the same content."""
+        """One for each event, in the same order; code 0 = stored, or stored before with the same content, or
+        an impression of an answer whose impressions are left out, by the ranker's settings.
+        """
 
     def __init__(
         self,

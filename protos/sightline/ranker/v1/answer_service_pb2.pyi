@@ -38,6 +38,7 @@ class AnswerRecord(google.protobuf.message.Message):
     ANSWER_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     HIDDEN_COUNT_FIELD_NUMBER: builtins.int
+    ARMS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -72,6 +73,12 @@ class AnswerRecord(google.protobuf.message.Message):
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the record may go (UTC); absent = after the service's own time."""
 
+    @property
+    def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments that made it, up to 16, each 1 to 64 characters without control characters; empty =
+        no experiment ran. Clicks, conversions and hides are told for each; see OnlineReport.
+        """
+
     def __init__(
         self,
         *,
@@ -86,9 +93,10 @@ class AnswerRecord(google.protobuf.message.Message):
         answer_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         hidden_count: builtins.int = ...,
+        arms: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 

@@ -60,12 +60,14 @@ class AppendEventsResponse(google.protobuf.message.Message):
     WRITTEN_COUNT_FIELD_NUMBER: builtins.int
     DUPLICATE_COUNT_FIELD_NUMBER: builtins.int
     written_count: builtins.int
-    """How many were new."""
+    """How many were new. Impressions that are left out count here, each time that they are sent."""
     duplicate_count: builtins.int
     """How many were stored before."""
     @property
     def statuses(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.rpc.status_pb2.Status]:
-        """One for each event, in the same order; code 0 = stored, or stored before with the same content."""
+        """One for each event, in the same order; code 0 = stored, or stored before with the same content, or
+        an impression of an answer whose impressions are left out (RANKER_IMPRESSION_SHARE).
+        """
 
     def __init__(
         self,
@@ -272,3 +274,44 @@ class PurgeEventsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["event_count", b"event_count", "first_event_time", b"first_event_time", "job", b"job", "last_event_time", b"last_event_time"]) -> None: ...
 
 Global___PurgeEventsResponse: typing_extensions.TypeAlias = PurgeEventsResponse
+
+@typing.final
+class ExportEventsRequest(google.protobuf.message.Message):
+    """Which events to export: those that fit every condition given; none = all."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    BEFORE_TIME_FIELD_NUMBER: builtins.int
+    TYPES_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """The same id with the same conditions answers the same job; up to 128 characters; empty = a new job."""
+    @property
+    def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only events from this time on (UTC); absent = any time."""
+
+    @property
+    def before_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only events before this time (UTC); absent = any time."""
+
+    @property
+    def types(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[sightline.common.v1.event_pb2.EventType.ValueType]:
+        """Only events of these types; empty = all."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        before_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        types: collections.abc.Iterable[sightline.common.v1.event_pb2.EventType.ValueType] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["before_time", b"before_time", "from_time", b"from_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["before_time", b"before_time", "catalog_id", b"catalog_id", "from_time", b"from_time", "request_id", b"request_id", "types", b"types"]) -> None: ...
+
+Global___ExportEventsRequest: typing_extensions.TypeAlias = ExportEventsRequest

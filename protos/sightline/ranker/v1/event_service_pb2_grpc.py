@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -55,6 +56,11 @@ class EventServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
                 _registered_method=True)
+        self.ExportEvents = channel.unary_unary(
+                '/sightline.ranker.v1.EventService/ExportEvents',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
@@ -91,6 +97,15 @@ class EventServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportEvents(self, request, context):
+        """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
+        (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
+        appear in the files as pseudonyms only. Follow it with JobService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +128,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.PurgeEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.SerializeToString,
+            ),
+            'ExportEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportEvents,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +244,33 @@ class EventService(object):
             '/sightline.ranker.v1.EventService/PurgeEvents',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.EventService/ExportEvents',
+            sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import sightline.common.v1.job_pb2
 import sightline.ranker.v1.event_service_pb2
 import sys
 import typing
@@ -89,7 +90,23 @@ _EventServicePurgeEventsType = typing_extensions.TypeVar(
     ],
 )
 
-class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType]):
+_EventServiceExportEventsType = typing_extensions.TypeVar(
+    '_EventServiceExportEventsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType]):
     """What people did. An acknowledged event survives the death of any process and counts in the next request."""
 
     @typing.overload
@@ -109,6 +126,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
             sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+            sightline.common.v1.job_pb2.Job,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -130,6 +151,10 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
             sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
             sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     AppendEvents: _EventServiceAppendEventsType
@@ -148,6 +173,12 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     PurgeEvents: _EventServicePurgeEventsType
     """Counts the events that fit; with `force`, starts a job that deletes them."""
 
+    ExportEvents: _EventServiceExportEventsType
+    """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
+    (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
+    appear in the files as pseudonyms only. Follow it with JobService.
+    """
+
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
@@ -164,6 +195,10 @@ EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
         sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        sightline.common.v1.job_pb2.Job,
     ],
 ]
 
@@ -205,5 +240,16 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse]]:
         """Counts the events that fit; with `force`, starts a job that deletes them."""
+
+    @abc.abstractmethod
+    def ExportEvents(
+        self,
+        request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that writes events to Parquet files in a folder or bucket of the worker's
+        (RANKER_EXPORT_STORE); its result names the folder, and its error may be EXPORT_UNWRITABLE. People
+        appear in the files as pseudonyms only. Follow it with JobService.
+        """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

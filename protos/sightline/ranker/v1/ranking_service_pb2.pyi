@@ -68,7 +68,9 @@ class RankRequest(google.protobuf.message.Message):
     the service's clock.
     """
     reason_top_k: builtins.int
-    """How many of the first answered products get reasons, 0 to 2,000; absent = all of them."""
+    """How many of the first answered products get reasons and, with `explain`, split parts: 0 to
+    2,000; absent = all of them.
+    """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """For whom; absent = nobody in particular."""
@@ -362,7 +364,9 @@ class PartColumn(google.protobuf.message.Message):
 
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FeatureList]:
-        """With `explain`: what each value is made of; as long as `values`, or empty where the part is not split."""
+        """With `explain`: what each value is made of, of as many products as get reasons; empty where the part is not
+        split.
+        """
 
     def __init__(
         self,

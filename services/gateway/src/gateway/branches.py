@@ -99,9 +99,7 @@ async def search(run: Run) -> tuple[Listing, ...]:
     Raises when no signal could be followed: SpaceMissing when none of them has a space, else
     NothingAvailable.
     """
-    jobs = [_similar(run, branch) for branch in _signalled(run)]
-    hauls = await side_by_side(*jobs)
-    listings = tuple(listing for haul in hauls for listing in haul.listings)
+    listings = await near_signals(run)
     _refuse_if_all_missing(run)
     if not listings:
         causes = {loss.cause for loss in run.trail.losses}
@@ -110,6 +108,12 @@ async def search(run: Run) -> tuple[Listing, ...]:
             raise SpaceMissing(place for place in asked if place not in run.trail.missing_places)
         raise NothingAvailable(causes)
     return listings
+
+
+async def near_signals(run: Run) -> tuple[Listing, ...]:
+    """One listing for each signal that could be followed; a lost branch is noted and left out."""
+    hauls = await side_by_side(*(_similar(run, branch) for branch in _signalled(run)))
+    return tuple(listing for haul in hauls for listing in haul.listings)
 
 
 async def side_by_side(*jobs: Coroutine[object, object, T]) -> list[T]:
@@ -277,6 +281,7 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
         found.image_ids,
         collapsed=found.collapsed,
         own=found.own,
+        signal=signal.index,
     )
     return Near(listing, found)
 

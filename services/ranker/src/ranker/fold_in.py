@@ -21,8 +21,14 @@ from ranker.signals import recent_products
 HISTORY_LIMIT = 50
 """Events that are read to find the last products: several may be of one product."""
 
+HOUR_MICROS = 3600 * 1_000_000
+
 SESSION_BOOST = 2.0
 """Weight of the fold-in beside the long-term vector: nDCG@10 .2477 against .2016 without it."""
+
+FRESH_HALF_LIFE_HOURS = 24.0
+"""After how many hours without an interest the last ones count half beside the long-term vector.
+On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after weeks."""
 
 BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
 """Events that put a product beside those that are bought with it."""
@@ -46,8 +52,8 @@ class Windows:
     session: Window = Window(5)
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
-    item_item: Window = Window(10)
-    """EASE over the last 10 beside the session: .2558 against .2477 without it."""
+    item_item: Window = Window(50, 0.95)
+    """As far back, and as fading, as the transitions were learned (items.py)."""
     bought_together: Window = Window(10)
 
 
@@ -61,7 +67,7 @@ class Trail:
     rows: Ints
     """(n,) of the model"""
     decays: Doubles
-    """(n,) how much each counts, falling from 1"""
+    """(n,) how much each counts, not rising, at most 1"""
 
 
 NOTHING = Trail(np.zeros(0, np.int64), np.zeros(0))
@@ -83,6 +89,9 @@ class FoldIn:
     """Whose item-item neighbours count."""
     bought: Trail = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
+    freshness: float = 1.0
+    """What the last products count for by now, above 0, at most 1; `session` and the decays of
+    `liked` and `bought` are multiplied with it already."""
 
     @property
     def personal(self) -> bool:
@@ -96,29 +105,42 @@ def of(
     products: Sequence[str],
     bought: Sequence[str] = (),
     windows: Windows = WINDOWS,
+    *,
+    idle_micros: int = 0,
 ) -> FoldIn:
     """The shopper by a model. `products` are those of interest, `bought` those of them that were
-    bought or put into the cart, both newest first and each once."""
+    bought or put into the cart, both newest first and each once. `idle_micros`: how long ago the
+    newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
     row = model.actor_rows.get(actor) if actor is not None else None
     long_term = None if row is None else model.actor_vectors[row]
     recent = _trail(model, products, windows.session)
     if not len(recent.rows):
         return FoldIn(long_term)
-    share = (recent.decays / recent.decays.sum()).astype(np.float32)
+    fresh = 1.0 if long_term is None else freshness(idle_micros)
+    share = (fresh * recent.decays / recent.decays.sum()).astype(np.float32)
     return FoldIn(
         long_term=long_term,
         session=share @ model.item_vectors[recent.rows],
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
-        liked=_trail(model, products, windows.item_item),
-        bought=_trail(model, bought, windows.bought_together),
+        liked=_trail(model, products, windows.item_item, fresh),
+        bought=_trail(model, bought, windows.bought_together, fresh),
+        freshness=fresh,
     )
 
 
-def _trail(model: Model, products: Sequence[str], window: Window) -> Trail:
+def freshness(idle_micros: int) -> float:
+    """What last interests count for after so long, above 0, at most 1. Whole hours count, so that
+    an answer does not change from one second to the next."""
+    hours = max(idle_micros, 0) // HOUR_MICROS
+    return float(max(0.5 ** (hours / FRESH_HALF_LIFE_HOURS), 1e-6))
+
+
+def _trail(model: Model, products: Sequence[str], window: Window, first: float = 1.0) -> Trail:
     known = (model.item_rows[item] for item in products if item in model.item_rows)
     rows = list(islice(known, window.items))
-    return Trail(np.array(rows, np.int64), window.decay ** np.arange(len(rows), dtype=np.float64))
+    decays = first * window.decay ** np.arange(len(rows), dtype=np.float64)
+    return Trail(np.array(rows, np.int64), decays)
 
 
 async def read(
@@ -128,20 +150,27 @@ async def read(
     reader: HistoryReader,
     *,
     with_seen: bool = False,
+    now_micros: int | None = None,
 ) -> tuple[History, FoldIn]:
-    """What the record knows of a shopper now, and their vectors; None = nobody in particular."""
+    """What the record knows of a shopper, and their vectors as of `now_micros` (None = right after
+    their newest event); `actor` None = nobody in particular."""
     if actor is None:
         return History(), FoldIn()
     history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
-    return history, by_history(model, actor, history)
+    return history, by_history(model, actor, history, now_micros)
 
 
-def by_history(model: Model | None, actor: str | None, history: History) -> FoldIn:
-    """The vectors of a shopper with this history by a model."""
+def by_history(
+    model: Model | None, actor: str | None, history: History, now_micros: int | None = None
+) -> FoldIn:
+    """The vectors of a shopper with this history by a model, as of `now_micros`."""
     if model is None:
         return FoldIn()
     products = recent_products(history.recent, history.hidden)
-    return of(model, history.actor or actor, products, basket(history.recent, products))
+    newest = history.recent[0].time_micros if history.recent else 0
+    idle = 0 if now_micros is None else now_micros - newest
+    who, bought = history.actor or actor, basket(history.recent, products)
+    return of(model, who, products, bought, idle_micros=idle)
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:

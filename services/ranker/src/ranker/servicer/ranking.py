@@ -3,19 +3,22 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import fold_in, nominate, parts, rank
+from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
+from ranker.breakdown import Addends, Evidence
 from ranker.columns import products_of
-from ranker.explain import Evidence, explain
+from ranker.explain import explain
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
+from ranker.servicer.arranging import moves_of, policy_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
@@ -33,6 +36,7 @@ DEFAULT_NOMINEES = 100
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_MICROS = 253_402_300_800_000_000  # the year 10000
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 BASES = {
@@ -72,15 +76,22 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        check_range("time_micros", request.time_micros, 0, MOST_MICROS)
+        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
             history, shopper = await fold_in.read(
-                catalog_id, who, model, self._reader, with_seen=request.drop_seen
+                catalog_id,
+                who,
+                model,
+                self._reader,
+                with_seen=request.drop_seen,
+                now_micros=now,
             )
             popularity = None
-            if rank.needs_popularity(weights, shopper):
+            if policy.popularity or rank.needs_popularity(weights, shopper):
                 popularity = await self._reader.popularity(catalog_id, candidates.ids)
         with stages.measure("score"):
             ranking = rank.rank(
@@ -91,16 +102,33 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 popularity,
                 history=history,
                 drop_seen=request.drop_seen,
-            ).take(slice(request.top_k or None))
+            )
+            arrangement = diversity.arranged(
+                ranking,
+                candidates,
+                model,
+                popularity,
+                policy,
+                seed=exploration.seed_of(
+                    request.seed, history.actor or who, request.session_id, now
+                ),
+                now_micros=now,
+            )
+            shown = arrangement.order[: request.top_k or None]
+            ranking = ranking.take(shown)
+            factors = parts.factors(model, weights) if model else {}
             told = request.reason_top_k if request.HasField("reason_top_k") else None
-            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model)
-            reasons = explain(evidence, request.language_code)
+            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model, factors)
+            reasons = explain(evidence, request.language_code, arrangement.explored)
+            addends = breakdown.split(evidence) if request.explain else {}
             chances = rank.calibrated(model, ranking.raw_scores)
         return pb.RankResponse(
             product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
             raw_scores=ranking.raw_scores.tolist(),
             parts=[
-                pb.PartColumn(name=name, values=values.tolist())
+                pb.PartColumn(
+                    name=name, values=values.tolist(), features=_features(addends.get(name, ()))
+                )
                 for name, values in ranking.parts.items()
             ],
             reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
@@ -109,6 +137,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("rank")],
             stage_timings=_timings(stages),
+            score_ranks=(shown + 1).tolist(),
+            moves=moves_of(arrangement, len(shown)),
+            propensities=arrangement.propensities[: len(shown)].tolist(),
             scores=None if chances is None else chances.tolist(),
             score_event=_score_event(model),
         )
@@ -124,13 +155,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
-        history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        now = time.time_ns() // 1000
+        history, shopper = await fold_in.read(catalog_id, who, model, self._reader, now_micros=now)
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
+            known = [(model, shopper), (former, fold_in.by_history(former, who, history, now))]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
@@ -195,6 +227,9 @@ def _candidates(request: pb.RankRequest) -> rank.Candidates:
             for branch in request.branches
         },
         fused=fused if len(fused) else np.zeros(len(ids)),
+        created_micros=np.array(request.candidates.create_time_micros, np.int64)
+        if request.candidates.create_time_micros
+        else None,
     )
 
 
@@ -251,6 +286,15 @@ def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
+
+
+def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
+    return [
+        pb.FeatureList(
+            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
+        )
+        for addends in column
+    ]
 
 
 def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:

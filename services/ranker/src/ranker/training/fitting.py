@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.log import Log
-from ranker.model import Floats, Model, Neighbours, Product
+from ranker.model import Floats, Model, Neighbours, Product, Vectors
 from ranker.recipe import Recipe
-from ranker.signals import DEFAULTS, Signals
 from ranker.training.lightfm_door import Learned, learn
 from ranker.training.scales import score_scale
-from ranker.training.style import Vectors
 from ranker.training.subject import Given, Subject, subject_of
 
 Progress = Callable[[int, int], None]
@@ -35,6 +33,8 @@ class Fitted:
     `learned.items` are the model's `feature_names`."""
     interest_count: int
     """Pairs of shopper and product that it was fitted on."""
+    shopper_count: int
+    """Shoppers who like something."""
     robot_count: int
     """Shoppers who are taken for robots."""
 
@@ -46,11 +46,10 @@ def fit(
     *,
     vectors: Vectors | None = None,
     attributes: Mapping[str, Sequence[str]] | None = None,
-    signals: Signals = DEFAULTS,
     progress: Progress | None = None,
 ) -> Model:
     """The model alone that `fitted` finds of these."""
-    return fitted(Given(log, products, vectors, attributes or {}, signals), recipe, progress).model
+    return fitted(Given(log, products, vectors, attributes or {}), recipe, progress).model
 
 
 def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fitted:
@@ -89,6 +88,7 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         feature_vectors=learned.items.vectors,
         feature_biases=learned.items.biases,
         score_scale=1.0,
+        blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
         styles=subject.styles,
         style_mean=None if subject.style is None else subject.style.mean,
@@ -106,7 +106,8 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         model,
         learned,
         subject.shoppers.names,
-        len(subject.interests),
+        len(subject.times),
+        len(subject.actors),
         int(subject.interests.robots.sum()),
     )
 

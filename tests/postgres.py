@@ -1,0 +1,167 @@
+"""A real PostgreSQL for tests and benches: the server that the package pgserver carries.
+
+Its programs alone are used: pgserver's own starter opens every folder above the data to everybody.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+NOT_HERE = "NOT MEASURED: there is no PostgreSQL here (pgserver has wheels for Linux x86-64 only)"
+"""What is said in place of a result."""
+
+
+class NoPostgreSQL(Exception):
+    """This platform has none."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_HERE)
+
+
+@dataclass(slots=True)
+class PostgreSQL:
+    """One server on a socket in `folder`, which can be killed and started again on its data."""
+
+    folder: Path
+    """A short path: that of a socket has at most 107 bytes."""
+    programs: Path
+    options: Mapping[str, str]
+    """Of its configuration, beside the defaults."""
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy's URL of a database."""
+        return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
+
+    def execute(self, statement: str) -> None:
+        """Run it outside of any transaction, as CREATE DATABASE needs."""
+        with self._connect() as connection:
+            connection.execute(statement.encode())
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        assert self.process is None, "already running"
+        options = [f"-c{name}={value}" for name, value in self.options.items()]
+        place = [f"-k{self.folder}", "-clisten_addresses="]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self._program("postgres"), "-D", self._data, *place, *options],
+                stdout=log,
+                stderr=log,
+                **_account(),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            with suppress(psycopg.OperationalError), self._connect():
+                return
+            time.sleep(0.02)
+        raise TimeoutError("PostgreSQL did not answer")
+
+    def kill(self) -> None:
+        """kill -9 of the server; its children end by themselves when they notice, and a new one
+        starts only then."""
+        if self.process is None:
+            return
+        children = _children(self.process.pid)
+        self.process.kill()
+        self.process.wait(timeout=STOP_SECONDS)
+        self.process = None
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, 9)
+
+    def stop(self) -> None:
+        """Immediate shutdown."""
+        if self.process is not None:
+            self.process.send_signal(3)
+            self.process.wait(timeout=STOP_SECONDS)
+            self.process = None
+
+    def make(self) -> None:
+        """Its empty data."""
+        given = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        command = [self._program("initdb"), "-D", self._data, *given]
+        subprocess.run(command, check=True, capture_output=True, **_account())
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _program(self, name: str) -> str:
+        return str(self.programs / name)
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
+        )
+
+
+def packages() -> Path:
+    """The folder with the package, and the libraries of its programs beside it; NoPostgreSQL."""
+    found = importlib.util.find_spec("pgserver")
+    if found is None or found.origin is None:
+        raise NoPostgreSQL
+    return Path(found.origin).parent.parent
+
+
+@contextmanager
+def postgresql(*, durable: bool = True) -> Iterator[PostgreSQL]:
+    """An empty server while the block runs; NoPostgreSQL.
+
+    Without `durable` it does not wait for the disk: it survives kill -9 all the same, and no loss
+    of power.
+    """
+    source = packages()
+    options = {"shared_buffers": "64MB", "dynamic_shared_memory_type": "mmap"}
+    if not durable:
+        options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            _give_away(source, folder)
+            source = folder
+        server = PostgreSQL(folder, source / "pgserver" / "pginstall" / "bin", options)
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _give_away(source: Path, folder: Path) -> None:
+    """Copy the programs to where another account reaches them, and give that one the folder."""
+    unused = shutil.ignore_patterns("include", "*.a")
+    for name in ("pgserver", "pgserver.libs"):
+        shutil.copytree(source / name, folder / name, ignore=unused)
+    shutil.chown(folder, **_account())
+
+
+def _account() -> dict[str, int]:
+    """Whose process it is: PostgreSQL refuses to be root's."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid}
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(FileNotFoundError):
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
