@@ -56,6 +56,13 @@ class Calls:
         """RecommendationService.Recommend."""
         return await self._answer(self._recommendation.Recommend(request, timeout=timeout))
 
+    async def explain_recommendation(
+        self, request: rec.ExplainRecommendationRequest, timeout: float | None
+    ) -> rec.ExplainRecommendationResponse:
+        """RecommendationService.ExplainRecommendation."""
+        call = self._recommendation.ExplainRecommendation(request, timeout=timeout)
+        return await self._answer(call)
+
     async def search(self, request: rec.SearchRequest, timeout: float | None) -> rec.SearchResponse:
         """RecommendationService.Search."""
         return await self._answer(self._recommendation.Search(request, timeout=timeout))

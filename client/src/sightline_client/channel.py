@@ -8,7 +8,7 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The suite's cap on one message, both ways."""
 
 _READS = {
-    "sightline.gateway.v1.RecommendationService": ("Recommend", "Search"),
+    "sightline.gateway.v1.RecommendationService": ("Recommend", "Search", "ExplainRecommendation"),
     "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
     "sightline.gateway.v1.AdminService": (
         "GetStatus",

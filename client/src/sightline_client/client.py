@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import grpc
 
@@ -17,6 +17,7 @@ from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_se
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
 from sightline_client import (
     evaluation_from_wire,
+    explanations_from_wire,
     from_wire,
     importing,
     online_wire,
@@ -48,6 +49,7 @@ from sightline_client.catalogue import (
 from sightline_client.errors import Unavailable, check_answered
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.online import OnlineReport
 from sightline_client.operations import (
@@ -87,6 +89,7 @@ class RecommendOptions(TypedDict, total=False):
     exclude: str | Iterable[str]
     min_index_token: str
     min_quality: float
+    explain: bool
     timeout: float | None
 
 
@@ -151,6 +154,7 @@ class SightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -160,7 +164,7 @@ class SightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -178,6 +182,7 @@ class SightlineClient:
             exclude=exclude,
             min_index_token=min_index_token,
             min_quality=min_quality,
+            explain=explain,
         )
         return from_wire.recommendations(
             await self.calls.recommend(request, self._deadline(timeout))
@@ -198,6 +203,18 @@ class SightlineClient:
             token = page.next_page_token
             if not token:
                 return
+
+    async def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        options: dict[str, Any] = {**request}
+        timeout = self._deadline(options.pop("timeout", None))
+        images = await _photos(options.pop("image", None), options.pop("images", ()))
+        asked = requests.recommend(catalog=self.catalog, images=images, **options)
+        response = await self.calls.explain_recommendation(
+            requests.explain(product_id, asked), timeout
+        )
+        return explanations_from_wire.explanation(response)
 
     async def search(
         self,

@@ -32,6 +32,7 @@ from sightline_client.catalogue import (
 from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
 from sightline_client.online import OnlineReport
@@ -118,6 +119,7 @@ class SyncSightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -127,7 +129,7 @@ class SyncSightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         return self._loop.run(
             self._client.recommend(
@@ -146,6 +148,7 @@ class SyncSightlineClient:
                 exclude=exclude,
                 min_index_token=min_index_token,
                 min_quality=min_quality,
+                explain=explain,
                 timeout=timeout,
             )
         )
@@ -154,6 +157,11 @@ class SyncSightlineClient:
         """An answer page by page, until there is no more or you stop: takes what ``recommend``
         takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
         return self._loop.iterate(self._client.recommend_pages(**request))
+
+    def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        return self._loop.run(self._client.explain(product_id, **request))
 
     def search(
         self,

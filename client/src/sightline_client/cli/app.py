@@ -8,6 +8,7 @@ from sightline_client.cli import (
     backup,
     config,
     events,
+    explain,
     index,
     jobs,
     loading,
@@ -43,6 +44,7 @@ app = Commands(
     """),
 )
 app.command("recommend")(recommend.recommend)
+app.command("explain")(explain.explain)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
 products.app.command("import")(loading.import_)

@@ -9,6 +9,7 @@ from ranker.live import LiveModels
 from ranker.model import KeyUnusable
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
+from ranker.record.activity import ActivityRecord
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.attributes import AttributeRecord
@@ -105,6 +106,7 @@ def bindings(
                 evaluations=EvaluationRecord(database),
                 load=store.read,
                 online=OnlineRecord(database),
+                activity=ActivityRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),
