@@ -172,8 +172,9 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
 
 
 def _robots(made: Trained) -> Iterable[Metric]:
-    if made.fitted.robot_count:
-        yield Metric(ROBOTS_METRIC, float(made.fitted.robot_count), made.fitted.shopper_count)
+    count = int(made.fitted.interests.robots.sum())
+    if count:
+        yield Metric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
 
 
 def _data(log: Log, made: Trained) -> dict[str, Any]:
