@@ -16,6 +16,7 @@ from ranker.log import Log
 from ranker.model import Floats, Model, Neighbours, Product, Vectors
 from ranker.popularity import popularity, trend
 from ranker.recipe import Recipe
+from ranker.signals import Interests
 from ranker.training.lightfm_door import Learned, learn
 from ranker.training.scales import part_scales, score_scale
 from ranker.training.subject import Given, Subject, subject_of
@@ -38,8 +39,8 @@ class Fitted:
     """Pairs of shopper and product that it was fitted on."""
     shopper_count: int
     """Shoppers who like something."""
-    robot_count: int
-    """Shoppers who are taken for robots."""
+    interests: Interests
+    """Of all shoppers, in products that are not there any more too."""
 
 
 def fit(
@@ -118,7 +119,7 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         subject.shoppers.names,
         len(subject.times),
         len(subject.actors),
-        int(subject.interests.robots.sum()),
+        subject.interests,
     )
 
 
