@@ -38,7 +38,7 @@ def wine_model() -> Model:
 @pytest.mark.parametrize("loss", Loss)
 def test_the_same_data_in_any_order_give_the_same_model_bit_for_bit(loss: Loss) -> None:
     recipe = dataclasses.replace(RECIPE, loss=loss)
-    given = {"vectors": drawn_vectors(PRODUCTS), "attributes": {"r-1": ("given.age=30s",)}}
+    given = {"vectors": drawn_vectors(PRODUCTS), "attributes": {"r-1": ("age_band=25-34",)}}
     one = fit(LOG, PRODUCTS, recipe, **given)
     other = fit(log_of(EVENTS[::-1]), PRODUCTS[::-1], recipe, **given)
     assert bits(one) == bits(other)
@@ -204,12 +204,12 @@ def test_training_learns_which_type_somebody_buys() -> None:
     assert scores[reds].mean() > scores[whites].mean()
 
 
-GIVEN = {f"{kind}-{n}": (f"given.likes={kind}",) for kind in "rw" for n in range(LEAST_SHARED)}
+GIVEN = {f"{kind}-{n}": (f"likes={kind}",) for kind in "rw" for n in range(LEAST_SHARED)}
 
 
 def test_a_newcomer_with_attributes_is_like_those_who_share_them() -> None:
     made = taught(dataclasses.replace(RECIPE, epochs=20), attributes=GIVEN)
-    assert made.shopper_feature_names == ("given.likes=r", "given.likes=w")
+    assert made.shopper_feature_names == ("likes=r", "likes=w")
     assert made.shopper_feature_vectors is not None
     reds = [made.item_rows[f"r{n}"] for n in range(5)]
     whites = [made.item_rows[f"w{n}"] for n in range(5)]
@@ -218,7 +218,7 @@ def test_a_newcomer_with_attributes_is_like_those_who_share_them() -> None:
 
 
 def test_an_attribute_that_few_share_is_no_feature() -> None:
-    rare = {f"r-{n}": ("given.age=90s",) for n in range(LEAST_SHARED - 1)}
+    rare = {f"r-{n}": ("age_band=90-99",) for n in range(LEAST_SHARED - 1)}
     assert taught(attributes=rare).shopper_feature_names == ()
 
 

@@ -62,25 +62,29 @@ class Recipe(google.protobuf.message.Message):
     class _ItemItemEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[Recipe._ItemItem.ValueType], builtins.type):
         DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
         ITEM_ITEM_UNSPECIFIED: Recipe._ItemItem.ValueType  # 0
-        """Not given: ITEM_ITEM_EASE."""
+        """Not given: ITEM_ITEM_TRANSITION."""
         ITEM_ITEM_OFF: Recipe._ItemItem.ValueType  # 1
         """Not at all."""
         ITEM_ITEM_EASE: Recipe._ItemItem.ValueType  # 2
         """EASE (Steck 2019); memory grows with the square of the products."""
         ITEM_ITEM_KNN: Recipe._ItemItem.ValueType  # 3
         """Cosine of the products' columns; memory grows with the pairs that people share."""
+        ITEM_ITEM_TRANSITION: Recipe._ItemItem.ValueType  # 4
+        """Like EASE, from what came before to what comes next (SLIT: Choi et al. 2021)."""
 
     class ItemItem(_ItemItem, metaclass=_ItemItemEnumTypeWrapper):
         """How products that go together are learned from who liked them."""
 
     ITEM_ITEM_UNSPECIFIED: Recipe.ItemItem.ValueType  # 0
-    """Not given: ITEM_ITEM_EASE."""
+    """Not given: ITEM_ITEM_TRANSITION."""
     ITEM_ITEM_OFF: Recipe.ItemItem.ValueType  # 1
     """Not at all."""
     ITEM_ITEM_EASE: Recipe.ItemItem.ValueType  # 2
     """EASE (Steck 2019); memory grows with the square of the products."""
     ITEM_ITEM_KNN: Recipe.ItemItem.ValueType  # 3
     """Cosine of the products' columns; memory grows with the pairs that people share."""
+    ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
+    """Like EASE, from what came before to what comes next (SLIT: Choi et al. 2021)."""
 
     LOSS_FIELD_NUMBER: builtins.int
     DIMENSION_FIELD_NUMBER: builtins.int

@@ -11,6 +11,7 @@ from ranker.live import LiveModels
 from ranker.model import KeyUnusable
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
+from ranker.record.activity import ActivityRecord
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
 from ranker.record.attributes import AttributeRecord
@@ -70,7 +71,14 @@ def bindings(
     return [
         Binding(
             ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-            RankingServicer(catalogs, key, events, live, settings.nominate_in_memory_items),
+            RankingServicer(
+                catalogs,
+                key,
+                events,
+                live,
+                settings.nominate_in_memory_items,
+                signals=settings.signals,
+            ),
             "sightline.ranker.v1.RankingService",
         ),
         Binding(
@@ -100,6 +108,7 @@ def bindings(
                 evaluations=EvaluationRecord(database),
                 load=store.read,
                 online=OnlineRecord(database),
+                activity=ActivityRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),

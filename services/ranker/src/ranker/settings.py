@@ -149,6 +149,16 @@ class WorkerSettings(StoreSettings, SignalSettings):
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often the worker looks for a job."""
 
+    health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
+    """How often feedback is looked at for drift and estimates; 0 = never."""
+
+    health_days: int = Field(default=7, ge=1, le=90)
+    """The last so many whole days are the present, in looking for drift. Whole weeks are best:
+    weekdays differ."""
+
+    health_reference_days: int = Field(default=28, ge=7, le=365)
+    """So many days before them are the reference."""
+
 
 def _ranged(name: str, default: float) -> Any:
     """A number of the recipe, of which recipe.py says the least and the most."""

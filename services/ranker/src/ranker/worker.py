@@ -1,7 +1,8 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
 Purges of events run in this process (see purge.py). So do publications of models (see publish.py),
-beside the other jobs, for they may have to wait for the retriever.
+beside the other jobs, for they may have to wait for the retriever. Feedback is looked at from time
+to time (see watching.py).
 
 A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
 of memory without touching anything else. This process holds the job's claim and keeps it alive.
@@ -29,6 +30,7 @@ from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings, WorkerSettings
+from ranker.watching import Watch
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
@@ -320,10 +322,10 @@ async def main() -> None:
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
         registry = ModelRegistry(database)
-        models = PublishedModels(registry, ModelStore(settings.model_store))
-        index = CollaborativeIndex(channel)
+        store, index = ModelStore(settings.model_store), CollaborativeIndex(channel)
+        models = PublishedModels(registry, store)
         publisher = Publisher(jobs, models, index, settings, registry)
-        tidy = tidying(registry, ModelStore(settings.model_store), index, settings.keep_models)
+        tidy = tidying(registry, store, index, settings.keep_models)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 work(
@@ -336,6 +338,7 @@ async def main() -> None:
                 )
             )
             tasks.create_task(publisher.work(stop))
+            tasks.create_task(Watch(settings, database, store).work(stop))
     finally:
         await channel.close(None)
         database.close()

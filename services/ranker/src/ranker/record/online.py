@@ -24,6 +24,10 @@ class OnlineRecord:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
+    async def joined(self, catalog_id: str, period: Period) -> Joined:
+        """How many of the period's events found their answer."""
+        return await self._db.read(lambda connection: _join(connection, catalog_id, period))
+
 
 def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
     tallies: dict[tuple[str, str, str], Tally] = {}
@@ -32,8 +36,12 @@ def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
     for version, scene, arms, *sums in connection.execute(_outcomes(catalog_id, period)):
         known = tallies[version, scene, arms]
         tallies[version, scene, arms] = replace(known, **dict(zip(_OUTCOMES, sums, strict=True)))
+    return Online(by_arm(tallies.values()), _join(connection, catalog_id, period))
+
+
+def _join(connection: Connection, catalog_id: str, period: Period) -> Joined:
     tokens, named, joined = connection.execute(_joined(catalog_id, period)).one()
-    return Online(by_arm(tallies.values()), Joined(tokens, named or 0, joined or 0))
+    return Joined(tokens, named or 0, joined or 0)
 
 
 def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:

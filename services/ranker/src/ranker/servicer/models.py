@@ -5,9 +5,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ranker import publish
+from ranker import health, publish
 from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
 from ranker.promotion import require_proof
+from ranker.record.activity import ActivityRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -49,6 +50,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         evaluations: EvaluationRecord,
         load: LoadModel,
         online: OnlineRecord,
+        activity: ActivityRecord,
         refresh: Callable[[], Awaitable[None]],
         now_micros: Callable[[], int],
     ) -> None:
@@ -59,6 +61,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self._evaluations = evaluations
         self._load = load
         self._online = online
+        self._activity = activity
         self._refresh = refresh
         self._now = now_micros
 
@@ -201,7 +204,9 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """How answers fared with shoppers."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         asked = online.period(request, self._now())
-        return online.report(asked, await self._online.counts(catalog_id, asked))
+        kept = await self._activity.kept(catalog_id)
+        looked = None if kept is None else health.from_json(kept[1])
+        return online.report(asked, await self._online.counts(catalog_id, asked), looked)
 
 
 def _check_request_id(request_id: str) -> None:

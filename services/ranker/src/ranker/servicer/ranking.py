@@ -19,6 +19,7 @@ from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_o
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.packed import doubles
 from ranker.servicer.requests import Context, actor, check_range
+from ranker.signals import DEFAULTS, Signals
 from servicekit.requests import enter
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2, vector_pb2
@@ -47,9 +48,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         reader: HistoryReader,
         models: Models,
         in_memory_items: int,
+        *,
+        signals: Signals = DEFAULTS,
     ) -> None:
         """`in_memory_items`: products of a model up to which callers get them out of memory, even
-        those that could search the index."""
+        those that could search the index; `signals`: how events are read."""
+        self._signals = signals
         self._in_memory_items = in_memory_items
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
@@ -78,6 +82,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 model,
                 self._reader,
                 with_seen=request.drop_seen,
+                signals=self._signals,
                 now_micros=now,
             )
             popularity = None
@@ -149,13 +154,16 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
         now = time.time_ns() // 1000
-        history, shopper = await fold_in.read(catalog_id, who, model, self._reader, now_micros=now)
+        history, shopper = await fold_in.read(
+            catalog_id, who, model, self._reader, now_micros=now, signals=self._signals
+        )
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, shopper), (former, fold_in.by_history(former, who, history, now))]
+            before = fold_in.by_history(former, who, history, now, self._signals)
+            known = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(

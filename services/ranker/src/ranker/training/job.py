@@ -164,7 +164,7 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
         "data": _data(given.log, made)
         | {
             "interest_count": made.fitted.interest_count,
-            "robot_count": made.fitted.robot_count,
+            "robot_count": int(made.fitted.interests.robots.sum()),
         },
         "metrics": [asdict(one) for one in metrics_of(made.report)],
         "libraries": {name: version(name) for name in LIBRARIES},
