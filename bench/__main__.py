@@ -21,6 +21,7 @@ from bench import (
     scale,
     search,
     standin,
+    training,
     watchdog,
 )
 from bench.model import Result
@@ -42,13 +43,18 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "photos": scale.photos,
     "standin": standin.run,
     "watchdog": watchdog.run,
+    "training": training.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency")
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "training")
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
-FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {**BENCHES, "scale": scale.full}
+FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+    **BENCHES,
+    "scale": scale.full,
+    "training": training.full,
+}
 """With those that take hours in place of their short forms."""
 
 

@@ -39,7 +39,9 @@ from sightline.gateway.v1 import (
     user_event_service_pb2_grpc,
 )
 from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from tests.fakes import evaluations
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -278,6 +280,10 @@ class FakeGateway:
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()
         self.online_report = online_report_pb2.OnlineReport()
+        self.shopper_profile = profile_pb2.ShopperProfile()
+        self.product_profile = profile_pb2.ProductProfile()
+        self.segments = profile_pb2.ListSegmentsResponse()
+        self.evaluation = evaluations.evaluation()
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
@@ -623,6 +629,14 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
             models=[model], next_page_token="1" if page == 0 else ""
         )
 
+    def EvaluateModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("EvaluateModel", request, context)
+        return self._gateway.job_states[0]
+
+    def GetEvaluation(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetEvaluation", request, context)
+        return self._gateway.evaluation
+
     def PromoteModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("PromoteModel", request, context)
         return model_service_pb2.Model(
@@ -636,6 +650,23 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def GetOnlineReport(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report
+
+    def GetShopperProfile(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetShopperProfile", request, context)
+        return self._gateway.shopper_profile
+
+    def GetProductProfile(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetProductProfile", request, context)
+        return self._gateway.product_profile
+
+    def SetShopperAttributes(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SetShopperAttributes", request, context)
+        kept = len(request.attributes)
+        return profile_pb2.SetShopperAttributesResponse(kept_count=kept, former_count=1)
+
+    def ListSegments(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListSegments", request, context)
+        return self._gateway.segments
 
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)

@@ -43,11 +43,14 @@ from sightline.gateway.v1 import (
 from sightline.ranker.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    evaluation_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     online_report_pb2,
+    profile_service_pb2,
+    profile_service_pb2_grpc,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -495,9 +498,42 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         )
         return model_service_pb2.ListModelsResponse(models=[model])
 
+    async def EvaluateModel(self, request, context):
+        await self.script.take("EvaluateModel", request, context)
+        return job_pb2.Job(job_id="ranker/3", kind="evaluate")
+
+    async def GetEvaluation(self, request, context):
+        await self.script.take("GetEvaluation", request, context)
+        return evaluation_pb2.Evaluation(
+            model_version=request.model_version, verdict=evaluation_pb2.Evaluation.VERDICT_PASSED
+        )
+
     async def PromoteModel(self, request, context):
         await self.script.take("PromoteModel", request, context)
         return model_service_pb2.Model(model_version=request.model_version)
+
+
+class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
+    """Tells of everybody and everything the same."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def GetShopperProfile(self, request, context):
+        await self.script.take("GetShopperProfile", request, context)
+        return profile_service_pb2.ShopperProfile(event_count=7)
+
+    async def GetProductProfile(self, request, context):
+        await self.script.take("GetProductProfile", request, context)
+        return profile_service_pb2.ProductProfile(product_id=request.product_id)
+
+    async def SetShopperAttributes(self, request, context):
+        await self.script.take("SetShopperAttributes", request, context)
+        return profile_service_pb2.SetShopperAttributesResponse(kept_count=len(request.attributes))
+
+    async def ListSegments(self, request, context):
+        await self.script.take("ListSegments", request, context)
+        return profile_service_pb2.ListSegmentsResponse(model_version="m1")
 
 
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
@@ -715,6 +751,11 @@ def _peers(
                     model_service_pb2_grpc.add_ModelServiceServicer_to_server,
                     Models(ranking),
                     "sightline.ranker.v1.ModelService",
+                ),
+                Binding(
+                    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    Profiles(ranking),
+                    "sightline.ranker.v1.ProfileService",
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,

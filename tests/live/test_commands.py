@@ -104,14 +104,15 @@ def test_models_are_trained_promoted_and_rolled_back(hands: Hands) -> None:
     assert "MODEL_NOT_FOUND" in hands.run("models", "rollback", code=1)
     made = []
     for seed in ("1", "2"):
-        job = hands.facts("models", "train", "--seed", seed, "--promote")
+        job = hands.facts("models", "train", "--seed", seed, "--promote", "--force")
         assert job["state"] == "STATE_SUCCEEDED"
         made += [result["value"] for result in job["results"] if result["name"] == "model_version"]
     first, second = made
     assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
     assert hands.facts("models", "rollback")["modelVersion"] == first
     assert states(hands) == [(second, "READY"), (first, "PROMOTED")]
-    hands.run("models", "promote", second)
+    assert "MODEL_UNPROVEN" in hands.run("models", "promote", second, code=1)
+    hands.run("models", "promote", second, "--force")
     assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
     jobs = hands.facts("jobs", "list", "--kind", "train")["jobs"]
     assert [job["state"] for job in jobs] == ["STATE_SUCCEEDED"] * 2

@@ -25,7 +25,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
@@ -745,6 +745,10 @@ def _undeclared(suite):
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
         (suite.admin.GetOnlineReport, online_report_pb2.GetOnlineReportRequest),
+        (suite.admin.GetShopperProfile, profile_service_pb2.GetShopperProfileRequest),
+        (suite.admin.GetProductProfile, profile_service_pb2.GetProductProfileRequest),
+        (suite.admin.SetShopperAttributes, profile_service_pb2.SetShopperAttributesRequest),
+        (suite.admin.ListSegments, profile_service_pb2.ListSegmentsRequest),
         (suite.admin.CreateBackup, backup_service_pb2.CreateBackupRequest),
         (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
         (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
@@ -849,6 +853,27 @@ async def test_the_online_report_is_the_rankers(suite):
     assert [group.scene for group in report.groups] == ["home"]
     (sent,) = suite.ranker.script.requests("GetOnlineReport")
     assert (sent.days, sent.conversion_days, sent.catalog_id) == (3, 2, "default")
+
+
+async def test_profiles_are_the_rankers(suite):
+    p = profile_service_pb2
+    ann = event_pb2.Shopper(user_id="ann")
+    profile = await suite.admin.GetShopperProfile(
+        p.GetShopperProfileRequest(shopper=ann, language_code="zh")
+    )
+    product = await suite.admin.GetProductProfile(p.GetProductProfileRequest(product_id="p1"))
+    age = p.ShopperAttribute(key="age", text="30s")
+    kept = await suite.admin.SetShopperAttributes(
+        p.SetShopperAttributesRequest(shopper=ann, attributes=[age], consent=True)
+    )
+    segments = await suite.admin.ListSegments(p.ListSegmentsRequest())
+
+    assert (profile.event_count, product.product_id, kept.kept_count) == (7, "p1", 1)
+    assert segments.model_version == "m1"
+    (asked,) = suite.ranker.script.requests("GetShopperProfile")
+    assert (asked.catalog_id, asked.shopper, asked.language_code) == ("default", ann, "zh")
+    (told,) = suite.ranker.script.requests("SetShopperAttributes")
+    assert (told.catalog_id, told.consent, list(told.attributes)) == ("default", True, [age])
 
 
 async def test_generations_are_the_retrievers(suite):

@@ -28,8 +28,8 @@ class ScorePart:
 
     name: str
     """Where it comes from: "visual", "text", "collaborative", "taste", "session", "item_item",
-    "bought_together", "popularity", or "fusion" (the branches' fused order, when no ranker
-    answered)."""
+    "bought_together", "trend", "popularity", or "fusion" (the branches' fused order, when no
+    ranker answered)."""
     value: float
     """In the raw score's own unit: the parts add up to it."""
     features: tuple[ScoreFeature, ...] = ()

@@ -13,8 +13,12 @@ _READS = {
     "sightline.gateway.v1.AdminService": (
         "GetStatus",
         "ListModels",
+        "GetEvaluation",
         "ListGenerations",
         "ListBackups",
+        "GetShopperProfile",
+        "GetProductProfile",
+        "ListSegments",
     ),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
@@ -34,8 +38,10 @@ _WRITES = {
     "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
+        "EvaluateModel",
         "PromoteModel",
         "PublishModel",
+        "SetShopperAttributes",
         "BackfillGeneration",
         "VerifyGeneration",
         "ActivateGeneration",
@@ -45,9 +51,9 @@ _WRITES = {
         "RebuildIndex",
     ),
 }
-"""Idempotent by an id that the caller gives: of the product, event, import, model, generation or,
-where a job is started, of the request. Not so a product with an etag: a second try would meet its
-own first."""
+"""Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
+generation or, where a job is started, of the request. Not so a product with an etag: a second try
+would meet its own first."""
 
 ONCE = {
     "sightline.gateway.v1.AdminService": (

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -13,13 +13,15 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
 from sightline_client import (
+    evaluation_from_wire,
     explanations_from_wire,
     from_wire,
     importing,
     online_wire,
+    profiles_wire,
     requests,
     to_wire,
     writing,
@@ -45,6 +47,7 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.errors import Unavailable, check_answered
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
@@ -61,6 +64,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo, Uri, load
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -483,11 +487,43 @@ class SightlineClient:
                 return tuple(models)
             request.page_token = page.next_page_token
 
-    async def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
+    async def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.EvaluateModelRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                model_version=model_version,
+            )
+        return from_wire.job(await self.calls.evaluate_model(request, self._deadline(timeout)))
+
+    async def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.GetEvaluationRequest(
+                catalog_id=self.catalog, model_version=model_version
+            )
+        return evaluation_from_wire.evaluation(
+            await self.calls.get_evaluation(request, self._deadline(timeout))
+        )
+
+    async def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = model_service_pb2.PromoteModelRequest(
-                catalog_id=self.catalog, model_version=model_version
+                catalog_id=self.catalog, model_version=model_version, force=force
             )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
 
@@ -524,6 +560,70 @@ class SightlineClient:
             )
         found = await self.calls.get_online_report(request, self._deadline(timeout))
         return online_wire.report(found)
+
+    async def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetShopperProfileRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                language_code=language,
+            )
+        found = await self.calls.get_shopper_profile(request, self._deadline(timeout))
+        return profiles_wire.shopper(found)
+
+    async def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetProductProfileRequest(
+                catalog_id=self.catalog, product_id=product_id, language_code=language
+            )
+        found = await self.calls.get_product_profile(request, self._deadline(timeout))
+        return profiles_wire.product(found)
+
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.SetShopperAttributesRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                attributes=[
+                    profile_service_pb2.ShopperAttribute(key=key, text=text)
+                    for key, text in attributes.items()
+                ],
+                consent=consent,
+            )
+        answer = await self.calls.set_shopper_attributes(request, self._deadline(timeout))
+        return answer.former_count
+
+    async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        request = profile_service_pb2.ListSegmentsRequest(
+            catalog_id=self.catalog, language_code=language
+        )
+        return profiles_wire.segments(
+            await self.calls.list_segments(request, self._deadline(timeout))
+        )
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

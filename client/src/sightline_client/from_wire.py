@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
@@ -18,9 +17,12 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client import answers, catalogue, errors, events, operations
+from sightline_client.evaluation import Verdict
+from sightline_client.wire_values import member as _member
+from sightline_client.wire_values import time as _time
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -249,6 +251,10 @@ def model(message: model_service_pb2.Model) -> operations.Model:
         metrics=tuple(
             operations.Metric(item.name, item.value, item.sample_count) for item in message.metrics
         ),
+        verdict=_member(Verdict, evaluation_pb2.Evaluation.Verdict, message.verdict, "VERDICT_"),
+        verdict_summary=message.verdict_summary,
+        forced=message.forced,
+        pruned=message.state == model_service_pb2.Model.STATE_PRUNED,
     )
 
 
@@ -484,26 +490,12 @@ def _job_state(value: job_pb2.Job.State.ValueType) -> operations.JobState:
     return _member(operations.JobState, job_pb2.Job.State, value, "STATE_")
 
 
-def _member(kind: type[E], wire: Any, value: int, prefix: str) -> E:
-    """Our name for a number of a wire's enumeration; UNKNOWN for one that has none."""
-    name = wire.Name(value).removeprefix(prefix) if value in wire.values() else "UNKNOWN"
-    return kind(name if name in kind.__members__ else "UNKNOWN")
-
-
 def _error(message: status_pb2.Status) -> errors.SightlineError | None:
     return errors.from_status(message) if message.code else None
 
 
 def _count(value: int) -> int | None:
     return None if value < 0 else value
-
-
-def _time(value: Timestamp) -> datetime | None:
-    """None for what is no time that a datetime can hold."""
-    try:
-        return value.ToDatetime(UTC)
-    except (OverflowError, ValueError):
-        return None
 
 
 def _instant(micros: int) -> datetime | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from sightline_client.answers import Freshness, SpaceVersion
 from sightline_client.catalogue import ImportState
 from sightline_client.errors import SightlineError
+from sightline_client.evaluation import Verdict
 
 
 class JobState(StrEnum):
@@ -79,6 +80,14 @@ class Model:
     first_event_time: datetime | None
     last_event_time: datetime | None
     metrics: tuple[Metric, ...]
+    verdict: Verdict = Verdict.UNKNOWN
+    """Of its newest evaluation; UNKNOWN = it was not evaluated."""
+    verdict_summary: str = ""
+    """Why."""
+    forced: bool = False
+    """Whether its last promotion was forced."""
+    pruned: bool = False
+    """Its files were deleted: it can't be promoted."""
 
 
 class GenerationState(StrEnum):

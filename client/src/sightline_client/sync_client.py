@@ -3,7 +3,7 @@
 Made from client.py by generate_sync.py: change that one and run it.
 """
 
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self, Unpack
@@ -30,6 +30,7 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
@@ -47,6 +48,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
 
 
 class SyncSightlineClient:
@@ -376,9 +378,32 @@ class SyncSightlineClient:
         """Every ranking model, newest first; ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_models(timeout=timeout))
 
-    def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
-        return self._loop.run(self._client.promote_model(model_version, timeout=timeout))
+    def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        return self._loop.run(
+            self._client.evaluate_model(model_version, request_id=request_id, timeout=timeout)
+        )
+
+    def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        return self._loop.run(self._client.get_evaluation(model_version, timeout=timeout))
+
+    def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.promote_model(model_version, force=force, timeout=timeout)
+        )
 
     def publish_model(
         self,
@@ -406,6 +431,52 @@ class SyncSightlineClient:
         return self._loop.run(
             self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )
+
+    def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        return self._loop.run(
+            self._client.shopper_profile(
+                user=user, visitor=visitor, language=language, timeout=timeout
+            )
+        )
+
+    def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
+    def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        return self._loop.run(self._client.list_segments(language=language, timeout=timeout))
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

@@ -14,6 +14,7 @@ from sightline_client.cli import (
     loading,
     models,
     products,
+    profiles,
     rebuilding,
     recommend,
     search,
@@ -52,6 +53,7 @@ index.app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(backup.app, name="backup")

@@ -8,12 +8,30 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
 from sightline_client import from_wire
-from sightline_client.cli import following, listings, online, options, running, tables
+from sightline_client.cli import (
+    evaluating,
+    failures,
+    following,
+    listings,
+    online,
+    options,
+    running,
+    tables,
+)
 from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
+from sightline_client.errors import FailedPrecondition, SightlineError
 from sightline_client.operations import JobState
 
 app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
+
+UNPROVEN = "MODEL_UNPROVEN"
+
+ForcePromotion = Annotated[
+    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+]
+
+app.command("evaluate")(evaluating.command)
 app.command("online")(online.command)
 
 
@@ -25,8 +43,9 @@ def train(
         typer.Option(min=0, max=2**32 - 1, metavar="N", help="The same data and seed, same model."),
     ] = 0,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the serving one when it is trained.")
+        bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
     ] = False,
+    force: ForcePromotion = False,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
@@ -43,15 +62,24 @@ def train(
     """
     if promote and not wait:
         raise typer.BadParameter("--promote has to wait for the model", param_hint="--promote")
+    if force and not promote:
+        raise typer.BadParameter("it goes with --promote", param_hint="--force")
+    unproven: SightlineError | None = None
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
+        nonlocal unproven
         job = await client.train_model(seed=seed)
         if not wait:
             return await following.get(client, job.job_id)
         message = await following.follow(client, job.job_id)
         ended = from_wire.job(message)
         if promote and ended.state is JobState.SUCCEEDED:
-            await client.promote_model(ended.results["model_version"])
+            try:
+                await client.promote_model(ended.results["model_version"], force=force)
+            except FailedPrecondition as error:
+                if error.reason != UNPROVEN:
+                    raise
+                unproven = error  # the training did what it was for, and is to be seen
         return message
 
     message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
@@ -60,10 +88,12 @@ def train(
         running.show_json(message)
     else:
         running.show(listings.jobs([value]))
-        if promote and value.state is JobState.SUCCEEDED:
+        if promote and value.state is JobState.SUCCEEDED and unproven is None:
             version = tables.plain(value.results.get("model_version", ""))
             running.show(Text(f"Model {version} serves now."))
-    if wait and not following.ended_well(value):
+    if unproven is not None:
+        running.say(failures.explain(unproven))
+    if unproven is not None or (wait and not following.ended_well(value)):
         raise typer.Exit(1)
 
 
@@ -105,18 +135,22 @@ def promote(
             metavar="VERSION", help="As `models list` shows it.", callback=options.named
         ),
     ],
+    force: ForcePromotion = False,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 10.0,
     json: options.Json = False,
 ) -> None:
-    """Make a model the serving one, at once and without a failed request.
+    """Make a model the serving one, at once and without a failed request, if its evaluation passed
+    against the model that serves now.
 
     [bold]Example[/bold]
 
-      sightline models promote 6f1c…
+      sightline models promote lfm-6f1c…
     """
-    request = model_service_pb2.PromoteModelRequest(catalog_id=catalog, model_version=version)
+    request = model_service_pb2.PromoteModelRequest(
+        catalog_id=catalog, model_version=version, force=force
+    )
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model:
         return await client.calls.promote_model(request, timeout)

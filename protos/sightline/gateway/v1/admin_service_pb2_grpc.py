@@ -5,9 +5,11 @@ import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
+from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
+from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
@@ -33,7 +35,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     def __init__(self, channel):
@@ -57,6 +59,16 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/EvaluateModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetEvaluation = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetEvaluation',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
+                _registered_method=True)
         self.PromoteModel = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/PromoteModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.SerializeToString,
@@ -71,6 +83,26 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/PublishModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetShopperProfile = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetShopperProfile',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.FromString,
+                _registered_method=True)
+        self.GetProductProfile = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetProductProfile',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.FromString,
+                _registered_method=True)
+        self.SetShopperAttributes = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/SetShopperAttributes',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.FromString,
+                _registered_method=True)
+        self.ListSegments = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListSegments',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
                 _registered_method=True)
         self.GetOnlineReport = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/GetOnlineReport',
@@ -140,7 +172,7 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     def GetStatus(self, request, context):
@@ -164,8 +196,22 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateModel(self, request, context):
+        """Starts a job that measures a model on events that were held out; follow it with JobService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluation(self, request, context):
+        """What the newest evaluation of a model found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PromoteModel(self, request, context):
-        """Makes a model the serving one.
+        """Makes a model the serving one, if its evaluation passed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +226,34 @@ class AdminServiceServicer(object):
 
     def PublishModel(self, request, context):
         """Starts a job that publishes a model's products into the index's "collaborative" space.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShopperProfile(self, request, context):
+        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProductProfile(self, request, context):
+        """What is known of a product.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShopperAttributes(self, request, context):
+        """Keeps what a shopper told of themselves, with their consent alone, or deletes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSegments(self, request, context):
+        """The groups of shoppers that the serving model knows, the largest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -294,6 +368,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.SerializeToString,
             ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluation,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.SerializeToString,
+            ),
             'PromoteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.FromString,
@@ -308,6 +392,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.PublishModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetShopperProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShopperProfile,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.SerializeToString,
+            ),
+            'GetProductProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProductProfile,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.SerializeToString,
+            ),
+            'SetShopperAttributes': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShopperAttributes,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.SerializeToString,
+            ),
+            'ListSegments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSegments,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.SerializeToString,
             ),
             'GetOnlineReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOnlineReport,
@@ -383,7 +487,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     @staticmethod
@@ -468,6 +572,60 @@ class AdminService(object):
             _registered_method=True)
 
     @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/EvaluateModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetEvaluation',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PromoteModel(request,
             target,
             options=(),
@@ -538,6 +696,114 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/PublishModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShopperProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetShopperProfile',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProductProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetProductProfile',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShopperAttributes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/SetShopperAttributes',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSegments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListSegments',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

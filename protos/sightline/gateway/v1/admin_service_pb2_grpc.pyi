@@ -9,9 +9,11 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
+import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
+import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
@@ -80,6 +82,38 @@ _AdminServiceListModelsType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceEvaluateModelType = typing_extensions.TypeVar(
+    '_AdminServiceEvaluateModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetEvaluationType = typing_extensions.TypeVar(
+    '_AdminServiceGetEvaluationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+)
+
 _AdminServicePromoteModelType = typing_extensions.TypeVar(
     '_AdminServicePromoteModelType',
     grpc.UnaryUnaryMultiCallable[
@@ -125,6 +159,70 @@ _AdminServicePublishModelType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetShopperProfileType = typing_extensions.TypeVar(
+    '_AdminServiceGetShopperProfileType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+)
+
+_AdminServiceGetProductProfileType = typing_extensions.TypeVar(
+    '_AdminServiceGetProductProfileType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+)
+
+_AdminServiceSetShopperAttributesType = typing_extensions.TypeVar(
+    '_AdminServiceSetShopperAttributesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+)
+
+_AdminServiceListSegmentsType = typing_extensions.TypeVar(
+    '_AdminServiceListSegmentsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
     ],
 )
 
@@ -336,8 +434,8 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
-    """Runs the suite: models and state."""
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+    """Runs the suite: models, profiles and state."""
 
     @typing.overload
     def __init__(self: AdminServiceStub[
@@ -354,6 +452,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
+        ],
+        grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
@@ -364,6 +470,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ProductProfile,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
@@ -434,6 +556,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
@@ -444,6 +574,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ProductProfile,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
@@ -508,14 +654,32 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ListModels: _AdminServiceListModelsType
     """The ranking models, newest first."""
 
+    EvaluateModel: _AdminServiceEvaluateModelType
+    """Starts a job that measures a model on events that were held out; follow it with JobService."""
+
+    GetEvaluation: _AdminServiceGetEvaluationType
+    """What the newest evaluation of a model found."""
+
     PromoteModel: _AdminServicePromoteModelType
-    """Makes a model the serving one."""
+    """Makes a model the serving one, if its evaluation passed."""
 
     RollbackModel: _AdminServiceRollbackModelType
     """Makes the model that served before the present one the serving one again."""
 
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
+    GetShopperProfile: _AdminServiceGetShopperProfileType
+    """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+
+    GetProductProfile: _AdminServiceGetProductProfileType
+    """What is known of a product."""
+
+    SetShopperAttributes: _AdminServiceSetShopperAttributesType
+    """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+
+    ListSegments: _AdminServiceListSegmentsType
+    """The groups of shoppers that the serving model knows, the largest first."""
 
     GetOnlineReport: _AdminServiceGetOnlineReportType
     """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
@@ -570,6 +734,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
@@ -580,6 +752,22 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
@@ -636,7 +824,7 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 ]
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
-    """Runs the suite: models and state."""
+    """Runs the suite: models, profiles and state."""
 
     @abc.abstractmethod
     def GetStatus(
@@ -663,12 +851,28 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         """The ranking models, newest first."""
 
     @abc.abstractmethod
+    def EvaluateModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that measures a model on events that were held out; follow it with JobService."""
+
+    @abc.abstractmethod
+    def GetEvaluation(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.evaluation_pb2.Evaluation, collections.abc.Awaitable[sightline.ranker.v1.evaluation_pb2.Evaluation]]:
+        """What the newest evaluation of a model found."""
+
+    @abc.abstractmethod
     def PromoteModel(
         self,
         request: sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Makes a model the serving one."""
+        """Makes a model the serving one, if its evaluation passed."""
 
     @abc.abstractmethod
     def RollbackModel(
@@ -685,6 +889,38 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
+    @abc.abstractmethod
+    def GetShopperProfile(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ShopperProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ShopperProfile]]:
+        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+
+    @abc.abstractmethod
+    def GetProductProfile(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ProductProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ProductProfile]]:
+        """What is known of a product."""
+
+    @abc.abstractmethod
+    def SetShopperAttributes(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
+        """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+
+    @abc.abstractmethod
+    def ListSegments(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
+        """The groups of shoppers that the serving model knows, the largest first."""
 
     @abc.abstractmethod
     def GetOnlineReport(

@@ -9,8 +9,11 @@ from ranker.live import LiveModels
 from ranker.model import KeyUnusable
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
+from ranker.record.activity import ActivityRecord
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
+from ranker.record.attributes import AttributeRecord
+from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -20,6 +23,7 @@ from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.jobs import JobServicer
 from ranker.servicer.models import ModelServicer
+from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
@@ -31,6 +35,7 @@ from sightline.ranker.v1 import (
     answer_service_pb2_grpc,
     event_service_pb2_grpc,
     model_service_pb2_grpc,
+    profile_service_pb2_grpc,
     ranking_service_pb2_grpc,
 )
 
@@ -64,7 +69,14 @@ def bindings(
     return [
         Binding(
             ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-            RankingServicer(catalogs, key, events, live, settings.nominate_in_memory_items),
+            RankingServicer(
+                catalogs,
+                key,
+                events,
+                live,
+                settings.nominate_in_memory_items,
+                signals=settings.signals,
+            ),
             "sightline.ranker.v1.RankingService",
         ),
         Binding(
@@ -91,12 +103,27 @@ def bindings(
                 catalogs,
                 jobs=jobs,
                 registry=registry,
+                evaluations=EvaluationRecord(database),
                 load=store.read,
                 online=OnlineRecord(database),
+                activity=ActivityRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),
             "sightline.ranker.v1.ModelService",
+        ),
+        Binding(
+            profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+            ProfileServicer(
+                catalogs,
+                key,
+                events,
+                live,
+                attributes=AttributeRecord(database),
+                signals=settings.signals,
+                now_micros=now_micros,
+            ),
+            "sightline.ranker.v1.ProfileService",
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,

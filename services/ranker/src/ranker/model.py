@@ -8,6 +8,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
+    │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
+    │   ├── ProductUnknown      PRODUCT_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
     │   └── EventConflict       EVENT_CONFLICT
@@ -16,6 +18,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     └── FailedPrecondition
         ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
+        ├── ModelUnproven       MODEL_UNPROVEN
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
         ├── TrainingDiverged    TRAINING_DIVERGED
@@ -27,7 +30,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +84,21 @@ class ModelNotFound(NotFound):
         super().__init__(message, reason="MODEL_NOT_FOUND")
 
 
+class EvaluationMissing(NotFound):
+    """The model was not evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
+
+
+class ProductUnknown(NotFound):
+    """No model serves, or it was trained before the product came."""
+
+    def __init__(self, *, serving: bool) -> None:
+        problem = "the serving model does not know it" if serving else "no model serves yet"
+        super().__init__(f"nothing is known of this product: {problem}", reason="PRODUCT_NOT_FOUND")
+
+
 class AnswerMissing(NotFound):
     """The answer's record was lost, has expired or was never handed over."""
 
@@ -113,6 +131,13 @@ class ModelCorrupt(FailedPrecondition):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="MODEL_CORRUPT")
+
+
+class ModelUnproven(FailedPrecondition):
+    """No evaluation shows that the model may take the place of what serves."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing, reason="MODEL_UNPROVEN")
 
 
 class PublishIncomplete(FailedPrecondition):
@@ -171,6 +196,14 @@ class EventType(StrEnum):
     HIDE = "HIDE"
     UNHIDE = "UNHIDE"
     SEARCH = "SEARCH"
+
+
+class Verdict(StrEnum):
+    """What the evidence says of serving a model. The names are stored."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 class Identity(StrEnum):
@@ -384,28 +417,35 @@ class ProductFeatures:
     """
 
     names: tuple[str, ...]
-    """``kind=value`` as features.py names them, without ids; also ``look=<product id>``, the most
-    typical product of a group that looks alike."""
+    """Sorted; ``kind=value`` as features.py names them, without ids and axes of the style, and
+    ``look=<product id>``: the most typical product of a group that looks alike."""
     starts: Ints
     """(products + 1,)"""
     features: npt.NDArray[np.int32]
-    """(features of all,) places in `names`"""
+    """(features of all,) places in `names`, rising within a product"""
+    shares: Floats
+    """(names,) share of everybody's interest that went to products with the feature, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Groups of shoppers with like interests."""
+    """Groups of shoppers with like interests, the largest first. Arrays are read-only.
+
+    A shopper's interests are the mean of the vectors of the products they like, weighed by how
+    much; they are of the group whose centroid has the largest inner product with that less `mean`.
+    """
 
     mean: Floats
-    """(dimension,) of all shoppers' interests (see profiles.py)"""
+    """(dimension,) of the interests of all shoppers"""
     centroids: Floats
-    """(segments, dimension) unit vectors; a shopper is of the one with the largest inner product
-    with their interests less `mean`"""
-    labels: tuple[tuple[str, ...], ...]
-    """For each segment the features that set it apart, the strongest first, named as those of
-    `ProductFeatures`."""
+    """(segments, dimension) unit vectors"""
     shares: Floats
     """(segments,) of the shoppers in training, adding up to 1"""
+    strengths: Floats
+    """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
+    0 to 1; see affinities.py"""
+    silhouette: float
+    """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +523,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
+    """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
@@ -510,6 +550,20 @@ class ModelRecord:
     promoted_micros: int | None = None
     """When it was last promoted; None = never."""
     serving: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
+    additions, training/ablation.py), "base" (the version it went on from; empty = none) and
+    "trials" (how many recipes were tried). Empty = trained by an older release."""
+    verdict: Verdict | None = None
+    """Of its newest evaluation; None = not evaluated."""
+    verdict_summary: str = ""
+    """Why."""
+    compared_with: str = ""
+    """The version that served when it was evaluated; empty = none, or not evaluated."""
+    forced: bool = False
+    """Whether its last promotion was forced."""
+    pruned_micros: int | None = None
+    """When its files were deleted; None = they are there."""
 
 
 @dataclass(frozen=True, slots=True)

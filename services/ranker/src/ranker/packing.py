@@ -69,6 +69,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     if model.product_features is not None:
         found["product_features_starts"] = model.product_features.starts
         found["product_features_features"] = model.product_features.features
+        found["product_features_shares"] = model.product_features.shares
         texts["product_features_names"] = model.product_features.names
     if model.segments is not None:
         for name in _SEGMENT_ARRAYS:
@@ -78,7 +79,12 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     return found
 
 
-_SEGMENT_ARRAYS = ("mean", "centroids", "shares")
+_SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "mean": ("dimension",),
+    "centroids": ("segments", "dimension"),
+    "shares": ("segments",),
+    "strengths": ("segments", "told_features"),
+}
 _PARTS = fields(Neighbours)
 
 
@@ -97,7 +103,7 @@ def words_of(model: Model) -> dict[str, Any]:
             "sample_count": model.calibration.sample_count,
         }
     if model.segments is not None:
-        words["segment_labels"] = [list(labels) for labels in model.segments.labels]
+        words["segment_silhouette"] = model.segments.silhouette
     return words
 
 
@@ -135,8 +141,8 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
         blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
         calibration=_calibration(arrays, words.get("calibration")),
-        product_features=_product_features(arrays, sizes["items"]),
-        segments=_segments(arrays, words.get("segment_labels"), sizes),
+        product_features=_product_features(arrays, sizes),
+        segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
     )
 
@@ -156,33 +162,31 @@ def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int])
     return _frozen(array)
 
 
-def _product_features(arrays: Mapping[str, AnyArray], items: int) -> ProductFeatures | None:
+def _product_features(
+    arrays: Mapping[str, AnyArray], sizes: dict[str, int]
+) -> ProductFeatures | None:
     if "product_features_starts" not in arrays:
         return None
     names = unpack_texts("product_features_names", arrays)
     starts, features = arrays["product_features_starts"], arrays["product_features_features"]
-    _check_rows("product_features", starts, features, items, len(names))
-    return ProductFeatures(names, _frozen(starts), _frozen(features))
+    _check_rows("product_features", starts, features, sizes["items"], len(names))
+    sizes["told_features"] = len(names)
+    shares = _array(
+        "product_features_shares", arrays["product_features_shares"], ("told_features",), sizes
+    )
+    return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
 
 
 def _segments(
-    arrays: Mapping[str, AnyArray],
-    labels: Sequence[Sequence[str]] | None,
-    sizes: dict[str, int],
+    arrays: Mapping[str, AnyArray], silhouette: float | None, sizes: dict[str, int]
 ) -> Segments | None:
-    if labels is None:
+    if silhouette is None:
         return None
-    sizes["segments"] = len(labels)
-    shapes = {
-        "mean": ("dimension",),
-        "centroids": ("segments", "dimension"),
-        "shares": ("segments",),
-    }
     found = {
         name: _array(f"segments_{name}", arrays[f"segments_{name}"], of, sizes)
-        for name, of in shapes.items()
+        for name, of in _SEGMENT_ARRAYS.items()
     }
-    return Segments(labels=tuple(tuple(map(str, one)) for one in labels), **found)
+    return Segments(**found, silhouette=_finite(silhouette))
 
 
 def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:

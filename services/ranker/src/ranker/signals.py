@@ -267,9 +267,11 @@ def recent(
     return tuple(sorted(found, key=lambda one: (-one.time_micros, one.product_id)))
 
 
-def recent_products(events: Sequence[Interaction], hidden: frozenset[str]) -> tuple[str, ...]:
-    """Products of interest, newest first, each once."""
-    return tuple(one.product_id for one in recent(events, hidden))
+def recent_products(
+    events: Sequence[Interaction], hidden: frozenset[str], signals: Signals = DEFAULTS
+) -> tuple[str, ...]:
+    """One shopper's products of interest, newest first, each once."""
+    return tuple(one.product_id for one in recent(events, hidden, signals))
 
 
 def _ages(time: Ints, log: Log, signals: Signals, now: int | None) -> Doubles:

@@ -1,12 +1,13 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
 Purges of events run in this process (see purge.py). So do publications of models (see publish.py),
-beside the other jobs, for they may have to wait for the retriever.
+beside the other jobs, for they may have to wait for the retriever. Feedback is looked at from time
+to time (see watching.py).
 
-A training is a process of its own, so that it can be killed, cancelled or run out of memory
-without touching anything else. This process holds the job's claim and keeps it alive. When the
-training dies without a word, or this process does, the claim runs out and the job is taken up
-again; nothing that serves is touched, because a model serves only once it is promoted.
+A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
+of memory without touching anything else. This process holds the job's claim and keeps it alive.
+When the training dies without a word, or this process does, the claim runs out and the job is taken
+up again; nothing that serves is touched, because a model serves only once it is promoted.
 """
 
 import asyncio
@@ -15,27 +16,29 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from ranker import publish, purge
 from ranker.artifact import ModelStore
 from ranker.collaborative import CollaborativeIndex
 from ranker.model import Interrupted, Model, Purger
+from ranker.prune import prune
 from ranker.publish import PUBLISH, ModelSource, Publication, PublishIndex
 from ranker.purge import PURGE
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings, WorkerSettings
+from ranker.watching import Watch
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, worker_id
+from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, now_micros, worker_id
 from servicekit.server import run
 from servicekit.sql import Database
 
-TRAIN = "train"
+TRAIN, EVALUATE = "train", "evaluate"
 MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""
 
@@ -45,6 +48,9 @@ FINISH_SECONDS = 1.0
 
 Command = Callable[[str], Sequence[str]]
 """The command line of the process that does the job of this id."""
+
+Tidy = Callable[[str], Awaitable[None]]
+"""Deletes old models of a catalog."""
 
 
 class TrainingFailed(FailedPrecondition):
@@ -70,12 +76,14 @@ async def work(
     settings: WorkerSettings,
     stop: asyncio.Event,
     purger: Purger | None = None,
+    *,
+    tidy: Tidy | None = None,
 ) -> None:
     """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew.
 
-    Without a `purger` purges are left to another worker.
+    Without a `purger` purges are left to another worker. `tidy` is called after each training.
     """
-    kinds = (TRAIN,) if purger is None else (TRAIN, PURGE)
+    kinds = (TRAIN, EVALUATE) if purger is None else (TRAIN, EVALUATE, PURGE)
     me = worker_id("ranker-worker")
     log = telemetry.get_logger()
     while not stop.is_set():
@@ -83,6 +91,8 @@ async def work(
             job = await jobs.claim(kinds, me, settings.lease_seconds)
             if job is not None:
                 await run_job(jobs, job, command, stop, purger)
+                if tidy is not None and job.kind == TRAIN:
+                    await tidy(job.catalog_id)
                 continue
         except ServiceError as error:
             log.warning("job not worked on", reason=error.reason)
@@ -196,6 +206,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def tidying(registry: ModelRegistry, store: ModelStore, index: PublishIndex, keep: int) -> Tidy:
+    """Prunes as prune.py says; put off to the next training while the retriever is away."""
+
+    async def tidy(catalog_id: str) -> None:
+        try:
+            await prune(catalog_id, keep, registry, store, index, now_micros=now_micros())
+        except (ServiceError, OSError) as error:
+            telemetry.get_logger().warning("models not pruned", problem=str(error))
+
+    return tidy
+
+
 class PublishedModels:
     """What can be published: the registry's models, and which of them serves."""
 
@@ -300,13 +322,23 @@ async def main() -> None:
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
         registry = ModelRegistry(database)
-        models = PublishedModels(registry, ModelStore(settings.model_store))
-        publisher = Publisher(jobs, models, CollaborativeIndex(channel), settings, registry)
+        store, index = ModelStore(settings.model_store), CollaborativeIndex(channel)
+        models = PublishedModels(registry, store)
+        publisher = Publisher(jobs, models, index, settings, registry)
+        tidy = tidying(registry, store, index, settings.keep_models)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
-                work(jobs, train_command, settings, stop, PurgeRecord(database, settings.signals))
+                work(
+                    jobs,
+                    train_command,
+                    settings,
+                    stop,
+                    PurgeRecord(database, settings.signals),
+                    tidy=tidy,
+                )
             )
             tasks.create_task(publisher.work(stop))
+            tasks.create_task(Watch(settings, database, store).work(stop))
     finally:
         await channel.close(None)
         database.close()

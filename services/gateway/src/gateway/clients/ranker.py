@@ -35,6 +35,7 @@ ANSWERS = "sightline.ranker.v1.AnswerService"
 EVENTS = "sightline.ranker.v1.EventService"
 JOBS = "sightline.common.v1.JobService"
 MODELS = "sightline.ranker.v1.ModelService"
+PROFILES = "sightline.ranker.v1.ProfileService"
 RANKING = "sightline.ranker.v1.RankingService"
 IDEMPOTENT = (
     (ANSWERS, "RecordAnswers"),
@@ -46,7 +47,12 @@ IDEMPOTENT = (
     (JOBS, "CancelJob"),
     (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
+    (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
+    (PROFILES, "GetShopperProfile"),
+    (PROFILES, "GetProductProfile"),
+    (PROFILES, "SetShopperAttributes"),
+    (PROFILES, "ListSegments"),
     (RANKING, "Rank"),
     (RANKING, "Nominate"),
 )

@@ -27,7 +27,7 @@ LOOK_SECONDS = 1.0
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SIMILARITY = ("visual", "text", "collaborative")
-_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "popularity")
+_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
 _PARTS = frozenset({*_SIMILARITY, *_BEHAVIOUR})
 
 STALE = Gauge(

@@ -24,6 +24,10 @@ class OnlineRecord:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
+    async def joined(self, catalog_id: str, period: Period) -> Joined:
+        """How many of the period's events found their answer."""
+        return await self._db.read(lambda connection: _join(connection, catalog_id, period))
+
 
 def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
     tallies: dict[tuple[str, str, str], Tally] = {}
@@ -32,8 +36,12 @@ def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
     for version, scene, arms, *sums in connection.execute(_outcomes(catalog_id, period)):
         known = tallies[version, scene, arms]
         tallies[version, scene, arms] = replace(known, **dict(zip(_OUTCOMES, sums, strict=True)))
+    return Online(by_arm(tallies.values()), _join(connection, catalog_id, period))
+
+
+def _join(connection: Connection, catalog_id: str, period: Period) -> Joined:
     tokens, named, joined = connection.execute(_joined(catalog_id, period)).one()
-    return Online(by_arm(tallies.values()), Joined(tokens, named or 0, joined or 0))
+    return Joined(tokens, named or 0, joined or 0)
 
 
 def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:
@@ -99,7 +107,8 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
     def first(event_type: EventType, name: str) -> sa.Label[int]:
         return sa.func.min(sa.case((e.type == event_type, e.time_micros))).label(name)
 
-    shown = sa.case((e.type == EventType.IMPRESSION, 1.0), else_=0.0)
+    # Where impressions are sampled, each that is kept stands for 1 / share of them.
+    weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     return (
         sa.select(
             *kind,
@@ -107,7 +116,7 @@ def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
             first(EventType.CLICK, "clicked"),
             first(EventType.PURCHASE, "bought"),
             first(EventType.HIDE, "hidden"),
-            sa.func.max(shown).label("weight"),
+            sa.func.max(weight).label("weight"),
         )
         .select_from(ANSWERS.join(EVENTS, _led_to()))
         .where(*_served(catalog_id, period), e.type.in_(_COUNTED))
@@ -125,6 +134,7 @@ def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
     )
     return counts.select_from(EVENTS.outerjoin(ANSWERS, _led_to())).where(
         e.catalog_id == catalog_id,
+        e.type.in_(EventType),  # all of them: an index by type and time is there
         e.time_micros >= period.start_micros,
         e.time_micros < period.end_micros,
         e.attribution_token != "",

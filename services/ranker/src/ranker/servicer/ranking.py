@@ -21,6 +21,7 @@ from ranker.publish import SPACE, query_vector
 from ranker.servicer.arranging import moves_of, policy_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.requests import Context, actor, check_range
+from ranker.signals import DEFAULTS, Signals
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from servicekit.telemetry import Stages
@@ -57,9 +58,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         reader: HistoryReader,
         models: Models,
         in_memory_items: int,
+        *,
+        signals: Signals = DEFAULTS,
     ) -> None:
         """`in_memory_items`: products of a model up to which callers get them out of memory, even
-        those that could search the index."""
+        those that could search the index; `signals`: how events are read."""
+        self._signals = signals
         self._in_memory_items = in_memory_items
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
@@ -83,7 +87,13 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         stages = Stages()
         with stages.measure("history"):
             history, shopper = await fold_in.read(
-                catalog_id, who, model, self._reader, with_seen=request.drop_seen
+                catalog_id,
+                who,
+                model,
+                self._reader,
+                with_seen=request.drop_seen,
+                signals=self._signals,
+                now_micros=now,
             )
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -150,13 +160,17 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
-        history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        now = time.time_ns() // 1000
+        history, shopper = await fold_in.read(
+            catalog_id, who, model, self._reader, now_micros=now, signals=self._signals
+        )
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
+            before = fold_in.by_history(former, who, history, now, self._signals)
+            known = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(

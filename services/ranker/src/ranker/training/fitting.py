@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ranker.baskets import bought_together
+from ranker.items import item_item
 from ranker.log import Log
 from ranker.model import Floats, Model, Neighbours, Product, Vectors
+from ranker.popularity import popularity, trend
 from ranker.recipe import Recipe
+from ranker.signals import Interests
 from ranker.training.lightfm_door import Learned, learn
-from ranker.training.scales import score_scale
+from ranker.training.scales import part_scales, score_scale
 from ranker.training.subject import Given, Subject, subject_of
 
 Progress = Callable[[int, int], None]
@@ -33,8 +37,10 @@ class Fitted:
     `learned.items` are the model's `feature_names`."""
     interest_count: int
     """Pairs of shopper and product that it was fitted on."""
-    robot_count: int
-    """Shoppers who are taken for robots."""
+    shopper_count: int
+    """Shoppers who like something."""
+    interests: Interests
+    """Of all shoppers, in products that are not there any more too."""
 
 
 def fit(
@@ -86,7 +92,12 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         feature_vectors=learned.items.vectors,
         feature_biases=learned.items.biases,
         score_scale=1.0,
+        blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
+        item_item=item_item(subject.interests, subject.item_ids, recipe),
+        bought_together=bought_together(subject.log, subject.item_ids, recipe),
+        popularity=popularity(subject.interests, subject.item_ids),
+        trend=trend(subject.interests, subject.item_ids),
         styles=subject.styles,
         style_mean=None if subject.style is None else subject.style.mean,
         style_axes=None if subject.style is None else subject.style.axes,
@@ -99,12 +110,14 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         ),
     )
     model = replace(model, score_scale=score_scale(model, subject.interests))
+    model = replace(model, part_scales=part_scales(model, subject.interests))
     return Fitted(
         model,
         learned,
         subject.shoppers.names,
-        len(subject.interests),
-        int(subject.interests.robots.sum()),
+        len(subject.times),
+        len(subject.actors),
+        subject.interests,
     )
 
 

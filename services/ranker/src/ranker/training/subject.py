@@ -1,7 +1,7 @@
 """What is to be learned from what happened: rows of features, and who likes what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,10 @@ class Given:
     """Of the products' photos; None = no style is learned."""
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By pseudonym the names of what shoppers gave, as features.py names them."""
+
+    def at(self, log: Log) -> "Given":
+        """The same with these events."""
+        return replace(self, log=log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,14 @@ class Subject:
     """(items, style dimension)"""
     interests: Interests
     log: Log
+
+
+def check(given: Given, recipe: Recipe) -> None:
+    """DataInsufficient when there is nothing to learn from."""
+    found = interests(given.log, recipe.signals)
+    liked = {found.items[item] for item in np.unique(found.item).tolist()}
+    if not liked.intersection(product.product_id for product in given.products):
+        raise DataInsufficient("nobody likes any product of this catalogue yet")
 
 
 def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subject:
