@@ -18,9 +18,11 @@ from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
+from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings
+from ranker.training import shown
 from ranker.training.course import Order, Trained, metrics_of, train
 from ranker.training.fitting import Progress, fitted
 from ranker.training.refit import State, state_arrays, state_of
@@ -43,6 +45,7 @@ class Workshop:
         self.store = store
         self._events = EventRecord(database)
         self._attributes = AttributeRecord(database)
+        self._answers = FeedbackRecord(database)
         self._catalogue = catalogue
 
     async def given(self, catalog_id: str) -> Given:
@@ -51,7 +54,14 @@ class Workshop:
         vectors = await self._catalogue.vectors(catalog_id)
         attributes = await self._attributes.read_all(catalog_id)
         log = log_of(await self._events.interactions(catalog_id))
-        return Given(log, products, vectors, attributes)
+        answers = await shown.read(
+            catalog_id,
+            answers=self._answers,
+            registry=self.registry,
+            store=self.store,
+            now_micros=now_micros(),
+        )
+        return Given(log, products, vectors, attributes, answers)
 
     async def production(self, catalog_id: str, given: Given) -> Production | None:
         """The model that serves, to be compared with; None = none does, or its files are bad."""
@@ -167,6 +177,7 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
             "robot_count": int(made.fitted.interests.robots.sum()),
         },
         "metrics": [asdict(one) for one in metrics_of(made.report)],
+        "impressions": shown.about(made.learned) if made.learned else None,
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 
