@@ -3,7 +3,7 @@
 The job's parameters are those of TrainModel; what they leave open is as the settings say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +13,7 @@ from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.evaluation.evaluate import Production
 from ranker.log import Log, log_of
-from ranker.model import BaseUnusable, ModelCorrupt, ModelRecord
+from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
 from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
@@ -109,7 +109,7 @@ class Workshop:
                 version=model.version,
                 manifest_sha256=digest,
                 trained_micros=now_micros(),
-                metrics=metrics_of(made.report),
+                metrics=(*metrics_of(made.report), *_robots(made)),
                 training={name: about[name] for name in ("recipe", "ablation", "base", "trials")},
                 **_data(given.log, made),
             )
@@ -180,6 +180,12 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
         "impressions": shown.about(made.learned) if made.learned else None,
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _robots(made: Trained) -> Iterable[Metric]:
+    count = int(made.fitted.interests.robots.sum())
+    if count:
+        yield Metric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
 
 
 def _data(log: Log, made: Trained) -> dict[str, Any]:
