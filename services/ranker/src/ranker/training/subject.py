@@ -100,7 +100,9 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     return Subject(
         recipe=recipe,
         item_ids=ids,
-        items=of_products(products, of_items, recipe.attribute_keys).used_by(warm),
+        items=of_products(products, of_items, recipe.attribute_keys, recipe.shared_scale).used_by(
+            warm
+        ),
         warm=warm,
         actors=actors,
         shoppers=of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
