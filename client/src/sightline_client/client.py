@@ -2,10 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import grpc
 
@@ -13,13 +13,15 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
 from sightline_client import (
     evaluation_from_wire,
+    explanations_from_wire,
     from_wire,
     importing,
     online_wire,
+    profiles_wire,
     requests,
     to_wire,
     writing,
@@ -47,6 +49,7 @@ from sightline_client.catalogue import (
 from sightline_client.errors import Unavailable, check_answered
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.online import OnlineReport
 from sightline_client.operations import (
@@ -61,6 +64,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo, Uri, load
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -85,6 +89,7 @@ class RecommendOptions(TypedDict, total=False):
     exclude: str | Iterable[str]
     min_index_token: str
     min_quality: float
+    explain: bool
     timeout: float | None
 
 
@@ -149,6 +154,7 @@ class SightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -158,7 +164,7 @@ class SightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -176,6 +182,7 @@ class SightlineClient:
             exclude=exclude,
             min_index_token=min_index_token,
             min_quality=min_quality,
+            explain=explain,
         )
         return from_wire.recommendations(
             await self.calls.recommend(request, self._deadline(timeout))
@@ -196,6 +203,18 @@ class SightlineClient:
             token = page.next_page_token
             if not token:
                 return
+
+    async def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        options: dict[str, Any] = {**request}
+        timeout = self._deadline(options.pop("timeout", None))
+        images = await _photos(options.pop("image", None), options.pop("images", ()))
+        asked = requests.recommend(catalog=self.catalog, images=images, **options)
+        response = await self.calls.explain_recommendation(
+            requests.explain(product_id, asked), timeout
+        )
+        return explanations_from_wire.explanation(response)
 
     async def search(
         self,
@@ -541,6 +560,70 @@ class SightlineClient:
             )
         found = await self.calls.get_online_report(request, self._deadline(timeout))
         return online_wire.report(found)
+
+    async def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetShopperProfileRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                language_code=language,
+            )
+        found = await self.calls.get_shopper_profile(request, self._deadline(timeout))
+        return profiles_wire.shopper(found)
+
+    async def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetProductProfileRequest(
+                catalog_id=self.catalog, product_id=product_id, language_code=language
+            )
+        found = await self.calls.get_product_profile(request, self._deadline(timeout))
+        return profiles_wire.product(found)
+
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.SetShopperAttributesRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                attributes=[
+                    profile_service_pb2.ShopperAttribute(key=key, text=text)
+                    for key, text in attributes.items()
+                ],
+                consent=consent,
+            )
+        answer = await self.calls.set_shopper_attributes(request, self._deadline(timeout))
+        return answer.former_count
+
+    async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        request = profile_service_pb2.ListSegmentsRequest(
+            catalog_id=self.catalog, language_code=language
+        )
+        return profiles_wire.segments(
+            await self.calls.list_segments(request, self._deadline(timeout))
+        )
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

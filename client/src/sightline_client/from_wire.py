@@ -36,9 +36,9 @@ def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
     return answers.Recommendations(
         results=tuple(_recommended(item) for item in message.results),
         no_good_match=message.no_good_match,
-        degradations=_degradations(message.degradations),
+        degradations=degradations(message.degradations),
         stage_timings=_timings(message.stage_timings),
-        versions=_versions(message.versions),
+        versions=versions(message.versions),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         missing_product_ids=tuple(message.missing_product_ids),
         hidden_count=message.hidden_count,
@@ -61,9 +61,9 @@ def found(message: rec.SearchResponse) -> answers.Found:
             )
             for item in message.results
         ),
-        degradations=_degradations(message.degradations),
+        degradations=degradations(message.degradations),
         stage_timings=_timings(message.stage_timings),
-        versions=_versions(message.versions),
+        versions=versions(message.versions),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         request_id=message.request_id,
     )
@@ -382,24 +382,54 @@ def _recommended(message: rec.RecommendedProduct) -> answers.RecommendedProduct:
         product=product(message.product),
         rank=message.rank,
         raw_score=message.raw_score,
-        parts=tuple(answers.ScorePart(part.name, part.value) for part in message.parts),
-        reasons=tuple(
-            answers.Reason(
-                code=reason.code,
-                text=reason.text,
-                parameters=MappingProxyType({p.name: p.value for p in reason.parameters}),
-            )
-            for reason in message.reasons
-        ),
+        parts=parts(message.parts),
+        reasons=reasons(message.reasons),
         matched_image_id=message.matched_image_id,
         branches=tuple(message.branches),
         collapsed_product_ids=tuple(message.collapsed_product_ids),
         score=message.score if message.HasField("score") else None,
         score_event=_EVENT_TYPES.get(message.score_event),
+        score_rank=message.score_rank,
+        moves=moves(message.moves),
     )
 
 
-def _degradations(messages: Iterable[answer_pb2.Degradation]) -> tuple[answers.Degradation, ...]:
+def parts(messages: Iterable[answer_pb2.ScorePart]) -> tuple[answers.ScorePart, ...]:
+    """The parts of a score."""
+    return tuple(
+        answers.ScorePart(
+            name=item.name,
+            value=item.value,
+            features=tuple(answers.ScoreFeature(one.name, one.value) for one in item.features),
+        )
+        for item in messages
+    )
+
+
+def moves(messages: Iterable[answer_pb2.Move]) -> tuple[answers.Move, ...]:
+    """What moved a product."""
+    return tuple(
+        answers.Move(
+            _member(answers.MoveCause, answer_pb2.Move.Cause, item.cause, "CAUSE_"), item.places
+        )
+        for item in messages
+    )
+
+
+def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[answers.Reason, ...]:
+    """Why a product is in an answer."""
+    return tuple(
+        answers.Reason(
+            code=item.code,
+            text=item.text,
+            parameters=MappingProxyType({p.name: p.value for p in item.parameters}),
+        )
+        for item in messages
+    )
+
+
+def degradations(messages: Iterable[answer_pb2.Degradation]) -> tuple[answers.Degradation, ...]:
+    """What was lost on the way."""
     return tuple(
         answers.Degradation(item.stage, _cause(item.cause), item.substitute) for item in messages
     )
@@ -418,7 +448,8 @@ def _timings(messages: Iterable[answer_pb2.StageTiming]) -> tuple[answers.StageT
     )
 
 
-def _versions(message: answer_pb2.Versions) -> answers.Versions:
+def versions(message: answer_pb2.Versions) -> answers.Versions:
+    """Which versions made an answer."""
     return answers.Versions(
         spaces=tuple(_space(item) for item in message.spaces),
         model_version=message.model_version,

@@ -3,7 +3,7 @@
 Made from client.py by generate_sync.py: change that one and run it.
 """
 
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self, Unpack
@@ -32,6 +32,7 @@ from sightline_client.catalogue import (
 from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
 from sightline_client.online import OnlineReport
@@ -47,6 +48,7 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
 
 
 class SyncSightlineClient:
@@ -117,6 +119,7 @@ class SyncSightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -126,7 +129,7 @@ class SyncSightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         return self._loop.run(
             self._client.recommend(
@@ -145,6 +148,7 @@ class SyncSightlineClient:
                 exclude=exclude,
                 min_index_token=min_index_token,
                 min_quality=min_quality,
+                explain=explain,
                 timeout=timeout,
             )
         )
@@ -153,6 +157,11 @@ class SyncSightlineClient:
         """An answer page by page, until there is no more or you stop: takes what ``recommend``
         takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
         return self._loop.iterate(self._client.recommend_pages(**request))
+
+    def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        return self._loop.run(self._client.explain(product_id, **request))
 
     def search(
         self,
@@ -422,6 +431,52 @@ class SyncSightlineClient:
         return self._loop.run(
             self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )
+
+    def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        return self._loop.run(
+            self._client.shopper_profile(
+                user=user, visitor=visitor, language=language, timeout=timeout
+            )
+        )
+
+    def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
+    def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        return self._loop.run(self._client.list_segments(language=language, timeout=timeout))
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

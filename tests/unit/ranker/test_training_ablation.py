@@ -26,7 +26,7 @@ class Measured:
     worth: Mapping[str, float]
     shoppers: int = 1000
     given: Given = dataclasses.field(
-        default_factory=lambda: Given(log_of([]), (), None, {"ann": ("given.age=30s",)})
+        default_factory=lambda: Given(log_of([]), (), None, {"ann": ("age_band=25-34",)})
     )
 
     def gains(self, model: Model) -> Doubles:

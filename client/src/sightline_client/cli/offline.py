@@ -22,7 +22,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import products as product_rows
 from sightline_client.files.cells import Cells
-from sightline_client.files.model import FileRefused
+from sightline_client.files.model import FileRefused, bad
 from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 
@@ -62,8 +62,15 @@ def evaluator() -> Evaluate:
 
 
 def read_events(path: Path, ignore: Sequence[str]) -> list[event_pb2.Event]:
-    """The file's events; FileRefused for one that can't be."""
-    return list(_read(path, event_rows.COLUMNS, event_rows.NEEDED, ignore, event_rows.event))
+    """The file's events; FileRefused for one that can't be, or has no time to split by."""
+
+    def event(row: Cells) -> event_pb2.Event:
+        made = event_rows.event(row)
+        if not made.HasField("event_time"):
+            raise bad("time", "is missing: events are split by it")
+        return made
+
+    return list(_read(path, event_rows.COLUMNS, event_rows.NEEDED, ignore, event))
 
 
 def read_products(path: Path, ignore: Sequence[str]) -> list[product_pb2.Product]:

@@ -1,11 +1,12 @@
 """A shopper as vectors: what training learned, and the fold-in of the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
+from ranker.features import shopper_feature_names
 from ranker.model import (
     Doubles,
     EventType,
@@ -16,10 +17,15 @@ from ranker.model import (
     Ints,
     Model,
 )
-from ranker.signals import recent_products
+from ranker.signals import DEFAULTS, Signals, recent_products
 
 HISTORY_LIMIT = 50
 """Events that are read to find the last products: several may be of one product."""
+
+SESSION_PRIOR = 1.0
+"""Products that like nothing in particular, as many as are added to the last ones of a shopper who
+has no long-term vector: what a first click says is shrunk towards what everybody likes. nDCG@10 of
+newcomers to MovieLens-100k after 1 and 3 events: .474 and .468, without it .434 and .460."""
 
 HOUR_MICROS = 3600 * 1_000_000
 
@@ -78,20 +84,18 @@ class FoldIn:
     """A shopper as vectors of the serving model; any may be missing."""
 
     long_term: Floats | None = None
-    """What training learned of them."""
+    """What training learned of them, or of those who told the same of themselves."""
     session: Floats | None = None
-    """Mean of the vectors of the last products they were interested in, weighed by decay."""
+    """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
+    and faded."""
     viewed: tuple[str, ...] = ()
     """The products behind `session`, newest first."""
     recent: Trail = NOTHING
-    """The same as rows of the model."""
+    """The same as rows of the model: `session` is the sum of their vectors times `decays`."""
     liked: Trail = NOTHING
     """Whose item-item neighbours count."""
     bought: Trail = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
-    freshness: float = 1.0
-    """What the last products count for by now, above 0, at most 1; `session` and the decays of
-    `liked` and `bought` are multiplied with it already."""
 
     @property
     def personal(self) -> bool:
@@ -106,27 +110,46 @@ def of(
     bought: Sequence[str] = (),
     windows: Windows = WINDOWS,
     *,
+    attributes: Sequence[tuple[str, str]] = (),
     idle_micros: int = 0,
 ) -> FoldIn:
     """The shopper by a model. `products` are those of interest, `bought` those of them that were
-    bought or put into the cart, both newest first and each once. `idle_micros`: how long ago the
+    bought or put into the cart, both newest first and each once; `attributes` what they told of
+    themselves, which stands for those who were not in training. `idle_micros`: how long ago the
     newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
-    row = model.actor_rows.get(actor) if actor is not None else None
-    long_term = None if row is None else model.actor_vectors[row]
-    recent = _trail(model, products, windows.session)
+    long_term = _long_term(model, actor, attributes)
+    fresh = 1.0 if long_term is None else freshness(idle_micros)
+    recent = _trail(model, products, windows.session, fresh)
     if not len(recent.rows):
         return FoldIn(long_term)
-    fresh = 1.0 if long_term is None else freshness(idle_micros)
-    share = (fresh * recent.decays / recent.decays.sum()).astype(np.float32)
+    prior = SESSION_PRIOR if long_term is None else 0.0
+    recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     return FoldIn(
         long_term=long_term,
-        session=share @ model.item_vectors[recent.rows],
+        session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
         liked=_trail(model, products, windows.item_item, fresh),
         bought=_trail(model, bought, windows.bought_together, fresh),
-        freshness=fresh,
     )
+
+
+def _long_term(
+    model: Model, actor: str | None, attributes: Sequence[tuple[str, str]]
+) -> Floats | None:
+    """What training learned of the shopper, else of those who told the same of themselves."""
+    row = model.actor_rows.get(actor) if actor is not None else None
+    if row is not None:
+        learned: Floats = model.actor_vectors[row]
+        return learned
+    names = shopper_feature_names(attributes)
+    rows = [
+        model.shopper_feature_rows[name] for name in names if name in model.shopper_feature_rows
+    ]
+    if not rows or model.shopper_feature_vectors is None:
+        return None
+    found: Floats = model.shopper_feature_vectors[rows].sum(axis=0)
+    return found
 
 
 def freshness(idle_micros: int) -> float:
@@ -151,26 +174,38 @@ async def read(
     *,
     with_seen: bool = False,
     now_micros: int | None = None,
+    signals: Signals = DEFAULTS,
 ) -> tuple[History, FoldIn]:
     """What the record knows of a shopper, and their vectors as of `now_micros` (None = right after
     their newest event); `actor` None = nobody in particular."""
     if actor is None:
         return History(), FoldIn()
     history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
-    return history, by_history(model, actor, history, now_micros)
+    return history, by_history(model, actor, history, now_micros, signals)
 
 
 def by_history(
-    model: Model | None, actor: str | None, history: History, now_micros: int | None = None
+    model: Model | None,
+    actor: str | None,
+    history: History,
+    now_micros: int | None = None,
+    signals: Signals = DEFAULTS,
 ) -> FoldIn:
     """The vectors of a shopper with this history by a model, as of `now_micros`."""
     if model is None:
         return FoldIn()
-    products = recent_products(history.recent, history.hidden)
+    products = recent_products(history.recent, history.hidden, signals)
     newest = history.recent[0].time_micros if history.recent else 0
     idle = 0 if now_micros is None else now_micros - newest
-    who, bought = history.actor or actor, basket(history.recent, products)
-    return of(model, who, products, bought, idle_micros=idle)
+    bought = basket(history.recent, products)
+    return of(
+        model,
+        history.actor or actor,
+        products,
+        bought,
+        attributes=history.attributes,
+        idle_micros=idle,
+    )
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:

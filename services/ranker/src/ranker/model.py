@@ -8,9 +8,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
-    │   ├── ProductUnknown      PRODUCT_NOT_FOUND
-
     │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
+    │   ├── ProductUnknown      PRODUCT_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
     │   └── EventConflict       EVENT_CONFLICT
@@ -85,19 +84,19 @@ class ModelNotFound(NotFound):
         super().__init__(message, reason="MODEL_NOT_FOUND")
 
 
+class EvaluationMissing(NotFound):
+    """The model was not evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
+
+
 class ProductUnknown(NotFound):
     """No model serves, or it was trained before the product came."""
 
     def __init__(self, *, serving: bool) -> None:
         problem = "the serving model does not know it" if serving else "no model serves yet"
         super().__init__(f"nothing is known of this product: {problem}", reason="PRODUCT_NOT_FOUND")
-
-
-class EvaluationMissing(NotFound):
-    """The model was not evaluated."""
-
-    def __init__(self) -> None:
-        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
 
 
 class AnswerMissing(NotFound):
@@ -524,7 +523,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
+    """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
@@ -565,6 +564,10 @@ class ModelRecord:
     """Whether its last promotion was forced."""
     pruned_micros: int | None = None
     """When its files were deleted; None = they are there."""
+
+
+ROBOTS_METRIC = "robots"
+"""Of a model: how many of its shoppers were taken for robots; left out where nobody was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,7 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
     factors = parts.factors(model)
     rows = parts.neighbour_rows(model, shopper, factors)
     rows = rows[~np.isin(rows, _rows(model, left_out))]
-    items = parts.all_items(model).at(rows)
-    found = parts.weighed(parts.raw_parts(model, shopper, items), factors)
-    scores = sum(found.values(), start=np.zeros(len(rows)))
+    scores = parts.blended(model, shopper, factors, rows)
     places = best(scores, top_k)
     return _nomination(shopper, model, rows[places], scores[places])
 

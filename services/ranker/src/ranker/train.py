@@ -23,11 +23,13 @@ from typing import Any
 
 from ranker.artifact import ModelStore
 from ranker.catalogue import IDEMPOTENT, Catalogue
+from ranker.collaborative import CollaborativeIndex
+from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings
 from ranker.training import evaluating
 from ranker.training.job import Workshop, run
-from ranker.worker import EVALUATE, MAX_ATTEMPTS, TRAIN, train_command, work
+from ranker.worker import EVALUATE, MAX_ATTEMPTS, TRAIN, tidying, train_command, work
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -73,6 +75,7 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
     if catalog_id not in settings.catalogs:
         sys.exit(f"catalog {catalog_id} is none of RANKER_CATALOGS")
     database = Database(settings.database_url, migrations=MIGRATIONS, threads=2)
+    channel = connect(settings.retriever_target)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -81,11 +84,14 @@ async def ask(catalog_id: str, *, incremental: bool) -> int:
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await jobs.create(TRAIN, catalog_id, params)
+        store, index = ModelStore(settings.model_store), CollaborativeIndex(channel)
+        tidy = tidying(ModelRegistry(database), store, index, settings.keep_models)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(work(jobs, train_command, settings, stop))
+            tasks.create_task(work(jobs, train_command, settings, stop, tidy=tidy))
             ended = await _end(jobs, job, settings.poll_seconds, stop)
             stop.set()
     finally:
+        await channel.close(None)
         database.close()
     return 0 if ended is JobState.SUCCEEDED else 1
 

@@ -23,6 +23,7 @@ _LOSSES = {
 }
 _ITEM_ITEMS = {
     ItemItem.OFF: recipe_pb2.Recipe.ITEM_ITEM_OFF,
+    ItemItem.TRANSITION: recipe_pb2.Recipe.ITEM_ITEM_TRANSITION,
     ItemItem.EASE: recipe_pb2.Recipe.ITEM_ITEM_EASE,
     ItemItem.KNN: recipe_pb2.Recipe.ITEM_ITEM_KNN,
 }

@@ -14,19 +14,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranker.blend import choose
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
 from ranker.evaluation.report import Report
 from ranker.evaluation.splits import Protocol, split_globally
+from ranker.learning import Learned
 from ranker.log import Log
 from ranker.model import DataInsufficient, Metric, Model
 from ranker.recipe import Recipe
-from ranker.signals import interests
-from ranker.training import telling
 from ranker.training.ablation import Addition, ablate
 from ranker.training.fitting import Fitted, Progress, fitted
 from ranker.training.refit import State, refitted
 from ranker.training.search import Budget, Trial, search
 from ranker.training.subject import Given, check
+from ranker.training.telling import told
 from ranker.training.validation import SHARE, Validation, validation
 
 NO_SEARCH = Budget(0, 0.0)
@@ -60,6 +61,8 @@ class Trained:
     """What the search tried; empty = nothing was searched."""
     additions: tuple[Addition, ...]
     """What each part adds; empty = nobody could be asked, or it was not wanted."""
+    learned: Learned | None
+    """What impressions said of the blend; None = there was no record of answers."""
     report: Report
 
 
@@ -77,25 +80,44 @@ def train(
     given = given if chosen.attributes else replace(given, attributes={})
     share = _share(given.log, order.base)
 
-    def fit(log: Log, told: Progress) -> Fitted:
+    def fit(log: Log, heard: Progress) -> Fitted:
         if order.base is not None:
-            return refitted(given.at(log), order.base, told)
-        return fitted(given.at(log), chosen.recipe, told)
+            return refitted(given.at(log), order.base, heard)
+        return fitted(given.at(log), chosen.recipe, heard)
 
     report = evaluate(
         given.log,
         given.products,
-        lambda log: fit(log, steps.fit()).model,
+        lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
         production,
         _options(chosen.recipe, share),
         progress=_untold,
         now_micros=now_micros,
     )
-    made = fit(given.log, steps.last())
-    found = interests(given.log, chosen.recipe.signals)
-    model = telling.told(made.model, given.products, found, chosen.recipe.seed)
+    learned = _learned(given, given.log, chosen.recipe)
+    made = _served(fit(given.log, steps.last()), learned)
+    model = told(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
-    return Trained(made, chosen.recipe, chosen.attributes, chosen.trials, chosen.additions, report)
+    recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
+    return Trained(
+        made, recipe, chosen.attributes, chosen.trials, chosen.additions, learned, report
+    )
+
+
+def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
+    """What answers teach of the blend that were served while these events happened: an evaluation
+    asks for later ones."""
+    if given.shown is None:
+        return None
+    return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
+
+
+def _served(made: Fitted, learned: Learned | None) -> Fitted:
+    """The model with the blend and the calibration that were learned."""
+    if learned is None:
+        return made
+    blend, calibration = dict(learned.blend.weights), learned.calibration
+    return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
 
 
 def _share(log: Log, base: State | None) -> float:
@@ -136,13 +158,16 @@ def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
     found = search(score, order.recipe, order.budget, lambda _: None)
     if not order.ablation:
         return _Chosen(found.recipe, order.attributes, found.trials)
+    model = measured.fitted(found.recipe, steps.fit()).model
+    blend = choose(measured.cases(model), found.recipe.blend, seed=found.recipe.seed)
+    recipe = replace(found.recipe, blend=blend)
 
     def refit(recipe: Recipe, with_attributes: bool) -> Model:
         attributes = measured.given.attributes if with_attributes else {}
         subject = replace(measured.given, attributes=attributes)
         return fitted(subject, recipe, steps.fit()).model
 
-    left = ablate(measured, found.recipe, refit)
+    left = ablate(measured, recipe, refit)
     return _Chosen(left.recipe, left.attributes, found.trials, left.additions)
 
 
@@ -178,8 +203,8 @@ def _untold(done: int, total: int) -> None:
 
 SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
 
-FITS_OF_ABLATION = 5
-"""At most: as it is, and without each kind of features."""
+FITS_OF_ABLATION = 6
+"""At most: for the blend, as it is, and without each kind of features."""
 
 
 class _Steps:
