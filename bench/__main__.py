@@ -16,6 +16,7 @@ from bench import (
     latency,
     machine,
     nominate,
+    ranking,
     recommend,
     report,
     scale,
@@ -39,6 +40,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "consistency": consistency.run,
     "duplicates": duplicates.run,
     "nominate": nominate.run,
+    "ranking": ranking.run,
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
@@ -47,7 +49,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "training")
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
