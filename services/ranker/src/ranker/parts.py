@@ -12,7 +12,8 @@ and a shopper with the trained vector u, whose last products of interest are j::
     trend_i           = log2 of recent interest over usual interest
     popularity_i      = √share_i                   only where nothing is known of the shopper
 
-x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j; W and T are
+x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
+is no u, shrunk; W and T are
 `Model.item_item` and `Model.bought_together`; fold_in.py says how far back each part looks, how d_j
 falls, and how all of them fade with the time since the last one. A part of a score is ``weight ×
 blend / scale × raw``, where the weight is the scene's, and blend and scale are the model's
@@ -168,7 +169,7 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     if shopper.session is not None:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
-        found[SESSION] = closeness * (shopper.freshness * recent.decays / recent.decays.sum())
+        found[SESSION] = closeness * recent.decays
     for name, neighbours, trail in _neighbourly(model, shopper):
         found[name] = _lookup(neighbours, trail, items)
     return found
