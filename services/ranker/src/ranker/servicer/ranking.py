@@ -6,19 +6,22 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
-from ranker.breakdown import Addends, Evidence
+from ranker import breakdown, diversity, fold_in, nominate, parts, rank
+from ranker.breakdown import Evidence
 from ranker.columns import products_of
+from ranker.diversity import Arrangement
 from ranker.explain import explain
+from ranker.exploration import seed_of
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
-from ranker.servicer.arranging import moves_of, policy_of
+from ranker.servicer.arranging import features_of, moved, policy_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.requests import Context, actor, check_range
 from ranker.signals import DEFAULTS, Signals
@@ -79,10 +82,11 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
+        policy = policy_of(request.diversity)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
-        check_range("time_micros", request.time_micros, 0, MOST_MICROS)
-        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
+        check_range("time_micros", request.time_micros, 0, MOST_MICROS)
+        now = request.time_micros or time.time_ns() // 1000
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
@@ -114,40 +118,15 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 model,
                 popularity,
                 policy,
-                seed=exploration.seed_of(
-                    request.seed, history.actor or who, request.session_id, now
-                ),
+                seed=seed_of(request.seed, history.actor or who, request.session_id, now),
                 now_micros=now,
             )
-            shown = arrangement.order[: request.top_k or None]
-            ranking = ranking.take(shown)
+            shown = ranking.take(arrangement.order[: request.top_k or None])
             factors = parts.factors(model, weights) if model else {}
-            told = request.reason_top_k if request.HasField("reason_top_k") else None
-            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model, factors)
-            reasons = explain(evidence, request.language_code, arrangement.explored)
-            addends = breakdown.split(evidence) if request.explain else {}
-            chances = rank.calibrated(model, ranking.raw_scores)
-        return pb.RankResponse(
-            product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
-            raw_scores=ranking.raw_scores.tolist(),
-            parts=[
-                pb.PartColumn(
-                    name=name, values=values.tolist(), features=_features(addends.get(name, ()))
-                )
-                for name, values in ranking.parts.items()
-            ],
-            reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
-            hidden_count=ranking.hidden_count,
-            seen_count=ranking.seen_count,
-            model_version=model.version if model else "",
-            degradations=[] if model else [_model_not_ready("rank")],
-            stage_timings=_timings(stages),
-            score_ranks=(shown + 1).tolist(),
-            moves=moves_of(arrangement, len(shown)),
-            propensities=arrangement.propensities[: len(shown)].tolist(),
-            scores=None if chances is None else chances.tolist(),
-            score_event=_score_event(model),
-        )
+            evidence = Evidence(candidates, shown, shopper, model, factors)
+            answer = _answer(request, evidence, arrangement)
+        answer.stage_timings.extend(_timings(stages))
+        return answer
 
     async def Nominate(
         self,
@@ -197,6 +176,36 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("nominate")],
         )
+
+
+def _answer(
+    request: pb.RankRequest, evidence: Evidence, arrangement: Arrangement
+) -> pb.RankResponse:
+    """The ranking with all that is told of it."""
+    ranking, model = evidence.ranking, evidence.model
+    told = request.reason_top_k if request.HasField("reason_top_k") else None
+    first = replace(evidence, ranking=ranking.take(slice(told)))
+    addends = breakdown.split(first) if request.explain else {}
+    reasons = explain(first, request.language_code, arrangement.explored)
+    chances = rank.calibrated(model, ranking.raw_scores)
+    return pb.RankResponse(
+        product_ids=[evidence.candidates.ids[row] for row in ranking.rows.tolist()],
+        raw_scores=ranking.raw_scores.tolist(),
+        parts=[
+            pb.PartColumn(
+                name=name, values=values.tolist(), features=features_of(addends.get(name, ()))
+            )
+            for name, values in ranking.parts.items()
+        ],
+        reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
+        hidden_count=ranking.hidden_count,
+        seen_count=ranking.seen_count,
+        model_version=model.version if model else "",
+        degradations=[] if model else [_model_not_ready("rank")],
+        scores=None if chances is None else chances.tolist(),
+        score_event=_score_event(model),
+        **moved(arrangement, len(ranking.rows)),
+    )
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
@@ -294,15 +303,6 @@ def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
-
-
-def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
-    return [
-        pb.FeatureList(
-            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
-        )
-        for addends in column
-    ]
 
 
 def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
