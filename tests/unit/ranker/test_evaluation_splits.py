@@ -119,8 +119,8 @@ def test_in_the_middle_of_things_the_older_half_of_what_came_later_is_known() ->
     events += [did("new", "p1", at=11), did("new", "p2", at=12), did("brief", "p1", at=13)]
     log = log_of(events)
     asked = tasks(split(log, Protocol.GLOBAL, 0.75), ITEMS).ongoing
-    assert names(asked.known) == {"ann": ["p0", "p9", "p1", "p2", "p3"], "new": ["p1"]}
-    assert names(asked.wanted) == {"ann": ["p4", "p5"], "new": ["p2"]}
+    assert names(asked.known) == {"ann": ["p0", "p9", "p1", "p2"], "new": ["p1"]}
+    assert names(asked.wanted) == {"ann": ["p3", "p4", "p5"], "new": ["p2"]}
     assert asked.known.idle.tolist() == [0, 0]
 
 

@@ -5,10 +5,11 @@ import pytest
 
 from ranker.evaluation.evaluate import Production
 from ranker.evaluation.report import ProductionAs
+from ranker.learning import Learned
 from ranker.log import Log, log_of
-from ranker.model import DataInsufficient, EventType, Model
+from ranker.model import Calibration, DataInsufficient, EventType, Model
 from ranker.model import Verdict as Verdicts
-from ranker.recipe import Recipe
+from ranker.recipe import Blend, Recipe
 from ranker.training import Given, fit, fitted
 from ranker.training.ablation import Verdict
 from ranker.training.course import Order, Trained, metrics_of, train
@@ -147,3 +148,32 @@ def test_it_is_compared_with_what_serves(wine_given: Given) -> None:
         ProductionAs.REFITTED,
     )
     assert dataclasses.asdict(made.report.trials[0].comparisons[0])["against"]
+
+
+@dataclasses.dataclass
+class Taught:
+    """Answers that always teach the same, and remember until when they were asked."""
+
+    asked: list[int] = dataclasses.field(default_factory=list)
+
+    def learned(self, default: Blend, until_micros: int, seed: int = 0) -> Learned:
+        self.asked.append(until_micros)
+        blend = Blend({"session": 3.0}, "impressions", 9_000)
+        scores, chances = np.array([0.0, 1.0]), np.array([0.1, 0.2])
+        calibration = Calibration(EventType.CLICK, scores, chances, 9_000)
+        return Learned(blend, calibration, ("why",), 9_000, 500)
+
+
+def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_later(
+    wine_given: Given,
+) -> None:
+    taught = Taught()
+    given = dataclasses.replace(wine_given, shown=taught)
+    made = train(given, Order(Recipe(epochs=1), ablation=False), None, quiet, NOW)
+    assert made.recipe.blend.learned_from == "impressions"
+    assert made.fitted.model.blend == {"session": 3.0}
+    assert made.fitted.model.calibration is not None
+    moment = made.report.trials[0].moment_micros
+    assert moment is not None
+    assert taught.asked[-1] == given.log.time[-1] + 1
+    assert all(until <= moment for until in sorted(taught.asked)[:-1])

@@ -67,7 +67,7 @@ def matrix_of(model: Model, items: list[str]) -> sp.csr_matrix:
 @pytest.mark.parametrize("loss", [Loss.WARP, Loss.BPR])
 def test_what_is_learned_is_what_lightfm_alone_learns(loss: Loss) -> None:
     """Bit for bit, epochs by the dozen and matrices made by hand."""
-    recipe = dataclasses.replace(RECIPE, loss=loss)
+    recipe = dataclasses.replace(RECIPE, loss=loss, shared_scale=1.0)
     model = taught(recipe)
     found = interests(LOG)
     items = sorted({found.items[one] for one in found.item.tolist()})
@@ -90,6 +90,23 @@ def test_what_is_learned_is_what_lightfm_alone_learns(loss: Loss) -> None:
     np.testing.assert_array_equal(model.feature_vectors, theirs.item_embeddings)
     np.testing.assert_array_equal(model.feature_biases, theirs.item_biases)
     np.testing.assert_array_equal(model.actor_vectors, theirs.user_embeddings)
+
+
+def test_what_products_share_is_scaled_in_training_and_in_what_is_served() -> None:
+    """A product is the plain sum of its features as they are served."""
+    model, full = taught(), taught(dataclasses.replace(RECIPE, shared_scale=1.0))
+    item = model.item_ids[model.item_rows[PRODUCTS[0].product_id]]
+    names = feature_names(PRODUCTS[0], RECIPE.attribute_keys)
+    rows = [model.feature_rows[name] for name in names if name in model.feature_rows]
+    vector = model.item_vectors[model.item_rows[item]]
+    np.testing.assert_allclose(model.feature_vectors[rows].sum(axis=0), vector, atol=1e-6)
+    shared = [row for name, row in model.feature_rows.items() if not name.startswith("id=")]
+    sizes = (
+        np.abs(model.feature_vectors[shared]).mean() / np.abs(full.feature_vectors[shared]).mean()
+    )
+    assert sizes < 0.5
+    assert model.item_features is not None
+    assert set(model.item_features.weights.tolist()) == {1.0}
 
 
 def test_our_order_is_that_of_lightfm_predict() -> None:

@@ -52,7 +52,7 @@ def shop(db: Database, tmp_path: Path) -> Workshop:
 
 
 async def buy(db: Database, people: range, at: int = 0) -> None:
-    """Each of these buys three reds, or three whites."""
+    """One after another these buy three reds each, or three whites."""
     events = []
     for person in people:
         kind, who = "rw"[person % 2], Shopper(Identity.USER, f"user-{person}")
@@ -62,7 +62,7 @@ async def buy(db: Database, people: range, at: int = 0) -> None:
                 shopper=who,
                 type=EventType.PURCHASE,
                 product_id=f"{kind}{(person // 2 + step) % 4}",
-                time_micros=NOW + (at + step) * HOUR,
+                time_micros=NOW + (at + 10 * person + step) * HOUR,
             )
             events.append(to_stored("default", one, KEY, NOW))
     await EventRecord(db).append(events)

@@ -13,7 +13,7 @@ from ranker.training.refit import State, refitted, state_arrays, state_of
 from tests.fakes.ranker import did, product
 from tests.fakes.trainings import drawn_vectors
 
-RECIPE = Recipe(dimension=8, epochs=24)
+RECIPE = Recipe(dimension=8, epochs=24, shared_scale=1.0)
 PRODUCTS = [product(f"{kind}{n}", kind) for kind in ("red", "white") for n in range(8)]
 
 

@@ -13,7 +13,7 @@ from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
-from ranker.training.shown import about, learned
+from ranker.training.shown import about, read
 from servicekit.sql import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -70,11 +70,13 @@ async def test_a_training_learns_blend_and_calibration_from_the_record(
     db: Database, tmp_path: Path
 ) -> None:
     store, registry = ModelStore(str(tmp_path / "models")), ModelRegistry(db)
-    read = {"answers": FeedbackRecord(db), "registry": registry, "store": store}
-    nothing = await learned("default", DEFAULT, now_micros=NOW, **read)
-    assert nothing.blend is DEFAULT
+    rooms = {"answers": FeedbackRecord(db), "registry": registry, "store": store}
+    nothing = await read("default", now_micros=NOW, **rooms)
+    assert nothing.learned(DEFAULT, NOW).blend is DEFAULT
     await write(db, store)
-    found = await learned("default", DEFAULT, now_micros=NOW, **read)
+    shown = await read("default", now_micros=NOW, **rooms)
+    assert shown.learned(DEFAULT, NOW - ANSWERS).blend is DEFAULT, "it is of the time before"
+    found = shown.learned(DEFAULT, NOW)
     assert found.blend.learned_from == "impressions"
     assert found.blend.weights["taste"] > 3 * found.blend.weights["session"]
     assert found.calibration is not None

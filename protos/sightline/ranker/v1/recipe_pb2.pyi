@@ -68,9 +68,13 @@ class Recipe(google.protobuf.message.Message):
         ITEM_ITEM_EASE: Recipe._ItemItem.ValueType  # 2
         """EASE (Steck 2019); memory grows with the square of the products."""
         ITEM_ITEM_KNN: Recipe._ItemItem.ValueType  # 3
-        """Cosine of the products' columns; memory grows with the pairs that people share."""
+        """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
+        place of the others in catalogues of more than 10,000 liked products.
+        """
         ITEM_ITEM_TRANSITION: Recipe._ItemItem.ValueType  # 4
-        """Like EASE, from what came before to what comes next (SLIT: Choi et al. 2021)."""
+        """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with
+        the square of the products.
+        """
 
     class ItemItem(_ItemItem, metaclass=_ItemItemEnumTypeWrapper):
         """How products that go together are learned from who liked them."""
@@ -82,9 +86,13 @@ class Recipe(google.protobuf.message.Message):
     ITEM_ITEM_EASE: Recipe.ItemItem.ValueType  # 2
     """EASE (Steck 2019); memory grows with the square of the products."""
     ITEM_ITEM_KNN: Recipe.ItemItem.ValueType  # 3
-    """Cosine of the products' columns; memory grows with the pairs that people share."""
+    """Cosine of what came before with what comes next; memory grows with the pairs that people share. Takes the
+    place of the others in catalogues of more than 10,000 liked products.
+    """
     ITEM_ITEM_TRANSITION: Recipe.ItemItem.ValueType  # 4
-    """Like EASE, from what came before to what comes next (SLIT: Choi et al. 2021)."""
+    """A regression of what people like next on what they liked before (SLIT; Choi et al. 2021); memory grows with
+    the square of the products.
+    """
 
     LOSS_FIELD_NUMBER: builtins.int
     DIMENSION_FIELD_NUMBER: builtins.int
@@ -102,6 +110,8 @@ class Recipe(google.protobuf.message.Message):
     EASE_PENALTY_FIELD_NUMBER: builtins.int
     NEIGHBOURS_FIELD_NUMBER: builtins.int
     TOGETHER_SUPPORT_FIELD_NUMBER: builtins.int
+    SHARED_SCALE_FIELD_NUMBER: builtins.int
+    TRANSITION_PENALTY_FIELD_NUMBER: builtins.int
     loss: Global___Recipe.Loss.ValueType
     """What LightFM minimises."""
     dimension: builtins.int
@@ -123,7 +133,7 @@ class Recipe(google.protobuf.message.Message):
     style_dimension: builtins.int
     """Length of the visual style learned from the products' photos, 0 to 512; 0 = none. Default 32."""
     style_scale: builtins.float
-    """How large a number of the style is as a feature, where any other feature is 1; 0 to 100. Default 0.1."""
+    """How large a number of the style is as a feature, where the product's own id is 1; 0 to 100. Default 0.1."""
     item_item: Global___Recipe.ItemItem.ValueType
     """How products that go together are learned."""
     ease_penalty: builtins.float
@@ -132,6 +142,12 @@ class Recipe(google.protobuf.message.Message):
     """Most products that are kept of those that go with a product, 1 to 10,000. Default 200."""
     together_support: builtins.int
     """Least baskets that two products must share to count as bought together, 1 to 1,000,000. Default 3."""
+    shared_scale: builtins.float
+    """How large the features are that products share (category, brand, tags, …), where the product's own id is 1; 0.001
+    to 100. Default 0.2.
+    """
+    transition_penalty: builtins.float
+    """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default 3,200."""
     @property
     def attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Keys of the text attributes of products that become features, up to 100; empty = as the settings say. Default
@@ -157,9 +173,11 @@ class Recipe(google.protobuf.message.Message):
         ease_penalty: builtins.float | None = ...,
         neighbours: builtins.int | None = ...,
         together_support: builtins.int | None = ...,
+        shared_scale: builtins.float | None = ...,
+        transition_penalty: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "learning_rate", b"learning_rate", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "learning_rate", b"learning_rate", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_dimension", b"_dimension"]) -> typing.Literal["dimension"] | None: ...
     @typing.overload
@@ -175,6 +193,8 @@ class Recipe(google.protobuf.message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_neighbours", b"_neighbours"]) -> typing.Literal["neighbours"] | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_shared_scale", b"_shared_scale"]) -> typing.Literal["shared_scale"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_style_dimension", b"_style_dimension"]) -> typing.Literal["style_dimension"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_style_scale", b"_style_scale"]) -> typing.Literal["style_scale"] | None: ...
@@ -182,6 +202,8 @@ class Recipe(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_threads", b"_threads"]) -> typing.Literal["threads"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_together_support", b"_together_support"]) -> typing.Literal["together_support"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_transition_penalty", b"_transition_penalty"]) -> typing.Literal["transition_penalty"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_user_alpha", b"_user_alpha"]) -> typing.Literal["user_alpha"] | None: ...
     @typing.overload
@@ -198,7 +220,7 @@ class BlendWeight(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """"taste", "session", "item_item", "bought_together" or "popularity"."""
+    """"taste", "session", "item_item", "bought_together", "trend" or "popularity"."""
     weight: builtins.float
     """Times the part, after it was divided by its size; 0 or more."""
     def __init__(

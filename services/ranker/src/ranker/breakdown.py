@@ -4,9 +4,9 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
 
     taste            Σ_f v_f · (x_f·u + β_f)      f = the product's features, v_f = 1, or the
                                                   product's place on an axis of the visual style
-    session          φ Σ_j d_j · x_i·x_j / Σ_j d_j
-                                                  j = the last products of interest, φ = how fresh
-                                                  they are; + β_i where nothing else holds it
+    session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
+                                                  counts in their mean; + β_i where nothing else
+                                                  holds it
     item_item        Σ_j d_j · W[j, i]
     bought_together  Σ_j d_j · T[j, i]
 

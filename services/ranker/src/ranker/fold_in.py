@@ -1,7 +1,7 @@
 """A shopper as vectors: what training learned, and the fold-in of the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -21,6 +21,11 @@ from ranker.signals import DEFAULTS, Signals, recent_products
 
 HISTORY_LIMIT = 50
 """Events that are read to find the last products: several may be of one product."""
+
+SESSION_PRIOR = 1.0
+"""Products that like nothing in particular, as many as are added to the last ones of a shopper who
+has no long-term vector: what a first click says is shrunk towards what everybody likes. nDCG@10 of
+newcomers to MovieLens-100k after 1 and 3 events: .474 and .468, without it .434 and .460."""
 
 HOUR_MICROS = 3600 * 1_000_000
 
@@ -81,18 +86,16 @@ class FoldIn:
     long_term: Floats | None = None
     """What training learned of them, or of those who told the same of themselves."""
     session: Floats | None = None
-    """Mean of the vectors of the last products they were interested in, weighed by decay."""
+    """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
+    and faded."""
     viewed: tuple[str, ...] = ()
     """The products behind `session`, newest first."""
     recent: Trail = NOTHING
-    """The same as rows of the model."""
+    """The same as rows of the model: `session` is the sum of their vectors times `decays`."""
     liked: Trail = NOTHING
     """Whose item-item neighbours count."""
     bought: Trail = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
-    freshness: float = 1.0
-    """What the last products count for by now, above 0, at most 1; `session` and the decays of
-    `liked` and `bought` are multiplied with it already."""
 
     @property
     def personal(self) -> bool:
@@ -115,19 +118,19 @@ def of(
     themselves, which stands for those who were not in training. `idle_micros`: how long ago the
     newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
     long_term = _long_term(model, actor, attributes)
-    recent = _trail(model, products, windows.session)
+    fresh = 1.0 if long_term is None else freshness(idle_micros)
+    recent = _trail(model, products, windows.session, fresh)
     if not len(recent.rows):
         return FoldIn(long_term)
-    fresh = 1.0 if long_term is None else freshness(idle_micros)
-    share = (fresh * recent.decays / recent.decays.sum()).astype(np.float32)
+    prior = SESSION_PRIOR if long_term is None else 0.0
+    recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     return FoldIn(
         long_term=long_term,
-        session=share @ model.item_vectors[recent.rows],
+        session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
         liked=_trail(model, products, windows.item_item, fresh),
         bought=_trail(model, bought, windows.bought_together, fresh),
-        freshness=fresh,
     )
 
 

@@ -566,6 +566,10 @@ class ModelRecord:
     """When its files were deleted; None = they are there."""
 
 
+ROBOTS_METRIC = "robots"
+"""Of a model: how many of its shoppers were taken for robots; left out where nobody was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A figure of a model's quality."""

@@ -41,9 +41,9 @@ class Blend:
     weights: Mapping[str, float] = field(
         default_factory=lambda: {
             "taste": 1.0,
-            "session": 1.5,
-            "item_item": 1.0,
-            "trend": 0.3,
+            "session": 1.2,
+            "item_item": 1.3,
+            "trend": 0.25,
             "popularity": 1.0,
         }
     )
@@ -64,6 +64,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "threads": (1, 256),
     "style_dimension": (0, 512),
     "style_scale": (0, 100),
+    "shared_scale": (1e-3, 100),
+    "transition_penalty": (1e-3, 1e9),
     "ease_penalty": (1e-3, 1e9),
     "neighbours": (1, 10_000),
     "together_support": (1, 1_000_000),
@@ -96,6 +98,9 @@ class Recipe:
     """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
     style_scale: float = 0.1
     """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
+    shared_scale: float = 0.2
+    """By what the features that products share are multiplied beside their own ids, which are 1.
+    At 1 they make products too alike for a session: see docs/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
     transition_penalty: float = 3200.0
     """TRANSITION's λ."""

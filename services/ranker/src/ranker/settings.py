@@ -207,10 +207,16 @@ class TrainSettings(WorkerSettings):
     """Length of the visual style, learned from the products' photos; 0 = none."""
 
     train_style_scale: float = _ranged("style_scale", RECIPE.style_scale)
-    """How large a number of the style is as a feature, where any other feature is 1."""
+    """How large a number of the style is as a feature, where the product's own id is 1."""
+
+    train_shared_scale: float = _ranged("shared_scale", RECIPE.shared_scale)
+    """How large the features are that products share, such as a brand, where the id is 1."""
 
     train_item_item: ItemItem = RECIPE.item_item
-    """How products that go together are learned: ease, knn or off."""
+    """How products that go together are learned: transition, ease, knn or off."""
+
+    train_transition_penalty: float = _ranged("transition_penalty", RECIPE.transition_penalty)
+    """The transitions' λ."""
 
     train_ease_penalty: float = _ranged("ease_penalty", RECIPE.ease_penalty)
     """EASE's λ."""

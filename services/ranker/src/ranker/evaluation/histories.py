@@ -93,8 +93,8 @@ class Histories:
         return self._where(np.arange(len(self.items)) - self.starts[self.rows] < count)
 
     def newer_half(self) -> "Histories":
-        """The newer half of each shopper's products, less one where they are odd."""
-        return self._where(self.ages < np.repeat(self.lengths // 2, self.lengths))
+        """The newer half of each shopper's products, and one more where they are odd."""
+        return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))
 
     def only(self, items: Bools) -> "Histories":
         """Only products of which `items`, (products,), is true."""

@@ -18,6 +18,7 @@ from ranker.blend import choose
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
 from ranker.evaluation.report import Report
 from ranker.evaluation.splits import Protocol, split_globally
+from ranker.learning import Learned
 from ranker.log import Log
 from ranker.model import DataInsufficient, Metric, Model
 from ranker.recipe import Recipe
@@ -60,6 +61,8 @@ class Trained:
     """What the search tried; empty = nothing was searched."""
     additions: tuple[Addition, ...]
     """What each part adds; empty = nobody could be asked, or it was not wanted."""
+    learned: Learned | None
+    """What impressions said of the blend; None = there was no record of answers."""
     report: Report
 
 
@@ -85,16 +88,36 @@ def train(
     report = evaluate(
         given.log,
         given.products,
-        lambda log: fit(log, steps.fit()).model,
+        lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
         production,
         _options(chosen.recipe, share),
         progress=_untold,
         now_micros=now_micros,
     )
-    made = fit(given.log, steps.last())
+    learned = _learned(given, given.log, chosen.recipe)
+    made = _served(fit(given.log, steps.last()), learned)
     model = told(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
-    return Trained(made, chosen.recipe, chosen.attributes, chosen.trials, chosen.additions, report)
+    recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
+    return Trained(
+        made, recipe, chosen.attributes, chosen.trials, chosen.additions, learned, report
+    )
+
+
+def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
+    """What answers teach of the blend that were served while these events happened: an evaluation
+    asks for later ones."""
+    if given.shown is None:
+        return None
+    return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
+
+
+def _served(made: Fitted, learned: Learned | None) -> Fitted:
+    """The model with the blend and the calibration that were learned."""
+    if learned is None:
+        return made
+    blend, calibration = dict(learned.blend.weights), learned.calibration
+    return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
 
 
 def _share(log: Log, base: State | None) -> float:

@@ -75,7 +75,7 @@ def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fi
 
 def assembled(subject: Subject, learned: Learned) -> Fitted:
     """The model of all products: products and shoppers as sums of their features."""
-    recipe, matrix = subject.recipe, subject.items.matrix
+    recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
     shared = len(subject.actors) if recipe.user_ids else 0
     shared_names = subject.shoppers.names[shared:]
     told = np.flatnonzero(np.diff(subject.shoppers.matrix.indptr))  # of the others nothing is known
@@ -89,8 +89,8 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         actor_vectors=_dense(subject.shoppers.matrix[told] @ learned.shoppers.vectors),
         feature_names=subject.items.names,
         feature_rows={name: row for row, name in enumerate(subject.items.names)},
-        feature_vectors=learned.items.vectors,
-        feature_biases=learned.items.biases,
+        feature_vectors=_dense(learned.items.vectors * sizes[:, None]),
+        feature_biases=_dense(learned.items.biases * sizes),
         score_scale=1.0,
         blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
@@ -106,7 +106,9 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
         item_features=Neighbours(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+            matrix.indptr.astype(np.int64),
+            matrix.indices.astype(np.int32),
+            matrix.data / sizes[matrix.indices],
         ),
     )
     model = replace(model, score_scale=score_scale(model, subject.interests))

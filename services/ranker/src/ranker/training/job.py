@@ -3,7 +3,7 @@
 The job's parameters are those of TrainModel; what they leave open is as the settings say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -13,14 +13,16 @@ from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.evaluation.evaluate import Production
 from ranker.log import Log, log_of
-from ranker.model import BaseUnusable, ModelCorrupt, ModelRecord
+from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
 from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
+from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings
+from ranker.training import shown
 from ranker.training.course import Order, Trained, metrics_of, train
 from ranker.training.fitting import Progress, fitted
 from ranker.training.refit import State, state_arrays, state_of
@@ -43,6 +45,7 @@ class Workshop:
         self.store = store
         self._events = EventRecord(database)
         self._attributes = AttributeRecord(database)
+        self._answers = FeedbackRecord(database)
         self._catalogue = catalogue
 
     async def given(self, catalog_id: str) -> Given:
@@ -51,7 +54,14 @@ class Workshop:
         vectors = await self._catalogue.vectors(catalog_id)
         attributes = await self._attributes.read_all(catalog_id)
         log = log_of(await self._events.interactions(catalog_id))
-        return Given(log, products, vectors, attributes)
+        answers = await shown.read(
+            catalog_id,
+            answers=self._answers,
+            registry=self.registry,
+            store=self.store,
+            now_micros=now_micros(),
+        )
+        return Given(log, products, vectors, attributes, answers)
 
     async def production(self, catalog_id: str, given: Given) -> Production | None:
         """The model that serves, to be compared with; None = none does, or its files are bad."""
@@ -99,7 +109,7 @@ class Workshop:
                 version=model.version,
                 manifest_sha256=digest,
                 trained_micros=now_micros(),
-                metrics=metrics_of(made.report),
+                metrics=(*metrics_of(made.report), *_robots(made)),
                 training={name: about[name] for name in ("recipe", "ablation", "base", "trials")},
                 **_data(given.log, made),
             )
@@ -167,8 +177,15 @@ def _about(given: Given, made: Trained, base: str) -> dict[str, Any]:
             "robot_count": int(made.fitted.interests.robots.sum()),
         },
         "metrics": [asdict(one) for one in metrics_of(made.report)],
+        "impressions": shown.about(made.learned) if made.learned else None,
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def _robots(made: Trained) -> Iterable[Metric]:
+    count = int(made.fitted.interests.robots.sum())
+    if count:
+        yield Metric(ROBOTS_METRIC, float(count), made.fitted.shopper_count)
 
 
 def _data(log: Log, made: Trained) -> dict[str, Any]:

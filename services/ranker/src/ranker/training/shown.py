@@ -1,12 +1,13 @@
 """What the kept answers and their events teach a training: blend and calibration (learning.py)."""
 
-import asyncio
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ranker import answered
 from ranker.artifact import ModelStore
 from ranker.clicks import PLACES
+from ranker.feedback import Feedback
 from ranker.learning import Learned, learn
 from ranker.model import EventType
 from ranker.online import DAY_MICROS, Period
@@ -19,23 +20,36 @@ MOST_ANSWERS = 20_000
 CONVERSION_MICROS = 7 * DAY_MICROS
 
 
-async def learned(
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Answers that were shown, and what became of them."""
+
+    feedback: Feedback
+    blends: Mapping[str, Mapping[str, float]]
+    """By model version what its parts were weighed with."""
+
+    def learned(
+        self, default: Blend, until_micros: int, event: EventType = EventType.CLICK, seed: int = 0
+    ) -> Learned:
+        """What answers before then teach; `default` and no calibration where they are too few.
+        `event`: CLICK or PURCHASE, what a choice is."""
+        before = self.feedback.part(self.feedback.micros < until_micros)
+        return learn(before, self.blends, default, event, seed)
+
+
+async def read(
     catalog_id: str,
-    default: Blend,
     *,
     answers: FeedbackRecord,
     registry: ModelRegistry,
     store: ModelStore,
     now_micros: int,
-    event: EventType = EventType.CLICK,
-) -> Learned:
-    """What was learned from all answers that are kept; `default` and no calibration where they are
-    too few. `event`: CLICK or PURCHASE, what a choice is."""
+) -> Shown:
+    """The newest answers that are kept."""
     period = Period(0, now_micros, CONVERSION_MICROS)
     batches = answers.answers(catalog_id, period, MOST_ANSWERS)
     shown = await answered.feedback(batches, shown_only=True)
-    blends = await answered.blends(catalog_id, shown.versions, registry, store)
-    return await asyncio.to_thread(learn, shown, blends, default, event)
+    return Shown(shown, await answered.blends(catalog_id, shown.versions, registry, store))
 
 
 def about(found: Learned) -> dict[str, Any]:

@@ -77,7 +77,9 @@ def validation(given: Given, recipe: Recipe) -> Validation:
     ids = sorted(product.product_id for product in given.products)
     task = tasks(made, ids, recipe.signals).ongoing
     if not len(task.known):
-        raise DataInsufficient("nobody liked two products after the split in time")
+        raise DataInsufficient(
+            "nobody liked something after the split in time and something else before that"
+        )
     step = -(-len(task.known) // MOST_SHOPPERS)
     return Validation(replace(given, log=made.before), _some(task, range(0, len(task.known), step)))
 
