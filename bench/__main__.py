@@ -11,12 +11,14 @@ from rich.text import Text
 from bench import (
     compression,
     consistency,
+    diversity,
     duplicates,
     imports,
     latency,
     machine,
     nominate,
     quality,
+    ranking,
     recommend,
     report,
     scale,
@@ -39,8 +41,10 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "latency": latency.run,
     "consistency": consistency.run,
     "duplicates": duplicates.run,
+    "diversity": diversity.run,
     "nominate": nominate.run,
     "quality": quality.run,
+    "ranking": ranking.run,
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
@@ -49,7 +53,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "training")
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {

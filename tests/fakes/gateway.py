@@ -38,7 +38,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
     user_event_service_pb2_grpc,
 )
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, recipe_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from tests.fakes import evaluations
@@ -603,6 +603,30 @@ class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
         return response
 
 
+def _trained(model: model_service_pb2.Model) -> None:
+    """How it was trained, as a release tells that keeps it."""
+    model.recipe.loss = recipe_pb2.Recipe.LOSS_WARP
+    model.recipe.dimension = 64
+    model.recipe.style_dimension = 0
+    model.recipe.attribute_keys.append("grape")
+    model.recipe.item_item = 99  # of a newer release
+    model.blend.add(part="session", weight=1.5)
+    model.blend_learned_from = "validation"
+    model.base_version = "m0"
+    model.search_trial_count = 12
+    model.additions.add(
+        part="user_ids",
+        metric="ndcg@10",
+        with_it=0.25,
+        without=0.26,
+        addition=-0.01,
+        low=-0.02,
+        high=0.005,
+        shopper_count=900,
+        verdict=recipe_pb2.PartAddition.VERDICT_NOTHING,
+    )
+
+
 class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def __init__(self, gateway: FakeGateway) -> None:
         self._gateway = gateway
@@ -625,6 +649,8 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
             else model_service_pb2.Model.STATE_READY,
             metrics=[model_service_pb2.ModelMetric(name="ndcg@10", value=0.5, sample_count=7)],
         )
+        if page == 1:
+            _trained(model)
         return model_service_pb2.ListModelsResponse(
             models=[model], next_page_token="1" if page == 0 else ""
         )

@@ -130,6 +130,13 @@ from sightline_client.profiles import (
     ShopperProfile,
 )
 from sightline_client.sync_client import SyncSightlineClient
+from sightline_client.trainings import (
+    ItemItem,
+    PartAddition,
+    PartVerdict,
+    TrainingLoss,
+    TrainingRecipe,
+)
 
 __all__ = [
     "Activity",
@@ -188,6 +195,7 @@ __all__ = [
     "IndexMetric",
     "IndexParameters",
     "InvalidRequest",
+    "ItemItem",
     "Job",
     "JobState",
     "Metric",
@@ -204,6 +212,8 @@ __all__ = [
     "OnlineReport",
     "Order",
     "Outcome",
+    "PartAddition",
+    "PartVerdict",
     "PermissionDenied",
     "Photo",
     "PolicyEstimate",
@@ -236,6 +246,8 @@ __all__ = [
     "SyncBatches",
     "SyncSightlineClient",
     "SystemKind",
+    "TrainingLoss",
+    "TrainingRecipe",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -65,6 +65,7 @@ from sightline_client.operations import (
 )
 from sightline_client.photos import Photo, Uri, load
 from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.trainings import TrainingRecipe
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -463,16 +464,35 @@ class SightlineClient:
         )
 
     async def train_model(
-        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+        self,
+        recipe: TrainingRecipe | None = None,
+        *,
+        seed: int = 0,
+        search_trials: int | None = None,
+        search_seconds: float | None = None,
+        ablation: bool | None = None,
+        incremental: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Job:
         """Starts a training job over all events and products; follow it with ``watch_job``. The
-        same ``request_id`` answers the same job."""
+        same ``request_id`` answers the same job.
+
+        ``recipe`` is what differs from the installation's settings; ``search_trials`` recipes are
+        tried on a validation split first, as long as ``search_seconds`` allow; ``ablation`` finds
+        out what each part adds, and turns off what adds nothing. None = as the settings say.
+        ``incremental`` goes on from the model that serves, by its recipe."""
         with to_wire.sendable("request"):
             request = model_service_pb2.TrainModelRequest(
                 catalog_id=self.catalog,
                 # An id even when none is given: a try again must not start a second job.
                 request_id=request_id or str(uuid.uuid4()),
                 seed=seed,
+                recipe=None if recipe is None else to_wire.recipe(recipe),
+                search_trials=search_trials,
+                search_seconds=search_seconds,
+                ablation=ablation,
+                incremental=incremental,
             )
         return from_wire.job(await self.calls.train_model(request, self._deadline(timeout)))
 

@@ -2,6 +2,7 @@
 UNKNOWN or UNSPECIFIED, never an error."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -17,9 +18,9 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, recipe_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
-from sightline_client import answers, catalogue, errors, events, operations
+from sightline_client import answers, catalogue, errors, events, operations, trainings
 from sightline_client.evaluation import Verdict
 from sightline_client.wire_values import member as _member
 from sightline_client.wire_values import time as _time
@@ -255,6 +256,44 @@ def model(message: model_service_pb2.Model) -> operations.Model:
         verdict_summary=message.verdict_summary,
         forced=message.forced,
         pruned=message.state == model_service_pb2.Model.STATE_PRUNED,
+        recipe=_recipe(message.recipe) if message.HasField("recipe") else None,
+        seed=message.seed,
+        blend={one.part: one.weight for one in message.blend},
+        blend_learned_from=message.blend_learned_from,
+        additions=tuple(map(_addition, message.additions)),
+        base_version=message.base_version,
+        search_trial_count=message.search_trial_count,
+    )
+
+
+def _recipe(message: recipe_pb2.Recipe) -> trainings.TrainingRecipe:
+    given = {field.name: value for field, value in message.ListFields()}
+    known = {field.name for field in fields(trainings.TrainingRecipe)}
+    values = {name: value for name, value in given.items() if name in known}
+    return trainings.TrainingRecipe(
+        **values
+        | {
+            "loss": _member(trainings.TrainingLoss, recipe_pb2.Recipe.Loss, message.loss, "LOSS_"),
+            "item_item": _member(
+                trainings.ItemItem, recipe_pb2.Recipe.ItemItem, message.item_item, "ITEM_ITEM_"
+            ),
+            "attribute_keys": tuple(message.attribute_keys),
+        }
+    )
+
+
+def _addition(message: recipe_pb2.PartAddition) -> trainings.PartAddition:
+    kinds = recipe_pb2.PartAddition.Verdict
+    return trainings.PartAddition(
+        part=message.part,
+        metric=message.metric,
+        with_it=message.with_it,
+        without=message.without,
+        addition=message.addition,
+        low=message.low,
+        high=message.high,
+        shopper_count=message.shopper_count,
+        verdict=_member(trainings.PartVerdict, kinds, message.verdict, "VERDICT_"),
     )
 
 

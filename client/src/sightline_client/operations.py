@@ -1,7 +1,7 @@
 """Jobs, models, index generations and the state of the suite, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from sightline_client.answers import Freshness, SpaceVersion
 from sightline_client.catalogue import ImportState
 from sightline_client.errors import SightlineError
 from sightline_client.evaluation import Verdict
+from sightline_client.trainings import PartAddition, TrainingRecipe
 
 
 class JobState(StrEnum):
@@ -88,6 +89,19 @@ class Model:
     """Whether its last promotion was forced."""
     pruned: bool = False
     """Its files were deleted: it can't be promoted."""
+    recipe: TrainingRecipe | None = None
+    """How it was trained; None = by an older release."""
+    seed: int = 0
+    blend: Mapping[str, float] = field(default_factory=dict)
+    """How much each part of the raw score counts, before the weights of a request."""
+    blend_learned_from: str = ""
+    """"default", "validation" or "impressions"."""
+    additions: tuple[PartAddition, ...] = ()
+    """What each part adds; empty = it was not asked for, or there were no events to tell by."""
+    base_version: str = ""
+    """The model that it went on from; empty = none."""
+    search_trial_count: int = 0
+    """How many recipes were tried; 0 = none was searched."""
 
 
 class GenerationState(StrEnum):

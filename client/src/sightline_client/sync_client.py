@@ -49,6 +49,7 @@ from sightline_client.operations import (
 )
 from sightline_client.photos import Photo
 from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.trainings import TrainingRecipe
 
 
 class SyncSightlineClient:
@@ -366,12 +367,35 @@ class SyncSightlineClient:
         )
 
     def train_model(
-        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+        self,
+        recipe: TrainingRecipe | None = None,
+        *,
+        seed: int = 0,
+        search_trials: int | None = None,
+        search_seconds: float | None = None,
+        ablation: bool | None = None,
+        incremental: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Job:
         """Starts a training job over all events and products; follow it with ``watch_job``. The
-        same ``request_id`` answers the same job."""
+        same ``request_id`` answers the same job.
+
+        ``recipe`` is what differs from the installation's settings; ``search_trials`` recipes are
+        tried on a validation split first, as long as ``search_seconds`` allow; ``ablation`` finds
+        out what each part adds, and turns off what adds nothing. None = as the settings say.
+        ``incremental`` goes on from the model that serves, by its recipe."""
         return self._loop.run(
-            self._client.train_model(seed=seed, request_id=request_id, timeout=timeout)
+            self._client.train_model(
+                recipe,
+                seed=seed,
+                search_trials=search_trials,
+                search_seconds=search_seconds,
+                ablation=ablation,
+                incremental=incremental,
+                request_id=request_id,
+                timeout=timeout,
+            )
         )
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:

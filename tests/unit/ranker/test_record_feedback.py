@@ -4,14 +4,15 @@ import pytest
 
 from ranker.feedback import Outcome
 from ranker.model import EventType
-from ranker.online import DAY_MICROS, Joined, Period, rates
+from ranker.online import DAY_MICROS, Joined, Period, Sums, rates
 from ranker.record import feedback as batches
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord, KeptAnswer
-from ranker.record.online import OnlineRecord
+from ranker.record.online import OnlineRecord, _outcomes
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, stored
+from tests.stores import only_sqlite
 
 WEEK = Period(NOW - DAY_MICROS, NOW + DAY_MICROS, 2 * DAY_MICROS)
 IMPRESSION, CLICK, PURCHASE = EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE
@@ -110,8 +111,9 @@ async def test_a_sampled_impression_stands_for_the_rest(db: Database) -> None:
         )
     )
     (tally,) = (await OnlineRecord(db).counts("default", WEEK)).tallies
-    assert (tally.impressions, tally.weight, tally.squares) == (8, 20.0, 68.0)
-    assert (tally.clicks, tally.click_weight) == (2, 5.0)
+    assert tally.shown == Sums(8, 20.0, 4.0**2 + 16.0**2, 4.0**2 + 16.0**2)
+    assert tally.clicked == Sums(2, 5.0, 1.0**2 + 4.0**2, 4.0 * 1.0 + 16.0 * 4.0)
+    assert (tally.shoppers, tally.weight_squares) == (2, 4 * 1.0**2 + 4 * 4.0**2)
     assert rates(tally)[0].value == 0.25
     outcomes = {one.answer_id: one.outcomes["p0"].weight for one in await read(FeedbackRecord(db))}
     assert outcomes == {"a": 1.0, "b": 4.0}
@@ -124,3 +126,12 @@ async def test_tokens_that_find_no_answer_are_counted(db: Database) -> None:
     await led_to(db, "", (IMPRESSION, "p1"))
     assert await OnlineRecord(db).joined("default", WEEK) == Joined(3, 2, 1)
     assert await OnlineRecord(db).joined("other", WEEK) == Joined(0, 0, 0)
+
+
+@only_sqlite
+async def test_counting_reads_an_index_and_no_event(db: Database) -> None:
+    counting = _outcomes("default", WEEK)
+    with db.engine.connect() as connection:
+        text = counting.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = [str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    assert any("SEARCH events USING COVERING INDEX events_answer" in step for step in plan), plan

@@ -29,6 +29,8 @@ ALL = recipe_pb2.Recipe(
     ease_penalty=10,
     neighbours=20,
     together_support=2,
+    shared_scale=0.5,
+    transition_penalty=100,
 )
 
 

@@ -20,7 +20,7 @@ blend / scale × raw``, where the weight is the scene's, and blend and scale are
 (`factors`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,22 +68,26 @@ def all_items(model: Model) -> Items:
     return Items(model.item_vectors, model.item_biases)
 
 
-def raw_parts(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
+def raw_parts(
+    model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
+) -> dict[str, Doubles]:
     """By name the parts that there are for this shopper, each (n,), before weights and scales.
 
-    Popularity is the model's own; a part of which nothing is known is left out.
+    Popularity is the model's own; a part of which nothing is known is left out, as are those that
+    are not wanted.
     """
     parts: dict[str, Doubles] = {}
-    if shopper.long_term is not None:
+    if shopper.long_term is not None and TASTE in wanted:
         parts[TASTE] = (items.vectors @ shopper.long_term + items.biases).astype(np.float64)
-    if shopper.session is not None:
+    if shopper.session is not None and SESSION in wanted:
         scores = (items.vectors @ shopper.session).astype(np.float64)
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
     for name, neighbours, trail in _neighbourly(model, shopper):
-        parts[name] = items.take(_spread(neighbours, trail))
-    if shopper.personal and model.trend is not None:
+        if name in wanted:
+            parts[name] = items.take(_spread(neighbours, trail))
+    if shopper.personal and model.trend is not None and TREND in wanted:
         parts[TREND] = items.take(model.trend.astype(np.float64))
-    if not shopper.personal and model.popularity is not None:
+    if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
 
@@ -117,25 +121,26 @@ def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[
 
 def blended(
     model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
-) -> Doubles:
+) -> Floats:
     """The scores of the products in these rows of the model, (n,), or of all: the sum of the
     weighed parts.
 
-    Taste and session are one product of the vectors with one query, so that this costs a third of
-    the parts; it differs from their sum by single precision.
+    Taste and session are one product of the vectors with one query, and all is summed in place, so
+    that this costs a third of the parts; it differs from their sum by single precision.
     """
+    vector, bias = query(model, shopper, factors)
     vectors, biases = model.item_vectors, model.item_biases
     if rows is not None:
         vectors, biases = vectors.take(rows, axis=0), biases.take(rows)
-    vector, bias = query(model, shopper, factors)
-    scores: Doubles = (vectors @ vector + np.float32(bias) * biases).astype(np.float64)
+    scores: Floats = vectors @ vector
+    scores += np.float32(bias) * biases
     for name, neighbours, trail in _neighbourly(model, shopper):
         if name in factors:
-            scores += factors[name] * _of(rows, _spread(neighbours, trail))
+            _add(scores, factors[name], _spread(neighbours, trail), rows)
     if shopper.personal and model.trend is not None and TREND in factors:
-        scores += factors[TREND] * _of(rows, model.trend.astype(np.float64))
+        _add(scores, factors[TREND], model.trend, rows)
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
-        scores += factors[POPULARITY] * _of(rows, np.sqrt(model.popularity, dtype=np.float64))
+        _add(scores, factors[POPULARITY], np.sqrt(model.popularity), rows)
     return scores
 
 
@@ -194,8 +199,9 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, T
     ]
 
 
-def _of(rows: Ints | None, values: Doubles) -> Doubles:
-    return values if rows is None else values[rows]
+def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
+    """Add to the scores, in place, what products of the model have of one part."""
+    scores += factor * (values if rows is None else values[rows])
 
 
 def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
