@@ -53,8 +53,11 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
-"""Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
+USUAL = (
+    *("recommend", "imports", "search", "scale", "latency", "consistency"),
+    *("ranking", "training", "quality"),
+)
+"""Those that have goals of speed, recall or quality: what `make bench` runs, in half an hour."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,

@@ -20,9 +20,10 @@ FOLDER = "ml100k"
 SIGNALS = Signals(liked_rating=0.0, rating_power=0.0)
 RECIPE = Recipe(attribute_keys=("decade",), signals=SIGNALS)
 GENRES = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir"
-    " Horror Musical Mystery Romance Sci-Fi Thriller War Western"
-).split()
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
+    *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance"),
+    *("Sci-Fi", "Thriller", "War", "Western"),
+)
 _RELEASED, _GENRES = 2, 5
 
 
@@ -43,7 +44,7 @@ def folder() -> Path | None:
 
 
 def load(path: Path) -> MovieLens:
-    """Read ``u.item`` and ``u.data`` (or ``u.data.gz``). OSError or ValueError when they can't be."""
+    """Read ``u.item`` and ``u.data`` or ``u.data.gz``; OSError or ValueError when they are bad."""
     with (path / "u.item").open(encoding="latin-1", newline="") as file:
         rows = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
         products = sorted((_product(row) for row in rows), key=lambda one: one.product_id)
