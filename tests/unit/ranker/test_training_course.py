@@ -42,7 +42,7 @@ def test_the_wines_metrics_name_how_many_people_they_rest_on(
 ) -> None:
     figures = {one.name: one for one in metrics_of(searched[0].report)}
     assert {"hit@10", "ndcg@10", "auc", "popularity_ndcg@10"} <= set(figures)
-    assert figures["ndcg@10"].sample_count == 56
+    assert figures["ndcg@10"].sample_count == 72
     assert 0.5 < figures["auc"].value < 1
 
 
