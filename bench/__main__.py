@@ -11,6 +11,7 @@ from rich.text import Text
 from bench import (
     compression,
     consistency,
+    diversity,
     duplicates,
     imports,
     latency,
@@ -38,6 +39,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "latency": latency.run,
     "consistency": consistency.run,
     "duplicates": duplicates.run,
+    "diversity": diversity.run,
     "nominate": nominate.run,
     "compression": compression.run,
     "photos": scale.photos,

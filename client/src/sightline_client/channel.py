@@ -14,6 +14,7 @@ _READS = {
         "GetStatus",
         "ListModels",
         "GetEvaluation",
+        "GetOnlineReport",
         "ListGenerations",
         "ListBackups",
         "GetShopperProfile",
@@ -39,6 +40,7 @@ _WRITES = {
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
         "EvaluateModel",
+        "ExportEvents",
         "PromoteModel",
         "PublishModel",
         "SetShopperAttributes",

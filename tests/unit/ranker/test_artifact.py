@@ -124,6 +124,14 @@ def test_a_model_without_a_state_says_so(store: ModelStore) -> None:
         store.read_state("default", "lfm-1", digest)
 
 
+def test_a_deleted_model_is_gone_and_may_be_deleted_again(store: ModelStore) -> None:
+    digest = store.write("default", MADE, {})
+    assert store.delete("default", "lfm-1")
+    assert not store.delete("default", "lfm-1")
+    with pytest.raises(ModelCorrupt):
+        store.read("default", "lfm-1", digest)
+
+
 def test_what_was_read_can_not_be_changed_by_a_request(store: ModelStore) -> None:
     back = store.read("default", "lfm-1", store.write("default", MADE, {}))
     with pytest.raises(ValueError, match="read-only"):

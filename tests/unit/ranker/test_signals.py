@@ -5,16 +5,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ranker.log import log_of
 from ranker.model import EventType, Interaction
 from ranker.signals import (
     DAY_MICROS,
     DEFAULTS,
+    INTEREST,
     Signals,
     interest,
     interests,
     positives,
+    recent,
     recent_products,
     robots,
     sessions,
@@ -185,6 +189,36 @@ def plainly(
 def test_no_events_are_no_interests() -> None:
     assert len(interests(log_of([]))) == 0
     assert len(sessions(log_of([]))) == 0
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.sampled_from(sorted(INTEREST)),
+            st.integers(0, 9),
+            st.none() | st.sampled_from([0.0, 2.0, 3.5, 5.0]),
+        ),
+        max_size=20,
+    ),
+    hidden=st.frozensets(st.sampled_from("abcd")),
+    view=st.sampled_from([0.0, 0.3]),
+)
+def test_recent_products_are_those_of_the_weighed_interests(
+    events: list[tuple[str, EventType, int, float | None]], hidden: frozenset[str], view: float
+) -> None:
+    signals = Signals(view=view)
+    one_each = {
+        did("ann", product, kind, at, value if kind is EventType.RATING else None).event_id: did(
+            "ann", product, kind, at, value if kind is EventType.RATING else None
+        )
+        for product, kind, at, value in events
+    }
+    newest_first = sorted(
+        one_each.values(), key=lambda event: (event.time_micros, event.event_id), reverse=True
+    )
+    expected = tuple(one.product_id for one in recent(newest_first, hidden, signals))
+    assert recent_products(newest_first, hidden, signals) == expected
 
 
 def test_recent_products_are_newest_first_once_each_without_hidden_and_disliked_ones() -> None:

@@ -26,6 +26,8 @@ POOL = 100
 those first that some part puts first."""
 MOST_TRIES = 400
 """Blends tried."""
+LEAST_SHOPPERS = 200
+"""Of fewer, a part that matters may well seem not to: nothing is chosen on their word."""
 _DRAWN = 60
 _STEPS = (0.0, 0.5, 0.75, 4 / 3, 2.0)
 """What a weight is multiplied with in turn."""
@@ -92,12 +94,12 @@ def gathered(shoppers: Iterable[Case]) -> Cases:
 def choose(cases: Cases, given: Blend, *, seed: int = 0) -> Blend:
     """The blend that orders these cases best, or the one that is given if none is clearly better.
 
-    A part that the given blend leaves out may come in; popularity, which stands alone, stays. With
-    fewer than two shoppers nothing can be chosen.
+    A part that the given blend leaves out may come in; popularity, which stands alone, stays. Fewer
+    than LEAST_SHOPPERS choose nothing.
     """
     names = [name for name in OWN_PARTS if name in cases.parts and name != POPULARITY]
     start = {name: given.weights.get(name, 0.0) for name in names}
-    if len(cases.best) < 2 or not names or not any(start.values()):
+    if len(cases.best) < LEAST_SHOPPERS or not names or not any(start.values()):
         return given
     search = _Search(lambda weights: float(cases.gains(weights).mean()))
     total = sum(start.values())

@@ -20,7 +20,7 @@ blend / scale × raw``, where the weight is the scene's, and blend and scale are
 (`factors`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,22 +68,26 @@ def all_items(model: Model) -> Items:
     return Items(model.item_vectors, model.item_biases)
 
 
-def raw_parts(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
+def raw_parts(
+    model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
+) -> dict[str, Doubles]:
     """By name the parts that there are for this shopper, each (n,), before weights and scales.
 
-    Popularity is the model's own; a part of which nothing is known is left out.
+    Popularity is the model's own; a part of which nothing is known is left out, as are those that
+    are not wanted.
     """
     parts: dict[str, Doubles] = {}
-    if shopper.long_term is not None:
+    if shopper.long_term is not None and TASTE in wanted:
         parts[TASTE] = (items.vectors @ shopper.long_term + items.biases).astype(np.float64)
-    if shopper.session is not None:
+    if shopper.session is not None and SESSION in wanted:
         scores = (items.vectors @ shopper.session).astype(np.float64)
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
     for name, neighbours, trail in _neighbourly(model, shopper):
-        parts[name] = items.take(_spread(neighbours, trail))
-    if shopper.personal and model.trend is not None:
+        if name in wanted:
+            parts[name] = items.take(_spread(neighbours, trail))
+    if shopper.personal and model.trend is not None and TREND in wanted:
         parts[TREND] = items.take(model.trend.astype(np.float64))
-    if not shopper.personal and model.popularity is not None:
+    if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
 

@@ -270,8 +270,24 @@ def recent(
 def recent_products(
     events: Sequence[Interaction], hidden: frozenset[str], signals: Signals = DEFAULTS
 ) -> tuple[str, ...]:
-    """One shopper's products of interest, newest first, each once."""
-    return tuple(one.product_id for one in recent(events, hidden, signals))
+    """One shopper's products of interest, newest first, each once; `events` are newest first.
+
+    The products of `recent`, which also weighs them: each request asks for them, and of a few
+    events this takes a tenth of the time. The newest event that says anything decides.
+    """
+    telling = {kind for kind, weight in signals.weights.items() if weight > 0}
+    decided: dict[str, int | None] = dict.fromkeys(hidden)
+    for event in events:
+        if event.product_id in decided:
+            continue
+        if event.type is EventType.RATING:
+            stars = event.value or 0.0
+            liked = stars >= signals.liked_rating and stars > 0
+            decided[event.product_id] = event.time_micros if liked else None
+        elif event.type in telling:
+            decided[event.product_id] = event.time_micros
+    found = [(-time, item) for item, time in decided.items() if time is not None]
+    return tuple(item for _, item in sorted(found))
 
 
 def _ages(time: Ints, log: Log, signals: Signals, now: int | None) -> Doubles:
