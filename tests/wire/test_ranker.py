@@ -543,7 +543,7 @@ async def test_a_trained_and_promoted_model_moves_what_was_viewed_up(working: Su
     await working.append(*crowd())
     job = await working.train(request_id="first")
     assert job.state == job_pb2.Job.STATE_SUCCEEDED
-    assert (job.done, job.total) == (20, 20)
+    assert job.done == job.total > 0
     version = job.results[0].value
     assert working.retriever.catalogs == ["default"] * 3
 
@@ -609,7 +609,9 @@ async def test_a_publication_is_asked_for_once_and_of_a_model_that_is_there(
     again = await ask(request(model_version=version, request_id="once"))
     assert (named.kind, named.state) == ("publish", job_pb2.Job.STATE_PENDING)
     assert named.job_id == again.job_id
-    await suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(model_version=version))
+    await suite.models.PromoteModel(
+        model_service_pb2.PromoteModelRequest(model_version=version, force=True)
+    )
     assert (await ask(request())).job_id != named.job_id
     other = await refusal(ask(request(catalog_id="other", model_version=version)))
     assert other.reason == "MODEL_NOT_FOUND"

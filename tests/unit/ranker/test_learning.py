@@ -157,6 +157,19 @@ def test_answers_of_models_whose_blend_is_not_known_are_left_out() -> None:
     assert 14_000 < found.impression_count < 16_000
 
 
+def test_answers_of_models_that_left_a_part_out_are_left_out() -> None:
+    without = {"v1": SERVED["v1"], "v2": {"taste": 0.5}}
+    assert 14_000 < learn(feedback(), without, DEFAULT).impression_count < 16_000
+    of_taste = Blend({"taste": 1.0, "popularity": 1.0})
+    assert learn(feedback(), without, of_taste).impression_count == 30_000, "it is not asked for"
+
+
+def test_a_part_that_is_worth_nothing_stays_in_the_records() -> None:
+    found = learn(feedback(worth=np.array([0.0, 2.0, 1.0])), SERVED, DEFAULT)
+    assert found.blend.learned_from == "impressions"
+    assert 0.1 <= found.blend.weights["session"] < 0.2
+
+
 def test_purchases_can_be_what_a_choice_is() -> None:
     some = feedback()
     bought = dataclasses.replace(some, bought=some.clicked, clicked=np.zeros_like(some.clicked))

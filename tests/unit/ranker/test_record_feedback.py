@@ -9,9 +9,10 @@ from ranker.record import feedback as batches
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord, KeptAnswer
-from ranker.record.online import OnlineRecord
+from ranker.record.online import OnlineRecord, _outcomes
 from servicekit.sql import Database
 from tests.fakes.ranker import NOW, stored
+from tests.stores import only_sqlite
 
 WEEK = Period(NOW - DAY_MICROS, NOW + DAY_MICROS, 2 * DAY_MICROS)
 IMPRESSION, CLICK, PURCHASE = EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE
@@ -124,3 +125,12 @@ async def test_tokens_that_find_no_answer_are_counted(db: Database) -> None:
     await led_to(db, "", (IMPRESSION, "p1"))
     assert await OnlineRecord(db).joined("default", WEEK) == Joined(3, 2, 1)
     assert await OnlineRecord(db).joined("other", WEEK) == Joined(0, 0, 0)
+
+
+@only_sqlite
+async def test_counting_reads_an_index_and_no_event(db: Database) -> None:
+    counting = _outcomes("default", WEEK)
+    with db.engine.connect() as connection:
+        text = counting.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = [str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    assert any("SEARCH events USING COVERING INDEX events_answer" in step for step in plan), plan

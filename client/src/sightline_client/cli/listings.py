@@ -44,16 +44,20 @@ def backups(values: Sequence[Backup]) -> RenderableType:
     return table if values else Text("no backup: `sightline backup create`")
 
 
+BESIDE = "popularity_"
+"""Figures of plain popularity, which `models evaluate --show` compares with."""
+
+
 def models(values: Sequence[Model]) -> RenderableType:
     """Models, a line each."""
     table = _table(
         "model", "state", "evidence", "trained", "events", "people", "products", "quality"
     )
     for model in values:
-        quality = ", ".join(
-            f"{metric.name} {metric.value:.3f} (n={metric.sample_count:,})"
-            for metric in model.metrics
-        )
+        own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
+        quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
+        if own:
+            quality += f" (n={max(metric.sample_count for metric in own):,})"
         _row(
             table,
             model.model_version,

@@ -36,6 +36,9 @@ SIMILAR_SHARE = 0.1
 MOST_CORRECTION = 10.0
 """Largest 1/θ by which a choice far down counts."""
 RESAMPLES = 1_000
+LEAST_WEIGHT = 0.05
+"""Of a part's default weight: a part that counted nothing would be in no record, and no later
+impression could speak for it."""
 BINS = 20
 """Groups of impressions of equal number that are calibrated; neighbours are pooled."""
 FOLDS = 5
@@ -112,9 +115,12 @@ def learn(
     too few.
 
     `blends`: by version the blend that its parts were weighed with; impressions of other versions
-    are left out. `event`: CLICK or PURCHASE, what a choice is.
+    are left out, and of those that gave nothing to a part of the default: it is not in their
+    records. `event`: CLICK or PURCHASE, what a choice is.
     """
-    shown = _shown(feedback, blends, event)
+    names = [name for name in OWN_PARTS if name != POPULARITY and default.weights.get(name)]
+    usable = {one: blend for one, blend in blends.items() if all(map(blend.get, names))}
+    shown = _shown(feedback, usable, event)
     count, events = len(shown.chosen), int(shown.chosen.sum())
     first, second, third = _slices(shown)
     fitting = shown.rows(first)
@@ -147,8 +153,7 @@ def learn(
 def _shown(
     feedback: Feedback, blends: Mapping[str, Mapping[str, float]], event: EventType
 ) -> _Shown:
-    """The impressions whose parts can be compared. A part that a version gave nothing to is 0
-    there, and one that no version gave anything to can't be learned."""
+    """The impressions whose parts can be compared."""
     known = np.array([version in blends for version in feedback.versions], np.bool_)
     rows = feedback.impressions
     rows = rows.part(known[rows.version])
@@ -214,7 +219,10 @@ def _weights(fitting: _Shown, model: ClickModel, default: Blend) -> dict[str, fl
         parts = fitting.parts[:, : len(fitting.names)]
         spread = float((parts @ own).std())
         size = float((parts @ np.array(usual)).std()) / spread if spread else 1.0
-    return {name: float(size * one) for name, one in zip(fitting.names, own, strict=True)}
+    return {
+        name: max(float(size * one), LEAST_WEIGHT * default.weights.get(name, 0.0))
+        for name, one in zip(fitting.names, own, strict=True)
+    }
 
 
 def _gain(
