@@ -100,7 +100,7 @@ async def test_each_part_is_split_by_what_it_comes_from_and_moves_add_up(
             names |= {(part.name, one.name.partition("=")[0]) for one in part.features}
             if values:
                 assert abs(sum(values) - part.value) <= 1e-6 * sum(map(abs, values))
-    assert {("visual", "signals[0]"), ("visual", "signals[1]"), ("taste", "category")} <= names
+    assert {("visual", "signals[0]"), ("visual", "signals[1]"), ("session", "product")} <= names
 
 
 async def test_a_reason_names_the_wine_that_was_looked_at(

@@ -538,11 +538,11 @@ class Ranked:
     scores: tuple[Score, ...] = ()
     """Empty = the model is not calibrated."""
     score_ranks: tuple[int, ...] = ()
-    """Places by raw score alone, from 1; empty = not told."""
+    """Places by raw score alone, from 1; empty = the order is that of the scores."""
     moves: tuple[tuple[Move, ...], ...] = ()
     """Empty = nothing was moved."""
     propensities: tuple[float, ...] = ()
-    """The probability of each to stand where it stands; empty = not told."""
+    """The probability of each to stand where it stands; empty = 1 for all."""
     addends: Mapping[str, tuple[Addends, ...]] = field(default_factory=dict)
     """By part, of the first products, what it is made of; only where asked for."""
     seen_count: int = 0

@@ -129,9 +129,9 @@ def _ranked(
             matched_image_id=rows[product_id].image_id,
             branches=rows[product_id].branches,
             score=ranked.scores[place] if ranked.scores else None,
-            score_rank=ranked.score_ranks[place] if ranked.score_ranks else 0,
+            score_rank=ranked.score_ranks[place] if ranked.score_ranks else place + 1,
             moves=ranked.moves[place] if ranked.moves else (),
-            propensity=ranked.propensities[place] if ranked.propensities else 0.0,
+            propensity=ranked.propensities[place] if ranked.propensities else 1.0,
             addends={
                 part: column[place]
                 for part, column in ranked.addends.items()

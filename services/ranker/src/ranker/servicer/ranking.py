@@ -4,17 +4,20 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
-from ranker.breakdown import Addends, Evidence
+from ranker import breakdown, diversity, fold_in, nominate, parts, rank
+from ranker.breakdown import Evidence
+from ranker.diversity import Arrangement
 from ranker.explain import explain
+from ranker.exploration import seed_of
 from ranker.fold_in import FoldIn
 from ranker.model import HistoryReader, Model, Models, Reason
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
-from ranker.servicer.arranging import DEFAULT, moves_of, policy_of
+from ranker.servicer.arranging import DEFAULT, features_of, moved, policy_of
 from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.packed import doubles
@@ -105,42 +108,14 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 model,
                 popularity,
                 policy,
-                seed=exploration.seed_of(
-                    request.seed, history.actor or who, request.session_id, now
-                ),
+                seed=seed_of(request.seed, history.actor or who, request.session_id, now),
                 now_micros=now,
             )
-            shown = arrangement.order[: request.top_k or None]
-            ranking = ranking.take(shown)
+            shown = ranking.take(arrangement.order[: request.top_k or None])
             factors = parts.factors(model, weights) if model else {}
-            told = request.reason_top_k if request.HasField("reason_top_k") else None
-            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model, factors)
-            reasons = (
-                () if told == 0 else explain(evidence, request.language_code, arrangement.explored)
-            )
-            addends = breakdown.split(evidence) if request.explain else {}
-            chances = rank.calibrated(model, ranking.raw_scores)
-        answer = pb.RankResponse(
-            product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
-            reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
-            hidden_count=ranking.hidden_count,
-            seen_count=ranking.seen_count,
-            model_version=model.version if model else "",
-            degradations=[] if model else [_model_not_ready("rank")],
-            stage_timings=_timings(stages),
-            score_ranks=(shown + 1).tolist(),
-            moves=moves_of(arrangement, len(shown)),
-            score_event=_score_event(model),
-        )
-        answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
-        answer.MergeFromString(
-            doubles(answer.PROPENSITIES_FIELD_NUMBER, arrangement.propensities[: len(shown)])
-        )
-        if chances is not None:
-            answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, chances))
-        for name, values in ranking.parts.items():
-            column = answer.parts.add(name=name, features=_features(addends.get(name, ())))
-            column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
+            evidence = Evidence(candidates, shown, shopper, model, factors)
+            answer = _answer(request, evidence, arrangement)
+        answer.stage_timings.extend(_timings(stages))
         return answer
 
     async def Nominate(
@@ -193,6 +168,35 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         )
 
 
+def _answer(
+    request: pb.RankRequest, evidence: Evidence, arrangement: Arrangement
+) -> pb.RankResponse:
+    """The ranking with all that is told of it."""
+    ranking, model = evidence.ranking, evidence.model
+    told = request.reason_top_k if request.HasField("reason_top_k") else None
+    first = replace(evidence, ranking=ranking.take(slice(told)))
+    reasons = () if told == 0 else explain(first, request.language_code, arrangement.explored)
+    addends = breakdown.split(first) if request.explain else {}
+    chances = rank.calibrated(model, ranking.raw_scores)
+    answer = pb.RankResponse(
+        product_ids=[evidence.candidates.ids[row] for row in ranking.rows.tolist()],
+        reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
+        hidden_count=ranking.hidden_count,
+        seen_count=ranking.seen_count,
+        model_version=model.version if model else "",
+        degradations=[] if model else [_model_not_ready("rank")],
+        score_event=_score_event(model),
+        **moved(arrangement, len(ranking.rows)),
+    )
+    answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
+    if chances is not None:
+        answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, chances))
+    for name, values in ranking.parts.items():
+        column = answer.parts.add(name=name, features=features_of(addends.get(name, ())))
+        column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
+    return answer
+
+
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
     """The shopper as the index knows products of the model."""
     query = query_vector(*parts.query(model, shopper, parts.factors(model)))
@@ -202,15 +206,6 @@ def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
         dimension=len(query),
         data=query.astype("<f4").tobytes(),
     )
-
-
-def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
-    return [
-        pb.FeatureList(
-            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
-        )
-        for addends in column
-    ]
 
 
 def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
