@@ -17,6 +17,7 @@ from bench import (
     latency,
     machine,
     nominate,
+    ranking,
     recommend,
     report,
     scale,
@@ -41,6 +42,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "duplicates": duplicates.run,
     "diversity": diversity.run,
     "nominate": nominate.run,
+    "ranking": ranking.run,
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
@@ -49,7 +51,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "training")
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {

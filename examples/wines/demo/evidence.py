@@ -52,7 +52,9 @@ def _figures(found: Evaluation, trial: EvaluationTrial) -> Figures:
     for system in trial.systems:
         part = system.slice("regulars")
         figures = [part.figure(name) if part else None for name in SHOWN]
-        rows.append((system.name, *(words.figure(one) for one in figures)))
+        rows.append(
+            (system.name, *(words.figure(one, interval=one is figures[0]) for one in figures))
+        )
     meanings = " ".join(words.FIGURES[name] for name in SHOWN)
     return Figures(
         title=f"What {found.shopper_count} people with a history liked later",

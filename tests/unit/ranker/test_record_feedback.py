@@ -4,7 +4,7 @@ import pytest
 
 from ranker.feedback import Outcome
 from ranker.model import EventType
-from ranker.online import DAY_MICROS, Joined, Period, rates
+from ranker.online import DAY_MICROS, Joined, Period, Sums, rates
 from ranker.record import feedback as batches
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
@@ -111,8 +111,9 @@ async def test_a_sampled_impression_stands_for_the_rest(db: Database) -> None:
         )
     )
     (tally,) = (await OnlineRecord(db).counts("default", WEEK)).tallies
-    assert (tally.impressions, tally.weight, tally.squares) == (8, 20.0, 68.0)
-    assert (tally.clicks, tally.click_weight) == (2, 5.0)
+    assert tally.shown == Sums(8, 20.0, 4.0**2 + 16.0**2, 4.0**2 + 16.0**2)
+    assert tally.clicked == Sums(2, 5.0, 1.0**2 + 4.0**2, 4.0 * 1.0 + 16.0 * 4.0)
+    assert (tally.shoppers, tally.weight_squares) == (2, 4 * 1.0**2 + 4 * 4.0**2)
     assert rates(tally)[0].value == 0.25
     outcomes = {one.answer_id: one.outcomes["p0"].weight for one in await read(FeedbackRecord(db))}
     assert outcomes == {"a": 1.0, "b": 4.0}

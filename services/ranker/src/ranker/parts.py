@@ -121,25 +121,26 @@ def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[
 
 def blended(
     model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
-) -> Doubles:
+) -> Floats:
     """The scores of the products in these rows of the model, (n,), or of all: the sum of the
     weighed parts.
 
-    Taste and session are one product of the vectors with one query, so that this costs a third of
-    the parts; it differs from their sum by single precision.
+    Taste and session are one product of the vectors with one query, and all is summed in place, so
+    that this costs a third of the parts; it differs from their sum by single precision.
     """
+    vector, bias = query(model, shopper, factors)
     vectors, biases = model.item_vectors, model.item_biases
     if rows is not None:
         vectors, biases = vectors.take(rows, axis=0), biases.take(rows)
-    vector, bias = query(model, shopper, factors)
-    scores: Doubles = (vectors @ vector + np.float32(bias) * biases).astype(np.float64)
+    scores: Floats = vectors @ vector
+    scores += np.float32(bias) * biases
     for name, neighbours, trail in _neighbourly(model, shopper):
         if name in factors:
-            scores += factors[name] * _of(rows, _spread(neighbours, trail))
+            _add(scores, factors[name], _spread(neighbours, trail), rows)
     if shopper.personal and model.trend is not None and TREND in factors:
-        scores += factors[TREND] * _of(rows, model.trend.astype(np.float64))
+        _add(scores, factors[TREND], model.trend, rows)
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
-        scores += factors[POPULARITY] * _of(rows, np.sqrt(model.popularity, dtype=np.float64))
+        _add(scores, factors[POPULARITY], np.sqrt(model.popularity), rows)
     return scores
 
 
@@ -198,8 +199,9 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, T
     ]
 
 
-def _of(rows: Ints | None, values: Doubles) -> Doubles:
-    return values if rows is None else values[rows]
+def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
+    """Add to the scores, in place, what products of the model have of one part."""
+    scores += factor * (values if rows is None else values[rows])
 
 
 def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:

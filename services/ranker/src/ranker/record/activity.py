@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ranker.drift import Sample
 from ranker.health import Activity, Window
@@ -30,9 +31,11 @@ class ActivityRecord:
         row = {"computed_micros": computed_micros, "content": content}
 
         def write(connection: Connection) -> None:
-            update = sa.update(HEALTH).where(HEALTH.c.catalog_id == catalog_id).values(row)
-            if not connection.execute(update).rowcount:
-                connection.execute(sa.insert(HEALTH).values(catalog_id=catalog_id, **row))
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            statement = dialect.insert(HEALTH).values(catalog_id=catalog_id, **row)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["catalog_id"], set_=row)
+            )
 
         await self._db.write(write)
 

@@ -46,7 +46,7 @@ def _group(tally: Tally) -> pb.OnlineGroup:
         arm=tally.arms,
         answer_count=tally.answers,
         shown_answer_count=tally.shown_answers,
-        impression_count=tally.impressions,
+        impression_count=tally.shown.count,
         click_through=click_through,
         conversion=conversion,
         hide=hide,

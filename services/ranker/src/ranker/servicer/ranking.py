@@ -17,7 +17,7 @@ from ranker.fold_in import FoldIn
 from ranker.model import HistoryReader, Model, Models, Reason
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
-from ranker.servicer.arranging import features_of, moved, policy_of
+from ranker.servicer.arranging import DEFAULT, features_of, moved, policy_of
 from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_of
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.packed import doubles
@@ -74,7 +74,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         candidates, weights = candidates_of(request), weights_of(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
         check_range("time_micros", request.time_micros, 0, MOST_MICROS)
-        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
+        policy = policy_of(request.diversity) if request.HasField("diversity") else DEFAULT
+        now = request.time_micros or time.time_ns() // 1000
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
@@ -235,12 +236,10 @@ def _model_not_ready(stage: str) -> answer_pb2.Degradation:
 def _timings(stages: Stages) -> list[answer_pb2.StageTiming]:
     return [
         answer_pb2.StageTiming(
-            stage=stage.name,
-            total=_duration(stage.duration),
-            work=_duration(stage.duration),
-            start=_duration(stage.start),
+            stage=stage.name, total=duration, work=duration, start=_duration(stage.start)
         )
         for stage in stages.finished
+        for duration in [_duration(stage.duration)]
     ]
 
 
