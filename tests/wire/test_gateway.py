@@ -100,6 +100,29 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
 
 
+async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(suite):
+    suite.ranker.bindings[0].servicer.draws = True
+    answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))
+
+    explored = answer_pb2.Move.CAUSE_EXPLORATION
+    told = [[(move.cause, move.places) for move in item.moves] for item in answer.results]
+    assert told == [[(explored, 1)], [(explored, -1)]]
+    assert [item.score_rank for item in answer.results] == [2, 1]
+    assert answer.results[0].parts[0].features[0].name == "signals[0]"
+    await until(lambda: suite.answers.kept)
+    (record,) = suite.answers.kept.values()
+    assert [item.propensity for item in record.products] == [0.25, 1.0, 0.5, 0.5]
+    assert [item.score_rank for item in record.products] == [2, 1, 3, 4]
+    assert record.products[0].moves[0].places == 1
+    assert not record.products[0].parts[0].features
+    (asked,) = [item.request for item in suite.ranker.script.seen if item.method == "Rank"]
+    assert (asked.diversity.window, asked.diversity.diversity) == (100, 0.0)
+    assert asked.time_micros == record.answer_time.ToMicroseconds()
+    later = photo(explain=True, page_size=2, page_token=answer.next_page_token)
+    second = await suite.recommendation.Recommend(later)
+    assert [(item.rank, item.score_rank) for item in second.results] == [(3, 3), (4, 4)]
+
+
 async def test_a_products_place_is_explained_and_nothing_recorded(suite):
     asked = pb.ExplainRecommendationRequest(request=photo(page_size=2), product_id="p2")
     found = await suite.recommendation.ExplainRecommendation(asked)
