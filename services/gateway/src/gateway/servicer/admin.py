@@ -35,8 +35,8 @@ MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite; passes calls for models and exports on to the ranker, calls for the index and for backups
-    to the retriever."""
+    """Tells of the suite; passes calls for models and exports on to the ranker, calls for the index
+    and for backups to the retriever."""
 
     def __init__(
         self,

@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 
 from ranker.model import EventType, PurgeCount, Purged, PurgePlace, Selection
 from ranker.record.aliases import gate, owner
-from ranker.record.events import KIND_INTEREST, gain_of, keep_log_counts, log_counts
-from ranker.record.tables import EVENTS, POPULARITY
+from ranker.record.events import gain_of, keep_log_counts, log_counts
+from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
 from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
-"""Spelt out: a parameter would not let SQLite use the index events_product."""
+_COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
+"""All events of interest, in the words of the index events_product: with parameters in them, or
+without the product, it would not be used."""
 
 
 class PurgeRecord:
@@ -92,11 +94,12 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
-    # One shopper's events are found by their pseudonym: an expression keeps SQLite from walking
-    # through all products for their sake.
+    # One shopper's events are found by their pseudonym: other words than the index's, and an
+    # expression, keep SQLite from walking through all products for their sake.
     product = t.product_id.concat("") if selection.actor else t.product_id
     after = sa.tuple_(product, t.sequence) > (place.product_id, place.sequence)
-    return statement.where(_INTEREST, after).order_by(product, t.sequence)
+    counted = _INTEREST if selection.actor else _COUNTED
+    return statement.where(counted, after).order_by(product, t.sequence)
 
 
 def _withdraw(
@@ -129,7 +132,7 @@ def _counted_anew(
     """Base-2 logarithms of the products' counts as their events make them; none without events."""
     t = EVENTS.c
     statement = sa.select(t.product_id, t.type, t.value, t.time_micros).where(
-        t.catalog_id == catalog_id, _INTEREST, t.product_id.in_(items)
+        t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
     )
     return _sums(connection.execute(statement))
 
