@@ -128,7 +128,7 @@ def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set
     seconds, nominees = [], []
     for query in queries:
         began = time.perf_counter()
-        found = nominate.by_vectors(FoldIn(query), model, TOP_K, frozenset())
+        found = nominate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
         seconds.append(time.perf_counter() - began)
         nominees.append(set(found.product_ids))
     return seconds, nominees

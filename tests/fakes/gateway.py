@@ -38,7 +38,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
     user_event_service_pb2_grpc,
 )
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -228,6 +228,7 @@ class FakeGateway:
         self.pages = 1
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()
+        self.online_report = online_report_pb2.OnlineReport()
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
@@ -578,6 +579,10 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def PublishModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("PublishModel", request, context)
         return self._gateway.job_states[0]
+
+    def GetOnlineReport(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetOnlineReport", request, context)
+        return self._gateway.online_report
 
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)

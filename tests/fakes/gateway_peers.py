@@ -226,6 +226,8 @@ class FakeRanker:
     hidden: frozenset[str] = frozenset()
     vectors: tuple[Vector, ...] = ()
     """The shopper, for whoever accepts vectors."""
+    neighbours: tuple[str, ...] = ()
+    """What is named beside those vectors."""
     lost: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
@@ -244,7 +246,8 @@ class FakeRanker:
         await self._called("nominate", shopper)
         if accept_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
-            return Nominees((), Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out)
+            kept = tuple(item for item in self.neighbours if item not in left_out)
+            return Nominees(kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out)
         nobody = (Basis.NOTHING, ())
         basis, ids = self.nominees.get(shopper.id if shopper else "", nobody)
         return Nominees(tuple(item for item in ids if item not in exclude)[:top_k], basis, "m1")

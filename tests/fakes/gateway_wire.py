@@ -25,6 +25,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import (
     answer_pb2,
     candidate_pb2,
+    event_pb2,
     import_pb2,
     job_pb2,
     job_service_pb2,
@@ -46,6 +47,9 @@ from sightline.ranker.v1 import (
     event_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    online_report_pb2,
+    profile_service_pb2,
+    profile_service_pb2_grpc,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -357,6 +361,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.calibrated = False
+        """Whether it gives the chance of a click, half of the raw score."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -379,6 +385,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ]
         rows = sorted(range(len(ids)), key=lambda row: (-seen[row], -request.fused[row]))
         reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
+        clicked, chances = event_pb2.EVENT_TYPE_CLICK, [(seen[row] + 0.25) / 2 for row in rows]
         return ranking_service_pb2.RankResponse(
             product_ids=[ids[row] for row in rows],
             raw_scores=[seen[row] + 0.25 for row in rows],
@@ -388,6 +395,7 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ],
             reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
             model_version="m1",
+            **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
         )
 
 
@@ -478,6 +486,10 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         await self.script.take("PublishModel", request, context)
         return job_pb2.Job(job_id="ranker/2", kind="publish")
 
+    async def GetOnlineReport(self, request, context):
+        await self.script.take("GetOnlineReport", request, context)
+        return online_report_pb2.OnlineReport(groups=[online_report_pb2.OnlineGroup(scene="home")])
+
     async def ListModels(self, request, context):
         await self.script.take("ListModels", request, context)
         model = model_service_pb2.Model(
@@ -488,6 +500,29 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
     async def PromoteModel(self, request, context):
         await self.script.take("PromoteModel", request, context)
         return model_service_pb2.Model(model_version=request.model_version)
+
+
+class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
+    """Tells of everybody and everything the same."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def GetShopperProfile(self, request, context):
+        await self.script.take("GetShopperProfile", request, context)
+        return profile_service_pb2.ShopperProfile(event_count=7)
+
+    async def GetProductProfile(self, request, context):
+        await self.script.take("GetProductProfile", request, context)
+        return profile_service_pb2.ProductProfile(product_id=request.product_id)
+
+    async def SetShopperAttributes(self, request, context):
+        await self.script.take("SetShopperAttributes", request, context)
+        return profile_service_pb2.SetShopperAttributesResponse(kept_count=len(request.attributes))
+
+    async def ListSegments(self, request, context):
+        await self.script.take("ListSegments", request, context)
+        return profile_service_pb2.ListSegmentsResponse(model_version="m1")
 
 
 class Jobs(job_service_pb2_grpc.JobServiceServicer):
@@ -705,6 +740,11 @@ def _peers(
                     model_service_pb2_grpc.add_ModelServiceServicer_to_server,
                     Models(ranking),
                     "sightline.ranker.v1.ModelService",
+                ),
+                Binding(
+                    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+                    Profiles(ranking),
+                    "sightline.ranker.v1.ProfileService",
                 ),
                 Binding(
                     job_service_pb2_grpc.add_JobServiceServicer_to_server,

@@ -26,8 +26,13 @@ from ranker.model import (
 )
 from ranker.pseudonyms import Pseudonyms
 from ranker.rank import Candidates
-from sightline.common.v1 import candidate_pb2
-from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
+from sightline.common.v1 import answer_pb2, candidate_pb2
+from sightline.retriever.v1 import (
+    product_service_pb2,
+    product_service_pb2_grpc,
+    vector_service_pb2,
+    vector_service_pb2_grpc,
+)
 
 KEY = Pseudonyms(bytes(range(32)))
 HOUR = 3_600_000_000
@@ -227,6 +232,30 @@ class FakeProducts(product_service_pb2_grpc.ProductServiceServicer):
         )
 
 
+class FakeVectors(vector_service_pb2_grpc.VectorServiceServicer):
+    """A retriever that lists vectors, two on a page."""
+
+    def __init__(self, vectors: Mapping[str, Sequence[float]], version: str = "v1") -> None:
+        self.vectors, self.version = dict(sorted(vectors.items())), version
+        self.failures: list[grpc.StatusCode] = []
+
+    async def ListVectors(
+        self, request: vector_service_pb2.ListVectorsRequest, context: grpc.aio.ServicerContext
+    ) -> vector_service_pb2.ListVectorsResponse:
+        if self.failures:
+            await context.abort(self.failures.pop(0), "not now")
+        first = int(request.page_token or 0)
+        page = list(self.vectors.items())[first : first + 2]
+        values = np.array([vector for _, vector in page], dtype="<f4")
+        return vector_service_pb2.ListVectorsResponse(
+            space=answer_pb2.SpaceVersion(space=request.space, version=self.version),
+            product_ids=[item for item, _ in page],
+            dimension=values.shape[1],
+            vectors=values.tobytes(),
+            next_page_token=str(first + 2) if first + 2 < len(self.vectors) else "",
+        )
+
+
 def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
     """Products as the wire's columns."""
     made = candidate_pb2.CandidateColumns(
@@ -245,10 +274,13 @@ def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
 
 
 @asynccontextmanager
-async def serving(products: FakeProducts) -> AsyncIterator[str]:
-    """The fake retriever on a free port; its target."""
+async def serving(products: FakeProducts, vectors: FakeVectors | None = None) -> AsyncIterator[str]:
+    """The fake retriever on a free port; its target. Without `vectors` it is of an older release,
+    which does not list any."""
     server = grpc.aio.server()
     product_service_pb2_grpc.add_ProductServiceServicer_to_server(products, server)
+    if vectors is not None:
+        vector_service_pb2_grpc.add_VectorServiceServicer_to_server(vectors, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

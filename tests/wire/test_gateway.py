@@ -25,7 +25,7 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
@@ -540,6 +540,21 @@ async def test_pages_come_from_the_kept_record(suite):
     assert len(suite.ranker.script.requests("Rank")) == 1
 
 
+async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_page(suite):
+    without = await suite.recommendation.Recommend(photo())
+    assert not any(item.HasField("score") or item.score_event for item in without.results)
+
+    suite.ranker.bindings[0].servicer.calibrated = True
+    one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
+    await until(lambda: len(suite.answers.kept) == 2)
+    two = await suite.recommendation.Recommend(
+        photo(page_size=3, shopper=ANN, page_token=one.next_page_token)
+    )
+    for item in (*one.results, *two.results):
+        assert item.score == pytest.approx(item.raw_score / 2)
+        assert item.score_event == event_pb2.EVENT_TYPE_CLICK
+
+
 def counted_as_collapsed() -> float:
     """Of searches, so far."""
     name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}
@@ -729,6 +744,11 @@ def _undeclared(suite):
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
+        (suite.admin.GetOnlineReport, online_report_pb2.GetOnlineReportRequest),
+        (suite.admin.GetShopperProfile, profile_service_pb2.GetShopperProfileRequest),
+        (suite.admin.GetProductProfile, profile_service_pb2.GetProductProfileRequest),
+        (suite.admin.SetShopperAttributes, profile_service_pb2.SetShopperAttributesRequest),
+        (suite.admin.ListSegments, profile_service_pb2.ListSegmentsRequest),
         (suite.admin.CreateBackup, backup_service_pb2.CreateBackupRequest),
         (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
         (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
@@ -824,6 +844,36 @@ async def test_publications_are_the_rankers(suite):
     assert job.job_id == "ranker/2"
     (sent,) = suite.ranker.script.requests("PublishModel")
     assert (sent.model_version, sent.rewrite, sent.catalog_id) == ("m1", True, "default")
+
+
+async def test_the_online_report_is_the_rankers(suite):
+    request = online_report_pb2.GetOnlineReportRequest(days=3, conversion_days=2)
+    report = await suite.admin.GetOnlineReport(request)
+
+    assert [group.scene for group in report.groups] == ["home"]
+    (sent,) = suite.ranker.script.requests("GetOnlineReport")
+    assert (sent.days, sent.conversion_days, sent.catalog_id) == (3, 2, "default")
+
+
+async def test_profiles_are_the_rankers(suite):
+    p = profile_service_pb2
+    ann = event_pb2.Shopper(user_id="ann")
+    profile = await suite.admin.GetShopperProfile(
+        p.GetShopperProfileRequest(shopper=ann, language_code="zh")
+    )
+    product = await suite.admin.GetProductProfile(p.GetProductProfileRequest(product_id="p1"))
+    age = p.ShopperAttribute(key="age", text="30s")
+    kept = await suite.admin.SetShopperAttributes(
+        p.SetShopperAttributesRequest(shopper=ann, attributes=[age], consent=True)
+    )
+    segments = await suite.admin.ListSegments(p.ListSegmentsRequest())
+
+    assert (profile.event_count, product.product_id, kept.kept_count) == (7, "p1", 1)
+    assert segments.model_version == "m1"
+    (asked,) = suite.ranker.script.requests("GetShopperProfile")
+    assert (asked.catalog_id, asked.shopper, asked.language_code) == ("default", ann, "zh")
+    (told,) = suite.ranker.script.requests("SetShopperAttributes")
+    assert (told.catalog_id, told.consent, list(told.attributes)) == ("default", True, [age])
 
 
 async def test_generations_are_the_retrievers(suite):

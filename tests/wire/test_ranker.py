@@ -412,10 +412,47 @@ async def test_seen_products_are_dropped_on_request(suite: Suite) -> None:
     assert "r2" in answer.product_ids
 
 
+async def test_the_order_is_moved_as_asked_with_moves_that_add_up_and_propensities(
+    suite: Suite,
+) -> None:
+    now = 1_790_000_000_000_000
+    request = ranking_service_pb2.RankRequest(
+        candidates=columns(PRODUCTS),
+        branches=[
+            ranking_service_pb2.BranchSignal(
+                branch="visual", similarities=[1 - n / 20 for n in range(12)]
+            )
+        ],
+        weights=[ranking_service_pb2.PartWeight(part="visual", weight=1.0)],
+        diversity=ranking_service_pb2.Diversity(
+            brand_cap=2, cap_places=4, exploration_places=[3], diversity=0.2
+        ),
+        time_micros=now,
+        seed=3,
+        top_k=8,
+    )
+    request.candidates.create_time_micros.extend([1] * 10 + [now - HOUR * 1_000_000] * 2)
+
+    answer = await suite.ranking.Rank(request)
+
+    assert answer.product_ids[2] in {"w4", "w5"}
+    assert list(answer.propensities)[:4] == [1, 1, 0.5, 1]
+    brands = [item[0] for item in answer.product_ids[:5] if item not in {"w4", "w5"}]
+    assert sorted(brands) == ["r", "r", "w", "w"]
+    for place, (score_rank, moves) in enumerate(
+        zip(answer.score_ranks, answer.moves, strict=True), start=1
+    ):
+        assert sum(move.places for move in moves.moves) == score_rank - place
+    again = await suite.ranking.Rank(request)
+    assert list(again.product_ids) == list(answer.product_ids)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
         ({"products": []}, "candidates.product_ids"),
+        ({"diversity": ranking_service_pb2.Diversity(window=1)}, "diversity.window"),
+        ({"time_micros": -1}, "time_micros"),
         ({"products": [PRODUCTS[0]] * 2}, "candidates.product_ids"),
         ({"products": [product("")]}, "candidates.product_ids[0]"),
         ({"products": [product("a\x00b")]}, "candidates.product_ids[0]"),

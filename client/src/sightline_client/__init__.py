@@ -67,6 +67,16 @@ from sightline_client.events import (
 )
 from sightline_client.filters import F, Filter, all_of, any_of
 from sightline_client.looping import SyncBatches
+from sightline_client.online import (
+    AttributionCounts,
+    DriftItem,
+    Estimate,
+    FeedbackHealth,
+    OnlineGroup,
+    OnlineReport,
+    PolicyEstimate,
+    Rate,
+)
 from sightline_client.operations import (
     Backup,
     ComponentStatus,
@@ -92,6 +102,7 @@ from sightline_client.sync_client import SyncSightlineClient
 __all__ = [
     "AlreadyExists",
     "Attribute",
+    "AttributionCounts",
     "Availability",
     "Backup",
     "Batches",
@@ -102,7 +113,9 @@ __all__ = [
     "DeadlineExceeded",
     "Degradation",
     "Deletion",
+    "DriftItem",
     "EmbedderSpace",
+    "Estimate",
     "Event",
     "EventBatch",
     "EventFailure",
@@ -112,6 +125,7 @@ __all__ = [
     "F",
     "FailedPrecondition",
     "Failure",
+    "FeedbackHealth",
     "FieldViolation",
     "Filter",
     "Found",
@@ -138,13 +152,17 @@ __all__ = [
     "OfferBatch",
     "OfferFailure",
     "OfferReport",
+    "OnlineGroup",
+    "OnlineReport",
     "Order",
     "PermissionDenied",
     "Photo",
+    "PolicyEstimate",
     "Product",
     "ProductImage",
     "ProductPurge",
     "ProductUpdate",
+    "Rate",
     "Reason",
     "RecallEstimate",
     "RecommendOptions",

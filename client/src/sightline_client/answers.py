@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING, Optional
 
 from sightline_client.catalogue import Product
+
+if TYPE_CHECKING:  # which itself speaks of answers
+    from sightline_client.events import EventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +17,9 @@ class ScorePart:
     """One addend of a raw score."""
 
     name: str
-    """Where it comes from: "visual", "text", "collaborative", "taste", "session", "popularity",
-    or "fusion" (the branches' fused order, when no ranker answered)."""
+    """Where it comes from: "visual", "text", "collaborative", "taste", "session", "item_item",
+    "bought_together", "popularity", or "fusion" (the branches' fused order, when no ranker
+    answered)."""
     value: float
     """In the raw score's own unit: the parts add up to it."""
 
@@ -130,6 +135,11 @@ class RecommendedProduct:
     """What named it: "visual", "collaborative", "popular", "new"."""
     collapsed_product_ids: tuple[str, ...] = ()
     """Near-duplicates that it stands for: variants, and products with the same picture."""
+    score: float | None = None
+    """The chance, 0 to 1, that a shopper to whom it is shown does ``score_event`` with it; None
+    until there are enough impressions to learn it from."""
+    score_event: Optional["EventType"] = None
+    """None = there is no score, or this release does not know the event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
@@ -176,6 +176,12 @@ class Calls:
     ) -> job_pb2.Job:
         """AdminService.PublishModel."""
         return await self._answer(self._admin.PublishModel(request, timeout=timeout))
+
+    async def get_online_report(
+        self, request: online_report_pb2.GetOnlineReportRequest, timeout: float | None
+    ) -> online_report_pb2.OnlineReport:
+        """AdminService.GetOnlineReport."""
+        return await self._answer(self._admin.GetOnlineReport(request, timeout=timeout))
 
     async def rollback_model(
         self, request: model_service_pb2.RollbackModelRequest, timeout: float | None

@@ -13,9 +13,9 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
-from sightline_client import from_wire, importing, requests, to_wire, writing
+from sightline_client import from_wire, importing, online_wire, requests, to_wire, writing
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
 from sightline_client.calls import Calls
@@ -39,6 +39,7 @@ from sightline_client.catalogue import (
 from sightline_client.errors import Unavailable, check_answered
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
+from sightline_client.online import OnlineReport
 from sightline_client.operations import (
     Backup,
     Generation,
@@ -486,6 +487,19 @@ class SightlineClient:
                 rewrite=rewrite,
             )
         return from_wire.job(await self.calls.publish_model(request, self._deadline(timeout)))
+
+    async def online_report(
+        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+    ) -> OnlineReport:
+        """How the answers of the last ``days`` fared with shoppers: clicks, purchases up to
+        ``conversion_days`` later and hides by model version, scene and arm, what other orders would
+        have earned, and what drifted."""
+        with to_wire.sendable("request"):
+            request = online_report_pb2.GetOnlineReportRequest(
+                catalog_id=self.catalog, days=days, conversion_days=conversion_days
+            )
+        found = await self.calls.get_online_report(request, self._deadline(timeout))
+        return online_wire.report(found)
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

@@ -1,7 +1,7 @@
 """The contract's messages into plain values. A value that this client is too old to know becomes
 UNKNOWN or UNSPECIFIED, never an error."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, product_pb2
+from sightline.common.v1 import answer_pb2, event_pb2, import_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -23,6 +23,10 @@ from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
 from sightline_client import answers, catalogue, errors, events, operations
 
 E = TypeVar("E", bound=StrEnum)
+
+_EVENT_TYPES: Mapping[int, events.EventType] = MappingProxyType(
+    {event_pb2.EventType.Value(f"EVENT_TYPE_{one}"): one for one in events.EventType}
+)
 
 
 def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
@@ -384,6 +388,8 @@ def _recommended(message: rec.RecommendedProduct) -> answers.RecommendedProduct:
         matched_image_id=message.matched_image_id,
         branches=tuple(message.branches),
         collapsed_product_ids=tuple(message.collapsed_product_ids),
+        score=message.score if message.HasField("score") else None,
+        score_event=_EVENT_TYPES.get(message.score_event),
     )
 
 

@@ -33,6 +33,7 @@ from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
+from sightline_client.online import OnlineReport
 from sightline_client.operations import (
     Backup,
     Generation,
@@ -386,6 +387,16 @@ class SyncSightlineClient:
             self._client.publish_model(
                 model_version, rewrite=rewrite, request_id=request_id, timeout=timeout
             )
+        )
+
+    def online_report(
+        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+    ) -> OnlineReport:
+        """How the answers of the last ``days`` fared with shoppers: clicks, purchases up to
+        ``conversion_days`` later and hides by model version, scene and arm, what other orders would
+        have earned, and what drifted."""
+        return self._loop.run(
+            self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:

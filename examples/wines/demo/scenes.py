@@ -20,7 +20,7 @@ FILTER_WINE = "102079"
 """The wine whose photo is asked with together with a filter."""
 MOST_EUROS = 25
 FILTER_TYPE = "Red"
-PERSONAL_PARTS = frozenset({"taste", "collaborative", "session"})
+PERSONAL_PARTS = frozenset({"taste", "collaborative", "session", "item_item", "bought_together"})
 NEWCOMER_SHOWN = "Rosé"
 
 _HIT_FLOOR = 0.5

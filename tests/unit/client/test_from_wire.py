@@ -8,7 +8,15 @@ from google.rpc import code_pb2
 
 from sightline.common.v1 import answer_pb2, event_pb2, job_pb2, product_pb2
 from sightline.gateway.v1 import admin_service_pb2, recommendation_service_pb2
-from sightline_client import Availability, Cause, EventType, JobState, NotFound, from_wire
+from sightline_client import (
+    Availability,
+    Cause,
+    EventType,
+    JobState,
+    NotFound,
+    RecommendedProduct,
+    from_wire,
+)
 from tests.fakes import gateway
 
 
@@ -31,6 +39,18 @@ def test_an_answer_keeps_every_figure() -> None:
     assert value.freshness.lag == timedelta(seconds=1.5)
     assert value.versions.spaces[0].generation == "g1"
     assert (value.hidden_count, value.missing_product_ids) == (2, ("gone",))
+
+
+def test_a_calibrated_score_names_its_event_and_an_unknown_one_is_none() -> None:
+    def first(**fields: Any) -> RecommendedProduct:
+        item = recommendation_service_pb2.RecommendedProduct(**fields)
+        answer = recommendation_service_pb2.RecommendResponse(results=[item])
+        return from_wire.recommendations(answer).results[0]
+
+    clicked = first(score=0.0, score_event=event_pb2.EVENT_TYPE_CLICK)
+    assert (clicked.score, clicked.score_event) == (0.0, EventType.CLICK)
+    assert (first().score, first().score_event) == (None, None)
+    assert first(score=0.5, score_event=cast(Any, 99)).score_event is None
 
 
 def test_what_was_not_sent_is_none_and_not_zero() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_client import Cause, Degradation, StageTiming, from_wire
 from sightline_client.cli import listings, page, tables
@@ -53,6 +54,18 @@ def test_an_answer_without_products_says_so() -> None:
 def test_a_title_stands_above_its_table() -> None:
     text = rendered(tables.answer(from_wire.recommendations(gateway.answer()), title="1. A photo"))
     assert text.startswith("1. A photo")
+
+
+def test_a_calibrated_score_stands_below_the_raw_one_with_its_event() -> None:
+    message = gateway.answer()
+    message.results[0].score = 0.031
+    message.results[0].score_event = event_pb2.EVENT_TYPE_ADD_TO_CART
+    answer = from_wire.recommendations(message)
+    text = rendered(tables.answer(answer))
+    assert "3.1%" in text
+    assert "add to" in text
+    html = page.environment(photo_of=lambda _: "").get_template("answer.html.j2")
+    assert "3.1% add to cart" in html.make_module().answer(answer)
 
 
 def test_what_a_product_stands_for_is_counted_beside_its_title() -> None:

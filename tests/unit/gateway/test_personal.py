@@ -67,6 +67,23 @@ async def test_what_the_ranker_leaves_out_is_left_out_of_the_search(shop):
     assert (await found(shop))[1] == [["p2"]]
 
 
+async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_shopper(shop):
+    shop.ranker.neighbours = ("p9", "p2")
+    run, lists = await found(shop)
+    assert lists == [["p4", "p2"], ["p9", "p2"]]
+    answer = await recommend(Query(shopper=ANN), shop.house)
+    assert {"p4", "p2", "p9"} <= {result.answered.product_id for result in answer.results}
+    assert run.trail.losses == []
+
+
+async def test_when_what_goes_with_the_last_products_can_t_be_read_the_search_stands(shop):
+    shop.ranker.neighbours = ("p9",)
+    shop.retriever.lost["columns"] = Unavailable("busy", reason="RECORD_UNAVAILABLE")
+    run, lists = await found(shop)
+    assert lists == [["p4", "p2"]]
+    assert [loss.stage for loss in run.trail.losses] == ["collaborative"]
+
+
 @pytest.mark.parametrize("held", ["m0", ""])
 async def test_without_the_model_s_products_in_the_index_the_ranker_names_them(shop, held):
     shop.retriever.active = [space(held)]

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.model import CallersFilter, Identity, Query, Shopper, Signal
 from gateway.tokens import (
+    Attributed,
     Attribution,
     Page,
+    answer_of,
     attribution_token,
     digests,
     page_token,
@@ -90,6 +92,26 @@ def test_an_attribution_token_says_what_it_was_made_of():
     assert read_attribution_token(token) == SAID
     assert len(token) <= 1024
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_an_event_is_joined_to_the_answer_that_its_token_names():
+    token, last = attribution_token(SAID), SAID.expire_micros - 1
+
+    assert answer_of(token, "default", last) == ("a1", Attributed.NAMED)
+    assert answer_of(token, "default", last + 1) == ("", Attributed.EXPIRED)
+    assert answer_of(token, "other", last) == ("", Attributed.FOREIGN)
+
+
+@pytest.mark.parametrize("answer_id", ["", "a b", "a" * 65, "ä"])
+def test_what_could_be_no_answers_id_joins_nothing(answer_id):
+    token = attribution_token(replace(SAID, answer_id=answer_id))
+
+    assert answer_of(token, "default", 0) == ("", Attributed.UNREADABLE)
+
+
+@given(st.text(max_size=200) | st.binary(max_size=100).map(lambda b: base64.b64encode(b).decode()))
+def test_whatever_is_no_token_joins_nothing(text):
+    assert answer_of(text, "default", 0) == ("", Attributed.UNREADABLE)
 
 
 def test_a_token_has_room_for_a_signature():

@@ -1,10 +1,12 @@
 import grpc
+import numpy as np
 import pytest
 
 from ranker.catalogue import IDEMPOTENT, Catalogue
+from ranker.model import Vectors
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
-from tests.fakes.ranker import FakeProducts, product, serving
+from tests.fakes.ranker import FakeProducts, FakeVectors, product, serving
 
 PRODUCTS = [product(f"p{n}", "Red", brand="A") for n in range(5)]
 
@@ -40,3 +42,30 @@ async def test_a_refusal_is_raised_as_the_error_it_is() -> None:
     with pytest.raises(ServiceError) as caught:
         await read(fake)
     assert caught.value.code == "NOT_FOUND"
+
+
+async def vectors(fake: FakeVectors | None) -> Vectors | None:
+    async with serving(FakeProducts([]), fake) as target:
+        channel = connect(target, service_configs=IDEMPOTENT)
+        try:
+            return await Catalogue(channel).vectors("shop")
+        finally:
+            await channel.close(None)
+
+
+async def test_vectors_come_from_all_pages_with_the_version_of_their_space() -> None:
+    found = await vectors(FakeVectors({"c": [5, 6], "a": [1, 2], "b": [3, 4]}, "v7"))
+    assert found is not None
+    assert (found.product_ids, found.space_version) == (("a", "b", "c"), "v7")
+    np.testing.assert_array_equal(found.vectors, [[1, 2], [3, 4], [5, 6]])
+
+
+async def test_a_retriever_that_can_not_list_vectors_is_one_without_photos() -> None:
+    assert await vectors(None) is None
+
+
+async def test_an_outage_is_no_catalogue_without_photos() -> None:
+    fake = FakeVectors({"a": [1.0]})
+    fake.failures = [grpc.StatusCode.INTERNAL]
+    with pytest.raises(ServiceError):
+        await vectors(fake)

@@ -33,6 +33,20 @@ async def test_the_same_content_again_counts_once_and_other_content_is_refused()
     assert again.errors[1].reason == "EVENT_CONFLICT"
 
 
+async def test_a_retry_whose_token_expired_meanwhile_is_the_same_event() -> None:
+    writer, token = FakeWriter(), {"attribution_token": "t"}
+    await appended(event("e1", **token, answer_id="a1"), writer=writer)
+    again = await appended(event("e1", **token, answer_id=""), writer=writer)
+    assert (again.errors, again.duplicate_count) == ((None,), 1)
+
+
+@pytest.mark.parametrize("answer_id", ["a b", "a" * 65, "ä"])
+async def test_an_answer_id_that_none_can_have_is_refused(answer_id: str) -> None:
+    error = check(event("e1", answer_id=answer_id), NOW)
+    assert error is not None
+    assert [one.field for one in error.violations] == ["answer_id"]
+
+
 async def test_a_retry_without_a_time_is_the_same_event_although_time_has_passed() -> None:
     writer = FakeWriter()
     first = await appended(event("e1", time_micros=None), writer=writer)

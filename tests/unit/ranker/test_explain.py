@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ranker import fold_in
-from ranker.explain import TEXTS, Evidence, explain
-from ranker.model import History, Reason
+from ranker import fold_in, parts
+from ranker.breakdown import Evidence
+from ranker.explain import TEXTS, explain
+from ranker.model import History, Model, Neighbours, Reason
 from ranker.rank import rank
 from tests.fakes.ranker import candidates, model, product
 
@@ -28,16 +31,19 @@ def reasons(
     popularity=None,
     language="en",
     model_=MODEL,
+    bought=(),
+    explored=(),
 ):
     weights = weights or {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
     given = candidates(
         [product(item, "Red", attributes=(("country", "Italy"),)) for item in ids],
         {} if visual is None else {"visual": visual},
     )
-    person = fold_in.of(model_, actor, viewed)
+    person = fold_in.of(model_, actor, viewed, bought)
     shares = None if popularity is None else np.array(popularity)
     ranking = rank(given, weights, person, model_, shares, history=History())
-    found = explain(Evidence(given, ranking, person, model_), language)
+    evidence = Evidence(given, ranking, person, model_, parts.factors(model_, weights))
+    found = explain(evidence, language, frozenset(explored))
     return {given.ids[row]: ones for row, ones in zip(ranking.rows, found, strict=True)}
 
 
@@ -49,10 +55,55 @@ def test_what_looks_alike_says_how_much() -> None:
 
 
 def test_a_session_reason_names_the_closest_other_product_that_was_viewed() -> None:
-    found = reasons(["a", "b"], viewed=["a", "c"])
+    found = reasons(["a", "b"], viewed=["a", "b"])
     assert found["b"][0].code == "SIMILAR_TO_VIEWED"
     assert found["b"][0].parameters == (("product_id", "a"),)
-    assert found["a"][0].parameters == (("product_id", "c"),)
+    assert found["a"][0].parameters == (("product_id", "b"),)
+
+
+def test_a_viewed_product_that_adds_nothing_is_not_named() -> None:
+    (one,) = reasons(["a"], viewed=["a", "c"])["a"]
+    assert (one.code, one.parameters) == ("VIEWED_RECENTLY", ())
+
+
+def test_what_the_model_holds_of_a_product_for_anybody_is_not_laid_on_a_view() -> None:
+    liked = model({"a": [1.0, 0.0], "b": [0.1, 0.0]}, biases={"b": 5.0})
+    (one,) = reasons(["b"], viewed=["a"], model_=liked)["b"]
+    assert one.code == "POPULAR"
+
+
+def neighbourly() -> Model:
+    """Likings of a speak for c, purchases of b for a."""
+    weights = np.array([0.5], np.float32)
+    zero, two = np.array([0], np.int32), np.array([2], np.int32)
+    return replace(
+        MODEL,
+        item_item=Neighbours(np.array([0, 1, 1, 1]), two, weights),
+        bought_together=Neighbours(np.array([0, 0, 1, 1]), zero, weights),
+        blend={"item_item": 1.0, "bought_together": 1.0},
+    )
+
+
+ALL = {"item_item": 1.0, "bought_together": 1.0}
+
+
+def test_what_is_liked_with_a_product_names_it() -> None:
+    (one,) = reasons(["c"], viewed=["b", "a"], weights=ALL, model_=neighbourly())["c"]
+    assert (one.code, one.parameters) == ("LIKED_TOGETHER", (("product_id", "a"),))
+    assert one.text == "Liked by people who like the same products"
+
+
+def test_what_is_bought_with_a_product_names_it() -> None:
+    found = reasons(["a"], viewed=["b"], bought=["b"], weights=ALL, model_=neighbourly())
+    (one,) = found["a"]
+    assert (one.code, one.parameters) == ("BOUGHT_WITH", (("product_id", "b"),))
+    assert one.text == "Often bought with something you chose"
+
+
+def test_a_product_that_stands_there_to_be_seen_says_so_first() -> None:
+    found = reasons(["a", "b"], visual=[0.9, 0.8], explored=[1])
+    assert [one.code for one in found["a"]] == ["LOOKS_LIKE_QUERY"]
+    assert [one.code for one in found["b"]] == ["NEW", "LOOKS_LIKE_QUERY"]
 
 
 def test_the_only_viewed_product_is_not_said_to_be_similar_to_itself() -> None:
@@ -100,7 +151,8 @@ def test_braces_in_a_value_are_only_text() -> None:
     given = candidates([product("c", attributes=(("country", "{x}{0}"),))])
     person = fold_in.of(made, "ann", [])
     ranking = rank(given, {"taste": 1.0}, person, made, None, history=History())
-    ((one,),) = explain(Evidence(given, ranking, person, made), "en")
+    evidence = Evidence(given, ranking, person, made, parts.factors(made, {"taste": 1.0}))
+    ((one,),) = explain(evidence, "en")
     assert one.text == "Fits your taste: {x}{0}"
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ranker.features import feature_names, price_band, split
+from ranker.features import feature_names, price_band, price_range, split
 from ranker.model import Money, Product
 from tests.fakes.ranker import product
 
@@ -43,3 +43,17 @@ def test_prices_in_two_currencies_share_no_band() -> None:
 def test_an_attribute_is_named_by_its_key_and_a_value_may_hold_an_equals_sign() -> None:
     assert split("attribute.country=Italy") == ("country", "Italy")
     assert split("brand=A=B") == ("brand", "A=B")
+
+
+@pytest.mark.parametrize("amount", [0.4, 1.0, 9.99, 14.15, 2500.0])
+def test_a_price_lies_in_the_range_of_its_band(amount: float) -> None:
+    band = price_band(Money(round(amount * 1e6), "EUR"))
+    least, below = price_range(band)
+    assert least.currency == "EUR"
+    assert least.micros <= amount * 1e6 + 5000
+    assert amount * 1e6 <= below.micros + 5000
+    assert below.micros == pytest.approx(least.micros * 2**0.5, rel=0.02)
+
+
+def test_what_is_free_has_no_range() -> None:
+    assert price_range("EUR:free") == (Money(0, "EUR"), Money(0, "EUR"))

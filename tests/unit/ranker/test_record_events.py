@@ -5,14 +5,15 @@ import pytest
 
 from ranker.model import EventType, Identity, Money, Shopper, Written
 from ranker.record import histories
-from ranker.record.events import HALF_LIFE_MICROS, EventRecord
+from ranker.record.events import EventRecord
 from ranker.record.histories import _HISTORY, _SEEN
+from ranker.record.popularity import HALF_LIFE_MICROS
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_sqlite
 
 RATING, HIDE, UNHIDE = EventType.RATING, EventType.HIDE, EventType.UNHIDE
-ANN = Shopper(Identity.USER, "ann")
+ANN, BOB = Shopper(Identity.USER, "ann"), Shopper(Identity.USER, "bob")
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ async def test_every_field_comes_back_but_who_it_was(events: EventRecord) -> Non
         scene="home",
         attribution_token="t",
         query="q",
+        answer_id="a1",
     )
     await events.append([given])
     (back,) = await events.events_of("default", given.actor, limit=10, before=None)
@@ -101,7 +103,7 @@ async def test_popularity_is_a_share_of_the_most_popular(events: EventRecord) ->
         [
             stored("e1", type=EventType.PURCHASE, product_id="a"),
             stored("e2", type=EventType.PURCHASE, product_id="b"),
-            stored("e3", type=EventType.PURCHASE, product_id="b"),
+            stored("e3", type=EventType.PURCHASE, product_id="b", shopper=BOB),
             stored("e4", type=RATING, value=1.0, product_id="c"),
             stored("e5", type=EventType.IMPRESSION, product_id="c"),
         ]
@@ -116,6 +118,23 @@ async def test_a_duplicate_does_not_make_a_product_more_popular(events: EventRec
         await events.append([stored("e1", product_id="a")])
     await events.append([stored("e2", product_id="b")])
     np.testing.assert_allclose(await events.popularity("default", ["a", "b"]), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("batches", [1, 40])
+async def test_one_shopper_moves_a_product_once_a_day_by_the_strongest_event(
+    events: EventRecord, batches: int
+) -> None:
+    looks = [stored(f"e{n}", product_id="a") for n in range(40)]
+    looks.append(stored("bought", product_id="a", type=EventType.PURCHASE))
+    size = -(-len(looks) // batches)
+    for first in range(0, len(looks), size):
+        await events.append(looks[first : first + size])
+    await events.append([stored("other", product_id="b", type=EventType.PURCHASE, shopper=BOB)])
+    np.testing.assert_allclose(await events.popularity("default", ["a", "b"]), [1.0, 1.0])
+    await events.append([stored("tomorrow", product_id="a", at=24)])
+    shares = await events.popularity("default", ["a", "b"])
+    assert shares[0] == 1.0
+    assert shares[1] < 0.8
 
 
 async def test_a_year_halves_what_an_event_counts(events: EventRecord) -> None:

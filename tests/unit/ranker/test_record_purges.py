@@ -8,7 +8,7 @@ from ranker.model import EventType, Identity, PurgeCount, PurgePlace, Selection,
 from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
 from ranker.record.purges import PurgeRecord, batch_query
-from ranker.record.tables import POPULARITY
+from ranker.record.tables import EVENTS, POPULARITY
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_sqlite
@@ -114,7 +114,8 @@ async def test_popularity_is_the_same_as_if_the_events_had_never_been(
     await purge(purges, selected(**condition), limit)
     kept = await left(events)
     found = await counts(db)
-    await db.write(lambda c: c.execute(sa.delete(POPULARITY)))
+    for table in (POPULARITY, EVENTS):
+        await db.write(lambda c, table=table: c.execute(sa.delete(table)))
     again = [
         stored(f"x{one.event.event_id}", at=(one.event.time_micros - NOW) // HOUR, **fields(one))
         for one in some
@@ -140,8 +141,14 @@ async def counts(db: Database) -> dict[str, float]:
 async def test_while_it_lasts_no_purged_event_counts_any_more(
     events: EventRecord, purges: PurgeRecord
 ) -> None:
-    await events.append([stored(f"e{n}", product_id="a", type=PURCHASE) for n in range(8)])
-    await events.append([stored(f"f{n}", product_id="b", type=PURCHASE) for n in range(8)])
+    for item in "ab":
+        people = [Shopper(Identity.USER, f"u{n}") for n in range(8)]
+        await events.append(
+            [
+                stored(f"{item}-{who.id}", product_id=item, type=PURCHASE, shopper=who)
+                for who in people
+            ]
+        )
     await purges.delete(selected(product_id="a"), PurgePlace(), 2)
     np.testing.assert_allclose(await events.popularity("default", ["a", "b"]), [0.75, 1.0])
 

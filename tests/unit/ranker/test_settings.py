@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
+from ranker.signals import Signals
 from servicekit.config import load
 
 
@@ -32,6 +33,16 @@ def test_server_worker_and_training_read_the_same_record_and_store(
 def test_attributes_to_learn_from_are_given_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANKER_TRAIN_ATTRIBUTES", "country,grape,body")
     assert load(TrainSettings).train_attributes == ("country", "grape", "body")
+
+
+@pytest.mark.parametrize("cls", [RankerSettings, WorkerSettings, TrainSettings])
+def test_server_worker_and_training_read_events_alike(
+    cls: type[RankerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(cls).signals == Signals()
+    monkeypatch.setenv("RANKER_SIGNAL_VIEW", "0.2")
+    monkeypatch.setenv("RANKER_SIGNAL_HALF_LIFE_DAYS", "0")
+    assert load(cls).signals == Signals(view=0.2, half_life_days=0)
 
 
 @pytest.mark.parametrize("cls", [RankerSettings, WorkerSettings, TrainSettings])

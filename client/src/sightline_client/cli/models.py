@@ -8,12 +8,13 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
 from sightline_client import from_wire
-from sightline_client.cli import following, listings, options, running, tables
+from sightline_client.cli import following, listings, online, options, running, tables
 from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
 from sightline_client.operations import JobState
 
 app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
+app.command("online")(online.command)
 
 
 @app.command()

@@ -69,6 +69,7 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> Environment:
     made.globals.update(
         photo_of=photo_of,
         like_it=tables.like_it,
+        chance=tables.chance,
         parts=part_bars,
         timings=timing_bars,
         price=_price,

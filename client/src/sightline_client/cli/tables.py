@@ -34,6 +34,8 @@ PARTS = MappingProxyType(
         "collaborative": "liked by the people who liked these",
         "taste": "fits this customer's history",
         "session": "fits the last things looked at",
+        "item_item": "liked by the people who liked the last things looked at",
+        "bought_together": "bought with things that went into the cart",
         "popularity": "liked by many",
         "fusion": "place in the order of similarity (no ranker answered)",
     }
@@ -209,10 +211,16 @@ def _cells(item: RecommendedProduct) -> tuple[str, ...]:
         titled(item),
         plain(" > ".join(product.category_path)) or "–",
         (str(product.price) if product.price is not None else "–") + sold_out,
-        f"{item.raw_score:.4f}",
+        f"{item.raw_score:.4f}\n{chance(item)}".rstrip(),
         parts(item),
         plain(item.reasons[0].text or item.reasons[0].code) if item.reasons else "–",
     )
+
+
+def chance(item: RecommendedProduct) -> str:
+    """The calibrated score with its event; "" = there is none."""
+    event = item.score_event.lower().replace("_", " ") if item.score_event else ""
+    return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
 
 def _notes(value: Recommendations) -> list[Text]:

@@ -30,9 +30,11 @@ class ScorePart(google.protobuf.message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """What it comes from: "visual", "text", "collaborative" (similarity signals), "taste" (long-term),
-    "session" (last events), "popularity", or "fusion" (the branches' fused order, when no ranker
-    answered).
+    """What it comes from. Similarity signals: "visual", "text", "collaborative". Behaviour: "taste" (long-term, or
+    what given attributes tell), "session" (closeness to the last products of interest), "item_item" (liked by
+    those who liked the last products of interest), "bought_together" (bought with what was bought or put into the
+    cart lately), "popularity" (where there is no history). "fusion": the branches' fused order, when no ranker
+    answered.
     """
     value: builtins.float
     """The addend, in the raw score's own unit (no fixed range): raw_score = the sum of the parts to

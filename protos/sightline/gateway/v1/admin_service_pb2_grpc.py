@@ -7,6 +7,8 @@ from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
+from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
+from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
@@ -32,7 +34,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     def __init__(self, channel):
@@ -70,6 +72,31 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/PublishModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetShopperProfile = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetShopperProfile',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.FromString,
+                _registered_method=True)
+        self.GetProductProfile = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetProductProfile',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.FromString,
+                _registered_method=True)
+        self.SetShopperAttributes = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/SetShopperAttributes',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.FromString,
+                _registered_method=True)
+        self.ListSegments = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListSegments',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
+                _registered_method=True)
+        self.GetOnlineReport = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetOnlineReport',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
                 _registered_method=True)
         self.ExportEvents = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/ExportEvents',
@@ -134,7 +161,7 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     def GetStatus(self, request, context):
@@ -174,6 +201,41 @@ class AdminServiceServicer(object):
 
     def PublishModel(self, request, context):
         """Starts a job that publishes a model's products into the index's "collaborative" space.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShopperProfile(self, request, context):
+        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProductProfile(self, request, context):
+        """What is known of a product.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShopperAttributes(self, request, context):
+        """Keeps what a shopper told of themselves, with their consent alone, or deletes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSegments(self, request, context):
+        """The groups of shoppers that the serving model knows, the largest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOnlineReport(self, request, context):
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -296,6 +358,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'GetShopperProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShopperProfile,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.SerializeToString,
+            ),
+            'GetProductProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProductProfile,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.SerializeToString,
+            ),
+            'SetShopperAttributes': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShopperAttributes,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.SerializeToString,
+            ),
+            'ListSegments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSegments,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.SerializeToString,
+            ),
+            'GetOnlineReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOnlineReport,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.SerializeToString,
+            ),
             'ExportEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.FromString,
@@ -365,7 +452,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Runs the suite: models and state.
+    """Runs the suite: models, profiles and state.
     """
 
     @staticmethod
@@ -520,6 +607,141 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/PublishModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShopperProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetShopperProfile',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetShopperProfileRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ShopperProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProductProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetProductProfile',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.GetProductProfileRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ProductProfile.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShopperAttributes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/SetShopperAttributes',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.SetShopperAttributesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSegments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListSegments',
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_profile__service__pb2.ListSegmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOnlineReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetOnlineReport',
+            sightline_dot_ranker_dot_v1_dot_online__report__pb2.GetOnlineReportRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_online__report__pb2.OnlineReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,8 @@ import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.ranker.v1.online_report_pb2
+import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
@@ -124,6 +126,86 @@ _AdminServicePublishModelType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetShopperProfileType = typing_extensions.TypeVar(
+    '_AdminServiceGetShopperProfileType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+)
+
+_AdminServiceGetProductProfileType = typing_extensions.TypeVar(
+    '_AdminServiceGetProductProfileType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+)
+
+_AdminServiceSetShopperAttributesType = typing_extensions.TypeVar(
+    '_AdminServiceSetShopperAttributesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+)
+
+_AdminServiceListSegmentsType = typing_extensions.TypeVar(
+    '_AdminServiceListSegmentsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+)
+
+_AdminServiceGetOnlineReportType = typing_extensions.TypeVar(
+    '_AdminServiceGetOnlineReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
     ],
 )
 
@@ -319,8 +401,8 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
-    """Runs the suite: models and state."""
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+    """Runs the suite: models, profiles and state."""
 
     @typing.overload
     def __init__(self: AdminServiceStub[
@@ -347,6 +429,26 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ProductProfile,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
@@ -425,6 +527,26 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+            sightline.ranker.v1.profile_service_pb2.ProductProfile,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+            sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+            sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -492,6 +614,21 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
+    GetShopperProfile: _AdminServiceGetShopperProfileType
+    """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+
+    GetProductProfile: _AdminServiceGetProductProfileType
+    """What is known of a product."""
+
+    SetShopperAttributes: _AdminServiceSetShopperAttributesType
+    """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+
+    ListSegments: _AdminServiceListSegmentsType
+    """The groups of shoppers that the serving model knows, the largest first."""
+
+    GetOnlineReport: _AdminServiceGetOnlineReportType
+    """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
+
     ExportEvents: _AdminServiceExportEventsType
     """Starts a job that writes events to Parquet files; people appear in them as pseudonyms only."""
 
@@ -554,6 +691,26 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ShopperProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        sightline.ranker.v1.profile_service_pb2.ProductProfile,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         sightline.common.v1.job_pb2.Job,
     ],
@@ -604,7 +761,7 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 ]
 
 class AdminServiceServicer(metaclass=abc.ABCMeta):
-    """Runs the suite: models and state."""
+    """Runs the suite: models, profiles and state."""
 
     @abc.abstractmethod
     def GetStatus(
@@ -653,6 +810,46 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that publishes a model's products into the index's "collaborative" space."""
+
+    @abc.abstractmethod
+    def GetShopperProfile(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ShopperProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ShopperProfile]]:
+        """What is known of a shopper, and from what; see sightline.ranker.v1.ProfileService for this and the next three."""
+
+    @abc.abstractmethod
+    def GetProductProfile(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ProductProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ProductProfile]]:
+        """What is known of a product."""
+
+    @abc.abstractmethod
+    def SetShopperAttributes(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
+        """Keeps what a shopper told of themselves, with their consent alone, or deletes it."""
+
+    @abc.abstractmethod
+    def ListSegments(
+        self,
+        request: sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
+        """The groups of shoppers that the serving model knows, the largest first."""
+
+    @abc.abstractmethod
+    def GetOnlineReport(
+        self,
+        request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
+        """How what was answered fared with shoppers: clicks, conversions, hides, estimates of other orders, drift."""
 
     @abc.abstractmethod
     def ExportEvents(

@@ -239,6 +239,8 @@ class RecommendedProduct(google.protobuf.message.Message):
     COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     SCORE_RANK_FIELD_NUMBER: builtins.int
     MOVES_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     rank: builtins.int
     """Place in the whole answer, from 1."""
     raw_score: builtins.float
@@ -247,6 +249,12 @@ class RecommendedProduct(google.protobuf.message.Message):
     """The photo that matched best; empty = not found by a photo."""
     score_rank: builtins.int
     """Place by `raw_score` alone among the ranked candidates, from 1."""
+    score: builtins.float
+    """The chance, 0 to 1, that a shopper to whom it is shown does `score_event` with it: a rising function of the raw
+    score, learned on impressions. Absent until there are enough of them, and when no ranker answered.
+    """
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event `score` is the chance; UNSPECIFIED = there is no score."""
     @property
     def product(self) -> sightline.common.v1.product_pb2.Product:
         """The product as the record has it now."""
@@ -286,9 +294,12 @@ class RecommendedProduct(google.protobuf.message.Message):
         collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         score_rank: builtins.int = ...,
         moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
+        score: builtins.float | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["product", b"product"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "product", b"product", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product", b"product", "rank", b"rank", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event", "score_rank", b"score_rank"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___RecommendedProduct: typing_extensions.TypeAlias = RecommendedProduct
 

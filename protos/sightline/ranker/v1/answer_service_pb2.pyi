@@ -38,6 +38,7 @@ class AnswerRecord(google.protobuf.message.Message):
     ANSWER_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     HIDDEN_COUNT_FIELD_NUMBER: builtins.int
+    ARMS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -72,6 +73,12 @@ class AnswerRecord(google.protobuf.message.Message):
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the record may go (UTC); absent = after the service's own time."""
 
+    @property
+    def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments that made it, up to 16, each 1 to 64 characters without control characters; empty =
+        no experiment ran. Clicks, conversions and hides are told for each; see OnlineReport.
+        """
+
     def __init__(
         self,
         *,
@@ -86,9 +93,10 @@ class AnswerRecord(google.protobuf.message.Message):
         answer_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         hidden_count: builtins.int = ...,
+        arms: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
 
@@ -108,6 +116,8 @@ class AnsweredProduct(google.protobuf.message.Message):
     SCORE_RANK_FIELD_NUMBER: builtins.int
     MOVES_FIELD_NUMBER: builtins.int
     PROPENSITY_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """Its id."""
     raw_score: builtins.float
@@ -120,6 +130,10 @@ class AnsweredProduct(google.protobuf.message.Message):
     """The probability that it stood at its place of the ranker's order, which near-duplicates that collapse shorten:
     1 where nothing was drawn by chance; 0 = not known (records of earlier releases).
     """
+    score: builtins.float
+    """Its calibrated score, 0 to 1; absent = there was none."""
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event the score is the chance; UNSPECIFIED = there is no score."""
     @property
     def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScorePart]:
         """The score's parts."""
@@ -153,8 +167,12 @@ class AnsweredProduct(google.protobuf.message.Message):
         score_rank: builtins.int = ...,
         moves: collections.abc.Iterable[sightline.common.v1.answer_pb2.Move] | None = ...,
         propensity: builtins.float = ...,
+        score: builtins.float | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product_id", b"product_id", "propensity", b"propensity", "raw_score", b"raw_score", "reasons", b"reasons", "score_rank", b"score_rank"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_score", b"_score", "score", b"score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_score", b"_score", "branches", b"branches", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_id", b"matched_image_id", "moves", b"moves", "parts", b"parts", "product_id", b"product_id", "propensity", b"propensity", "raw_score", b"raw_score", "reasons", b"reasons", "score", b"score", "score_event", b"score_event", "score_rank", b"score_rank"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_score", b"_score"]) -> typing.Literal["score"] | None: ...
 
 Global___AnsweredProduct: typing_extensions.TypeAlias = AnsweredProduct
 

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.ranker.v1.model_service_pb2
+import sightline.ranker.v1.online_report_pb2
 import sys
 import typing
 
@@ -106,7 +107,23 @@ _ModelServicePublishModelType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType]):
+_ModelServiceGetOnlineReportType = typing_extensions.TypeVar(
+    '_ModelServiceGetOnlineReportType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
+    ],
+)
+
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
     """The ranking models of a catalog."""
 
     @typing.overload
@@ -131,6 +148,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -154,6 +175,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+            sightline.ranker.v1.online_report_pb2.OnlineReport,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -185,6 +210,11 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
     """
 
+    GetOnlineReport: _ModelServiceGetOnlineReportType
+    """How what was answered fared with shoppers: click-through, conversion and hide rate by model version, scene and
+    arm, estimates of what other orders would have earned, and drift. From attributed events; changes nothing.
+    """
+
 ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.TrainModelRequest,
@@ -205,6 +235,10 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        sightline.ranker.v1.online_report_pb2.OnlineReport,
     ],
 ]
 
@@ -262,6 +296,16 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         MODEL_CORRUPT. The same request_id answers the same job. MODEL_NOT_FOUND.
 
         Where RANKER_PUBLISH is on the worker does so by itself after each promotion and rollback.
+        """
+
+    @abc.abstractmethod
+    def GetOnlineReport(
+        self,
+        request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
+        """How what was answered fared with shoppers: click-through, conversion and hide rate by model version, scene and
+        arm, estimates of what other orders would have earned, and drift. From attributed events; changes nothing.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -44,6 +44,7 @@ class RankRequest(google.protobuf.message.Message):
     DIVERSITY_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
     TIME_MICROS_FIELD_NUMBER: builtins.int
+    REASON_TOP_K_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -65,6 +66,10 @@ class RankRequest(google.protobuf.message.Message):
     time_micros: builtins.int
     """When the request was made, microseconds since 1970 (UTC): how new a product is, and the day of the seed. 0 =
     the service's clock.
+    """
+    reason_top_k: builtins.int
+    """How many of the first answered products get reasons and, with `explain`, split parts: 0 to
+    2,000; absent = all of them.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -108,9 +113,11 @@ class RankRequest(google.protobuf.message.Message):
         diversity: Global___Diversity | None = ...,
         explain: builtins.bool = ...,
         time_micros: builtins.int = ...,
+        reason_top_k: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "diversity", b"diversity", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "reason_top_k", b"reason_top_k", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "reason_top_k", b"reason_top_k", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
 
@@ -231,7 +238,9 @@ class PartWeight(google.protobuf.message.Message):
     part: builtins.str
     """A part's name; see sightline.common.v1.ScorePart."""
     weight: builtins.float
-    """0 to 1,000."""
+    """0 to 1,000. It sets the part against similarity; parts of behaviour are further set against each other by the
+    model's blend, which it learned on events that were held out, or on impressions.
+    """
     def __init__(
         self,
         *,
@@ -260,12 +269,16 @@ class RankResponse(google.protobuf.message.Message):
     SCORE_RANKS_FIELD_NUMBER: builtins.int
     MOVES_FIELD_NUMBER: builtins.int
     PROPENSITIES_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Candidates dropped because the shopper hid them."""
     seen_count: builtins.int
     """Candidates dropped because the shopper has seen them (`drop_seen`)."""
     model_version: builtins.str
     """The model that scored; empty = none."""
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event `scores` are the chance; UNSPECIFIED = not calibrated yet."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of the candidates that are left, best first."""
@@ -280,7 +293,7 @@ class RankResponse(google.protobuf.message.Message):
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonList]:
-        """Reasons of each."""
+        """Reasons of each of the first `reason_top_k`."""
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
@@ -306,6 +319,12 @@ class RankResponse(google.protobuf.message.Message):
         drawn by chance.
         """
 
+    @property
+    def scores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The chance, 0 to 1, that a shopper to whom the product is shown does `score_event` with it: a rising function
+        of the raw score, learned on impressions. One for each product; empty = the model is not calibrated yet.
+        """
+
     def __init__(
         self,
         *,
@@ -321,8 +340,10 @@ class RankResponse(google.protobuf.message.Message):
         score_ranks: collections.abc.Iterable[builtins.int] | None = ...,
         moves: collections.abc.Iterable[Global___MoveList] | None = ...,
         propensities: collections.abc.Iterable[builtins.float] | None = ...,
+        scores: collections.abc.Iterable[builtins.float] | None = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "score_ranks", b"score_ranks", "seen_count", b"seen_count", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "stage_timings", b"stage_timings"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 
@@ -343,7 +364,9 @@ class PartColumn(google.protobuf.message.Message):
 
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FeatureList]:
-        """With `explain`: what each value is made of; as long as `values`, or empty where the part is not split."""
+        """With `explain`: what each value is made of, of as many products as get reasons; empty where the part is not
+        split.
+        """
 
     def __init__(
         self,
@@ -438,8 +461,8 @@ class NominateRequest(google.protobuf.message.Message):
     top_k: builtins.int
     """How many, 1 to 1,000; 0 = 100."""
     accepts_vectors: builtins.bool
-    """Whether the caller searches the index itself: of a large catalogue it then gets the shopper's `vectors`
-    instead of products. Default: products, whatever the catalogue's size.
+    """Whether the caller searches the index itself: of a large catalogue it then gets the shopper's `vectors`, and
+    of products only those that such a search can't see. Default: products, whatever the catalogue's size.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -523,9 +546,11 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
-        """Instead of products: the shopper in the space "collaborative", where a product's inner product with the
-        vector is its score. The serving model's first; then that of the model before it, whose products the
-        index holds until those of the serving one are published. Search with the one that the index holds.
+        """Of a large catalogue: the shopper in the space "collaborative", where a product's inner product with the
+        vector is what taste and session add to its score. The serving model's first; then that of the model before
+        it, whose products the index holds until those of the serving one are published. Search with the one that the
+        index holds, and take `product_ids` as well: they are then the best of the products that go with the shopper's
+        last ones, which that search can't see; none when the model knows no such products.
         """
 
     @property

@@ -322,6 +322,83 @@ class UpsertVectorsResponse(google.protobuf.message.Message):
 Global___UpsertVectorsResponse: typing_extensions.TypeAlias = UpsertVectorsResponse
 
 @typing.final
+class ListVectorsRequest(google.protobuf.message.Message):
+    """Asks for the vectors of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    space: builtins.str
+    """Space; empty = "visual"."""
+    page_size: builtins.int
+    """How many products, 1 to 1,000; 0 = 500."""
+    page_token: builtins.str
+    """`next_page_token` of the page before; empty = first page."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        space: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "space", b"space"]) -> None: ...
+
+Global___ListVectorsRequest: typing_extensions.TypeAlias = ListVectorsRequest
+
+@typing.final
+class ListVectorsResponse(google.protobuf.message.Message):
+    """Some products with one vector each."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    dimension: builtins.int
+    """Number of components of each vector."""
+    vectors: builtins.bytes
+    """The vectors in the order of `product_ids`, float32 little-endian: 4 × dimension bytes each. A vector is the mean
+    of the product's photos' vectors, and not scaled anew; in a space that has one vector a product, that.
+    """
+    next_page_token: builtins.str
+    """For the next page; empty = this is the last."""
+    @property
+    def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
+        """Space, version and generation of all the vectors: those of the first page's active generation, also when
+        another one became active since.
+        """
+
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products that have a vector, by id."""
+
+    def __init__(
+        self,
+        *,
+        space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        dimension: builtins.int = ...,
+        vectors: builtins.bytes = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "next_page_token", b"next_page_token", "product_ids", b"product_ids", "space", b"space", "vectors", b"vectors"]) -> None: ...
+
+Global___ListVectorsResponse: typing_extensions.TypeAlias = ListVectorsResponse
+
+@typing.final
 class CountRequest(google.protobuf.message.Message):
     """Asks for counts."""
 

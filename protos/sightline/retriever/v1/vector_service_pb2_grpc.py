@@ -45,6 +45,11 @@ class VectorServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsResponse.FromString,
                 _registered_method=True)
+        self.ListVectors = channel.unary_unary(
+                '/sightline.retriever.v1.VectorService/ListVectors',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.FromString,
+                _registered_method=True)
         self.Count = channel.unary_unary(
                 '/sightline.retriever.v1.VectorService/Count',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.CountRequest.SerializeToString,
@@ -75,6 +80,15 @@ class VectorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVectors(self, request, context):
+        """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
+        looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
+        PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Count(self, request, context):
         """How many photos of how many products a space's index holds and how many wait.
         """
@@ -94,6 +108,11 @@ def add_VectorServiceServicer_to_server(servicer, server):
                     servicer.UpsertVectors,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsResponse.SerializeToString,
+            ),
+            'ListVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVectors,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.SerializeToString,
             ),
             'Count': grpc.unary_unary_rpc_method_handler(
                     servicer.Count,
@@ -156,6 +175,33 @@ class VectorService(object):
             '/sightline.retriever.v1.VectorService/UpsertVectors',
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.UpsertVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.VectorService/ListVectors',
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListVectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

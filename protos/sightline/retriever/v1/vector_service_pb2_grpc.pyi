@@ -57,6 +57,22 @@ _VectorServiceUpsertVectorsType = typing_extensions.TypeVar(
     ],
 )
 
+_VectorServiceListVectorsType = typing_extensions.TypeVar(
+    '_VectorServiceListVectorsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
+    ],
+)
+
 _VectorServiceCountType = typing_extensions.TypeVar(
     '_VectorServiceCountType',
     grpc.UnaryUnaryMultiCallable[
@@ -73,7 +89,7 @@ _VectorServiceCountType = typing_extensions.TypeVar(
     ],
 )
 
-class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceCountType]):
+class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceCountType]):
     """Finds products by vector."""
 
     @typing.overload
@@ -85,6 +101,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.UpsertVectorsRequest,
             sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+            sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -101,6 +121,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.UpsertVectorsRequest,
             sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+            sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -121,6 +145,12 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
     """
 
+    ListVectors: _VectorServiceListVectorsType
+    """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
+    looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
+    PAGE_TOKEN_INVALID.
+    """
+
     Count: _VectorServiceCountType
     """How many photos of how many products a space's index holds and how many wait."""
 
@@ -132,6 +162,10 @@ VectorServiceAsyncStub: typing_extensions.TypeAlias = VectorServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.UpsertVectorsRequest,
         sightline.retriever.v1.vector_service_pb2.UpsertVectorsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.ListVectorsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -163,6 +197,17 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         """Stores vectors that the caller made for photos of products that exist, or for the products themselves, up to
         1,000, each with a status of its own: VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND,
         INDEX_VERSION_MISMATCH. A vector of a product goes with the product.
+        """
+
+    @abc.abstractmethod
+    def ListVectors(
+        self,
+        request: sightline.retriever.v1.vector_service_pb2.ListVectorsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.ListVectorsResponse]]:
+        """The vectors of a space's products, page by page, by product id, out of the record: what learns from products'
+        looks reads them. SPACE_UNAVAILABLE (no index, or the one that the first page was of is dropped),
+        PAGE_TOKEN_INVALID.
         """
 
     @abc.abstractmethod

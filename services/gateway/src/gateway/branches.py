@@ -287,26 +287,42 @@ async def _personal(run: Run) -> Haul:
     branch, until = Branch.COLLABORATIVE, run.plan.ends.candidates
     nominees = await _nominate(run, run.query.shopper, branch, until, accept_vectors=True)
     if nominees is not None and nominees.vectors:
-        listing = None
-        try:
-            listing = await near_shopper(run, nominees)
-        except ServiceError as error:
-            run.trail.fail(branch, Peer.RETRIEVER, error)
-            if Peer.RETRIEVER in run.trail.gone:
-                return Haul()  # nominees could not be looked up either
-        if listing is not None:
+        near, beside = await side_by_side(_near_shopper(run, nominees), _named(run, nominees))
+        if near is not None:
             run.trail.named.append(f"{branch}: top {run.plan.top_k} by {nominees.basis}, index")
-            return Haul((listing,))
+            # An empty list would take half of the branch's weight.
+            if beside is not None and len(beside.columns.product_ids):
+                return Haul((near, beside))
+            return Haul((near,))
+        if Peer.RETRIEVER in run.trail.gone:
+            return Haul()  # nominees could not be looked up either
         nominees = await _nominate(run, run.query.shopper, branch, until)
     if nominees is None:
         return Haul()
     if nominees.basis not in (Basis.LONG_TERM, Basis.SESSION):
         return Haul(popular=nominees)
-    columns = await _hydrate(run, nominees, Branch.COLLABORATIVE, run.plan.ends.candidates)
-    if columns is None:
+    listing = await _named(run, nominees)
+    if listing is None:
         return Haul()
-    run.trail.named.append(f"{Branch.COLLABORATIVE}: top {run.plan.nominees} by {nominees.basis}")
-    return Haul((Listing(Branch.COLLABORATIVE, 1.0, columns),))
+    run.trail.named.append(f"{branch}: top {run.plan.nominees} by {nominees.basis}")
+    return Haul((listing,))
+
+
+async def _near_shopper(run: Run, nominees: Nominees) -> Listing | None:
+    """What the index holds near the shopper; None = it could not be searched, or holds the products
+    of no model that the ranker has."""
+    try:
+        return await near_shopper(run, nominees)
+    except ServiceError as error:
+        run.trail.fail(Branch.COLLABORATIVE, Peer.RETRIEVER, error)
+        return None
+
+
+async def _named(run: Run, nominees: Nominees) -> Listing | None:
+    """The shopper's nominees that pass the filter; None = they could not be read."""
+    branch = Branch.COLLABORATIVE
+    columns = await _hydrate(run, nominees, branch, run.plan.ends.candidates)
+    return None if columns is None else Listing(branch, 1.0, columns)
 
 
 async def _fall_back(run: Run, nominees: Nominees | None) -> tuple[Listing, ...]:

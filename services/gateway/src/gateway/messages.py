@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import timedelta
+from typing import cast
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
@@ -13,6 +14,7 @@ from gateway.model import (
     Identity,
     Reason,
     RecallEstimate,
+    Score,
     Shopper,
     SpaceVersion,
     Timing,
@@ -128,6 +130,12 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
         covered += max(end - max(begin, reached), 0.0)
         reached = max(reached, end)
     return covered
+
+
+def score_event(value: Score | None) -> event_pb2.EventType.ValueType:
+    """Of which event a score is the chance; UNSPECIFIED = there is none."""
+    number = event_pb2.EVENT_TYPE_UNSPECIFIED if value is None else value.event
+    return cast(event_pb2.EventType.ValueType, number)
 
 
 def space(message: answer_pb2.SpaceVersion) -> SpaceVersion:

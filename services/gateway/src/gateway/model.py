@@ -420,12 +420,13 @@ class Nominees:
     """Products by behaviour, best first."""
 
     product_ids: tuple[str, ...]
+    """With `vectors`: only those that a search with them can't see."""
     basis: Basis
     model_version: str
     degradations: tuple[Degradation, ...] = ()
     vectors: tuple[Vector, ...] = ()
-    """Instead of products, of a large catalogue: the shopper in the collaborative space, by the
-    serving model, then by the one before it."""
+    """Of a large catalogue: the shopper in the collaborative space, by the serving model, then by
+    the one before it."""
     exclude: tuple[str, ...] = ()
     """With `vectors`: products to leave out."""
 
@@ -489,6 +490,16 @@ class RankOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """A raw score as a chance, as the ranker learned it on impressions."""
+
+    chance: float
+    """0 to 1, that a shopper to whom the product is shown does `event` with it."""
+    event: int
+    """The event's type, by its number in the contract."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """Ordered candidates, best first; entry i of every column speaks of the same product."""
 
@@ -501,6 +512,8 @@ class Ranked:
     model_version: str
     degradations: tuple[Degradation, ...] = ()
     work: float | None = None
+    scores: tuple[Score, ...] = ()
+    """Empty = the model is not calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -517,6 +530,8 @@ class AnsweredProduct:
     """Branches that named it."""
     collapsed: tuple[str, ...] = ()
     """Ids of the near-duplicates that it stands for, best first."""
+    score: Score | None = None
+    """None = not calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,6 +564,8 @@ class AnswerRecord:
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
     hidden_count: int
+    arms: tuple[str, ...] = ()
+    """The arms of experiments that made it."""
 
 
 @dataclass(frozen=True, slots=True)

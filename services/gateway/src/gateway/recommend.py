@@ -115,6 +115,7 @@ def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ..
             reasons=reasons_for(rows[product_id], ranked.reasons[place]),
             matched_image_id=rows[product_id].image_id,
             branches=rows[product_id].branches,
+            score=ranked.scores[place] if ranked.scores else None,
         )
         for place, product_id in enumerate(ranked.product_ids)
         if product_id in rows

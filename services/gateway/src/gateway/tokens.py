@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gateway.model import Query, Signal
 from gateway.plan import MOST_RANKED
@@ -37,6 +38,17 @@ class Attribution:
     seed: int
     expire_micros: int
     """When it stops being good, microseconds since 1970 (UTC)."""
+
+
+class Attributed(StrEnum):
+    """What an event's attribution token came to."""
+
+    NAMED = "named"
+    UNREADABLE = "unreadable"
+    FOREIGN = "foreign"
+    """Of another catalog."""
+    EXPIRED = "expired"
+    """It had expired when the event happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +145,7 @@ def read_attribution_token(token: str) -> Attribution:
     """What a token says; raises ValueError when it is not one of ours."""
     said = _decode(token)
     return Attribution(
-        answer_id=_text(said, "a"),
+        answer_id=_answer_id(said),
         catalog_id=_text(said, "c"),
         scene=_text(said, "s"),
         scene_version=_text(said, "sv"),
@@ -141,6 +153,23 @@ def read_attribution_token(token: str) -> Attribution:
         seed=_number(said, "n", 2**64 - 1),
         expire_micros=_number(said, "x", 2**63 - 1),
     )
+
+
+def answer_of(token: str, catalog_id: str, happened_micros: int) -> tuple[str, Attributed]:
+    """The answer that an event of this catalog is joined to, empty for none, and why.
+
+    `happened_micros`: when the event happened, microseconds since 1970 (UTC). What is late on its
+    way to us is joined; what happened after the token's end is not.
+    """
+    try:
+        said = read_attribution_token(token)
+    except ValueError:
+        return "", Attributed.UNREADABLE
+    if said.catalog_id != catalog_id:
+        return "", Attributed.FOREIGN
+    if happened_micros >= said.expire_micros:
+        return "", Attributed.EXPIRED
+    return said.answer_id, Attributed.NAMED
 
 
 def page_token(page: Page) -> str:

@@ -11,14 +11,17 @@ from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
 from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import AnswerLog
+from ranker.record.attributes import AttributeRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.jobs import JobServicer
 from ranker.servicer.models import ModelServicer
+from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
@@ -30,6 +33,7 @@ from sightline.ranker.v1 import (
     answer_service_pb2_grpc,
     event_service_pb2_grpc,
     model_service_pb2_grpc,
+    profile_service_pb2_grpc,
     ranking_service_pb2_grpc,
 )
 
@@ -53,7 +57,11 @@ def bindings(
     store: ModelStore,
 ) -> list[Binding]:
     """All services of the ranker."""
-    catalogs, events, jobs = settings.catalogs, EventRecord(database), Jobs(database, JOBS)
+    catalogs, events, jobs = (
+        settings.catalogs,
+        EventRecord(database, settings.signals),
+        Jobs(database, JOBS),
+    )
     registry = ModelRegistry(database)
     keep = int(settings.answer_days * DAY_MICROS)
     return [
@@ -70,7 +78,7 @@ def bindings(
                 events,
                 now_micros,
                 shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database),
+                purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
             ),
             "sightline.ranker.v1.EventService",
@@ -87,10 +95,24 @@ def bindings(
                 jobs=jobs,
                 registry=registry,
                 load=store.read,
+                online=OnlineRecord(database),
                 refresh=live.refresh,
                 now_micros=now_micros,
             ),
             "sightline.ranker.v1.ModelService",
+        ),
+        Binding(
+            profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+            ProfileServicer(
+                catalogs,
+                key,
+                events,
+                live,
+                attributes=AttributeRecord(database),
+                signals=settings.signals,
+                now_micros=now_micros,
+            ),
+            "sightline.ranker.v1.ProfileService",
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,

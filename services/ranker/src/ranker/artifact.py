@@ -85,6 +85,22 @@ class ModelStore:
         except Exception as error:  # a manifest has many ways to be wrong
             raise ModelCorrupt(f"model {version} is malformed") from error
 
+    def manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> Mapping[str, Any]:
+        """What is said of the model; ModelCorrupt."""
+        content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
+        if hashlib.sha256(content).hexdigest() != manifest_sha256:
+            raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
+        try:
+            manifest: Mapping[str, Any] = json.loads(content)
+            known = manifest["format"] in READABLE
+        except Exception as error:  # JSON has many ways to be wrong, depth among them
+            raise ModelCorrupt(f"model {version} is malformed") from error
+        if not known:
+            raise ModelCorrupt(
+                f"model {version} has a format that this release can't read: train anew"
+            )
+        return manifest
+
     def read_state(
         self, catalog_id: str, version: str, manifest_sha256: str
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
@@ -96,21 +112,14 @@ class ModelStore:
         self, catalog_id: str, version: str, manifest_sha256: str, name: str
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
         """The manifest and the arrays of a file that it names."""
-        folder = self._folder(catalog_id, version)
-        content = self._get(posixpath.join(folder, MANIFEST))
-        if hashlib.sha256(content).hexdigest() != manifest_sha256:
-            raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
+        manifest = self.manifest(catalog_id, version, manifest_sha256)
         try:
-            manifest = json.loads(content)
-            known, recorded = manifest["format"] in READABLE, manifest["files"].get(name)
-        except Exception as error:  # JSON has many ways to be wrong, depth among them
+            recorded = manifest["files"].get(name)
+        except Exception as error:  # it may be anything
             raise ModelCorrupt(f"model {version} is malformed") from error
-        if not known:
-            raise ModelCorrupt(
-                f"model {version} has a format that this release can't read: train anew"
-            )
         if recorded is None:
             raise ModelCorrupt(f"model {version} has no {name}")
+        folder = self._folder(catalog_id, version)
         blob = self._get(posixpath.join(folder, name))
         if hashlib.sha256(blob).hexdigest() != recorded:
             raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")

@@ -1,27 +1,48 @@
-"""The retriever's ProductService, as a training reads it."""
+"""The retriever's products and what they look like, as a training reads them."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import grpc
+import numpy as np
 
 from ranker.columns import products_of
-from ranker.model import Product
+from ranker.model import Product, Vectors
+from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error
-from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
+from servicekit.telemetry import get_logger
+from sightline.retriever.v1 import (
+    product_service_pb2,
+    product_service_pb2_grpc,
+    vector_service_pb2,
+    vector_service_pb2_grpc,
+)
 
-IDEMPOTENT = (("sightline.retriever.v1.ProductService", "ListProducts"),)
+IDEMPOTENT = (
+    ("sightline.retriever.v1.ProductService", "ListProducts"),
+    ("sightline.retriever.v1.VectorService", "ListVectors"),
+)
 """Calls that the channel may try again."""
+
+Answer = TypeVar("Answer")
 
 PAGE_SIZE = 1000
 PAGE_SECONDS = 30.0
 
+VISUAL = "visual"
+NO_VECTORS = frozenset({"SPACE_UNAVAILABLE", "UNIMPLEMENTED"})
+"""Why a retriever has none to give: no photo is indexed, or it is of an older release."""
+
 
 class Catalogue:
-    """The products of a catalog."""
+    """The products of a catalog. Each call raises what the retriever answers as a ServiceError."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = product_service_pb2_grpc.ProductServiceStub(channel)
+        self._products = product_service_pb2_grpc.ProductServiceStub(channel)
+        self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
 
     async def products(self, catalog_id: str) -> tuple[Product, ...]:
-        """All products, sorted by id. Raises what the retriever answers as a ServiceError."""
+        """All products, sorted by id."""
         products: dict[str, Product] = {}
         token = ""
         while True:
@@ -31,6 +52,33 @@ class Catalogue:
             if not token:
                 return tuple(products[item] for item in sorted(products))
 
+    async def vectors(self, catalog_id: str) -> Vectors | None:
+        """The vectors of all products' photos; None = there are none.
+
+        They are held in memory: 4 bytes × dimension for each product.
+        """
+        vectors: dict[str, bytes] = {}
+        token = version = ""
+        dimension = 0
+        while True:
+            try:
+                page = await self._vector_page(catalog_id, token)
+            except ServiceError as error:
+                if error.reason not in NO_VECTORS and error.code not in NO_VECTORS:
+                    raise
+                get_logger().info("no style is learned", reason=error.reason)
+                return None
+            dimension, version = page.dimension, page.space.version
+            width = 4 * dimension
+            for place, item in enumerate(page.product_ids):
+                vectors[item] = page.vectors[place * width : (place + 1) * width]
+            token = page.next_page_token
+            if not token:
+                break
+        ids = tuple(sorted(vectors))
+        values = np.frombuffer(b"".join(vectors[item] for item in ids), "<f4")
+        return Vectors(ids, values.reshape(len(ids), dimension), version)
+
     async def _page(self, catalog_id: str, token: str) -> product_service_pb2.ListProductsResponse:
         request = product_service_pb2.ListProductsRequest(
             catalog_id=catalog_id,
@@ -38,8 +86,24 @@ class Catalogue:
             page_token=token,
             view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
         )
-        try:
-            # A retriever that is only just starting is waited for.
-            return await self._stub.ListProducts(request, timeout=PAGE_SECONDS, wait_for_ready=True)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
+        # A retriever that is only just starting is waited for.
+        return await _answer(
+            self._products.ListProducts(request, timeout=PAGE_SECONDS, wait_for_ready=True)
+        )
+
+    async def _vector_page(
+        self, catalog_id: str, token: str
+    ) -> vector_service_pb2.ListVectorsResponse:
+        request = vector_service_pb2.ListVectorsRequest(
+            catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE, page_token=token
+        )
+        return await _answer(
+            self._vectors.ListVectors(request, timeout=PAGE_SECONDS, wait_for_ready=True)
+        )
+
+
+async def _answer(call: Awaitable[Answer]) -> Answer:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from error

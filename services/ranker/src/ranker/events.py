@@ -28,6 +28,7 @@ MOST_QUANTITY = 1_000_000
 MOST_VALUE = 1_000_000.0
 MOST_RATING = 5.0
 CURRENCY = re.compile(r"[A-Z]{3}")
+ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def _problems(event: Event) -> list[tuple[str, str]]:
         *_text("query", event.query, 512, unit="characters", control=True),
         *_value(event),
     ]
+    if event.answer_id and not ANSWER_ID.fullmatch(event.answer_id):
+        found.append(("answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"))
     if event.type is None:
         found.append(("type", "is required"))
     if event.shopper is None:
@@ -175,7 +178,8 @@ def _stored(catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int) -> 
 
 def digest(event: Event, actor: str, session: str) -> bytes:
     """SHA-256 of the content as given, 32 bytes: a time that was left out stays left out, so that
-    a retry without one is the same content."""
+    a retry without one is the same content. So is one whose token had expired meanwhile: what was
+    read out of it is not in here."""
     price = event.unit_price
     content = [
         event.event_id,

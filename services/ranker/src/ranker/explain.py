@@ -1,31 +1,36 @@
 """Says why a product is where it is: a code, parameters and a sentence.
 
 The parts of a raw score are the evidence: a reason is given for each of the two largest positive
-parts, if it makes up at least a fifth of all that speaks for the product.
+parts, if it makes up at least a fifth of all that speaks for the product. A product that stands
+where it stands to be seen at all says so first.
 
 ===================  ===================================================  ==================
 code                 when                                                 parameters
 ===================  ===================================================  ==================
+NEW                  it was given an exploration place
 LOOKS_LIKE_QUERY     visual similarity                                    cosine
 MATCHES_TEXT         text similarity                                      cosine
 LIKED_TOGETHER       similarity of behaviour                              cosine
-SIMILAR_TO_VIEWED    session: the last product whose vector is closest    product_id
-VIEWED_RECENTLY      session: it is itself the only one of them
+LIKED_TOGETHER       item_item: the last product that adds most           product_id
+SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
+VIEWED_RECENTLY      session, item_item: only the product itself adds
+BOUGHT_WITH          bought_together: the last product that adds most     product_id
 MATCHES_TASTE        taste: the feature that adds most to the score       feature, value
-POPULAR              popularity
+POPULAR              popularity; session: what the model holds of the
+                     product for anybody adds more than any last product
 ===================  ===================================================  ==================
+
+Whoever knows titles may word a reason with a product_id better; see the gateway.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.features import feature_names, split
-from ranker.fold_in import FoldIn
-from ranker.model import Doubles, Floats, Model, Product, Reason
-from ranker.parts import POPULARITY, SESSION, TASTE
-from ranker.rank import Candidates, Ranking
+from ranker.breakdown import Evidence
+from ranker.features import ID_KIND, split
+from ranker.model import Doubles, Reason
+from ranker.parts import BOUGHT_TOGETHER, ITEM_ITEM, POPULARITY, SESSION, TASTE
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -37,62 +42,70 @@ SIMILARITY_CODES = {
     "text": "MATCHES_TEXT",
     "collaborative": "LIKED_TOGETHER",
 }
+PRODUCT_CODES = {
+    SESSION: "SIMILAR_TO_VIEWED",
+    ITEM_ITEM: "LIKED_TOGETHER",
+    BOUGHT_TOGETHER: "BOUGHT_WITH",
+}
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
+        "NEW": "New in the shop",
         "LOOKS_LIKE_QUERY": "Looks like what you showed us",
         "MATCHES_TEXT": "Matches what you asked for",
         "LIKED_TOGETHER": "Liked by people who like the same products",
         "SIMILAR_TO_VIEWED": "Similar to something you looked at",
         "VIEWED_RECENTLY": "You looked at this recently",
+        "BOUGHT_WITH": "Often bought with something you chose",
         "MATCHES_TASTE": "Fits your taste: {value}",
         "MATCHES_TASTE/price_band": "In a price range you often choose",
+        "MATCHES_TASTE/style": "Has the look that you like",
         "MATCHES_TASTE/": "Fits your taste",
         "POPULAR": "Popular right now",
     },
     "zh": {
+        "NEW": "新品上架",
         "LOOKS_LIKE_QUERY": "与您提供的图片相似",
         "MATCHES_TEXT": "符合您的描述",
         "LIKED_TOGETHER": "喜欢同类商品的人也喜欢它",
         "SIMILAR_TO_VIEWED": "与您看过的商品相似",
         "VIEWED_RECENTLY": "您最近看过",
+        "BOUGHT_WITH": "常与您选过的商品一起购买",
         "MATCHES_TASTE": "符合您的喜好：{value}",
         "MATCHES_TASTE/price_band": "在您常选的价格区间",
+        "MATCHES_TASTE/style": "是您喜欢的外观",
         "MATCHES_TASTE/": "符合您的喜好",
         "POPULAR": "当前热门",
     },
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What reasons rest on, for one request."""
-
-    candidates: Candidates
-    ranking: Ranking
-    shopper: FoldIn
-    model: Model | None
-
-
-def explain(evidence: Evidence, language_code: str) -> tuple[tuple[Reason, ...], ...]:
+def explain(
+    evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
+) -> tuple[tuple[Reason, ...], ...]:
     """Reasons of each ranked product, strongest first; none where nothing speaks for it.
 
-    `language_code` is BCP 47; languages that we do not have get English.
+    `language_code` is BCP 47; languages that we do not have get English. `explored` are the places
+    (from 0) of products that stand there to be seen.
     """
-    texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
-    names = list(evidence.ranking.parts)
-    if not names or not len(evidence.ranking.rows):
-        return tuple(() for _ in evidence.ranking.rows)
-    parts = np.stack([evidence.ranking.parts[name] for name in names], axis=1)
-    speaking = _speaking(parts)
-    nearest, gains = _nearest_viewed(evidence), _feature_gains(evidence)
-    wordings = Wordings(texts)
+    ranking = evidence.ranking
+    names, count = list(ranking.parts), len(ranking.rows)
+    wordings = Wordings(TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"]))
+    speaking: list[list[int]] = [[]] * count
+    if names and count:
+        speaking = _speaking(np.stack([ranking.parts[name] for name in names], axis=1))
+    sources = {part: _sources(evidence, part) for part in evidence.terms}
     return tuple(
         tuple(
-            wordings.reason(*_evidence_of(evidence, place, names[part], nearest, gains))
-            for part in speaking[place]
+            wordings.reason(code, parameters)
+            for code, parameters in dict.fromkeys(
+                [
+                    *([("NEW", ())] if place in explored else []),
+                    *(_evidence_of(evidence, place, names[part], sources) for part in parts),
+                ]
+            )
         )
-        for place in range(len(evidence.ranking.rows))
+        for place, parts in enumerate(speaking)
     )
 
 
@@ -132,64 +145,52 @@ def _speaking(parts: Doubles) -> list[list[int]]:
 
 
 def _evidence_of(
-    evidence: Evidence, place: int, part: str, nearest: Sequence[str], gains: Doubles | None
+    evidence: Evidence, place: int, part: str, sources: Mapping[str, Sequence[str]]
 ) -> tuple[str, Parameters]:
     """Code and parameters of the reason that a part gives for a ranked product."""
-    row = int(evidence.ranking.rows[place])
-    if part == SESSION:
-        viewed = nearest[place]
-        return (
-            ("SIMILAR_TO_VIEWED", (("product_id", viewed),)) if viewed else ("VIEWED_RECENTLY", ())
-        )
+    if part in sources:
+        return _behind(evidence, place, part, sources[part])
     if part == TASTE:
-        product = evidence.candidates.products[row]
-        return "MATCHES_TASTE", _strongest_feature(evidence.model, product, gains)
+        return "MATCHES_TASTE", _strongest_feature(evidence, place)
     if part == POPULARITY:
         return "POPULAR", ()
-    cosine = evidence.candidates.similarities[part][row]
+    cosine = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
     return SIMILARITY_CODES.get(part, part.upper()), (("cosine", f"{cosine:.3f}"),)
 
 
-def _nearest_viewed(evidence: Evidence) -> tuple[str, ...]:
-    """For each ranked product the closest other product among the viewed; "" = there is none."""
-    model, viewed, items = evidence.model, evidence.shopper.viewed, evidence.ranking.items
-    ids = [evidence.candidates.ids[row] for row in evidence.ranking.rows]
-    if model is None or items is None or SESSION not in evidence.ranking.parts:
-        return ("",) * len(ids)
-    closeness = items.vectors[evidence.ranking.rows] @ _rows(model, viewed).T
-    for place, item in enumerate(ids):
-        if item in viewed:
-            closeness[place, viewed.index(item)] = -np.inf
-    best = closeness.argmax(axis=1)
+def _behind(
+    evidence: Evidence, place: int, part: str, source: Sequence[str]
+) -> tuple[str, Parameters]:
+    """The reason that a part by last products gives."""
+    terms = evidence.terms[part][place]
+    bias = evidence.ranking.parts[part][place] - terms.sum()
+    if part == SESSION and bias > terms.max():
+        return "POPULAR", ()
+    if source[place]:
+        return PRODUCT_CODES[part], (("product_id", source[place]),)
+    return "VIEWED_RECENTLY", ()
+
+
+def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
+    """The last product, other than itself, that adds most to each ranked product's part; "" = none
+    adds anything."""
+    terms, trail = evidence.terms[part].copy(), evidence.trails[part]
+    columns = {item: column for column, item in enumerate(trail)}
+    for place, row in enumerate(evidence.ranking.rows.tolist()):
+        own = columns.get(evidence.candidates.ids[row])
+        if own is not None:
+            terms[place, own] = 0
+    best, largest = terms.argmax(axis=1).tolist(), terms.max(axis=1).tolist()
     return tuple(
-        viewed[column] if np.isfinite(closeness[place, column]) else ""
-        for place, column in enumerate(best)
+        trail[column] if value > 0 else "" for column, value in zip(best, largest, strict=True)
     )
 
 
-def _rows(model: Model, product_ids: Sequence[str]) -> Floats:
-    return model.item_vectors[[model.item_rows[item] for item in product_ids]]
-
-
-def _feature_gains(evidence: Evidence) -> Doubles | None:
-    """What each of the model's features adds to the shopper's taste; None without taste."""
-    model, long_term = evidence.model, evidence.shopper.long_term
-    if model is None or long_term is None or TASTE not in evidence.ranking.parts:
-        return None
-    return (model.feature_vectors @ long_term + model.feature_biases).astype(np.float64)
-
-
-def _strongest_feature(model: Model | None, product: Product, gains: Doubles | None) -> Parameters:
+def _strongest_feature(evidence: Evidence, place: int) -> Parameters:
     """The feature, other than the product itself, that adds most to the taste part."""
-    if model is None or gains is None:
+    named = [one for one in evidence.features(place) if split(one[0])[0] != ID_KIND]
+    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
+    if gain <= 0:
         return ()
-    rows = [
-        model.feature_rows[name]
-        for name in feature_names(product, model.attribute_keys)[1:]
-        if name in model.feature_rows
-    ]
-    best = max(rows, key=gains.__getitem__, default=None)
-    if best is None or gains[best] <= 0:
-        return ()
-    kind, value = split(model.feature_names[best])
+    kind, value = split(name)
     return (("feature", kind), ("value", value))

@@ -13,6 +13,11 @@ from ranker.model import Money, Product
 from sightline_rules.categories import ancestors
 
 ID_KIND = "id"
+CATEGORY_KIND, BRAND_KIND, PRICE_KIND, TAG_KIND = "category", "brand", "price_band", "tag"
+ATTRIBUTE_KIND = "attribute."
+"""Followed by the attribute's key."""
+LOOK_KIND = "look"
+"""Its value is the most typical product of a group that looks alike; for telling people alone."""
 STYLE_KIND = "style"
 """Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
 
@@ -32,8 +37,8 @@ def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str,
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The features of a shopper who gave these attributes with consent, sorted: ``given.age=30s``."""
-    return tuple(sorted({f"given.{key}={value}" for key, value in attributes}))
+    """The features of a shopper who gave these attributes, sorted: ``age_band=25-34``."""
+    return tuple(sorted({f"{key}={value}" for key, value in attributes}))
 
 
 def style_names(dimension: int) -> tuple[str, ...]:
@@ -49,6 +54,17 @@ def price_band(price: Money) -> str:
     if price.micros <= 0:
         return f"{price.currency}:free"
     return f"{price.currency}:{math.floor(2 * math.log2(price.micros / 1e6))}"
+
+
+def price_range(band: str) -> tuple[Money, Money]:
+    """The least price of a band and the one from which the next begins, rounded to a hundredth;
+    twice 0 for what is free. ValueError unless `price_band` made it."""
+    currency, _, number = band.partition(":")
+    if number == "free":
+        return Money(0, currency), Money(0, currency)
+    ends = (2 ** ((int(number) + more) / 2) for more in (0, 1))
+    least, below = (Money(round(end * 100) * 10_000, currency) for end in ends)
+    return least, below
 
 
 def split(name: str) -> tuple[str, str]:

@@ -8,12 +8,14 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
+    │   ├── ProductUnknown      PRODUCT_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
     │   └── EventConflict       EVENT_CONFLICT
     ├── Aborted
     │   └── PromotionConflict   PROMOTION_CONFLICT
     └── FailedPrecondition
+        ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
@@ -80,6 +82,14 @@ class ModelNotFound(NotFound):
         super().__init__(message, reason="MODEL_NOT_FOUND")
 
 
+class ProductUnknown(NotFound):
+    """No model serves, or it was trained before the product came."""
+
+    def __init__(self, *, serving: bool) -> None:
+        problem = "the serving model does not know it" if serving else "no model serves yet"
+        super().__init__(f"nothing is known of this product: {problem}", reason="PRODUCT_NOT_FOUND")
+
+
 class AnswerMissing(NotFound):
     """The answer's record was lost, has expired or was never handed over."""
 
@@ -94,6 +104,16 @@ class PromotionConflict(Aborted):
         super().__init__(
             "the serving model changed meanwhile: look which one serves, then decide",
             reason="PROMOTION_CONFLICT",
+        )
+
+
+class ConsentRequired(FailedPrecondition):
+    """Attributes of a shopper came without their consent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "attributes are stored only with the shopper's consent: say so in `consent`",
+            reason="CONSENT_REQUIRED",
         )
 
 
@@ -205,6 +225,8 @@ class Event:
     scene: str = ""
     attribution_token: str = ""
     query: str = field(default="", repr=False)
+    answer_id: str = ""
+    """The answer that the token names, as the gateway read it; no part of what the caller gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +339,8 @@ class History:
     """Products viewed, bought or rated; empty unless asked for."""
     actor: str = ""
     """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """What they told of themselves and consented to have used, as (key, value), sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +355,17 @@ class Product:
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What products look like: one vector each of the retriever's visual space."""
+
+    product_ids: tuple[str, ...]
+    """Sorted; products without a photo are left out."""
+    vectors: Floats
+    """(products, dimension)"""
+    space_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,28 +393,35 @@ class ProductFeatures:
     """
 
     names: tuple[str, ...]
-    """``kind=value`` as features.py names them, without ids; also ``look=<product id>``, the most
-    typical product of a group that looks alike."""
+    """Sorted; ``kind=value`` as features.py names them, without ids and axes of the style, and
+    ``look=<product id>``: the most typical product of a group that looks alike."""
     starts: Ints
     """(products + 1,)"""
     features: npt.NDArray[np.int32]
-    """(features of all,) places in `names`"""
+    """(features of all,) places in `names`, rising within a product"""
+    shares: Floats
+    """(names,) share of everybody's interest that went to products with the feature, 0 to 1"""
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Groups of shoppers with like interests."""
+    """Groups of shoppers with like interests, the largest first. Arrays are read-only.
+
+    A shopper's interests are the mean of the vectors of the products they like, weighed by how
+    much; they are of the group whose centroid has the largest inner product with that less `mean`.
+    """
 
     mean: Floats
-    """(dimension,) of all shoppers' interests (see profiles.py)"""
+    """(dimension,) of the interests of all shoppers"""
     centroids: Floats
-    """(segments, dimension) unit vectors; a shopper is of the one with the largest inner product
-    with their interests less `mean`"""
-    labels: tuple[tuple[str, ...], ...]
-    """For each segment the features that set it apart, the strongest first, named as those of
-    `ProductFeatures`."""
+    """(segments, dimension) unit vectors"""
     shares: Floats
     """(segments,) of the shoppers in training, adding up to 1"""
+    strengths: Floats
+    """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
+    0 to 1; see affinities.py"""
+    silhouette: float
+    """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,7 +499,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``age_band=25-34``; their own ids are not among them."""
+    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None

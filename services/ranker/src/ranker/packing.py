@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.model import Calibration, EventType, Model, Neighbours
+from ranker.model import (
+    Calibration,
+    EventType,
+    Model,
+    Neighbours,
+    ProductFeatures,
+    Segments,
+)
 
 AnyArray = npt.NDArray[Any]
 
@@ -59,11 +66,25 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     if model.calibration is not None:
         found["calibration_raw_scores"] = model.calibration.raw_scores
         found["calibration_chances"] = model.calibration.chances
+    if model.product_features is not None:
+        found["product_features_starts"] = model.product_features.starts
+        found["product_features_features"] = model.product_features.features
+        found["product_features_shares"] = model.product_features.shares
+        texts["product_features_names"] = model.product_features.names
+    if model.segments is not None:
+        for name in _SEGMENT_ARRAYS:
+            found[f"segments_{name}"] = getattr(model.segments, name)
     for name, values in texts.items():
-        found |= _pack(name, values)
+        found |= pack_texts(name, values)
     return found
 
 
+_SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "mean": ("dimension",),
+    "centroids": ("segments", "dimension"),
+    "shares": ("segments",),
+    "strengths": ("segments", "told_features"),
+}
 _PARTS = fields(Neighbours)
 
 
@@ -81,24 +102,26 @@ def words_of(model: Model) -> dict[str, Any]:
             "event": model.calibration.event.value,
             "sample_count": model.calibration.sample_count,
         }
+    if model.segments is not None:
+        words["segment_silhouette"] = model.segments.silhouette
     return words
 
 
 def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: str) -> Model:
     """The model of these arrays; ValueError or KeyError when they do not fit together."""
-    texts = {name: _unpack(name, arrays) for name in TEXTS if name in arrays}
+    texts = {name: unpack_texts(name, arrays) for name in TEXTS if name in arrays}
     sizes = {
         "items": len(texts["item_ids"]),
         "actors": len(texts["actors"]),
         "features": len(texts["feature_names"]),
         "shopper_features": len(texts.get("shopper_feature_names", ())),
     }
-    found = {
+    found: dict[str, Any] = {
         name: _array(name, arrays[name], of, sizes)
         for name, of in ARRAYS.items()
         if name in REQUIRED or name in arrays
     }
-    neighbours = {
+    found |= {
         name: _neighbours(name, arrays, sizes[rows], sizes[columns])
         for name, (rows, columns) in NEIGHBOURS.items()
         if f"{name}_starts" in arrays
@@ -118,8 +141,9 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
         blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
         calibration=_calibration(arrays, words.get("calibration")),
+        product_features=_product_features(arrays, sizes),
+        segments=_segments(arrays, words.get("segment_silhouette"), sizes),
         **found,
-        **neighbours,
     )
 
 
@@ -138,19 +162,53 @@ def _array(name: str, array: AnyArray, of: Sequence[str], sizes: dict[str, int])
     return _frozen(array)
 
 
+def _product_features(
+    arrays: Mapping[str, AnyArray], sizes: dict[str, int]
+) -> ProductFeatures | None:
+    if "product_features_starts" not in arrays:
+        return None
+    names = unpack_texts("product_features_names", arrays)
+    starts, features = arrays["product_features_starts"], arrays["product_features_features"]
+    _check_rows("product_features", starts, features, sizes["items"], len(names))
+    sizes["told_features"] = len(names)
+    shares = _array(
+        "product_features_shares", arrays["product_features_shares"], ("told_features",), sizes
+    )
+    return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
+
+
+def _segments(
+    arrays: Mapping[str, AnyArray], silhouette: float | None, sizes: dict[str, int]
+) -> Segments | None:
+    if silhouette is None:
+        return None
+    found = {
+        name: _array(f"segments_{name}", arrays[f"segments_{name}"], of, sizes)
+        for name, of in _SEGMENT_ARRAYS.items()
+    }
+    return Segments(**found, silhouette=_finite(silhouette))
+
+
 def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:
     starts, items, weights = (arrays[f"{name}_{one.name}"] for one in _PARTS)
-    if (starts.dtype, items.dtype, weights.dtype) != (np.int64, np.int32, np.float32):
-        raise ValueError(f"{name} is of other types")
-    if starts.shape != (rows + 1,) or items.shape != weights.shape or items.ndim != 1:
-        raise ValueError(f"{name} has other sizes")
-    if starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
-        raise ValueError(f"the rows of {name} do not fit")
-    if len(items) and not (items.min() >= 0 and items.max() < columns):
-        raise ValueError(f"{name} points beyond its columns")
+    _check_rows(name, starts, items, rows, columns)
+    if weights.dtype != np.float32 or weights.shape != items.shape:
+        raise ValueError(f"{name} has weights of another type or size")
     if not np.isfinite(weights).all():
         raise ValueError(f"{name} holds values that are not finite")
     return Neighbours(_frozen(starts), _frozen(items), _frozen(weights))
+
+
+def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns: int) -> None:
+    """ValueError unless these are the rows of a sparse matrix of that size."""
+    if starts.dtype != np.int64 or items.dtype != np.int32:
+        raise ValueError(f"{name} is of other types")
+    if starts.shape != (rows + 1,) or items.ndim != 1:
+        raise ValueError(f"{name} has other sizes")
+    if starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
+        raise ValueError(f"the rows of {name} do not fit")
+    if len(items) and (items.min() < 0 or items.max() >= columns):
+        raise ValueError(f"{name} points beyond its columns")
 
 
 def _calibration(
@@ -190,7 +248,8 @@ def _rows(names: Sequence[str]) -> dict[str, int]:
     return {name: row for row, name in enumerate(names)}
 
 
-def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+def pack_texts(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
+    """Texts as one UTF-8 blob and the offsets into it."""
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return {
@@ -199,7 +258,8 @@ def _pack(name: str, texts: Sequence[str]) -> dict[str, AnyArray]:
     }
 
 
-def _unpack(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+def unpack_texts(name: str, arrays: Mapping[str, AnyArray]) -> tuple[str, ...]:
+    """The texts; ValueError or KeyError when they do not fit, or one is there twice."""
     blob = arrays[name].tobytes()
     offsets = arrays[f"{name}_offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(blob) or offsets != sorted(offsets):

@@ -160,6 +160,17 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     return found
 
 
+def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
+    """Rows of the products that are neighbours of the last ones in a part that counts, sorted."""
+    found = [
+        neighbours.items[piece]
+        for name, neighbours, trail in _neighbourly(model, shopper)
+        if name in factors
+        for piece in _pieces(neighbours, trail)
+    ]
+    return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)
+
+
 def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, Trail]]:
     """The parts by neighbours that there are for this shopper, with whose neighbours count."""
     candidates = (
@@ -179,9 +190,7 @@ def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
     A count over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.
     """
-    pieces = [
-        slice(neighbours.starts[row], neighbours.starts[row + 1]) for row in trail.rows.tolist()
-    ]
+    pieces = _pieces(neighbours, trail)
     weights = [
         decay * neighbours.weights[piece]
         for piece, decay in zip(pieces, trail.decays.tolist(), strict=True)
@@ -189,3 +198,9 @@ def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
     items = np.concatenate([neighbours.items[piece] for piece in pieces])
     found = np.bincount(items, np.concatenate(weights), minlength=len(neighbours.starts) - 1)
     return found.astype(np.float64, copy=False)  # counts when nothing has neighbours
+
+
+def _pieces(neighbours: Neighbours, trail: Trail) -> list[slice]:
+    """Where the neighbours of each of the last products are."""
+    bounds = neighbours.starts[np.stack([trail.rows, trail.rows + 1], axis=1)]
+    return [slice(first, end) for first, end in bounds.tolist()]

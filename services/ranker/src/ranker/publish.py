@@ -112,9 +112,10 @@ def item_vectors(model: Model) -> Floats:
     return np.concatenate([model.item_vectors, model.item_biases[:, None]], axis=1)
 
 
-def query_vector(query: Floats) -> Floats:
-    """(dimension + 1,): what such a product's vector is multiplied with for its score."""
-    return np.append(query, np.float32(1))
+def query_vector(query: Floats, bias: float = 1.0) -> Floats:
+    """(dimension + 1,): what such a product's vector is multiplied with for its score, in which
+    its bias counts `bias` times."""
+    return np.append(query, np.float32(bias))
 
 
 @dataclass(slots=True)

@@ -48,6 +48,9 @@ class Candidates:
     """By branch; NaN = the branch did not name the candidate."""
     fused: Doubles
     """Fused order of the branches, higher = better; breaks ties."""
+    created_micros: Ints | None = None
+    """When the catalogue first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
+    told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ says of which.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from ranker.signals import Signals
 
@@ -79,3 +80,28 @@ class Recipe:
     """How much each part counts."""
     signals: Signals = field(default_factory=Signals)
     """How events are read."""
+
+    def json(self) -> dict[str, Any]:
+        """For a manifest; `recipe_of` reads it back."""
+        return asdict(self)
+
+
+def recipe_of(content: Mapping[str, Any]) -> Recipe:
+    """What `json` made, also in another release: what is not known there is passed over, and what
+    is not said has its default. TypeError or ValueError when a value makes no sense."""
+    known = {one.name for one in fields(Recipe)}
+    values = {name: value for name, value in content.items() if name in known}
+    makers = {
+        "loss": Loss,
+        "item_item": ItemItem,
+        "attribute_keys": tuple,
+        "blend": lambda value: _of(Blend, value),
+        "signals": lambda value: _of(Signals, value),
+    }
+    made = {name: makers[name](value) for name, value in values.items() if name in makers}
+    return Recipe(**(values | made))
+
+
+def _of(kind: Any, content: Mapping[str, Any]) -> Any:
+    known = {one.name for one in fields(kind)}
+    return kind(**{name: value for name, value in content.items() if name in known})

@@ -1,5 +1,6 @@
 """What the ranker's processes read from the environment, and nothing else reads it."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import fsspec
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from ranker.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.config import Catalogs, ServerSettings, Settings
 from servicekit.sql import check_url
 
@@ -36,7 +38,57 @@ class StoreSettings(Settings):
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
 
-class RankerSettings(ServerSettings, StoreSettings):
+class SignalSettings(Settings):
+    """How events are read, by the server, the worker and trainings alike; see signals.py."""
+
+    model_config = PREFIX
+
+    signal_view: float = Field(default=DEFAULTS.view, ge=0, le=1)
+    """Chance that a VIEW means that the shopper likes the product, 0 (says nothing) to 1."""
+
+    signal_click: float = Field(default=DEFAULTS.click, ge=0, le=1)
+    """The same for a CLICK."""
+
+    signal_add_to_cart: float = Field(default=DEFAULTS.add_to_cart, ge=0, le=1)
+    """The same for one piece of an ADD_TO_CART."""
+
+    signal_purchase: float = Field(default=DEFAULTS.purchase, ge=0, le=1)
+    """The same for one piece of a PURCHASE; below 1, buying again says more."""
+
+    signal_liked_rating: float = Field(default=DEFAULTS.liked_rating, ge=0, le=MOST_STARS)
+    """Stars from which a rating speaks for a product; a lower one takes back what was before it."""
+
+    signal_rating_power: float = Field(default=DEFAULTS.rating_power, ge=0, le=10)
+    """A liked rating counts (stars / 5) to this power; 0 = every liked rating counts alike."""
+
+    signal_half_life_days: float = Field(default=DEFAULTS.half_life_days, ge=0, le=36500)
+    """After how many days an event counts half in interests; 0 = events do not age. Popularity
+    halves every 365 days whatever is set here."""
+
+    signal_session_gap_minutes: float = Field(default=DEFAULTS.session_gap_minutes, gt=0, le=1440)
+    """After how long without an event the next one begins another visit, where no session is
+    named."""
+
+    signal_robot_events_a_day: int = Field(default=DEFAULTS.robot_events_a_day, ge=1)
+    """Events of interest on one day (UTC) beyond which a shopper is taken for a robot."""
+
+    signal_robot_products_a_day: int = Field(default=DEFAULTS.robot_products_a_day, ge=1)
+    """The same for different products on one day."""
+
+    signal_robot_views_a_minute: int = Field(default=DEFAULTS.robot_views_a_minute, ge=1)
+    """The same for views and clicks within 60 seconds."""
+
+    signal_robot_weight: float = Field(default=DEFAULTS.robot_weight, gt=0, le=1000)
+    """What a robot's interests add up to at most, in products that are liked for certain."""
+
+    @property
+    def signals(self) -> Signals:
+        """The same as one value."""
+        names = [field.name for field in fields(Signals)]
+        return Signals(**{name: getattr(self, f"signal_{name}") for name in names})
+
+
+class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     """The server's."""
 
     model_config = PREFIX
@@ -60,7 +112,7 @@ class RankerSettings(ServerSettings, StoreSettings):
     """How long the record of an answer is kept when it does not say so itself."""
 
 
-class WorkerSettings(StoreSettings):
+class WorkerSettings(StoreSettings, SignalSettings):
     """The worker's, and a training's."""
 
     model_config = PREFIX

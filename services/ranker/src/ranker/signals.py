@@ -62,7 +62,7 @@ class Signals:
     rating_power: float = 1.0
     """How much less four stars say than five: (4/5)^power; 0 = the same."""
     half_life_days: float = 365.0
-    """After how many days an event counts half; infinite = events do not age."""
+    """After how many days an event counts half; 0 = events do not age."""
     session_gap_minutes: float = 30.0
     """After how long without an event the next one begins another visit, where callers do not name
     visits."""
@@ -274,7 +274,7 @@ def recent_products(events: Sequence[Interaction], hidden: frozenset[str]) -> tu
 
 def _ages(time: Ints, log: Log, signals: Signals, now: int | None) -> Doubles:
     """By what the weights of events of these times are multiplied, above 0, at most 1."""
-    if not len(time) or math.isinf(signals.half_life_days):
+    if not len(time) or not signals.half_life_days:
         return np.ones(len(time))
     age = np.maximum((log.time[-1] if now is None else now) - time, 0)
     halved: Doubles = np.exp2(-age / (signals.half_life_days * DAY_MICROS))

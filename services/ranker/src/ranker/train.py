@@ -32,6 +32,7 @@ import numpy as np
 from ranker import artifact, evaluate, fold_in
 from ranker.catalogue import IDEMPOTENT, Catalogue
 from ranker.features import feature_names
+from ranker.log import log_of
 from ranker.model import (
     DataInsufficient,
     Floats,
@@ -45,7 +46,8 @@ from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings
-from ranker.signals import Positive, positives
+from ranker.signals import Positive, interests, positives
+from ranker.training.telling import told
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -127,6 +129,7 @@ def train(
         products, liked, parameters, lambda done: progress(parameters.epochs + done, total)
     )
     model = _model(products, fitted, liked, parameters)
+    model = told(model, products, interests(log_of(events)), parameters.seed)
     about: dict[str, Any] = {
         "parameters": asdict(parameters),
         "data": _range(events, liked, products),

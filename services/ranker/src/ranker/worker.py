@@ -303,7 +303,9 @@ async def main() -> None:
         models = PublishedModels(registry, ModelStore(settings.model_store))
         publisher = Publisher(jobs, models, CollaborativeIndex(channel), settings, registry)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(work(jobs, train_command, settings, stop, PurgeRecord(database)))
+            tasks.create_task(
+                work(jobs, train_command, settings, stop, PurgeRecord(database, settings.signals))
+            )
             tasks.create_task(publisher.work(stop))
     finally:
         await channel.close(None)

@@ -321,6 +321,23 @@ class SearchRecord(SurvivorRecord, Protocol):
         """One transaction; what failed of each, and the record's newest seq afterwards."""
 
 
+class ListingRecord(Protocol):
+    """The record as those see it who list vectors."""
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """The generation of this name, or the active one; None = there is none."""
+
+    async def mean_vectors(
+        self, generation: Generation, after: str, limit: int
+    ) -> list[tuple[str, Floats]]:
+        """The first products behind `after` that have a vector, by id, each with the mean of its
+        photos' vectors, or its own."""
+
+
+class ListedRecord(SearchRecord, ListingRecord, Protocol):
+    """The record as the service of vectors sees it."""
+
+
 class WatchRecord(Protocol):
     """The record as the watchdog sees it."""
 

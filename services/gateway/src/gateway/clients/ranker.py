@@ -17,6 +17,7 @@ from gateway.model import (
     Nominees,
     Ranked,
     RankOrder,
+    Score,
     Shopper,
     Vector,
 )
@@ -33,6 +34,7 @@ ANSWERS = "sightline.ranker.v1.AnswerService"
 EVENTS = "sightline.ranker.v1.EventService"
 JOBS = "sightline.common.v1.JobService"
 MODELS = "sightline.ranker.v1.ModelService"
+PROFILES = "sightline.ranker.v1.ProfileService"
 RANKING = "sightline.ranker.v1.RankingService"
 IDEMPOTENT = (
     (ANSWERS, "RecordAnswers"),
@@ -42,8 +44,13 @@ IDEMPOTENT = (
     (JOBS, "GetJob"),
     (JOBS, "ListJobs"),
     (JOBS, "CancelJob"),
+    (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
     (MODELS, "PromoteModel"),
+    (PROFILES, "GetShopperProfile"),
+    (PROFILES, "GetProductProfile"),
+    (PROFILES, "SetShopperAttributes"),
+    (PROFILES, "ListSegments"),
     (RANKING, "Rank"),
     (RANKING, "Nominate"),
 )
@@ -175,7 +182,11 @@ def _signals(candidates: Candidates) -> list[ranking_pb.BranchSignal]:
 
 def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
     count = len(answer.product_ids)
-    lengths = {len(answer.raw_scores), len(answer.reasons) or count}
+    lengths = {
+        len(answer.raw_scores),
+        len(answer.reasons) or count,
+        len(answer.scores) or count,
+    }
     lengths.update(len(part.values) for part in answer.parts)
     if lengths != {count}:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
@@ -191,6 +202,7 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
         model_version=answer.model_version,
         degradations=messages.degradation_list(answer.degradations),
         work=messages.work(answer.stage_timings),
+        scores=tuple(Score(chance, answer.score_event) for chance in answer.scores),
     )
 
 
@@ -211,6 +223,8 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
                 matched_image_id=item.matched_image_id,
                 branches=item.branches,
                 collapsed_product_ids=item.collapsed,
+                score=item.score.chance if item.score else None,
+                score_event=messages.score_event(item.score),
             )
             for item in record.products
         ],
@@ -218,6 +232,7 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         answer_time=messages.timestamp(record.answer_micros),
         expire_time=messages.timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
+        arms=record.arms,
     )
 
 
@@ -237,6 +252,7 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
                 matched_image_id=item.matched_image_id,
                 branches=tuple(item.branches),
                 collapsed=tuple(item.collapsed_product_ids),
+                score=(Score(item.score, item.score_event) if item.HasField("score") else None),
             )
             for item in message.products
         ),
@@ -244,4 +260,5 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
         answer_micros=message.answer_time.ToMicroseconds(),
         expire_micros=message.expire_time.ToMicroseconds(),
         hidden_count=message.hidden_count,
+        arms=tuple(message.arms),
     )

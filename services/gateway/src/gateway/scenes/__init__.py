@@ -24,7 +24,9 @@ LOOK_SECONDS = 1.0
 """How often the files are looked at, at most."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_PARTS = frozenset({"visual", "text", "collaborative", "taste", "session", "popularity"})
+_SIMILARITY = ("visual", "text", "collaborative")
+_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "popularity")
+_PARTS = frozenset({*_SIMILARITY, *_BEHAVIOUR})
 
 STALE = Gauge(
     "sightline_gateway_scenes_stale",
@@ -75,7 +77,7 @@ class _File(_Part):
     new_fallback: bool = True
     branches: _Branches = _Branches()
     parts_with_signals: dict[str, Weight] = {"visual": 1.0}
-    parts_without_signals: dict[str, Weight] = {"taste": 1.0, "session": 1.0, "popularity": 1.0}
+    parts_without_signals: dict[str, Weight] = dict.fromkeys(_BEHAVIOUR, 1.0)
     budgets: _Budgets = _Budgets()
 
     @model_validator(mode="after")

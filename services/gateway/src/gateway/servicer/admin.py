@@ -18,9 +18,11 @@ from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
-from sightline.ranker.v1 import event_service_pb2, event_service_pb2_grpc
+from sightline.ranker.v1 import event_service_pb2, event_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
+from sightline.ranker.v1 import profile_service_pb2 as profile_pb
+from sightline.ranker.v1 import profile_service_pb2_grpc as profile_grpc
 from sightline.retriever.v1 import (
     backup_service_pb2,
     backup_service_pb2_grpc,
@@ -35,8 +37,8 @@ MOST_LISTED = 1_000
 
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
-    """Tells of the suite; passes calls for models and exports on to the ranker, calls for the index
-    and for backups to the retriever."""
+    """Tells of the suite; passes calls for models, profiles and exports on to the ranker, calls for
+    the index and for backups to the retriever."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self._index = index
         self._models = models
         self._models_stub, self._ranker = ranker_grpc.ModelServiceStub(ranker[0]), ranker[1]
+        self._profiles_stub = profile_grpc.ProfileServiceStub(ranker[0])
         self._events_stub = event_service_pb2_grpc.EventServiceStub(ranker[0])
         channel, self._retriever = retriever
         self._index_stub = index_grpc.IndexServiceStub(channel)
@@ -128,6 +131,56 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         job: job_pb2.Job = await self._ranker.call(self._models_stub.PublishModel, request)
         return job
+
+    async def GetShopperProfile(
+        self, request: profile_pb.GetShopperProfileRequest, context: Context
+    ) -> profile_pb.ShopperProfile:
+        """What is known of a shopper."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: profile_pb.ShopperProfile = await self._ranker.call(
+            self._profiles_stub.GetShopperProfile, request
+        )
+        return answer
+
+    async def GetProductProfile(
+        self, request: profile_pb.GetProductProfileRequest, context: Context
+    ) -> profile_pb.ProductProfile:
+        """What is known of a product."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: profile_pb.ProductProfile = await self._ranker.call(
+            self._profiles_stub.GetProductProfile, request
+        )
+        return answer
+
+    async def SetShopperAttributes(
+        self, request: profile_pb.SetShopperAttributesRequest, context: Context
+    ) -> profile_pb.SetShopperAttributesResponse:
+        """Keep what a shopper told of themselves, or delete it."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: profile_pb.SetShopperAttributesResponse = await self._ranker.call(
+            self._profiles_stub.SetShopperAttributes, request
+        )
+        return answer
+
+    async def ListSegments(
+        self, request: profile_pb.ListSegmentsRequest, context: Context
+    ) -> profile_pb.ListSegmentsResponse:
+        """The groups of shoppers that the serving model knows."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: profile_pb.ListSegmentsResponse = await self._ranker.call(
+            self._profiles_stub.ListSegments, request
+        )
+        return answer
+
+    async def GetOnlineReport(
+        self, request: online_report_pb2.GetOnlineReportRequest, context: Context
+    ) -> online_report_pb2.OnlineReport:
+        """How what was answered fared with shoppers."""
+        request.catalog_id = admit(request, self._catalogs)
+        report: online_report_pb2.OnlineReport = await self._ranker.call(
+            self._models_stub.GetOnlineReport, request
+        )
+        return report
 
     async def ExportEvents(
         self, request: event_service_pb2.ExportEventsRequest, context: Context

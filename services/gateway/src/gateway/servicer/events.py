@@ -2,12 +2,16 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
+import time
 from collections.abc import Sequence
 
 import grpc
+from prometheus_client import Counter
 
+from gateway import tokens
 from gateway.clients.calls import Caller
 from gateway.servicer.requests import Context, admit, check_count
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2_grpc
 from sightline.ranker.v1 import event_service_pb2 as ranker_pb
@@ -15,6 +19,12 @@ from sightline.ranker.v1 import event_service_pb2_grpc as ranker_grpc
 
 NAME = "sightline.gateway.v1.UserEventService"
 MOST_EVENTS = 1_000
+
+ATTRIBUTIONS = Counter(
+    "sightline_gateway_attributions_total",
+    "Events with an attribution token, by whether it named an answer of their catalog.",
+    ("outcome",),
+)
 
 
 class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
@@ -31,6 +41,8 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
         """Write events."""
         catalog_id = admit(request, self._catalogs)
         check_count("events", len(request.events), MOST_EVENTS)
+        for event in request.events:
+            event.answer_id = _answer_of(event, catalog_id)
         answer: ranker_pb.AppendEventsResponse = await self._caller.call(
             self._events.AppendEvents,
             ranker_pb.AppendEventsRequest(
@@ -82,3 +94,13 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
             last_event_time=answer.last_event_time if answer.event_count else None,
             job=answer.job if answer.HasField("job") else None,
         )
+
+
+def _answer_of(event: event_pb2.Event, catalog_id: str) -> str:
+    """The answer that the event's token names; empty = none. What the caller wrote is no matter."""
+    if not event.attribution_token:
+        return ""
+    happened = event.event_time.seconds if event.HasField("event_time") else int(time.time())
+    answer_id, outcome = tokens.answer_of(event.attribution_token, catalog_id, happened * 1_000_000)
+    ATTRIBUTIONS.labels(outcome).inc()
+    return answer_id

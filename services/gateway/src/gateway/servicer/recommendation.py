@@ -153,6 +153,8 @@ def _recommended(result: Result) -> pb.RecommendedProduct:
         matched_image_id=answered.matched_image_id,
         branches=answered.branches,
         collapsed_product_ids=answered.collapsed,
+        score=answered.score.chance if answered.score else None,
+        score_event=messages.score_event(answered.score),
     )
 
 

@@ -1,6 +1,10 @@
 """The record: what the ranker knows, in SQL. Each module here owns some of the tables.
 
-events     what people did, and how popular products are
+events     what people did
+popularity how popular products are
+attributes what shoppers told of themselves
+aliases    which visitors are users
+purges     what is deleted
 answers    what was answered
 models     which models there are, and which one serves
 keys       which key the pseudonyms were made with

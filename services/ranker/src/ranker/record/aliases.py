@@ -13,7 +13,7 @@ from zlib import crc32
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.record.tables import ALIASES, ANSWERS, EVENTS
+from ranker.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS
 from servicekit.sql import Database
 
 
@@ -79,8 +79,19 @@ def _merge(connection: Connection, row: Mapping[str, Any]) -> int:
         same = (t.catalog_id == catalog_id, t.visitor == visitor)
         connection.execute(sa.delete(ALIASES).where(*same))
         connection.execute(sa.insert(ALIASES).values(row))
+    _move_attributes(connection, catalog_id, visitor, user)
     moved = 0
     for table in (ANSWERS, EVENTS):
         theirs = (table.c.catalog_id == catalog_id, table.c.actor == visitor)
         moved = connection.execute(sa.update(table).where(*theirs).values(actor=user)).rowcount
     return moved
+
+
+def _move_attributes(connection: Connection, catalog_id: str, visitor: str, user: str) -> None:
+    """Make what a visitor gave the user's; of a key that both gave, the user's value stays."""
+    t = ATTRIBUTES.c
+    here = t.catalog_id == catalog_id
+    known = sa.select(t.key).where(here, t.actor == user)
+    new = sa.update(ATTRIBUTES).where(here, t.actor == visitor, t.key.not_in(known))
+    connection.execute(new.values(actor=user))
+    connection.execute(sa.delete(ATTRIBUTES).where(here, t.actor == visitor))

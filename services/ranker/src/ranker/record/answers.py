@@ -28,6 +28,12 @@ class Answer:
     """Without any id of a person."""
     expires_micros: int
     """When it may go, microseconds since 1970 (UTC)."""
+    answer_micros: int = 0
+    """When it was served, microseconds since 1970 (UTC); 0 = not said: it is in no count."""
+    model_version: str = ""
+    scene: str = ""
+    arms: str = ""
+    """Names of arms, sorted, one a line."""
 
 
 class AnswerLog:

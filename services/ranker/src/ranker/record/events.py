@@ -1,20 +1,12 @@
-"""Events and popularity in SQL.
+"""Events in SQL."""
 
-A product's popularity is the sum of its events' interest (signals.py), each halved for every year
-that has passed. It is kept as the base-2 logarithm of that sum as seen from a fixed moment: time
-moves all products' sums by the same factor, so their order and their shares of the largest one
-never change by waiting, and an event is added in the transaction that stores it.
-"""
-
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ranker.model import (
     Doubles,
@@ -26,16 +18,14 @@ from ranker.model import (
     StoredEvent,
     Written,
 )
+from ranker.record import popularity
 from ranker.record.aliases import gate, owner, owners
 from ranker.record.histories import INTERACTION, history, interaction_of
 from ranker.record.joined import Joined
-from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY, POPULARITY
-from ranker.signals import INTEREST, interest
+from ranker.record.popularity import Said
+from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
+from ranker.signals import DEFAULTS, INTEREST, Signals
 from servicekit.sql import Database
-
-HALF_LIFE_MICROS = 365 * 86_400 * 1_000_000
-ORIGIN_MICROS = 1_577_836_800_000_000
-"""2020-01-01. Any fixed moment would do."""
 
 MOST_JOINED = 4000
 """Events of several callers that share a transaction: what takes some tenths of a second."""
@@ -46,9 +36,10 @@ _COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM
 class EventRecord:
     """Events of all catalogs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
+        """`signals`: what events count for popularity."""
         self._db = database
-        self._joined = Joined(database, _append, MOST_JOINED)
+        self._joined = Joined(database, lambda c, given: _append(c, given, signals), MOST_JOINED)
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         """Store events in one transaction, which those of other callers may share, and which is on
@@ -67,19 +58,11 @@ class EventRecord:
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
         """For each product its share of the most popular one's count, 0 to 1."""
-        return await self._db.read(lambda c: _shares(c, catalog_id, product_ids))
+        return await self._db.read(lambda c: popularity.shares(c, catalog_id, product_ids))
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
         """The most popular products with that share, best first; ties by id."""
-        t = POPULARITY.c
-        statement = (
-            sa.select(t.product_id, t.log_count)
-            .where(t.catalog_id == catalog_id)
-            .order_by(t.log_count.desc(), t.product_id)
-            .limit(count)
-        )
-        rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return tuple((item, 2.0 ** (log - rows[0].log_count)) for item, log in rows)
+        return await self._db.read(lambda c: popularity.most_popular(c, catalog_id, count))
 
     async def events_of(
         self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
@@ -122,7 +105,9 @@ def kind_of(event_type: EventType) -> str:
     return KIND_OTHER
 
 
-def _append(connection: Connection, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
+def _append(
+    connection: Connection, events: Sequence[StoredEvent], signals: Signals
+) -> tuple[Written, ...]:
     known = _digests(connection, events)
     outcomes, fresh = [], []
     for stored in events:
@@ -135,23 +120,36 @@ def _append(connection: Connection, events: Sequence[StoredEvent]) -> tuple[Writ
             fresh.append(stored)
             outcomes.append(Written.NEW)
     if fresh:
-        _insert(connection, fresh)
-        _add_popularity(connection, fresh)
+        _insert(connection, _to_owners(connection, fresh), signals)
     return tuple(outcomes)
 
 
-def _insert(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    """Insert them, those of merged visitors under the users they are."""
+def _to_owners(connection: Connection, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    """The events, those of merged visitors as the users' they are."""
     whose: dict[tuple[str, str], str] = {}
     for catalog_id in sorted({stored.catalog_id for stored in events}):
         gate(connection, catalog_id, alone=False)
         actors = (stored.actor for stored in events if stored.catalog_id == catalog_id)
         found = owners(connection, catalog_id, actors)
         whose |= {(catalog_id, visitor): user for visitor, user in found.items()}
+    if not whose:
+        return events
+    return [
+        replace(stored, actor=whose.get((stored.catalog_id, stored.actor), stored.actor))
+        for stored in events
+    ]
+
+
+def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Signals) -> None:
+    said: defaultdict[str, list[Said]] = defaultdict(list)
+    for stored in events:
+        said[stored.catalog_id].append(_said(stored))
+    for catalog_id, each in sorted(said.items()):
+        popularity.add(connection, catalog_id, each, signals)
     statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
     rows: list[Any] = []
     for stored in events:
-        row = _row(stored, whose.get((stored.catalog_id, stored.actor), stored.actor))
+        row = _row(stored)
         rows.append(row if statement.positional else dict(zip(_COLUMNS, row, strict=True)))
     # Past SQLAlchemy's own treatment of every row, which took as long as the rest of the write.
     connection.exec_driver_sql(str(statement), rows)
@@ -172,7 +170,16 @@ def _digests(connection: Connection, events: Sequence[StoredEvent]) -> dict[tupl
     return found
 
 
-def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
+def _said(stored: StoredEvent) -> Said:
+    event = stored.event
+    if event.type is None or event.time_micros is None:
+        raise ValueError("only checked events are stored")
+    return Said(
+        event.product_id, stored.actor, event.type, event.value, event.quantity, event.time_micros
+    )
+
+
+def _row(stored: StoredEvent) -> tuple[Any, ...]:
     """In the order of _COLUMNS."""
     event = stored.event
     if event.type is None or event.time_micros is None:
@@ -183,7 +190,7 @@ def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
         event.event_id,
         stored.digest,
         stored.key_id,
-        actor,
+        stored.actor,
         stored.session,
         event.type.value,
         kind_of(event.type),
@@ -199,6 +206,7 @@ def _row(stored: StoredEvent, actor: str) -> tuple[Any, ...]:
         event.scene,
         event.attribution_token,
         event.query,
+        event.answer_id,
         stored.sample_share,
     )
 
@@ -221,6 +229,7 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
             scene=row.scene,
             attribution_token=row.attribution_token,
             query=row.query,
+            answer_id=row.answer_id,
         ),
         actor=row.actor,
         session=row.session,
@@ -229,77 +238,4 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         received_micros=row.received_micros,
         sequence=row.sequence,
         sample_share=row.sample_share,
-    )
-
-
-def log_counts(
-    connection: Connection, catalog_id: str, product_ids: Sequence[str], *, lock: bool = False
-) -> dict[str, float]:
-    """Base-2 logarithms of the products' counts; those that have one."""
-    t = POPULARITY.c
-    statement = sa.select(t.product_id, t.log_count).where(
-        t.catalog_id == catalog_id, t.product_id.in_(product_ids)
-    )
-    if lock:
-        statement = statement.order_by(t.product_id).with_for_update()
-    return {row.product_id: row.log_count for row in connection.execute(statement)}
-
-
-def _shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
-    t = POPULARITY.c
-    statement = sa.select(sa.func.max(t.log_count)).where(t.catalog_id == catalog_id)
-    most: float | None = connection.execute(statement).scalar()
-    if most is None:
-        return np.zeros(len(product_ids))
-    known = log_counts(connection, catalog_id, product_ids)
-    logs = np.array([known.get(item, -np.inf) for item in product_ids])
-    shares: Doubles = np.exp2(logs - most)
-    return shares
-
-
-def _add_popularity(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    gains: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for stored in events:
-        event = stored.event
-        if event.type is None or event.time_micros is None:
-            continue
-        gain = gain_of(event.type, event.value, event.time_micros)
-        if gain is not None:
-            products = gains[stored.catalog_id]
-            item = event.product_id
-            products[item] = float(np.logaddexp2(products.get(item, -math.inf), gain))
-    for catalog_id, products in sorted(gains.items()):
-        _add(connection, catalog_id, products)
-
-
-def gain_of(event_type: EventType, value: float | None, time_micros: int) -> float | None:
-    """Base-2 logarithm of what an event adds to its product's count; None = nothing."""
-    weight = interest(Interaction("", "", event_type, value, time_micros, ""))
-    if weight <= 0:
-        return None
-    return math.log2(weight) + (time_micros - ORIGIN_MICROS) / HALF_LIFE_MICROS
-
-
-def _add(connection: Connection, catalog_id: str, gains: Mapping[str, float]) -> None:
-    known = log_counts(connection, catalog_id, tuple(gains), lock=True)
-    sums = {
-        item: float(np.logaddexp2(known.get(item, -math.inf), gain)) for item, gain in gains.items()
-    }
-    keep_log_counts(connection, catalog_id, sums)
-
-
-def keep_log_counts(connection: Connection, catalog_id: str, sums: Mapping[str, float]) -> None:
-    """Put these counts, as base-2 logarithms, in the place of the products' former ones."""
-    rows = [
-        {"catalog_id": catalog_id, "product_id": item, "log_count": log}
-        for item, log in sorted(sums.items())
-    ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(POPULARITY)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["catalog_id", "product_id"],
-            set_={"log_count": statement.excluded.log_count},
-        ),
-        rows,
     )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.model import EventType, History, Interaction
-from ranker.record.tables import ALIASES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
+from ranker.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
 
 MOST_SEEN = 10_000
 """Events that are looked at for what was seen: more than a person leaves, a bound for robots."""
@@ -52,6 +52,7 @@ def history(
         hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
         seen=frozenset(seen),
         actor=next((row.actor for row in found["owner"]), actor),
+        attributes=tuple(sorted((row.event_id, row.product_id) for row in found["attribute"])),
     )
 
 
@@ -71,11 +72,9 @@ _MERGED = (
 def _newest(kind: str, *columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """The shopper's events of a kind, newest first."""
     t = EVENTS.c
-    alias = sa.select(ALIASES.c.actor).where(*_MERGED).scalar_subquery()
-    whose = sa.func.coalesce(alias, _ACTOR)
     return (
         sa.select(*columns)
-        .where(t.catalog_id == _CATALOG, t.actor == whose, t.kind == kind)
+        .where(t.catalog_id == _CATALOG, t.actor == _whose(), t.kind == kind)
         .order_by(t.time_micros.desc(), t.sequence.desc())
     )
 
@@ -84,21 +83,32 @@ def _part(name: str) -> sa.ColumnElement[str]:
     return sa.literal_column(f"'{name}'").label("part")
 
 
-def _owner() -> sa.Select[*tuple[Any, ...]]:
-    """Whose the events are, in the columns of the other parts."""
-    columns = [
-        ALIASES.c.actor if one.name == "actor" else sa.cast(sa.null(), one.type).label(one.name)
-        for one in _COLUMNS
-    ]
-    return sa.select(_part("owner"), *columns).where(*_MERGED)
+def _whose() -> sa.ColumnElement[str]:
+    alias = sa.select(ALIASES.c.actor).where(*_MERGED).scalar_subquery()
+    return sa.func.coalesce(alias, _ACTOR)
+
+
+def _told(name: str, **columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
+    """Rows that are no events, in some of the columns of those that are."""
+    nothing = {one.name: sa.cast(sa.null(), one.type) for one in _COLUMNS}
+    return sa.select(
+        _part(name), *(columns.get(each, null).label(each) for each, null in nothing.items())
+    )
 
 
 _RECENT = _newest(KIND_INTEREST, _part("recent"), *_COLUMNS).limit(
     sa.bindparam("newest", type_=sa.Integer)
 )
 _VISIBILITY = _newest(KIND_VISIBILITY, _part("visibility"), *_COLUMNS)
-_HISTORY = sa.union_all(sa.select(_RECENT.subquery()), sa.select(_VISIBILITY.subquery()), _owner())
-"""Rows of all that a history needs, told apart by `part`."""
+_HISTORY = sa.union_all(
+    sa.select(_RECENT.subquery()),
+    sa.select(_VISIBILITY.subquery()),
+    _told("owner", actor=ALIASES.c.actor).where(*_MERGED),
+    _told("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
+        ATTRIBUTES.c.catalog_id == _CATALOG, ATTRIBUTES.c.actor == _whose()
+    ),
+)
+"""Rows of all that a history needs, told apart by `part`; `history` says what is where."""
 
 _SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id).limit(MOST_SEEN)
 """Apart, for those who ask for it: a thousand rows of many columns take two milliseconds. Without

@@ -3,21 +3,22 @@
 A batch and what it takes away are one transaction: at any moment the popularity of a product is the
 sum over the events that are there. It is summed anew over what is left of the product, because a
 difference of two sums says little when nearly all of a sum goes; only while a product with more
-events than a batch takes loses less than half of its sum at a time, the difference is good enough.
+events than a batch takes loses less than half of its sum at a time, the difference is good enough:
+a day of which something is left counts too little until the product's last batch.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import EventType, PurgeCount, Purged, PurgePlace, Selection
+from ranker.model import PurgeCount, Purged, PurgePlace, Selection
+from ranker.record import popularity
 from ranker.record.aliases import gate, owner
-from ranker.record.events import gain_of, keep_log_counts, log_counts
 from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
+from ranker.signals import DEFAULTS, Signals
 from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
@@ -29,8 +30,10 @@ without the product, it would not be used."""
 class PurgeRecord:
     """Events of all catalogs, to be deleted."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
+        """`signals`: what events count for popularity."""
         self._db = database
+        self._signals = signals
 
     async def owner(self, catalog_id: str, actor: str) -> str:
         """Under whose pseudonym the events of `actor` are kept."""
@@ -50,7 +53,7 @@ class PurgeRecord:
 
     async def delete(self, selection: Selection, place: PurgePlace, limit: int) -> Purged:
         """Delete the next events that fit from `place` on, at most `limit` of them."""
-        return await self._db.write(lambda connection: _delete(connection, selection, place, limit))
+        return await self._db.write(lambda c: _delete(c, selection, place, limit, self._signals))
 
 
 def _conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
@@ -68,7 +71,9 @@ def _conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
         yield t.sequence <= selection.last_sequence
 
 
-def _delete(connection: Connection, selection: Selection, place: PurgePlace, limit: int) -> Purged:
+def _delete(
+    connection: Connection, selection: Selection, place: PurgePlace, limit: int, signals: Signals
+) -> Purged:
     gate(connection, selection.catalog_id, alone=True)
     rows = connection.execute(batch_query(selection, place, limit)).all()
     if rows:
@@ -78,10 +83,10 @@ def _delete(connection: Connection, selection: Selection, place: PurgePlace, lim
         over = len(rows) < limit
         return Purged(len(rows), None if over else PurgePlace(False, "", rows[-1].sequence))
     if len(rows) < limit:
-        _withdraw(connection, selection.catalog_id, rows, unfinished="")
+        _withdraw(connection, selection.catalog_id, rows, signals, unfinished="")
         return Purged(len(rows), PurgePlace(counted=False))
     last = rows[-1].product_id
-    _withdraw(connection, selection.catalog_id, rows, unfinished=last)
+    _withdraw(connection, selection.catalog_id, rows, signals, unfinished=last)
     return Purged(len(rows), PurgePlace(True, last, rows[-1].sequence))
 
 
@@ -89,8 +94,7 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     """The next events that fit: first, product by product, those that count in popularity; then
     the others."""
     t = EVENTS.c
-    columns = (t.sequence, t.product_id, t.type, t.value, t.time_micros)
-    statement = sa.select(*columns).where(*_conditions(selection)).limit(limit)
+    statement = sa.select(*popularity.SAID, t.sequence).where(*_conditions(selection)).limit(limit)
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
@@ -106,19 +110,20 @@ def _withdraw(
     connection: Connection,
     catalog_id: str,
     rows: Sequence[sa.Row[*tuple[Any, ...]]],
+    signals: Signals,
     *,
     unfinished: str,
 ) -> None:
     """Correct the popularity of the products of these events, which are gone."""
-    gone = _sums(rows)
-    known = log_counts(connection, catalog_id, tuple(gone), lock=True)
+    gone = popularity.sums((popularity.said_of(row[:-1]) for row in rows), signals)
+    known = popularity.log_counts(connection, catalog_id, tuple(gone), lock=True)
     kept: dict[str, float] = {}
     if unfinished in gone and known.get(unfinished, -math.inf) > gone[unfinished] + 1:
         before, taken = known[unfinished], gone.pop(unfinished)
         kept[unfinished] = before + math.log2(1 - 2.0 ** (taken - before))
-    kept |= _counted_anew(connection, catalog_id, tuple(gone))
+    kept |= _counted_anew(connection, catalog_id, tuple(gone), signals)
     if kept:
-        keep_log_counts(connection, catalog_id, kept)
+        popularity.keep_log_counts(connection, catalog_id, kept)
     t, empty = POPULARITY.c, sorted(gone.keys() - kept.keys())
     if empty:
         connection.execute(
@@ -127,20 +132,11 @@ def _withdraw(
 
 
 def _counted_anew(
-    connection: Connection, catalog_id: str, items: Sequence[str]
+    connection: Connection, catalog_id: str, items: Sequence[str], signals: Signals
 ) -> dict[str, float]:
     """Base-2 logarithms of the products' counts as their events make them; none without events."""
     t = EVENTS.c
-    statement = sa.select(t.product_id, t.type, t.value, t.time_micros).where(
+    statement = sa.select(*popularity.SAID).where(
         t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
     )
-    return _sums(connection.execute(statement))
-
-
-def _sums(rows: Iterable[sa.Row[*tuple[Any, ...]]]) -> dict[str, float]:
-    gains: dict[str, list[float]] = {}
-    for row in rows:
-        gain = gain_of(EventType(row.type), row.value, row.time_micros)
-        if gain is not None:
-            gains.setdefault(row.product_id, []).append(gain)
-    return {item: float(np.logaddexp2.reduce(each)) for item, each in gains.items()}
+    return popularity.sums(map(popularity.said_of, connection.execute(statement)), signals)

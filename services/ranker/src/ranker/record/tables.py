@@ -36,6 +36,8 @@ EVENTS = sa.Table(
     sa.Column("scene", sa.Text, nullable=False),
     sa.Column("attribution_token", sa.Text, nullable=False),
     sa.Column("query", sa.Text, nullable=False),
+    # The answer that led here, as read out of the token; empty = none that is known.
+    sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
     # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
     sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
@@ -52,6 +54,16 @@ EVENTS = sa.Table(
         sqlite_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
         postgresql_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
     ),
+    # What answers led to is counted by answer.
+    sa.Index(
+        "events_answer",
+        "catalog_id",
+        "answer_id",
+        sqlite_where=sa.text("answer_id <> ''"),
+        postgresql_where=sa.text("answer_id <> ''"),
+    ),
+    # Drift is told of all events of some days.
+    sa.Index("events_time", "catalog_id", "time_micros"),
     # What is too old to be kept, and impressions of a time, are found by it.
     sa.Index("events_age", "catalog_id", "type", "time_micros"),
     # AUTOINCREMENT: a sequence is never given twice, not even after a purge.
@@ -79,6 +91,18 @@ ALIASES = sa.Table(
     sa.Column("merged_micros", sa.BigInteger, nullable=False),
 )
 
+ATTRIBUTES = sa.Table(
+    "attributes",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    # When the shopper's consent was told with it.
+    sa.Column("consent_micros", sa.BigInteger, nullable=False),
+)
+
 ANSWERS = sa.Table(
     "answers",
     METADATA,
@@ -88,6 +112,13 @@ ANSWERS = sa.Table(
     sa.Column("key_id", sa.Text, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("expires_micros", sa.BigInteger, nullable=False),
+    # What answers are counted by, so that no content is read for it.
+    sa.Column("answer_micros", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("model_version", sa.Text, nullable=False, server_default=""),
+    sa.Column("scene", sa.Text, nullable=False, server_default=""),
+    # Names of arms, sorted, one a line.
+    sa.Column("arms", sa.Text, nullable=False, server_default=""),
+    sa.Index("answers_time", "catalog_id", "answer_micros"),
     sa.Index("answers_expiry", "expires_micros"),
     sa.Index("answers_actor", "catalog_id", "actor"),
 )
@@ -128,6 +159,15 @@ PROMOTION_LOG = sa.Table(
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
     sa.Index("promotion_log_order", "catalog_id", "sequence"),
     sqlite_autoincrement=True,
+)
+
+HEALTH = sa.Table(
+    "health",
+    METADATA,
+    sa.Column("catalog_id", sa.Text, primary_key=True),
+    sa.Column("computed_micros", sa.BigInteger, nullable=False),
+    # What the worker computed last of a catalog's feedback, as JSON.
+    sa.Column("content", sa.Text, nullable=False),
 )
 
 KEYS = sa.Table(

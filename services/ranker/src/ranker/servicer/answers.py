@@ -2,9 +2,9 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
+from ranker.events import ANSWER_ID
 from ranker.model import AnswerMissing
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.answers import Answer, AnswerLog
@@ -16,8 +16,11 @@ from sightline.ranker.v1 import answer_service_pb2_grpc
 
 MOST_ANSWERS = 100
 MOST_PRODUCTS = 2000
+MOST_ARMS = 16
+MOST_ARM = 64
 DIGEST_BYTES = 32
-ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LAST_SECOND = 253_402_300_799
+"""9999-12-31, the last that a Timestamp can say."""
 
 
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
@@ -80,7 +83,18 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
             key_id=self._pseudonyms.key_id,
             content=kept.SerializeToString(deterministic=True),
             expires_micros=expires,
+            answer_micros=_answer_micros(message, now),
+            model_version=message.versions.model_version,
+            scene=message.scene,
+            arms="\n".join(sorted(set(message.arms))),
         )
+
+
+def _answer_micros(message: pb.AnswerRecord, now: int) -> int:
+    """When it was served; now where that was not said."""
+    if not message.HasField("answer_time"):
+        return now
+    return message.answer_time.seconds * 1_000_000 + message.answer_time.nanos // 1000
 
 
 def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
@@ -92,5 +106,12 @@ def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
             yield f"{path}.request_digest", f"is not {DIGEST_BYTES} bytes long"
         if len(answer.products) > MOST_PRODUCTS:
             yield f"{path}.products", f"has more than {MOST_PRODUCTS} entries"
-        if abs(answer.expire_time.seconds) > 253_402_300_799:
-            yield f"{path}.expire_time", "is no time before the year 10000"
+        for name in ("expire_time", "answer_time"):
+            if abs(getattr(answer, name).seconds) > LAST_SECOND:
+                yield f"{path}.{name}", "is no time before the year 10000"
+        if len(answer.arms) > MOST_ARMS or any(map(_no_arm, answer.arms)):
+            yield f"{path}.arms", f"are not up to {MOST_ARMS} of 1 to 64 printable characters"
+
+
+def _no_arm(name: str) -> bool:
+    return not (0 < len(name) <= MOST_ARM and name.isprintable())

@@ -229,6 +229,7 @@ def _event(message: event_pb2.Event) -> Event | ServiceError:
             scene=message.scene,
             attribution_token=message.attribution_token,
             query=message.query,
+            answer_id=message.answer_id,
         )
     except ServiceError as error:
         return error
@@ -263,6 +264,7 @@ def _message(stored: StoredEvent) -> event_pb2.Event:
         attribution_token=event.attribution_token,
         query=event.query,
         receive_time=timestamp(stored.received_micros),
+        answer_id=event.answer_id,
     )
     if event.value is not None:
         message.value = event.value

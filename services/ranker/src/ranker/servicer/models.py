@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from ranker import publish
 from ranker.model import Model, ModelNotFound, ModelRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
+from ranker.servicer import online
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
@@ -22,7 +24,7 @@ from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid, enter, page_size
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2_grpc
+from sightline.ranker.v1 import model_service_pb2_grpc, online_report_pb2
 
 TRAIN = "train"
 MOST_REQUEST_ID = 128
@@ -41,6 +43,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         jobs: Jobs,
         registry: ModelRegistry,
         load: LoadModel,
+        online: OnlineRecord,
         refresh: Callable[[], Awaitable[None]],
         now_micros: Callable[[], int],
     ) -> None:
@@ -49,6 +52,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self._jobs = jobs
         self._registry = registry
         self._load = load
+        self._online = online
         self._refresh = refresh
         self._now = now_micros
 
@@ -126,6 +130,16 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         params = publish.params(version, rewrite=request.rewrite)
         job = await self._jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
         return job_message(job)
+
+    async def GetOnlineReport(
+        self,
+        request: online_report_pb2.GetOnlineReportRequest,
+        context: Context,
+    ) -> online_report_pb2.OnlineReport:
+        """How answers fared with shoppers."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        asked = online.period(request, self._now())
+        return online.report(asked, await self._online.counts(catalog_id, asked))
 
 
 def _check_request_id(request_id: str) -> None:

@@ -3,25 +3,28 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import fold_in, nominate, rank
+from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
+from ranker.breakdown import Addends, Evidence
 from ranker.columns import products_of
-from ranker.explain import Evidence, explain
+from ranker.explain import explain
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, HistoryReader, Model, Models, Reason
-from ranker.parts import OWN_PARTS
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
+from ranker.servicer.arranging import moves_of, policy_of
+from ranker.servicer.events import NUMBERS
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from servicekit.telemetry import Stages
-from sightline.common.v1 import answer_pb2, vector_pb2
+from sightline.common.v1 import answer_pb2, event_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
@@ -33,6 +36,7 @@ DEFAULT_NOMINEES = 100
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_MICROS = 253_402_300_800_000_000  # the year 10000
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 BASES = {
@@ -72,6 +76,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = _candidates(request), _weights(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        check_range("time_micros", request.time_micros, 0, MOST_MICROS)
+        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
+        check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
@@ -79,7 +86,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 catalog_id, who, model, self._reader, with_seen=request.drop_seen
             )
             popularity = None
-            if rank.needs_popularity(weights, shopper):
+            if policy.popularity or rank.needs_popularity(weights, shopper):
                 popularity = await self._reader.popularity(catalog_id, candidates.ids)
         with stages.measure("score"):
             ranking = rank.rank(
@@ -90,14 +97,33 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 popularity,
                 history=history,
                 drop_seen=request.drop_seen,
-            ).take(slice(request.top_k or None))
-            evidence = Evidence(candidates, ranking, shopper, model)
-            reasons = explain(evidence, request.language_code)
+            )
+            arrangement = diversity.arranged(
+                ranking,
+                candidates,
+                model,
+                popularity,
+                policy,
+                seed=exploration.seed_of(
+                    request.seed, history.actor or who, request.session_id, now
+                ),
+                now_micros=now,
+            )
+            shown = arrangement.order[: request.top_k or None]
+            ranking = ranking.take(shown)
+            factors = parts.factors(model, weights) if model else {}
+            told = request.reason_top_k if request.HasField("reason_top_k") else None
+            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model, factors)
+            reasons = explain(evidence, request.language_code, arrangement.explored)
+            addends = breakdown.split(evidence) if request.explain else {}
+            chances = rank.calibrated(model, ranking.raw_scores)
         return pb.RankResponse(
-            product_ids=[candidates.ids[row] for row in ranking.rows],
+            product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
             raw_scores=ranking.raw_scores.tolist(),
             parts=[
-                pb.PartColumn(name=name, values=values.tolist())
+                pb.PartColumn(
+                    name=name, values=values.tolist(), features=_features(addends.get(name, ()))
+                )
                 for name, values in ranking.parts.items()
             ],
             reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
@@ -106,6 +132,11 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model_version=model.version if model else "",
             degradations=[] if model else [_model_not_ready("rank")],
             stage_timings=_timings(stages),
+            score_ranks=(shown + 1).tolist(),
+            moves=moves_of(arrangement, len(shown)),
+            propensities=arrangement.propensities[: len(shown)].tolist(),
+            scores=None if chances is None else chances.tolist(),
+            score_event=_score_event(model),
         )
 
     async def Nominate(
@@ -117,20 +148,24 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
-        excluded = len(request.exclude_product_ids)
-        check_range("exclude_product_ids", excluded, 0, MOST_NOMINEES)
+        check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
         history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        top_k = request.top_k or DEFAULT_NOMINEES
+        excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
-        if request.accepts_vectors and large and shopper.personal:
+        if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
             known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
-            hidden = sorted(history.hidden.difference(request.exclude_product_ids))
+            hidden = sorted(history.hidden.difference(excluded))
+            beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
+                product_ids=beside.product_ids,
+                scores=beside.scores,
                 vectors=[_vector(each, found) for each, found in known if each and found.personal],
                 exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
-                basis=BASES[nominate.basis_of(shopper)],
-                model_version=model.version if model else "",
+                basis=BASES[beside.basis],
+                model_version=model.version,
             )
         found = await nominate.nominate(
             catalog_id,
@@ -138,8 +173,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             model,
             history,
             self._reader,
-            top_k=request.top_k or DEFAULT_NOMINEES,
-            exclude=frozenset(request.exclude_product_ids),
+            top_k=top_k,
+            exclude=excluded,
         )
         return pb.NominateResponse(
             product_ids=found.product_ids,
@@ -152,7 +187,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
     """The shopper as the index knows products of the model."""
-    query = query_vector(fold_in.query(shopper, model.item_vectors.shape[1]))
+    query = query_vector(*parts.query(model, shopper, parts.factors(model)))
     return vector_pb2.Vector(
         space=SPACE,
         space_version=model.version,
@@ -186,6 +221,9 @@ def _candidates(request: pb.RankRequest) -> rank.Candidates:
             for branch in request.branches
         },
         fused=fused if len(fused) else np.zeros(len(ids)),
+        created_micros=np.array(request.candidates.create_time_micros, np.int64)
+        if request.candidates.create_time_micros
+        else None,
     )
 
 
@@ -217,7 +255,7 @@ def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterabl
         path = f"branches[{place}]"
         if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
             yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
-        elif branch.branch in OWN_PARTS:
+        elif branch.branch in parts.OWN_PARTS:
             yield f"{path}.branch", "is the name of a part that the ranker computes"
         if len(branch.similarities) != count:
             length = len(branch.similarities)
@@ -242,6 +280,22 @@ def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
+
+
+def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
+    return [
+        pb.FeatureList(
+            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
+        )
+        for addends in column
+    ]
+
+
+def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
+    """Of which event calibrated scores are the chance."""
+    if model is None or model.calibration is None:
+        return event_pb2.EVENT_TYPE_UNSPECIFIED
+    return NUMBERS[model.calibration.event]
 
 
 def _reason(reason: Reason) -> answer_pb2.Reason:

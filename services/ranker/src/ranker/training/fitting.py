@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.log import Log
-from ranker.model import Floats, Model, Neighbours, Product
+from ranker.model import Floats, Model, Neighbours, Product, Vectors
 from ranker.recipe import Recipe
-from ranker.signals import DEFAULTS, Signals
 from ranker.training.lightfm_door import Learned, learn
 from ranker.training.scales import score_scale
-from ranker.training.style import Vectors
 from ranker.training.subject import Given, Subject, subject_of
 
 Progress = Callable[[int, int], None]
@@ -46,11 +44,10 @@ def fit(
     *,
     vectors: Vectors | None = None,
     attributes: Mapping[str, Sequence[str]] | None = None,
-    signals: Signals = DEFAULTS,
     progress: Progress | None = None,
 ) -> Model:
     """The model alone that `fitted` finds of these."""
-    return fitted(Given(log, products, vectors, attributes or {}, signals), recipe, progress).model
+    return fitted(Given(log, products, vectors, attributes or {}), recipe, progress).model
 
 
 def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fitted:

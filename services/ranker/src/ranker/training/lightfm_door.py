@@ -23,7 +23,7 @@ Epochs = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Liked:
-    """Who likes what, as LightFM takes it. Each pair is there once, sorted by shopper and product."""
+    """Who likes what, as LightFM takes it: each pair once, sorted by shopper and product."""
 
     shopper: Places
     """(pairs,) rows of the shoppers' features"""

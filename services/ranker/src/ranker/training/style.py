@@ -5,20 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Floats
+from ranker.model import Doubles, Floats, Vectors
 
 CHUNK = 4_096
 """Vectors that are taken into float64 at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """The products' photo vectors of one space."""
-
-    product_ids: tuple[str, ...]
-    vectors: Floats
-    """(products, dimension)"""
-    space_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +31,8 @@ class Style:
 def learn(given: Vectors | None, dimension: int, scale: float) -> Style | None:
     """The first `dimension` principal axes, or fewer where the photos differ in fewer.
 
-    None = no vectors, no difference between them, or no style is wanted. An axis points to where its
-    largest component is positive, so that the same photos give the same axes.
+    None = no vectors, no difference between them, or no style is wanted. An axis points to where
+    its largest component is positive, so that the same photos give the same axes.
     """
     if given is None or not dimension or len(given.product_ids) < 2:
         return None

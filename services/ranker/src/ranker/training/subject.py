@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ranker.log import Log
-from ranker.model import DataInsufficient, Floats, Ints, Product
+from ranker.model import DataInsufficient, Floats, Ints, Product, Vectors
 from ranker.recipe import Recipe
-from ranker.signals import DEFAULTS, Interests, Signals, interests
+from ranker.signals import Interests, interests
 from ranker.training import style as styles
 from ranker.training.lightfm_door import Liked, takes_dislikes
 from ranker.training.matrices import Features, of_products, of_shoppers
-from ranker.training.style import Style, Vectors
+from ranker.training.style import Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,7 @@ class Given:
     vectors: Vectors | None = None
     """Of the products' photos; None = no style is learned."""
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By pseudonym the names of what shoppers gave, such as ``age_band=25-34``."""
-    signals: Signals = DEFAULTS
+    """By pseudonym the names of what shoppers gave, as features.py names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class Subject:
     items: Features
     """(items, features) of all products, with the features that liked ones have"""
     warm: Ints
-    """Rows of the products that somebody likes: only those take part. The others would be learned as
-    ever so many wrong answers, and the vector of an id that nobody touched is noise (AUC of cold
-    products .642 with it, .717 without), so they are the sum of what they share with the rest."""
+    """Rows of the products that somebody likes: only those take part. The others would be learned
+    as ever so many wrong answers, and the vector of an id that nobody touched is noise (AUC of cold
+    products .642 with it, .717 without): they are the sum of what they share with the rest."""
     actors: tuple[str, ...]
     """Sorted; those who like something."""
     shoppers: Features
@@ -60,7 +59,7 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     """`style`: the one to go on with; None = learn it. DataInsufficient."""
     products = sorted(given.products, key=lambda product: product.product_id)
     ids = tuple(product.product_id for product in products)
-    found = interests(given.log, given.signals)
+    found = interests(given.log, recipe.signals)
     row_of = rows_of(found.items, ids)
     rows = row_of[found.item]
     known = rows >= 0
@@ -108,9 +107,9 @@ def rows_of(ids: Sequence[str], among: Sequence[str]) -> Ints:
 def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
-    """What the logistic loss is to learn as wrong: what people hid or rated low, and for each liking
-    a product drawn evenly among those that somebody likes. `axes`: the shoppers' and products'
-    codes behind the rows of `liked`."""
+    """What the logistic loss is to learn as wrong: what people hid or rated low, and for each
+    liking a product drawn evenly among those that somebody likes. `axes`: the shoppers' codes and
+    products' rows behind the rows of `liked`."""
     people, warm = axes
     shopper, item = (
         place_in(people, found.disliked_actor),

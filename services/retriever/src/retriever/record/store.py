@@ -58,6 +58,7 @@ from retriever.record.generations import (
 )
 from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
 from retriever.record.kept import Answers, Products
+from retriever.record.means import read_means
 from retriever.record.parts import (
     is_generation,
     pending_of,
@@ -383,6 +384,14 @@ class Record:
         """See SearchRecord."""
         return await self._db.read(
             lambda connection: read_image_vectors(connection, generation, image_ids)
+        )
+
+    async def mean_vectors(
+        self, generation: Generation, after: str, limit: int
+    ) -> list[tuple[str, Floats]]:
+        """See ListingRecord."""
+        return await self._db.read(
+            lambda connection: read_means(connection, generation, after, limit)
         )
 
     async def freshness(self, generation: Generation) -> Freshness:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from retriever import search, wire
+from retriever import listing, search, wire
 from retriever.ladder import Ladder
-from retriever.ports import SearchRecord, VectorIndex
+from retriever.ports import ListedRecord, VectorIndex
 from retriever.sampling import Samples
 from retriever.watchdog import Watchdog
 from servicekit import deadlines, telemetry
@@ -36,7 +36,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     def __init__(
         self,
         catalogs: Collection[str],
-        record: SearchRecord,
+        record: ListedRecord,
         index: VectorIndex,
         index_seconds: float,
         *,
@@ -119,6 +119,24 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         return vectors_pb.UpsertVectorsResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
             index_token=search.write_index_token(catalog, seq) if seq else "",
+        )
+
+    async def ListVectors(
+        self, request: vectors_pb.ListVectorsRequest, context: Context
+    ) -> vectors_pb.ListVectorsResponse:
+        page = await listing.list_vectors(
+            enter(request.catalog_id, request.request_id, self._catalogs),
+            request.space or search.DEFAULT_SPACE,
+            self._record,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return vectors_pb.ListVectorsResponse(
+            space=wire.space_version(page.generation),
+            product_ids=[product_id for product_id, _ in page.means],
+            dimension=page.generation.dimension,
+            vectors=b"".join(vector.tobytes() for _, vector in page.means),
+            next_page_token=page.next_token,
         )
 
     async def Count(

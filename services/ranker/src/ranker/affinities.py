@@ -1,0 +1,64 @@
+"""How much more somebody likes a feature of products than others do. NumPy only.
+
+Where S is the weight of all that they like and S_f that of products with feature f, and q_f is the
+share of everybody's interest that goes to such products::
+
+    strength_f = max(0, (S_f / S − q_f) / (1 − q_f)) · S / (S + 2)          0 to 1
+
+The first factor is the share beyond what chance would give, of what could be beyond it (as in
+Cohen's kappa, 1960): 0 = they like it as everybody does, 1 = they like nothing else. The second one
+doubts what rests on little: after two likings that are certain, half is believed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranker.model import Doubles, Ints, ProductFeatures
+
+DOUBT = 2.0
+"""Certain likings after which half of what they say is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likings:
+    """Features of the products that somebody likes."""
+
+    shares: Doubles
+    """(names,) of their interest, 0 to 1"""
+    strengths: Doubles
+    """(names,) 0 to 1"""
+
+
+def likings(told: ProductFeatures, rows: Ints, weights: Doubles) -> Likings:
+    """Of who likes the products in these rows by these weights (above 0)."""
+    total = weights.sum()
+    if not total:
+        nothing = np.zeros(len(told.names))
+        return Likings(nothing, nothing)
+    places, counts = _spread(told, rows)
+    each = np.repeat(weights, counts)
+    summed = np.bincount(told.features[places], each, len(told.names)).astype(np.float64)
+    return of_sums(summed, total, told.shares.astype(np.float64))
+
+
+def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
+    """By the weights that go to each feature, (…, names), and in all, (…)."""
+    shares = summed / total
+    beyond = np.maximum(shares - usual, 0.0) / np.maximum(1.0 - usual, 1e-9)
+    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (total / (total + DOUBT)))
+
+
+def with_feature(told: ProductFeatures, rows: Ints, feature: int) -> Ints:
+    """Places in `rows` of the products that have the feature, rising."""
+    places, counts = _spread(told, rows)
+    found: Ints = np.repeat(np.arange(len(rows)), counts)[told.features[places] == feature]
+    return found
+
+
+def _spread(told: ProductFeatures, rows: Ints) -> tuple[Ints, Ints]:
+    """Where the features of these products stand, one product after the other, and how many each
+    has."""
+    firsts, counts = told.starts[rows], told.starts[rows + 1] - told.starts[rows]
+    ends = np.cumsum(counts)
+    return np.arange(counts.sum()) + np.repeat(firsts - (ends - counts), counts), counts

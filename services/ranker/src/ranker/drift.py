@@ -1,0 +1,206 @@
+"""How far the present is from a reference: mixes, volumes, means and shares. NumPy only.
+
+Two things must come together for a flag: chance does not explain the difference, and it is large
+enough to matter. Both are in the threshold, the greater of the two.
+
+========  ==============================================================  ==================
+measure   what it is                                                      matters from
+========  ==============================================================  ==================
+psi       population stability index Σ (p − q) ln(p / q) over bins        .25
+z         difference of means or shares, over its standard error          `least` of the item
+========  ==============================================================  ==================
+
+Without drift PSI is about (1/n + 1/m) χ² with one degree of freedom less than bins (Yurdakul,
+Naranjo 2020, Journal of Risk Model Validation); chance ends at its 99.9% quantile, and at 4
+standard errors for z. .1 and .25 are the thresholds that the industry uses.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranker.model import Doubles
+
+PSI_MATTERS = 0.25
+Z_CHANCE = 4.0
+MOST_BINS = 20
+"""The most frequent values have a bin each; the rest share one."""
+SCORE_BINS = 10
+"""Deciles of the reference."""
+SMOOTHING = 0.5
+"""Added to each bin's count, so that an empty one is not infinitely far."""
+LEAST_COUNT = 100
+"""Of either side; below nothing is measured."""
+LEAST_DAYS = 7
+"""Of the reference; below no volume is measured: weekdays differ."""
+QUANTILE_999 = 3.0902
+"""Of the standard normal distribution."""
+WORDS = 3
+"""Values that are named in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far one thing is from its reference."""
+
+    item: str
+    measure: str
+    """"psi" or "z"."""
+    value: float = 0.0
+    threshold: float = 0.0
+    flagged: bool = False
+    text: str = ""
+    """In words; "NOT MEASURED: …" where too little is known."""
+    reference_count: int = 0
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number of values by their moments."""
+
+    count: int
+    total: float
+    squares: float
+    """Sum of the squares."""
+
+    @property
+    def mean(self) -> float:
+        """0 without values."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def variance(self) -> float:
+        """Unbiased; 0 of fewer than two values."""
+        if self.count < 2:
+            return 0.0
+        return max(self.squares - self.total * self.mean, 0.0) / (self.count - 1)
+
+
+def mix(
+    item: str,
+    reference: Mapping[str, float],
+    present: Mapping[str, float],
+    *,
+    sizes: tuple[int, int] | None = None,
+) -> Drift:
+    """PSI of two counts by value. `sizes`: independent observations behind each, such as shoppers;
+    None = every count is one."""
+    before, now = (int(sum(counts.values())) for counts in (reference, present))
+    sizes = sizes or (before, now)
+    if min(sizes) < LEAST_COUNT:
+        return _too_little(item, "psi", sizes)
+    values = sorted(
+        {*reference, *present}, key=lambda one: -(reference.get(one, 0) + present.get(one, 0))
+    )
+    kept, rest = values[:MOST_BINS], values[MOST_BINS:]
+    old, new = (
+        np.array(
+            [counts.get(one, 0) for one in kept]
+            + ([sum(counts.get(one, 0) for one in rest)] if rest else []),
+            np.float64,
+        )
+        for counts in (reference, present)
+    )
+    value, threshold = psi(old, new), psi_threshold(len(old), *sizes)
+    p, q = old / old.sum(), new / new.sum()
+    changed = np.argsort(-np.abs(q - p)[: len(kept)], kind="stable")[:WORDS].tolist()
+    words = "; ".join(f"{kept[at]} {q[at]:.0%}, was {p[at]:.0%}" for at in changed)
+    return Drift(item, "psi", value, threshold, value >= threshold, words, before, now)
+
+
+def scores(item: str, reference: Doubles, present: Doubles) -> Drift:
+    """PSI of two samples of numbers, by deciles of the reference."""
+    sizes = (len(reference), len(present))
+    if min(sizes) < LEAST_COUNT:
+        return _too_little(item, "psi", sizes)
+    inner = np.unique(np.quantile(reference, np.arange(1, SCORE_BINS) / SCORE_BINS))
+    old, new = (
+        np.bincount(np.searchsorted(inner, values), minlength=len(inner) + 1).astype(np.float64)
+        for values in (reference, present)
+    )
+    value, threshold = psi(old, new), psi_threshold(len(old), *sizes)
+    words = f"median {np.median(present):.3g}, was {np.median(reference):.3g}"
+    return Drift(item, "psi", value, threshold, value >= threshold, words, *sizes)
+
+
+def volume(item: str, reference: Sequence[int], present: Sequence[int], *, least: float) -> Drift:
+    """z of the mean of whole days' counts; it matters from `least`, a share of the reference's."""
+    sizes = (len(reference), len(present))
+    before = np.array(reference, np.float64)
+    if sizes[0] < LEAST_DAYS or sizes[1] < 1 or before.sum() < LEAST_COUNT:
+        return _too_little(item, "z", sizes, f"whole days, at least {LEAST_DAYS} before")
+    now, usual = float(np.mean(present)), float(before.mean())
+    # Counts vary at least as much as chance alone would have them.
+    spread = max(float(before.std(ddof=1)), math.sqrt(usual))
+    error = spread * math.sqrt(1 / sizes[0] + 1 / sizes[1])
+    words = f"{now:,.0f} a day, was {usual:,.0f}"
+    return _by_error(item, now - usual, error, least=least * usual, words=words, sizes=sizes)
+
+
+def mean(item: str, reference: Sample, present: Sample, *, least: float) -> Drift:
+    """z of the difference of two means (Welch); it matters from `least`."""
+    sizes = (reference.count, present.count)
+    if min(sizes) < LEAST_COUNT:
+        return _too_little(item, "z", sizes)
+    error = math.sqrt(reference.variance / sizes[0] + present.variance / sizes[1])
+    words = f"{present.mean:.2f}, was {reference.mean:.2f}"
+    return _by_error(
+        item, present.mean - reference.mean, error, least=least, words=words, sizes=sizes
+    )
+
+
+def share(
+    item: str, reference: tuple[int, int], present: tuple[int, int], *, least: float
+) -> Drift:
+    """z of the difference of two shares, (of which, of all); it matters from `least`."""
+    sizes = (reference[1], present[1])
+    if min(sizes) < LEAST_COUNT:
+        return _too_little(item, "z", sizes)
+    before, now = reference[0] / sizes[0], present[0] / sizes[1]
+    pooled = (reference[0] + present[0]) / sum(sizes)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / sizes[0] + 1 / sizes[1]))
+    words = f"{now:.1%}, was {before:.1%}"
+    return _by_error(item, now - before, error, least=least, words=words, sizes=sizes)
+
+
+def psi(reference: Doubles, present: Doubles) -> float:
+    """Population stability index of two counts by bin."""
+    p, q = (
+        (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
+        for counts in (reference, present)
+    )
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def psi_threshold(bins: int, reference_count: int, count: int) -> float:
+    """From where on neither chance explains a PSI nor is it too small to matter."""
+    degrees = max(bins - 1, 1)
+    # The χ² quantile by Wilson and Hilferty 1931.
+    ninth = 2 / (9 * degrees)
+    quantile = degrees * (1 - ninth + QUANTILE_999 * math.sqrt(ninth)) ** 3
+    return max(PSI_MATTERS, (1 / reference_count + 1 / count) * quantile)
+
+
+def _by_error(
+    item: str,
+    difference: float,
+    error: float,
+    *,
+    least: float,
+    words: str,
+    sizes: tuple[int, int],
+) -> Drift:
+    if error == 0:  # constant on both sides
+        error = least / Z_CHANCE
+    value, threshold = difference / error, max(Z_CHANCE, least / error)
+    return Drift(item, "z", value, threshold, abs(value) >= threshold, words, *sizes)
+
+
+def _too_little(
+    item: str, measure: str, sizes: tuple[int, int], of: str = f"at least {LEAST_COUNT} of each"
+) -> Drift:
+    words = f"NOT MEASURED: {sizes[1]:,} now and {sizes[0]:,} before; {of}"
+    return Drift(item, measure, text=words, reference_count=sizes[0], count=sizes[1])

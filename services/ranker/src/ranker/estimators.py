@@ -1,0 +1,144 @@
+"""What a policy would have earned, estimated from what another one showed. NumPy only.
+
+A row is a product that was shown at a place of an answer. The reward is taken to depend on the
+shopper, the product and its place, and not on its neighbours (the item-position model of Li,
+Abbasi-Yadkori, Kveton et al. 2018, KDD), so that with p the chance that the logging policy put this
+product there, q that of the policy in question, and w = min(q / p, clip):
+
+    IPS    Σ w r / n                             Horvitz, Thompson 1952
+    SNIPS  Σ w r / Σ w                           Swaminathan, Joachims 2015, NeurIPS
+    DR     Σ [r̂(target) + w (r − r̂(shown))] / n  Dudík, Langford, Li 2011, ICML
+
+r̂ is a model's expected reward, fitted on other answers. IPS and DR are unbiased while all that the
+policy shows had some chance (p > 0); DR also where r̂ is right instead. SNIPS is consistent, and
+steadier. What the logging policy never showed is in neither IPS nor SNIPS; `support`, the mean of w
+before it is clipped, falls below 1 by as much.
+
+Intervals are normal, by the sums of the influences of each answer's rows: clicks within an answer
+depend on each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranker.model import Doubles, Ints
+
+CLIP = 20.0
+"""Largest weight. What is cut off biases towards 0; `clipped_share` says how much it concerns."""
+LEAST_SIZE = 100.0
+"""Least effective sample size."""
+LEAST_ANSWERS = 30
+"""Least answers: the normal interval rests on sums over answers."""
+LEAST_REWARDS = 10
+"""Least rewards of rows that count: with fewer an interval is a guess."""
+LEAST_SUPPORT = 0.5
+"""Least share of what the policy shows that was shown with some chance."""
+Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What was shown, and what a policy in question makes of it; all (rows,)."""
+
+    answer: Ints
+    """The same code = the same answer."""
+    reward: Doubles
+    propensity: Doubles
+    """p, above 0 to 1."""
+    target: Doubles
+    """q, 0 to 1."""
+    weight: Doubles
+    """How many impressions the row stands for."""
+    predicted: Doubles
+    """r̂ of the product shown, at its place."""
+    expected: Doubles
+    """r̂ of what the policy in question shows there: Σ q r̂ over products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate with its 95% interval, in rewards a product shown."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What is known of a policy."""
+
+    count: int
+    """Rows it rests on."""
+    size: float
+    """Effective sample size, (Σw)² / Σw² (Kish 1965)."""
+    support: float
+    clipped_share: float
+    ips: Estimate | None = None
+    snips: Estimate | None = None
+    doubly_robust: Estimate | None = None
+    """None = there is no estimate: `refusal` says why."""
+    refusal: str = ""
+
+
+def estimate(logged: Logged, clip: float = CLIP) -> Estimates:
+    """All three estimates, or why there are none."""
+    raw = logged.target / logged.propensity
+    weights, total = np.minimum(raw, clip), logged.weight.sum()
+    mass = logged.weight * weights
+    known = Estimates(
+        count=len(raw),
+        size=_size(mass),
+        support=float(logged.weight @ raw / total) if total else 0.0,
+        clipped_share=float(np.mean(raw > clip)) if len(raw) else 0.0,
+    )
+    refusal = _refusal(known, logged, mass)
+    if refusal:
+        return Estimates(
+            known.count, known.size, known.support, known.clipped_share, refusal=refusal
+        )
+    corrected = logged.expected + weights * (logged.reward - logged.predicted)
+    return Estimates(
+        known.count,
+        known.size,
+        known.support,
+        known.clipped_share,
+        ips=_ratio(mass * logged.reward, logged.weight, logged.answer),
+        snips=_ratio(mass * logged.reward, mass, logged.answer),
+        doubly_robust=_ratio(logged.weight * corrected, logged.weight, logged.answer),
+    )
+
+
+def _size(mass: Doubles) -> float:
+    squares = float(mass @ mass)
+    return float(mass.sum()) ** 2 / squares if squares else 0.0
+
+
+def _refusal(known: Estimates, logged: Logged, mass: Doubles) -> str:
+    counting = mass > 0
+    answers = len(np.unique(logged.answer[counting]))
+    rewards = int(np.count_nonzero(logged.reward[counting]))
+    if known.size < LEAST_SIZE:
+        return f"NOT MEASURED: effective sample size {known.size:.0f}, at least {LEAST_SIZE:.0f}"
+    if answers < LEAST_ANSWERS:
+        return f"NOT MEASURED: {answers} answers count, at least {LEAST_ANSWERS}"
+    if rewards < LEAST_REWARDS:
+        return f"NOT MEASURED: {rewards} clicks count, at least {LEAST_REWARDS}"
+    if known.support < LEAST_SUPPORT:
+        return (
+            f"NOT MEASURED: of what it shows, {1 - known.support:.0%} was never shown; at most"
+            f" {1 - LEAST_SUPPORT:.0%}"
+        )
+    return ""
+
+
+def _ratio(above: Doubles, below: Doubles, answer: Ints) -> Estimate:
+    """Σ above / Σ below with the interval of a ratio of sums over answers (delta method)."""
+    total = float(below.sum())
+    value = float(above.sum()) / total
+    _, codes = np.unique(answer, return_inverse=True)
+    influence = np.bincount(codes, above - value * below)
+    count = len(influence)
+    half = Z95 * float(np.sqrt(count / (count - 1) * (influence @ influence))) / total
+    return Estimate(value, value - half, value + half)

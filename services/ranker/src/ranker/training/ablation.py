@@ -1,0 +1,159 @@
+"""What each part of a model adds, on the validation split; what adds nothing is turned off.
+
+Parts of the blend are left out of the score one at a time. Features (the shoppers' own ids, what
+shoppers gave, the products' attributes, the visual style) are left out of the training. Differences
+are paired by shopper, with intervals.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from ranker.evaluation.bootstrap import intervals
+from ranker.model import Doubles, Model
+from ranker.parts import OWN_PARTS, POPULARITY
+from ranker.recipe import ItemItem, Recipe
+from ranker.training.subject import Given
+from ranker.training.validation import METRIC, Validation
+
+LEAST_SHOPPERS = 200
+"""Of fewer, a part that matters may well seem not to: nothing is turned off on their word."""
+
+Refitted = Callable[[Recipe, bool], Model]
+"""(recipe, with the shoppers' attributes) to the model of the validation split."""
+
+
+class Verdict(StrEnum):
+    """What an ablation says of a part."""
+
+    ADDS = "adds"
+    """The interval of what it adds lies above 0."""
+    NOTHING = "nothing"
+    """It does not: the part is off."""
+    TOO_FEW = "too_few"
+    """There are too few shoppers to tell: it stays as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a part adds to the figure."""
+
+    part: str
+    """A part of the score, or "user_ids", "shopper_attributes", "product_attributes", "style"."""
+    metric: str
+    with_it: float
+    without: float
+    addition: float
+    """Mean difference; between `low` and `high` with 95% confidence."""
+    low: float
+    high: float
+    shopper_count: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """What is left, and what each part adds."""
+
+    recipe: Recipe
+    attributes: bool
+    """Whether what shoppers gave takes part."""
+    additions: tuple[Addition, ...]
+
+
+def ablate(measured: Validation, recipe: Recipe, refitted: Refitted) -> Ablation:
+    """Leave out one after another what adds nothing to what is left; features first, in a fixed
+    order, as the parts of the score are made of them."""
+    attributes = bool(measured.given.attributes)
+    model = refitted(recipe, attributes)
+    gains = measured.gains(model)
+    additions = []
+    for part in _features(measured.given, recipe):
+        less = _less(recipe, part)
+        kept = attributes and part != SHOPPER_ATTRIBUTES
+        other = refitted(less, kept)
+        others = measured.gains(other)
+        additions.append(_addition(part, gains, others))
+        if additions[-1].verdict is Verdict.NOTHING:
+            recipe, attributes, model, gains = less, kept, other, others
+    blend, told = _parts(measured, model, gains)
+    return Ablation(_blended(recipe, blend), attributes, (*additions, *told))
+
+
+USER_IDS, SHOPPER_ATTRIBUTES = "user_ids", "shopper_attributes"
+PRODUCT_ATTRIBUTES, STYLE = "product_attributes", "style"
+
+
+def _features(given: Given, recipe: Recipe) -> tuple[str, ...]:
+    """What features there are that may add nothing."""
+    there = {
+        STYLE: given.vectors is not None and recipe.style_dimension > 0,
+        PRODUCT_ATTRIBUTES: bool(recipe.attribute_keys),
+        SHOPPER_ATTRIBUTES: bool(given.attributes),
+        USER_IDS: recipe.user_ids,
+    }
+    return tuple(name for name, found in there.items() if found)
+
+
+def _less(recipe: Recipe, part: str) -> Recipe:
+    """The recipe without these features; what shoppers gave is no matter of the recipe."""
+    changes = {
+        STYLE: {"style_dimension": 0},
+        PRODUCT_ATTRIBUTES: {"attribute_keys": ()},
+        USER_IDS: {"user_ids": False},
+        SHOPPER_ATTRIBUTES: {},
+    }
+    return replace(recipe, **changes[part])  # type: ignore[arg-type]
+
+
+def _parts(
+    measured: Validation, model: Model, gains: Doubles
+) -> tuple[Mapping[str, float], Sequence[Addition]]:
+    """The weights that are left, and what each part adds to the others.
+
+    Of several that add nothing only the one that adds least goes at a time: two parts that say the
+    same would otherwise both go. Popularity stays: it is there for those of whom nothing is known.
+    """
+    weights = dict(model.blend)
+    told: dict[str, Addition] = {}
+    while True:
+        present = [part for part in OWN_PARTS if weights.get(part, 0) > 0 and part != POPULARITY]
+        others = {
+            part: measured.gains(replace(model, blend=weights | {part: 0.0})) for part in present
+        }
+        found = [_addition(part, gains, others[part]) for part in present]
+        told |= {one.part: one for one in found}
+        idle = [one for one in found if one.verdict is Verdict.NOTHING]
+        if not idle or len(present) == 1:
+            return weights, tuple(told.values())
+        least = min(idle, key=lambda one: one.addition).part
+        weights[least], gains = 0.0, others[least]
+
+
+def _blended(recipe: Recipe, weights: Mapping[str, float]) -> Recipe:
+    """The recipe with these weights, without learning what counts nothing."""
+    blend = replace(recipe.blend, weights={part: one for part, one in weights.items() if one > 0})
+    off = weights.get("item_item", 0.0) <= 0
+    return replace(recipe, blend=blend, item_item=ItemItem.OFF if off else recipe.item_item)
+
+
+def _addition(part: str, gains: Doubles, without: Doubles) -> Addition:
+    found = intervals((gains - without)[:, None])
+    low, high = float(found.low[0]), float(found.high[0])
+    if len(gains) < LEAST_SHOPPERS:
+        verdict = Verdict.TOO_FEW
+    else:
+        verdict = Verdict.ADDS if low > 0 else Verdict.NOTHING
+    return Addition(
+        part=part,
+        metric=METRIC,
+        with_it=float(np.mean(gains)),
+        without=float(np.mean(without)),
+        addition=float(found.mean[0]),
+        low=low,
+        high=high,
+        shopper_count=len(gains),
+        verdict=verdict,
+    )

@@ -1,0 +1,102 @@
+"""Looks for better parameters on the validation split, within a budget (Optuna, extra `train`).
+
+TPE (Bergstra et al. 2011), seeded. The recipe that is given is the first one tried, so that the one
+found is at least as good there.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ranker.model import TrainingDiverged
+from ranker.recipe import Loss, Recipe
+
+Score = Callable[[Recipe], float]
+"""How good a recipe is; higher is better. TrainingDiverged where it can't be fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Where a search ends, at whichever comes first."""
+
+    trials: int
+    """0 = nothing is searched."""
+    seconds: float
+    """No trial begins after that. A search that ends by it may try less on a busier machine, and so
+    find another recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A recipe that was tried."""
+
+    parameters: Mapping[str, Any]
+    score: float
+    """NaN = it could not be fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to."""
+
+    recipe: Recipe
+    trials: tuple[Trial, ...]
+
+
+def search(score: Score, recipe: Recipe, budget: Budget, told: Callable[[int], None]) -> Found:
+    """The best recipe tried; `told`: after each trial how many are done."""
+    if budget.trials < 1:
+        return Found(recipe, ())
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    drawn = min(10, 1 + budget.trials // 3)  # before TPE has anything to go by
+    sampler = optuna.samplers.TPESampler(seed=recipe.seed, n_startup_trials=drawn)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    trials: list[Trial] = []
+    end = time.monotonic() + budget.seconds
+    while len(trials) < budget.trials and (not trials or time.monotonic() < end):
+        if trials:
+            one = study.ask()
+            tried = replace(recipe, **_suggested(one, recipe))
+        else:
+            one, tried = None, recipe
+        value = _score(score, tried)
+        trials.append(Trial(_searched(tried), value))
+        if one is not None:
+            failed = math.isnan(value)
+            state = optuna.trial.TrialState.FAIL if failed else None
+            study.tell(one, None if failed else value, state=state)
+        told(len(trials))
+    best = max(trials, key=lambda trial: -math.inf if math.isnan(trial.score) else trial.score)
+    return Found(replace(recipe, **best.parameters), tuple(trials))
+
+
+def _score(score: Score, recipe: Recipe) -> float:
+    try:
+        return score(recipe)
+    except TrainingDiverged:
+        return math.nan
+
+
+def _suggested(trial: Any, recipe: Recipe) -> dict[str, Any]:
+    """Parameters of LightFM, around what has been good on MovieLens and the wines."""
+    found: dict[str, Any] = {
+        "dimension": trial.suggest_int("dimension", 8, 128, log=True),
+        "epochs": trial.suggest_int("epochs", 5, 60, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+        "item_alpha": trial.suggest_float("item_alpha", 1e-8, 1e-4, log=True),
+        "user_alpha": trial.suggest_float("user_alpha", 1e-8, 1e-4, log=True),
+    }
+    if recipe.loss is Loss.WARP:
+        found["max_sampled"] = trial.suggest_int("max_sampled", 5, 100, log=True)
+    return found
+
+
+SEARCHED = ("dimension", "epochs", "learning_rate", "item_alpha", "user_alpha", "max_sampled")
+
+
+def _searched(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in SEARCHED}

@@ -1,0 +1,74 @@
+"""A policy is taken whole or refused by its fields; moves are told where there are any."""
+
+import numpy as np
+import pytest
+
+from ranker.diversity import Arrangement, Cause, Policy
+from ranker.servicer.arranging import moves_of, policy_of
+from servicekit.requests import RequestInvalid
+from sightline.common.v1 import answer_pb2
+from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity
+
+
+def test_nothing_asked_for_moves_nothing():
+    assert policy_of(Diversity()) == Policy()
+    assert not Policy().active
+
+
+def test_what_is_asked_for_is_taken():
+    message = Diversity(
+        diversity=0.3,
+        popularity=0.2,
+        window=50,
+        cap_places=5,
+        brand_cap=2,
+        category_caps=[CategoryCap(level=1, cap=3)],
+        exploration_places=[4, 9],
+        exploration_days=7,
+    )
+    assert policy_of(message) == Policy(0.3, 0.2, 50, 5, 2, ((1, 3),), (4, 9), 7.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"diversity": 1.1}, "diversity"),
+        ({"diversity": float("nan")}, "diversity"),
+        ({"popularity": -0.1}, "popularity"),
+        ({"window": 1}, "window"),
+        ({"window": 501}, "window"),
+        ({"cap_places": 201}, "cap_places"),
+        ({"brand_cap": -1}, "brand_cap"),
+        ({"category_caps": [CategoryCap(level=0, cap=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=9, cap=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=1)]}, "category_caps[0]"),
+        ({"category_caps": [CategoryCap(level=1, cap=1)] * 2}, "category_caps"),
+        ({"exploration_places": [1]}, "exploration_places"),
+        ({"exploration_places": [5, 4]}, "exploration_places"),
+        ({"exploration_places": [4, 4]}, "exploration_places"),
+        ({"exploration_places": [201]}, "exploration_places"),
+        ({"exploration_places": range(2, 23)}, "exploration_places"),
+        ({"exploration_days": float("inf")}, "exploration_days"),
+        ({"exploration_days": -1}, "exploration_days"),
+    ],
+)
+def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
+    with pytest.raises(RequestInvalid) as caught:
+        policy_of(Diversity(**fields))
+    assert [item.field for item in caught.value.violations] == [f"diversity.{field}"]
+
+
+def test_moves_are_told_by_product_and_only_where_there_are_some():
+    order = np.array([1, 0, 2])
+    still = Arrangement(np.arange(3), {Cause.DIVERSITY: np.zeros(3, int)}, np.ones(3))
+    assert moves_of(still, 3) == []
+    moved = {Cause.DIVERSITY: np.array([1, -1, 0]), Cause.BRAND_CAP: np.array([0, 0, 0])}
+    told = moves_of(Arrangement(order, moved, np.ones(3)), 2)
+    assert [[(move.cause, move.places) for move in one.moves] for one in told] == [
+        [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
+        [(answer_pb2.Move.CAUSE_DIVERSITY, -1)],
+    ]
+
+
+def test_every_cause_has_a_number_on_the_wire():
+    assert {f"CAUSE_{cause}" for cause in Cause} <= set(answer_pb2.Move.Cause.keys())

@@ -1,0 +1,199 @@
+"""From an answer to the report, by way of attributed events: a real gateway and a real ranker."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import REGISTRY
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.gateway.v1 import user_event_service_pb2
+from sightline.ranker.v1 import answer_service_pb2, event_service_pb2
+from sightline.ranker.v1 import online_report_pb2 as pb
+from tests.fakes.gateway_wire import Suite as Front
+from tests.fakes.gateway_wire import running
+from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
+
+__all__ = ["suite"]
+
+DAYS = 86_400
+
+
+@dataclass
+class Shop:
+    """A gateway before a real ranker."""
+
+    ranker: Suite
+    front: Front
+
+    async def recommend(self, answers: int = 1, **fields) -> rec.RecommendResponse:
+        """An answer, as soon as the ranker keeps it: the n-th of its catalog."""
+        request = rec.RecommendRequest(signals=[rec.QuerySignal(image=b"\xff\xd8 \xff\xd9")])
+        answer = await self.front.recommendation.Recommend(request)
+        async with asyncio.timeout(10):
+            while True:
+                if sum(one.answer_count for one in (await self.report()).groups) == answers:
+                    return answer
+                await asyncio.sleep(0.02)
+
+    async def write(self, answer, *what: tuple[str, str], catalog: str = "", **fields) -> None:
+        """Write events of (type, product) that carry the answer's token."""
+        values = {"attribution_token": answer.attribution_token, **fields}
+        events = [event(item, kind, **values) for kind, item in what]
+        request = user_event_service_pb2.WriteEventsRequest(catalog_id=catalog, events=events)
+        done = await self.front.events.WriteEvents(request)
+        assert [status.code for status in done.statuses] == [0] * len(events)
+
+    async def report(self, **fields) -> pb.OnlineReport:
+        return await self.front.admin.GetOnlineReport(pb.GetOnlineReportRequest(**fields))
+
+
+@pytest.fixture
+async def shop(suite: Suite) -> AsyncIterator[Shop]:
+    async with running(ranker_target=suite.target) as front:
+        yield Shop(suite, front)
+
+
+def products(answer: rec.RecommendResponse) -> list[str]:
+    return [item.product.product_id for item in answer.results]
+
+
+def twisted(token: str, **changes: object) -> str:
+    said = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    return base64.urlsafe_b64encode(json.dumps({**said, **changes}).encode()).decode().rstrip("=")
+
+
+async def test_what_an_answer_led_to_is_counted_exactly(shop: Shop) -> None:
+    answer = await shop.recommend()
+    first, second, third, *_ = products(answer)
+    shown = [("IMPRESSION", item) for item in (first, second, third)]
+    await shop.write(answer, *shown, *shown[:1], ("CLICK", first), ("CLICK", first))
+    await shop.write(answer, ("PURCHASE", first), ("HIDE", second), ("VIEW", third))
+    other = await shop.recommend(answers=2)
+    await shop.write(other, ("IMPRESSION", first), ("CLICK", second))
+
+    report = await shop.report()
+
+    (group,) = report.groups
+    assert (group.model_version, group.scene, group.arm) == ("", "default", "")
+    assert (group.answer_count, group.shown_answer_count, group.impression_count) == (2, 2, 4)
+    counts = (group.click_through.count, group.conversion.count, group.hide.count)
+    assert counts == (1, 1, 1)
+    assert group.click_through.value == 0.25
+    assert 0 < group.click_through.lower < 0.25 < group.click_through.upper < 1
+    assert (group.clicks_without_impression, group.conversions_without_impression) == (1, 0)
+    assert report.attribution == pb.AttributionCounts(
+        token_count=11, named_count=11, joined_count=11
+    )
+
+
+async def test_a_strangers_token_joins_nothing_and_is_kept(shop: Shop) -> None:
+    answer = await shop.recommend()
+    token, (item, *_) = answer.attribution_token, products(answer)
+    before = outcomes()
+    for wrong in (
+        twisted(token, c="other"),  # made for another catalog
+        twisted(token, x=0),
+        twisted(token, a="../../x"),
+        "not a token",
+    ):
+        await shop.write(answer, ("IMPRESSION", item), attribution_token=wrong)
+    await shop.write(answer, ("IMPRESSION", item), attribution_token=twisted(token, a="nobodys"))
+
+    report = await shop.report()
+
+    assert [group.impression_count for group in report.groups] == [0]
+    assert report.attribution == pb.AttributionCounts(token_count=5, named_count=1, joined_count=0)
+    asked = event_service_pb2.GetEventsRequest(shopper=ANN)
+    kept = (await shop.ranker.events.GetEvents(asked)).events
+    assert {one.attribution_token for one in kept} >= {"not a token"}
+    assert sorted(one.answer_id for one in kept) == [*[""] * 4, "nobodys"]
+    assert outcomes() - before == {"unreadable": 2, "foreign": 1, "expired": 1, "named": 1}
+
+
+async def test_a_token_joins_only_in_its_own_catalog(shop: Shop) -> None:
+    answer = await shop.recommend()
+    (item, *_) = products(answer)
+    await shop.write(answer, ("IMPRESSION", item), catalog="other")
+    assert [group.impression_count for group in (await shop.report()).groups] == [0]
+    there = await shop.report(catalog_id="other")
+    assert (len(there.groups), there.attribution.token_count) == (0, 1)
+
+
+async def test_a_callers_own_answer_id_is_no_matter(shop: Shop) -> None:
+    answer = await shop.recommend()
+    (item, *_) = products(answer)
+    await shop.write(answer, ("IMPRESSION", item), answer_id="mine")
+    await shop.write(answer, ("CLICK", item), attribution_token="", answer_id="mine")
+    asked = event_service_pb2.GetEventsRequest(shopper=ANN)
+    clicked, shown = (await shop.ranker.events.GetEvents(asked)).events
+    assert (clicked.answer_id, bool(shown.answer_id)) == ("", True)
+    assert shown.answer_id != "mine"
+
+
+async def test_a_purchase_counts_within_its_window(suite: Suite) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="a", arms=["blue", "test"], scene="home")
+    record.answer_time.seconds = event(ago=6 * DAYS).event_time.seconds
+    record.versions.model_version = "m1"
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    await suite.answers.RecordAnswers(request)
+    told = [event("r0", "IMPRESSION", ago=5 * DAYS), event("r0", "PURCHASE", ago=2 * DAYS)]
+    for one in told:
+        one.answer_id = "a"
+    await suite.append(*told)
+
+    long, short = [
+        await suite.models.GetOnlineReport(pb.GetOnlineReportRequest(conversion_days=days))
+        for days in (3, 2)
+    ]
+
+    assert [(one.model_version, one.scene, one.arm) for one in long.groups] == [
+        ("m1", "home", "blue"),
+        ("m1", "home", "test"),
+    ]
+    assert [one.conversion.count for one in long.groups] == [1, 1]
+    assert [one.conversion.count for one in short.groups] == [0, 0]
+    recent = await suite.models.GetOnlineReport(pb.GetOnlineReportRequest(days=5))
+    assert not recent.groups
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"days": -1}, "days"),
+        ({"days": 366}, "days"),
+        ({"conversion_days": 91}, "conversion_days"),
+    ],
+)
+async def test_a_time_out_of_range_is_refused(shop: Shop, fields, field: str) -> None:
+    error = await refusal(shop.report(**fields))
+    assert (error.reason, error.violations[0].field) == ("REQUEST_INVALID", field)
+
+
+@pytest.mark.parametrize("arms", [[""], ["a\nb"], ["x" * 65], [f"a{n}" for n in range(17)]])
+async def test_arms_that_can_not_be_told_apart_are_refused(suite: Suite, arms: list[str]) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="a", arms=arms)
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    error = await refusal(suite.answers.RecordAnswers(request))
+    assert error.violations[0].field == "answers[0].arms"
+
+
+class Counts(dict[str, int]):
+    """Numbers by name, of which earlier ones can be taken away."""
+
+    def __sub__(self, other: "Counts") -> dict[str, int]:
+        return {name: count - other.get(name, 0) for name, count in self.items() if count}
+
+
+def outcomes() -> Counts:
+    """Tokens so far, by what they came to."""
+    name = "sightline_gateway_attributions_total"
+    return Counts(
+        {
+            outcome: int(REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0)
+            for outcome in ("named", "unreadable", "foreign", "expired")
+        }
+    )
