@@ -39,7 +39,9 @@ class EventRecord:
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
         self._db = database
-        self._joined = Joined(database, lambda c, given: _append(c, given, signals), MOST_JOINED)
+        self._joined: Joined[StoredEvent, Written] = Joined(
+            database, lambda c, given: _append(c, given, signals), MOST_JOINED
+        )
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
         """Store events in one transaction, which those of other callers may share, and which is on

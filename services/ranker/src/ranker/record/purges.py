@@ -8,7 +8,7 @@ a day of which something is left counts too little until the product's last batc
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -121,10 +121,21 @@ def _withdraw(
     if unfinished in gone and known.get(unfinished, -math.inf) > gone[unfinished] + 1:
         before, taken = known[unfinished], gone.pop(unfinished)
         kept[unfinished] = before + math.log2(1 - 2.0 ** (taken - before))
-    kept |= _counted_anew(connection, catalog_id, tuple(gone), signals)
-    if kept:
-        popularity.keep_log_counts(connection, catalog_id, kept)
-    t, empty = POPULARITY.c, sorted(gone.keys() - kept.keys())
+    settle(connection, catalog_id, kept, tuple(gone), signals)
+
+
+def settle(
+    connection: Connection,
+    catalog_id: str,
+    kept: Mapping[str, float],
+    anew: Sequence[str],
+    signals: Signals,
+) -> None:
+    """Keep these counts of products, as base-2 logarithms, and count others anew."""
+    counted = _counted_anew(connection, catalog_id, anew, signals)
+    if kept or counted:
+        popularity.keep_log_counts(connection, catalog_id, {**kept, **counted})
+    t, empty = POPULARITY.c, sorted(set(anew) - counted.keys())
     if empty:
         connection.execute(
             sa.delete(POPULARITY).where(t.catalog_id == catalog_id, t.product_id.in_(empty))

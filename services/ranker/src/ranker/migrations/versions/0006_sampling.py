@@ -15,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Every event so far stands for itself."""
-    share = sa.Column("sample_share", sa.Double(), nullable=False, server_default="1.0")
+    share = sa.Column[float]("sample_share", sa.Double(), nullable=False, server_default="1.0")
     op.add_column("events", share)
     op.create_index("events_age", "events", ["catalog_id", "type", "time_micros"])
     op.drop_index("events_product", "events")
