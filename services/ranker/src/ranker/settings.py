@@ -37,6 +37,9 @@ class StoreSettings(Settings):
     model_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
+    export_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/exports"
+    """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
+
 
 class SignalSettings(Settings):
     """How events are read, by the server, the worker and trainings alike; see signals.py."""
@@ -156,9 +159,6 @@ class WorkerSettings(StoreSettings, SignalSettings):
 
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
     """How often the worker looks for events and records of answers that are too old."""
-
-    export_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/exports"
-    """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
 
 
 class TrainSettings(WorkerSettings):
