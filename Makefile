@@ -19,13 +19,16 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-upgrade test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever format clean
+.PHONY: help demo demo-models demo-upgrade test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
 demo: setup ## Real wines recommended from photos, by the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
+
+demo-models: setup ## A model trained, measured, promoted by force, asked by a newcomer and rolled back
+	$(BIN)/python -m examples.wines.models
 
 demo-upgrade: setup ## A new embedding model rolled out, and back, while shoppers ask; its timeline
 	$(BIN)/python -m examples.wines.upgrade

@@ -11,16 +11,19 @@ from rich.text import Text
 from bench import (
     compression,
     consistency,
+    diversity,
     duplicates,
     imports,
     latency,
     machine,
     nominate,
+    ranking,
     recommend,
     report,
     scale,
     search,
     standin,
+    training,
     watchdog,
 )
 from bench.model import Result
@@ -37,18 +40,25 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "latency": latency.run,
     "consistency": consistency.run,
     "duplicates": duplicates.run,
+    "diversity": diversity.run,
     "nominate": nominate.run,
+    "ranking": ranking.run,
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
     "watchdog": watchdog.run,
+    "training": training.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency")
+USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
-FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {**BENCHES, "scale": scale.full}
+FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+    **BENCHES,
+    "scale": scale.full,
+    "training": training.full,
+}
 """With those that take hours in place of their short forms."""
 
 

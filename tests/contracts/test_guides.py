@@ -17,7 +17,7 @@ from sightline_client import filter_text
 from sightline_client.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDES = ("filters.md", "rolling-out.md", "backups.md")
+GUIDES = ("filters.md", "models.md", "rolling-out.md", "backups.md", "profiles.md", "online.md")
 FILTERS = (DOCS / "filters.md").read_text(encoding="utf-8")
 
 

@@ -34,6 +34,9 @@ SERVED = {
 WORKERS = {"retriever-worker": "retriever.worker", "ranker-worker": "ranker.worker"}
 OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
+TIMED = ["ranker-train"]
+"""CronJobs."""
+PODS = [*WORKLOADS, *TIMED]
 
 ARROWS = {
     ("callers", "gateway", 8600),
@@ -49,6 +52,8 @@ ARROWS = {
     ("retriever-worker", "stores", 19530),
     ("ranker", "stores", 5432),
     ("ranker-worker", "stores", 5432),
+    ("ranker-train", "retriever", 8602),
+    ("ranker-train", "stores", 5432),
 }
 """Who calls whom, and nothing else may."""
 
@@ -90,6 +95,9 @@ def of(documents: list[Document], kind: str) -> dict[str, Document]:
 
 
 def pod(documents: list[Document], name: str) -> Document:
+    if name in TIMED:
+        timed = of(documents, "CronJob")[name]["spec"]["jobTemplate"]["spec"]
+        return dict(timed["template"]["spec"])
     spec: Document = of(documents, "Deployment")[name]["spec"]["template"]["spec"]
     return spec
 
@@ -141,10 +149,12 @@ def test_everything_is_in_a_namespace_that_restricts_its_pods(base: list[Documen
 
 
 def test_each_workload_has_what_belongs_to_it(base: list[Document]) -> None:
-    for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget"):
+    for kind in ("Deployment", "Service", "PodDisruptionBudget"):
         assert sorted(of(base, kind)) == sorted(WORKLOADS), kind
+    assert sorted(of(base, "ServiceAccount")) == sorted(PODS)
+    assert sorted(of(base, "CronJob")) == sorted(TIMED)
     assert {each["kind"] for each in base} == {
-        "ConfigMap", "Deployment", "Namespace", "NetworkPolicy", "PersistentVolumeClaim",
+        "ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "PersistentVolumeClaim",
         "PodDisruptionBudget", "Service", "ServiceAccount",
     }  # fmt: skip
 
@@ -161,7 +171,7 @@ def test_selectors_find_exactly_the_pods_of_their_workload(base: list[Document],
         assert spread["labelSelector"]["matchLabels"] == own
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", PODS)
 def test_pods_are_restricted(base: list[Document], name: str) -> None:
     spec = pod(base, name)
     context = spec["securityContext"]
@@ -182,7 +192,7 @@ def test_pods_are_restricted(base: list[Document], name: str) -> None:
         assert volume.get("emptyDir", {"sizeLimit": ""}).keys() >= {"sizeLimit"}, volume
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", PODS)
 def test_no_pod_talks_to_kubernetes(base: list[Document], name: str) -> None:
     account = of(base, "ServiceAccount")[name]
     assert account["automountServiceAccountToken"] is False
@@ -258,7 +268,7 @@ def test_a_pod_has_time_to_end_what_it_does(base: list[Document], name: str) -> 
     assert pod(base, name)["terminationGracePeriodSeconds"] >= needed + 5
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", PODS)
 def test_resources_are_asked_for_and_memory_is_bounded(base: list[Document], name: str) -> None:
     for container in containers(pod(base, name)):
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
@@ -321,7 +331,7 @@ def test_settings_hold_no_secret(base: list[Document]) -> None:
 def secrets(documents: list[Document]) -> set[tuple[str, str]]:
     """(name, key) of every Secret that some pod needs."""
     found = set()
-    for name in WORKLOADS:
+    for name in PODS:
         for each in main(documents, name).get("env", []):
             if reference := each.get("valueFrom", {}).get("secretKeyRef"):
                 found.add((reference["name"], reference["key"]))
@@ -351,7 +361,7 @@ def test_every_secret_is_documented_and_in_the_example(
 def test_the_key_is_readable_by_the_ranker_alone(base: list[Document]) -> None:
     (volume,) = [v for v in pod(base, "ranker")["volumes"] if "secret" in v]
     assert volume["secret"]["defaultMode"] == 0o440
-    users = [name for name in WORKLOADS if "ranker-pseudonym-key" in str(pod(base, name))]
+    users = [name for name in PODS if "ranker-pseudonym-key" in str(pod(base, name))]
     assert users == ["ranker"]
 
 
@@ -364,7 +374,7 @@ def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
             for volume in pod(base, name)["volumes"]
             if "persistentVolumeClaim" in volume
         ]
-        for name in WORKLOADS
+        for name in PODS
     }
     assert claims == {
         "gateway": [],
@@ -374,10 +384,23 @@ def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
         "retriever-worker": ["retriever-photos", "retriever-backups"],
         "ranker": ["ranker-models"],
         "ranker-worker": ["ranker-models"],
+        "ranker-train": ["ranker-models"],
     }
     declared = of(base, "PersistentVolumeClaim")
     assert set(declared) == {"retriever-photos", "retriever-backups", "ranker-models"}
     assert all(c["spec"]["accessModes"] == ["ReadWriteMany"] for c in declared.values())
+
+
+def test_a_training_is_asked_for_by_time_and_never_twice_at_once(base: list[Document]) -> None:
+    timed = of(base, "CronJob")["ranker-train"]["spec"]
+    assert timed["concurrencyPolicy"] == "Forbid"
+    assert timed["jobTemplate"]["spec"]["backoffLimit"] == 0
+    labels = timed["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "ranker-train"
+    container = main(base, "ranker-train")
+    assert container["command"] == ["python", "-m", "ranker.train"]
+    assert container["args"] == ["--catalog", settings_of(base, "ranker-worker")["RANKER_CATALOGS"]]
+    assert settings_of(base, "ranker-train") == settings_of(base, "ranker-worker")
 
 
 # The network
@@ -426,14 +449,14 @@ def test_nothing_is_allowed_by_default(base: list[Document]) -> None:
         (
             "ingress",
             "from",
-            set(WORKLOADS),
+            set(PODS),
             lambda mine, other, port: (other, mine, port),
             {("scrapers", "every pod", "metrics")},
         ),
         (
             "egress",
             "to",
-            set(WORKLOADS),
+            set(PODS),
             lambda mine, other, port: (mine, other, port),
             {("every pod", "kube-system", 53)},
         ),
@@ -459,7 +482,7 @@ def test_the_network_allows_the_arrows_of_the_design_and_no_other(
 def images(documents: list[Document]) -> dict[str, str]:
     """Image and tag."""
     found = {}
-    for name in WORKLOADS:
+    for name in PODS:
         for container in containers(pod(documents, name)):
             image, _, tag = container["image"].rpartition(":")
             assert image, f"{container['image']} has no tag"
@@ -485,7 +508,7 @@ def test_images_are_those_that_make_images_builds_and_a_safe_triton(
 
 def test_the_words_of_the_readme_are_those_of_the_base(base: list[Document]) -> None:
     text = (K8S / "README.md").read_text()
-    for name in WORKLOADS:
+    for name in PODS:
         assert f"`{name}`" in text
     for label in re.findall(r"sightline/\w+", (K8S / "base/network.yaml").read_text()):
         assert label in text

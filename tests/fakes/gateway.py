@@ -38,8 +38,10 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
     user_event_service_pb2_grpc,
 )
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, recipe_pb2
+from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
+from tests.fakes import evaluations
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -154,6 +156,54 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
     return response
 
 
+def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:
+    """Why a product is outranked, with everything set."""
+    pb = recommendation_service_pb2
+    score = pb.ExplainedScore(
+        product_id="wine-2",
+        raw_score=0.75,
+        parts=[
+            answer_pb2.ScorePart(
+                name="taste",
+                value=0.75,
+                features=[
+                    answer_pb2.ScoreFeature(name="brand=Aurora", value=1.0),
+                    answer_pb2.ScoreFeature(name="other", value=-0.25),
+                ],
+            )
+        ],
+        score_rank=3,
+        moves=[answer_pb2.Move(cause=answer_pb2.Move.CAUSE_BRAND_CAP, places=-9)],
+        reasons=[answer_pb2.Reason(code="MATCHES_TASTE", text="Fits your taste")],
+    )
+    return pb.ExplainRecommendationResponse(
+        outcome=pb.ExplainRecommendationResponse.OUTCOME_OUTRANKED,
+        text="It stands at place 12.",
+        product=wine("wine-2", "Nebbiolo"),
+        rejection=pb.FilterRejection(
+            path="filter.comparison", condition="price < 10 EUR", held=["price: 12.50 EUR"]
+        ),
+        collapsed_into_product_id="wine-1",
+        branches=[
+            pb.BranchVerdict(
+                branch="visual",
+                signal=0,
+                named=True,
+                named_count=100,
+                similarity=0.5,
+                last_similarity=0.25,
+            ),
+            pb.BranchVerdict(branch="collaborative", named_count=7),
+        ],
+        rank=12,
+        score=score,
+        last_shown=pb.ExplainedScore(product_id="wine-1", raw_score=1.0),
+        degradations=answer().degradations,
+        versions=answer().versions,
+        request_id="request-1",
+    )
+
+
 def passes(condition: filter_pb2.Filter, product: product_pb2.Product) -> bool:
     """Enough of the filter's meaning for tests: equality of brands, joined."""
     if condition.HasField("comparison"):
@@ -206,6 +256,7 @@ class FakeGateway:
         self._under_way: dict[str, int] = defaultdict(int)
         self._failures: dict[str, deque[status_pb2.Status]] = defaultdict(deque)
         self.recommendation = answer()
+        self.explanation = explanation()
         self.search = recommendation_service_pb2.SearchResponse(
             results=[
                 recommendation_service_pb2.FoundProduct(product=wine(), rank=1, similarity=0.5)
@@ -229,6 +280,10 @@ class FakeGateway:
         """Pages of an answer of Recommend."""
         self.lock = threading.Lock()
         self.online_report = online_report_pb2.OnlineReport()
+        self.shopper_profile = profile_pb2.ShopperProfile()
+        self.product_profile = profile_pb2.ProductProfile()
+        self.segments = profile_pb2.ListSegmentsResponse()
+        self.evaluation = evaluations.evaluation()
         self.job_states = [
             job_pb2.Job(
                 job_id="ranker/1", kind="train", state=job_pb2.Job.STATE_RUNNING, done=1, total=2
@@ -350,6 +405,10 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
         if page < self._gateway.pages:
             answer.next_page_token = str(page + 1)
         return answer
+
+    def ExplainRecommendation(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ExplainRecommendation", request, context)
+        return self._gateway.explanation
 
     def Search(self, request: Any, context: Any) -> Any:
         self._gateway.take("Search", request, context)
@@ -544,6 +603,30 @@ class _UserEvents(user_event_service_pb2_grpc.UserEventServiceServicer):
         return response
 
 
+def _trained(model: model_service_pb2.Model) -> None:
+    """How it was trained, as a release tells that keeps it."""
+    model.recipe.loss = recipe_pb2.Recipe.LOSS_WARP
+    model.recipe.dimension = 64
+    model.recipe.style_dimension = 0
+    model.recipe.attribute_keys.append("grape")
+    model.recipe.item_item = 99  # of a newer release
+    model.blend.add(part="session", weight=1.5)
+    model.blend_learned_from = "validation"
+    model.base_version = "m0"
+    model.search_trial_count = 12
+    model.additions.add(
+        part="user_ids",
+        metric="ndcg@10",
+        with_it=0.25,
+        without=0.26,
+        addition=-0.01,
+        low=-0.02,
+        high=0.005,
+        shopper_count=900,
+        verdict=recipe_pb2.PartAddition.VERDICT_NOTHING,
+    )
+
+
 class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def __init__(self, gateway: FakeGateway) -> None:
         self._gateway = gateway
@@ -566,9 +649,19 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
             else model_service_pb2.Model.STATE_READY,
             metrics=[model_service_pb2.ModelMetric(name="ndcg@10", value=0.5, sample_count=7)],
         )
+        if page == 1:
+            _trained(model)
         return model_service_pb2.ListModelsResponse(
             models=[model], next_page_token="1" if page == 0 else ""
         )
+
+    def EvaluateModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("EvaluateModel", request, context)
+        return self._gateway.job_states[0]
+
+    def GetEvaluation(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetEvaluation", request, context)
+        return self._gateway.evaluation
 
     def PromoteModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("PromoteModel", request, context)
@@ -583,6 +676,23 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def GetOnlineReport(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report
+
+    def GetShopperProfile(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetShopperProfile", request, context)
+        return self._gateway.shopper_profile
+
+    def GetProductProfile(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetProductProfile", request, context)
+        return self._gateway.product_profile
+
+    def SetShopperAttributes(self, request: Any, context: Any) -> Any:
+        self._gateway.take("SetShopperAttributes", request, context)
+        kept = len(request.attributes)
+        return profile_pb2.SetShopperAttributesResponse(kept_count=kept, former_count=1)
+
+    def ListSegments(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListSegments", request, context)
+        return self._gateway.segments
 
     def RollbackModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("RollbackModel", request, context)

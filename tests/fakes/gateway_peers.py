@@ -21,6 +21,7 @@ from gateway.model import (
     Ranked,
     RankOrder,
     Reason,
+    Rejection,
     Scene,
     SceneNotFound,
     Scope,
@@ -30,6 +31,7 @@ from gateway.model import (
     SpaceVersion,
     Vector,
 )
+from gateway.moving import Move
 from gateway.ports import House, Peers
 from servicekit.errors import FailedPrecondition, NotFound, ServiceError
 
@@ -148,6 +150,12 @@ class FakeRetriever:
     hashes: dict[str, int] = field(default_factory=dict)
     collapsed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What a search finds to be near-duplicates, by the one that stands for them."""
+    far: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
+    """Similarities of products that only a search for them alone finds."""
+    created: dict[str, int] = field(default_factory=dict)
+    rejections: dict[str, Rejection] = field(default_factory=dict)
+    """Why products do not pass the callers' filters."""
+    sold_out: set[str] = field(default_factory=set)
 
     async def search(
         self,
@@ -170,6 +178,10 @@ class FakeRetriever:
         found = {
             item: score for item, score in self.nearest.get(key, {}).items() if item not in exclude
         }
+        if scope.created_micros is not None:
+            near_or_far = {**found, **self.far.get(key, {})}
+            ids = [item for item in near_or_far if self.created.get(item) == scope.created_micros]
+            found = {item: near_or_far[item] for item in ids}
         ids = list(found)[:top_k]
         return Found(
             columns=self._columns(ids),
@@ -188,6 +200,7 @@ class FakeRetriever:
             columns(*ids),
             parent_ids=[self.parents.get(item, "") for item in ids],
             image_hashes=[self.hashes.get(item, 0) for item in ids],
+            create_time_micros=[self.created.get(item, place) for place, item in enumerate(ids)],
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
@@ -202,7 +215,18 @@ class FakeRetriever:
         self, catalog_id: str, ids: Sequence[str], scope: Scope
     ) -> tuple[ProductRow, ...]:
         await self._called("products", tuple(ids), scope)
-        return tuple(ProductRow(item, f"row of {item}") for item in ids if item in self.record)
+        return tuple(
+            ProductRow(item, f"row of {item}", f"Title of {item}")
+            for item in ids
+            if item in self.record
+        )
+
+    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+        await self._called("rejection", product_id, scope)
+        if scope.filter is not None:
+            return self.rejections.get(product_id)
+        sold_out = Rejection("", "availability != OUT_OF_STOCK", ("availability: OUT_OF_STOCK",))
+        return sold_out if product_id in self.sold_out else None
 
     async def _called(self, name: str, what: object, scope: Scope) -> None:
         self.calls.append((name, what))
@@ -230,6 +254,9 @@ class FakeRanker:
     """What is named beside those vectors."""
     lost: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    reasons: tuple[Reason, ...] = (Reason("LOOKS_LIKE_QUERY", (), "alike"),)
+    moves: tuple[tuple[Move, ...], ...] = ()
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
     calls: list[tuple[str, object]] = field(default_factory=list)
 
@@ -254,7 +281,10 @@ class FakeRanker:
 
     async def rank(self, order: RankOrder) -> Ranked:
         await self._called("rank", order)
+        unseen = self.seen if order.drop_seen else set()
         rows = [row for row in order.candidates.rows if row.product_id not in self.hidden]
+        shown = [row for row in rows if row.product_id not in unseen]
+        seen_count, rows = len(rows) - len(shown), shown
         rows.sort(key=lambda row: -(row.similarity or 0.0))
         visual = tuple(order.weights.get("visual", 0.0) * (row.similarity or 0.0) for row in rows)
         taste = tuple(order.weights.get("taste", 0.0) * 0.5 for _ in rows)
@@ -262,8 +292,15 @@ class FakeRanker:
             product_ids=tuple(row.product_id for row in rows),
             raw_scores=tuple(a + b for a, b in zip(visual, taste, strict=True)),
             parts=(("visual", visual), ("taste", taste)),
-            reasons=tuple((Reason("LOOKS_LIKE_QUERY", (), "alike"),) for _ in rows),
-            hidden_count=len(order.candidates.rows) - len(rows),
+            reasons=tuple(self.reasons for _ in rows),
+            hidden_count=len(order.candidates.rows) - len(rows) - seen_count,
+            score_ranks=tuple(range(1, len(rows) + 1)),
+            moves=self.moves[: len(rows)],
+            propensities=(1.0,) * len(rows),
+            addends={"taste": tuple((("brand=b", value),) for value in taste)}
+            if order.explain
+            else {},
+            seen_count=seen_count,
             model_version="m1",
             work=0.003,
         )

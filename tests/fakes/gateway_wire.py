@@ -43,6 +43,7 @@ from sightline.gateway.v1 import (
 from sightline.ranker.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    evaluation_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
     model_service_pb2,
@@ -109,6 +110,8 @@ class Script:
     """What a search finds to be near-duplicates, by the one that stands for them."""
     degradations: list[answer_pb2.Degradation] = field(default_factory=list)
     """What a search lost on its way."""
+    rejected: dict[str | None, str] = field(default_factory=dict)
+    """By the kind of a filter the path of the condition that lets no product pass."""
     scans: int = 0
     """Products that one page of a list looks at; 0 = all of them."""
     seen: list[Seen] = field(default_factory=list)
@@ -229,7 +232,18 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
     async def BatchGetProducts(self, request, context):
         await self.script.take("BatchGetProducts", request, context)
         ids = [item for item in request.product_ids if item in self.products]
-        return self._answer(product_service_pb2.BatchGetProductsResponse, ids, request.view)
+        kind = product_service_pb2.BatchGetProductsResponse
+        if request.explain_filter and (
+            why := self.script.rejected.get(request.filter.WhichOneof("expression"))
+        ):
+            return kind(
+                filtered_product_ids=ids,
+                rejections=[
+                    product_service_pb2.Rejection(product_id=i, path=why, condition="c", held=["h"])
+                    for i in ids
+                ],
+            )
+        return self._answer(kind, ids, request.view)
 
     async def ListProducts(self, request, context):
         await self.script.take("ListProducts", request, context)
@@ -496,6 +510,16 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
             model_version="m1", state=model_service_pb2.Model.STATE_PROMOTED
         )
         return model_service_pb2.ListModelsResponse(models=[model])
+
+    async def EvaluateModel(self, request, context):
+        await self.script.take("EvaluateModel", request, context)
+        return job_pb2.Job(job_id="ranker/3", kind="evaluate")
+
+    async def GetEvaluation(self, request, context):
+        await self.script.take("GetEvaluation", request, context)
+        return evaluation_pb2.Evaluation(
+            model_version=request.model_version, verdict=evaluation_pb2.Evaluation.VERDICT_PASSED
+        )
 
     async def PromoteModel(self, request, context):
         await self.script.take("PromoteModel", request, context)

@@ -129,7 +129,7 @@ async def _train(sender: Sender) -> list[tuple[str, Answer]]:
         answer = await _sent(sender, "GetJob", request)
     for result in job.results:
         if result.name == "model_version":
-            promote = PromoteModelRequest(catalog_id=FUZZ, model_version=result.value)
+            promote = PromoteModelRequest(catalog_id=FUZZ, model_version=result.value, force=True)
             await _sent(sender, "PromoteModel", promote)
     models = await _sent(sender, "ListModels", ListModelsRequest(catalog_id=FUZZ))
     return [("GetJob", answer), ("ListModels", models)]

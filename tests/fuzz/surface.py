@@ -54,7 +54,7 @@ SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 
 READ_ONLY = frozenset(
     {"Recommend", "Search", "GetProduct", "ListProducts", "GetImage", "GetStatus"}
-    | {"ListModels", "ListGenerations", "ListBackups"}
+    | {"ListModels", "ListGenerations", "ListBackups", "GetOnlineReport"}
     | {"GetJob", "ListJobs", "WatchJob"}
 )
 """Calls that may be sent to a catalog that has to stay as it is."""

@@ -121,7 +121,7 @@ async def _open(gateway: str) -> Shops:
             job = state
         assert job.state is JobState.SUCCEEDED, job
         version = (await isolated.list_models())[0].model_version
-        await isolated.promote_model(version)
+        await isolated.promote_model(version, force=True)
         await until_serving(isolated, version)
         await until_indexed(isolated, images=6)
         await until_indexed(beside, images=5)

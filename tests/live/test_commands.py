@@ -104,18 +104,38 @@ def test_models_are_trained_promoted_and_rolled_back(hands: Hands) -> None:
     assert "MODEL_NOT_FOUND" in hands.run("models", "rollback", code=1)
     made = []
     for seed in ("1", "2"):
-        job = hands.facts("models", "train", "--seed", seed, "--promote")
+        job = hands.facts("models", "train", "--seed", seed, "--promote", "--force")
         assert job["state"] == "STATE_SUCCEEDED"
         made += [result["value"] for result in job["results"] if result["name"] == "model_version"]
     first, second = made
     assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
     assert hands.facts("models", "rollback")["modelVersion"] == first
     assert states(hands) == [(second, "READY"), (first, "PROMOTED")]
-    hands.run("models", "promote", second)
+    assert "MODEL_UNPROVEN" in hands.run("models", "promote", second, code=1)
+    hands.run("models", "promote", second, "--force")
     assert states(hands) == [(second, "PROMOTED"), (first, "READY")]
     jobs = hands.facts("jobs", "list", "--kind", "train")["jobs"]
     assert [job["state"] for job in jobs] == ["STATE_SUCCEEDED"] * 2
     assert second[:8] in hands.run("jobs", "list")
+
+
+def test_a_profile_says_what_is_known_of_a_customer_and_from_what(hands: Hands) -> None:
+    refused = hands.run("profiles", "set", "u0", "age_band=25-34", code=2)
+    assert "--consent" in refused
+    hands.run("profiles", "set", "u0", "age_band=25-34", "--consent")
+    profile = hands.facts("profiles", "show", "u0")
+    assert profile["attributes"] == [{"key": "age_band", "text": "25-34"}]
+    assert profile["activity"]["purchaseCount"] == BOUGHT
+    bought = {product_id(number) for number in range(BOUGHT)}
+    assert profile["affinities"]
+    for affinity in profile["affinities"]:
+        assert set(affinity["productIds"]) <= bought
+    product = hands.facts("profiles", "product", IDS[0])
+    assert product["categoryPath"] == IDS[0].partition("/")[0]
+    assert product["style"]
+    assert set(product["similarStyleProductIds"]) < set(IDS) - {IDS[0]}
+    hands.run("profiles", "clear", "u0")
+    assert "25-34" not in hands.run("profiles", "show", "u0")
 
 
 def test_an_answer_becomes_a_page_that_needs_nothing_else(hands: Hands) -> None:

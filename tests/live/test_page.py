@@ -11,7 +11,9 @@ from examples.wines import catalogue
 from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
 from sightline_client import from_wire
-from tests.fakes import gateway
+from sightline_client.cli import evaluation_page
+from sightline_client.evaluation_from_wire import evaluation
+from tests.fakes import evaluations, gateway
 
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
@@ -35,6 +37,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation as a page."""
+    path = tmp_path_factory.mktemp("page") / "evaluation.html"
+    evaluation_page.write(path, evaluation(evaluations.evaluation()))
+    return path
+
+
+@pytest.fixture(scope="module")
 def chromium() -> str:
     """`make tools` installs it; without it this fails."""
     path = shutil.which("chromium")
@@ -47,11 +57,23 @@ def opened(
     request: pytest.FixtureRequest, chromium: str, written: Path
 ) -> Iterator[tuple[Page, list[str]]]:
     """The page as a phone shows it, and what went wrong or was asked of the network."""
+    yield from _opened(chromium, written, request.param)
+
+
+@pytest.fixture(params=["light", "dark"])
+def plotted(
+    request: pytest.FixtureRequest, chromium: str, evaluated: Path
+) -> Iterator[tuple[Page, list[str]]]:
+    """The same of an evaluation."""
+    yield from _opened(chromium, evaluated, request.param)
+
+
+def _opened(chromium: str, path: Path, colours: str) -> Iterator[tuple[Page, list[str]]]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", *OFFLINE]
         )
-        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=request.param)
+        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=colours)
         trouble: list[str] = []
         tab.on("console", lambda message: trouble.append(message.text))
         tab.on("pageerror", lambda error: trouble.append(str(error)))
@@ -61,7 +83,7 @@ def opened(
                 None if asked.url.startswith(("file:", "data:")) else trouble.append(asked.url)
             ),
         )
-        tab.goto(written.as_uri())
+        tab.goto(path.as_uri())
         yield tab, trouble
         browser.close()
 
@@ -85,3 +107,25 @@ def test_a_phone_needs_no_scrolling_sideways_and_text_stands_out(
     )
     light, dark = (sum(map(int, each[each.index("(") + 1 : -1].split(",")[:3])) for each in colours)
     assert abs(light - dark) > 300, colours
+
+
+def test_an_evaluation_is_plotted_within_its_bounds_and_explained(
+    plotted: tuple[Page, list[str]],
+) -> None:
+    tab, trouble = plotted
+    assert trouble == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    plots = tab.locator("svg.plot")
+    assert plots.count() >= 6
+    outside = tab.evaluate(
+        """() => [...document.querySelectorAll("svg.plot circle")].filter(dot => {
+            const box = dot.getBoundingClientRect();
+            const room = dot.closest("svg").getBoundingClientRect();
+            return box.left < room.left || box.right > room.right
+                || box.top < room.top || box.bottom > room.bottom;
+        }).length"""
+    )
+    assert outside == 0
+    assert tab.locator("svg.plot .limit").count() >= 2
+    for words in ("INCONCLUSIVE", "Only 56 shoppers", "Smallest effect", "Exposure by brand"):
+        assert words in (tab.text_content("body") or "")

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import AsyncIterator
 from statistics import fmean
+from typing import Unpack
 
 import pytest
 import pytest_asyncio
@@ -14,7 +15,18 @@ from examples.wines import loading
 from examples.wines.catalogue import Wine, load_ratings, load_wines
 from examples.wines.demo import measures, scenes
 from local_suite.suite import Suite
-from sightline_client import Cause, Product, ProductImage, SightlineClient, money
+from sightline_client import (
+    Cause,
+    Event,
+    EventType,
+    Explanation,
+    Outcome,
+    Product,
+    ProductImage,
+    RecommendOptions,
+    SightlineClient,
+    money,
+)
 from sightline_client.filters import F
 
 HIT_AT_5 = 0.947
@@ -71,6 +83,68 @@ async def test_parts_add_up_and_reasons_are_given(
     scores = [result.raw_score for result in answer.results]
     assert scores == sorted(scores, reverse=True)
     assert [result.rank for result in answer.results] == list(range(1, len(scores) + 1))
+
+
+async def test_each_part_is_split_by_what_it_comes_from_and_moves_add_up(
+    client: SightlineClient, wines: tuple[Wine, ...]
+) -> None:
+    customer = load_ratings()[0].user_id
+    answer = await client.recommend(
+        images=[wines[3].image, wines[8].image], user=customer, page_size=30, explain=True
+    )
+    names = set()
+    for result in answer.results:
+        assert sum(move.places for move in result.moves) == result.score_rank - result.rank
+        for part in result.parts:
+            values = [feature.value for feature in part.features]
+            names |= {(part.name, one.name.partition("=")[0]) for one in part.features}
+            if values:
+                assert abs(sum(values) - part.value) <= 1e-6 * sum(map(abs, values))
+    assert {("visual", "signals[0]"), ("visual", "signals[1]"), ("session", "product")} <= names
+
+
+async def test_a_reason_names_the_wine_that_was_looked_at(
+    client: SightlineClient, wines: tuple[Wine, ...]
+) -> None:
+    seen = wines[7]
+    await client.write_events([Event("explained-1", EventType.VIEW, seen.id, visitor="explained")])
+    for language, words in (("", "Because you looked at"), ("zh", "因为您看过")):
+        answer = await client.recommend(visitor="explained", language=language, page_size=10)
+        reasons = [reason for result in answer.results for reason in result.reasons]
+        named = [one for one in reasons if one.code == "SIMILAR_TO_VIEWED"]
+        assert {one.parameters["product_id"] for one in named} == {seen.id}
+        assert all(one.text.startswith(words) and seen.title in one.text for one in named)
+
+
+async def test_each_wine_that_is_not_shown_is_told_why(
+    client: SightlineClient, wines: tuple[Wine, ...]
+) -> None:
+    first, *others = wines
+    cheap = F.price < money(20, "EUR")
+    dear = next(wine for wine in others if wine.price > 25 and wine.available)
+
+    async def outcome(product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        return await client.explain(product_id, image=first.image, page_size=5, **request)
+
+    filtered = await outcome(dear.id, filter=(F.category == dear.type) & cheap)
+    assert filtered.outcome is Outcome.FILTERED
+    assert filtered.rejection is not None
+    assert filtered.rejection.condition == "price < 20 EUR"
+    assert filtered.rejection.path == "filter.all.filters[1].comparison"
+    assert (await outcome("nowhere")).outcome is Outcome.PRODUCT_NOT_FOUND
+    assert (await outcome(dear.id, exclude=dear.id)).outcome is Outcome.EXCLUDED
+
+    answer = await client.recommend(image=first.image, page_size=100)
+    shown, last = answer.results[0], answer.results[-1]
+    told = await outcome(shown.product.product_id)
+    assert (told.outcome, told.rank) == (Outcome.SHOWN, 1)
+    behind = await outcome(last.product.product_id)
+    assert (behind.outcome, behind.rank) == (Outcome.OUTRANKED, last.rank)
+    assert behind.score is not None
+    assert behind.last_shown is not None
+    assert behind.score.raw_score == pytest.approx(last.raw_score)
+    assert behind.last_shown.product_id == answer.results[4].product.product_id
+    assert f"{last.rank}" in behind.text
 
 
 async def test_the_same_request_gets_the_same_answer_and_pages_join(

@@ -100,6 +100,52 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
 
 
+async def test_a_products_place_is_explained_and_nothing_recorded(suite):
+    asked = pb.ExplainRecommendationRequest(request=photo(page_size=2), product_id="p2")
+    found = await suite.recommendation.ExplainRecommendation(asked)
+
+    assert found.outcome == pb.ExplainRecommendationResponse.OUTCOME_OUTRANKED
+    assert (found.rank, found.score.score_rank) == (4, 4)
+    assert found.product.title == "Title p2"
+    assert [part.name for part in found.score.parts] == ["visual", "taste"]
+    assert found.score.parts[0].features[0].name == "signals[0]"
+    assert found.score.parts[0].features[0].value == pytest.approx(found.score.parts[0].value)
+    assert found.last_shown.product_id == "p1"
+    (verdict,) = found.branches
+    assert (verdict.branch, verdict.named, verdict.signal) == ("visual", True, 0)
+    assert found.versions.model_version == "m1"
+    ranked = [item.request for item in suite.ranker.script.seen if item.method == "Rank"]
+    assert ranked[0].explain
+    assert ranked[0].time_micros > 0
+    assert all(item.method != "RecordAnswers" for item in suite.ranker.script.seen)
+
+
+async def test_a_filter_that_leaves_a_product_out_is_named_by_its_condition(suite):
+    suite.retriever.script.rejected = {"comparison": "filter.comparison"}
+    brand = filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(
+            field="brand",
+            operator=filter_pb2.Comparison.OPERATOR_EQUAL,
+            value=filter_pb2.FilterValue(text="b"),
+        )
+    )
+    kinds = pb.ExplainRecommendationResponse
+
+    async def asked(product_id="p2", **fields):
+        request = pb.ExplainRecommendationRequest(request=photo(**fields), product_id=product_id)
+        return await suite.recommendation.ExplainRecommendation(request)
+
+    filtered = await asked(filter=brand)
+    assert filtered.outcome == kinds.OUTCOME_FILTERED
+    assert (filtered.rejection.path, filtered.rejection.condition) == ("filter.comparison", "c")
+    assert list(filtered.rejection.held) == ["h"]
+    sold_out = await asked(language_code="zh")  # the scene's own condition
+    assert (sold_out.outcome, sold_out.rejection.path) == (kinds.OUTCOME_UNAVAILABLE, "")
+    assert sold_out.text == "该商品目前无法购买，此处不展示这类商品。"
+    assert (await asked("nowhere")).outcome == kinds.OUTCOME_PRODUCT_NOT_FOUND
+    assert (await refused(asked(""))).violations[0].field == "product_id"
+
+
 async def test_a_photo_by_its_address_is_answered_as_the_photo_is(suite):
     signal = pb.QuerySignal(image_uri=ALLOWED_URI)
     answer = await suite.recommendation.Recommend(pb.RecommendRequest(signals=[signal]))

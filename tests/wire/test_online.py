@@ -5,10 +5,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
+from ranker.artifact import ModelStore
+from ranker.settings import WorkerSettings
+from ranker.watching import Watch
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2
@@ -158,6 +162,22 @@ async def test_a_purchase_counts_within_its_window(suite: Suite) -> None:
     assert [one.conversion.count for one in short.groups] == [0, 0]
     recent = await suite.models.GetOnlineReport(pb.GetOnlineReportRequest(days=5))
     assert not recent.groups
+
+
+async def test_what_a_worker_found_is_in_the_report(shop: Shop, tmp_path: Path) -> None:
+    assert not (await shop.report()).HasField("health")
+    answer = await shop.recommend()
+    await shop.write(answer, *(("IMPRESSION", item) for item in products(answer)))
+    store = ModelStore(str(tmp_path / "models"))
+    await Watch(WorkerSettings(), shop.ranker.database, store).look()
+    found = (await shop.report()).health
+    assert found.compute_time.seconds > found.start_time.seconds > found.reference_time.seconds
+    assert [one.policy for one in found.policies] == ["served", "raw_score"]
+    served = found.policies[0]
+    assert served.impression_count == len(products(answer))
+    assert served.refusal.startswith("NOT MEASURED: effective sample size")
+    assert not served.HasField("snips")
+    assert {one.item for one in found.drift} >= {"event_types", "category", "raw_score"}
 
 
 @pytest.mark.parametrize(

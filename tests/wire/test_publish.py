@@ -129,7 +129,9 @@ class Shop:
             assert all(result.status.code == 0 for result in answer.results)
 
     async def promote(self, version: str) -> None:
-        await self.models.PromoteModel(model_pb.PromoteModelRequest(model_version=version))
+        await self.models.PromoteModel(
+            model_pb.PromoteModelRequest(model_version=version, force=True)
+        )
 
     async def newest(self) -> Job | None:
         found = await self.jobs.list(kinds=(PUBLISH,), limit=1)

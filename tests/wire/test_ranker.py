@@ -20,12 +20,12 @@ from ranker.__main__ import bindings, open_key
 from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.live import LiveModels
-from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.requests import page_token
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
-from ranker.train import run_job
+from ranker.training.job import Workshop
+from ranker.training.job import run as run_training
 from ranker.worker import train_command, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
@@ -105,24 +105,18 @@ class Suite:
 
     async def learn(self, seed: int = 0) -> str:
         """Train without a process of its own, which is quicker; the model's version."""
-        settings, jobs = TrainSettings(), Jobs(self.database, JOBS)
-        job = await jobs.create("train", "default", {"seed": seed})
+        settings = TrainSettings()
         channel = connect(settings.retriever_target)
+        store = ModelStore(settings.model_store)
+        workshop = Workshop(self.database, Catalogue(channel), store)
+        job = await workshop.jobs.create("train", "default", {"seed": seed})
         try:
-            return await run_job(
-                job.id,
-                settings,
-                events_record=EventRecord(self.database),
-                registry=ModelRegistry(self.database),
-                jobs=jobs,
-                catalogue=Catalogue(channel),
-                progress=lambda done, total: None,
-            )
+            return await run_training(job.id, settings, workshop, lambda done, total: None)
         finally:
             await channel.close(None)
 
-    async def promote(self, version: str):
-        request = model_service_pb2.PromoteModelRequest(model_version=version)
+    async def promote(self, version: str, *, force: bool = True):
+        request = model_service_pb2.PromoteModelRequest(model_version=version, force=force)
         return await self.models.PromoteModel(request)
 
 
@@ -615,7 +609,9 @@ async def test_a_publication_is_asked_for_once_and_of_a_model_that_is_there(
     again = await ask(request(model_version=version, request_id="once"))
     assert (named.kind, named.state) == ("publish", job_pb2.Job.STATE_PENDING)
     assert named.job_id == again.job_id
-    await suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(model_version=version))
+    await suite.models.PromoteModel(
+        model_service_pb2.PromoteModelRequest(model_version=version, force=True)
+    )
     assert (await ask(request())).job_id != named.job_id
     other = await refusal(ask(request(catalog_id="other", model_version=version)))
     assert other.reason == "MODEL_NOT_FOUND"

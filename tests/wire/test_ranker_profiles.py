@@ -7,7 +7,11 @@ import pytest
 
 from servicekit.errors import Code
 from sightline.common.v1 import event_pb2
-from sightline.ranker.v1 import event_service_pb2, profile_service_pb2_grpc
+from sightline.ranker.v1 import (
+    event_service_pb2,
+    model_service_pb2,
+    profile_service_pb2_grpc,
+)
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from tests.wire.test_ranker import ANN, HOUR, USER, Suite, crowd, event, refusal, suite
 from tests.wire.test_ranker_events import followed, purging
@@ -68,7 +72,9 @@ async def test_a_profile_follows_the_events_and_is_gone_with_them(
     assert not purged.HasField("segment")
 
 
-async def test_products_and_segments_are_told_by_the_serving_model(suite: Suite, profiles) -> None:
+async def test_products_and_segments_are_told_by_the_serving_model(
+    suite: Suite, profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing = await profiles.ListSegments(pb.ListSegmentsRequest())
     assert (nothing.model_version, list(nothing.segments)) == ("", [])
     request = pb.GetProductProfileRequest(product_id="r0")
@@ -76,8 +82,14 @@ async def test_products_and_segments_are_told_by_the_serving_model(suite: Suite,
     assert (error.code, error.reason) == (Code.NOT_FOUND, "PRODUCT_NOT_FOUND")
 
     more = [event(f"w{n % 5}", shopper=event_pb2.Shopper(user_id=f"m-{n}")) for n in range(10)]
-    await suite.append(*crowd(), *more)
+    bot = event_pb2.Shopper(user_id="bot")
+    looks = [event("w0", "CLICK", ago=n, shopper=bot) for n in range(9)]
+    await suite.append(*crowd(), *more, *looks)
+    monkeypatch.setenv("RANKER_SIGNAL_ROBOT_VIEWS_A_MINUTE", "8")
     version = await suite.learn()
+    (trained,) = (await suite.models.ListModels(model_service_pb2.ListModelsRequest())).models
+    robots = {one.name: (one.value, one.sample_count) for one in trained.metrics}["robots"]
+    assert robots == (1, 27)
     await suite.promote(version)
     product = await profiles.GetProductProfile(request)
     assert (product.category_path, product.brand, product.model_version) == ("Red", "A", version)

@@ -13,15 +13,51 @@ if TYPE_CHECKING:  # which itself speaks of answers
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreFeature:
+    """What one feature adds to a part of a raw score."""
+
+    name: str
+    """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]", "style",
+    "bias" (what anybody likes of it), "other"."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScorePart:
     """One addend of a raw score."""
 
     name: str
     """Where it comes from: "visual", "text", "collaborative", "taste", "session", "item_item",
-    "bought_together", "popularity", or "fusion" (the branches' fused order, when no ranker
-    answered)."""
+    "bought_together", "trend", "popularity", or "fusion" (the branches' fused order, when no
+    ranker answered)."""
     value: float
     """In the raw score's own unit: the parts add up to it."""
+    features: tuple[ScoreFeature, ...] = ()
+    """What it is made of, largest first; only where asked for."""
+
+
+class MoveCause(StrEnum):
+    """Why a product does not stand where its raw score would put it."""
+
+    UNKNOWN = "UNKNOWN"
+    """A cause that this client is too old to know."""
+    DIVERSITY = "DIVERSITY"
+    BRAND_CAP = "BRAND_CAP"
+    CATEGORY_CAP = "CATEGORY_CAP"
+    POPULARITY = "POPULARITY"
+    EXPLORATION = "EXPLORATION"
+    CONTROL = "CONTROL"
+    COLLAPSE = "COLLAPSE"
+    """Products above it are not shown: near-duplicates stand behind better ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step between a product's place by raw score and its rank."""
+
+    cause: MoveCause
+    places: int
+    """Up (> 0) or down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +176,10 @@ class RecommendedProduct:
     until there are enough impressions to learn it from."""
     score_event: Optional["EventType"] = None
     """None = there is no score, or this release does not know the event."""
+    score_rank: int = 0
+    """Place by ``raw_score`` alone, from 1; 0 = not told."""
+    moves: tuple[Move, ...] = ()
+    """Why it stands elsewhere: their places sum to ``score_rank`` − ``rank``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import profile_service_pb2 as profile
 from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
@@ -54,6 +55,13 @@ class Calls:
     ) -> rec.RecommendResponse:
         """RecommendationService.Recommend."""
         return await self._answer(self._recommendation.Recommend(request, timeout=timeout))
+
+    async def explain_recommendation(
+        self, request: rec.ExplainRecommendationRequest, timeout: float | None
+    ) -> rec.ExplainRecommendationResponse:
+        """RecommendationService.ExplainRecommendation."""
+        call = self._recommendation.ExplainRecommendation(request, timeout=timeout)
+        return await self._answer(call)
 
     async def search(self, request: rec.SearchRequest, timeout: float | None) -> rec.SearchResponse:
         """RecommendationService.Search."""
@@ -165,6 +173,18 @@ class Calls:
         """AdminService.ListModels: one page."""
         return await self._answer(self._admin.ListModels(request, timeout=timeout))
 
+    async def evaluate_model(
+        self, request: model_service_pb2.EvaluateModelRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.EvaluateModel."""
+        return await self._answer(self._admin.EvaluateModel(request, timeout=timeout))
+
+    async def get_evaluation(
+        self, request: model_service_pb2.GetEvaluationRequest, timeout: float | None
+    ) -> evaluation_pb2.Evaluation:
+        """AdminService.GetEvaluation."""
+        return await self._answer(self._admin.GetEvaluation(request, timeout=timeout))
+
     async def promote_model(
         self, request: model_service_pb2.PromoteModelRequest, timeout: float | None
     ) -> model_service_pb2.Model:
@@ -182,6 +202,30 @@ class Calls:
     ) -> online_report_pb2.OnlineReport:
         """AdminService.GetOnlineReport."""
         return await self._answer(self._admin.GetOnlineReport(request, timeout=timeout))
+
+    async def get_shopper_profile(
+        self, request: profile.GetShopperProfileRequest, timeout: float | None
+    ) -> profile.ShopperProfile:
+        """AdminService.GetShopperProfile."""
+        return await self._answer(self._admin.GetShopperProfile(request, timeout=timeout))
+
+    async def get_product_profile(
+        self, request: profile.GetProductProfileRequest, timeout: float | None
+    ) -> profile.ProductProfile:
+        """AdminService.GetProductProfile."""
+        return await self._answer(self._admin.GetProductProfile(request, timeout=timeout))
+
+    async def set_shopper_attributes(
+        self, request: profile.SetShopperAttributesRequest, timeout: float | None
+    ) -> profile.SetShopperAttributesResponse:
+        """AdminService.SetShopperAttributes."""
+        return await self._answer(self._admin.SetShopperAttributes(request, timeout=timeout))
+
+    async def list_segments(
+        self, request: profile.ListSegmentsRequest, timeout: float | None
+    ) -> profile.ListSegmentsResponse:
+        """AdminService.ListSegments."""
+        return await self._answer(self._admin.ListSegments(request, timeout=timeout))
 
     async def rollback_model(
         self, request: model_service_pb2.RollbackModelRequest, timeout: float | None

@@ -8,13 +8,18 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The suite's cap on one message, both ways."""
 
 _READS = {
-    "sightline.gateway.v1.RecommendationService": ("Recommend", "Search"),
+    "sightline.gateway.v1.RecommendationService": ("Recommend", "Search", "ExplainRecommendation"),
     "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
     "sightline.gateway.v1.AdminService": (
         "GetStatus",
         "ListModels",
+        "GetEvaluation",
+        "GetOnlineReport",
         "ListGenerations",
         "ListBackups",
+        "GetShopperProfile",
+        "GetProductProfile",
+        "ListSegments",
     ),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
@@ -34,8 +39,11 @@ _WRITES = {
     "sightline.gateway.v1.UserEventService": ("WriteEvents", "MergeShopper", "PurgeEvents"),
     "sightline.gateway.v1.AdminService": (
         "TrainModel",
+        "EvaluateModel",
+        "ExportEvents",
         "PromoteModel",
         "PublishModel",
+        "SetShopperAttributes",
         "BackfillGeneration",
         "VerifyGeneration",
         "ActivateGeneration",
@@ -45,9 +53,9 @@ _WRITES = {
         "RebuildIndex",
     ),
 }
-"""Idempotent by an id that the caller gives: of the product, event, import, model, generation or,
-where a job is started, of the request. Not so a product with an etag: a second try would meet its
-own first."""
+"""Idempotent by an id that the caller gives: of the product, event, shopper, import, model,
+generation or, where a job is started, of the request. Not so a product with an etag: a second try
+would meet its own first."""
 
 ONCE = {
     "sightline.gateway.v1.AdminService": (

@@ -2,10 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import grpc
 
@@ -13,9 +13,19 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
-from sightline_client import from_wire, importing, online_wire, requests, to_wire, writing
+from sightline_client import (
+    evaluation_from_wire,
+    explanations_from_wire,
+    from_wire,
+    importing,
+    online_wire,
+    profiles_wire,
+    requests,
+    to_wire,
+    writing,
+)
 from sightline_client.answers import Found, Recommendations
 from sightline_client.batching import Batches
 from sightline_client.calls import Calls
@@ -37,7 +47,9 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.errors import Unavailable, check_answered
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.online import OnlineReport
 from sightline_client.operations import (
@@ -52,6 +64,8 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo, Uri, load
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.trainings import TrainingRecipe
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -76,6 +90,7 @@ class RecommendOptions(TypedDict, total=False):
     exclude: str | Iterable[str]
     min_index_token: str
     min_quality: float
+    explain: bool
     timeout: float | None
 
 
@@ -140,6 +155,7 @@ class SightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -149,7 +165,7 @@ class SightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -167,6 +183,7 @@ class SightlineClient:
             exclude=exclude,
             min_index_token=min_index_token,
             min_quality=min_quality,
+            explain=explain,
         )
         return from_wire.recommendations(
             await self.calls.recommend(request, self._deadline(timeout))
@@ -187,6 +204,18 @@ class SightlineClient:
             token = page.next_page_token
             if not token:
                 return
+
+    async def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        options: dict[str, Any] = {**request}
+        timeout = self._deadline(options.pop("timeout", None))
+        images = await _photos(options.pop("image", None), options.pop("images", ()))
+        asked = requests.recommend(catalog=self.catalog, images=images, **options)
+        response = await self.calls.explain_recommendation(
+            requests.explain(product_id, asked), timeout
+        )
+        return explanations_from_wire.explanation(response)
 
     async def search(
         self,
@@ -435,16 +464,35 @@ class SightlineClient:
         )
 
     async def train_model(
-        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+        self,
+        recipe: TrainingRecipe | None = None,
+        *,
+        seed: int = 0,
+        search_trials: int | None = None,
+        search_seconds: float | None = None,
+        ablation: bool | None = None,
+        incremental: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Job:
         """Starts a training job over all events and products; follow it with ``watch_job``. The
-        same ``request_id`` answers the same job."""
+        same ``request_id`` answers the same job.
+
+        ``recipe`` is what differs from the installation's settings; ``search_trials`` recipes are
+        tried on a validation split first, as long as ``search_seconds`` allow; ``ablation`` finds
+        out what each part adds, and turns off what adds nothing. None = as the settings say.
+        ``incremental`` goes on from the model that serves, by its recipe."""
         with to_wire.sendable("request"):
             request = model_service_pb2.TrainModelRequest(
                 catalog_id=self.catalog,
                 # An id even when none is given: a try again must not start a second job.
                 request_id=request_id or str(uuid.uuid4()),
                 seed=seed,
+                recipe=None if recipe is None else to_wire.recipe(recipe),
+                search_trials=search_trials,
+                search_seconds=search_seconds,
+                ablation=ablation,
+                incremental=incremental,
             )
         return from_wire.job(await self.calls.train_model(request, self._deadline(timeout)))
 
@@ -459,11 +507,43 @@ class SightlineClient:
                 return tuple(models)
             request.page_token = page.next_page_token
 
-    async def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
+    async def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.EvaluateModelRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                model_version=model_version,
+            )
+        return from_wire.job(await self.calls.evaluate_model(request, self._deadline(timeout)))
+
+    async def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = model_service_pb2.GetEvaluationRequest(
+                catalog_id=self.catalog, model_version=model_version
+            )
+        return evaluation_from_wire.evaluation(
+            await self.calls.get_evaluation(request, self._deadline(timeout))
+        )
+
+    async def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
         with to_wire.sendable("request"):
             request = model_service_pb2.PromoteModelRequest(
-                catalog_id=self.catalog, model_version=model_version
+                catalog_id=self.catalog, model_version=model_version, force=force
             )
         return from_wire.model(await self.calls.promote_model(request, self._deadline(timeout)))
 
@@ -500,6 +580,70 @@ class SightlineClient:
             )
         found = await self.calls.get_online_report(request, self._deadline(timeout))
         return online_wire.report(found)
+
+    async def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetShopperProfileRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                language_code=language,
+            )
+        found = await self.calls.get_shopper_profile(request, self._deadline(timeout))
+        return profiles_wire.shopper(found)
+
+    async def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.GetProductProfileRequest(
+                catalog_id=self.catalog, product_id=product_id, language_code=language
+            )
+        found = await self.calls.get_product_profile(request, self._deadline(timeout))
+        return profiles_wire.product(found)
+
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        with to_wire.sendable("request"):
+            request = profile_service_pb2.SetShopperAttributesRequest(
+                catalog_id=self.catalog,
+                shopper=to_wire.shopper(user, visitor),
+                attributes=[
+                    profile_service_pb2.ShopperAttribute(key=key, text=text)
+                    for key, text in attributes.items()
+                ],
+                consent=consent,
+            )
+        answer = await self.calls.set_shopper_attributes(request, self._deadline(timeout))
+        return answer.former_count
+
+    async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        request = profile_service_pb2.ListSegmentsRequest(
+            catalog_id=self.catalog, language_code=language
+        )
+        return profiles_wire.segments(
+            await self.calls.list_segments(request, self._deadline(timeout))
+        )
 
     async def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

@@ -2,14 +2,14 @@
 UNKNOWN or UNSPECIFIED, never an error."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
@@ -18,9 +18,12 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, recipe_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
-from sightline_client import answers, catalogue, errors, events, operations
+from sightline_client import answers, catalogue, errors, events, operations, trainings
+from sightline_client.evaluation import Verdict
+from sightline_client.wire_values import member as _member
+from sightline_client.wire_values import time as _time
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -34,9 +37,9 @@ def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
     return answers.Recommendations(
         results=tuple(_recommended(item) for item in message.results),
         no_good_match=message.no_good_match,
-        degradations=_degradations(message.degradations),
+        degradations=degradations(message.degradations),
         stage_timings=_timings(message.stage_timings),
-        versions=_versions(message.versions),
+        versions=versions(message.versions),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         missing_product_ids=tuple(message.missing_product_ids),
         hidden_count=message.hidden_count,
@@ -59,9 +62,9 @@ def found(message: rec.SearchResponse) -> answers.Found:
             )
             for item in message.results
         ),
-        degradations=_degradations(message.degradations),
+        degradations=degradations(message.degradations),
         stage_timings=_timings(message.stage_timings),
-        versions=_versions(message.versions),
+        versions=versions(message.versions),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         request_id=message.request_id,
     )
@@ -249,6 +252,48 @@ def model(message: model_service_pb2.Model) -> operations.Model:
         metrics=tuple(
             operations.Metric(item.name, item.value, item.sample_count) for item in message.metrics
         ),
+        verdict=_member(Verdict, evaluation_pb2.Evaluation.Verdict, message.verdict, "VERDICT_"),
+        verdict_summary=message.verdict_summary,
+        forced=message.forced,
+        pruned=message.state == model_service_pb2.Model.STATE_PRUNED,
+        recipe=_recipe(message.recipe) if message.HasField("recipe") else None,
+        seed=message.seed,
+        blend={one.part: one.weight for one in message.blend},
+        blend_learned_from=message.blend_learned_from,
+        additions=tuple(map(_addition, message.additions)),
+        base_version=message.base_version,
+        search_trial_count=message.search_trial_count,
+    )
+
+
+def _recipe(message: recipe_pb2.Recipe) -> trainings.TrainingRecipe:
+    given = {field.name: value for field, value in message.ListFields()}
+    known = {field.name for field in fields(trainings.TrainingRecipe)}
+    values = {name: value for name, value in given.items() if name in known}
+    return trainings.TrainingRecipe(
+        **values
+        | {
+            "loss": _member(trainings.TrainingLoss, recipe_pb2.Recipe.Loss, message.loss, "LOSS_"),
+            "item_item": _member(
+                trainings.ItemItem, recipe_pb2.Recipe.ItemItem, message.item_item, "ITEM_ITEM_"
+            ),
+            "attribute_keys": tuple(message.attribute_keys),
+        }
+    )
+
+
+def _addition(message: recipe_pb2.PartAddition) -> trainings.PartAddition:
+    kinds = recipe_pb2.PartAddition.Verdict
+    return trainings.PartAddition(
+        part=message.part,
+        metric=message.metric,
+        with_it=message.with_it,
+        without=message.without,
+        addition=message.addition,
+        low=message.low,
+        high=message.high,
+        shopper_count=message.shopper_count,
+        verdict=_member(trainings.PartVerdict, kinds, message.verdict, "VERDICT_"),
     )
 
 
@@ -376,24 +421,54 @@ def _recommended(message: rec.RecommendedProduct) -> answers.RecommendedProduct:
         product=product(message.product),
         rank=message.rank,
         raw_score=message.raw_score,
-        parts=tuple(answers.ScorePart(part.name, part.value) for part in message.parts),
-        reasons=tuple(
-            answers.Reason(
-                code=reason.code,
-                text=reason.text,
-                parameters=MappingProxyType({p.name: p.value for p in reason.parameters}),
-            )
-            for reason in message.reasons
-        ),
+        parts=parts(message.parts),
+        reasons=reasons(message.reasons),
         matched_image_id=message.matched_image_id,
         branches=tuple(message.branches),
         collapsed_product_ids=tuple(message.collapsed_product_ids),
         score=message.score if message.HasField("score") else None,
         score_event=_EVENT_TYPES.get(message.score_event),
+        score_rank=message.score_rank,
+        moves=moves(message.moves),
     )
 
 
-def _degradations(messages: Iterable[answer_pb2.Degradation]) -> tuple[answers.Degradation, ...]:
+def parts(messages: Iterable[answer_pb2.ScorePart]) -> tuple[answers.ScorePart, ...]:
+    """The parts of a score."""
+    return tuple(
+        answers.ScorePart(
+            name=item.name,
+            value=item.value,
+            features=tuple(answers.ScoreFeature(one.name, one.value) for one in item.features),
+        )
+        for item in messages
+    )
+
+
+def moves(messages: Iterable[answer_pb2.Move]) -> tuple[answers.Move, ...]:
+    """What moved a product."""
+    return tuple(
+        answers.Move(
+            _member(answers.MoveCause, answer_pb2.Move.Cause, item.cause, "CAUSE_"), item.places
+        )
+        for item in messages
+    )
+
+
+def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[answers.Reason, ...]:
+    """Why a product is in an answer."""
+    return tuple(
+        answers.Reason(
+            code=item.code,
+            text=item.text,
+            parameters=MappingProxyType({p.name: p.value for p in item.parameters}),
+        )
+        for item in messages
+    )
+
+
+def degradations(messages: Iterable[answer_pb2.Degradation]) -> tuple[answers.Degradation, ...]:
+    """What was lost on the way."""
     return tuple(
         answers.Degradation(item.stage, _cause(item.cause), item.substitute) for item in messages
     )
@@ -412,7 +487,8 @@ def _timings(messages: Iterable[answer_pb2.StageTiming]) -> tuple[answers.StageT
     )
 
 
-def _versions(message: answer_pb2.Versions) -> answers.Versions:
+def versions(message: answer_pb2.Versions) -> answers.Versions:
+    """Which versions made an answer."""
     return answers.Versions(
         spaces=tuple(_space(item) for item in message.spaces),
         model_version=message.model_version,
@@ -453,26 +529,12 @@ def _job_state(value: job_pb2.Job.State.ValueType) -> operations.JobState:
     return _member(operations.JobState, job_pb2.Job.State, value, "STATE_")
 
 
-def _member(kind: type[E], wire: Any, value: int, prefix: str) -> E:
-    """Our name for a number of a wire's enumeration; UNKNOWN for one that has none."""
-    name = wire.Name(value).removeprefix(prefix) if value in wire.values() else "UNKNOWN"
-    return kind(name if name in kind.__members__ else "UNKNOWN")
-
-
 def _error(message: status_pb2.Status) -> errors.SightlineError | None:
     return errors.from_status(message) if message.code else None
 
 
 def _count(value: int) -> int | None:
     return None if value < 0 else value
-
-
-def _time(value: Timestamp) -> datetime | None:
-    """None for what is no time that a datetime can hold."""
-    try:
-        return value.ToDatetime(UTC)
-    except (OverflowError, ValueError):
-        return None
 
 
 def _instant(micros: int) -> datetime | None:

@@ -1,13 +1,15 @@
 """Jobs, models, index generations and the state of the suite, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.answers import Freshness, SpaceVersion
 from sightline_client.catalogue import ImportState
 from sightline_client.errors import SightlineError
+from sightline_client.evaluation import Verdict
+from sightline_client.trainings import PartAddition, TrainingRecipe
 
 
 class JobState(StrEnum):
@@ -79,6 +81,27 @@ class Model:
     first_event_time: datetime | None
     last_event_time: datetime | None
     metrics: tuple[Metric, ...]
+    verdict: Verdict = Verdict.UNKNOWN
+    """Of its newest evaluation; UNKNOWN = it was not evaluated."""
+    verdict_summary: str = ""
+    """Why."""
+    forced: bool = False
+    """Whether its last promotion was forced."""
+    pruned: bool = False
+    """Its files were deleted: it can't be promoted."""
+    recipe: TrainingRecipe | None = None
+    """How it was trained; None = by an older release."""
+    seed: int = 0
+    blend: Mapping[str, float] = field(default_factory=dict)
+    """How much each part of the raw score counts, before the weights of a request."""
+    blend_learned_from: str = ""
+    """"default", "validation" or "impressions"."""
+    additions: tuple[PartAddition, ...] = ()
+    """What each part adds; empty = it was not asked for, or there were no events to tell by."""
+    base_version: str = ""
+    """The model that it went on from; empty = none."""
+    search_trial_count: int = 0
+    """How many recipes were tried; 0 = none was searched."""
 
 
 class GenerationState(StrEnum):

@@ -25,6 +25,7 @@ def recommend(
     exclude: str | Iterable[str] = (),
     min_index_token: str = "",
     min_quality: float = 0.0,
+    explain: bool = False,
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
     with to_wire.sendable("request"):
@@ -41,7 +42,14 @@ def recommend(
             exclude_product_ids=ids(exclude),
             min_index_token=min_index_token,
             min_quality=min_quality,
+            explain=explain,
         )
+
+
+def explain(product_id: str, request: rec.RecommendRequest) -> rec.ExplainRecommendationRequest:
+    """See ``SightlineClient.explain``."""
+    with to_wire.sendable("product_id"):
+        return rec.ExplainRecommendationRequest(request=request, product_id=product_id)
 
 
 def search(

@@ -3,7 +3,7 @@
 Made from client.py by generate_sync.py: change that one and run it.
 """
 
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Self, Unpack
@@ -30,7 +30,9 @@ from sightline_client.catalogue import (
     UpsertReport,
 )
 from sightline_client.client import RecommendOptions, SightlineClient
+from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
+from sightline_client.explanations import Explanation
 from sightline_client.filters import Filter
 from sightline_client.looping import Loop, SyncBatches
 from sightline_client.online import OnlineReport
@@ -46,6 +48,8 @@ from sightline_client.operations import (
     Status,
 )
 from sightline_client.photos import Photo
+from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.trainings import TrainingRecipe
 
 
 class SyncSightlineClient:
@@ -116,6 +120,7 @@ class SyncSightlineClient:
         exclude: str | Iterable[str] = (),
         min_index_token: str = "",
         min_quality: float = 0.0,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -125,7 +130,7 @@ class SyncSightlineClient:
         ``page_size``: 1 to 200, 0 = 20. ``scene``: the named plan, "" = "default".
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
-        scene's own.
+        scene's own. ``explain``: split the parts of scores by feature, on the first page.
         """
         return self._loop.run(
             self._client.recommend(
@@ -144,6 +149,7 @@ class SyncSightlineClient:
                 exclude=exclude,
                 min_index_token=min_index_token,
                 min_quality=min_quality,
+                explain=explain,
                 timeout=timeout,
             )
         )
@@ -152,6 +158,11 @@ class SyncSightlineClient:
         """An answer page by page, until there is no more or you stop: takes what ``recommend``
         takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
         return self._loop.iterate(self._client.recommend_pages(**request))
+
+    def explain(self, product_id: str, **request: Unpack[RecommendOptions]) -> Explanation:
+        """Why a product is, or is not, in the answer to a request: takes what ``recommend`` takes.
+        The request is carried out anew and not recorded."""
+        return self._loop.run(self._client.explain(product_id, **request))
 
     def search(
         self,
@@ -356,21 +367,67 @@ class SyncSightlineClient:
         )
 
     def train_model(
-        self, *, seed: int = 0, request_id: str = "", timeout: float | None = None
+        self,
+        recipe: TrainingRecipe | None = None,
+        *,
+        seed: int = 0,
+        search_trials: int | None = None,
+        search_seconds: float | None = None,
+        ablation: bool | None = None,
+        incremental: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> Job:
         """Starts a training job over all events and products; follow it with ``watch_job``. The
-        same ``request_id`` answers the same job."""
+        same ``request_id`` answers the same job.
+
+        ``recipe`` is what differs from the installation's settings; ``search_trials`` recipes are
+        tried on a validation split first, as long as ``search_seconds`` allow; ``ablation`` finds
+        out what each part adds, and turns off what adds nothing. None = as the settings say.
+        ``incremental`` goes on from the model that serves, by its recipe."""
         return self._loop.run(
-            self._client.train_model(seed=seed, request_id=request_id, timeout=timeout)
+            self._client.train_model(
+                recipe,
+                seed=seed,
+                search_trials=search_trials,
+                search_seconds=search_seconds,
+                ablation=ablation,
+                incremental=incremental,
+                request_id=request_id,
+                timeout=timeout,
+            )
         )
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """Every ranking model, newest first; ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_models(timeout=timeout))
 
-    def promote_model(self, model_version: str, *, timeout: float | None = None) -> Model:
-        """Makes a model the serving one; NotFound (MODEL_NOT_FOUND)."""
-        return self._loop.run(self._client.promote_model(model_version, timeout=timeout))
+    def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Starts a job that measures a model on events that were held out, beside the model that
+        serves and classic baselines; no version = the newest. Follow it with ``watch_job``, then
+        ``get_evaluation``. NotFound (MODEL_NOT_FOUND). The same ``request_id`` answers the same
+        job."""
+        return self._loop.run(
+            self._client.evaluate_model(model_version, request_id=request_id, timeout=timeout)
+        )
+
+    def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """What the newest evaluation of a model found; no version = the newest model. NotFound
+        (MODEL_NOT_FOUND, EVALUATION_NOT_FOUND)."""
+        return self._loop.run(self._client.get_evaluation(model_version, timeout=timeout))
+
+    def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Makes a model the serving one. FailedPrecondition (MODEL_UNPROVEN) unless its evaluation
+        passed against the model that serves now, or ``force``; NotFound (MODEL_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.promote_model(model_version, force=force, timeout=timeout)
+        )
 
     def publish_model(
         self,
@@ -398,6 +455,52 @@ class SyncSightlineClient:
         return self._loop.run(
             self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
         )
+
+    def shopper_profile(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        language: str = "",
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """What is known of a user or a visitor, and what it was inferred from; texts in
+        ``language`` ("en", "zh"). Somebody who never did anything has an empty profile."""
+        return self._loop.run(
+            self._client.shopper_profile(
+                user=user, visitor=visitor, language=language, timeout=timeout
+            )
+        )
+
+    def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """What the serving model knows of a product; NotFound (PRODUCT_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Keeps what a shopper told of themselves, in the place of all that was kept before; how
+        much that was. ``consent``: whether they consent to its use; FailedPrecondition
+        (CONSENT_REQUIRED) without. No attributes and no consent = it is withdrawn."""
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
+    def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """The groups of shoppers with like interests that the serving model knows."""
+        return self._loop.run(self._client.list_segments(language=language, timeout=timeout))
 
     def rollback_model(self, *, timeout: float | None = None) -> Model:
         """Makes the model that served before the present one the serving one again; NotFound

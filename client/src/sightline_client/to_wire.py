@@ -3,6 +3,7 @@ but for what a message can't even hold, which is refused here in the same way.""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import index_service_pb2
 from sightline_client.catalogue import (
     Attribute,
@@ -38,6 +40,7 @@ from sightline_client.filters import (
 )
 from sightline_client.operations import IndexMetric, IndexParameters
 from sightline_client.photos import Uri
+from sightline_client.trainings import TrainingRecipe
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -264,3 +267,21 @@ def _attribute(value: Attribute) -> product_pb2.Attribute:
 
 def _image(value: ProductImage) -> product_pb2.ProductImage:
     return product_pb2.ProductImage(content=value.content, image_id=value.image_id, uri=value.uri)
+
+
+def recipe(value: TrainingRecipe) -> recipe_pb2.Recipe:
+    """A training's recipe: what is None stays open."""
+    plain = {
+        field.name: getattr(value, field.name)
+        for field in fields(TrainingRecipe)
+        if field.name not in ("loss", "item_item")
+    }
+    kinds, others = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem
+    loss, item_item = (
+        "UNSPECIFIED" if one == "UNKNOWN" else one for one in (value.loss, value.item_item)
+    )
+    return recipe_pb2.Recipe(
+        **{name: given for name, given in plain.items() if given is not None},
+        loss=kinds.Value(f"LOSS_{loss}"),
+        item_item=others.Value(f"ITEM_ITEM_{item_item}"),
+    )

@@ -13,6 +13,7 @@ from examples.wines import loading
 from examples.wines.catalogue import Rating, Wine, load_ratings, load_wines
 from examples.wines.demo import console as out
 from examples.wines.demo import page, scenes
+from examples.wines.demo.evidence import evidence
 from examples.wines.demo.measures import VIEWS
 from examples.wines.demo.model import DemoFailed, Scene, Story
 from examples.wines.demo.outage import outage
@@ -29,8 +30,8 @@ HONESTY = (
     " the recommendations are: function, not quality."
 )
 FORCED = (
-    "The demo puts the new model to work at once, whatever its figures: a forced promotion. On"
-    " 1,000 ratings they would mean little either way."
+    "The evidence for the new model is INCONCLUSIVE, as so few people can show only large effects:"
+    " without force it would not serve. The demo forces its promotion to show what a model does."
 )
 
 
@@ -60,8 +61,9 @@ def main(arguments: Sequence[str]) -> int:
 async def _play(console: Console, suite: Suite) -> Story:
     wines, ratings = load_wines(), load_ratings()
     async with SightlineClient(suite.addresses()["gateway"], timeout=30) as client:
-        model_version = await _fill(console, client, wines, ratings)
+        model_version, first = await _fill(console, client, wines, ratings)
         shown = await _scenes(console, client, suite, wines, ratings)
+        shown.insert(0, first)
         photos = await _photos(client, shown)
     console.print()
     out.say(console, HONESTY)
@@ -76,7 +78,8 @@ async def _play(console: Console, suite: Suite) -> Story:
 
 async def _fill(
     console: Console, client: SightlineClient, wines: Sequence[Wine], ratings: Sequence[Rating]
-) -> str:
+) -> tuple[str, Scene]:
+    """The version of the model that serves then, and the scene of its evidence."""
     with out.progress(console, "importing wines and photos", len(wines)) as move:
         token = await loading.import_wines(client, wines, move)
     with out.progress(console, "waiting for the index", len(wines)) as move:
@@ -87,10 +90,12 @@ async def _fill(
         await loading.import_ratings(client, ratings, move)
     with out.progress(console, "training a LightFM model", 1) as move:
         model_version = await loading.train(client, move)
+    first = await evidence(client, model_version)
+    out.scene(console, first)
     await loading.promote(client, model_version)
-    out.say(console, f"Promoted model {model_version}. {FORCED}")
+    out.say(console, f"Promoted model {model_version} by force. {FORCED}")
     out.say(console, HONESTY)
-    return model_version
+    return model_version, first
 
 
 async def _scenes(

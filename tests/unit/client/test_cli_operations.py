@@ -447,7 +447,7 @@ COMMANDS = [
         for name in ("import", "get", "list", "delete", "offers", "purge", "status")
     ),
     *(("events", name) for name in ("import", "purge", "merge")),
-    *(("models", name) for name in ("train", "list", "promote", "publish", "rollback")),
+    *(("models", name) for name in ("train", "list", "show", "promote", "publish", "rollback")),
     *(
         ("index", name)
         for name in ("list", "create", "backfill", "verify", "activate", "rollback", "drop")

@@ -21,6 +21,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         exclude="x",
         min_index_token="i",
         min_quality=0.5,
+        explain=True,
     )
     assert [signal.WhichOneof("content") for signal in request.signals] == [
         *("image", "image", "text", "product_id", "product_id")

@@ -1,12 +1,13 @@
 """Reciprocal-rank fusion."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fuse import Listing, fuse, weighted
+from gateway.fuse import Listing, by_signal, fuse, weighted
 from gateway.model import Branch
 from tests.fakes.gateway_peers import columns
 
@@ -114,3 +115,27 @@ def test_nothing_fuses_to_nothing():
     assert fused.rows == ()
     assert fused.similarities == {}
     assert not fused.named_by_signals
+
+
+def test_signals_share_a_similarity_by_weight_and_what_they_say():
+    lists = [
+        replace(listing(a=0.8, b=0.2), signal=0),
+        replace(listing(weight=3.0, a=0.4), signal=2),
+        plain(Branch.COLLABORATIVE, "a", "c"),
+    ]
+
+    shares = by_signal(lists, ["a", "b", "c"])
+
+    # a: (.8 + 3 × .4) / 4 = .5; b counts with the second list's lowest similarity.
+    assert shares == {
+        "visual": (
+            (("signals[0]", pytest.approx(0.4)), ("signals[2]", pytest.approx(0.6))),
+            (("signals[0]", pytest.approx(1 / 7)), ("signals[2]", pytest.approx(6 / 7))),
+            (),
+        )
+    }
+
+
+def test_a_similarity_of_nothing_has_no_shares():
+    assert by_signal([replace(listing(a=0.0), signal=0)], ["a"]) == {"visual": ((),)}
+    assert by_signal([plain(Branch.POPULAR, "a")], ["a"]) == {}

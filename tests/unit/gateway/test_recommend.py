@@ -18,9 +18,11 @@ from gateway.model import (
     PeerUnavailable,
     ProductNotFound,
     Query,
+    Reason,
     SceneNotFound,
     Scope,
 )
+from gateway.moving import Diversity, Move, MoveCause
 from gateway.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
 from servicekit.requests import CatalogNotFound
@@ -566,3 +568,102 @@ async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
         await recommend(by_photo(), shop.house)
     assert [name for name, _ in shop.retriever.calls] == ["search"]
     assert shop.ranker.asked == []
+
+
+# What moved, what a score is made of, and what reasons name.
+
+
+async def test_moves_sum_to_the_way_from_the_score_rank_to_the_rank_near_duplicates_included():
+    shop = shop_with_photo()
+    shop.retriever.parents = {"p1": "p3"}
+    up, down = Move(MoveCause.DIVERSITY, 1), Move(MoveCause.DIVERSITY, -1)
+    shop.ranker.moves = ((), (), (up,), (down,))
+
+    answer = await recommend(by_photo(), shop.house)
+
+    assert ids(answer) == ["p3", "p4", "p2"]
+    assert [item.answered.score_rank for item in answer.results] == [1, 3, 4]
+    assert [item.moves for item in answer.results] == [
+        (),
+        (up,),
+        (down, Move(MoveCause.COLLAPSE, 2)),
+    ]
+    for item in answer.results:
+        assert sum(m.places for m in item.moves) == item.answered.score_rank - item.rank
+
+
+async def test_the_record_keeps_moves_and_propensities_and_no_features():
+    shop = shop_with_photo()
+    up = (Move(MoveCause.EXPLORATION, 3),)
+    shop.ranker.moves = (up, (), (), ())
+
+    answer = await recommend(by_photo(explain=True), shop.house)
+
+    (record,) = shop.ranker.records.values()
+    assert record.products[0].moves == up
+    assert [item.propensity for item in record.products] == [1.0] * 4
+    assert answer.results[0].answered.addends
+    assert all(not item.addends for item in record.products)
+
+
+async def test_features_are_there_when_asked_for_alone_and_sum_to_their_parts():
+    plain = await recommend(by_photo(), shop_with_photo().house)
+    split = await recommend(by_photo(explain=True), shop_with_photo().house)
+
+    assert ids(plain) == ids(split)
+    assert all(not item.answered.addends for item in plain.results)
+    for item in split.results:
+        assert set(item.answered.addends) == {"visual", "taste"}
+        for part, value in item.answered.parts:
+            total = sum(added for _, added in item.answered.addends[part])
+            assert total == pytest.approx(value)
+
+
+async def test_the_scenes_diversity_and_the_requests_time_go_to_the_ranker():
+    shop = shop_with_photo()
+    shop.scene(lambda scene: replace(scene, diversity=Diversity(brand_cap=2)))
+
+    await recommend(by_photo(), shop.house)
+
+    order = shop.ranker.calls[-1][1]
+    (record,) = shop.ranker.records.values()
+    assert order.diversity == Diversity(brand_cap=2)
+    assert order.time_micros == record.answer_micros > 1_700_000_000_000_000
+
+
+VIEWED = Reason("SIMILAR_TO_VIEWED", (("product_id", "p9"),), "Similar to something")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("", "Because you looked at Title of p9"), ("zh-CN", "因为您看过“Title of p9”")],
+)
+async def test_a_reason_names_the_product_by_its_title(language, text):
+    shop = shop_with_photo()
+    shop.ranker.reasons = (VIEWED,)
+
+    answer = await recommend(by_photo(language_code=language, page_size=2), shop.house)
+
+    assert {item.answered.reasons[0].text for item in answer.results} == {text}
+    read = [what for name, what in shop.retriever.calls if name == "products"]
+    assert sorted(read, key=len) == [("p9",), ("p3", "p1")]
+    later = await recommend(
+        by_photo(language_code=language, page_size=2, page_token=answer.next_page_token),
+        shop.house,
+    )
+    assert later.results[0].answered.reasons[0].text == text
+
+
+async def test_without_the_title_the_reason_is_as_the_ranker_words_it():
+    shop = shop_with_photo()
+    shop.ranker.reasons = (replace(VIEWED, parameters=(("product_id", "gone"),)),)
+    answer = await recommend(by_photo(), shop.house)
+    assert answer.results[0].answered.reasons[0].text == "Similar to something"
+    assert answer.degradations == ()
+
+
+async def test_what_the_gateway_says_itself_is_said_in_the_readers_language():
+    shop = shop_with_photo()
+    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    answer = await recommend(by_photo(language_code="zh"), shop.house)
+    assert answer.results[0].answered.reasons[0].text == "与您提供的图片相似"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import Branch, SceneNotFound
+from gateway.moving import Diversity
 from gateway.scenes import STALE, SceneFiles, ScenesInvalid
 
 GOOD = "over_fetch = 3.0\n[branches]\nvisual = 2.0\n"
@@ -44,6 +45,23 @@ def test_in_the_built_in_default_similarity_outweighs_behaviour_when_there_is_a_
     assert scene.parts_with_signals["visual"] > max(scene.parts_with_signals["taste"], 0.5)
     assert rest
     assert scene.buyable_only
+
+
+def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
+    put(
+        tmp_path / "home.toml",
+        "[diversity]\ndiversity = 0.2\nbrand_cap = 2\ncategory_caps = { 2 = 3, 1 = 5 }\n"
+        "exploration_places = [4, 9]\n",
+    )
+    scenes = SceneFiles(tmp_path)
+
+    assert scenes.get("default").diversity == Diversity()
+    assert scenes.get("home").diversity == Diversity(
+        diversity=0.2,
+        brand_cap=2,
+        category_caps=((1, 5), (2, 3)),
+        exploration_places=(4, 9),
+    )
 
 
 def test_an_unknown_scene_is_not_found():
@@ -124,6 +142,13 @@ def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_
         ("[parts_with_signals]\ncharm = 1.0", "charm"),
         ("[budgets]\nembed = 0.9\ncandidates = 0.5", "budgets"),
         ("[budgets]\nembed = nan", "budgets.embed"),
+        ("[diversity]\ndiversity = 1.5", "diversity.diversity"),
+        ("[diversity]\nwindow = 1", "diversity.window"),
+        ("[diversity]\ncategory_caps = { 9 = 1 }", "diversity.category_caps"),
+        ("[diversity]\ncategory_caps = { 1 = 0 }", "diversity.category_caps"),
+        ("[diversity]\nexploration_places = [1]", "diversity.exploration_places"),
+        ("[diversity]\nexploration_places = [5, 4]", "exploration_places must rise"),
+        ("[diversity]\nshuffle = true", "diversity.shuffle"),
         ("not toml", "home.toml"),
     ],
 )

@@ -38,7 +38,13 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
-NOT_ASKED = {"page_size": 5, "page_token": "t", "priority": 2, "request_id": "r"}
+NOT_ASKED = {
+    "page_size": 5,
+    "page_token": "t",
+    "priority": 2,
+    "request_id": "r",
+    "explain": True,
+}
 
 
 def test_every_field_of_a_query_is_known_to_count_or_not():

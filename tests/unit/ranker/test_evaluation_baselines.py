@@ -12,7 +12,9 @@ from ranker.evaluation.histories import Histories
 def shoppers(**rows: list[int]) -> Histories:
     starts = np.cumsum([0, *map(len, rows.values())])
     items = np.array([item for row in rows.values() for item in row], dtype=np.int64)
-    return Histories(tuple(rows), starts, items, np.zeros(len(items), dtype=bool))
+    return Histories(
+        tuple(rows), starts, items, np.zeros(len(items), dtype=bool), np.arange(len(items))
+    )
 
 
 TRAINING = shoppers(ann=[0, 1], bob=[0, 1, 2], eve=[2, 3])

@@ -18,7 +18,7 @@ def shoppers(*rows: list[int]) -> Histories:
     starts = np.cumsum([0, *map(len, rows)])
     items = np.array([item for row in rows for item in row], dtype=np.int64)
     actors = tuple(f"s{row}" for row in range(len(rows)))
-    return Histories(actors, starts, items, np.zeros(len(items), dtype=bool))
+    return Histories(actors, starts, items, np.zeros(len(items), dtype=bool), np.arange(len(items)))
 
 
 def lists(scores: list[float], wanted: list[int], known: list[int] | None = None):

@@ -111,3 +111,27 @@ def test_new_products_compete_among_themselves() -> None:
     asked = tasks(split(log_of(events), Protocol.GLOBAL, 0.5), ITEMS)
     assert names(asked.new_items.wanted) == {"ann": ["p7"]}
     assert np.flatnonzero(~asked.new_items.candidates).tolist() == [0, 1]
+
+
+def test_in_the_middle_of_things_the_older_half_of_what_came_later_is_known() -> None:
+    events = [did("ann", "p0"), did("ann", "p9", at=1)]
+    events += [did("ann", f"p{n}", at=n + 10) for n in range(1, 6)]
+    events += [did("new", "p1", at=11), did("new", "p2", at=12), did("brief", "p1", at=13)]
+    log = log_of(events)
+    asked = tasks(split(log, Protocol.GLOBAL, 0.75), ITEMS).ongoing
+    assert names(asked.known) == {"ann": ["p0", "p9", "p1", "p2"], "new": ["p1"]}
+    assert names(asked.wanted) == {"ann": ["p3", "p4", "p5"], "new": ["p2"]}
+    assert asked.known.idle.tolist() == [0, 0]
+
+
+def test_regulars_are_asked_when_time_was_cut() -> None:
+    events = [did("ann", "p0", at=1), did("bob", "p0", at=4), did("bob", "p1", at=6)]
+    events += [did("ann", "p2", at=9), did("bob", "p2", at=9)]
+    made = split(log_of(events), Protocol.GLOBAL, 0.4)
+    known = tasks(made, ITEMS).regulars.known
+    assert made.moment_micros is not None
+    assert known.idle.tolist() == [made.moment_micros - one for one in known.times[[0, 2]]]
+    assert (
+        tasks(split(log_of(events), Protocol.PER_USER_TAIL, 0.4), ITEMS).regulars.known.idle.sum()
+        == 0
+    )

@@ -1,9 +1,11 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ranker.live import LiveModels
-from ranker.model import ModelCorrupt
+from ranker.model import Metric, ModelCorrupt
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 
 ONE = model({"p": [1.0]}, version="v1")
@@ -38,6 +40,16 @@ async def test_a_promotion_is_served_and_loaded_once(
     await live.refresh()
     assert live.serving("default") is ONE
     assert load.calls == ["v1"]
+
+
+async def test_how_many_robots_the_serving_model_found_is_told_as_a_metric(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    for version, metrics, told in (("v1", (Metric("robots", 3.0, 9),), 3.0), ("v2", (), 0.0)):
+        promotions.now["default"] = replace(record(version), metrics=metrics)
+        await live.refresh()
+        found = REGISTRY.get_sample_value("sightline_robot_shoppers", {"catalog": "default"})
+        assert found == told
 
 
 async def test_while_the_next_model_loads_the_former_serves(

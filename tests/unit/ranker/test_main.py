@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from ranker.__main__ import open_key
+from ranker.__main__ import calculate_alone, open_key
 from ranker.model import KeyUnusable
 from ranker.settings import RankerSettings
 from servicekit.sql import Database
@@ -35,3 +36,11 @@ async def test_another_key_is_refused(db: Database, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("ab" * 32)
     with pytest.raises(KeyUnusable, match="another key"):
         await open_key(db, settings(tmp_path, create=False))
+
+
+def test_requests_are_calculated_by_one_thread_each() -> None:
+    with threadpool_limits():  # what is set inside ends with it
+        calculate_alone()
+        blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
+        assert blas
+        assert {one["num_threads"] for one in blas} == {1}

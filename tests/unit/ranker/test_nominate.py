@@ -27,7 +27,7 @@ async def test_a_newcomer_gets_what_is_closest_to_the_last_views_with_ties_by_id
     found = await named(fold_in.of(MODEL, "x", ["a"]))
     assert found.product_ids == ("a", "b", "d", "c")
     assert found.basis is Basis.SESSION
-    assert found.scores[0] == 1.0  # twice the closeness over the model's scale
+    assert found.scores[0] == 0.5  # twice the closeness, shrunk by half, over the model's scale
 
 
 async def test_a_trained_shopper_gets_the_long_term_taste() -> None:

@@ -34,6 +34,7 @@ def full(**fields: object) -> Model:
         "item_item": neighbours(TABLE),
         "bought_together": neighbours(TOGETHER),
         "popularity": np.array([1.0, 0.25, 0.0, 0.04], np.float32),
+        "trend": np.array([0.0, 1.5, -0.5, 0.25], np.float32),
         "blend": dict.fromkeys(parts.OWN_PARTS, 1.0),
         **fields,
     }
@@ -110,6 +111,8 @@ def test_one_pass_over_the_catalogue_is_the_sum_of_the_parts(
     each = parts.weighed(parts.raw_parts(made, shopper, parts.all_items(made)), factors)
     total = sum(each.values(), start=np.zeros(len(IDS)))
     np.testing.assert_allclose(parts.blended(made, shopper, factors), total, atol=2e-5)
+    rows = np.array([3, 0])
+    np.testing.assert_allclose(parts.blended(made, shopper, factors, rows), total[rows], atol=2e-5)
 
 
 def test_the_query_gives_taste_and_session_in_one_product() -> None:
@@ -133,10 +136,21 @@ def test_products_without_neighbours_speak_for_nothing() -> None:
 def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
     made = full()
     windows = Windows(Window(3, 0.5), Window(2, 0.5), Window(2, 0.5))
-    shopper = fold_in.of(made, "ann", ["d", "a", "b"], bought=["a", "c"], windows=windows)
+    shopper = fold_in.of(
+        made, "ann", ["d", "a", "b"], ["a", "c"], windows, idle_micros=24 * fold_in.HOUR_MICROS
+    )
     items = parts.all_items(made).at(np.array([3, 1]))
     raw, terms = parts.raw_parts(made, shopper, items), parts.terms(made, shopper, items)
     assert set(terms) == {parts.SESSION, parts.ITEM_ITEM, parts.BOUGHT_TOGETHER}
     for name, each in terms.items():
         np.testing.assert_allclose(each.sum(axis=1), raw[name], rtol=1e-6)
-    np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.5 * TABLE[0, 3]])
+    np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.25 * TABLE[0, 3]])
+
+
+def test_the_trend_counts_for_everybody_of_whom_something_is_known() -> None:
+    made = full()
+    for actor, viewed in (("ann", []), ("x", ["a"])):
+        shopper = fold_in.of(made, actor, viewed)
+        found = parts.raw_parts(made, shopper, parts.all_items(made))
+        np.testing.assert_allclose(found[parts.TREND], [0.0, 1.5, -0.5, 0.25])
+    assert parts.TREND not in parts.raw_parts(made, FoldIn(), parts.all_items(made))

@@ -5,7 +5,7 @@ from alembic import command
 from alembic.config import Config
 
 from ranker import migrations
-from ranker.record.tables import METADATA, MIGRATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
+from ranker.record.tables import METADATA, MIGRATIONS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
 from tests.stores import only_sqlite
 
@@ -30,13 +30,14 @@ def test_what_was_promoted_before_there_was_a_log_can_be_rolled_back_to(tmp_path
     made = Database(f"sqlite:///{tmp_path}/old.db", migrations=MIGRATIONS)
     with made._migration_connection() as connection:
         _upgrade(connection, "0001")
+        models = sa.Table("models", sa.MetaData(), autoload_with=connection)
         for at, version in ((1, "v1"), (3, "v2"), (2, "v3"), (None, "v4")):
-            row = {column.name: 0 for column in MODELS.c} | {
+            row = {column.name: 0 for column in models.c} | {
                 "catalog_id": "default",
                 "version": version,
                 "promoted_micros": at,
             }
-            connection.execute(sa.insert(MODELS).values(row))
+            connection.execute(sa.insert(models).values(row))
         serving = {"catalog_id": "default", "version": "v2"}
         connection.execute(sa.insert(PROMOTIONS).values(serving))
     made.migrate()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranker.diversity import Arrangement, Cause, Policy
-from ranker.servicer.arranging import moves_of, policy_of
+from ranker.servicer.arranging import moved, policy_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity
@@ -61,13 +61,16 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
 def test_moves_are_told_by_product_and_only_where_there_are_some():
     order = np.array([1, 0, 2])
     still = Arrangement(np.arange(3), {Cause.DIVERSITY: np.zeros(3, int)}, np.ones(3))
-    assert moves_of(still, 3) == []
-    moved = {Cause.DIVERSITY: np.array([1, -1, 0]), Cause.BRAND_CAP: np.array([0, 0, 0])}
-    told = moves_of(Arrangement(order, moved, np.ones(3)), 2)
-    assert [[(move.cause, move.places) for move in one.moves] for one in told] == [
+    assert moved(still, 3) == {"score_ranks": [], "moves": [], "propensities": []}
+    drawn = Arrangement(np.arange(3), {Cause.EXPLORATION: np.zeros(3, int)}, np.full(3, 0.5))
+    assert moved(drawn, 3)["propensities"] == [0.5, 0.5, 0.5]
+    moves = {Cause.DIVERSITY: np.array([1, -1, 0]), Cause.BRAND_CAP: np.array([0, 0, 0])}
+    told = moved(Arrangement(order, moves, np.array([1, 0.5, 1])), 2)
+    assert [[(move.cause, move.places) for move in one.moves] for one in told["moves"]] == [
         [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
         [(answer_pb2.Move.CAUSE_DIVERSITY, -1)],
     ]
+    assert (told["score_ranks"], told["propensities"]) == ([2, 1], [1, 0.5])
 
 
 def test_every_cause_has_a_number_on_the_wire():

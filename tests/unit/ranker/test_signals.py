@@ -2,19 +2,22 @@ import dataclasses
 import itertools
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ranker.log import log_of
 from ranker.model import EventType, Interaction
 from ranker.signals import (
     DAY_MICROS,
     DEFAULTS,
+    INTEREST,
     Signals,
-    interest,
+    event_weights,
     interests,
-    positives,
     recent_products,
     robots,
     sessions,
@@ -32,39 +35,64 @@ AGELESS = Signals(half_life_days=0)
 SECOND = 1_000_000
 
 
+class Liking(NamedTuple):
+    """A shopper's interest in a product."""
+
+    actor: str
+    product_id: str
+    weight: float
+    time_micros: int
+
+
+def positives(
+    events: Sequence[Interaction], signals: Signals = DEFAULTS, now: int | None = None
+) -> tuple[Liking, ...]:
+    """The columns of interests as rows."""
+    found = interests(log_of(events), signals, now)
+    columns = (found.actor, found.item, found.weight, found.time)
+    return tuple(
+        Liking(found.actors[actor], found.items[item], weight, time)
+        for actor, item, weight, time in zip(*(one.tolist() for one in columns), strict=True)
+    )
+
+
+def alone(event: Interaction, signals: Signals = DEFAULTS) -> float:
+    """What one event by itself says."""
+    log = log_of([event])
+    return float(event_weights(log.type, log.value, log.quantity, signals)[0])
+
+
 @pytest.mark.parametrize("what", [EventType.IMPRESSION, EventType.SEARCH, HIDE, UNHIDE])
 def test_seeing_searching_and_hiding_say_nothing_for_a_product(what: EventType) -> None:
-    assert interest(did("a", "p", what)) == 0
+    assert alone(did("a", "p", what)) == 0
 
 
 @pytest.mark.parametrize(
-    ("stars", "weight"), [(0, 0), (3.0, 0), (3.49, 0), (3.5, 0.7), (4, 0.8), (5.0, 1.0)]
+    ("stars", "weight"), [(0, 0), (2.0, 0), (2.99, 0), (3.0, 0.6), (4, 0.8), (5.0, 1.0)]
 )
-def test_a_rating_counts_from_three_and_a_half_stars(stars: float, weight: float) -> None:
-    assert interest(did("a", "p", RATING, value=stars)) == pytest.approx(weight)
+def test_a_rating_counts_from_three_stars(stars: float, weight: float) -> None:
+    assert alone(did("a", "p", RATING, value=stars)) == pytest.approx(weight)
 
 
 def test_how_much_less_four_stars_say_than_five_is_a_setting() -> None:
     four = did("a", "p", RATING, value=4)
-    found = [interest(four, Signals(rating_power=power)) for power in (0, 1, 2)]
+    found = [alone(four, Signals(rating_power=power)) for power in (0, 1, 2)]
     assert found == pytest.approx([1, 0.8, 0.64])
-    assert interest(did("a", "p", RATING, value=0), Signals(liked_rating=0)) == 0
+    assert alone(did("a", "p", RATING, value=0), Signals(liked_rating=0)) == 0
 
 
 def test_interests_weigh_more_the_closer_they_are_to_buying() -> None:
-    weights = [interest(did("a", "p", one)) for one in (VIEW, CLICK, CART, PURCHASE)]
+    weights = [alone(did("a", "p", one)) for one in (VIEW, CLICK, CART, PURCHASE)]
     assert weights == sorted(weights)
     assert len(set(weights)) == 4
 
 
 def test_three_pieces_say_as_much_as_one_piece_bought_three_times() -> None:
     one = did("a", "p", CART)
-    at_once = interest(dataclasses.replace(one, quantity=3))
+    at_once = alone(dataclasses.replace(one, quantity=3))
     (one_by_one,) = positives([did("a", "p", CART, at=n) for n in range(3)], AGELESS)
     assert at_once == pytest.approx(one_by_one.weight)
-    assert interest(dataclasses.replace(did("a", "p", VIEW), quantity=3)) == interest(
-        did("a", "p", VIEW)
-    )
+    assert alone(dataclasses.replace(did("a", "p", VIEW), quantity=3)) == alone(did("a", "p", VIEW))
 
 
 def test_repeats_say_more_but_less_each_time_and_never_more_than_certainty() -> None:
@@ -185,6 +213,38 @@ def plainly(
 def test_no_events_are_no_interests() -> None:
     assert len(interests(log_of([]))) == 0
     assert len(sessions(log_of([]))) == 0
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.sampled_from(sorted(INTEREST)),
+            st.integers(0, 9),
+            st.none() | st.sampled_from([0.0, 2.0, 3.5, 5.0]),
+        ),
+        max_size=20,
+    ),
+    hidden=st.frozensets(st.sampled_from("abcd")),
+    view=st.sampled_from([0.0, 0.3]),
+)
+def test_recent_products_are_those_of_the_weighed_interests(
+    events: list[tuple[str, EventType, int, float | None]], hidden: frozenset[str], view: float
+) -> None:
+    signals = Signals(view=view)
+    one_each = {
+        did("ann", product, kind, at, value if kind is EventType.RATING else None).event_id: did(
+            "ann", product, kind, at, value if kind is EventType.RATING else None
+        )
+        for product, kind, at, value in events
+    }
+    newest_first = sorted(
+        one_each.values(), key=lambda event: (event.time_micros, event.event_id), reverse=True
+    )
+    liked = [one for one in positives(newest_first, signals) if one.product_id not in hidden]
+    liked.sort(key=lambda one: (-one.time_micros, one.product_id))
+    expected = tuple(one.product_id for one in liked)
+    assert recent_products(newest_first, hidden, signals) == expected
 
 
 def test_recent_products_are_newest_first_once_each_without_hidden_and_disliked_ones() -> None:

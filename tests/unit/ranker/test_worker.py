@@ -11,9 +11,11 @@ import pytest
 from ranker import purge, worker
 from ranker.model import PurgeCount, Selection
 from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
+from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
@@ -91,6 +93,40 @@ async def test_a_training_that_was_killed_once_succeeds_the_second_time(
     )
     job = await worked(db, python(code), DONE)
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+
+
+async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: Database) -> None:
+    jobs, stop, tidied = Jobs(db, JOBS), asyncio.Event(), asyncio.Queue[str]()
+    made = [await jobs.create(kind, "default", {}) for kind in ("evaluate", "train")]
+    code = "print('{\"result\": {}}')"
+    work = worker.work(jobs, python(code), SETTINGS, stop, tidy=tidied.put)
+    task = asyncio.create_task(work)
+    for job in made:
+        await reached(jobs, job, DONE)
+    async with asyncio.timeout(20):
+        assert await tidied.get() == "default"
+    stop.set()
+    await task
+    assert tidied.empty()
+
+
+async def test_models_that_can_not_be_pruned_now_are_left_for_later(db: Database) -> None:
+    tidy = worker.tidying(ModelRegistry(db), Broken(), Away(), 2)  # type: ignore[arg-type]
+    await tidy("default")
+
+
+class Away:
+    """An index that does not answer."""
+
+    async def generations(self, catalog_id: str) -> Sequence[object]:
+        raise Unavailable("the retriever is away", reason="RETRIEVER_UNAVAILABLE")
+
+
+class Broken:
+    """Files that are not to be touched."""
+
+    def delete(self, catalog_id: str, version: str) -> bool:
+        raise AssertionError(version)
 
 
 async def test_a_cancelled_job_ends_its_process(db: Database, tmp_path: Path) -> None:

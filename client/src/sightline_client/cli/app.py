@@ -8,11 +8,13 @@ from sightline_client.cli import (
     backup,
     config,
     events,
+    explain,
     index,
     jobs,
     loading,
     models,
     products,
+    profiles,
     rebuilding,
     recommend,
     search,
@@ -42,6 +44,7 @@ app = Commands(
     """),
 )
 app.command("recommend")(recommend.recommend)
+app.command("explain")(explain.explain)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
 products.app.command("import")(loading.import_)
@@ -50,6 +53,7 @@ index.app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(backup.app, name="backup")

@@ -46,6 +46,9 @@ MENDS = MappingProxyType(
         "PRODUCT_INVALID": "mend the fields that are named and import the product again",
         "ETAG_MISMATCH": "somebody else changed it: read it again, then write",
         "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
+        "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
+        "MODEL_UNPROVEN": "look at the evidence: `sightline models evaluate VERSION --show`;"
+        " --force promotes it all the same",
         "JOB_NOT_FOUND": "take an id that `sightline jobs list` shows",
         "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import`",
         "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"

@@ -12,6 +12,7 @@ from sightline_client.answers import Found
 from sightline_client.catalogue import Product
 from sightline_client.cli import tables
 from sightline_client.cli.tables import plain
+from sightline_client.evaluation import Verdict
 from sightline_client.operations import Backup, Generation, Job, Model, Verification
 
 
@@ -43,18 +44,25 @@ def backups(values: Sequence[Backup]) -> RenderableType:
     return table if values else Text("no backup: `sightline backup create`")
 
 
+BESIDE = "popularity_"
+"""Figures of plain popularity, which `models evaluate --show` compares with."""
+
+
 def models(values: Sequence[Model]) -> RenderableType:
     """Models, a line each."""
-    table = _table("model", "state", "trained", "events", "people", "products", "quality")
+    table = _table(
+        "model", "state", "evidence", "trained", "events", "people", "products", "quality"
+    )
     for model in values:
-        quality = ", ".join(
-            f"{metric.name} {metric.value:.3f} (n={metric.sample_count:,})"
-            for metric in model.metrics
-        )
+        own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
+        quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
+        if own:
+            quality += f" (n={max(metric.sample_count for metric in own):,})"
         _row(
             table,
             model.model_version,
-            "serves" if model.promoted else "ready",
+            _model_state(model),
+            "–" if model.verdict is Verdict.UNKNOWN else model.verdict.value.lower(),
             _time(model.train_time),
             f"{model.event_count:,}",
             f"{model.shopper_count:,}",
@@ -62,6 +70,12 @@ def models(values: Sequence[Model]) -> RenderableType:
             quality or "–",
         )
     return table if values else Text("no model: `sightline models train`")
+
+
+def _model_state(model: Model) -> str:
+    if model.promoted:
+        return "serves (forced)" if model.forced else "serves"
+    return "pruned" if model.pruned else "ready"
 
 
 def generations(values: Sequence[Generation]) -> RenderableType:

@@ -8,12 +8,32 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
 from sightline_client import from_wire
-from sightline_client.cli import following, listings, online, options, running, tables
+from sightline_client.cli import (
+    evaluating,
+    failures,
+    following,
+    listings,
+    online,
+    options,
+    running,
+    tables,
+    trained,
+)
 from sightline_client.cli.commands import Commands
 from sightline_client.client import SightlineClient
+from sightline_client.errors import FailedPrecondition, SightlineError
 from sightline_client.operations import JobState
+from sightline_client.trainings import TrainingLoss, TrainingRecipe
 
 app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
+
+UNPROVEN = "MODEL_UNPROVEN"
+
+ForcePromotion = Annotated[
+    bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
+]
+
+app.command("evaluate")(evaluating.command)
 app.command("online")(online.command)
 
 
@@ -25,8 +45,36 @@ def train(
         typer.Option(min=0, max=2**32 - 1, metavar="N", help="The same data and seed, same model."),
     ] = 0,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Make it the serving one when it is trained.")
+        bool, typer.Option("--promote", help="Make it the serving one if its evaluation passed.")
     ] = False,
+    force: ForcePromotion = False,
+    search: Annotated[
+        int | None,
+        typer.Option(min=0, max=10_000, metavar="N", help="Recipes to try on a validation split."),
+    ] = None,
+    search_seconds: Annotated[
+        float | None,
+        typer.Option(min=1, max=604_800, metavar="S", help="How long to begin new tries."),
+    ] = None,
+    ablation: Annotated[
+        bool | None, typer.Option(help="Find out what each part adds; what adds nothing is off.")
+    ] = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Go on from the model that serves.")
+    ] = False,
+    loss: Annotated[
+        TrainingLoss | None,
+        typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
+    ] = None,
+    dimension: Annotated[
+        int | None, typer.Option(min=2, max=512, metavar="N", help="Length of the vectors.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=1000, metavar="N", help="Passes over all interests.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
@@ -35,23 +83,48 @@ def train(
 ) -> None:
     """Train a model over all events and products.
 
+    What is not given is as the installation's settings say. `models show` tells what came of it.
+
     [bold]Examples[/bold]
 
       sightline models train --promote
+
+      sightline models train --search 40 --search-seconds 1800
+
+      sightline models train --incremental
 
       sightline models train --no-wait --json | jq -r .jobId
     """
     if promote and not wait:
         raise typer.BadParameter("--promote has to wait for the model", param_hint="--promote")
+    if force and not promote:
+        raise typer.BadParameter("it goes with --promote", param_hint="--force")
+    unproven: SightlineError | None = None
+    recipe = TrainingRecipe(
+        loss or TrainingLoss.UNKNOWN, dimension=dimension, epochs=epochs, threads=threads
+    )
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.train_model(seed=seed)
+        nonlocal unproven
+        job = await client.train_model(
+            None if recipe == TrainingRecipe() else recipe,
+            seed=seed,
+            search_trials=search,
+            search_seconds=search_seconds,
+            ablation=ablation,
+            incremental=incremental,
+        )
         if not wait:
             return await following.get(client, job.job_id)
         message = await following.follow(client, job.job_id)
         ended = from_wire.job(message)
         if promote and ended.state is JobState.SUCCEEDED:
-            await client.promote_model(ended.results["model_version"])
+            try:
+                await client.promote_model(ended.results["model_version"], force=force)
+            except FailedPrecondition as error:
+                if error.reason != UNPROVEN:
+                    raise
+                unproven = error  # the training did what it was for, and is to be seen
         return message
 
     message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
@@ -60,10 +133,12 @@ def train(
         running.show_json(message)
     else:
         running.show(listings.jobs([value]))
-        if promote and value.state is JobState.SUCCEEDED:
+        if promote and value.state is JobState.SUCCEEDED and unproven is None:
             version = tables.plain(value.results.get("model_version", ""))
             running.show(Text(f"Model {version} serves now."))
-    if wait and not following.ended_well(value):
+    if unproven is not None:
+        running.say(failures.explain(unproven))
+    if unproven is not None or (wait and not following.ended_well(value)):
         raise typer.Exit(1)
 
 
@@ -97,6 +172,53 @@ def list_(
 
 
 @app.command()
+def show(
+    *,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            help="As `models list` shows it; empty = the newest.",
+            callback=options.text,
+        ),
+    ] = "",
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Show how a model was trained: its recipe, how much each part counts, and what each adds.
+
+    [bold]Example[/bold]
+
+      sightline models show
+    """
+
+    async def ask(client: SightlineClient) -> model_service_pb2.Model | None:
+        token = ""
+        while True:
+            request = model_service_pb2.ListModelsRequest(
+                catalog_id=catalog, page_size=1000 if version else 1, page_token=token
+            )
+            page = await client.calls.list_models(request, timeout)
+            for model in page.models:
+                if version in ("", model.model_version):
+                    return model
+            token = page.next_page_token
+            if not token:
+                return None
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if message is None:
+        running.say(Text("There is no such model: `sightline models list` names them."))
+        raise typer.Exit(1)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(trained.model(from_wire.model(message)))
+
+
+@app.command()
 def promote(
     *,
     version: Annotated[
@@ -105,18 +227,22 @@ def promote(
             metavar="VERSION", help="As `models list` shows it.", callback=options.named
         ),
     ],
+    force: ForcePromotion = False,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 10.0,
     json: options.Json = False,
 ) -> None:
-    """Make a model the serving one, at once and without a failed request.
+    """Make a model the serving one, at once and without a failed request, if its evaluation passed
+    against the model that serves now.
 
     [bold]Example[/bold]
 
-      sightline models promote 6f1c…
+      sightline models promote lfm-6f1c…
     """
-    request = model_service_pb2.PromoteModelRequest(catalog_id=catalog, model_version=version)
+    request = model_service_pb2.PromoteModelRequest(
+        catalog_id=catalog, model_version=version, force=force
+    )
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model:
         return await client.calls.promote_model(request, timeout)

@@ -96,7 +96,7 @@ def _outcomes(value: OnlineReport) -> Iterable[RenderableType]:
     bought = sum(group.conversions_without_impression for group in value.groups)
     if unseen or bought:
         yield Text(
-            f"In no rate, because they were never reported as shown: {unseen:,} clicked and"
+            f"In no rate, as no impression of them is kept: {unseen:,} clicked and"
             f" {bought:,} bought products.",
             style="yellow",
         )

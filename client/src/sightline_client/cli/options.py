@@ -136,6 +136,30 @@ Words: TypeAlias = Annotated[
     str | None,
     typer.Option("--text", metavar="WORDS", help="Words to be near to.", callback=text),
 ]
+User: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="ID", help="The customer to recommend to.", callback=text)
+]
+Visitor: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="ID", help="A visitor who is not logged in.", callback=text)
+]
+Scene: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="The plan to answer by; empty = the default one.", callback=text
+    ),
+]
+Excluded: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ID", help="A product to leave out. May be given several times.", callback=text
+    ),
+]
+Language: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="CODE", help="Language of the reasons: en, zh. Empty = en.", callback=text
+    ),
+]
 Top: TypeAlias = Annotated[
     int,
     typer.Option(

@@ -9,9 +9,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sightline_client.answers import Recommendations, RecommendedProduct, StageTiming
+from sightline_client.answers import (
+    Recommendations,
+    RecommendedProduct,
+    ScoreFeature,
+    StageTiming,
+)
 from sightline_client.catalogue import Availability
-from sightline_client.cli import tables
+from sightline_client.cli import explained, tables
 
 HEIGHT = 240
 """Pixels of a photo on the page; the originals would make it several times larger."""
@@ -31,6 +36,8 @@ class Bar:
     left: float
     width: float
     text: str
+    features: tuple[ScoreFeature, ...] = ()
+    """What it is made of; empty = not asked for."""
 
 
 def write(
@@ -71,6 +78,7 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> Environment:
         like_it=tables.like_it,
         chance=tables.chance,
         parts=part_bars,
+        moved=explained.moved,
         timings=timing_bars,
         price=_price,
         loss=tables.degradation,
@@ -99,6 +107,7 @@ def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, .
             0.0,
             100 * abs(part.value) / largest if largest else 0.0,
             f"{part.value:+.3f}",
+            part.features,
         )
         for part in sorted(item.parts, key=lambda part: -abs(part.value))
     )

@@ -12,7 +12,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import from_wire, requests
 from sightline_client.answers import Recommendations
 from sightline_client.cli import batch as batches
-from sightline_client.cli import options, page, running, tables
+from sightline_client.cli import explained, options, page, running, tables
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 
@@ -25,33 +25,20 @@ def recommend(
     image_uri: options.ImageUris = None,
     product: options.Products = None,
     text: options.Words = None,
-    user: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="The customer to recommend to.", callback=options.text),
-    ] = None,
-    visitor: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="A visitor who is not logged in.", callback=options.text),
-    ] = None,
+    user: options.User = None,
+    visitor: options.Visitor = None,
     filter: options.Filter = "",
     currency: options.Currency = "",
     top: options.Top = 10,
-    scene: Annotated[
-        str,
+    scene: options.Scene = "",
+    exclude: options.Excluded = None,
+    language: options.Language = "",
+    explain: Annotated[
+        bool,
         typer.Option(
-            metavar="NAME",
-            help="The plan to answer by; empty = the default one.",
-            callback=options.text,
+            "--explain", help="Show what each part of a score comes from, and what moved products."
         ),
-    ] = "",
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="A product to leave out. May be given several times.",
-            callback=options.text,
-        ),
-    ] = None,
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +76,7 @@ def recommend(
 
       sightline recommend --image shelf.jpg --top 5
 
-      sightline recommend --product 111478 --user 1209683
+      sightline recommend --product 111478 --user 1209683 --explain
 
       sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
 
@@ -106,8 +93,9 @@ def recommend(
     if (batch is None) is not (out is None):
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
-        asked = (image, image_uri, product, text, user, visitor, filter, scene, exclude, html)
-        if any(asked):
+        ways = (image, image_uri, product, text, user, visitor, filter, scene, exclude, html)
+        asked = any(ways) or language or explain
+        if asked:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
                 " connect go with --batch",
@@ -127,6 +115,8 @@ def recommend(
         page_size=top,
         scene=scene,
         exclude=exclude or (),
+        language=language,
+        explain=explain,
     )
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
@@ -141,7 +131,10 @@ def recommend(
     if json:
         running.show_json(response)
     else:
-        running.show(tables.answer(from_wire.recommendations(response)))
+        answer = from_wire.recommendations(response)
+        running.show(tables.answer(answer))
+        if explain:
+            running.show(explained.scores(answer.results))
         if html is not None:
             running.say(Text(f"Written: {tables.plain(str(html))}"))
 

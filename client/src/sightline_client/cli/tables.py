@@ -36,6 +36,7 @@ PARTS = MappingProxyType(
         "session": "fits the last things looked at",
         "item_item": "liked by the people who liked the last things looked at",
         "bought_together": "bought with things that went into the cart",
+        "trend": "liked more of late than usual",
         "popularity": "liked by many",
         "fusion": "place in the order of similarity (no ranker answered)",
     }

@@ -33,7 +33,7 @@ class ScorePart(google.protobuf.message.Message):
     """What it comes from. Similarity signals: "visual", "text", "collaborative". Behaviour: "taste" (long-term, or
     what given attributes tell), "session" (closeness to the last products of interest), "item_item" (liked by
     those who liked the last products of interest), "bought_together" (bought with what was bought or put into the
-    cart lately), "popularity" (where there is no history). "fusion": the branches' fused order, when no ranker
+    cart lately), "trend" (liked more of late than usual), "popularity" (where there is no history). "fusion": the branches' fused order, when no ranker
     answered.
     """
     value: builtins.float

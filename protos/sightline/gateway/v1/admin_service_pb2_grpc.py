@@ -5,6 +5,7 @@ import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
+from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
@@ -57,6 +58,16 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/ListModels',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/EvaluateModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetEvaluation = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetEvaluation',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
                 _registered_method=True)
         self.PromoteModel = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/PromoteModel',
@@ -185,8 +196,22 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateModel(self, request, context):
+        """Starts a job that measures a model on events that were held out; follow it with JobService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluation(self, request, context):
+        """What the newest evaluation of a model found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PromoteModel(self, request, context):
-        """Makes a model the serving one.
+        """Makes a model the serving one, if its evaluation passed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -342,6 +367,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluation,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.SerializeToString,
             ),
             'PromoteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModel,
@@ -526,6 +561,60 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/ListModels',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/EvaluateModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetEvaluation',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
 import sightline.gateway.v1.admin_service_pb2
+import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.event_service_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
@@ -78,6 +79,38 @@ _AdminServiceListModelsType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.ListModelsRequest,
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
+    ],
+)
+
+_AdminServiceEvaluateModelType = typing_extensions.TypeVar(
+    '_AdminServiceEvaluateModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceGetEvaluationType = typing_extensions.TypeVar(
+    '_AdminServiceGetEvaluationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
     ],
 )
 
@@ -401,7 +434,7 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -417,6 +450,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.ListModelsRequest,
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
@@ -515,6 +556,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
@@ -605,8 +654,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     ListModels: _AdminServiceListModelsType
     """The ranking models, newest first."""
 
+    EvaluateModel: _AdminServiceEvaluateModelType
+    """Starts a job that measures a model on events that were held out; follow it with JobService."""
+
+    GetEvaluation: _AdminServiceGetEvaluationType
+    """What the newest evaluation of a model found."""
+
     PromoteModel: _AdminServicePromoteModelType
-    """Makes a model the serving one."""
+    """Makes a model the serving one, if its evaluation passed."""
 
     RollbackModel: _AdminServiceRollbackModelType
     """Makes the model that served before the present one the serving one again."""
@@ -677,6 +732,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.ListModelsRequest,
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
@@ -788,12 +851,28 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         """The ranking models, newest first."""
 
     @abc.abstractmethod
+    def EvaluateModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that measures a model on events that were held out; follow it with JobService."""
+
+    @abc.abstractmethod
+    def GetEvaluation(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.evaluation_pb2.Evaluation, collections.abc.Awaitable[sightline.ranker.v1.evaluation_pb2.Evaluation]]:
+        """What the newest evaluation of a model found."""
+
+    @abc.abstractmethod
     def PromoteModel(
         self,
         request: sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Makes a model the serving one."""
+        """Makes a model the serving one, if its evaluation passed."""
 
     @abc.abstractmethod
     def RollbackModel(

@@ -356,12 +356,12 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         """The shopper hid it."""
         OUTCOME_SEEN: ExplainRecommendationResponse._Outcome.ValueType  # 7
         """The shopper has seen it, and the scene leaves such products out."""
-        OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse._Outcome.ValueType  # 8
-        """No branch named it: `branches` says how near it is and how near one had to be, `score` and `rank` where it
-        would stand had one named it.
+        OUTCOME_COLLAPSED: ExplainRecommendationResponse._Outcome.ValueType  # 8
+        """It is a near-duplicate of `collapsed_into_product_id` and stands, or would stand, behind it."""
+        OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse._Outcome.ValueType  # 9
+        """No branch named it, or it was too far down among what they named: `branches` says how near it is and how near
+        one had to be, `score` and `rank` where it would stand.
         """
-        OUTCOME_COLLAPSED: ExplainRecommendationResponse._Outcome.ValueType  # 9
-        """It is a near-duplicate of `collapsed_into_product_id` and stands behind it."""
         OUTCOME_OUTRANKED: ExplainRecommendationResponse._Outcome.ValueType  # 10
         """Others stand before it: `rank`, `score`, against `last_shown`."""
 
@@ -384,12 +384,12 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     """The shopper hid it."""
     OUTCOME_SEEN: ExplainRecommendationResponse.Outcome.ValueType  # 7
     """The shopper has seen it, and the scene leaves such products out."""
-    OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse.Outcome.ValueType  # 8
-    """No branch named it: `branches` says how near it is and how near one had to be, `score` and `rank` where it
-    would stand had one named it.
+    OUTCOME_COLLAPSED: ExplainRecommendationResponse.Outcome.ValueType  # 8
+    """It is a near-duplicate of `collapsed_into_product_id` and stands, or would stand, behind it."""
+    OUTCOME_NOT_A_CANDIDATE: ExplainRecommendationResponse.Outcome.ValueType  # 9
+    """No branch named it, or it was too far down among what they named: `branches` says how near it is and how near
+    one had to be, `score` and `rank` where it would stand.
     """
-    OUTCOME_COLLAPSED: ExplainRecommendationResponse.Outcome.ValueType  # 9
-    """It is a near-duplicate of `collapsed_into_product_id` and stands behind it."""
     OUTCOME_OUTRANKED: ExplainRecommendationResponse.Outcome.ValueType  # 10
     """Others stand before it: `rank`, `score`, against `last_shown`."""
 
@@ -425,7 +425,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BranchVerdict]:
-        """Each branch that ran."""
+        """Each list that a branch made: one for each signal, and one for the shopper."""
 
     @property
     def score(self) -> Global___ExplainedScore:
@@ -494,7 +494,7 @@ Global___FilterRejection: typing_extensions.TypeAlias = FilterRejection
 
 @typing.final
 class BranchVerdict(google.protobuf.message.Message):
-    """What a branch says of a product."""
+    """What a list that a branch made says of a product."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -503,6 +503,7 @@ class BranchVerdict(google.protobuf.message.Message):
     NAMED_COUNT_FIELD_NUMBER: builtins.int
     SIMILARITY_FIELD_NUMBER: builtins.int
     LAST_SIMILARITY_FIELD_NUMBER: builtins.int
+    SIGNAL_FIELD_NUMBER: builtins.int
     branch: builtins.str
     """"visual", "text", "collaborative", "popular", "new"."""
     named: builtins.bool
@@ -513,6 +514,8 @@ class BranchVerdict(google.protobuf.message.Message):
     """How near the product is (cosine, −1 to 1); absent = the branch knows no similarity, or the product has none."""
     last_similarity: builtins.float
     """How near the last product is that the branch named; absent = the branch knows no similarity."""
+    signal: builtins.int
+    """Place (from 0) of the signal that the list is near to; absent = it is near to none."""
     def __init__(
         self,
         *,
@@ -521,11 +524,14 @@ class BranchVerdict(google.protobuf.message.Message):
         named_count: builtins.int = ...,
         similarity: builtins.float | None = ...,
         last_similarity: builtins.float | None = ...,
+        signal: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_similarity", b"_similarity", "last_similarity", b"last_similarity", "similarity", b"similarity"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_similarity", b"_similarity", "branch", b"branch", "last_similarity", b"last_similarity", "named", b"named", "named_count", b"named_count", "similarity", b"similarity"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_signal", b"_signal", "_similarity", b"_similarity", "last_similarity", b"last_similarity", "signal", b"signal", "similarity", b"similarity"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_last_similarity", b"_last_similarity", "_signal", b"_signal", "_similarity", b"_similarity", "branch", b"branch", "last_similarity", b"last_similarity", "named", b"named", "named_count", b"named_count", "signal", b"signal", "similarity", b"similarity"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_last_similarity", b"_last_similarity"]) -> typing.Literal["last_similarity"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_signal", b"_signal"]) -> typing.Literal["signal"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_similarity", b"_similarity"]) -> typing.Literal["similarity"] | None: ...
 

@@ -78,7 +78,8 @@ class RecommendationServiceServicer(object):
     def ExplainRecommendation(self, request, context):
         """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-        a product that the catalogue does not hold is an outcome and no error.
+        a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+        `request`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

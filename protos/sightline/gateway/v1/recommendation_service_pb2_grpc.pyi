@@ -124,7 +124,8 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     ExplainRecommendation: _RecommendationServiceExplainRecommendationType
     """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
     what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-    a product that the catalogue does not hold is an outcome and no error.
+    a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+    `request`.
     """
 
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
@@ -176,7 +177,8 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse]]:
         """Why a product is, or is not, in the answer to a request: which condition left it out, or where it stands and
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
-        a product that the catalogue does not hold is an outcome and no error.
+        a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
+        `request`.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

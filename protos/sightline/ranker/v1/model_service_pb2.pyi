@@ -10,6 +10,8 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sightline.ranker.v1.evaluation_pb2
+import sightline.ranker.v1.recipe_pb2
 import sys
 import typing
 
@@ -29,20 +31,56 @@ class TrainModelRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
+    RECIPE_FIELD_NUMBER: builtins.int
+    SEARCH_TRIALS_FIELD_NUMBER: builtins.int
+    SEARCH_SECONDS_FIELD_NUMBER: builtins.int
+    ABLATION_FIELD_NUMBER: builtins.int
+    INCREMENTAL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """Makes the call idempotent: the same id answers the same job. Empty = a new job."""
     seed: builtins.int
     """Seed of the training; the same data and seed give the same model, bit for bit. Default 0."""
+    search_trials: builtins.int
+    """Recipes tried on a validation split, this one among them, before the best is trained: 0 = none but this, up to
+    10,000. Default: RANKER_TRAIN_SEARCH_TRIALS, 0.
+    """
+    search_seconds: builtins.float
+    """After how many seconds no further recipe is tried, above 0, up to 604,800. Default:
+    RANKER_TRAIN_SEARCH_SECONDS, 3,600.
+    """
+    ablation: builtins.bool
+    """Whether to find out what each part adds, and turn off what adds nothing. Default: RANKER_TRAIN_ABLATION, true."""
+    incremental: builtins.bool
+    """Go on from the model that serves, by its recipe, with a few passes over what happened since and a sample of what
+    happened before. Nothing is searched and no part turned off. The job fails with TRAINING_BASE_UNUSABLE when no
+    model serves or an older release trained it, and with TRAINING_DATA_INSUFFICIENT when nothing happened since.
+    """
+    @property
+    def recipe(self) -> sightline.ranker.v1.recipe_pb2.Recipe:
+        """What differs from the installation's recipe. Not together with `incremental`."""
+
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         seed: builtins.int = ...,
+        recipe: sightline.ranker.v1.recipe_pb2.Recipe | None = ...,
+        search_trials: builtins.int | None = ...,
+        search_seconds: builtins.float | None = ...,
+        ablation: builtins.bool | None = ...,
+        incremental: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "seed", b"seed"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_ablation", b"_ablation", "_search_seconds", b"_search_seconds", "_search_trials", b"_search_trials", "ablation", b"ablation", "recipe", b"recipe", "search_seconds", b"search_seconds", "search_trials", b"search_trials"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_ablation", b"_ablation", "_search_seconds", b"_search_seconds", "_search_trials", b"_search_trials", "ablation", b"ablation", "catalog_id", b"catalog_id", "incremental", b"incremental", "recipe", b"recipe", "request_id", b"request_id", "search_seconds", b"search_seconds", "search_trials", b"search_trials", "seed", b"seed"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_ablation", b"_ablation"]) -> typing.Literal["ablation"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_search_seconds", b"_search_seconds"]) -> typing.Literal["search_seconds"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_search_trials", b"_search_trials"]) -> typing.Literal["search_trials"] | None: ...
 
 Global___TrainModelRequest: typing_extensions.TypeAlias = TrainModelRequest
 
@@ -64,6 +102,8 @@ class Model(google.protobuf.message.Message):
         """Trained, not serving."""
         STATE_PROMOTED: Model._State.ValueType  # 2
         """Serving."""
+        STATE_PRUNED: Model._State.ValueType  # 3
+        """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a model stands."""
@@ -74,6 +114,8 @@ class Model(google.protobuf.message.Message):
     """Trained, not serving."""
     STATE_PROMOTED: Model.State.ValueType  # 2
     """Serving."""
+    STATE_PRUNED: Model.State.ValueType  # 3
+    """Its files were deleted, as newer ones took its place: it can't be promoted."""
 
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
@@ -85,6 +127,16 @@ class Model(google.protobuf.message.Message):
     FIRST_EVENT_TIME_FIELD_NUMBER: builtins.int
     LAST_EVENT_TIME_FIELD_NUMBER: builtins.int
     METRICS_FIELD_NUMBER: builtins.int
+    RECIPE_FIELD_NUMBER: builtins.int
+    SEED_FIELD_NUMBER: builtins.int
+    BLEND_FIELD_NUMBER: builtins.int
+    BLEND_LEARNED_FROM_FIELD_NUMBER: builtins.int
+    ADDITIONS_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    SEARCH_TRIAL_COUNT_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    VERDICT_SUMMARY_FIELD_NUMBER: builtins.int
+    FORCED_FIELD_NUMBER: builtins.int
     model_version: builtins.str
     """Version: a hash of the artefact."""
     state: Global___Model.State.ValueType
@@ -95,6 +147,20 @@ class Model(google.protobuf.message.Message):
     """People it was trained on."""
     product_count: builtins.int
     """Products it knows."""
+    seed: builtins.int
+    """Seed of its training."""
+    blend_learned_from: builtins.str
+    """Where these weights come from: "default", "validation" or "impressions"."""
+    base_version: builtins.str
+    """The model that it went on from; empty = none."""
+    search_trial_count: builtins.int
+    """How many recipes were tried; 0 = none was searched."""
+    verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType
+    """What its newest evaluation says of serving it; VERDICT_UNSPECIFIED = it was not evaluated."""
+    verdict_summary: builtins.str
+    """Why, in English sentences; empty = it was not evaluated."""
+    forced: builtins.bool
+    """Whether its last promotion was forced."""
     @property
     def train_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was trained (UTC)."""
@@ -115,6 +181,18 @@ class Model(google.protobuf.message.Message):
     def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelMetric]:
         """How well it orders events held out in time."""
 
+    @property
+    def recipe(self) -> sightline.ranker.v1.recipe_pb2.Recipe:
+        """How it was trained, as chosen by search and ablation; absent = by an older release."""
+
+    @property
+    def blend(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.recipe_pb2.BlendWeight]:
+        """How much each part of the raw score counts, before the weights of a request."""
+
+    @property
+    def additions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.ranker.v1.recipe_pb2.PartAddition]:
+        """What each part adds; empty = it was not asked for, or there were no events to tell by."""
+
     def __init__(
         self,
         *,
@@ -128,9 +206,19 @@ class Model(google.protobuf.message.Message):
         first_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         last_event_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         metrics: collections.abc.Iterable[Global___ModelMetric] | None = ...,
+        recipe: sightline.ranker.v1.recipe_pb2.Recipe | None = ...,
+        seed: builtins.int = ...,
+        blend: collections.abc.Iterable[sightline.ranker.v1.recipe_pb2.BlendWeight] | None = ...,
+        blend_learned_from: builtins.str = ...,
+        additions: collections.abc.Iterable[sightline.ranker.v1.recipe_pb2.PartAddition] | None = ...,
+        base_version: builtins.str = ...,
+        search_trial_count: builtins.int = ...,
+        verdict: sightline.ranker.v1.evaluation_pb2.Evaluation.Verdict.ValueType = ...,
+        verdict_summary: builtins.str = ...,
+        forced: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "promote_time", b"promote_time", "train_time", b"train_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["event_count", b"event_count", "first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["first_event_time", b"first_event_time", "last_event_time", b"last_event_time", "promote_time", b"promote_time", "recipe", b"recipe", "train_time", b"train_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["additions", b"additions", "base_version", b"base_version", "blend", b"blend", "blend_learned_from", b"blend_learned_from", "event_count", b"event_count", "first_event_time", b"first_event_time", "forced", b"forced", "last_event_time", b"last_event_time", "metrics", b"metrics", "model_version", b"model_version", "product_count", b"product_count", "promote_time", b"promote_time", "recipe", b"recipe", "search_trial_count", b"search_trial_count", "seed", b"seed", "shopper_count", b"shopper_count", "state", b"state", "train_time", b"train_time", "verdict", b"verdict", "verdict_summary", b"verdict_summary"]) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model
 
@@ -223,12 +311,44 @@ class PromoteModelRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     model_version: builtins.str
     """The model to serve."""
+    force: builtins.bool
+    """Whether it is promoted whatever its evaluation says. Default: only one that passed. Forced promotions are logged
+    as such.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "force", b"force", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+
+@typing.final
+class EvaluateModelRequest(google.protobuf.message.Message):
+    """Asks to evaluate."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """Makes the call idempotent: the same id answers the same job, up to 128 characters. Empty = a new job."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
     def __init__(
         self,
         *,
@@ -238,7 +358,33 @@ class PromoteModelRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
 
-Global___PromoteModelRequest: typing_extensions.TypeAlias = PromoteModelRequest
+Global___EvaluateModelRequest: typing_extensions.TypeAlias = EvaluateModelRequest
+
+@typing.final
+class GetEvaluationRequest(google.protobuf.message.Message):
+    """Asks for an evaluation."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    model_version: builtins.str
+    """The model; empty = the newest."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "model_version", b"model_version", "request_id", b"request_id"]) -> None: ...
+
+Global___GetEvaluationRequest: typing_extensions.TypeAlias = GetEvaluationRequest
 
 @typing.final
 class RollbackModelRequest(google.protobuf.message.Message):

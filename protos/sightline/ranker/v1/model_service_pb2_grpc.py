@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
+from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1_dot_model__service__pb2
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 
@@ -47,6 +48,16 @@ class ModelServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/sightline.ranker.v1.ModelService/EvaluateModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.GetEvaluation = channel.unary_unary(
+                '/sightline.ranker.v1.ModelService/GetEvaluation',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
+                _registered_method=True)
         self.PromoteModel = channel.unary_unary(
                 '/sightline.ranker.v1.ModelService/PromoteModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PromoteModelRequest.SerializeToString,
@@ -74,7 +85,11 @@ class ModelServiceServicer(object):
     """
 
     def TrainModel(self, request, context):
-        """Starts a training job over all events and products. The same request_id answers the same job.
+        """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+        asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+        promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+        MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+        same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,9 +102,27 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateModel(self, request, context):
+        """Starts a job of kind "evaluate" that measures a model's recipe on events that were held out, beside the model in
+        production and classic baselines (result "model_version", "verdict"); GetEvaluation then has what it found. A
+        training does so by itself on the global split alone; this adds per-user tails, and compares with the model that
+        serves now. Nothing that serves is touched. MODEL_NOT_FOUND. The same request_id answers the same job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluation(self, request, context):
+        """What the newest evaluation of a model found. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PromoteModel(self, request, context):
-        """Makes a model the serving one, at once and without a failed request. MODEL_NOT_FOUND, or MODEL_CORRUPT
-        when its files do not have the hashes that its manifest names.
+        """Makes a model the serving one, at once and without a failed request. MODEL_UNPROVEN unless its evaluation passed
+        against the model that serves now, or `force`; MODEL_NOT_FOUND, also when its files were pruned; MODEL_CORRUPT
+        when they do not have the hashes that its manifest names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +171,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'GetEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluation,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.SerializeToString,
             ),
             'PromoteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModel,
@@ -215,6 +258,60 @@ class ModelService(object):
             '/sightline.ranker.v1.ModelService/ListModels',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ModelService/EvaluateModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ModelService/GetEvaluation',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.GetEvaluationRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_evaluation__pb2.Evaluation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
+import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
 import sys
@@ -56,6 +57,38 @@ _ModelServiceListModelsType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.ListModelsRequest,
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
+    ],
+)
+
+_ModelServiceEvaluateModelType = typing_extensions.TypeVar(
+    '_ModelServiceEvaluateModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_ModelServiceGetEvaluationType = typing_extensions.TypeVar(
+    '_ModelServiceGetEvaluationType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
     ],
 )
 
@@ -123,7 +156,7 @@ _ModelServiceGetOnlineReportType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
     """The ranking models of a catalog."""
 
     @typing.overload
@@ -135,6 +168,14 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.ListModelsRequest,
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
@@ -165,6 +206,14 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+            sightline.ranker.v1.evaluation_pb2.Evaluation,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
@@ -183,14 +232,30 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     ], channel: grpc.aio.Channel) -> None: ...
 
     TrainModel: _ModelServiceTrainModelType
-    """Starts a training job over all events and products. The same request_id answers the same job."""
+    """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+    asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+    promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+    MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+    same job.
+    """
 
     ListModels: _ModelServiceListModelsType
     """The models, newest first."""
 
+    EvaluateModel: _ModelServiceEvaluateModelType
+    """Starts a job of kind "evaluate" that measures a model's recipe on events that were held out, beside the model in
+    production and classic baselines (result "model_version", "verdict"); GetEvaluation then has what it found. A
+    training does so by itself on the global split alone; this adds per-user tails, and compares with the model that
+    serves now. Nothing that serves is touched. MODEL_NOT_FOUND. The same request_id answers the same job.
+    """
+
+    GetEvaluation: _ModelServiceGetEvaluationType
+    """What the newest evaluation of a model found. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND."""
+
     PromoteModel: _ModelServicePromoteModelType
-    """Makes a model the serving one, at once and without a failed request. MODEL_NOT_FOUND, or MODEL_CORRUPT
-    when its files do not have the hashes that its manifest names.
+    """Makes a model the serving one, at once and without a failed request. MODEL_UNPROVEN unless its evaluation passed
+    against the model that serves now, or `force`; MODEL_NOT_FOUND, also when its files were pruned; MODEL_CORRUPT
+    when they do not have the hashes that its manifest names.
     """
 
     RollbackModel: _ModelServiceRollbackModelType
@@ -225,6 +290,14 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        sightline.ranker.v1.evaluation_pb2.Evaluation,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
@@ -251,7 +324,12 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.TrainModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a training job over all events and products. The same request_id answers the same job."""
+        """Starts a training job over all events and products: it searches recipes and measures what each part adds, if
+        asked, measures the recipe on events held out in time, and fits a model on all events, which serves once it is
+        promoted. Result "model_version"; errors TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE,
+        MODEL_STORE_UNWRITABLE. Whatever becomes of it, nothing that serves is touched. The same request_id answers the
+        same job.
+        """
 
     @abc.abstractmethod
     def ListModels(
@@ -262,13 +340,34 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         """The models, newest first."""
 
     @abc.abstractmethod
+    def EvaluateModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job of kind "evaluate" that measures a model's recipe on events that were held out, beside the model in
+        production and classic baselines (result "model_version", "verdict"); GetEvaluation then has what it found. A
+        training does so by itself on the global split alone; this adds per-user tails, and compares with the model that
+        serves now. Nothing that serves is touched. MODEL_NOT_FOUND. The same request_id answers the same job.
+        """
+
+    @abc.abstractmethod
+    def GetEvaluation(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.evaluation_pb2.Evaluation, collections.abc.Awaitable[sightline.ranker.v1.evaluation_pb2.Evaluation]]:
+        """What the newest evaluation of a model found. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND."""
+
+    @abc.abstractmethod
     def PromoteModel(
         self,
         request: sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Makes a model the serving one, at once and without a failed request. MODEL_NOT_FOUND, or MODEL_CORRUPT
-        when its files do not have the hashes that its manifest names.
+        """Makes a model the serving one, at once and without a failed request. MODEL_UNPROVEN unless its evaluation passed
+        against the model that serves now, or `force`; MODEL_NOT_FOUND, also when its files were pruned; MODEL_CORRUPT
+        when they do not have the hashes that its manifest names.
         """
 
     @abc.abstractmethod

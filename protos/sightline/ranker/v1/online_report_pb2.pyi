@@ -191,7 +191,9 @@ class Rate(google.protobuf.message.Message):
     value: builtins.float
     """The share, 0 to 1; 0 without impressions."""
     lower: builtins.float
-    """Lower end of its 95% interval (Wilson 1927), 0 to 1."""
+    """Lower end of its 95% interval (Wilson 1927, of as many independent impressions as would say as much: those of
+    one shopper depend on each other), 0 to 1.
+    """
     upper: builtins.float
     """Upper end of its 95% interval, 0 to 1."""
     def __init__(

@@ -305,7 +305,9 @@ class RankResponse(google.protobuf.message.Message):
 
     @property
     def score_ranks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Place of each by its raw score alone, from 1, among those that are neither hidden nor (`drop_seen`) seen."""
+        """Place of each by its raw score alone, from 1, among those that are neither hidden nor (`drop_seen`) seen. Empty =
+        nothing was moved or drawn: the order is that of the scores.
+        """
 
     @property
     def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MoveList]:
@@ -316,7 +318,7 @@ class RankResponse(google.protobuf.message.Message):
     @property
     def propensities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """The probability, over all seeds, that each stood at the place where it stands: exact, 1 where nothing was
-        drawn by chance.
+        drawn by chance. Empty = 1 for all.
         """
 
     @property

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from gateway import collapse
 from gateway.fallbacks import cause_of
+from gateway.fresh import fresh
 from gateway.fuse import Listing, pick
 from gateway.model import (
     Basis,
@@ -73,6 +74,8 @@ class Haul:
     popular: Nominees | None = None
     """Popular products that the ranker named for a shopper without history: they wait for the case
     that nothing else names candidates."""
+    fresh: Listing | None = None
+    """New products to give places to: they stand beside whatever is named."""
 
 
 async def find(run: Run) -> tuple[Listing, ...]:
@@ -84,13 +87,15 @@ async def find(run: Run) -> tuple[Listing, ...]:
     jobs = [_similar(run, branch) for branch in _signalled(run)]
     if Branch.COLLABORATIVE in run.plan.branches:
         jobs.append(_personal(run))
+    if Branch.NEW in run.plan.branches:
+        jobs.append(_fresh(run))
     hauls = await side_by_side(*jobs)
     _refuse_if_all_missing(run)
     listings = tuple(listing for haul in hauls for listing in haul.listings)
-    if any(len(listing.columns.product_ids) for listing in listings):
-        return listings
-    popular = next((haul.popular for haul in hauls if haul.popular is not None), None)
-    return await _fall_back(run, popular)
+    if not any(len(listing.columns.product_ids) for listing in listings):
+        popular = next((haul.popular for haul in hauls if haul.popular is not None), None)
+        listings = await _fall_back(run, popular)
+    return (*listings, *(haul.fresh for haul in hauls if haul.fresh is not None))
 
 
 async def search(run: Run) -> tuple[Listing, ...]:
@@ -99,9 +104,7 @@ async def search(run: Run) -> tuple[Listing, ...]:
     Raises when no signal could be followed: SpaceMissing when none of them has a space, else
     NothingAvailable.
     """
-    jobs = [_similar(run, branch) for branch in _signalled(run)]
-    hauls = await side_by_side(*jobs)
-    listings = tuple(listing for haul in hauls for listing in haul.listings)
+    listings = await near_signals(run)
     _refuse_if_all_missing(run)
     if not listings:
         causes = {loss.cause for loss in run.trail.losses}
@@ -110,6 +113,12 @@ async def search(run: Run) -> tuple[Listing, ...]:
             raise SpaceMissing(place for place in asked if place not in run.trail.missing_places)
         raise NothingAvailable(causes)
     return listings
+
+
+async def near_signals(run: Run) -> tuple[Listing, ...]:
+    """One listing for each signal that could be followed; a lost branch is noted and left out."""
+    hauls = await side_by_side(*(_similar(run, branch) for branch in _signalled(run)))
+    return tuple(listing for haul in hauls for listing in haul.listings)
 
 
 async def side_by_side(*jobs: Coroutine[object, object, T]) -> list[T]:
@@ -277,6 +286,7 @@ async def _near(run: Run, signal: Signal, near: Vector | str) -> Near:
         found.image_ids,
         collapsed=found.collapsed,
         own=found.own,
+        signal=signal.index,
     )
     return Near(listing, found)
 
@@ -306,6 +316,10 @@ async def _personal(run: Run) -> Haul:
         return Haul()
     run.trail.named.append(f"{branch}: top {run.plan.nominees} by {nominees.basis}")
     return Haul((listing,))
+
+
+async def _fresh(run: Run) -> Haul:
+    return Haul(fresh=await fresh(run))
 
 
 async def _near_shopper(run: Run, nominees: Nominees) -> Listing | None:

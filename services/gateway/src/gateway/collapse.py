@@ -18,18 +18,33 @@ def collapse(
     candidates: Candidates, order: Sequence[AnsweredProduct]
 ) -> tuple[AnsweredProduct, ...]:
     """The order without near-duplicates of better products and of the query's own."""
-    known = {item.product_id: item for item in near_duplicates(candidates.columns)}
     own = candidates.own
+    return tuple(
+        replace(order[group.place - len(own)], collapsed=group.collapsed)
+        for group in _groups(candidates, order)
+        if group.place >= len(own)
+    )
+
+
+def stands_behind(candidates: Candidates, order: Sequence[AnsweredProduct], product_id: str) -> str:
+    """The better product, or the query's own, that a product of the order is a near-duplicate of;
+    "" = none."""
+    own = [item.product_id for item in candidates.own]
+    ids = [*own, *(item.product_id for item in order)]
+    into = (group.place for group in _groups(candidates, order) if product_id in group.collapsed)
+    return next((ids[place] for place in into), "")
+
+
+def _groups(
+    candidates: Candidates, order: Sequence[AnsweredProduct]
+) -> tuple[duplicates.Group, ...]:
+    """The query's own products, then the order, in groups of near-duplicates."""
+    known = {item.product_id: item for item in near_duplicates(candidates.columns)}
     ordered = (
         replace(known[item.product_id], marks=candidates.marks.get(item.product_id, ()))
         for item in order
     )
-    groups = duplicates.collapse((*own, *ordered))
-    return tuple(
-        replace(order[group.place - len(own)], collapsed=group.collapsed)
-        for group in groups
-        if group.place >= len(own)
-    )
+    return duplicates.collapse((*candidates.own, *ordered))
 
 
 def near_duplicates(columns: Columns) -> list[Candidate]:

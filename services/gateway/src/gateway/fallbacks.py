@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.model import Branch, Candidate, Cause, Degradation, Peer, Reason
+from gateway.wording import own_reason
 from servicekit.errors import Code, ServiceError
 
 BY_REASON: Mapping[str, Cause] = MappingProxyType(
@@ -49,13 +50,13 @@ LOST: Mapping[Peer, Cause] = MappingProxyType(
 )
 """What any other failure of a peer comes down to."""
 
-OWN_REASONS: Mapping[Branch, Reason] = MappingProxyType(
+OWN_CODES: Mapping[Branch, str] = MappingProxyType(
     {
-        Branch.VISUAL: Reason("LOOKS_LIKE_QUERY", (), "Looks like what you showed us"),
-        Branch.TEXT: Reason("MATCHES_TEXT", (), "Matches what you asked for"),
-        Branch.COLLABORATIVE: Reason("MATCHES_TASTE", (), "Fits your taste"),
-        Branch.POPULAR: Reason("POPULAR", (), "Popular right now"),
-        Branch.NEW: Reason("NEW", (), "New in the shop"),
+        Branch.VISUAL: "LOOKS_LIKE_QUERY",
+        Branch.TEXT: "MATCHES_TEXT",
+        Branch.COLLABORATIVE: "MATCHES_TASTE",
+        Branch.POPULAR: "POPULAR",
+        Branch.NEW: "NEW",
     }
 )
 """What is said of a product when the ranker said nothing."""
@@ -101,12 +102,15 @@ def degradations(
     return tuple(once.values())
 
 
-def reasons_for(candidate: Candidate, given: tuple[Reason, ...]) -> tuple[Reason, ...]:
+def reasons_for(
+    candidate: Candidate, given: tuple[Reason, ...], language_code: str = ""
+) -> tuple[Reason, ...]:
     """The ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
-        return tuple(OWN_REASONS[branch] for branch in candidate.branches)
-    if Branch.NEW in candidate.branches and all(reason.code != "NEW" for reason in given):
-        return (*given, OWN_REASONS[Branch.NEW])
+        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in candidate.branches)
+    new = OWN_CODES[Branch.NEW]
+    if Branch.NEW in candidate.branches and all(reason.code != new for reason in given):
+        return (*given, own_reason(new, language_code))
     return given
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 from gateway.collapse import marks, near_duplicates
 from gateway.model import SIMILARITY_BRANCHES, Branch, Candidate, Candidates, Columns
+from gateway.moving import Addends
 
 K = 60
 """The constant of the paper."""
@@ -35,6 +36,8 @@ class Listing:
     """Near-duplicates of each in the list, as a search found them; empty = none."""
     own: Columns | None = None
     """The product that the list is near to; None = there is none."""
+    signal: int | None = None
+    """The place in the request of the signal that it is near to; None = it is near to none."""
 
     def ordered(self) -> list[int]:
         """Rows, best first: by falling similarity, equal ones by product id; else as given."""
@@ -133,19 +136,55 @@ def _similarities(
     A signal whose list does not hold a product counts with the list's lowest similarity: the
     product can't have more. NaN = no list of the branch names it; empty = the branch has none.
     """
-    lists = [item for item in listings if item.branch is branch and len(item.similarities)]
-    if not lists:
+    addends = _addends(listings, branch, order)
+    if not addends:
         return ()
+    return tuple(math.nan if row is None else sum(row) for row in addends)
+
+
+def by_signal(
+    listings: Sequence[Listing], order: Sequence[str]
+) -> Mapping[str, tuple[Addends, ...]]:
+    """By similarity branch, of each product, what share of its similarity each signal adds, by the
+    signal's name; none where the branch did not name it, or where the similarity is 0."""
+    found: dict[str, tuple[Addends, ...]] = {}
+    for branch in SIMILARITY_BRANCHES:
+        names = [f"signals[{item.signal}]" for item in _near(listings, branch)]
+        rows = _addends(listings, branch, order)
+        if rows:
+            found[branch] = tuple(_shares(names, row) for row in rows)
+    return found
+
+
+def _shares(names: Sequence[str], addends: Sequence[float] | None) -> Addends:
+    total = sum(addends or ())
+    if not addends or not total:
+        return ()
+    return tuple((name, value / total) for name, value in zip(names, addends, strict=True))
+
+
+def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
+    """The branch's lists that have similarities."""
+    return [item for item in listings if item.branch is branch and len(item.similarities)]
+
+
+def _addends(
+    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+) -> list[list[float] | None]:
+    """Of each product what each of the branch's signals adds to its similarity; None = no list of
+    the branch names it; empty = the branch has no lists."""
+    lists = _near(listings, branch)
+    if not lists:
+        return []
     tables = [dict(zip(item.columns.product_ids, item.similarities, strict=True)) for item in lists]
     floors = [min(item.similarities) for item in lists]
     total = sum(item.weight for item in lists)
-    return tuple(
-        sum(
-            item.weight * table.get(product_id, floor)
+    return [
+        [
+            item.weight * table.get(product_id, floor) / total
             for item, table, floor in zip(lists, tables, floors, strict=True)
-        )
-        / total
+        ]
         if any(product_id in table for table in tables)
-        else math.nan
+        else None
         for product_id in order
-    )
+    ]

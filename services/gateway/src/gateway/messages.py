@@ -1,8 +1,9 @@
 """Our values as the messages of sightline.common.v1, and back. Decides nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import timedelta
+from types import MappingProxyType
 from typing import cast
 
 from google.protobuf import duration_pb2, timestamp_pb2
@@ -20,6 +21,7 @@ from gateway.model import (
     Timing,
     Versions,
 )
+from gateway.moving import Addends, Move, MoveCause
 from sightline.common.v1 import answer_pb2, event_pb2
 
 
@@ -73,9 +75,39 @@ def reason_message(value: Reason) -> answer_pb2.Reason:
     )
 
 
-def part_messages(parts: Iterable[tuple[str, float]]) -> list[answer_pb2.ScorePart]:
-    """The messages of a score's parts."""
-    return [answer_pb2.ScorePart(name=name, value=value) for name, value in parts]
+def part_messages(
+    parts: Iterable[tuple[str, float]], addends: Mapping[str, Addends] = MappingProxyType({})
+) -> list[answer_pb2.ScorePart]:
+    """The messages of a score's parts, split where their addends are given."""
+    return [
+        answer_pb2.ScorePart(
+            name=name,
+            value=value,
+            features=[
+                answer_pb2.ScoreFeature(name=feature, value=added)
+                for feature, added in addends.get(name, ())
+            ],
+        )
+        for name, value in parts
+    ]
+
+
+def move(message: answer_pb2.Move) -> Move:
+    """A move; a cause that this gateway does not know yet is UNSPECIFIED."""
+    known = message.cause in answer_pb2.Move.Cause.values()
+    name = answer_pb2.Move.Cause.Name(message.cause).removeprefix("CAUSE_") if known else ""
+    cause = MoveCause(name) if name in MoveCause.__members__ else MoveCause.UNSPECIFIED
+    return Move(cause, message.places)
+
+
+def move_messages(moves: Iterable[Move]) -> list[answer_pb2.Move]:
+    """The messages of moves."""
+    return [
+        answer_pb2.Move(
+            cause=answer_pb2.Move.Cause.Value(f"CAUSE_{each.cause}"), places=each.places
+        )
+        for each in moves
+    ]
 
 
 def degradation(message: answer_pb2.Degradation) -> Degradation | None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from gateway.moving import Addends, Diversity, Move, MoveCause
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -250,6 +251,20 @@ class Scope:
     filter: CallersFilter | None = None
     buyable_only: bool = False
     """Leave out what is OUT_OF_STOCK."""
+    created_micros: int | None = None
+    """Only products that the catalogue first stored at this instant, microseconds since 1970 (UTC);
+    None = at any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a product does not pass a filter, as the retriever says it."""
+
+    path: str
+    """Of the condition that decides, within the caller's filter; empty = it is not the caller's."""
+    condition: str
+    held: tuple[str, ...]
+    """What the product has in the fields that the condition names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +285,8 @@ class Query:
     """The number of the Priority, carried through."""
     min_quality: float = 0.0
     exclude_product_ids: tuple[str, ...] = ()
+    explain: bool = False
+    """Whether parts are split by feature."""
     request_id: str = ""
     """As given in the message."""
 
@@ -317,6 +334,7 @@ class Scene:
     parts_without_signals: Mapping[str, float]
     """The same when they did not."""
     budgets: Budgets
+    diversity: Diversity = field(default_factory=Diversity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +505,11 @@ class RankOrder:
     weights: Mapping[str, float]
     drop_seen: bool
     seed: int
+    diversity: Diversity = field(default_factory=Diversity)
+    time_micros: int = 0
+    """When the request was made, microseconds since 1970 (UTC); 0 = now."""
+    explain: bool = False
+    """Whether parts are split by feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,6 +537,15 @@ class Ranked:
     work: float | None = None
     scores: tuple[Score, ...] = ()
     """Empty = the model is not calibrated."""
+    score_ranks: tuple[int, ...] = ()
+    """Places by raw score alone, from 1; empty = the order is that of the scores."""
+    moves: tuple[tuple[Move, ...], ...] = ()
+    """Empty = nothing was moved."""
+    propensities: tuple[float, ...] = ()
+    """The probability of each to stand where it stands; empty = 1 for all."""
+    addends: Mapping[str, tuple[Addends, ...]] = field(default_factory=dict)
+    """By part, of the first products, what it is made of; only where asked for."""
+    seen_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,6 +564,14 @@ class AnsweredProduct:
     """Ids of the near-duplicates that it stands for, best first."""
     score: Score | None = None
     """None = not calibrated."""
+    score_rank: int = 0
+    """Place by raw score alone, from 1; 0 = not known."""
+    moves: tuple[Move, ...] = ()
+    """Why its place in the ranker's order is another one."""
+    propensity: float = 0.0
+    """The probability to stand at that place; 0 = not known."""
+    addends: Mapping[str, Addends] = field(default_factory=dict)
+    """By part what it is made of; only where asked for, and never in a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,7 +600,7 @@ class AnswerRecord:
     """The whole final order."""
     degradations: tuple[Degradation, ...]
     answer_micros: int
-    """When it was served, microseconds since 1970 (UTC)."""
+    """When it was asked for, microseconds since 1970 (UTC)."""
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
     hidden_count: int
@@ -575,6 +615,7 @@ class ProductRow:
     product_id: str
     message: object
     """The whole product, carried through untouched."""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,6 +626,17 @@ class Result:
     rank: int
     """Place in the whole answer, from 1."""
     answered: AnsweredProduct
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """Why it stands here and not at its score rank: they sum to the difference."""
+        told = self.answered.moves
+        if not self.answered.score_rank:
+            return told
+        # What stands above it in the ranker's order and is not shown lets it move up.
+        place = self.answered.score_rank - sum(move.places for move in told)
+        gained = place - self.rank
+        return (*told, Move(MoveCause.COLLAPSE, gained)) if gained else told
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Cuts pages out of an answer's order: the record decides anew what may be shown."""
 
+import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.fallbacks import cause_of, degradations
 from gateway.model import (
@@ -15,6 +16,7 @@ from gateway.model import (
     Result,
 )
 from gateway.plan import MOST_ASKED
+from gateway.titles import titles_of, worded
 from gateway.tokens import Attribution, Page, attribution_token, page_token, read_page_token
 from gateway.trail import Run
 from servicekit.errors import ServiceError, Unavailable
@@ -43,8 +45,20 @@ async def cut(
 
     A product that vanished or no longer passes is skipped and the next one takes its place and
     rank. Raises NothingAvailable when the record can't be read at all; a record lost halfway
-    leaves a short page, and that is noted.
+    leaves a short page, and that is noted. Titles for the reasons are read side by side with it.
     """
+    ahead = order[offset : offset + run.query.results_a_page]
+    asking = asyncio.create_task(titles_of(run, ahead))
+    try:
+        page = await _read(run, order, offset, served)
+        named = worded(page.results, await asking, run.query.language_code)
+        return replace(page, results=named)
+    finally:
+        asking.cancel()
+
+
+async def _read(run: Run, order: Sequence[AnsweredProduct], offset: int, served: int) -> Cut:
+    """The page with reasons as the ranker words them."""
     size, results = run.query.results_a_page, list[Result]()
     count = size
     while len(results) < size and offset < len(order):

@@ -45,6 +45,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.COLLABORATIVE: query.shopper is not None,
+        Branch.NEW: bool(scene.diversity.exploration_places) and not query.signals,
     }
     top_k = min(
         max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
@@ -54,7 +55,9 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
     return Plan(
         scene=scene,
         branches=tuple(
-            branch for branch, asked in wanted.items() if asked and scene.branches[branch] > 0
+            branch
+            for branch, asked in wanted.items()
+            if asked and scene.branches.get(branch, 1.0) > 0
         ),
         top_k=top_k,
         # The ranker knows no filter: what it names is thinned out afterwards.

@@ -14,6 +14,7 @@ from gateway.model import (
     ProductRow,
     Ranked,
     RankOrder,
+    Rejection,
     Scene,
     Scope,
     Shopper,
@@ -62,6 +63,9 @@ class Retriever(Protocol):
         self, catalog_id: str, ids: Sequence[str], scope: Scope
     ) -> tuple[ProductRow, ...]:
         """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+
+    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+        """Why a product that exists does not pass; None = it does."""
 
 
 class Ranker(Protocol):

@@ -2,12 +2,14 @@
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gateway import tokens
 from gateway.branches import find
 from gateway.collapse import collapse
 from gateway.fallbacks import degradations, reasons_for
-from gateway.fuse import Listing, fuse, weighted
+from gateway.fuse import Listing, by_signal, fuse, weighted
 from gateway.model import (
     Answer,
     AnsweredProduct,
@@ -21,6 +23,7 @@ from gateway.model import (
     Query,
     Ranked,
     RankOrder,
+    Scene,
     Versions,
 )
 from gateway.pages import Cut, attribution, cut, later_page, next_page
@@ -43,9 +46,10 @@ async def recommend(query: Query, house: House) -> Answer:
     with deadlines.within(run.plan.ends.answer):
         if query.page_token:
             return await later_page(run)
-        candidates = fused(run, await find(run))
-        ranked, hidden = await _order(run, candidates)
-        products = collapsed(run, candidates, ranked)
+        listings = await find(run)
+        candidates = fused(run, listings)
+        ranked, hidden = await ordered(run, candidates)
+        products = collapsed(run, candidates, split_by_signal(run, listings, ranked))
         page = await cut(run, products)
         record = _record(run, candidates, products, hidden)
         kept = _keep(run, record)
@@ -58,7 +62,7 @@ def begin(query: Query, house: House) -> Run:
     given = house.default_seconds if left is None else min(left, house.longest_seconds)
     seconds = max(given - house.reserve_seconds, 0.0)
     plan = make_plan(query, house.scenes.get(query.scene), seconds)
-    return Run(query, tokens.digests(query), plan, house, trail)
+    return Run(query, tokens.digests(query), plan, house, trail, round(time.time() * 1e6))
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
@@ -67,7 +71,7 @@ def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
     return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
 
 
-async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
+async def ordered(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
     """The final order of all candidates and how many were hidden; without the ranker as fused."""
     if not candidates.rows:
         return (), 0
@@ -75,21 +79,22 @@ async def _order(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduc
         if Peer.RANKER in run.trail.gone:
             raise PeerUnavailable(Peer.RANKER)
         async with run.trail.stage("rank", run.plan.ends.rank) as note:
-            ranked = await run.house.peers.ranker.rank(_rank_order(run, candidates))
+            ranked = await run.house.peers.ranker.rank(rank_order(run, candidates))
             note.work = ranked.work
     except ServiceError as error:
         run.trail.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
             run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
         run.trail.steps.append("as fused")
-        return as_fused(candidates), 0
+        return as_fused(candidates, run.query.language_code), 0
     run.trail.heard(ranked.degradations)
     run.trail.model_version = ranked.model_version
     run.trail.steps.append("rank")
-    return _ranked(candidates, ranked), ranked.hidden_count
+    return _ranked(candidates, ranked, run.query.language_code), ranked.hidden_count
 
 
-def _rank_order(run: Run, candidates: Candidates) -> RankOrder:
+def rank_order(run: Run, candidates: Candidates) -> RankOrder:
+    """What the ranker is asked."""
     scene = run.plan.scene
     return RankOrder(
         catalog_id=run.query.catalog_id,
@@ -97,28 +102,68 @@ def _rank_order(run: Run, candidates: Candidates) -> RankOrder:
         shopper=run.query.shopper,
         session_id=run.query.session_id,
         candidates=candidates,
-        weights=(
-            scene.parts_with_signals if candidates.named_by_signals else scene.parts_without_signals
-        ),
+        weights=weights_of(scene, candidates),
         drop_seen=scene.drop_seen,
         seed=tokens.seed_of(run.digests.stored),
+        diversity=scene.diversity,
+        time_micros=run.time_micros,
+        explain=run.query.explain,
     )
 
 
-def _ranked(candidates: Candidates, ranked: Ranked) -> tuple[AnsweredProduct, ...]:
+def weights_of(scene: Scene, candidates: Candidates) -> Mapping[str, float]:
+    """How much each part of the candidates' raw scores counts."""
+    return scene.parts_with_signals if candidates.named_by_signals else scene.parts_without_signals
+
+
+def _ranked(
+    candidates: Candidates, ranked: Ranked, language_code: str
+) -> tuple[AnsweredProduct, ...]:
     rows = {row.product_id: row for row in candidates.rows}
     return tuple(
         AnsweredProduct(
             product_id=product_id,
             raw_score=ranked.raw_scores[place],
             parts=tuple((name, values[place]) for name, values in ranked.parts),
-            reasons=reasons_for(rows[product_id], ranked.reasons[place]),
+            reasons=reasons_for(rows[product_id], ranked.reasons[place], language_code),
             matched_image_id=rows[product_id].image_id,
             branches=rows[product_id].branches,
             score=ranked.scores[place] if ranked.scores else None,
+            score_rank=ranked.score_ranks[place] if ranked.score_ranks else place + 1,
+            moves=ranked.moves[place] if ranked.moves else (),
+            propensity=ranked.propensities[place] if ranked.propensities else 1.0,
+            addends={
+                part: column[place]
+                for part, column in ranked.addends.items()
+                if place < len(column)
+            },
         )
         for place, product_id in enumerate(ranked.product_ids)
         if product_id in rows
+    )
+
+
+def split_by_signal(
+    run: Run, listings: Sequence[Listing], order: tuple[AnsweredProduct, ...]
+) -> tuple[AnsweredProduct, ...]:
+    """The order with the similarity parts split by signal, where the request asks for it: only
+    here is it known which signal said what."""
+    if not run.query.explain:
+        return order
+    shares = by_signal(listings, [item.product_id for item in order])
+    return tuple(
+        replace(
+            item,
+            addends={
+                **item.addends,
+                **{
+                    part: tuple((name, value * share) for name, share in shares[part][place])
+                    for part, value in item.parts
+                    if part in shares
+                },
+            },
+        )
+        for place, item in enumerate(order)
     )
 
 
@@ -132,35 +177,36 @@ def collapsed(
     return products
 
 
-def as_fused(candidates: Candidates) -> tuple[AnsweredProduct, ...]:
+def as_fused(candidates: Candidates, language_code: str = "") -> tuple[AnsweredProduct, ...]:
     """The candidates in their fused order, which is the only part of their scores."""
     return tuple(
         AnsweredProduct(
             product_id=row.product_id,
             raw_score=row.fused,
             parts=(("fusion", row.fused),),
-            reasons=reasons_for(row, ()),
+            reasons=reasons_for(row, (), language_code),
             matched_image_id=row.image_id,
             branches=row.branches,
+            score_rank=place,
+            propensity=1.0,
         )
-        for row in candidates.rows
+        for place, row in enumerate(candidates.rows, start=1)
     )
 
 
 def _record(
     run: Run, candidates: Candidates, products: tuple[AnsweredProduct, ...], hidden: int
 ) -> AnswerRecord:
-    now = time.time()
     return AnswerRecord(
         answer_id=uuid.uuid4().hex,
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
         versions=versions_of(run),
         seed=tokens.seed_of(run.digests.stored),
-        products=products,
+        products=tuple(replace(item, addends={}) if item.addends else item for item in products),
         degradations=lost(run, candidates),
-        answer_micros=round(now * 1e6),
-        expire_micros=round((now + run.house.answer_seconds) * 1e6),
+        answer_micros=run.time_micros,
+        expire_micros=run.time_micros + round(run.house.answer_seconds * 1e6),
         hidden_count=hidden,
     )
 

@@ -67,7 +67,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """SHA-256 of what is asked: everything but page, request id and priority.
+    """SHA-256 of what is asked: everything but page, request id, priority and explain.
 
     Photos go in as their own hashes.
     """

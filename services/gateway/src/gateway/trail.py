@@ -132,3 +132,5 @@ class Run:
     plan: Plan
     house: House
     trail: Trail
+    time_micros: int
+    """When it was made, microseconds since 1970 (UTC)."""

@@ -36,6 +36,15 @@ def check(query: Query, declared: Collection[str], *, signals_required: bool = F
         _check_photo(signal)
 
 
+def check_product(query: Query, product_id: str) -> None:
+    """Raises what is wrong with a question about one product of the answer to a request."""
+    violations = list(_id_violations(product_id, "product_id"))
+    if query.page_token:
+        violations.append(FieldViolation("page_token", "must be empty: the whole answer is meant"))
+    if violations:
+        raise RequestInvalid(*violations)
+
+
 def _check_photo(signal: Signal) -> None:
     if signal.kind is not SignalKind.IMAGE:
         return

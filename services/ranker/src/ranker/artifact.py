@@ -128,6 +128,14 @@ class ModelStore:
         except Exception as error:  # zip and npy likewise, sizes among them
             raise ModelCorrupt(f"model {version} is malformed") from error
 
+    def delete(self, catalog_id: str, version: str) -> bool:
+        """Delete the model's files; whether there were any."""
+        try:
+            self._files.rm(self._folder(catalog_id, version), recursive=True)
+        except FileNotFoundError:
+            return False
+        return True
+
     def _folder(self, catalog_id: str, version: str) -> str:
         return posixpath.join(self._root, catalog_id, version)
 

@@ -4,24 +4,27 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
 
     taste            Σ_f v_f · (x_f·u + β_f)      f = the product's features, v_f = 1, or the
                                                   product's place on an axis of the visual style
-    session          Σ_j d_j · x_i·x_j / Σ_j d_j  j = the last products of interest; + β_i where
-                                                  nothing else holds it
+    session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
+                                                  counts in their mean; + β_i where nothing else
+                                                  holds it
     item_item        Σ_j d_j · W[j, i]
     bought_together  Σ_j d_j · T[j, i]
 
-Popularity and the similarities to signals are one addend each here; the gateway, which knows the
-signals, splits the latter. What is left of a part after its named addends is one more, so that the
-sum is exact: single precision, and features that the product had when the model was trained.
+Popularity, trend and the similarities to signals are one addend each here; the gateway, which knows
+the signals, splits the latter. What is left of a part after its named addends is one more, so that
+the sum is exact: single precision and, where a model does not keep what its vectors are made of,
+features that a product had when it was trained.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from ranker import parts
-from ranker.features import STYLE_KIND, feature_names, style_names
+from ranker.features import STYLE_KIND, feature_names
+from ranker.features import split as kind_and_value
 from ranker.fold_in import FoldIn
 from ranker.model import Doubles, Model
 from ranker.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
@@ -85,23 +88,29 @@ class Evidence:
         }
 
     def features(self, place: int) -> list[tuple[str, float]]:
-        """What the features of the ranked product at `place` add to its raw taste, its own id's
-        first, where the model knows them; the axes of the style count as one."""
+        """What the features of the ranked product at `place` add to its raw taste: those that the
+        model made its vector of, else those that it has and the model knows. The axes of the style
+        count as one."""
         model, gains = self.model, self.gains
         if model is None or gains is None:
             return []
-        candidate = int(self.ranking.rows[place])
+        found: dict[str, float] = {}
+        for row, amount in self._made_of(model, int(self.ranking.rows[place])):
+            name = model.feature_names[row]
+            name = STYLE_KIND if kind_and_value(name)[0] == STYLE_KIND else name
+            found[name] = found.get(name, 0.0) + amount * float(gains[row])
+        return list(found.items())
+
+    def _made_of(self, model: Model, candidate: int) -> Iterable[tuple[int, float]]:
+        """Rows of features with how much of each makes up a candidate's vector."""
+        item = model.item_rows.get(self.candidates.ids[candidate])
+        if item is not None and model.item_features is not None:
+            made = model.item_features
+            piece = slice(made.starts[item], made.starts[item + 1])
+            return zip(made.items[piece].tolist(), made.weights[piece].tolist(), strict=True)
         names = feature_names(self.candidates.products[candidate], model.attribute_keys)
         rows = model.feature_rows
-        found = [(name, float(gains[rows[name]])) for name in names if name in rows]
-        item = model.item_rows.get(self.candidates.ids[candidate])
-        if item is None or model.styles is None:
-            return found
-        axes = zip(style_names(model.styles.shape[1]), model.styles[item].tolist(), strict=True)
-        values = [at * float(gains[rows[name]]) for name, at in axes if name in rows]
-        if values and np.isfinite(values).all():
-            found.append((STYLE_KIND, sum(values)))
-        return found
+        return [(rows[name], 1.0) for name in names if name in rows]
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:

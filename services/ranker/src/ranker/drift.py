@@ -89,7 +89,7 @@ def mix(
     """PSI of two counts by value. `sizes`: independent observations behind each, such as shoppers;
     None = every count is one."""
     before, now = (int(sum(counts.values())) for counts in (reference, present))
-    sizes = sizes or (before, now)
+    sizes = (before, now) if sizes is None else (min(before, sizes[0]), min(now, sizes[1]))
     if min(sizes) < LEAST_COUNT:
         return _too_little(item, "psi", sizes)
     values = sorted(

@@ -16,7 +16,7 @@ SIMILAR_TO_VIEWED    session: the last product that adds most             produc
 VIEWED_RECENTLY      session, item_item: only the product itself adds
 BOUGHT_WITH          bought_together: the last product that adds most     product_id
 MATCHES_TASTE        taste: the feature that adds most to the score       feature, value
-POPULAR              popularity; session: what the model holds of the
+POPULAR              popularity, trend; session: what the model holds of the
                      product for anybody adds more than any last product
 ===================  ===================================================  ==================
 
@@ -30,7 +30,7 @@ import numpy as np
 from ranker.breakdown import Evidence
 from ranker.features import ID_KIND, split
 from ranker.model import Doubles, Reason
-from ranker.parts import BOUGHT_TOGETHER, ITEM_ITEM, POPULARITY, SESSION, TASTE
+from ranker.parts import BOUGHT_TOGETHER, ITEM_ITEM, POPULARITY, SESSION, TASTE, TREND
 
 Parameters = tuple[tuple[str, str], ...]
 
@@ -152,7 +152,7 @@ def _evidence_of(
         return _behind(evidence, place, part, sources[part])
     if part == TASTE:
         return "MATCHES_TASTE", _strongest_feature(evidence, place)
-    if part == POPULARITY:
+    if part in (POPULARITY, TREND):
         return "POPULAR", ()
     cosine = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
     return SIMILARITY_CODES.get(part, part.upper()), (("cosine", f"{cosine:.3f}"),)

@@ -1,7 +1,8 @@
 """Recorded answers and what became of their products, as columns. NumPy only."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,13 +87,17 @@ class Feedback:
 
     def part(self, rows: Flags) -> "Feedback":
         """Only these rows, in their order, with the same codes."""
-        names = [name for name in self.__slots__ if name not in ("part_names", "versions")]
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @property
     def impressions(self) -> "Feedback":
         """Only what was shown."""
         return self.part(self.shown)
+
+
+_COLUMNS = tuple(
+    field.name for field in fields(Feedback) if field.name not in ("part_names", "versions")
+)
 
 
 def feedback_of(answers: Iterable[AnswerLog]) -> Feedback:
@@ -133,3 +138,26 @@ def feedback_of(answers: Iterable[AnswerLog]) -> Feedback:
 
 
 _NOTHING = Outcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)
+
+
+def joined(batches: Sequence[Feedback]) -> Feedback:
+    """Several as one; each holds other answers than the rest, and later ones than those before."""
+    if not batches:
+        return feedback_of(())
+    names = tuple(sorted({name for batch in batches for name in batch.part_names}))
+    versions = tuple(sorted({one for batch in batches for one in batch.versions}))
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _COLUMNS}
+    answers = 0
+    for batch in batches:
+        parts = np.zeros((len(batch), len(names)))
+        parts[:, [names.index(name) for name in batch.part_names]] = batch.parts
+        codes = np.array([versions.index(one) for one in batch.versions], np.int64)
+        changed = {
+            "parts": parts,
+            "version": codes[batch.version],
+            "answer": batch.answer + answers,
+        }
+        for name, column in columns.items():
+            column.append(changed.get(name, getattr(batch, name)))
+        answers += int(batch.answer[-1]) + 1 if len(batch) else 0
+    return Feedback(names, versions, **{name: np.concatenate(one) for name, one in columns.items()})

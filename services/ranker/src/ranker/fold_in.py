@@ -1,11 +1,12 @@
 """A shopper as vectors: what training learned, and the fold-in of the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
+from ranker.features import shopper_feature_names
 from ranker.model import (
     Doubles,
     EventType,
@@ -16,13 +17,24 @@ from ranker.model import (
     Ints,
     Model,
 )
-from ranker.signals import recent_products
+from ranker.signals import DEFAULTS, Signals, recent_products
 
 HISTORY_LIMIT = 50
 """Events that are read to find the last products: several may be of one product."""
 
+SESSION_PRIOR = 1.0
+"""Products that like nothing in particular, as many as are added to the last ones of a shopper who
+has no long-term vector: what a first click says is shrunk towards what everybody likes. nDCG@10 of
+newcomers to MovieLens-100k after 1 and 3 events: .474 and .468, without it .434 and .460."""
+
+HOUR_MICROS = 3600 * 1_000_000
+
 SESSION_BOOST = 2.0
 """Weight of the fold-in beside the long-term vector: nDCG@10 .2477 against .2016 without it."""
+
+FRESH_HALF_LIFE_HOURS = 24.0
+"""After how many hours without an interest the last ones count half beside the long-term vector.
+On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after weeks."""
 
 BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
 """Events that put a product beside those that are bought with it."""
@@ -46,8 +58,8 @@ class Windows:
     session: Window = Window(5)
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
-    item_item: Window = Window(10)
-    """EASE over the last 10 beside the session: .2558 against .2477 without it."""
+    item_item: Window = Window(50, 0.95)
+    """As far back, and as fading, as the transitions were learned (items.py)."""
     bought_together: Window = Window(10)
 
 
@@ -61,7 +73,7 @@ class Trail:
     rows: Ints
     """(n,) of the model"""
     decays: Doubles
-    """(n,) how much each counts, falling from 1"""
+    """(n,) how much each counts, not rising, at most 1"""
 
 
 NOTHING = Trail(np.zeros(0, np.int64), np.zeros(0))
@@ -72,13 +84,14 @@ class FoldIn:
     """A shopper as vectors of the serving model; any may be missing."""
 
     long_term: Floats | None = None
-    """What training learned of them."""
+    """What training learned of them, or of those who told the same of themselves."""
     session: Floats | None = None
-    """Mean of the vectors of the last products they were interested in, weighed by decay."""
+    """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
+    and faded."""
     viewed: tuple[str, ...] = ()
     """The products behind `session`, newest first."""
     recent: Trail = NOTHING
-    """The same as rows of the model."""
+    """The same as rows of the model: `session` is the sum of their vectors times `decays`."""
     liked: Trail = NOTHING
     """Whose item-item neighbours count."""
     bought: Trail = NOTHING
@@ -96,29 +109,61 @@ def of(
     products: Sequence[str],
     bought: Sequence[str] = (),
     windows: Windows = WINDOWS,
+    *,
+    attributes: Sequence[tuple[str, str]] = (),
+    idle_micros: int = 0,
 ) -> FoldIn:
     """The shopper by a model. `products` are those of interest, `bought` those of them that were
-    bought or put into the cart, both newest first and each once."""
-    row = model.actor_rows.get(actor) if actor is not None else None
-    long_term = None if row is None else model.actor_vectors[row]
-    recent = _trail(model, products, windows.session)
+    bought or put into the cart, both newest first and each once; `attributes` what they told of
+    themselves, which stands for those who were not in training. `idle_micros`: how long ago the
+    newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
+    long_term = _long_term(model, actor, attributes)
+    fresh = 1.0 if long_term is None else freshness(idle_micros)
+    recent = _trail(model, products, windows.session, fresh)
     if not len(recent.rows):
         return FoldIn(long_term)
-    share = (recent.decays / recent.decays.sum()).astype(np.float32)
+    prior = SESSION_PRIOR if long_term is None else 0.0
+    recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     return FoldIn(
         long_term=long_term,
-        session=share @ model.item_vectors[recent.rows],
+        session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
-        liked=_trail(model, products, windows.item_item),
-        bought=_trail(model, bought, windows.bought_together),
+        liked=_trail(model, products, windows.item_item, fresh),
+        bought=_trail(model, bought, windows.bought_together, fresh),
     )
 
 
-def _trail(model: Model, products: Sequence[str], window: Window) -> Trail:
+def _long_term(
+    model: Model, actor: str | None, attributes: Sequence[tuple[str, str]]
+) -> Floats | None:
+    """What training learned of the shopper, else of those who told the same of themselves."""
+    row = model.actor_rows.get(actor) if actor is not None else None
+    if row is not None:
+        learned: Floats = model.actor_vectors[row]
+        return learned
+    names = shopper_feature_names(attributes)
+    rows = [
+        model.shopper_feature_rows[name] for name in names if name in model.shopper_feature_rows
+    ]
+    if not rows or model.shopper_feature_vectors is None:
+        return None
+    found: Floats = model.shopper_feature_vectors[rows].sum(axis=0)
+    return found
+
+
+def freshness(idle_micros: int) -> float:
+    """What last interests count for after so long, above 0, at most 1. Whole hours count, so that
+    an answer does not change from one second to the next."""
+    hours = max(idle_micros, 0) // HOUR_MICROS
+    return float(max(0.5 ** (hours / FRESH_HALF_LIFE_HOURS), 1e-6))
+
+
+def _trail(model: Model, products: Sequence[str], window: Window, first: float = 1.0) -> Trail:
     known = (model.item_rows[item] for item in products if item in model.item_rows)
     rows = list(islice(known, window.items))
-    return Trail(np.array(rows, np.int64), window.decay ** np.arange(len(rows), dtype=np.float64))
+    decays = first * window.decay ** np.arange(len(rows), dtype=np.float64)
+    return Trail(np.array(rows, np.int64), decays)
 
 
 async def read(
@@ -128,20 +173,39 @@ async def read(
     reader: HistoryReader,
     *,
     with_seen: bool = False,
+    now_micros: int | None = None,
+    signals: Signals = DEFAULTS,
 ) -> tuple[History, FoldIn]:
-    """What the record knows of a shopper now, and their vectors; None = nobody in particular."""
+    """What the record knows of a shopper, and their vectors as of `now_micros` (None = right after
+    their newest event); `actor` None = nobody in particular."""
     if actor is None:
         return History(), FoldIn()
     history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
-    return history, by_history(model, actor, history)
+    return history, by_history(model, actor, history, now_micros, signals)
 
 
-def by_history(model: Model | None, actor: str | None, history: History) -> FoldIn:
-    """The vectors of a shopper with this history by a model."""
+def by_history(
+    model: Model | None,
+    actor: str | None,
+    history: History,
+    now_micros: int | None = None,
+    signals: Signals = DEFAULTS,
+) -> FoldIn:
+    """The vectors of a shopper with this history by a model, as of `now_micros`."""
     if model is None:
         return FoldIn()
-    products = recent_products(history.recent, history.hidden)
-    return of(model, history.actor or actor, products, basket(history.recent, products))
+    products = recent_products(history.recent, history.hidden, signals)
+    newest = history.recent[0].time_micros if history.recent else 0
+    idle = 0 if now_micros is None else now_micros - newest
+    bought = basket(history.recent, products)
+    return of(
+        model,
+        history.actor or actor,
+        products,
+        bought,
+        attributes=history.attributes,
+        idle_micros=idle,
+    )
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:

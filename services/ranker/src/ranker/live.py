@@ -8,11 +8,21 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ranker.model import Model, ModelCorrupt, ModelRecord
+from prometheus_client import Gauge
+
+from ranker.model import ROBOTS_METRIC, Model, ModelCorrupt, ModelRecord
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
 """How often the record is asked; a promotion is served within twice that and the loading time."""
+
+ROBOTS = Gauge(
+    "sightline_robot_shoppers",
+    "Shoppers whom the serving model's training took for robots.",
+    ("catalog",),
+)
+MOST_CATALOG_LABELS = 20
+"""Where catalogs are more, the metric is left out: each label is a series that is kept for ever."""
 
 
 class Promotions(Protocol):
@@ -86,6 +96,9 @@ class LiveModels:
         else:
             self._former[catalog_id] = former
         self._refused.pop(catalog_id, None)
+        if len(self._catalogs) <= MOST_CATALOG_LABELS:
+            robots = (one.value for one in record.metrics if one.name == ROBOTS_METRIC)
+            ROBOTS.labels(catalog_id).set(next(robots, 0.0))
         get_logger().info("model serving", model_version=record.version)
 
     async def _before(self, catalog_id: str, model: Model) -> Model | None:

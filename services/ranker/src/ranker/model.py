@@ -8,6 +8,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     │   └── EventTimeInvalid    EVENT_TIME_INVALID
     ├── NotFound
     │   ├── ModelNotFound       MODEL_NOT_FOUND
+    │   ├── EvaluationMissing   EVALUATION_NOT_FOUND
     │   ├── ProductUnknown      PRODUCT_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── AlreadyExists
@@ -17,6 +18,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
     └── FailedPrecondition
         ├── ConsentRequired     CONSENT_REQUIRED
         ├── ModelCorrupt        MODEL_CORRUPT
+        ├── ModelUnproven       MODEL_UNPROVEN
         ├── PublishIncomplete   PUBLISH_INCOMPLETE
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
         ├── TrainingDiverged    TRAINING_DIVERGED
@@ -29,7 +31,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +85,13 @@ class ModelNotFound(NotFound):
         super().__init__(message, reason="MODEL_NOT_FOUND")
 
 
+class EvaluationMissing(NotFound):
+    """The model was not evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
+
+
 class ProductUnknown(NotFound):
     """No model serves, or it was trained before the product came."""
 
@@ -123,6 +132,13 @@ class ModelCorrupt(FailedPrecondition):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="MODEL_CORRUPT")
+
+
+class ModelUnproven(FailedPrecondition):
+    """No evaluation shows that the model may take the place of what serves."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing, reason="MODEL_UNPROVEN")
 
 
 class PublishIncomplete(FailedPrecondition):
@@ -188,6 +204,14 @@ class EventType(StrEnum):
     HIDE = "HIDE"
     UNHIDE = "UNHIDE"
     SEARCH = "SEARCH"
+
+
+class Verdict(StrEnum):
+    """What the evidence says of serving a model. The names are stored."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 class Identity(StrEnum):
@@ -522,7 +546,7 @@ class Model:
     segments: Segments | None = None
     """Groups of shoppers; None = too few to tell groups apart."""
     shopper_feature_names: tuple[str, ...] = ()
-    """Features that shoppers share, such as ``given.age=30s``; their own ids are not among them."""
+    """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)
     """Row of each in `shopper_feature_vectors`."""
     shopper_feature_vectors: Floats | None = None
@@ -549,6 +573,24 @@ class ModelRecord:
     promoted_micros: int | None = None
     """When it was last promoted; None = never."""
     serving: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest says of its training: "recipe" (recipe.py), "ablation" (a list of
+    additions, training/ablation.py), "base" (the version it went on from; empty = none) and
+    "trials" (how many recipes were tried). Empty = trained by an older release."""
+    verdict: Verdict | None = None
+    """Of its newest evaluation; None = not evaluated."""
+    verdict_summary: str = ""
+    """Why."""
+    compared_with: str = ""
+    """The version that served when it was evaluated; empty = none, or not evaluated."""
+    forced: bool = False
+    """Whether its last promotion was forced."""
+    pruned_micros: int | None = None
+    """When its files were deleted; None = they are there."""
+
+
+ROBOTS_METRIC = "robots"
+"""Of a model: how many of its shoppers were taken for robots; left out where nobody was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ranker import parts
 from ranker.fold_in import FoldIn
-from ranker.model import Doubles, History, HistoryReader, Ints, Model
+from ranker.model import Floats, History, HistoryReader, Ints, Model
 
 SAMPLE_STEP = 16
 """Every so many scores are looked at to learn where the best begin."""
@@ -79,14 +79,12 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
     factors = parts.factors(model)
     rows = parts.neighbour_rows(model, shopper, factors)
     rows = rows[~np.isin(rows, _rows(model, left_out))]
-    items = parts.all_items(model).at(rows)
-    found = parts.weighed(parts.raw_parts(model, shopper, items), factors)
-    scores = sum(found.values(), start=np.zeros(len(rows)))
+    scores = parts.blended(model, shopper, factors, rows)
     places = best(scores, top_k)
     return _nomination(shopper, model, rows[places], scores[places])
 
 
-def best(scores: Doubles, count: int) -> Ints:
+def best(scores: Floats, count: int) -> Ints:
     """Places of the `count` highest scores, falling, ties by place; exact.
 
     A sample says where the best begin; only what lies above is sorted. Of 50,000 scores that finds
@@ -102,7 +100,7 @@ def best(scores: Doubles, count: int) -> Ints:
     return found
 
 
-def _bound(sample: Doubles, count: int) -> float:
+def _bound(sample: Floats, count: int) -> float:
     """A score that at least `count` of those behind the sample reach, as far as it can tell."""
     place = SAMPLE_SPARE * (count // SAMPLE_STEP + SAMPLE_STEP)
     return float(np.partition(sample, -place)[-place]) if place < len(sample) else -np.inf
@@ -113,7 +111,7 @@ def _rows(model: Model, items: Set[str]) -> list[int]:
     return [model.item_rows[item] for item in items if item in model.item_rows]
 
 
-def _nomination(shopper: FoldIn, model: Model, rows: Ints, scores: Doubles) -> Nomination:
+def _nomination(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Nomination:
     # item_ids are sorted, so that ties by row were ties by id.
     return Nomination(
         product_ids=tuple(model.item_ids[row] for row in rows.tolist()),

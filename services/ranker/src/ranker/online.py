@@ -22,12 +22,31 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What the answers of one kind led to; a product of an answer counts once.
+class Sums:
+    """Of the impressions that something happened to, with w = 1 / the share of impressions that
+    were kept. Those of one shopper go together: n is the Σw of all of a shopper's impressions, c
+    that of those that it happened to."""
 
-    Where impressions are sampled, each weighs 1 / the share that was kept: `…_weight` are sums of
-    these weights over the impressions that it happened to.
-    """
+    count: int = 0
+    weight: float = 0.0
+    """Σ c"""
+    squares: float = 0.0
+    """Σ c²"""
+    products: float = 0.0
+    """Σ n c"""
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            self.count + other.count,
+            self.weight + other.weight,
+            self.squares + other.squares,
+            self.products + other.products,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the answers of one kind led to; a product of an answer counts once."""
 
     model_version: str
     scene: str
@@ -36,17 +55,14 @@ class Tally:
     answers: int = 0
     shown_answers: int = 0
     """Of which something was reported as shown."""
-    impressions: int = 0
-    weight: float = 0.0
-    """Of all impressions."""
-    squares: float = 0.0
-    """Sum of the squares of the impressions' weights."""
-    clicks: int = 0
-    click_weight: float = 0.0
-    conversions: int = 0
-    conversion_weight: float = 0.0
-    hides: int = 0
-    hide_weight: float = 0.0
+    shoppers: int = 0
+    """To whom something was shown; an answer to nobody in particular is a shopper of its own."""
+    weight_squares: float = 0.0
+    """Σ w² of the impressions."""
+    shown: Sums = Sums()
+    clicked: Sums = Sums()
+    bought: Sums = Sums()
+    hidden: Sums = Sums()
     clicks_without_impression: int = 0
     conversions_without_impression: int = 0
 
@@ -99,24 +115,40 @@ def by_arm(tallies: Iterable[Tally]) -> tuple[Tally, ...]:
 
 def rates(tally: Tally) -> tuple[Rate, Rate, Rate]:
     """Click-through, conversion and hide rate of the impressions."""
-    size = tally.weight**2 / tally.squares if tally.squares else 0.0
-    return (
-        _rate(tally.clicks, tally.click_weight, tally.weight, size),
-        _rate(tally.conversions, tally.conversion_weight, tally.weight, size),
-        _rate(tally.hides, tally.hide_weight, tally.weight, size),
+    clicked, bought, hidden = (
+        _rate(tally, sums) for sums in (tally.clicked, tally.bought, tally.hidden)
     )
+    return clicked, bought, hidden
 
 
-def _rate(count: int, weight: float, total: float, size: float) -> Rate:
-    share = weight / total if total else 0.0
-    return Rate(count, share, *wilson(share, size))
+def _rate(tally: Tally, sums: Sums) -> Rate:
+    total = tally.shown.weight
+    share = sums.weight / total if total else 0.0
+    return Rate(sums.count, share, *wilson(share, _size(tally, sums, share)))
+
+
+def _size(tally: Tally, sums: Sums, share: float) -> float:
+    """Of how many independent impressions the share is as sure.
+
+    What a shopper does with one product tells of the next, so the variance is that of a ratio of
+    sums over shoppers (the linearisation of a cluster sample; Cochran 1977, ch. 6).
+    """
+    total, people = tally.shown.weight, tally.shoppers
+    if not total:
+        return 0.0
+    alone = total**2 / tally.weight_squares
+    if people < 2 or not 0 < share < 1:
+        return min(alone, people) if people < 2 else alone
+    spread = sums.squares - 2 * share * sums.products + share**2 * tally.shown.squares
+    variance = max(spread, 0.0) / total**2 * people / (people - 1)
+    return min(alone, share * (1 - share) / variance) if variance else alone
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:
     """The 95% interval of a share that was seen in `size` independent trials (Wilson 1927).
 
-    `size` may be an effective one, (Σw)² / Σw², of weighted trials (Kish 1965); 0 = nothing is
-    known: 0 to 1.
+    `size` may be an effective one, of trials that are weighted or that depend on each other; 0 =
+    nothing is known: 0 to 1.
     """
     if size <= 0:
         return 0.0, 1.0

@@ -9,29 +9,32 @@ and a shopper with the trained vector u, whose last products of interest are j::
                       = x_i·m + β_i                without
     item_item_i       = Σ_j d_j · W[j, i]
     bought_together_i = Σ_j d_j · T[j, i]          j = those bought or put into the cart
-    popularity_i      = √share_i                   only where there is none of the above
+    trend_i           = log2 of recent interest over usual interest
+    popularity_i      = √share_i                   only where nothing is known of the shopper
 
-x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j; W and T are
-`Model.item_item` and `Model.bought_together`; fold_in.py says how far back each part looks and how
-d_j falls. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's,
-and blend and scale are the model's (`factors`).
+x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
+is no u, shrunk; W and T are
+`Model.item_item` and `Model.bought_together`; fold_in.py says how far back each part looks, how d_j
+falls, and how all of them fade with the time since the last one. A part of a score is ``weight ×
+blend / scale × raw``, where the weight is the scene's, and blend and scale are the model's
+(`factors`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ranker.fold_in import FoldIn, Trail
 from ranker.model import Doubles, Floats, Ints, Model, Neighbours
-from ranker.recipe import Blend
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
-ITEM_ITEM, BOUGHT_TOGETHER = "item_item", "bought_together"
-OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, POPULARITY)
+ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
+OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
 """Names of all parts that the ranker computes, as they stand in answers."""
 
-DEFAULT_BLEND = Blend().weights
+DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}
+"""Of models that have no blend: those of release 0.3 and before."""
 UNKNOWN = -1
 """In place of the row of a product that the model does not know."""
 
@@ -65,20 +68,26 @@ def all_items(model: Model) -> Items:
     return Items(model.item_vectors, model.item_biases)
 
 
-def raw_parts(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
+def raw_parts(
+    model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
+) -> dict[str, Doubles]:
     """By name the parts that there are for this shopper, each (n,), before weights and scales.
 
-    Popularity is the model's own; a part of which nothing is known is left out.
+    Popularity is the model's own; a part of which nothing is known is left out, as are those that
+    are not wanted.
     """
     parts: dict[str, Doubles] = {}
-    if shopper.long_term is not None:
+    if shopper.long_term is not None and TASTE in wanted:
         parts[TASTE] = (items.vectors @ shopper.long_term + items.biases).astype(np.float64)
-    if shopper.session is not None:
+    if shopper.session is not None and SESSION in wanted:
         scores = (items.vectors @ shopper.session).astype(np.float64)
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
     for name, neighbours, trail in _neighbourly(model, shopper):
-        parts[name] = items.take(_spread(neighbours, trail))
-    if not shopper.personal and model.popularity is not None:
+        if name in wanted:
+            parts[name] = items.take(_spread(neighbours, trail))
+    if shopper.personal and model.trend is not None and TREND in wanted:
+        parts[TREND] = items.take(model.trend.astype(np.float64))
+    if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
 
@@ -110,19 +119,28 @@ def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[
     return {name: factors[name] * values for name, values in parts.items() if name in factors}
 
 
-def blended(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Doubles:
-    """The score of every product of the model, (items,): the sum of the weighed parts.
+def blended(
+    model: Model, shopper: FoldIn, factors: Mapping[str, float], rows: Ints | None = None
+) -> Floats:
+    """The scores of the products in these rows of the model, (n,), or of all: the sum of the
+    weighed parts.
 
-    Taste and session are one product of the vectors with one query, so that this costs a third of
-    the parts; it differs from their sum by single precision.
+    Taste and session are one product of the vectors with one query, and all is summed in place, so
+    that this costs a third of the parts; it differs from their sum by single precision.
     """
     vector, bias = query(model, shopper, factors)
-    scores = (model.item_vectors @ vector + np.float32(bias) * model.item_biases).astype(np.float64)
+    vectors, biases = model.item_vectors, model.item_biases
+    if rows is not None:
+        vectors, biases = vectors.take(rows, axis=0), biases.take(rows)
+    scores: Floats = vectors @ vector
+    scores += np.float32(bias) * biases
     for name, neighbours, trail in _neighbourly(model, shopper):
         if name in factors:
-            scores += factors[name] * _spread(neighbours, trail)
+            _add(scores, factors[name], _spread(neighbours, trail), rows)
+    if shopper.personal and model.trend is not None and TREND in factors:
+        _add(scores, factors[TREND], model.trend, rows)
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
-        scores += factors[POPULARITY] * np.sqrt(model.popularity, dtype=np.float64)
+        _add(scores, factors[POPULARITY], np.sqrt(model.popularity), rows)
     return scores
 
 
@@ -151,12 +169,9 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     if shopper.session is not None:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
-        found[SESSION] = closeness * (recent.decays / recent.decays.sum())
+        found[SESSION] = closeness * recent.decays
     for name, neighbours, trail in _neighbourly(model, shopper):
-        each = [
-            Trail(trail.rows[k : k + 1], trail.decays[k : k + 1]) for k in range(len(trail.rows))
-        ]
-        found[name] = np.stack([items.take(_spread(neighbours, one)) for one in each], axis=1)
+        found[name] = _lookup(neighbours, trail, items)
     return found
 
 
@@ -184,6 +199,11 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, T
     ]
 
 
+def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
+    """Add to the scores, in place, what products of the model have of one part."""
+    scores += factor * (values if rows is None else values[rows])
+
+
 def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
     """Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
 
@@ -198,6 +218,20 @@ def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
     items = np.concatenate([neighbours.items[piece] for piece in pieces])
     found = np.bincount(items, np.concatenate(weights), minlength=len(neighbours.starts) - 1)
     return found.astype(np.float64, copy=False)  # counts when nothing has neighbours
+
+
+def _lookup(neighbours: Neighbours, trail: Trail, items: Items) -> Doubles:
+    """The addends of `_spread`, for every product of the items and of the trail, (n, trail)."""
+    rows = np.arange(len(neighbours.starts) - 1) if items.rows is None else items.rows
+    found = np.zeros((len(rows), len(trail.rows)))
+    of_each = zip(_pieces(neighbours, trail), trail.decays.tolist(), strict=True)
+    for column, (piece, decay) in enumerate(of_each):
+        known = neighbours.items[piece]
+        if len(known):
+            places = np.searchsorted(known, rows).clip(max=len(known) - 1)
+            there = known[places] == rows
+            found[there, column] = decay * neighbours.weights[piece][places[there]]
+    return found
 
 
 def _pieces(neighbours: Neighbours, trail: Trail) -> list[slice]:

@@ -96,12 +96,11 @@ def rank(
     found = similarity_parts(candidates.similarities, weights)
     items = None
     if model is not None and shopper.personal:
-        items = represent(candidates, model)
-        raw = parts.raw_parts(model, shopper, items)
-        found |= parts.weighed(raw, parts.factors(model, weights))
+        items, factors = represent(candidates, model), parts.factors(model, weights)
+        found |= parts.weighed(parts.raw_parts(model, shopper, items, factors), factors)
     if popularity is not None and needs_popularity(weights, shopper):
-        factors = weights if model is None else parts.factors(model, weights)
-        found[POPULARITY] = factors[POPULARITY] * np.sqrt(popularity)
+        factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]
+        found[POPULARITY] = factor * np.sqrt(popularity)
     scores = sum(found.values(), start=np.zeros(len(candidates.ids)))
     hidden = _among(candidates.ids, history.hidden)
     seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
@@ -127,7 +126,7 @@ def similarity_parts(
 ) -> dict[str, Doubles]:
     """One part for each branch that has a weight."""
     return {
-        branch: weights[branch] * np.nan_to_num(values, nan=0.0)
+        branch: weights[branch] * np.where(np.isnan(values), 0.0, values)
         for branch, values in similarities.items()
         if weights.get(branch, 0.0) > 0
     }
@@ -162,10 +161,9 @@ def _among(ids: Sequence[str], group: Collection[str]) -> Marks:
 
 
 def _order(candidates: Candidates, scores: Doubles) -> Ints:
-    """All rows, best first. Ids are compared only where the rest does not decide: that takes as
-    long as everything else."""
-    order: Ints = np.lexsort((-candidates.fused, -scores))
-    same = (np.diff(scores[order]) == 0) & (np.diff(candidates.fused[order]) == 0)
-    return (
-        np.lexsort((np.array(candidates.ids), -candidates.fused, -scores)) if same.any() else order
-    )
+    """All rows, best first. What settles equal scores is looked at only where there are some:
+    comparing ids takes as long as everything else."""
+    order: Ints = np.argsort(-scores)
+    if (np.diff(scores[order]) == 0).any():
+        order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))
+    return order

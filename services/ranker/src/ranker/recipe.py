@@ -4,7 +4,7 @@ Every default is to be the choice of a validation split in time, never of a test
 says of which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -24,10 +24,14 @@ class ItemItem(StrEnum):
     """How products that go together are learned from who liked them."""
 
     OFF = "off"
+    TRANSITION = "transition"
+    """A regression of what comes next on what came before (Choi et al. 2021, arXiv 2103.16104);
+    memory grows with the square of the products."""
     EASE = "ease"
-    """Steck 2019, arXiv 1905.03375; memory grows with the square of the products."""
+    """The same without an order (Steck 2019, arXiv 1905.03375)."""
     KNN = "knn"
-    """Cosine of the products' columns; memory grows with the pairs that people share."""
+    """Cosine of what came before with what comes next; memory grows with the pairs that people
+    share. Takes the place of the other two in large catalogues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,38 @@ class Blend:
     """How much each part of a raw score counts, after each was divided by its scale."""
 
     weights: Mapping[str, float] = field(
-        default_factory=lambda: {"taste": 1.0, "session": 2.0, "popularity": 1.0}
+        default_factory=lambda: {
+            "taste": 1.0,
+            "session": 1.2,
+            "item_item": 1.3,
+            "trend": 0.25,
+            "popularity": 1.0,
+        }
     )
     """By part; one that is absent counts 0."""
     learned_from: str = "default"
     """"default", "validation" (held out in time) or "impressions" (what was shown and chosen)."""
     sample_count: int = 0
     """People or impressions that the weights rest on; 0 = default."""
+
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "dimension": (2, 512),
+    "epochs": (1, 1000),
+    "max_sampled": (1, 1000),
+    "learning_rate": (1e-6, 10),
+    "item_alpha": (0, 1),
+    "user_alpha": (0, 1),
+    "threads": (1, 256),
+    "style_dimension": (0, 512),
+    "style_scale": (0, 100),
+    "shared_scale": (1e-3, 100),
+    "transition_penalty": (1e-3, 1e9),
+    "ease_penalty": (1e-3, 1e9),
+    "neighbours": (1, 10_000),
+    "together_support": (1, 1_000_000),
+}
+"""The least and the most of each number of a recipe that callers and settings may choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,12 @@ class Recipe:
     """Length of the visual style (PCA of the products' photo vectors); 0 = none."""
     style_scale: float = 0.1
     """By what the style is multiplied as a feature: AUC of cold films .736 at .1, .729 at .3."""
-    item_item: ItemItem = ItemItem.EASE
+    shared_scale: float = 0.2
+    """By what the features that products share are multiplied beside their own ids, which are 1.
+    At 1 they make products too alike for a session: see docs/quality.md."""
+    item_item: ItemItem = ItemItem.TRANSITION
+    transition_penalty: float = 3200.0
+    """TRANSITION's λ."""
     ease_penalty: float = 350.0
     """EASE's λ."""
     neighbours: int = 200
@@ -91,7 +125,7 @@ def recipe_of(content: Mapping[str, Any]) -> Recipe:
     is not said has its default. TypeError or ValueError when a value makes no sense."""
     known = {one.name for one in fields(Recipe)}
     values = {name: value for name, value in content.items() if name in known}
-    makers = {
+    makers: Mapping[str, Callable[[Any], Any]] = {
         "loss": Loss,
         "item_item": ItemItem,
         "attribute_keys": tuple,

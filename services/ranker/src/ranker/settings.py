@@ -2,16 +2,18 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import fsspec
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from ranker.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.config import Catalogs, ServerSettings, Settings
 from servicekit.sql import check_url
 
+RECIPE = Recipe()
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
 
 
@@ -144,6 +146,10 @@ class WorkerSettings(StoreSettings, SignalSettings):
     """Whether the model that serves is published into the retriever's `collaborative` space by
     itself, after each promotion and rollback."""
 
+    keep_models: int = Field(default=10, ge=2, le=1000)
+    """How many trained models keep their files, and how many promotions can be rolled back to;
+    those that serve or are in the index stay in any case. Others are pruned after each training."""
+
     lease_seconds: float = Field(default=30.0, ge=1, le=3600)
     """After how long without a sign of life a job is another worker's."""
 
@@ -160,23 +166,102 @@ class WorkerSettings(StoreSettings, SignalSettings):
     sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
     """How often the worker looks for events and records of answers that are too old."""
 
+    health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
+    """How often feedback is looked at for drift and estimates; 0 = never."""
+
+    health_days: int = Field(default=7, ge=1, le=90)
+    """The last so many whole days are the present, in looking for drift. Whole weeks are best:
+    weekdays differ."""
+
+    health_reference_days: int = Field(default=28, ge=7, le=365)
+    """So many days before them are the reference."""
+
+
+def _ranged(name: str, default: float) -> Any:
+    """A number of the recipe, of which recipe.py says the least and the most."""
+    least, most = RANGES[name]
+    return Field(default=default, ge=least, le=most)
+
 
 class TrainSettings(WorkerSettings):
-    """A training's own."""
+    """A training's own: the recipe, as far as TrainModel does not say otherwise."""
 
     model_config = PREFIX
 
-    train_attributes: tuple[str, ...] = ("country", "grape")
+    train_attributes: tuple[str, ...] = RECIPE.attribute_keys
     """Keys of the text attributes that become features of a product, as `a,b,c`."""
 
-    train_dimension: int = Field(default=30, ge=2, le=512)
+    train_loss: Loss = RECIPE.loss
+    """What LightFM minimises: warp (the best for the first places of a list), bpr, or logistic,
+    which also learns from what people hide and rate low."""
+
+    train_dimension: int = _ranged("dimension", RECIPE.dimension)
     """Length of the vectors. 30 on MovieLens-100k; longer ones help from millions of events."""
 
-    train_epochs: int = Field(default=20, ge=1, le=1000)
+    train_epochs: int = _ranged("epochs", RECIPE.epochs)
     """Passes over all interests."""
 
-    train_max_sampled: int = Field(default=50, ge=1, le=1000)
+    train_max_sampled: int = _ranged("max_sampled", RECIPE.max_sampled)
     """How many products WARP tries to find one that it ranks wrongly."""
 
-    train_learning_rate: float = Field(default=0.05, gt=0, le=10)
+    train_learning_rate: float = _ranged("learning_rate", RECIPE.learning_rate)
     """Step of Adagrad."""
+
+    train_item_alpha: float = _ranged("item_alpha", RECIPE.item_alpha)
+    """L2 penalty on features of products."""
+
+    train_user_alpha: float = _ranged("user_alpha", RECIPE.user_alpha)
+    """L2 penalty on features of shoppers."""
+
+    train_threads: int = _ranged("threads", RECIPE.threads)
+    """Threads of LightFM. With 1 the same data give the same model bit for bit; with more it is
+    faster, and another model each time."""
+
+    train_user_ids: bool = RECIPE.user_ids
+    """Whether each shopper has a feature of their own, beside those of their given attributes."""
+
+    train_style_dimension: int = _ranged("style_dimension", RECIPE.style_dimension)
+    """Length of the visual style, learned from the products' photos; 0 = none."""
+
+    train_style_scale: float = _ranged("style_scale", RECIPE.style_scale)
+    """How large a number of the style is as a feature, where the product's own id is 1."""
+
+    train_shared_scale: float = _ranged("shared_scale", RECIPE.shared_scale)
+    """How large the features are that products share, such as a brand, where the id is 1."""
+
+    train_item_item: ItemItem = RECIPE.item_item
+    """How products that go together are learned: transition, ease, knn or off."""
+
+    train_transition_penalty: float = _ranged("transition_penalty", RECIPE.transition_penalty)
+    """The transitions' λ."""
+
+    train_ease_penalty: float = _ranged("ease_penalty", RECIPE.ease_penalty)
+    """EASE's λ."""
+
+    train_neighbours: int = _ranged("neighbours", RECIPE.neighbours)
+    """Most products that are kept of those that go with a product."""
+
+    train_together_support: int = _ranged("together_support", RECIPE.together_support)
+    """Least baskets that two products must share to count as bought together."""
+
+    train_search_trials: int = Field(default=0, ge=0, le=10_000)
+    """Recipes that are tried on a validation split before a model is trained; 0 = none but this."""
+
+    train_search_seconds: float = Field(default=3600.0, gt=0, le=7 * 86400)
+    """After how long no further one is tried."""
+
+    train_ablation: bool = True
+    """Whether a training finds out what each part adds, and turns off what adds nothing. It takes
+    up to five more fits."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that these say."""
+        return Recipe(
+            **{name: getattr(self, f"train_{name}") for name in RANGES},
+            loss=self.train_loss,
+            user_ids=self.train_user_ids,
+            item_item=self.train_item_item,
+            attribute_keys=self.train_attributes,
+            signals=self.signals,
+        )

@@ -15,18 +15,16 @@ The newest rating decides: a low one takes back all that was before it. A hidden
 liked until it is unhidden; then all counts again. Both are dislikes, and told apart from products
 of which nothing is known.
 
-A training, a request that reads a shopper's last events, and the popularity of products go by the
-same functions.
+A training, a profile and the popularity of products go by the same functions.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ranker.log import TYPES, UNKNOWN, Log, is_type, log_of
+from ranker.log import TYPES, UNKNOWN, Log, is_type
 from ranker.model import Doubles, EventType, Interaction, Ints
 
 Flags = npt.NDArray[np.bool_]
@@ -57,8 +55,9 @@ class Signals:
     add_to_cart: float = 0.8
     purchase: float = 0.95
     """Below 1, so that buying again still says more."""
-    liked_rating: float = 3.5
-    """Stars, 0 to 5, from which a rating speaks for a product."""
+    liked_rating: float = 3.0
+    """Stars, 0 to 5, from which a rating speaks for a product. Chosen on validation; see
+    docs/profiles.md."""
     rating_power: float = 1.0
     """How much less four stars say than five: (4/5)^power; 0 = the same."""
     half_life_days: float = 365.0
@@ -115,18 +114,6 @@ class Interests:
 
     def __len__(self) -> int:
         return len(self.actor)
-
-
-@dataclass(frozen=True, slots=True)
-class Positive:
-    """A shopper's interest in a product."""
-
-    actor: str
-    product_id: str
-    weight: float
-    """Above 0, at most 1."""
-    time_micros: int
-    """Of the newest event that it rests on."""
 
 
 def event_weights(
@@ -226,50 +213,27 @@ def sessions(log: Log, gap_minutes: float = DEFAULTS.session_gap_minutes) -> Int
     return found
 
 
-def interest(event: Interaction, signals: Signals = DEFAULTS) -> float:
-    """How much one event by itself speaks for a product, 0 to 1."""
-    value = math.nan if event.value is None else event.value
-    return float(
-        event_weights(
-            np.array([TYPES.index(event.type)]),
-            np.array([value]),
-            np.array([max(event.quantity, 1)]),
-            signals,
-        )[0]
-    )
+def recent_products(
+    events: Sequence[Interaction], hidden: frozenset[str], signals: Signals = DEFAULTS
+) -> tuple[str, ...]:
+    """One shopper's products of interest, newest first, each once; `events` are newest first.
 
-
-def positives(
-    events: Iterable[Interaction], signals: Signals = DEFAULTS, now: int | None = None
-) -> tuple[Positive, ...]:
-    """All interests, sorted by shopper and product. `events` may come in any order."""
-    found = interests(log_of(events), signals, now)
-    columns = (
-        found.actor.tolist(),
-        found.item.tolist(),
-        found.weight.tolist(),
-        found.time.tolist(),
-    )
-    return tuple(
-        Positive(found.actors[actor], found.items[item], weight, time)
-        for actor, item, weight, time in zip(*columns, strict=True)
-    )
-
-
-def recent(
-    events: Sequence[Interaction],
-    hidden: frozenset[str],
-    signals: Signals = DEFAULTS,
-    now: int | None = None,
-) -> tuple[Positive, ...]:
-    """One shopper's interests, newest first; `hidden` are left out."""
-    found = [one for one in positives(events, signals, now) if one.product_id not in hidden]
-    return tuple(sorted(found, key=lambda one: (-one.time_micros, one.product_id)))
-
-
-def recent_products(events: Sequence[Interaction], hidden: frozenset[str]) -> tuple[str, ...]:
-    """Products of interest, newest first, each once."""
-    return tuple(one.product_id for one in recent(events, hidden))
+    Those of `interests`, which also weighs them: each request asks for them, and of a few events
+    this takes a tenth of the time. The newest event that says anything decides.
+    """
+    telling = {kind for kind, weight in signals.weights.items() if weight > 0}
+    decided: dict[str, int | None] = dict.fromkeys(hidden)
+    for event in events:
+        if event.product_id in decided:
+            continue
+        if event.type is EventType.RATING:
+            stars = event.value or 0.0
+            liked = stars >= signals.liked_rating and stars > 0
+            decided[event.product_id] = event.time_micros if liked else None
+        elif event.type in telling:
+            decided[event.product_id] = event.time_micros
+    found = [(-time, item) for item, time in decided.items() if time is not None]
+    return tuple(item for _, item in sorted(found))
 
 
 def _ages(time: Ints, log: Log, signals: Signals, now: int | None) -> Doubles:

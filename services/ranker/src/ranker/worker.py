@@ -1,13 +1,14 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
 Purges and exports of events run in this process (see purge.py and export.py). So do publications of
-models (see publish.py), beside the other jobs, for they may have to wait for the retriever; and
-what is too old is deleted here all the time (see retention.py).
+models (see publish.py), beside the other jobs, for they may have to wait for the retriever. What is
+too old is deleted here all the time (see retention.py), and feedback looked at from time to time
+(see watching.py).
 
-A training is a process of its own, so that it can be killed, cancelled or run out of memory
-without touching anything else. This process holds the job's claim and keeps it alive. When the
-training dies without a word, or this process does, the claim runs out and the job is taken up
-again; nothing that serves is touched, because a model serves only once it is promoted.
+A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
+of memory without touching anything else. This process holds the job's claim and keeps it alive.
+When the training dies without a word, or this process does, the claim runs out and the job is taken
+up again; nothing that serves is touched, because a model serves only once it is promoted.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from ranker.collaborative import CollaborativeIndex
 from ranker.export import EXPORT
 from ranker.export_store import ExportStore
 from ranker.model import ExportUnwritable, Interrupted, Model, Purger
+from ranker.prune import prune
 from ranker.publish import PUBLISH, ModelSource, Publication, PublishIndex
 from ranker.purge import PURGE
 from ranker.record.answers import AnswerLog
@@ -36,6 +38,7 @@ from ranker.record.retention import RetentionRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.retention import Sweeper, days_by_type
 from ranker.settings import TrainSettings, WorkerSettings
+from ranker.watching import Watch
 from servicekit import config, telemetry
 from servicekit.channel import connect
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
@@ -43,7 +46,7 @@ from servicekit.jobs import Job, JobCancelled, JobClaimLost, Jobs, now_micros, w
 from servicekit.server import run
 from servicekit.sql import Database
 
-TRAIN = "train"
+TRAIN, EVALUATE = "train", "evaluate"
 MAX_ATTEMPTS = 3
 """A training that killed three workers will kill a fourth."""
 
@@ -53,6 +56,9 @@ FINISH_SECONDS = 1.0
 
 Command = Callable[[str], Sequence[str]]
 """The command line of the process that does the job of this id."""
+
+Tidy = Callable[[str], Awaitable[None]]
+"""Deletes old models of a catalog."""
 
 
 class TrainingFailed(FailedPrecondition):
@@ -93,12 +99,14 @@ async def work(
     purger: Purger | None = None,
     *,
     exporter: Exporter | None = None,
+    tidy: Tidy | None = None,
 ) -> None:
     """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew.
 
     Without a `purger` purges are left to another worker, and so are exports without an `exporter`.
+    `tidy` is called after each training.
     """
-    able = {TRAIN: True, PURGE: purger is not None, EXPORT: exporter is not None}
+    able = {TRAIN: True, EVALUATE: True, PURGE: purger is not None, EXPORT: exporter is not None}
     kinds = [kind for kind, can in able.items() if can]
     me = worker_id("ranker-worker")
     log = telemetry.get_logger()
@@ -107,6 +115,8 @@ async def work(
             job = await jobs.claim(kinds, me, settings.lease_seconds)
             if job is not None:
                 await run_job(jobs, job, command, stop, purger, exporter=exporter)
+                if tidy is not None and job.kind == TRAIN:
+                    await tidy(job.catalog_id)
                 continue
         except ServiceError as error:
             log.warning("job not worked on", reason=error.reason)
@@ -228,6 +238,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def tidying(registry: ModelRegistry, store: ModelStore, index: PublishIndex, keep: int) -> Tidy:
+    """Prunes as prune.py says; put off to the next training while the retriever is away."""
+
+    async def tidy(catalog_id: str) -> None:
+        try:
+            await prune(catalog_id, keep, registry, store, index, now_micros=now_micros())
+        except (ServiceError, OSError) as error:
+            telemetry.get_logger().warning("models not pruned", problem=str(error))
+
+    return tidy
+
+
 class PublishedModels:
     """What can be published: the registry's models, and which of them serves."""
 
@@ -343,14 +365,25 @@ async def main() -> None:
         telemetry.get_logger().info("working")
         jobs = Jobs(database, JOBS, max_attempts=MAX_ATTEMPTS)
         registry = ModelRegistry(database)
-        models = PublishedModels(registry, ModelStore(settings.model_store))
-        publisher = Publisher(jobs, models, CollaborativeIndex(channel), settings, registry)
+        store, index = ModelStore(settings.model_store), CollaborativeIndex(channel)
+        models = PublishedModels(registry, store)
+        publisher = Publisher(jobs, models, index, settings, registry)
+        tidy = tidying(registry, store, index, settings.keep_models)
         async with asyncio.TaskGroup() as tasks:
-            purger = PurgeRecord(database, settings.signals)
-            exporter = Exporter(ExportRecord(database), ExportStore(settings.export_store))
-            tasks.create_task(work(jobs, train_command, settings, stop, purger, exporter=exporter))
+            tasks.create_task(
+                work(
+                    jobs,
+                    train_command,
+                    settings,
+                    stop,
+                    PurgeRecord(database, settings.signals),
+                    exporter=Exporter(ExportRecord(database), ExportStore(settings.export_store)),
+                    tidy=tidy,
+                )
+            )
             tasks.create_task(sweeper(settings, database).work(settings.sweep_seconds, stop))
             tasks.create_task(publisher.work(stop))
+            tasks.create_task(Watch(settings, database, store).work(stop))
     finally:
         await channel.close(None)
         database.close()

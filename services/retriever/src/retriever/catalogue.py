@@ -38,6 +38,7 @@ from servicekit.fetch import UriForbidden, UriUnreadable
 from servicekit.requests import PageTokenInvalid, RequestInvalid
 from sightline_rules import categories, filters, ids
 from sightline_rules.filters import Availability, Filter, Money
+from sightline_rules.rejections import Rejection, rejection
 
 MAX_UPSERT = 100
 MAX_GET = 1_000
@@ -74,6 +75,8 @@ class Found:
     products: list[Product]
     missing: list[str]
     filtered: list[str]
+    rejections: dict[str, Rejection]
+    """Why, by product, of those filtered out; only where asked for."""
 
 
 async def upsert(
@@ -95,12 +98,18 @@ async def upsert(
 
 
 async def batch_get(
-    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
+    catalog_id: str,
+    product_ids: Sequence[str],
+    condition: Filter,
+    record: CatalogueRecord,
+    *,
+    explain: bool = False,
 ) -> Found:
-    """Products by id; an id asked for twice is answered twice."""
+    """Products by id; an id asked for twice is answered twice. `explain`: say why of those that do
+    not pass."""
     check_count("product_ids", len(product_ids), MAX_GET)
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
-    found = Found([], [], [])
+    found = Found([], [], [], {})
     for product_id in product_ids:
         product = held.get(product_id)
         if product is None:
@@ -109,6 +118,8 @@ async def batch_get(
             found.products.append(product)
         else:
             found.filtered.append(product_id)
+            if explain and (why := rejection(condition, product.facts)) is not None:
+                found.rejections[product_id] = why
     return found
 
 

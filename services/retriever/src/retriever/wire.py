@@ -75,6 +75,7 @@ from sightline_rules.filters import (
     Time,
     Value,
 )
+from sightline_rules.rejections import Rejection
 
 _AVAILABILITY: Mapping[int, Availability] = {
     product_pb2.AVAILABILITY_IN_STOCK: Availability.IN_STOCK,
@@ -399,6 +400,13 @@ def required_condition(message: filter_pb2.Filter) -> Filter:
             FieldViolation("filter", "is required; {all: {}} passes every product")
         )
     return condition(message)
+
+
+def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
+    """Why a product does not pass a filter."""
+    return product_service_pb2.Rejection(
+        product_id=product_id, path=found.path, condition=found.condition, held=found.held
+    )
 
 
 def packed(message: filter_pb2.Filter) -> str:

@@ -21,6 +21,7 @@ from gateway.model import (
     Shopper,
     Vector,
 )
+from gateway.moving import Diversity
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2, vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
@@ -46,6 +47,7 @@ IDEMPOTENT = (
     (JOBS, "CancelJob"),
     (MODELS, "GetOnlineReport"),
     (MODELS, "ListModels"),
+    (MODELS, "GetEvaluation"),
     (MODELS, "PromoteModel"),
     (PROFILES, "GetShopperProfile"),
     (PROFILES, "GetProductProfile"),
@@ -124,6 +126,9 @@ class RankerClient:
             ],
             drop_seen=order.drop_seen,
             seed=order.seed,
+            diversity=_diversity(order.diversity),
+            explain=order.explain,
+            time_micros=order.time_micros,
         )
         answer: ranking_pb.RankResponse = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer)
@@ -186,6 +191,9 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
         len(answer.raw_scores),
         len(answer.reasons) or count,
         len(answer.scores) or count,
+        len(answer.score_ranks) or count,
+        len(answer.moves) or count,
+        len(answer.propensities) or count,
     }
     lengths.update(len(part.values) for part in answer.parts)
     if lengths != {count}:
@@ -203,6 +211,32 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
         degradations=messages.degradation_list(answer.degradations),
         work=messages.work(answer.stage_timings),
         scores=tuple(Score(chance, answer.score_event) for chance in answer.scores),
+        score_ranks=tuple(answer.score_ranks),
+        moves=tuple(tuple(map(messages.move, entry.moves)) for entry in answer.moves),
+        propensities=tuple(answer.propensities),
+        addends={
+            part.name: tuple(
+                tuple((item.name, item.value) for item in entry.features) for entry in part.features
+            )
+            for part in answer.parts
+            if part.features
+        },
+        seen_count=answer.seen_count,
+    )
+
+
+def _diversity(value: Diversity) -> ranking_pb.Diversity:
+    return ranking_pb.Diversity(
+        diversity=value.diversity,
+        popularity=value.popularity,
+        window=value.window,
+        cap_places=value.cap_places,
+        brand_cap=value.brand_cap,
+        category_caps=[
+            ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps
+        ],
+        exploration_places=value.exploration_places,
+        exploration_days=value.exploration_days,
     )
 
 
@@ -225,6 +259,9 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
                 collapsed_product_ids=item.collapsed,
                 score=item.score.chance if item.score else None,
                 score_event=messages.score_event(item.score),
+                score_rank=item.score_rank,
+                moves=messages.move_messages(item.moves),
+                propensity=item.propensity,
             )
             for item in record.products
         ],
@@ -253,6 +290,9 @@ def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
                 branches=tuple(item.branches),
                 collapsed=tuple(item.collapsed_product_ids),
                 score=(Score(item.score, item.score_event) if item.HasField("score") else None),
+                score_rank=item.score_rank,
+                moves=tuple(map(messages.move, item.moves)),
+                propensity=item.propensity,
             )
             for item in message.products
         ),

@@ -8,7 +8,7 @@ import grpc
 
 from gateway import messages
 from gateway.clients.calls import Caller
-from gateway.model import Columns, Found, IndexState, ProductRow, Scope, Vector
+from gateway.model import Columns, Found, IndexState, ProductRow, Rejection, Scope, Vector
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from sightline.common.v1 import candidate_pb2, filter_pb2, product_pb2, vector_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
@@ -165,7 +165,24 @@ class RetrieverClient:
         answer: products_pb.BatchGetProductsResponse = await self._call(
             self._products.BatchGetProducts, request, scope
         )
-        return tuple(ProductRow(item.product_id, item) for item in answer.products)
+        return tuple(ProductRow(item.product_id, item, item.title) for item in answer.products)
+
+    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+        """Why a product that exists does not pass; None = it does."""
+        request = products_pb.BatchGetProductsRequest(
+            catalog_id=catalog_id,
+            product_ids=[product_id],
+            filter=filter_of(scope),
+            view=products_pb.PRODUCT_VIEW_COLUMNS,
+            explain_filter=True,
+        )
+        answer: products_pb.BatchGetProductsResponse = await self._call(
+            self._products.BatchGetProducts, request, scope
+        )
+        for item in answer.rejections:
+            path = item.path if scope.filter is not None else ""
+            return Rejection(path, item.condition, tuple(item.held))
+        return None
 
     async def count(self, catalog_id: str) -> IndexState:
         """What record and index hold."""
@@ -191,20 +208,35 @@ class RetrieverClient:
 
 
 def filter_of(scope: Scope) -> filter_pb2.Filter | None:
-    """The filter to send: the caller's own, and that a product can be bought where that is asked.
+    """The filter to send: the caller's own and what else the scope asks for.
 
     Added so that the caller's own filter keeps its paths and is nested no deeper wherever possible.
     """
     own = scope.filter.message if scope.filter is not None else None
     if own is not None and not isinstance(own, filter_pb2.Filter):
         raise TypeError("a filter is carried as the message that it came as")
-    if not scope.buyable_only:
+    added = [_BUYABLE] if scope.buyable_only else []
+    if scope.created_micros is not None:
+        added.append(_created(scope.created_micros))
+    if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:
-        return _BUYABLE
-    if own.HasField("all") and len(own.all.filters) < MOST_CONJUNCTS:
-        return filter_pb2.Filter(all=filter_pb2.FilterList(filters=[*own.all.filters, _BUYABLE]))
-    return filter_pb2.Filter(all=filter_pb2.FilterList(filters=[own, _BUYABLE]))
+        return added[0] if len(added) == 1 else _all(added)
+    if own.HasField("all") and len(own.all.filters) + len(added) <= MOST_CONJUNCTS:
+        return _all([*own.all.filters, *added])
+    return _all([own, *added])
+
+
+def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
+    return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
+
+
+def _created(micros: int) -> filter_pb2.Filter:
+    value = filter_pb2.FilterValue(time=messages.timestamp(micros))
+    equal = filter_pb2.Comparison.OPERATOR_EQUAL
+    return filter_pb2.Filter(
+        comparison=filter_pb2.Comparison(field="create_time", operator=equal, value=value)
+    )
 
 
 def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:

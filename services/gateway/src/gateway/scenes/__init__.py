@@ -17,7 +17,9 @@ from prometheus_client import Gauge
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.model import Branch, Budgets, Scene, SceneNotFound
+from gateway.moving import Diversity
 from servicekit.telemetry import get_logger
+from sightline_rules.categories import MAX_LEVELS
 
 DEFAULT = "default"
 LOOK_SECONDS = 1.0
@@ -25,7 +27,7 @@ LOOK_SECONDS = 1.0
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SIMILARITY = ("visual", "text", "collaborative")
-_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "popularity")
+_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
 _PARTS = frozenset({*_SIMILARITY, *_BEHAVIOUR})
 
 STALE = Gauge(
@@ -34,6 +36,9 @@ STALE = Gauge(
 )
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Level = Annotated[int, Field(ge=1, le=MAX_LEVELS)]
+Cap = Annotated[int, Field(ge=1, le=200)]
+Place = Annotated[int, Field(ge=2, le=200)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -64,6 +69,29 @@ class _Budgets(_Part):
         return self
 
 
+class _Diversity(_Part):
+    diversity: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    popularity: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    window: int = Field(default=100, ge=2, le=500)
+    cap_places: int = Field(default=10, ge=1, le=200)
+    brand_cap: int = Field(default=0, ge=0, le=200)
+    category_caps: dict[Level, Cap] = {}
+    exploration_places: tuple[Place, ...] = Field(default=(), max_length=20)
+    exploration_days: float = Field(default=30.0, gt=0, le=3650, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rising(self) -> "_Diversity":
+        if list(self.exploration_places) != sorted(set(self.exploration_places)):
+            raise ValueError("exploration_places must rise")
+        return self
+
+    @property
+    def value(self) -> Diversity:
+        """The same as a value."""
+        caps = tuple(sorted(self.category_caps.items()))
+        return Diversity(**{**dict(self), "category_caps": caps})
+
+
 class _File(_Part):
     """A scene file; what each entry does stands in default.toml."""
 
@@ -79,6 +107,7 @@ class _File(_Part):
     parts_with_signals: dict[str, Weight] = {"visual": 1.0}
     parts_without_signals: dict[str, Weight] = dict.fromkeys(_BEHAVIOUR, 1.0)
     budgets: _Budgets = _Budgets()
+    diversity: _Diversity = _Diversity()
 
     @model_validator(mode="after")
     def _known_parts(self) -> "_File":
@@ -113,6 +142,7 @@ class _File(_Part):
                 fallback=self.budgets.fallback,
                 rank=self.budgets.rank,
             ),
+            diversity=self.diversity.value,
         )
 
 

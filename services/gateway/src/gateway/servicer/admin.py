@@ -18,7 +18,12 @@ from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
-from sightline.ranker.v1 import event_service_pb2, event_service_pb2_grpc, online_report_pb2
+from sightline.ranker.v1 import (
+    evaluation_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    online_report_pb2,
+)
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import model_service_pb2_grpc as ranker_grpc
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb
@@ -107,6 +112,24 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             self._models_stub.ListModels, request
         )
         return answer
+
+    async def EvaluateModel(
+        self, request: ranker_pb.EvaluateModelRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that measures a model."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._ranker.call(self._models_stub.EvaluateModel, request)
+        return job
+
+    async def GetEvaluation(
+        self, request: ranker_pb.GetEvaluationRequest, context: Context
+    ) -> evaluation_pb2.Evaluation:
+        """What the newest evaluation of a model found."""
+        request.catalog_id = admit(request, self._catalogs)
+        found: evaluation_pb2.Evaluation = await self._ranker.call(
+            self._models_stub.GetEvaluation, request
+        )
+        return found
 
     async def PromoteModel(
         self, request: ranker_pb.PromoteModelRequest, context: Context

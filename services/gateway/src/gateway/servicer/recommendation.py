@@ -11,7 +11,9 @@ from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result
 from gateway.ports import House
 from gateway.recommend import recommend
 from gateway.search import search
+from gateway.servicer import explained
 from gateway.servicer.requests import Context
+from gateway.why import explain
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2, product_pb2
@@ -70,6 +72,15 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             request_id=request_id,
         )
 
+    async def ExplainRecommendation(
+        self, request: pb.ExplainRecommendationRequest, context: Context
+    ) -> pb.ExplainRecommendationResponse:
+        """Why a product is, or is not, in the answer to a request."""
+        request_id = take_request_id(request.request.request_id)
+        query = _recommend_query(request.request)
+        found = await explain(query, request.product_id, self._house)
+        return explained.response(found, query.language_code, request_id)
+
 
 def _recommend_query(request: pb.RecommendRequest) -> Query:
     return Query(
@@ -86,6 +97,7 @@ def _recommend_query(request: pb.RecommendRequest) -> Query:
         priority=request.priority,
         min_quality=request.min_quality,
         exclude_product_ids=tuple(request.exclude_product_ids),
+        explain=request.explain,
         request_id=request.request_id,
     )
 
@@ -148,13 +160,15 @@ def _recommended(result: Result) -> pb.RecommendedProduct:
         product=_product(result.row),
         rank=result.rank,
         raw_score=answered.raw_score,
-        parts=messages.part_messages(answered.parts),
+        parts=messages.part_messages(answered.parts, answered.addends),
         reasons=[messages.reason_message(item) for item in answered.reasons],
         matched_image_id=answered.matched_image_id,
         branches=answered.branches,
         collapsed_product_ids=answered.collapsed,
         score=answered.score.chance if answered.score else None,
         score_event=messages.score_event(answered.score),
+        score_rank=answered.score_rank,
+        moves=messages.move_messages(result.moves),
     )
 
 

@@ -20,9 +20,11 @@ from ranker.model import Doubles, Floats
 EASE_PENALTY = 350.0
 """λ; .1972 at 350 on MovieLens-100k."""
 MOST_DENSE_ITEMS = 10_000
-"""Products up to which EASE is measured: it inverts a matrix of their square (800 MB)."""
+"""Products up to which EASE is measured: it inverts a matrix of their square (2.4 GB)."""
 MOST_INTERESTS = 1000
 """Newest interests that one shopper teaches: pairs grow with their square."""
+_BLOCK = 2**22
+"""Likenesses of two shoppers that are held at once: 32 MB."""
 SESSION_ITEMS, SESSION_NEIGHBOURS = 20, 100
 """V-SKNN: a shopper's last products, and the shoppers most like them."""
 MOST_SESSIONS = 50_000
@@ -81,6 +83,23 @@ class ItemToItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Cosine:
+    """Item-kNN with all neighbours (Deshpande, Karypis 2004): the cosines of the products' columns
+    with those of all liked products, added up. Σ_j uᵀ_j u_i is calculated by way of the shoppers,
+    (h Uᵀ) U, for the matrix of all pairs would grow with the square of the products."""
+
+    unit: sp.csr_matrix
+    """(trained shoppers, items) with columns of length 1 or 0"""
+    name: str = "item-kNN"
+
+    def scores(self, shoppers: Histories) -> Doubles:
+        """A product says nothing of itself."""
+        liked = _matrix(shoppers, self.unit.shape[1])
+        own = liked.multiply(np.asarray(self.unit.power(2).sum(axis=0)))
+        return _dense((liked @ self.unit.T) @ self.unit - own)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionNeighbours:
     """V-SKNN (Ludewig, Jannach 2018, arXiv 1803.09587): what shoppers like who share last products.
 
@@ -102,6 +121,12 @@ class SessionNeighbours:
 
     def scores(self, shoppers: Histories) -> Doubles:
         """Neighbours' likeness times rarity."""
+        step = max(1, _BLOCK // max(len(self.actors), 1))
+        starts = range(0, len(shoppers), step)
+        parts = [shoppers.take(np.arange(len(shoppers))[start : start + step]) for start in starts]
+        return np.vstack([self._scores(part) for part in parts])
+
+    def _scores(self, shoppers: Histories) -> Doubles:
         last = shoppers.newest(SESSION_ITEMS)
         spans = np.repeat(last.lengths, last.lengths)
         recent = _matrix(last, self.likes.shape[1], 1 - last.ages / spans)
@@ -120,14 +145,11 @@ def popularity(training: Histories, item_count: int) -> Popularity:
     return Popularity(np.bincount(training.items, minlength=item_count).astype(np.float64))
 
 
-def item_knn(training: Histories, item_count: int) -> ItemToItem:
-    """Cosine of the products' columns (Deshpande, Karypis 2004), all neighbours."""
+def item_knn(training: Histories, item_count: int) -> Cosine:
+    """Cosine of the products' columns."""
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
     norms = np.sqrt(np.maximum(np.asarray(likes.sum(axis=0))[0], 1.0))
-    unit = likes @ sp.diags_array(1 / norms)
-    weights = sp.csr_matrix(unit.T @ unit)
-    weights.setdiag(0.0)
-    return ItemToItem("item-kNN", weights)
+    return Cosine(sp.csr_matrix(likes @ sp.diags_array(1 / norms)))
 
 
 def ease(training: Histories, item_count: int) -> ItemToItem | None:

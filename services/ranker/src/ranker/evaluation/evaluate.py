@@ -162,10 +162,12 @@ class _Bench:
             events_after=len(self.split.after),
             product_count=len(self._products),
             systems=tuple(measured),
-            comparisons=self._comparisons(deciding),
+            comparisons=self._comparisons(deciding, decisive=place[0] == 0),
         )
 
-    def _comparisons(self, figures: Mapping[str, Doubles]) -> tuple[Comparison, ...]:
+    def _comparisons(
+        self, figures: Mapping[str, Doubles], *, decisive: bool
+    ) -> tuple[Comparison, ...]:
         if CANDIDATE not in figures:
             return ()
         return tuple(
@@ -174,7 +176,7 @@ class _Bench:
                 figures[CANDIDATE],
                 values,
                 margin=self._options.margin if name == PRODUCTION else 0.0,
-                decides=name in (PRODUCTION, baselines.POPULARITY),
+                decides=decisive and name in (PRODUCTION, baselines.POPULARITY),
                 seed=self._options.seed,
             )
             for name, values in figures.items()
@@ -261,7 +263,13 @@ def _bounded(asked: Tasks, items: int, seed: int) -> Tasks:
         rows = np.sort(generator.choice(len(task.known), most, replace=False))
         return Task(task.known.take(rows), task.wanted.take(rows), task.candidates)
 
-    return Tasks(asked.training, some(asked.regulars), some(asked.newcomers), some(asked.new_items))
+    return Tasks(
+        asked.training,
+        some(asked.regulars),
+        some(asked.newcomers),
+        some(asked.new_items),
+        some(asked.ongoing),
+    )
 
 
 def _shopper_count(trial: Trial) -> int:

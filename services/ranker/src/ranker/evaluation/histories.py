@@ -1,7 +1,7 @@
 """What shoppers like, as rows of products: what metrics and baselines compute on. NumPy only."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,10 @@ class Histories:
     """(interests,) rows of products"""
     bought: Bools
     """(interests,) whether it was bought or put into the cart"""
+    times: Ints
+    """(interests,) when, microseconds since 1970 (UTC)"""
+    asked_micros: int | None = None
+    """When they ask for something; None = right after their newest interest."""
 
     def __len__(self) -> int:
         return len(self.actors)
@@ -48,6 +52,14 @@ class Histories:
         """(interests,) how many newer ones the shopper has: 0 = their newest."""
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
 
+    @property
+    def idle(self) -> Ints:
+        """(actors,) for how long each has shown no interest when they ask, microseconds."""
+        newest = self.times[self.starts[1:] - 1]
+        asked = newest if self.asked_micros is None else self.asked_micros
+        idle: Ints = np.maximum(asked - newest, 0)
+        return idle
+
     def of(self, row: int) -> Ints:
         """What this shopper likes, oldest first."""
         return self.items[self.starts[row] : self.starts[row + 1]]
@@ -59,7 +71,14 @@ class Histories:
         starts = np.concatenate(([0], np.cumsum(lengths)))
         places = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
         actors = tuple(self.actors[row] for row in rows)
-        return Histories(actors, starts, self.items[places], self.bought[places])
+        return replace(
+            self,
+            actors=actors,
+            starts=starts,
+            items=self.items[places],
+            bought=self.bought[places],
+            times=self.times[places],
+        )
 
     def where_actor(self, actors: Set[str]) -> "Histories":
         """Only those of these shoppers that are here, in the present order."""
@@ -72,6 +91,10 @@ class Histories:
     def oldest(self, count: int) -> "Histories":
         """Only the first `count` products of each shopper."""
         return self._where(np.arange(len(self.items)) - self.starts[self.rows] < count)
+
+    def newer_half(self) -> "Histories":
+        """The newer half of each shopper's products, and one more where they are odd."""
+        return self._where(self.ages < np.repeat((self.lengths + 1) // 2, self.lengths))
 
     def only(self, items: Bools) -> "Histories":
         """Only products of which `items`, (products,), is true."""
@@ -89,12 +112,32 @@ class Histories:
     def _where(self, keep: Bools) -> "Histories":
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         left = np.flatnonzero(lengths)
-        return Histories(
-            tuple(self.actors[row] for row in left),
-            np.concatenate(([0], np.cumsum(lengths[left]))),
-            self.items[keep],
-            self.bought[keep],
+        return replace(
+            self,
+            actors=tuple(self.actors[row] for row in left),
+            starts=np.concatenate(([0], np.cumsum(lengths[left]))),
+            items=self.items[keep],
+            bought=self.bought[keep],
+            times=self.times[keep],
         )
+
+
+def joined(first: Histories, second: Histories) -> Histories:
+    """What shoppers like by either, who have no interest in common."""
+    actors = tuple(sorted({*first.actors, *second.actors}))
+    places = {actor: row for row, actor in enumerate(actors)}
+    owners = [
+        np.array([places[one] for one in part.actors], np.int64)[part.rows]
+        for part in (first, second)
+    ]
+    owner = np.concatenate(owners)
+    items = np.concatenate((first.items, second.items))
+    bought = np.concatenate((first.bought, second.bought))
+    times = np.concatenate((first.times, second.times))
+    order = np.lexsort((items, times, owner))
+    lengths = np.bincount(owner, minlength=len(actors))
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    return Histories(actors, starts, items[order], bought[order], times[order])
 
 
 def histories_of(log: Log, item_rows: Mapping[str, int], signals: Signals = DEFAULTS) -> Histories:
@@ -115,4 +158,5 @@ def histories_of(log: Log, item_rows: Mapping[str, int], signals: Signals = DEFA
         starts=np.concatenate(([0], np.cumsum(lengths))),
         items=items[order],
         bought=np.isin(pairs, baskets),
+        times=found.time[order],
     )

@@ -6,14 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from ranker.evaluation.splits import Protocol
-
-
-class Verdict(StrEnum):
-    """What the evidence says of serving a model."""
-
-    PASSED = "PASSED"
-    FAILED = "FAILED"
-    INCONCLUSIVE = "INCONCLUSIVE"
+from ranker.model import Verdict
 
 
 class Kind(StrEnum):

@@ -12,12 +12,12 @@ functions; the later part is looked at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from ranker.evaluation.histories import Bools, Histories, histories_of
+from ranker.evaluation.histories import Bools, Histories, histories_of, joined
 from ranker.log import Log
 from ranker.signals import DEFAULTS, Signals
 
@@ -95,6 +95,10 @@ class Tasks:
     """Shoppers without one, given the first few of their later interests and asked for the rest."""
     new_items: Task
     """Regulars, asked only for products that nobody liked before, among those alone."""
+    ongoing: Task
+    """Everybody, in the middle of their later interests: given all that was before and the older
+    half of what came later, asked for the newer half. So a model is asked as it serves: trained
+    some time ago, but with an eye on the last click."""
 
 
 NEWCOMER_EVENTS = 3
@@ -112,12 +116,20 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
     cold = np.bincount(before.items, minlength=len(items)) == 0
     everything = np.ones(len(items), dtype=bool)
     new = _paired(before, wanted.only(cold))
+    newer = wanted.newer_half()
+    ongoing = _paired(joined(before, wanted.without(newer)), newer)
     return Tasks(
         before,
-        Task(*regulars, everything),
+        _asked(made, Task(*regulars, everything)),
         Task(*newcomers, everything),
-        Task(*new, cold),
+        _asked(made, Task(*new, cold)),
+        Task(*ongoing, everything),
     )
+
+
+def _asked(made: Split, task: Task) -> Task:
+    """The task, asked for when time was cut."""
+    return replace(task, known=replace(task.known, asked_micros=made.moment_micros))
 
 
 def _paired(known: Histories, wanted: Histories) -> tuple[Histories, Histories]:

@@ -1,6 +1,6 @@
 """What is compared: a model as it is served, and the lists of any scorer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from ranker.evaluation.baselines import Popularity, Scorer
 from ranker.evaluation.histories import Histories
 from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task
+from ranker.fold_in import FoldIn
 from ranker.model import Doubles, Ints, Model, Product
 from ranker.parts import Items
 from ranker.rank import Candidates, represent
@@ -33,14 +34,25 @@ class Served:
     def scores(self, shoppers: Histories) -> Doubles:
         """(shoppers, items)"""
         made = self.otherwise.scores(shoppers).copy()
-        for row, actor in enumerate(shoppers.actors):
-            newest = slice(shoppers.starts[row], shoppers.starts[row + 1])
-            items, bought = shoppers.items[newest][::-1], shoppers.bought[newest][::-1]
-            shopper = fold_in.of(self.model, actor, self._ids(items), self._ids(items[bought]))
+        for row, shopper in enumerate(self.people(shoppers)):
             if shopper.personal:
                 raw = parts.raw_parts(self.model, shopper, self.items)
                 made[row] = sum(parts.weighed(raw, self.factors).values())
         return made
+
+    def people(self, shoppers: Histories) -> Iterator[FoldIn]:
+        """The shoppers by the model, as they are when they ask."""
+        idle = shoppers.idle
+        for row, actor in enumerate(shoppers.actors):
+            newest = slice(shoppers.starts[row], shoppers.starts[row + 1])
+            items, bought = shoppers.items[newest][::-1], shoppers.bought[newest][::-1]
+            yield fold_in.of(
+                self.model,
+                actor,
+                self._ids(items),
+                self._ids(items[bought]),
+                idle_micros=int(idle[row]),
+            )
 
     def _ids(self, rows: Ints) -> list[str]:
         return [self.item_ids[row] for row in rows]

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranker.evaluation import bootstrap
-from ranker.evaluation.report import Comparison, Verdict
-from ranker.model import Doubles
+from ranker.evaluation.report import Comparison
+from ranker.model import Doubles, Verdict
 
 METRIC = "ndcg@10"
 """What decides."""

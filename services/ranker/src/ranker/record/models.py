@@ -5,16 +5,18 @@ before it serves again, and the next rollback goes one further. Nothing in the l
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict
-from ranker.record.tables import MODELS, PROMOTION_LOG, PROMOTIONS
+from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict, Verdict
+from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
+
+HOUR_MICROS = 3_600 * 1_000_000
 
 
 class ModelRegistry:
@@ -26,8 +28,12 @@ class ModelRegistry:
     async def add(self, model: ModelRecord) -> None:
         """Keep a model. Trained again from the same data, it is the same model: its files, and so
         its manifest's hash, were written anew, and the time of the training is the newest."""
-        row = asdict(model) | {"metrics": json.dumps([asdict(one) for one in model.metrics])}
-        row = {name: row[name] for name in MODELS.c.keys() if name != "promoted_micros"}  # noqa: SIM118
+        row = asdict(model) | {
+            "metrics": json.dumps([asdict(one) for one in model.metrics]),
+            "training": json.dumps(model.training),
+        }
+        row = {column.name: row[column.name] for column in MODELS.c}
+        del row["promoted_micros"], row["forced"]
 
         def write(connection: Connection) -> None:
             t = MODELS.c
@@ -60,8 +66,17 @@ class ModelRegistry:
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
         return tuple(_record(row) for row in rows)
 
-    async def promote(self, catalog_id: str, version: str, now_micros: int) -> None:
-        """Make it the serving one; ModelNotFound."""
+    async def promote(
+        self,
+        catalog_id: str,
+        version: str,
+        now_micros: int,
+        *,
+        forced: bool = False,
+        verdict: Verdict | None = None,
+    ) -> None:
+        """Make it the serving one; ModelNotFound, also when its files were deleted. `forced` and
+        `verdict` say in the log what the promotion went by."""
 
         def write(connection: Connection) -> None:
             _serve(connection, catalog_id, version, now_micros)
@@ -71,8 +86,12 @@ class ModelRegistry:
                     "catalog_id": catalog_id,
                     "version": version,
                     "promoted_micros": now_micros,
+                    "forced": forced,
+                    "verdict": verdict or "",
                 }
                 connection.execute(sa.insert(PROMOTION_LOG).values(row))
+                same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
+                connection.execute(sa.update(MODELS).where(*same).values(forced=forced))
 
         await self._db.write(write)
 
@@ -82,7 +101,10 @@ class ModelRegistry:
         standing = await self._db.read(lambda connection: _standing(connection, catalog_id))
         if len(standing) < 2:
             raise ModelNotFound("no model served before the present one")
-        return await self.get(catalog_id, standing[1].version), standing[0].sequence
+        found = await self.get(catalog_id, standing[1].version)
+        if found.pruned_micros is not None:
+            raise ModelNotFound("the files of the model before were pruned: promote another one")
+        return found, standing[0].sequence
 
     async def roll_back(self, catalog_id: str, promotion: int, now_micros: int) -> None:
         """Take this promotion back, which `before` named. PromotionConflict when it is no longer
@@ -126,16 +148,70 @@ class ModelRegistry:
         row = await self._db.read(lambda connection: connection.execute(statement).first())
         return None if row is None else _record(row)
 
+    async def prune(
+        self, catalog_id: str, keep: int, spared: Collection[str], now_micros: int
+    ) -> tuple[str, ...]:
+        """Mark the models whose files are to be deleted: all but the newest `keep`, those that the
+        newest `keep` promotions that stand name, and `spared`. Returns every version so marked
+        now or before, for a deletion may have been cut short; they serve never again.
 
-_SELECT = sa.select(MODELS, PROMOTIONS.c.version.label("serving_version")).outerjoin(
-    PROMOTIONS,
-    (PROMOTIONS.c.catalog_id == MODELS.c.catalog_id) & (PROMOTIONS.c.version == MODELS.c.version),
+        One that was promoted in the last hour stays in any case: a promotion may go on beside
+        this, and of the two only the row of the model itself is sure to be seen by both."""
+        t = MODELS.c
+        lately = now_micros - HOUR_MICROS
+
+        def write(connection: Connection) -> tuple[str, ...]:
+            newest = (
+                sa.select(t.version)
+                .where(t.catalog_id == catalog_id, t.pruned_micros.is_(None))
+                .order_by(t.trained_micros.desc(), t.version.desc())
+                .limit(keep)
+            )
+            standing = (row.version for row in _standing(connection, catalog_id, keep))
+            kept = {*connection.execute(newest).scalars(), *standing, *spared}
+            old = (
+                t.catalog_id == catalog_id,
+                t.pruned_micros.is_(None),
+                t.promoted_micros.is_(None) | (t.promoted_micros < lately),
+                t.version.not_in(kept),
+            )
+            connection.execute(sa.update(MODELS).where(*old).values(pruned_micros=now_micros))
+            gone = sa.select(t.version).where(
+                t.catalog_id == catalog_id, t.pruned_micros.is_not(None)
+            )
+            return tuple(connection.execute(gone.order_by(t.version)).scalars())
+
+        return await self._db.write(write)
+
+
+_SELECT = (
+    sa.select(
+        MODELS,
+        PROMOTIONS.c.version.label("serving_version"),
+        EVALUATIONS.c.verdict,
+        EVALUATIONS.c.summary,
+        EVALUATIONS.c.production,
+    )
+    .outerjoin(
+        PROMOTIONS,
+        (PROMOTIONS.c.catalog_id == MODELS.c.catalog_id)
+        & (PROMOTIONS.c.version == MODELS.c.version),
+    )
+    .outerjoin(
+        EVALUATIONS,
+        (EVALUATIONS.c.catalog_id == MODELS.c.catalog_id)
+        & (EVALUATIONS.c.version == MODELS.c.version),
+    )
 )
 
 
 def _serve(connection: Connection, catalog_id: str, version: str, now_micros: int) -> None:
     """Make it the serving one; ModelNotFound."""
-    same = (MODELS.c.catalog_id == catalog_id, MODELS.c.version == version)
+    same = (
+        MODELS.c.catalog_id == catalog_id,
+        MODELS.c.version == version,
+        MODELS.c.pruned_micros.is_(None),
+    )
     stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
     if not connection.execute(stamped).rowcount:
         raise ModelNotFound
@@ -146,14 +222,16 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
         connection.execute(sa.insert(PROMOTIONS).values(catalog_id=catalog_id, version=version))
 
 
-def _standing(connection: Connection, catalog_id: str) -> Sequence[sa.Row[int, str]]:
-    """The newest two promotions that no rollback took back, the serving model's first."""
+def _standing(
+    connection: Connection, catalog_id: str, count: int = 2
+) -> Sequence[sa.Row[int, str]]:
+    """The newest promotions that no rollback took back, the serving model's first."""
     t = PROMOTION_LOG.c
     statement = (
         sa.select(t.sequence, t.version)
         .where(t.catalog_id == catalog_id, t.undone_micros.is_(None))
         .order_by(t.sequence.desc())
-        .limit(2)
+        .limit(count)
     )
     return connection.execute(statement).all()
 
@@ -161,4 +239,11 @@ def _standing(connection: Connection, catalog_id: str) -> Sequence[sa.Row[int, s
 def _record(row: sa.Row[Any]) -> ModelRecord:
     values = {name: getattr(row, name) for name in MODELS.c.keys()}  # noqa: SIM118
     values["metrics"] = tuple(Metric(**one) for one in json.loads(row.metrics))
-    return ModelRecord(**values, serving=row.serving_version is not None)
+    values["training"] = json.loads(row.training)
+    return ModelRecord(
+        **values,
+        serving=row.serving_version is not None,
+        verdict=Verdict(row.verdict) if row.verdict else None,
+        verdict_summary=row.summary or "",
+        compared_with=row.production or "",
+    )

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.model import EventType
-from ranker.online import Joined, Online, Period, Tally, by_arm
+from ranker.online import Joined, Online, Period, Sums, Tally, by_arm
 from ranker.record.tables import ANSWERS, EVENTS
 from servicekit.sql import Database
 
@@ -24,16 +24,32 @@ class OnlineRecord:
         """What the period's answers led to, and how many of its events found their answer."""
         return await self._db.read(lambda connection: _counts(connection, catalog_id, period))
 
+    async def joined(self, catalog_id: str, period: Period) -> Joined:
+        """How many of the period's events found their answer."""
+        return await self._db.read(lambda connection: _join(connection, catalog_id, period))
+
 
 def _counts(connection: Connection, catalog_id: str, period: Period) -> Online:
     tallies: dict[tuple[str, str, str], Tally] = {}
     for version, scene, arms, answers in connection.execute(_answers(catalog_id, period)):
         tallies[version, scene, arms] = Tally(version, scene, arms, answers)
-    for version, scene, arms, *sums in connection.execute(_outcomes(catalog_id, period)):
-        known = tallies[version, scene, arms]
-        tallies[version, scene, arms] = replace(known, **dict(zip(_OUTCOMES, sums, strict=True)))
+    for row in connection.execute(_outcomes(catalog_id, period)).mappings():
+        key = (row["model_version"], row["scene"], row["arms"])
+        # PostgreSQL sums integers as decimals.
+        sums: dict[str, Any] = {name: int(row[name]) for name in _COUNTS}
+        sums |= {name: _sums(row, name) for name in _SUMMED}
+        tallies[key] = replace(tallies[key], weight_squares=float(row["weight_squares"]), **sums)
+    return Online(by_arm(tallies.values()), _join(connection, catalog_id, period))
+
+
+def _sums(row: sa.RowMapping, name: str) -> Sums:
+    weight, squares, products = (float(row[f"{name}_{what}"]) for what in ("w", "ww", "nw"))
+    return Sums(int(row[name]), weight, squares, products)
+
+
+def _join(connection: Connection, catalog_id: str, period: Period) -> Joined:
     tokens, named, joined = connection.execute(_joined(catalog_id, period)).one()
-    return Online(by_arm(tallies.values()), Joined(tokens, named or 0, joined or 0))
+    return Joined(tokens, named or 0, joined or 0)
 
 
 def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:
@@ -42,76 +58,87 @@ def _answers(catalog_id: str, period: Period) -> sa.Select[Any]:
     return sa.select(*kind, sa.func.count()).where(*_served(catalog_id, period)).group_by(*kind)
 
 
-_OUTCOMES = (
+_SUMMED = ("shown", "clicked", "bought", "hidden")
+_COUNTS = (
     "shown_answers",
-    "impressions",
-    "weight",
-    "squares",
-    "clicks",
-    "click_weight",
-    "conversions",
-    "conversion_weight",
-    "hides",
-    "hide_weight",
+    "shoppers",
     "clicks_without_impression",
     "conversions_without_impression",
 )
-"""Fields of Tally, in the order of `_outcomes`."""
+"""Fields of Tally."""
 
 
 def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
-    """By kind of answer, sums over the products of its answers."""
+    """By kind of answer the sums over shoppers, and the squares and products of theirs."""
+    s = _shoppers(catalog_id, period).subquery().c
+    names = (*_COUNTS, "weight_squares")
+    sums: list[sa.ColumnElement[Any]] = [sa.func.sum(s[name]).label(name) for name in names]
+    for name in _SUMMED:
+        weight = s[f"{name}_w"]
+        sums += [
+            sa.func.sum(s[name]).label(name),
+            sa.func.sum(weight).label(f"{name}_w"),
+            sa.func.sum(weight * weight).label(f"{name}_ww"),
+            sa.func.sum(weight * s.shown_w).label(f"{name}_nw"),
+        ]
+    kind = (s.model_version, s.scene, s.arms)
+    return sa.select(*kind, *sums).group_by(*kind)
+
+
+def _shoppers(catalog_id: str, period: Period) -> sa.Select[Any]:
+    """By kind of answer and shopper, sums over the products of the answers."""
     p = _products(catalog_id, period).subquery().c
     shown, unseen = p.shown.is_not(None), p.shown.is_(None)
-    clicked, hidden = p.clicked.is_not(None), p.hidden.is_not(None)
-    bought = p.bought <= sa.func.coalesce(p.clicked, p.shown) + period.conversion_micros
+    happened = {
+        "shown": shown,
+        "clicked": p.clicked.is_not(None),
+        "bought": p.bought <= sa.func.coalesce(p.clicked, p.shown) + period.conversion_micros,
+        "hidden": p.hidden.is_not(None),
+    }
 
     def count(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
         return sa.func.sum(sa.case((sa.and_(*conditions), 1), else_=0))
 
-    def weight(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[float]:
-        return sa.func.sum(sa.case((condition, p.weight), else_=0.0))
-
+    sums: list[sa.ColumnElement[Any]] = [
+        sa.func.count(sa.distinct(sa.case((shown, p.answer_id)))).label("shown_answers"),
+        sa.func.max(sa.case((shown, 1), else_=0)).label("shoppers"),
+        sa.func.sum(p.weight * p.weight).label("weight_squares"),
+        count(unseen, happened["clicked"]).label("clicks_without_impression"),
+        count(unseen, happened["bought"]).label("conversions_without_impression"),
+    ]
+    for name, condition in happened.items():
+        weight = sa.func.sum(sa.case((condition, p.weight), else_=0.0))
+        sums += [count(shown, condition).label(name), weight.label(f"{name}_w")]
     kind = (p.model_version, p.scene, p.arms)
-    return sa.select(
-        *kind,
-        sa.func.count(sa.distinct(sa.case((shown, p.answer_id)))),
-        count(shown),
-        weight(shown),
-        sa.func.sum(p.weight * p.weight),
-        count(shown, clicked),
-        weight(clicked),
-        count(shown, bought),
-        weight(bought),
-        count(shown, hidden),
-        weight(hidden),
-        count(unseen, clicked),
-        count(unseen, bought),
-    ).group_by(*kind)
+    return sa.select(*kind, *sums).group_by(*kind, p.shopper)
 
 
 def _products(catalog_id: str, period: Period) -> sa.Select[Any]:
     """When each product of the period's answers was first shown, clicked, bought and hidden; null =
-    never. `weight`: of its impression, 0 without one."""
+    never. `weight`: of its impression, 0 without one. `shopper`: an answer to nobody in particular
+    is a shopper of its own."""
     a, e = ANSWERS.c, EVENTS.c
+    shopper = sa.case((a.actor == "", a.answer_id), else_=a.actor).label("shopper")
     kind = (a.answer_id, a.model_version, a.scene, a.arms)
 
     def first(event_type: EventType, name: str) -> sa.Label[int]:
         return sa.func.min(sa.case((e.type == event_type, e.time_micros))).label(name)
 
-    shown = sa.case((e.type == EventType.IMPRESSION, 1.0), else_=0.0)
+    # Where impressions are sampled, each that is kept stands for 1 / share of them.
+    weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     return (
         sa.select(
             *kind,
+            shopper,
             first(EventType.IMPRESSION, "shown"),
             first(EventType.CLICK, "clicked"),
             first(EventType.PURCHASE, "bought"),
             first(EventType.HIDE, "hidden"),
-            sa.func.max(shown).label("weight"),
+            sa.func.max(weight).label("weight"),
         )
         .select_from(ANSWERS.join(EVENTS, _led_to()))
         .where(*_served(catalog_id, period), e.type.in_(_COUNTED))
-        .group_by(*kind, e.product_id)
+        .group_by(*kind, a.actor, e.product_id)
     )
 
 
@@ -125,6 +152,7 @@ def _joined(catalog_id: str, period: Period) -> sa.Select[int, Any, int]:
     )
     return counts.select_from(EVENTS.outerjoin(ANSWERS, _led_to())).where(
         e.catalog_id == catalog_id,
+        e.type.in_(EventType),  # all of them: an index by type and time is there
         e.time_micros >= period.start_micros,
         e.time_micros < period.end_micros,
         e.attribution_token != "",

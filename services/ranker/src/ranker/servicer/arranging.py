@@ -1,8 +1,10 @@
-"""What moves products, as messages: the request's policy in, moves and propensities out."""
+"""What a request asks of the order, and what is told of it, as values and messages."""
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
+from ranker.breakdown import Addends
 from ranker.diversity import Arrangement, Policy
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -65,21 +67,45 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-def moves_of(arrangement: Arrangement, count: int) -> list[pb.MoveList]:
-    """The moves of the first products; empty when none of all products was moved."""
-    if not any(moved.any() for moved in arrangement.moves.values()):
-        return []
+class Moved(TypedDict):
+    """What a RankResponse tells of moves: nothing where the order is that of the scores, and no
+    draw could change it."""
+
+    score_ranks: list[int]
+    moves: list[pb.MoveList]
+    propensities: list[float]
+
+
+def moved(arrangement: Arrangement, count: int) -> Moved:
+    """What is told of the first `count` products."""
+    still = not any(steps.any() for steps in arrangement.moves.values())
+    if still and (arrangement.propensities == 1).all():
+        return Moved(score_ranks=[], moves=[], propensities=[])
     columns = [
-        (answer_pb2.Move.Cause.Value(f"CAUSE_{cause}"), moved[:count].tolist())
-        for cause, moved in arrangement.moves.items()
+        (answer_pb2.Move.Cause.Value(f"CAUSE_{cause}"), steps[:count].tolist())
+        for cause, steps in arrangement.moves.items()
     ]
+    return Moved(
+        score_ranks=(arrangement.order[:count] + 1).tolist(),
+        moves=[
+            pb.MoveList(
+                moves=[
+                    answer_pb2.Move(cause=cause, places=steps[place])
+                    for cause, steps in columns
+                    if steps[place]
+                ]
+            )
+            for place in range(count)
+        ],
+        propensities=arrangement.propensities[:count].tolist(),
+    )
+
+
+def features_of(column: Sequence[Addends]) -> list[pb.FeatureList]:
+    """What the values of a part are made of."""
     return [
-        pb.MoveList(
-            moves=[
-                answer_pb2.Move(cause=cause, places=moved[place])
-                for cause, moved in columns
-                if moved[place]
-            ]
+        pb.FeatureList(
+            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
         )
-        for place in range(count)
+        for addends in column
     ]

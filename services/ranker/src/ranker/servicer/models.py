@@ -5,11 +5,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ranker import publish
-from ranker.model import Model, ModelNotFound, ModelRecord
+from ranker import health, publish
+from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
+from ranker.promotion import require_proof
+from ranker.record.activity import ActivityRecord
+from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.servicer import online
+from ranker.servicer import online, trainings
+from ranker.servicer.evaluations import VERDICTS, evaluation_message
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
@@ -22,11 +26,12 @@ from ranker.servicer.requests import (
 from servicekit.errors import FieldViolation
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid, enter, page_size
+from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
+from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2_grpc, online_report_pb2
 
-TRAIN = "train"
+TRAIN, EVALUATE = "train", "evaluate"
 MOST_REQUEST_ID = 128
 
 LoadModel = Callable[[str, str, str], Model]
@@ -42,8 +47,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         *,
         jobs: Jobs,
         registry: ModelRegistry,
+        evaluations: EvaluationRecord,
         load: LoadModel,
         online: OnlineRecord,
+        activity: ActivityRecord,
         refresh: Callable[[], Awaitable[None]],
         now_micros: Callable[[], int],
     ) -> None:
@@ -51,8 +58,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self._catalogs = catalogs
         self._jobs = jobs
         self._registry = registry
+        self._evaluations = evaluations
         self._load = load
         self._online = online
+        self._activity = activity
         self._refresh = refresh
         self._now = now_micros
 
@@ -64,7 +73,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Start a training job, or find the one that this request started."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         _check_request_id(request.request_id)
-        params = {"seed": request.seed}
+        params = trainings.params_of(request)
         return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
 
     async def ListModels(
@@ -86,16 +95,57 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             token = page_token(f"models of {catalog_id}", place)
         return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
 
+    async def EvaluateModel(
+        self,
+        request: pb.EvaluateModelRequest,
+        context: Context,
+    ) -> job_pb2.Job:
+        """Start a job that measures a model, or find the one that this request started."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        _check_request_id(request.request_id)
+        version = (await self._named(catalog_id, request.model_version)).version
+        params = {"model_version": version}
+        return job_message(
+            await self._jobs.create(EVALUATE, catalog_id, params, request.request_id)
+        )
+
+    async def GetEvaluation(
+        self,
+        request: pb.GetEvaluationRequest,
+        context: Context,
+    ) -> evaluation_pb2.Evaluation:
+        """What the newest evaluation of a model found."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        version = (await self._named(catalog_id, request.model_version)).version
+        return evaluation_message(await self._evaluations.get(catalog_id, version), version)
+
     async def PromoteModel(
         self,
         request: pb.PromoteModelRequest,
         context: Context,
     ) -> pb.Model:
-        """Check the model's files, then make it the serving one."""
+        """Look for proof and check the model's files, then make it the serving one."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         model = await self._registry.get(catalog_id, request.model_version)
-        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
-        await self._registry.promote(catalog_id, model.version, self._now())
+        serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        forced = False
+        try:
+            require_proof(model, serving)
+        except ModelUnproven:
+            if not request.force:
+                raise
+            forced = True
+        await self._check(catalog_id, model)
+        await self._registry.promote(
+            catalog_id, model.version, self._now(), forced=forced, verdict=model.verdict
+        )
+        get_logger().info(
+            "model promoted",
+            catalog_id=catalog_id,
+            model_version=model.version,
+            forced=forced,
+            verdict=model.verdict,
+        )
         await self._refresh()
         return _message(await self._registry.get(catalog_id, model.version))
 
@@ -107,7 +157,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """Check the files of the model before, then make it the serving one again."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         model, promotion = await self._registry.before(catalog_id)
-        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+        await self._check(catalog_id, model)
         await self._registry.roll_back(catalog_id, promotion, self._now())
         await self._refresh()
         return _message(await self._registry.get(catalog_id, model.version))
@@ -131,6 +181,21 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         job = await self._jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
         return job_message(job)
 
+    async def _named(self, catalog_id: str, version: str) -> ModelRecord:
+        """The model of this version, the newest for none; ModelNotFound."""
+        if version:
+            return await self._registry.get(catalog_id, version)
+        newest = await self._registry.list(catalog_id, limit=1, before=None)
+        if not newest:
+            raise ModelNotFound("this catalog has no model: train one")
+        return newest[0]
+
+    async def _check(self, catalog_id: str, model: ModelRecord) -> None:
+        """ModelCorrupt, or ModelNotFound when the files were pruned."""
+        if model.pruned_micros is not None:
+            raise ModelNotFound("the files of this model were pruned: train anew")
+        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+
     async def GetOnlineReport(
         self,
         request: online_report_pb2.GetOnlineReportRequest,
@@ -139,7 +204,9 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """How answers fared with shoppers."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         asked = online.period(request, self._now())
-        return online.report(asked, await self._online.counts(catalog_id, asked))
+        kept = await self._activity.kept(catalog_id)
+        looked = None if kept is None else health.from_json(kept[1])
+        return online.report(asked, await self._online.counts(catalog_id, asked), looked)
 
 
 def _check_request_id(request_id: str) -> None:
@@ -149,10 +216,18 @@ def _check_request_id(request_id: str) -> None:
         raise RequestInvalid(FieldViolation("request_id", problem))
 
 
+def _state(model: ModelRecord) -> pb.Model.State.ValueType:
+    if model.serving:
+        return pb.Model.STATE_PROMOTED
+    return pb.Model.STATE_READY if model.pruned_micros is None else pb.Model.STATE_PRUNED
+
+
 def _message(model: ModelRecord) -> pb.Model:
     message = pb.Model(
         model_version=model.version,
-        state=pb.Model.STATE_PROMOTED if model.serving else pb.Model.STATE_READY,
+        state=_state(model),
+        verdict_summary=model.verdict_summary,
+        forced=model.forced,
         train_time=timestamp(model.trained_micros),
         event_count=model.event_count,
         shopper_count=model.shopper_count,
@@ -164,6 +239,9 @@ def _message(model: ModelRecord) -> pb.Model:
             for one in model.metrics
         ],
     )
+    if model.verdict is not None:
+        message.verdict = VERDICTS[model.verdict]
     if model.promoted_micros is not None:
         message.promote_time.CopyFrom(timestamp(model.promoted_micros))
+    trainings.tell(message, model)
     return message

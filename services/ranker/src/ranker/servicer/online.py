@@ -2,7 +2,11 @@
 
 from google.protobuf.duration_pb2 import Duration
 
+from ranker.drift import Drift
+from ranker.estimators import CLIP, Estimate
+from ranker.health import Health
 from ranker.online import DAY_MICROS, Joined, Online, Period, Rate, Tally, rates
+from ranker.policies import Policy
 from ranker.servicer.requests import check_range, timestamp
 from sightline.ranker.v1 import online_report_pb2 as pb
 
@@ -22,14 +26,15 @@ def period(request: pb.GetOnlineReportRequest, now_micros: int) -> Period:
     )
 
 
-def report(asked: Period, found: Online) -> pb.OnlineReport:
-    """The counts as a message."""
+def report(asked: Period, found: Online, looked: Health | None) -> pb.OnlineReport:
+    """The counts as a message, with what a worker found last; None = nothing yet."""
     return pb.OnlineReport(
         start_time=timestamp(asked.start_micros),
         end_time=timestamp(asked.end_micros),
         conversion_window=Duration(seconds=asked.conversion_micros // 1_000_000),
         groups=map(_group, found.tallies),
         attribution=_attribution(found.joined),
+        health=None if looked is None else _health(looked),
     )
 
 
@@ -41,7 +46,7 @@ def _group(tally: Tally) -> pb.OnlineGroup:
         arm=tally.arms,
         answer_count=tally.answers,
         shown_answer_count=tally.shown_answers,
-        impression_count=tally.impressions,
+        impression_count=tally.shown.count,
         click_through=click_through,
         conversion=conversion,
         hide=hide,
@@ -57,4 +62,49 @@ def _rate(rate: Rate) -> pb.Rate:
 def _attribution(joined: Joined) -> pb.AttributionCounts:
     return pb.AttributionCounts(
         token_count=joined.tokens, named_count=joined.named, joined_count=joined.joined
+    )
+
+
+def _health(looked: Health) -> pb.FeedbackHealth:
+    return pb.FeedbackHealth(
+        compute_time=timestamp(looked.computed_micros),
+        start_time=timestamp(looked.start_micros),
+        reference_time=timestamp(looked.reference_micros),
+        policies=map(_policy, looked.policies),
+        drift=map(_drift, looked.drift),
+    )
+
+
+def _policy(policy: Policy) -> pb.PolicyEstimate:
+    known = policy.estimates
+    return pb.PolicyEstimate(
+        policy=policy.name,
+        impression_count=known.count,
+        effective_sample_size=known.size,
+        support=known.support,
+        clip=CLIP,
+        clipped_share=known.clipped_share,
+        ips=_estimate(known.ips),
+        snips=_estimate(known.snips),
+        doubly_robust=_estimate(known.doubly_robust),
+        refusal=known.refusal,
+    )
+
+
+def _estimate(found: Estimate | None) -> pb.Estimate | None:
+    if found is None:
+        return None
+    return pb.Estimate(value=found.value, lower=found.lower, upper=found.upper)
+
+
+def _drift(found: Drift) -> pb.DriftItem:
+    return pb.DriftItem(
+        item=found.item,
+        measure=found.measure,
+        value=found.value,
+        threshold=found.threshold,
+        flagged=found.flagged,
+        text=found.text,
+        reference_count=found.reference_count,
+        count=found.count,
     )

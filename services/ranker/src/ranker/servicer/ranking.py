@@ -2,42 +2,36 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
-import math
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import breakdown, diversity, exploration, fold_in, nominate, parts, rank
-from ranker.breakdown import Addends, Evidence
-from ranker.columns import products_of
+from ranker import breakdown, diversity, fold_in, nominate, parts, rank
+from ranker.breakdown import Evidence
+from ranker.diversity import Arrangement
 from ranker.explain import explain
+from ranker.exploration import seed_of
 from ranker.fold_in import FoldIn
-from ranker.model import Doubles, HistoryReader, Model, Models, Reason
+from ranker.model import HistoryReader, Model, Models, Reason
 from ranker.pseudonyms import Pseudonyms
 from ranker.publish import SPACE, query_vector
-from ranker.servicer.arranging import moves_of, policy_of
+from ranker.servicer.arranging import DEFAULT, features_of, moved, policy_of
+from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_of
 from ranker.servicer.events import NUMBERS
+from ranker.servicer.packed import doubles
 from ranker.servicer.requests import Context, actor, check_range
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid, enter
+from ranker.signals import DEFAULTS, Signals
+from servicekit.requests import enter
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
-from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
-from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
-MOST_CANDIDATES = 2000
 MOST_NOMINEES = 1000
 DEFAULT_NOMINEES = 100
-MOST_BRANCHES = 16
-MOST_WEIGHT = 1000.0
-MOST_NAME = 64
 MOST_MICROS = 253_402_300_800_000_000  # the year 10000
-MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 BASES = {
     nominate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
@@ -57,9 +51,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         reader: HistoryReader,
         models: Models,
         in_memory_items: int,
+        *,
+        signals: Signals = DEFAULTS,
     ) -> None:
         """`in_memory_items`: products of a model up to which callers get them out of memory, even
-        those that could search the index."""
+        those that could search the index; `signals`: how events are read."""
+        self._signals = signals
         self._in_memory_items = in_memory_items
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
@@ -74,16 +71,23 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         """Score and order candidates."""
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         who = actor(request.shopper, catalog_id, self._pseudonyms)
-        candidates, weights = _candidates(request), _weights(request.weights)
+        candidates, weights = candidates_of(request), weights_of(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
         check_range("time_micros", request.time_micros, 0, MOST_MICROS)
-        policy, now = policy_of(request.diversity), request.time_micros or time.time_ns() // 1000
+        policy = policy_of(request.diversity) if request.HasField("diversity") else DEFAULT
+        now = request.time_micros or time.time_ns() // 1000
         check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
             history, shopper = await fold_in.read(
-                catalog_id, who, model, self._reader, with_seen=request.drop_seen
+                catalog_id,
+                who,
+                model,
+                self._reader,
+                with_seen=request.drop_seen,
+                signals=self._signals,
+                now_micros=now,
             )
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
@@ -104,40 +108,15 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 model,
                 popularity,
                 policy,
-                seed=exploration.seed_of(
-                    request.seed, history.actor or who, request.session_id, now
-                ),
+                seed=seed_of(request.seed, history.actor or who, request.session_id, now),
                 now_micros=now,
             )
-            shown = arrangement.order[: request.top_k or None]
-            ranking = ranking.take(shown)
+            shown = ranking.take(arrangement.order[: request.top_k or None])
             factors = parts.factors(model, weights) if model else {}
-            told = request.reason_top_k if request.HasField("reason_top_k") else None
-            evidence = Evidence(candidates, ranking.take(slice(told)), shopper, model, factors)
-            reasons = explain(evidence, request.language_code, arrangement.explored)
-            addends = breakdown.split(evidence) if request.explain else {}
-            chances = rank.calibrated(model, ranking.raw_scores)
-        return pb.RankResponse(
-            product_ids=[candidates.ids[row] for row in ranking.rows.tolist()],
-            raw_scores=ranking.raw_scores.tolist(),
-            parts=[
-                pb.PartColumn(
-                    name=name, values=values.tolist(), features=_features(addends.get(name, ()))
-                )
-                for name, values in ranking.parts.items()
-            ],
-            reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
-            hidden_count=ranking.hidden_count,
-            seen_count=ranking.seen_count,
-            model_version=model.version if model else "",
-            degradations=[] if model else [_model_not_ready("rank")],
-            stage_timings=_timings(stages),
-            score_ranks=(shown + 1).tolist(),
-            moves=moves_of(arrangement, len(shown)),
-            propensities=arrangement.propensities[: len(shown)].tolist(),
-            scores=None if chances is None else chances.tolist(),
-            score_event=_score_event(model),
-        )
+            evidence = Evidence(candidates, shown, shopper, model, factors)
+            answer = _answer(request, evidence, arrangement)
+        answer.stage_timings.extend(_timings(stages))
+        return answer
 
     async def Nominate(
         self,
@@ -150,13 +129,17 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("top_k", request.top_k, 0, MOST_NOMINEES)
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
-        history, shopper = await fold_in.read(catalog_id, who, model, self._reader)
+        now = time.time_ns() // 1000
+        history, shopper = await fold_in.read(
+            catalog_id, who, model, self._reader, now_micros=now, signals=self._signals
+        )
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            known = [(model, shopper), (former, fold_in.by_history(former, who, history))]
+            before = fold_in.by_history(former, who, history, now, self._signals)
+            known = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
@@ -185,6 +168,35 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         )
 
 
+def _answer(
+    request: pb.RankRequest, evidence: Evidence, arrangement: Arrangement
+) -> pb.RankResponse:
+    """The ranking with all that is told of it."""
+    ranking, model = evidence.ranking, evidence.model
+    told = request.reason_top_k if request.HasField("reason_top_k") else None
+    first = replace(evidence, ranking=ranking.take(slice(told)))
+    reasons = () if told == 0 else explain(first, request.language_code, arrangement.explored)
+    addends = breakdown.split(first) if request.explain else {}
+    chances = rank.calibrated(model, ranking.raw_scores)
+    answer = pb.RankResponse(
+        product_ids=[evidence.candidates.ids[row] for row in ranking.rows.tolist()],
+        reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
+        hidden_count=ranking.hidden_count,
+        seen_count=ranking.seen_count,
+        model_version=model.version if model else "",
+        degradations=[] if model else [_model_not_ready("rank")],
+        score_event=_score_event(model),
+        **moved(arrangement, len(ranking.rows)),
+    )
+    answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
+    if chances is not None:
+        answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, chances))
+    for name, values in ranking.parts.items():
+        column = answer.parts.add(name=name, features=features_of(addends.get(name, ())))
+        column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
+    return answer
+
+
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
     """The shopper as the index knows products of the model."""
     query = query_vector(*parts.query(model, shopper, parts.factors(model)))
@@ -194,101 +206,6 @@ def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
         dimension=len(query),
         data=query.astype("<f4").tobytes(),
     )
-
-
-def _candidates(request: pb.RankRequest) -> rank.Candidates:
-    """The candidates with their signals; RequestInvalid."""
-    ids = request.candidates.product_ids
-    check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
-    products = products_of(request.candidates, "candidates")
-    problems = [
-        *_id_problems(ids),
-        *_path_problems(request.candidates.category_paths),
-        *_branch_problems(request.branches, len(ids)),
-    ]
-    fused = np.array(request.fused, dtype=np.float64)
-    if len(fused) not in (0, len(ids)):
-        problems.append(("fused", f"has {len(fused)} entries for {len(ids)} products"))
-    elif not (np.isfinite(fused) & (fused >= 0)).all():
-        problems.append(("fused", "holds values that are negative or not finite"))
-    if problems:
-        raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
-    return rank.Candidates(
-        ids=tuple(ids),
-        products=products,
-        similarities={
-            branch.branch: np.array(branch.similarities, dtype=np.float64)
-            for branch in request.branches
-        },
-        fused=fused if len(fused) else np.zeros(len(ids)),
-        created_micros=np.array(request.candidates.create_time_micros, np.int64)
-        if request.candidates.create_time_micros
-        else None,
-    )
-
-
-def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
-    if len(set(ids)) != len(ids):
-        yield "candidates.product_ids", "holds an id twice"
-    for place, item in enumerate(ids):
-        if item.isascii() and item.isprintable() and 0 < len(item) <= MAX_ID_BYTES:
-            continue  # what the check would find, twenty times faster
-        try:
-            check_id(item)
-        except IdInvalidError as error:
-            yield f"candidates.product_ids[{place}]", str(error)
-
-
-def _path_problems(paths: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Every level becomes a feature with all above it: a deep path would take the memory."""
-    for place, path in enumerate(paths):
-        if len(path) > MOST_PATH or path.count(SEPARATOR) >= MAX_LEVELS:
-            problem = f"has more than {MAX_LEVELS} levels or {MOST_PATH} characters"
-            yield f"candidates.category_paths[{place}]", problem
-
-
-def _branch_problems(branches: Sequence[pb.BranchSignal], count: int) -> Iterable[tuple[str, str]]:
-    if len(branches) > MOST_BRANCHES:
-        yield "branches", f"has more than {MOST_BRANCHES} entries"
-    names = Counter(branch.branch for branch in branches)
-    for place, branch in enumerate(branches):
-        path = f"branches[{place}]"
-        if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
-            yield f"{path}.branch", f"is empty, longer than {MOST_NAME} characters or named twice"
-        elif branch.branch in parts.OWN_PARTS:
-            yield f"{path}.branch", "is the name of a part that the ranker computes"
-        if len(branch.similarities) != count:
-            length = len(branch.similarities)
-            yield f"{path}.similarities", f"has {length} entries for {count} products"
-        elif np.isinf(_column(branch)).any():
-            yield f"{path}.similarities", "holds an infinite value"
-
-
-def _column(branch: pb.BranchSignal) -> Doubles:
-    return np.array(branch.similarities, dtype=np.float64)
-
-
-def _weights(given: Sequence[pb.PartWeight]) -> dict[str, float]:
-    """Weight of each part; RequestInvalid."""
-    names = Counter(weight.part for weight in given)
-    for place, weight in enumerate(given):
-        path = f"weights[{place}]"
-        if not 0 < len(weight.part) <= MOST_NAME or names[weight.part] > 1:
-            problem = f"is empty, longer than {MOST_NAME} characters or named twice"
-            raise RequestInvalid(FieldViolation(f"{path}.part", problem))
-        if not (math.isfinite(weight.weight) and 0 <= weight.weight <= MOST_WEIGHT):
-            problem = f"is not within 0 and {MOST_WEIGHT:g}"
-            raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
-    return {weight.part: weight.weight for weight in given}
-
-
-def _features(column: Sequence[Addends]) -> list[pb.FeatureList]:
-    return [
-        pb.FeatureList(
-            features=[answer_pb2.ScoreFeature(name=name, value=value) for name, value in addends]
-        )
-        for addends in column
-    ]
 
 
 def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
@@ -319,12 +236,10 @@ def _model_not_ready(stage: str) -> answer_pb2.Degradation:
 def _timings(stages: Stages) -> list[answer_pb2.StageTiming]:
     return [
         answer_pb2.StageTiming(
-            stage=stage.name,
-            total=_duration(stage.duration),
-            work=_duration(stage.duration),
-            start=_duration(stage.start),
+            stage=stage.name, total=duration, work=duration, start=_duration(stage.start)
         )
         for stage in stages.finished
+        for duration in [_duration(stage.duration)]
     ]
 
 

@@ -11,15 +11,13 @@ from enum import StrEnum
 
 import numpy as np
 
+from ranker.blend import LEAST_SHOPPERS
 from ranker.evaluation.bootstrap import intervals
 from ranker.model import Doubles, Model
 from ranker.parts import OWN_PARTS, POPULARITY
 from ranker.recipe import ItemItem, Recipe
 from ranker.training.subject import Given
 from ranker.training.validation import METRIC, Validation
-
-LEAST_SHOPPERS = 200
-"""Of fewer, a part that matters may well seem not to: nothing is turned off on their word."""
 
 Refitted = Callable[[Recipe, bool], Model]
 """(recipe, with the shoppers' attributes) to the model of the validation split."""

@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ranker.baskets import bought_together
+from ranker.items import item_item
 from ranker.log import Log
 from ranker.model import Floats, Model, Neighbours, Product, Vectors
+from ranker.popularity import popularity, trend
 from ranker.recipe import Recipe
+from ranker.signals import Interests
 from ranker.training.lightfm_door import Learned, learn
-from ranker.training.scales import score_scale
+from ranker.training.scales import part_scales, score_scale
 from ranker.training.subject import Given, Subject, subject_of
 
 Progress = Callable[[int, int], None]
@@ -33,8 +37,10 @@ class Fitted:
     `learned.items` are the model's `feature_names`."""
     interest_count: int
     """Pairs of shopper and product that it was fitted on."""
-    robot_count: int
-    """Shoppers who are taken for robots."""
+    shopper_count: int
+    """Shoppers who like something."""
+    interests: Interests
+    """Of all shoppers, in products that are not there any more too."""
 
 
 def fit(
@@ -69,7 +75,7 @@ def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fi
 
 def assembled(subject: Subject, learned: Learned) -> Fitted:
     """The model of all products: products and shoppers as sums of their features."""
-    recipe, matrix = subject.recipe, subject.items.matrix
+    recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
     shared = len(subject.actors) if recipe.user_ids else 0
     shared_names = subject.shoppers.names[shared:]
     told = np.flatnonzero(np.diff(subject.shoppers.matrix.indptr))  # of the others nothing is known
@@ -83,10 +89,15 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         actor_vectors=_dense(subject.shoppers.matrix[told] @ learned.shoppers.vectors),
         feature_names=subject.items.names,
         feature_rows={name: row for row, name in enumerate(subject.items.names)},
-        feature_vectors=learned.items.vectors,
-        feature_biases=learned.items.biases,
+        feature_vectors=_dense(learned.items.vectors * sizes[:, None]),
+        feature_biases=_dense(learned.items.biases * sizes),
         score_scale=1.0,
+        blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
+        item_item=item_item(subject.interests, subject.item_ids, recipe),
+        bought_together=bought_together(subject.log, subject.item_ids, recipe),
+        popularity=popularity(subject.interests, subject.item_ids),
+        trend=trend(subject.interests, subject.item_ids),
         styles=subject.styles,
         style_mean=None if subject.style is None else subject.style.mean,
         style_axes=None if subject.style is None else subject.style.axes,
@@ -95,16 +106,20 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         shopper_feature_rows={name: row for row, name in enumerate(shared_names)},
         shopper_feature_vectors=learned.shoppers.vectors[shared:],
         item_features=Neighbours(
-            matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+            matrix.indptr.astype(np.int64),
+            matrix.indices.astype(np.int32),
+            matrix.data / sizes[matrix.indices],
         ),
     )
     model = replace(model, score_scale=score_scale(model, subject.interests))
+    model = replace(model, part_scales=part_scales(model, subject.interests))
     return Fitted(
         model,
         learned,
         subject.shoppers.names,
-        len(subject.interests),
-        int(subject.interests.robots.sum()),
+        len(subject.times),
+        len(subject.actors),
+        subject.interests,
     )
 
 

@@ -111,14 +111,15 @@ def learn(
     model._get_positives_lookup_matrix = lambda _: lookup
     for epoch in range(epochs):  # the matrices are made once: an epoch adds next to nothing to them
         try:
-            model.fit_partial(
-                pairs,
-                user_features=shopper_features,
-                item_features=item_features,
-                sample_weight=weights,
-                epochs=1,
-                num_threads=recipe.threads,
-            )
+            with np.errstate(invalid="ignore"):  # LightFM looks itself for what is not finite
+                model.fit_partial(
+                    pairs,
+                    user_features=shopper_features,
+                    item_features=item_features,
+                    sample_weight=weights,
+                    epochs=1,
+                    num_threads=recipe.threads,
+                )
         except ValueError as error:
             if "finite" in str(error):
                 raise TrainingDiverged from error

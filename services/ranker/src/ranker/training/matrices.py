@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.features import feature_names, style_names
+from ranker.features import ID_KIND, feature_names, style_names
 from ranker.model import Floats, Ints, Product
 
 LEAST_SHARED = 5
@@ -22,26 +22,37 @@ class Features:
     names: tuple[str, ...]
     matrix: Any
     """(rows, names)"""
+    sizes: Floats
+    """(names,) how large each feature is where it is there; 1 where numbers differ by row"""
 
     def used_by(self, rows: npt.NDArray[Any]) -> "Features":
         """The same rows, with only those columns that some of `rows` have."""
         used = np.unique(self.matrix[rows].indices)
-        return Features(tuple(self.names[column] for column in used), self.matrix[:, used].tocsr())
+        names = tuple(self.names[column] for column in used)
+        return Features(names, self.matrix[:, used].tocsr(), self.sizes[used])
 
 
 def of_products(
-    products: Sequence[Product], styles: Floats | None, attribute_keys: Sequence[str]
+    products: Sequence[Product],
+    styles: Floats | None,
+    attribute_keys: Sequence[str],
+    shared_scale: float,
 ) -> Features:
-    """The products' features, 1 where they have one; the style's axes as they are, last."""
+    """The products' features: 1 for their own ids, `shared_scale` for what they share, and the
+    style's axes as they are, last."""
     import scipy.sparse as sp
 
     named = [feature_names(product, attribute_keys) for product in products]
     matrix, names = _indicators(named)
+    own = np.array([name.startswith(f"{ID_KIND}=") for name in names], dtype=bool)
+    sizes = np.where(own, 1.0, shared_scale).astype(np.float32)
+    matrix.data *= sizes[matrix.indices]
     if styles is not None:
         dense = sp.csr_matrix(np.nan_to_num(styles))
         matrix = sp.hstack([matrix, dense], format="csr", dtype=np.float32)
         names += style_names(styles.shape[1])
-    return Features(names, matrix)
+        sizes = np.concatenate([sizes, np.ones(styles.shape[1], np.float32)])
+    return Features(names, matrix, sizes)
 
 
 def of_shoppers(
@@ -56,9 +67,10 @@ def of_shoppers(
     known = shared_attributes(attributes)
     shared, names = _indicators([known.get(actor, ()) for actor in actors])
     if not with_ids:
-        return Features(names, shared)
+        return Features(names, shared, np.ones(len(names), np.float32))
     ids = sp.identity(len(actors), np.float32, format="csr")
-    return Features((*actors, *names), sp.hstack([ids, shared], format="csr", dtype=np.float32))
+    matrix = sp.hstack([ids, shared], format="csr", dtype=np.float32)
+    return Features((*actors, *names), matrix, np.ones(matrix.shape[1], np.float32))
 
 
 def shared_attributes(attributes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -4,13 +4,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from ranker import fold_in
-from ranker.model import Model
+from ranker import fold_in, parts
+from ranker.model import Doubles, Model
 from ranker.signals import Interests
 
 QUANTILE = 0.99
 SHOPPERS = 1_000
 ITEMS = 20_000
+SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
 
 
 def score_scale(model: Model, interests: Interests) -> float:
@@ -29,6 +30,26 @@ def score_scale(model: Model, interests: Interests) -> float:
     some = slice(None, None, -(-len(model.item_ids) // ITEMS))
     sizes = np.abs(queries @ model.item_vectors[some].T + model.item_biases[some])
     return float(np.quantile(sizes, QUANTILE)) or 1.0
+
+
+def part_scales(model: Model, interests: Interests) -> dict[str, float]:
+    """By part the 99th percentile of the size of its raw scores where it has any, over up to 200
+    shoppers, as they are right after their newest interest, and 5,000 products evenly taken."""
+    actors = sorted(set(interests.actor.tolist()))
+    chosen = actors[:: -(-len(actors) // SOME_SHOPPERS)]
+    liked = _newest_first(interests, set(chosen))
+    step = -(-len(model.item_ids) // SOME_ITEMS)
+    items = parts.all_items(model).at(np.arange(0, len(model.item_ids), step))
+    sizes: defaultdict[str, list[Doubles]] = defaultdict(list)
+    for one in chosen:
+        products = liked[one]
+        shopper = fold_in.of(model, interests.actors[one], products, bought=products)
+        for name, values in parts.raw_parts(model, shopper, items).items():
+            sizes[name].append(np.abs(values[values != 0]))
+    together = {name: np.concatenate(found) for name, found in sizes.items()}
+    return {
+        name: float(np.quantile(found, QUANTILE)) for name, found in together.items() if len(found)
+    }
 
 
 def _newest_first(interests: Interests, actors: set[int]) -> dict[int, tuple[str, ...]]:

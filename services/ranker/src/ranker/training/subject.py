@@ -1,7 +1,7 @@
 """What is to be learned from what happened: rows of features, and who likes what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ranker.signals import Interests, interests
 from ranker.training import style as styles
 from ranker.training.lightfm_door import Liked, takes_dislikes
 from ranker.training.matrices import Features, of_products, of_shoppers
+from ranker.training.shown import Shown
 from ranker.training.style import Style
 
 
@@ -25,6 +26,12 @@ class Given:
     """Of the products' photos; None = no style is learned."""
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By pseudonym the names of what shoppers gave, as features.py names them."""
+    shown: Shown | None = None
+    """What was answered and what came of it; None = no blend is learned from it."""
+
+    def at(self, log: Log) -> "Given":
+        """The same with these events."""
+        return replace(self, log=log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,14 @@ class Subject:
     """(items, style dimension)"""
     interests: Interests
     log: Log
+
+
+def check(given: Given, recipe: Recipe) -> None:
+    """DataInsufficient when there is nothing to learn from."""
+    found = interests(given.log, recipe.signals)
+    liked = {found.items[item] for item in np.unique(found.item).tolist()}
+    if not liked.intersection(product.product_id for product in given.products):
+        raise DataInsufficient("nobody likes any product of this catalogue yet")
 
 
 def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subject:
@@ -85,7 +100,9 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     return Subject(
         recipe=recipe,
         item_ids=ids,
-        items=of_products(products, of_items, recipe.attribute_keys).used_by(warm),
+        items=of_products(products, of_items, recipe.attribute_keys, recipe.shared_scale).used_by(
+            warm
+        ),
         warm=warm,
         actors=actors,
         shoppers=of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),

@@ -4,11 +4,13 @@ The split is by time and lies inside what a training may see: what a promotion i
 after all of it, and is looked at once, by evaluation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranker import parts
+from ranker.blend import Case, Cases, gathered
 from ranker.evaluation import systems
 from ranker.evaluation.baselines import popularity
 from ranker.evaluation.metrics import Lists
@@ -33,18 +35,39 @@ class Validation:
     given: Given
     """With the events before."""
     task: Task
-    """Of shoppers with a history, who like something after that they did not like before."""
+    """Everybody in the middle of what they like after (`Tasks.ongoing`)."""
 
     def fitted(self, recipe: Recipe, progress: Progress | None = None) -> Fitted:
         """The model of the events before; DataInsufficient, TrainingDiverged."""
         return fitted(self.given, recipe, progress)
 
+    def cases(self, model: Model) -> Cases:
+        """The same shoppers with the parts of their scores, to choose a blend by."""
+        return gathered(self._cases(model))
+
+    def _cases(self, model: Model) -> Iterator[Case]:
+        known, wanted = self.task.known, self.task.wanted
+        served = self._served(model)
+        for row, shopper in enumerate(served.people(known)):
+            competes = self.task.candidates.copy()
+            competes[known.of(row)] = False
+            asked = np.zeros(len(competes), dtype=bool)
+            asked[wanted.of(row)] = True
+            raw = parts.raw_parts(model, shopper, served.items) if shopper.personal else {}
+            scaled = {
+                name: values[competes] / parts.scale(model, name) for name, values in raw.items()
+            }
+            yield Case(scaled, asked[competes])
+
     def gains(self, model: Model) -> Doubles:
         """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the products that are liked after,
         among all that are not liked before, as the model is served."""
+        return _ndcg(systems.lists(self._served(model), self.task))
+
+    def _served(self, model: Model) -> systems.Served:
         products = sorted(self.given.products, key=lambda product: product.product_id)
         otherwise = popularity(self.task.known, len(products))
-        return _ndcg(systems.lists(systems.served("", model, products, otherwise), self.task))
+        return systems.served("", model, products, otherwise)
 
 
 def validation(given: Given, recipe: Recipe) -> Validation:
@@ -52,9 +75,11 @@ def validation(given: Given, recipe: Recipe) -> Validation:
     asked."""
     made = split_globally(given.log, SHARE)
     ids = sorted(product.product_id for product in given.products)
-    task = tasks(made, ids, recipe.signals).regulars
+    task = tasks(made, ids, recipe.signals).ongoing
     if not len(task.known):
-        raise DataInsufficient("nobody liked something both before and after the split in time")
+        raise DataInsufficient(
+            "nobody liked something after the split in time and something else before that"
+        )
     step = -(-len(task.known) // MOST_SHOPPERS)
     return Validation(replace(given, log=made.before), _some(task, range(0, len(task.known), step)))
 

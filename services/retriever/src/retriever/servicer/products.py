@@ -73,9 +73,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         as_columns = wire.as_columns(request.view)
         condition = wire.condition(request.filter)
-        found = await catalogue.batch_get(catalog, request.product_ids, condition, self._record)
+        found = await catalogue.batch_get(
+            catalog,
+            request.product_ids,
+            condition,
+            self._record,
+            explain=request.explain_filter,
+        )
         response = products_pb.BatchGetProductsResponse(
-            missing_product_ids=found.missing, filtered_product_ids=found.filtered
+            missing_product_ids=found.missing,
+            filtered_product_ids=found.filtered,
+            rejections=[wire.rejection(*item) for item in found.rejections.items()],
         )
         _fill(response, found.products, as_columns)
         return response

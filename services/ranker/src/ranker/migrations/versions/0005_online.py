@@ -1,14 +1,14 @@
 """Events joined to the answers that led to them, what answers are counted by, and their health.
 
 Revision ID: 0005
-Revises: 0003
+Revises: 0004
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -23,7 +23,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("answer_id <> ''"),
         postgresql_where=sa.text("answer_id <> ''"),
     )
-    op.create_index("events_time", "events", ["catalog_id", "time_micros"])
     since = sa.Column("answer_micros", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("answers", since)
     for name in ("model_version", "scene", "arms"):

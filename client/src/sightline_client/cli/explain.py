@@ -1,0 +1,73 @@
+"""``sightline explain``"""
+
+from typing import Annotated
+
+import typer
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client import explanations_from_wire, requests
+from sightline_client.cli import explained, options, running
+from sightline_client.client import SightlineClient
+
+
+def explain(
+    *,
+    shown: Annotated[
+        str,
+        typer.Argument(metavar="PRODUCT", help="The product's id.", callback=options.named),
+    ],
+    image: options.Images = None,
+    image_uri: options.ImageUris = None,
+    product: options.Products = None,
+    text: options.Words = None,
+    user: options.User = None,
+    visitor: options.Visitor = None,
+    filter: options.Filter = "",
+    currency: options.Currency = "",
+    top: options.Top = 10,
+    scene: options.Scene = "",
+    exclude: options.Excluded = None,
+    language: options.Language = "",
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Say why a product is, or is not, among what a request recommends.
+
+    Takes the options of `sightline recommend`: which condition left the product out, or where it
+    stands, what its score is made of and what the last product shown has more.
+
+    [bold]Examples[/bold]
+
+      sightline explain 111478 --image shelf.jpg
+
+      sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
+    """
+    if user and visitor:
+        raise typer.BadParameter("give --user or --visitor, not both", param_hint="--visitor")
+    request = requests.explain(
+        shown,
+        requests.recommend(
+            catalog=catalog,
+            images=[*options.photos(image), *options.uris(image_uri)],
+            products=product or (),
+            text=text,
+            user=user,
+            visitor=visitor,
+            filter=options.condition(filter, currency),
+            page_size=top,
+            scene=scene,
+            exclude=exclude or (),
+            language=language,
+        ),
+    )
+
+    async def ask(client: SightlineClient) -> rec.ExplainRecommendationResponse:
+        return await client.calls.explain_recommendation(request, timeout)
+
+    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    if json:
+        running.show_json(response)
+    else:
+        running.show(explained.explanation(explanations_from_wire.explanation(response)))

@@ -1,0 +1,75 @@
+"""How a model was trained, for the terminal."""
+
+from dataclasses import fields
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sightline_client.cli import listings
+from sightline_client.cli.tables import plain
+from sightline_client.operations import Model
+from sightline_client.trainings import PartAddition, PartVerdict, TrainingRecipe
+
+WORDS = {
+    PartVerdict.ADDS: "adds",
+    PartVerdict.NOTHING: "nothing: off",
+    PartVerdict.TOO_FEW: "too few people to tell",
+    PartVerdict.UNKNOWN: "–",
+}
+
+
+def model(value: Model) -> RenderableType:
+    """The model's line, its recipe, its blend and what each part adds."""
+    parts: list[RenderableType] = [listings.models([value])]
+    if value.recipe is None:
+        parts.append(Text("It was trained by an older release, which kept no recipe."))
+        return Group(*parts)
+    parts.append(_recipe(value, value.recipe))
+    if value.additions:
+        parts += [_additions(value.additions), Text(EXPLAINED, style="dim")]
+    else:
+        parts.append(Text("It was not measured what each part adds."))
+    return Group(*parts)
+
+
+EXPLAINED = (
+    "Measured on events that came after those of a fit made for it, inside what the evaluation may"
+    " see; differences with 95% intervals over people."
+)
+
+
+def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
+    table = Table(title="Recipe", title_justify="left", box=None, show_header=False)
+    for field in fields(recipe):
+        given = getattr(recipe, field.name)
+        if given is not None:
+            text = ", ".join(given) if isinstance(given, tuple) else f"{given}"
+            table.add_row(field.name.replace("_", " "), plain(text))
+    table.add_row("seed", str(value.seed))
+    if value.search_trial_count:
+        table.add_row("best of", f"{value.search_trial_count} recipes")
+    if value.base_version:
+        table.add_row("went on from", plain(value.base_version))
+    weights = ", ".join(f"{part} {weight:g}" for part, weight in sorted(value.blend.items()))
+    table.add_row("blend", plain(f"{weights} ({value.blend_learned_from})"))
+    return table
+
+
+def _additions(values: tuple[PartAddition, ...]) -> Table:
+    table = Table(title="What each part adds", title_justify="left", box=None)
+    table.add_column("part")
+    for name in ("with", "without", "adds", "95% interval", "people"):
+        table.add_column(name, justify="right")
+    table.add_column("so it is")
+    for one in values:
+        table.add_row(
+            plain(one.part),
+            f"{one.metric} {one.with_it:.4f}",
+            f"{one.without:.4f}",
+            f"{one.addition:+.4f}",
+            f"{one.low:+.4f} to {one.high:+.4f}",
+            f"{one.shopper_count:,}",
+            WORDS[one.verdict],
+        )
+    return table

@@ -1,0 +1,69 @@
+"""Neighbours of products out of dense or sparse rows of weights (SciPy, extra `train`)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranker.model import Floats, Ints, Neighbours
+
+Row = tuple[Ints, Floats]
+"""Products and what the row's product says of each."""
+
+
+def places(ids: Sequence[str], among: Sequence[str]) -> Ints:
+    """(ids,) the place of each in `among`; -1 = it is not there."""
+    known = {one: place for place, one in enumerate(among)}
+    return np.array([known.get(one, -1) for one in ids], dtype=np.int64)
+
+
+def strongest(items: Ints, weights: Floats, most: int) -> Row:
+    """The `most` of them whose weights are largest in size, by product; ties by product, zeros out.
+
+    Negative weights stay: in a regression they take back what other products said too much.
+    """
+    there = np.flatnonzero(weights)
+    if len(there) > most:
+        order = np.lexsort((items[there], -np.abs(weights[there])))
+        there = there[order[:most]]
+    there = there[np.argsort(items[there], kind="stable")]
+    return items[there], weights[there]
+
+
+def dense_rows(weights: npt.NDArray[np.float64], items: Ints, most: int) -> Iterator[Row]:
+    """The strongest of each row; column c stands for product ``items[c]``."""
+    for row in weights:
+        yield strongest(items, row.astype(np.float32), most)
+
+
+def sparse_rows(weights: Any, items: Ints, most: int) -> Iterator[Row]:
+    """The same of a CSR matrix."""
+    for start, end in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
+        row = slice(int(start), int(end))
+        yield strongest(items[weights.indices[row]], weights.data[row].astype(np.float32), most)
+
+
+def blocks(sizes: Ints, most: int) -> Iterator[slice]:
+    """Runs of neighbouring rows whose `sizes` add up to at most `most`, or single rows."""
+    begin, total = 0, 0
+    for row, size in enumerate(sizes.tolist()):
+        if total + size > most and row > begin:
+            yield slice(begin, row)
+            begin, total = row, 0
+        total += size
+    if begin < len(sizes):
+        yield slice(begin, len(sizes))
+
+
+def gathered(rows: Iterable[Row], owners: Ints, item_count: int) -> Neighbours:
+    """Rows as one; row k is of the product ``owners[k]``, which rise; other products have none."""
+    found = list(rows)
+    lengths = np.zeros(item_count, dtype=np.int64)
+    lengths[owners] = [len(items) for items, _ in found]
+    nothing = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+    return Neighbours(
+        starts=np.concatenate(([0], np.cumsum(lengths))),
+        items=np.concatenate([items for items, _ in (*found, nothing)]).astype(np.int32),
+        weights=np.concatenate([weights for _, weights in (*found, nothing)]),
+    )

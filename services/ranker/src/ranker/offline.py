@@ -1,0 +1,95 @@
+"""Trains and measures on files, without a suite: what `sightline models evaluate --events` calls.
+
+The client finds it by the entry point group ``sightline.evaluate``; needs the extra `train`.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ranker.evaluation import evaluate as evaluation
+from ranker.evaluation.evaluate import Options
+from ranker.evaluation.splits import Protocol
+from ranker.log import Log, log_of
+from ranker.model import EventType, Interaction, Model, Money, Product
+from ranker.recipe import Recipe
+from ranker.servicer.evaluations import evaluation_message
+from ranker.training.fitting import fitted
+from ranker.training.subject import Given
+from servicekit.jobs import now_micros
+from sightline.common.v1 import event_pb2, product_pb2
+from sightline.ranker.v1 import evaluation_pb2
+
+NANOS = 1_000
+
+
+def evaluate(
+    events: Sequence[event_pb2.Event],
+    products: Sequence[product_pb2.Product],
+    *,
+    protocols: Sequence[str],
+    share: float,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> evaluation_pb2.Evaluation:
+    """Measure the default recipe on these events; the first of `protocols` decides. Of events and
+    products whose id comes again the last counts."""
+    recipe = Recipe(seed=seed)
+    unique = {event.event_id: event for event in events}
+    given = Given(
+        log_of(interaction(event) for event in unique.values()),
+        [product_of(product) for product in {one.product_id: one for one in products}.values()],
+    )
+
+    def fit(log: Log) -> Model:
+        return fitted(given.at(log), recipe).model
+
+    report = evaluation.evaluate(
+        given.log,
+        given.products,
+        fit,
+        None,
+        Options(
+            protocols=tuple(map(Protocol, protocols)),
+            share=share,
+            signals=recipe.signals,
+            attribute_keys=recipe.attribute_keys,
+            seed=seed,
+        ),
+        progress=progress,
+        now_micros=now_micros(),
+    )
+    return evaluation_message(report)
+
+
+def interaction(event: event_pb2.Event) -> Interaction:
+    """The event as training reads it. The shopper's id stays as it is: nothing is stored."""
+    shopper = event.shopper
+    return Interaction(
+        actor=f"{shopper.WhichOneof('identity')} {shopper.user_id or shopper.visitor_id}",
+        product_id=event.product_id,
+        type=EventType(event_pb2.EventType.Name(event.type).removeprefix("EVENT_TYPE_")),
+        value=event.value if event.HasField("value") else None,
+        time_micros=event.event_time.seconds * 1_000_000 + event.event_time.nanos // NANOS,
+        event_id=event.event_id,
+        quantity=event.quantity,
+        session=event.session_id,
+        order_id=event.order_id,
+    )
+
+
+def product_of(product: product_pb2.Product) -> Product:
+    """The product as training reads it."""
+    price = product.price
+    return Product(
+        product_id=product.product_id,
+        category=" > ".join(product.category_path),
+        brand=product.brand,
+        price=Money(price.units * 1_000_000 + price.nanos // NANOS, price.currency_code)
+        if product.HasField("price")
+        else None,
+        tags=tuple(product.tags),
+        attributes=tuple(
+            (attribute.key, attribute.text)
+            for attribute in product.attributes
+            if attribute.WhichOneof("value") == "text"
+        ),
+    )

@@ -1,0 +1,236 @@
+"""The course of a training: choose on validation, measure on events held out, fit on all of them.
+
+::
+
+    events by time  |---------- before ----------|-- validation --|-- evaluation --|
+    search, ablation    fitted                       asked
+    evaluation          fitted ---------------------------------------- asked
+    the model           fitted ----------------------------------------------------
+
+All choices are made inside what the evaluation may see; what it asks for is looked at once.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ranker.blend import choose
+from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
+from ranker.evaluation.report import Report
+from ranker.evaluation.splits import Protocol, split_globally
+from ranker.learning import Learned
+from ranker.log import Log
+from ranker.model import DataInsufficient, Metric, Model
+from ranker.recipe import Recipe
+from ranker.training.ablation import Addition, ablate
+from ranker.training.fitting import Fitted, Progress, fitted
+from ranker.training.refit import State, refitted
+from ranker.training.search import Budget, Trial, search
+from ranker.training.subject import Given, check
+from ranker.training.telling import told
+from ranker.training.validation import SHARE, Validation, validation
+
+NO_SEARCH = Budget(0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a training is asked for."""
+
+    recipe: Recipe
+    """With a base, the base's."""
+    budget: Budget = NO_SEARCH
+    ablation: bool = True
+    """Whether to find out what each part adds, and turn off what adds nothing."""
+    attributes: bool = True
+    """Whether what shoppers gave takes part."""
+    base: State | None = None
+    """Go on from this state; None = begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model and what is known of it."""
+
+    fitted: Fitted
+    recipe: Recipe
+    """As it was chosen."""
+    attributes: bool
+    """Whether what shoppers gave took part."""
+    trials: tuple[Trial, ...]
+    """What the search tried; empty = nothing was searched."""
+    additions: tuple[Addition, ...]
+    """What each part adds; empty = nobody could be asked, or it was not wanted."""
+    learned: Learned | None
+    """What impressions said of the blend; None = there was no record of answers."""
+    report: Report
+
+
+def train(
+    given: Given,
+    order: Order,
+    production: Production | None,
+    progress: Progress,
+    now_micros: int,
+) -> Trained:
+    """Do all of it. DataInsufficient, TrainingDiverged."""
+    check(given, order.recipe)
+    steps = _Steps(progress, order)
+    chosen = _choose(given, order, steps)
+    given = given if chosen.attributes else replace(given, attributes={})
+    share = _share(given.log, order.base)
+
+    def fit(log: Log, heard: Progress) -> Fitted:
+        if order.base is not None:
+            return refitted(given.at(log), order.base, heard)
+        return fitted(given.at(log), chosen.recipe, heard)
+
+    report = evaluate(
+        given.log,
+        given.products,
+        lambda log: _served(fit(log, steps.fit()), _learned(given, log, chosen.recipe)).model,
+        production,
+        _options(chosen.recipe, share),
+        progress=_untold,
+        now_micros=now_micros,
+    )
+    learned = _learned(given, given.log, chosen.recipe)
+    made = _served(fit(given.log, steps.last()), learned)
+    model = told(made.model, given.products, made.interests, chosen.recipe.seed)
+    made = replace(made, model=model)
+    recipe = chosen.recipe if learned is None else replace(chosen.recipe, blend=learned.blend)
+    return Trained(
+        made, recipe, chosen.attributes, chosen.trials, chosen.additions, learned, report
+    )
+
+
+def _learned(given: Given, log: Log, recipe: Recipe) -> Learned | None:
+    """What answers teach of the blend that were served while these events happened: an evaluation
+    asks for later ones."""
+    if given.shown is None:
+        return None
+    return given.shown.learned(recipe.blend, int(log.time[-1]) + 1, seed=recipe.seed)
+
+
+def _served(made: Fitted, learned: Learned | None) -> Fitted:
+    """The model with the blend and the calibration that were learned."""
+    if learned is None:
+        return made
+    blend, calibration = dict(learned.blend.weights), learned.calibration
+    return replace(made, model=replace(made.model, blend=blend, calibration=calibration))
+
+
+def _share(log: Log, base: State | None) -> float:
+    """How much of the events is held out. What goes on from a model is measured on the newer half
+    of what is new to it, for all else it has seen; DataInsufficient when nothing is new."""
+    if base is None:
+        return SHARE
+    new = len(log) - int(np.searchsorted(log.time, base.last_event_micros, "right"))
+    if not new:
+        raise DataInsufficient("nothing happened since the model that serves was trained")
+    return min(SHARE, new / len(log) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    recipe: Recipe
+    attributes: bool
+    trials: tuple[Trial, ...] = ()
+    additions: tuple[Addition, ...] = ()
+
+
+def _choose(given: Given, order: Order, steps: "_Steps") -> _Chosen:
+    """What validation says, inside the part that evaluation does not ask for."""
+    if order.base is not None or not (order.budget.trials or order.ablation):
+        return _Chosen(order.recipe, order.attributes)
+    inside = given.at(split_globally(given.log, SHARE).before)
+    try:
+        measured = validation(inside, order.recipe)
+        return _chosen(measured, order, steps)
+    except DataInsufficient:  # too little to choose by: it is taken as it was given
+        return _Chosen(order.recipe, order.attributes)
+
+
+def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
+    def score(recipe: Recipe) -> float:
+        return float(measured.gains(measured.fitted(recipe, steps.fit()).model).mean())
+
+    found = search(score, order.recipe, order.budget, lambda _: None)
+    if not order.ablation:
+        return _Chosen(found.recipe, order.attributes, found.trials)
+    model = measured.fitted(found.recipe, steps.fit()).model
+    blend = choose(measured.cases(model), found.recipe.blend, seed=found.recipe.seed)
+    recipe = replace(found.recipe, blend=blend)
+
+    def refit(recipe: Recipe, with_attributes: bool) -> Model:
+        attributes = measured.given.attributes if with_attributes else {}
+        subject = replace(measured.given, attributes=attributes)
+        return fitted(subject, recipe, steps.fit()).model
+
+    left = ablate(measured, recipe, refit)
+    return _Chosen(left.recipe, left.attributes, found.trials, left.additions)
+
+
+def _options(recipe: Recipe, share: float) -> Options:
+    return Options(
+        protocols=(Protocol.GLOBAL,),
+        share=share,
+        signals=recipe.signals,
+        attribute_keys=recipe.attribute_keys,
+        seed=recipe.seed,
+    )
+
+
+def metrics_of(report: Report) -> tuple[Metric, ...]:
+    """The figures that a list of models shows: of regular shoppers, and popularity's beside."""
+    found = []
+    for system in report.trials[0].systems if report.trials else ():
+        prefix = {CANDIDATE: "", "popularity": "popularity_"}.get(system.name)
+        if prefix is not None:
+            found += [
+                Metric(prefix + figure.name, figure.value, figure.sample_count)
+                for part in system.slices
+                if part.name == REGULARS
+                for figure in part.figures
+                if figure.name in SHOWN
+            ]
+    return tuple(found)
+
+
+def _untold(done: int, total: int) -> None:
+    """Measuring takes little beside fitting."""
+
+
+SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
+
+FITS_OF_ABLATION = 6
+"""At most: for the blend, as it is, and without each kind of features."""
+
+
+class _Steps:
+    """Tells how far a training is, in epochs of about as many fits as it will take."""
+
+    def __init__(self, progress: Progress, order: Order) -> None:
+        self._progress = progress
+        self._epochs = order.recipe.epochs
+        fits = 2  # evaluation's and the last one
+        if order.base is None:
+            fits += order.budget.trials + FITS_OF_ABLATION * order.ablation
+        self._total = fits * self._epochs
+        self._begun = 0
+
+    def fit(self) -> Progress:
+        """For the next fit; there may be more or fewer than were foreseen."""
+        begun = min(self._begun, self._total - 2 * self._epochs)
+        self._begun = begun + self._epochs
+        return self._from(begun)
+
+    def last(self) -> Progress:
+        """For the fit that ends the training."""
+        return self._from(self._total - self._epochs)
+
+    def _from(self, begun: int) -> Progress:
+        def told(done: int, total: int) -> None:
+            self._progress(begun + round(self._epochs * done / total), self._total)
+
+        return told

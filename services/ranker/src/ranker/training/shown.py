@@ -1,0 +1,65 @@
+"""What the kept answers and their events teach a training: blend and calibration (learning.py)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ranker import answered
+from ranker.artifact import ModelStore
+from ranker.clicks import PLACES
+from ranker.feedback import Feedback
+from ranker.learning import Learned, learn
+from ranker.model import EventType
+from ranker.online import DAY_MICROS, Period
+from ranker.recipe import Blend
+from ranker.record.feedback import FeedbackRecord
+from ranker.record.models import ModelRegistry
+
+MOST_ANSWERS = 20_000
+"""The newest ones of which something was shown; with ten products each, 200,000 impressions."""
+CONVERSION_MICROS = 7 * DAY_MICROS
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Answers that were shown, and what became of them."""
+
+    feedback: Feedback
+    blends: Mapping[str, Mapping[str, float]]
+    """By model version what its parts were weighed with."""
+
+    def learned(
+        self, default: Blend, until_micros: int, event: EventType = EventType.CLICK, seed: int = 0
+    ) -> Learned:
+        """What answers before then teach; `default` and no calibration where they are too few.
+        `event`: CLICK or PURCHASE, what a choice is."""
+        before = self.feedback.part(self.feedback.micros < until_micros)
+        return learn(before, self.blends, default, event, seed)
+
+
+async def read(
+    catalog_id: str,
+    *,
+    answers: FeedbackRecord,
+    registry: ModelRegistry,
+    store: ModelStore,
+    now_micros: int,
+) -> Shown:
+    """The newest answers that are kept."""
+    period = Period(0, now_micros, CONVERSION_MICROS)
+    batches = answers.answers(catalog_id, period, MOST_ANSWERS)
+    shown = await answered.feedback(batches, shown_only=True)
+    return Shown(shown, await answered.blends(catalog_id, shown.versions, registry, store))
+
+
+def about(found: Learned) -> dict[str, Any]:
+    """For the manifest: what was decided, on what, and how reliable scores are."""
+    return {
+        "told": list(found.told),
+        "impressions": found.impression_count,
+        "events": found.event_count,
+        "gain": None if found.gain is None else asdict(found.gain),
+        "examination": dict(zip(map(str, PLACES), found.examination, strict=False)),
+        "reliability": [asdict(one) for one in found.reliability],
+        "calibration_error": found.calibration_error,
+    }

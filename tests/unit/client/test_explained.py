@@ -1,0 +1,166 @@
+"""Explanations as values, on the command line and on the page."""
+
+import io
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sightline.common.v1 import answer_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from sightline_client import (
+    Explanation,
+    MoveCause,
+    NotFound,
+    Outcome,
+    ScoreFeature,
+    SightlineClient,
+    explanations_from_wire,
+    from_wire,
+)
+from sightline_client.cli import app, explained, page
+from tests.fakes import gateway as fakes
+from tests.fakes.gateway import FakeGateway
+
+
+def rendered(renderable: object) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(renderable)
+    return " ".join(console.export_text().split())
+
+
+def explanation(**fields: object) -> Explanation:
+    message = fakes.explanation()
+    for name in fields:
+        message.ClearField(cast(Any, name))
+    message.MergeFrom(rec.ExplainRecommendationResponse(**cast(Any, fields)))
+    return explanations_from_wire.explanation(message)
+
+
+def test_an_explanation_keeps_every_figure() -> None:
+    value = explanation()
+    assert (value.outcome, value.rank) == (Outcome.OUTRANKED, 12)
+    assert value.product is not None
+    assert value.product.title == "Nebbiolo"
+    assert value.rejection is not None
+    assert value.rejection.held == ("price: 12.50 EUR",)
+    assert value.score is not None
+    assert value.score.parts[0].features[0] == ScoreFeature("brand=Aurora", 1.0)
+    assert (value.score.moves[0].cause, value.score.moves[0].places) == (MoveCause.BRAND_CAP, -9)
+    assert value.last_shown is not None
+    visual, collaborative = value.branches
+    assert (visual.signal, visual.similarity, visual.last_similarity) == (0, 0.5, 0.25)
+    assert (collaborative.signal, collaborative.similarity) == (None, None)
+    assert value.degradations
+    assert value.versions.model_version == "m1"
+
+
+def test_what_was_not_sent_is_none() -> None:
+    value = explanations_from_wire.explanation(rec.ExplainRecommendationResponse())
+    assert (value.product, value.rejection, value.score, value.last_shown) == (None,) * 4
+    assert value.outcome is Outcome.UNKNOWN
+
+
+def test_names_of_a_newer_suite_are_unknown_and_no_error() -> None:
+    newer = cast(Any, 99)
+    assert explanation(outcome=newer).outcome is Outcome.UNKNOWN
+    assert from_wire.moves([answer_pb2.Move(cause=newer, places=1)])[0].cause is MoveCause.UNKNOWN
+
+
+def test_every_value_of_the_contracts_enums_has_a_name_and_words_here() -> None:
+    def names(enum: Any, prefix: str) -> set[str]:
+        return {name.removeprefix(prefix) for name in enum.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+
+    assert names(answer_pb2.Move.Cause, "CAUSE_") == set(MoveCause) - {"UNKNOWN"}
+    outcomes = names(rec.ExplainRecommendationResponse.Outcome, "OUTCOME_")
+    assert outcomes == set(Outcome) - {"UNKNOWN"}
+    assert set(explained.CAUSES) == set(MoveCause)
+
+
+def test_the_table_says_what_each_part_comes_from_and_what_moved_it() -> None:
+    text = rendered(explained.explanation(explanation()))
+    assert "wine-2 Nebbiolo It stands at place 12. [OUTRANKED]" in text
+    assert "Lost: rank:" in text
+    assert "taste fits this customer's history +0.7500" in text
+    assert "brand=Aurora +1.0000" in text
+    assert "place 3 by its score alone; moved -9 enough of one brand [BRAND_CAP]" in text
+    assert "visual, signals[0] 100 yes 0.5000 0.2500" in text
+    assert "collaborative 7 no – –" in text
+    assert "the last product shown, wine-1: 1.0000" in text
+
+
+def test_a_filtered_product_tells_what_it_has() -> None:
+    value = explanation(score=None, last_shown=None, branches=[])
+    text = rendered(explained.explanation(value))
+    assert "it has price: 12.50 EUR the condition: filter.comparison" in text
+
+
+async def test_a_question_takes_what_a_recommendation_takes(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    found = await client.explain("wine-2", products="wine-1", user="ann", page_size=3, timeout=5)
+    assert found.text == "It stands at place 12."
+    (request,) = gateway.requests["ExplainRecommendation"]
+    assert request.product_id == "wine-2"
+    assert request.request.signals[0].product_id == "wine-1"
+    assert (request.request.shopper.user_id, request.request.page_size) == ("ann", 3)
+
+
+async def test_an_error_is_typed(client: SightlineClient, gateway: FakeGateway) -> None:
+    gateway.fail("ExplainRecommendation", fakes.status(5, "no", reason="SCENE_NOT_FOUND"))
+    with pytest.raises(NotFound):
+        await client.explain("wine-2", scene="nope")
+
+
+def test_the_command_asks_and_tells(gateway: FakeGateway) -> None:
+    to = ("--target", gateway.target)
+    found = CliRunner().invoke(
+        app,
+        ["explain", "wine-2", "--user", "ann", "--filter", "brand = A", "--language", "zh", *to],
+    )
+    assert found.exit_code == 0, found.output
+    assert "It stands at place 12." in found.output
+    (request,) = gateway.requests["ExplainRecommendation"]
+    assert request.request.HasField("filter")
+    assert request.request.language_code == "zh"
+    as_json = CliRunner().invoke(app, ["explain", "wine-2", "--json", *to])
+    assert '"outcome": "OUTCOME_OUTRANKED"' in as_json.output
+    both = CliRunner().invoke(app, ["explain", "wine-2", "--user", "a", "--visitor", "b", *to])
+    assert both.exit_code == 2
+
+
+def test_a_recommendation_shows_features_and_moves_when_asked(gateway: FakeGateway) -> None:
+    item = gateway.recommendation.results[0]
+    item.parts[0].features.add(name="signals[0]", value=1.0)
+    item.score_rank = 2
+    item.moves.add(cause=answer_pb2.Move.CAUSE_DIVERSITY, places=1)
+    to = ("--product", "a", "--target", gateway.target)
+
+    plain = CliRunner().invoke(app, ["recommend", *to]).output
+    split = CliRunner().invoke(app, ["recommend", "--explain", *to]).output
+
+    assert [request.explain for request in gateway.requests["Recommend"]] == [False, True]
+    assert "signals[0]" not in plain
+    assert "signals[0]" in split
+    assert "+1 unlike its neighbours, or too like them [DIVERSITY]" in " ".join(split.split())
+
+
+def test_the_page_shows_features_and_moves(tmp_path: Any) -> None:
+    message = fakes.answer()
+    item = message.results[0]
+    item.parts[0].features.add(name="signals[<0>]", value=1.0)
+    item.score_rank = 2
+    item.moves.add(cause=answer_pb2.Move.CAUSE_EXPLORATION, places=1)
+    path = tmp_path / "a.html"
+    page.write(
+        path,
+        title="t",
+        lead=[],
+        queries=[],
+        answer=from_wire.recommendations(message),
+        photos={},
+    )
+    text = path.read_text()
+    assert "signals[&lt;0&gt;]" in text
+    assert "place 2 by its score alone" in text

@@ -1,0 +1,164 @@
+"""From a training to a promotion: what evidence is found, asked for, forced and taken back."""
+
+import asyncio
+
+import pytest
+
+from ranker.artifact import ModelStore
+from ranker.catalogue import Catalogue
+from ranker.record.tables import JOBS
+from ranker.settings import TrainSettings, WorkerSettings
+from ranker.training import evaluating
+from ranker.training.job import Workshop
+from ranker.worker import train_command, work
+from servicekit.channel import connect
+from servicekit.jobs import Jobs
+from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
+from sightline.ranker.v1 import evaluation_pb2 as evaluations
+from sightline.ranker.v1 import model_service_pb2 as pb
+from tests.wire.test_ranker import Suite, crowd, event, refusal, suite
+
+__all__ = ["suite"]
+
+PEOPLE = 130
+"""More than the least that a verdict asks for."""
+
+
+def shop(*steps: int) -> list[event_pb2.Event]:
+    """Half the people buy reds and half whites, one of six at each step, an hour apart."""
+    return [
+        event(
+            f"{'rw'[person % 2]}{(person // 2 + step) % 6}",
+            "PURCHASE",
+            ago=3600 * (6 - step) + person,
+            event_id=f"b-{person}-{step}",
+            shopper=event_pb2.Shopper(user_id=f"p-{person}"),
+        )
+        for person in range(PEOPLE)
+        for step in steps
+    ]
+
+
+async def evaluate(suite: Suite, version: str) -> dict[str, str]:
+    """Evaluate without a process of its own, which is quicker."""
+    settings = TrainSettings()
+    channel = connect(settings.retriever_target)
+    workshop = Workshop(suite.database, Catalogue(channel), ModelStore(settings.model_store))
+    job = await workshop.jobs.create("evaluate", "default", {"model_version": version})
+    try:
+        return await evaluating.run(job.id, workshop, lambda done, total: None)
+    finally:
+        await channel.close(None)
+
+
+async def found(suite: Suite, version: str = "") -> evaluations.Evaluation:
+    return await suite.models.GetEvaluation(pb.GetEvaluationRequest(model_version=version))
+
+
+async def listed(suite: Suite) -> list[pb.Model]:
+    return list((await suite.models.ListModels(pb.ListModelsRequest())).models)
+
+
+async def test_too_little_evidence_is_told_refused_and_served_by_popularity_until_it_is_forced(
+    suite: Suite,
+) -> None:
+    await suite.append(*crowd())
+    version = await suite.learn()
+    told = await found(suite)
+    assert told.model_version == version
+    assert told.verdict == evaluations.Evaluation.VERDICT_INCONCLUSIVE
+    (model,) = await listed(suite)
+    assert (model.verdict, model.verdict_summary) == (told.verdict, told.summary)
+
+    refused = await refusal(suite.promote(version, force=False))
+    assert refused.reason == "MODEL_UNPROVEN"
+    assert told.summary in refused.message
+    answer = await suite.rank()
+    assert (answer.model_version, [part.name for part in answer.parts]) == ("", ["popularity"])
+
+    promoted = await suite.promote(version, force=True)
+    assert promoted.forced
+    assert (await suite.rank()).model_version == version
+    again = await suite.promote(version, force=False)
+    assert again.model_version == version
+
+
+async def test_what_passes_serves_without_force_until_another_one_is_shown_to_be_no_worse(
+    suite: Suite,
+) -> None:
+    await suite.append(*shop(0, 1, 2, 3, 4))
+    first = await suite.learn()
+    told = await found(suite, first)
+    assert told.verdict == evaluations.Evaluation.VERDICT_PASSED, told.summary
+    assert told.shopper_count == PEOPLE
+    assert not (await suite.promote(first, force=False)).forced
+
+    await suite.append(*shop(5))
+    second = await suite.learn()
+    against = await found(suite, second)
+    assert against.production_version == first
+    assert against.production_form == evaluations.Evaluation.PRODUCTION_FORM_REFITTED
+    assert against.verdict == evaluations.Evaluation.VERDICT_PASSED, against.summary
+    await suite.promote(second, force=False)
+
+    # What passed against nobody is no proof against the second one.
+    old = await refusal(suite.promote(first, force=False))
+    assert (old.reason, second in old.message) == ("MODEL_UNPROVEN", True)
+    result = await evaluate(suite, first)
+    assert result == {"model_version": first, "verdict": "PASSED"}
+    assert (await found(suite, first)).production_version == second
+    await suite.promote(first, force=False)
+
+    back = await suite.models.RollbackModel(pb.RollbackModelRequest())
+    assert back.model_version == second
+    assert (await suite.rank()).model_version == second
+
+
+async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite: Suite) -> None:
+    await suite.append(*shop(0, 1, 2, 3, 4))
+    version = await suite.learn()
+    await suite.promote(version)
+    await evaluate(suite, version)
+    told = await found(suite, version)
+    assert told.production_version == ""  # it is not compared with itself
+    assert [trial.protocol for trial in told.trials] == [
+        evaluations.EvaluationTrial.PROTOCOL_GLOBAL,
+        evaluations.EvaluationTrial.PROTOCOL_PER_USER_TAIL,
+    ]
+    names = [system.name for system in told.trials[0].systems]
+    assert names == [*("candidate", "popularity", "item-kNN", "EASE", "V-SKNN", "sequential rules")]
+    for trial in told.trials:
+        counts = {
+            figure.sample_count
+            for system in trial.systems
+            for part in system.slices
+            if part.name == "regulars"
+            for figure in part.figures
+        }
+        assert counts == {PEOPLE}
+
+
+async def test_an_evaluation_is_a_job_of_the_worker(suite: Suite) -> None:
+    await suite.append(*crowd())
+    version = await suite.learn()
+    stop = asyncio.Event()
+    jobs = Jobs(suite.database, JOBS)
+    task = asyncio.create_task(work(jobs, train_command, WorkerSettings(poll_seconds=0.05), stop))
+    job = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+    same = await suite.models.EvaluateModel(pb.EvaluateModelRequest(request_id="once"))
+    watch = job_service_pb2.WatchJobRequest(job_id=job.job_id)
+    ended = [state async for state in suite.jobs.WatchJob(watch)][-1]
+    stop.set()
+    await task
+    assert (job.job_id, job.kind) == (same.job_id, "evaluate")
+    assert ended.state == job_pb2.Job.STATE_SUCCEEDED
+    results = {one.name: one.value for one in ended.results}
+    assert results == {"model_version": version, "verdict": "INCONCLUSIVE"}
+    assert len((await found(suite)).trials) == 2
+
+
+@pytest.mark.parametrize("version", ["", "lfm-none"])
+async def test_what_there_is_no_model_of_is_not_evaluated(suite: Suite, version: str) -> None:
+    request = pb.EvaluateModelRequest(model_version=version)
+    assert (await refusal(suite.models.EvaluateModel(request))).reason == "MODEL_NOT_FOUND"
+    assert (await refusal(found(suite, version))).reason == "MODEL_NOT_FOUND"

@@ -1,0 +1,186 @@
+"""What a promoted model answers over real gRPC: the last event counts at once, for everybody."""
+
+from dataclasses import replace
+
+import grpc
+import numpy as np
+import pytest
+
+from ranker import pseudonyms
+from ranker.artifact import ModelStore
+from ranker.features import shopper_feature_names
+from ranker.model import Calibration, EventType, Identity, Model, Neighbours, Shopper
+from ranker.record.models import ModelRegistry
+from sightline.common.v1 import event_pb2
+from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc
+from sightline.ranker.v1 import ranking_service_pb2 as pb
+from tests.fakes.ranker import columns, product, record
+from tests.fakes.ranker import model as tiny
+from tests.wire.test_ranker import ANN, USER, Suite, event, refusal, suite
+
+__all__ = ["suite"]
+
+IDS = tuple(f"{kind}{n}" for kind in "rw" for n in range(3))
+WEIGHTS = {
+    "taste": 1.0,
+    "session": 1.0,
+    "item_item": 1.0,
+    "bought_together": 1.0,
+    "popularity": 1.0,
+}
+WHITE = shopper_feature_names([("colour", "white")])
+BEN, EVE = event_pb2.Shopper(visitor_id="ben"), event_pb2.Shopper(user_id="eve")
+KNOTS = Calibration(EventType.CLICK, np.array([-1.0, 0.0, 4.0]), np.array([0.0, 0.1, 0.5]), 10_000)
+
+
+def goes_with(*pairs: tuple[str, str]) -> Neighbours:
+    """A liking of the first speaks for the second."""
+    rows, items = zip(*sorted((IDS.index(a), IDS.index(b)) for a, b in pairs), strict=True)
+    return Neighbours(
+        starts=np.searchsorted(rows, np.arange(len(IDS) + 1)),
+        items=np.array(items, np.int32),
+        weights=np.full(len(items), 3.0, np.float32),
+    )
+
+
+def learned(known: str) -> Model:
+    """Reds lie one way and whites another; `known` likes reds, those who say so whites."""
+    made = tiny(
+        {item: [1.0, 0.0] if item[0] == "r" else [0.0, 1.0] for item in IDS},
+        actors={known: [1.0, 0.0]},
+    )
+    return replace(
+        made,
+        blend={"taste": 1.0, "session": 2.0, "item_item": 1.0, "bought_together": 1.0},
+        item_item=goes_with(("w1", "w2"), ("r1", "r2")),
+        bought_together=goes_with(("w1", "r0")),
+        shopper_feature_names=WHITE,
+        shopper_feature_rows={WHITE[0]: 0},
+        shopper_feature_vectors=np.array([[0.0, 1.0]], np.float32),
+    )
+
+
+@pytest.fixture
+async def serving(suite: Suite) -> Suite:
+    """A ranker whose model knows Ann, and of Eve what she told of herself."""
+    key = pseudonyms.load(suite.folder / "key", create=False)
+    made = learned(key.of("default", Shopper(Identity.USER, USER)))
+    await promoted(suite, made)
+    async with grpc.aio.insecure_channel(suite.target) as channel:
+        profiles = profile_service_pb2_grpc.ProfileServiceStub(channel)
+        colour = profile_service_pb2.ShopperAttribute(key="colour", text="white")
+        request = profile_service_pb2.SetShopperAttributesRequest(
+            shopper=EVE, attributes=[colour], consent=True
+        )
+        await profiles.SetShopperAttributes(request)
+    return suite
+
+
+async def promoted(suite: Suite, made: Model) -> None:
+    digest = ModelStore(str(suite.folder / "models")).write("default", made, {})
+    await ModelRegistry(suite.database).add(replace(record(made.version), manifest_sha256=digest))
+    await suite.promote(made.version)
+
+
+async def ranked(suite: Suite, who: event_pb2.Shopper, **fields) -> pb.RankResponse:
+    return await suite.rank([product(item) for item in IDS], WEIGHTS, shopper=who, **fields)
+
+
+def names(answer: pb.RankResponse) -> set[str]:
+    return {part.name for part in answer.parts}
+
+
+def parts_of(answer: pb.RankResponse, item: str) -> dict[str, float]:
+    place = list(answer.product_ids).index(item)
+    return {part.name: part.values[place] for part in answer.parts}
+
+
+@pytest.mark.parametrize(
+    ("who", "before", "first"),
+    [
+        pytest.param(ANN, {"taste"}, "r", id="a regular"),
+        pytest.param(BEN, set(), "", id="a newcomer"),
+        pytest.param(EVE, {"taste"}, "w", id="of whom only attributes are known"),
+    ],
+)
+async def test_a_click_changes_the_very_next_answer(
+    serving: Suite, who: event_pb2.Shopper, before: set[str], first: str
+) -> None:
+    answer = await ranked(serving, who)
+    assert names(answer) == (before or {"popularity"})
+    assert all(item[0] == first for item in answer.product_ids[:3]) or not first
+
+    for clicked, beside in (("w1", "w2"), ("r1", "r2")):
+        await serving.append(event(clicked, "CLICK", shopper=who))
+        answer = await ranked(serving, who)
+        assert names(answer) == before | {"session", "item_item"}
+        # What goes with the newest click stands before all else of its colour.
+        same = [item for item in answer.product_ids if item[0] == clicked[0]]
+        assert same[0] == beside
+        assert parts_of(answer, beside)["item_item"] > 0
+        named = await serving.nominate(shopper=who, top_k=6)
+        assert list(named.product_ids) == list(answer.product_ids)
+    newest, earlier = parts_of(answer, "r2"), parts_of(answer, "w2")
+    assert newest["item_item"] > earlier["item_item"] > 0
+
+
+async def test_what_is_bought_with_a_product_counts_once_it_was_bought(serving: Suite) -> None:
+    await serving.append(event("w1", shopper=BEN, ago=60))
+    viewed = await ranked(serving, BEN)
+    assert "bought_together" not in names(viewed)
+    await serving.append(event("w1", "PURCHASE", shopper=BEN))
+    bought = await ranked(serving, BEN)
+    assert parts_of(bought, "r0")["bought_together"] > 0
+    assert next(item for item in bought.product_ids if item[0] == "r") == "r0"
+
+
+async def test_a_hidden_click_stops_counting_in_the_very_next_answer(serving: Suite) -> None:
+    await serving.append(event("w1", "CLICK", shopper=BEN, ago=1))
+    assert "session" in names(await ranked(serving, BEN))
+    await serving.append(event("w1", "HIDE", shopper=BEN))
+    answer = await ranked(serving, BEN)
+    assert "w1" not in answer.product_ids
+    assert "session" not in names(answer)
+
+
+async def test_a_calibrated_model_says_how_likely_a_click_is(serving: Suite) -> None:
+    plain = await ranked(serving, ANN)
+    assert (list(plain.scores), plain.score_event) == ([], event_pb2.EVENT_TYPE_UNSPECIFIED)
+
+    key = pseudonyms.load(serving.folder / "key", create=False)
+    made = learned(key.of("default", Shopper(Identity.USER, USER)))
+    await promoted(serving, replace(made, version="lfm-calibrated", calibration=KNOTS))
+    answer = await ranked(serving, ANN)
+    assert answer.score_event == event_pb2.EVENT_TYPE_CLICK
+    assert list(answer.product_ids) == list(plain.product_ids)
+    expected = np.interp(answer.raw_scores, KNOTS.raw_scores, KNOTS.chances)
+    np.testing.assert_allclose(answer.scores, expected)
+    assert (np.diff(answer.scores) <= 0).all()
+
+
+async def test_reasons_are_given_of_as_many_products_as_are_asked_for(serving: Suite) -> None:
+    await serving.append(event("w1", "CLICK"))
+    everything = await ranked(serving, ANN)
+    assert len(everything.reasons) == len(IDS)
+    two = await ranked(serving, ANN, reason_top_k=2)
+    assert list(two.reasons) == list(everything.reasons[:2])
+    assert list(two.product_ids) == list(everything.product_ids)
+    assert list((await ranked(serving, ANN, reason_top_k=0)).reasons) == []
+    error = await refusal(ranked(serving, ANN, reason_top_k=2001))
+    assert error.violations[0].field == "reason_top_k"
+
+
+async def test_the_same_columns_come_whichever_way_they_are_read(serving: Suite) -> None:
+    """Columns of doubles are merged as bytes: what is read must be what was written."""
+    await serving.append(event("w1", "CLICK"))
+    request = pb.RankRequest(
+        candidates=columns([product(item) for item in IDS]),
+        weights=[pb.PartWeight(part=part, weight=weight) for part, weight in WEIGHTS.items()],
+        shopper=ANN,
+    )
+    answer = await serving.ranking.Rank(request)
+    assert len(answer.raw_scores) == len(answer.propensities) == len(IDS)
+    assert pb.RankResponse.FromString(answer.SerializeToString()) == answer
+    for place, score in enumerate(answer.raw_scores):
+        addends = [part.values[place] for part in answer.parts]
+        assert abs(score - sum(addends)) <= 1e-6 * sum(map(abs, addends))

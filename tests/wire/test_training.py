@@ -1,0 +1,64 @@
+"""Trainings by time: `python -m ranker.train --catalog`, on a record and a retriever of its own."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from ranker.events import _stored as to_stored
+from ranker.model import EventType, Identity, Shopper
+from ranker.record.events import EventRecord
+from ranker.record.models import ModelRegistry
+from ranker.record.tables import MIGRATIONS
+from servicekit.sql import Database
+from tests.fakes.ranker import HOUR, KEY, NOW, FakeProducts, FakeVectors, event, serving
+from tests.fakes.trainings import PRODUCTS, drawn_vectors
+
+
+async def bought(database: Database) -> None:
+    """Sixteen people buy three wines of one type each."""
+    events = [
+        event(
+            f"{person}-{step}",
+            shopper=Shopper(Identity.USER, f"user-{person}"),
+            type=EventType.PURCHASE,
+            product_id=f"{'rw'[person % 2]}{(person // 2 + step) % 4}",
+            time_micros=NOW + step * HOUR,
+        )
+        for person in range(16)
+        for step in range(3)
+    ]
+    await EventRecord(database).append([to_stored("default", one, KEY, NOW) for one in events])
+
+
+async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
+    """The exit status of a training that a timer asks for."""
+    environment = os.environ | {
+        "RANKER_DATABASE_URL": url,
+        "RANKER_MODEL_STORE": str(folder),
+        "RANKER_RETRIEVER_TARGET": target,
+        "RANKER_POLL_SECONDS": "0.05",
+        "RANKER_TRAIN_EPOCHS": "2",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ranker.train", "--catalog", *arguments), env=environment
+    )
+    return await asyncio.wait_for(process.wait(), 60)
+
+
+async def test_a_timer_asks_for_a_training_and_sees_it_through(tmp_path: Path) -> None:
+    url, models = f"sqlite:///{tmp_path}/ranker.db", tmp_path / "models"
+    drawn = drawn_vectors(PRODUCTS)
+    looks = FakeVectors(dict(zip(drawn.product_ids, drawn.vectors.tolist(), strict=True)))
+    async with serving(FakeProducts(PRODUCTS), looks) as target:
+        database = Database(url, migrations=MIGRATIONS)
+        try:
+            database.migrate()
+            await bought(database)
+            assert await train(target, url, models, "default") == 0
+            registry = ModelRegistry(database)
+            (made,) = await registry.list("default", limit=9, before=None)
+            assert made.product_count == len(PRODUCTS)
+            assert await train(target, url, models, "default", "--incremental") == 1, "none serves"
+        finally:
+            database.close()
