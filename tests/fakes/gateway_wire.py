@@ -489,6 +489,10 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
     def __init__(self, script: Script) -> None:
         self.script = script
 
+    async def ExportEvents(self, request, context):
+        await self.script.take("ExportEvents", request, context)
+        return job_pb2.Job(job_id="ranker/3", kind="export_events")
+
     async def AppendEvents(self, request, context):
         await self.script.take("AppendEvents", request, context)
         late = InvalidArgument("too far ahead", reason="EVENT_TIME_INVALID")

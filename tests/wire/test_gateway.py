@@ -25,7 +25,12 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
+from sightline.ranker.v1 import (
+    event_service_pb2,
+    model_service_pb2,
+    online_report_pb2,
+    profile_service_pb2,
+)
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
@@ -813,6 +818,7 @@ def _undeclared(suite):
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
+        (suite.admin.ExportEvents, event_service_pb2.ExportEventsRequest),
         (suite.admin.GetOnlineReport, online_report_pb2.GetOnlineReportRequest),
         (suite.admin.GetShopperProfile, profile_service_pb2.GetShopperProfileRequest),
         (suite.admin.GetProductProfile, profile_service_pb2.GetProductProfileRequest),
@@ -913,6 +919,15 @@ async def test_publications_are_the_rankers(suite):
     assert job.job_id == "ranker/2"
     (sent,) = suite.ranker.script.requests("PublishModel")
     assert (sent.model_version, sent.rewrite, sent.catalog_id) == ("m1", True, "default")
+
+
+async def test_exports_are_the_rankers(suite):
+    request = event_service_pb2.ExportEventsRequest(request_id="r", types=[3])
+    job = await suite.admin.ExportEvents(request)
+
+    assert job.job_id == "ranker/3"
+    (sent,) = suite.ranker.script.requests("ExportEvents")
+    assert (sent.request_id, list(sent.types), sent.catalog_id) == ("r", [3], "default")
 
 
 async def test_the_online_report_is_the_rankers(suite):
