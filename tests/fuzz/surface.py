@@ -53,7 +53,8 @@ METHODS: Mapping[str, Method] = {
 SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 
 READ_ONLY = frozenset(
-    {"Recommend", "Search", "GetProduct", "ListProducts", "GetImage", "GetStatus"}
+    {"Recommend", "Search", "ExplainRecommendation"}
+    | {"GetProduct", "ListProducts", "GetImage", "GetStatus"}
     | {"ListModels", "ListGenerations", "ListBackups", "GetOnlineReport"}
     | {"GetShopperProfile", "GetProductProfile", "ListSegments"}
     | {"GetJob", "ListJobs", "WatchJob"}

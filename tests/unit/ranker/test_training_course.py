@@ -51,7 +51,7 @@ def test_a_training_searches_measures_its_parts_and_then_fits_on_everything(
 ) -> None:
     made, _ = searched
     assert len(made.trials) == 3
-    best = max(made.trials, key=lambda trial: trial.score)
+    best = max(made.trials, key=lambda trial: trial.score or 0.0)
     assert made.recipe.dimension == best.parameters["dimension"]
     assert {one.part for one in made.additions} >= {"user_ids", "taste", "session"}
     assert {one.verdict for one in made.additions} == {Verdict.TOO_FEW}
