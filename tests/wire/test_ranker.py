@@ -669,6 +669,8 @@ async def test_promoting_while_ranking_loses_no_request_and_the_next_one_is_serv
         await suite.promote(versions[(turn + 1) % 2])
         now = await suite.rank()
         assert now.model_version == versions[(turn + 1) % 2]
+    back = await suite.models.RollbackModel(model_service_pb2.RollbackModelRequest())
+    assert (await suite.rank()).model_version == back.model_version == versions[1]
     stop.set()
     await asyncio.gather(*asking)
     assert set(seen) == set(versions)

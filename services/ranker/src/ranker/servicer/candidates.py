@@ -13,6 +13,7 @@ import numpy as np
 from ranker import parts, rank
 from ranker.columns import products_of
 from ranker.model import Doubles
+from ranker.servicer.packed import of_floats
 from ranker.servicer.requests import check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -33,8 +34,8 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
     ids = tuple(columns.product_ids)
     check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
     products = products_of(columns, "candidates")
-    similarities = [_column(branch.similarities) for branch in request.branches]
-    fused = _column(request.fused) if request.fused else np.zeros(len(ids))
+    similarities = [of_floats(branch.similarities) for branch in request.branches]
+    fused = of_floats(request.fused) if request.fused else np.zeros(len(ids))
     problems = [
         *_id_problems(ids),
         *_path_problems(columns.category_paths),
@@ -66,10 +67,6 @@ def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
-
-
-def _column(values: Sequence[float]) -> Doubles:
-    return np.fromiter(values, np.float64, len(values))
 
 
 def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
