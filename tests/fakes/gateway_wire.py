@@ -377,6 +377,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         self.script = script
         self.calibrated = False
         """Whether it gives the chance of a click, half of the raw score."""
+        self.reasoned: int | None = None
+        """Of how many products it gives reasons; None = of all."""
         self.draws = False
         """Whether the first two change places, by a draw from four."""
 
@@ -409,7 +411,9 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
                 ranking_service_pb2.PartColumn(name="visual", values=[seen[row] for row in rows]),
                 ranking_service_pb2.PartColumn(name="taste", values=[0.25] * len(rows)),
             ],
-            reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
+            reasons=[
+                ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows[: self.reasoned]
+            ],
             model_version="m1",
             **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
             **(_drawn(len(rows)) if self.draws else {}),

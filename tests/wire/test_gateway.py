@@ -629,6 +629,16 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
         assert item.score_event == event_pb2.EVENT_TYPE_CLICK
 
 
+async def test_products_that_the_ranker_gave_no_reason_have_our_own(suite):
+    suite.ranker.bindings[0].servicer.reasoned = 1
+    answer = await suite.recommendation.Recommend(photo())
+    assert [reason.text for reason in answer.results[0].reasons] == ["alike"]
+    assert [reason.code for reason in answer.results[1].reasons] == ["LOOKS_LIKE_QUERY"]
+    assert answer.results[1].reasons[0].text != "alike"
+    (asked,) = suite.ranker.script.requests("Rank")
+    assert asked.reason_top_k == 100
+
+
 def counted_as_collapsed() -> float:
     """Of searches, so far."""
     name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}

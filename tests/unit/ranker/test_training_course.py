@@ -71,9 +71,9 @@ def test_choices_never_see_what_the_evaluation_asks_for(
 ) -> None:
     seen: list[int] = []
 
-    def watched(given: Given, recipe: Recipe, progress: object = None):  # type: ignore[no-untyped-def]
+    def watched(given: Given, recipe: Recipe, progress: object = None, **more: Model | None):  # type: ignore[no-untyped-def]
         seen.append(int(given.log.time[-1]))
-        return fitted(given, recipe)
+        return fitted(given, recipe, **more)
 
     monkeypatch.setattr("ranker.training.validation.fitted", watched)
     monkeypatch.setattr("ranker.training.course.fitted", watched)

@@ -163,12 +163,15 @@ class _Bench:
             events_after=len(self.split.after),
             product_count=len(self._products),
             systems=tuple(measured),
-            comparisons=self._comparisons(deciding, decisive=place[0] == 0),
+            comparisons=self._comparisons(
+                deciding, decisive=place[0] == 0 and fits.keys() <= deciding.keys()
+            ),
         )
 
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool
     ) -> tuple[Comparison, ...]:
+        """The candidate against each other system; none decides unless `decisive`."""
         if CANDIDATE not in figures:
             return ()
         return tuple(

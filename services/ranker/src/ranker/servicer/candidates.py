@@ -25,6 +25,7 @@ MOST_CANDIDATES = 2000
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 
@@ -41,6 +42,7 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
         *_path_problems(columns.category_paths),
         *_branch_problems(request.branches, similarities, len(ids)),
         *_fused_problems(fused, len(ids)),
+        *_photo_problems(request, len(ids)),
     ]
     if problems:
         raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
@@ -52,6 +54,7 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
         similarities=dict(zip(names, similarities, strict=True)),
         fused=fused,
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
+        photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
     )
 
 
@@ -118,3 +121,19 @@ def _fused_problems(fused: Doubles, count: int) -> Iterable[tuple[str, str]]:
         yield "fused", f"has {len(fused)} entries for {count} products"
     elif not (np.isfinite(fused) & (fused >= 0)).all():
         yield "fused", "holds values that are negative or not finite"
+
+
+def _photo_problems(request: pb.RankRequest, count: int) -> Iterable[tuple[str, str]]:
+    given = request.photo_vectors
+    if not request.HasField("photo_vectors"):
+        return
+    if not 1 <= given.dimension <= MOST_DIMENSION:
+        yield "photo_vectors.dimension", f"is not within 1 and {MOST_DIMENSION}"
+    elif len(given.data) != 4 * given.dimension * count:
+        size = 4 * given.dimension * count
+        yield "photo_vectors.data", f"has {len(given.data)} bytes; {count} vectors have {size}"
+
+
+def _photos(given: pb.PhotoVectors) -> rank.Photos:
+    vectors = np.frombuffer(given.data, "<f4").reshape(-1, given.dimension)
+    return rank.Photos(given.space_version, vectors.astype(np.float32, copy=False))
