@@ -52,7 +52,9 @@ def test_a_newcomers_session_holds_the_bias_and_a_trained_shoppers_does_not() ->
     one = candidates("b")
     newcomer = rank(one, ALL, fold_in.of(MODEL, "x", ["b"]), MODEL, None, history=History())
     known = rank(one, ALL, fold_in.of(MODEL, "ann", ["b"]), MODEL, None, history=History())
-    assert newcomer.parts["session"][0] == pytest.approx(2 * 0.75 / 4)  # a half is shrunk away
+    assert newcomer.parts["session"][0] == pytest.approx(
+        2 * (2 / 3 + 0.25) / 4
+    )  # shrunk but for the bias
     assert known.parts["session"][0] == pytest.approx(2.0 / 4)
     assert known.parts["taste"][0] == pytest.approx(2.25 / 4)
 
@@ -88,7 +90,7 @@ def test_a_product_added_after_training_is_represented_by_the_features_that_it_s
     viewer = fold_in.of(MODEL, "x", ["a"])
     ranking = rank(new, ALL, viewer, MODEL, None, history=History())
     assert list(ranking.rows) == [0, 1]
-    np.testing.assert_allclose(ranking.parts["session"], [2 * 0.25 / 4, 0.0])
+    np.testing.assert_allclose(ranking.parts["session"], [2 * 0.5 * (2 / 3) / 4, 0.0])
 
 
 def test_hidden_products_are_dropped_and_counted_and_seen_ones_only_on_request() -> None:
