@@ -24,6 +24,7 @@ from bench import (
     scale,
     search,
     standin,
+    store,
     training,
     watchdog,
 )
@@ -48,6 +49,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
+    "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
 }
@@ -55,7 +57,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 
 USUAL = (
     *("recommend", "imports", "search", "scale", "latency", "consistency"),
-    *("ranking", "training", "quality"),
+    *("ranking", "training", "quality", "store"),
 )
 """Those that have goals of speed, recall or quality: what `make bench` runs, in half an hour."""
 

@@ -673,6 +673,10 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("PublishModel", request, context)
         return self._gateway.job_states[0]
 
+    def ExportEvents(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ExportEvents", request, context)
+        return self._gateway.job_states[0]
+
     def GetOnlineReport(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetOnlineReport", request, context)
         return self._gateway.online_report

@@ -25,7 +25,12 @@ from sightline.gateway.v1 import (
     user_event_service_pb2,
 )
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
+from sightline.ranker.v1 import (
+    event_service_pb2,
+    model_service_pb2,
+    online_report_pb2,
+    profile_service_pb2,
+)
 from sightline.retriever.v1 import (
     backup_service_pb2,
     index_service_pb2,
@@ -98,6 +103,29 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["embed"].work.ToMicroseconds() == 30
     assert stages["embed"].network.ToMicroseconds() > 0
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
+
+
+async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(suite):
+    suite.ranker.bindings[0].servicer.draws = True
+    answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))
+
+    explored = answer_pb2.Move.CAUSE_EXPLORATION
+    told = [[(move.cause, move.places) for move in item.moves] for item in answer.results]
+    assert told == [[(explored, 1)], [(explored, -1)]]
+    assert [item.score_rank for item in answer.results] == [2, 1]
+    assert answer.results[0].parts[0].features[0].name == "signals[0]"
+    await until(lambda: suite.answers.kept)
+    (record,) = suite.answers.kept.values()
+    assert [item.propensity for item in record.products] == [0.25, 1.0, 0.5, 0.5]
+    assert [item.score_rank for item in record.products] == [2, 1, 3, 4]
+    assert record.products[0].moves[0].places == 1
+    assert not record.products[0].parts[0].features
+    (asked,) = [item.request for item in suite.ranker.script.seen if item.method == "Rank"]
+    assert (asked.diversity.window, asked.diversity.diversity) == (100, 0.0)
+    assert asked.time_micros == record.answer_time.ToMicroseconds()
+    later = photo(explain=True, page_size=2, page_token=answer.next_page_token)
+    second = await suite.recommendation.Recommend(later)
+    assert [(item.rank, item.score_rank) for item in second.results] == [(3, 3), (4, 4)]
 
 
 async def test_a_products_place_is_explained_and_nothing_recorded(suite):
@@ -601,6 +629,16 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
         assert item.score_event == event_pb2.EVENT_TYPE_CLICK
 
 
+async def test_products_that_the_ranker_gave_no_reason_have_our_own(suite):
+    suite.ranker.bindings[0].servicer.reasoned = 1
+    answer = await suite.recommendation.Recommend(photo())
+    assert [reason.text for reason in answer.results[0].reasons] == ["alike"]
+    assert [reason.code for reason in answer.results[1].reasons] == ["LOOKS_LIKE_QUERY"]
+    assert answer.results[1].reasons[0].text != "alike"
+    (asked,) = suite.ranker.script.requests("Rank")
+    assert asked.reason_top_k == 100
+
+
 def counted_as_collapsed() -> float:
     """Of searches, so far."""
     name, labels = "sightline_gateway_collapsed_products_total", {"call": "Search"}
@@ -790,6 +828,7 @@ def _undeclared(suite):
         (suite.admin.ListModels, m.ListModelsRequest),
         (suite.admin.PromoteModel, m.PromoteModelRequest),
         (suite.admin.PublishModel, m.PublishModelRequest),
+        (suite.admin.ExportEvents, event_service_pb2.ExportEventsRequest),
         (suite.admin.GetOnlineReport, online_report_pb2.GetOnlineReportRequest),
         (suite.admin.GetShopperProfile, profile_service_pb2.GetShopperProfileRequest),
         (suite.admin.GetProductProfile, profile_service_pb2.GetProductProfileRequest),
@@ -890,6 +929,15 @@ async def test_publications_are_the_rankers(suite):
     assert job.job_id == "ranker/2"
     (sent,) = suite.ranker.script.requests("PublishModel")
     assert (sent.model_version, sent.rewrite, sent.catalog_id) == ("m1", True, "default")
+
+
+async def test_exports_are_the_rankers(suite):
+    request = event_service_pb2.ExportEventsRequest(request_id="r", types=[3])
+    job = await suite.admin.ExportEvents(request)
+
+    assert job.job_id == "ranker/3"
+    (sent,) = suite.ranker.script.requests("ExportEvents")
+    assert (sent.request_id, list(sent.types), sent.catalog_id) == ("r", [3], "default")
 
 
 async def test_the_online_report_is_the_rankers(suite):

@@ -20,7 +20,12 @@ from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
-from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, online_report_pb2
+from sightline.ranker.v1 import (
+    evaluation_pb2,
+    event_service_pb2,
+    model_service_pb2,
+    online_report_pb2,
+)
 from sightline.ranker.v1 import profile_service_pb2 as profile
 from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
@@ -226,6 +231,12 @@ class Calls:
     ) -> profile.ListSegmentsResponse:
         """AdminService.ListSegments."""
         return await self._answer(self._admin.ListSegments(request, timeout=timeout))
+
+    async def export_events(
+        self, request: event_service_pb2.ExportEventsRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.ExportEvents."""
+        return await self._answer(self._admin.ExportEvents(request, timeout=timeout))
 
     async def rollback_model(
         self, request: model_service_pb2.RollbackModelRequest, timeout: float | None

@@ -13,7 +13,12 @@ from sightline.common.v1 import job_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import model_service_pb2, online_report_pb2, profile_service_pb2
+from sightline.ranker.v1 import (
+    event_service_pb2,
+    model_service_pb2,
+    online_report_pb2,
+    profile_service_pb2,
+)
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
 from sightline_client import (
     evaluation_from_wire,
@@ -462,6 +467,29 @@ class SightlineClient:
         return from_wire.event_purge(
             await self.calls.purge_events(request, self._deadline(timeout))
         )
+
+    async def export_events(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that writes the events that fit to Parquet files, in a folder of the
+        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        answers the same job."""
+        with to_wire.sendable("request"):
+            request = event_service_pb2.ExportEventsRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                from_time=None if since is None else to_wire.timestamp(since),
+                before_time=None if before is None else to_wire.timestamp(before),
+                types=[to_wire.event_type(kind) for kind in types],
+            )
+        return from_wire.job(await self.calls.export_events(request, self._deadline(timeout)))
 
     async def train_model(
         self,

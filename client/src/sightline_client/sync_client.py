@@ -366,6 +366,24 @@ class SyncSightlineClient:
             )
         )
 
+    def export_events(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that writes the events that fit to Parquet files, in a folder of the
+        ranker's that the job's result names; follow it with ``watch_job``. The same ``request_id``
+        answers the same job."""
+        return self._loop.run(
+            self._client.export_events(
+                since=since, before=before, types=types, request_id=request_id, timeout=timeout
+            )
+        )
+
     def train_model(
         self,
         recipe: TrainingRecipe | None = None,

@@ -36,6 +36,11 @@ from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavail
 
 T = TypeVar("T")
 
+_POSTGRES_OPTIONS = "-c plan_cache_mode=force_custom_plan"
+"""A statement that is used often is prepared, but planned anew each time: a plan that was made when
+a table was empty reads all of it once it is full. With 40,000 events stored, 1,300 a second were
+written with kept plans and 12,000 without (16.2, 2026-11)."""
+
 _BEGIN = "sightline_begin"
 """Execution option: which statement begins a transaction on SQLite."""
 
@@ -339,7 +344,13 @@ def _check_sqlite(url: URL) -> None:
 
 def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return sqlalchemy.create_engine(url, pool_pre_ping=True, hide_parameters=True, **pool)
+        return sqlalchemy.create_engine(
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"options": f"{url.query.get('options', '')} {_POSTGRES_OPTIONS}".strip()},
+            **pool,
+        )
     engine = sqlalchemy.create_engine(
         url,
         connect_args={"timeout": busy_seconds, "check_same_thread": False},

@@ -301,6 +301,21 @@ def test_a_model_is_published_and_the_job_followed(line: Line, gateway: FakeGate
     assert gateway.requests["PublishModel"][-1].model_version == ""
 
 
+def test_events_are_exported_and_the_folder_told(line: Line, gateway: FakeGateway) -> None:
+    gateway.fail("ExportEvents", status(code_pb2.UNAVAILABLE, "lost"))
+    gateway.job_states[-1].results.add(name="folder", value="s3://bucket/exports/default/1")
+    result = line("events", "export", "--since", "2026-01-01", "--type", "click", "--type", "VIEW")
+    assert result.exit_code == 0
+    assert "folder s3://bucket/exports/default/1" in flat(result.stdout)
+    first, second = gateway.requests["ExportEvents"]
+    assert first == second
+    assert first.request_id, "a try again must not start a second job"
+    assert (first.from_time.seconds, first.HasField("before_time")) == (1_767_225_600, False)
+    assert list(first.types) == [event_pb2.EVENT_TYPE_CLICK, event_pb2.EVENT_TYPE_VIEW]
+    gateway.job_states[-1].state = job_pb2.Job.STATE_FAILED
+    assert line("events", "export").exit_code == 1
+
+
 def test_a_backup_is_made_and_listed(line: Line, gateway: FakeGateway) -> None:
     assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("backup", "create").stdout)
     assert "b0 – 7 0 0 2.5" in flat(line("backup", "list", "--top", "3").stdout)

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from ranker.model import EventType, Identity, Money, Shopper, Written
+from ranker.record import histories
 from ranker.record.events import EventRecord
+from ranker.record.histories import _HISTORY, _SEEN
 from ranker.record.popularity import HALF_LIFE_MICROS
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
+from tests.stores import only_sqlite
 
 RATING, HIDE, UNHIDE = EventType.RATING, EventType.HIDE, EventType.UNHIDE
 ANN, BOB = Shopper(Identity.USER, "ann"), Shopper(Identity.USER, "bob")
@@ -181,3 +184,24 @@ async def test_training_reads_likes_and_hides_in_order_of_time(events: EventReco
     )
     found = await events.interactions("default")
     assert [one.event_id for one in found] == ["e1", "e3"]
+
+
+@only_sqlite
+async def test_a_history_is_read_through_its_index_alone(db: Database) -> None:
+    given = {"catalog_id": "default", "actor": "a", "newest": 50}
+    for statement in (_HISTORY, _SEEN):
+        made = statement.params(**given)
+        text = made.compile(db.engine, compile_kwargs={"literal_binds": True})
+        with db.engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
+        used = {row.detail for row in plan if "events" in row.detail}
+        assert used
+        assert all("INDEX events_history (catalog_id=? AND actor=? AND kind=?)" in d for d in used)
+
+
+async def test_of_very_many_events_the_newest_tell_what_was_seen(
+    events: EventRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await events.append([stored(f"e{n}", at=n, product_id=f"p{n}") for n in range(4)])
+    monkeypatch.setattr(histories, "_SEEN", histories._SEEN.limit(3))
+    assert (await history(events)).seen == {"p1", "p2", "p3"}

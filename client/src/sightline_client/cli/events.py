@@ -11,10 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from rich.text import Text
 
-from sightline.common.v1 import event_pb2
+from sightline.common.v1 import event_pb2, job_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client import from_wire, to_wire
-from sightline_client.cli import bulk, following, mending, options, running, tables
+from sightline_client.cli import bulk, following, listings, mending, options, running, tables
 from sightline_client.cli.commands import Commands
 from sightline_client.cli.patience import Patience, reach
 from sightline_client.client import SightlineClient
@@ -22,6 +22,8 @@ from sightline_client.errors import SightlineError
 from sightline_client.events import EventType
 from sightline_client.files import events as event_rows
 from sightline_client.files.opening import open_table
+
+_TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 app = Commands(no_args_is_help=True, help="Tell what shoppers did, and take it back.")
 
@@ -124,7 +126,7 @@ def purge(
     before: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            formats=_TIMES,
             metavar="TIME",
             help="Only events before this time, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
         ),
@@ -189,6 +191,59 @@ def purge(
 
 
 @app.command()
+def export(
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=_TIMES,
+            metavar="TIME",
+            help="Only events from this time on, e.g. 2026-03-01T12:00:00Z; without a zone UTC.",
+        ),
+    ] = None,
+    before: Annotated[
+        datetime | None,
+        typer.Option(formats=_TIMES, metavar="TIME", help="Only events before this time."),
+    ] = None,
+    type: Annotated[
+        list[EventType] | None,
+        typer.Option(case_sensitive=False, help="Only this type. May be given several times."),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
+    target: options.Target = options.DEFAULT_TARGET,
+    catalog: options.Catalog = "default",
+    timeout: options.Timeout = 10.0,
+    json: options.Json = False,
+) -> None:
+    """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
+
+    [bold]Example[/bold]
+
+      sightline events export --since 2026-01-01
+    """
+
+    async def ask(client: SightlineClient) -> job_pb2.Job:
+        job = await client.export_events(
+            since=None if since is None else _in_zone(since),
+            before=None if before is None else _in_zone(before),
+            types=type or (),
+        )
+        return await (following.follow if wait else following.get)(client, job.job_id)
+
+    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    value = from_wire.job(message)
+    if json:
+        running.show_json(message)
+    else:
+        running.show(listings.jobs([value]))
+        for name in ("folder", "event_count"):
+            if name in value.results:
+                running.show(Text(f"{name} {value.results[name]}"))
+    if wait and not following.ended_well(value):
+        raise typer.Exit(1)
+
+
+@app.command()
 def merge(
     *,
     visitor: Annotated[
@@ -221,9 +276,13 @@ def merge(
         running.show(Text(f"{tables.counted(response.moved_count, 'event', 'events')} moved."))
 
 
+def _in_zone(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
 def _timestamp(value: datetime) -> Timestamp:
     try:
-        return to_wire.timestamp(value if value.tzinfo else value.replace(tzinfo=UTC))
+        return to_wire.timestamp(_in_zone(value))
     except SightlineError as error:
         raise typer.BadParameter(error.message, param_hint="--before") from None
 

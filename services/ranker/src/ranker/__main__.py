@@ -17,6 +17,7 @@ from ranker.record.answers import AnswerLog
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
+from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
@@ -91,6 +92,8 @@ def bindings(
                 shoppers=ShopperRecord(database),
                 purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
+                exports=ExportRecord(database),
+                impression_share=settings.impression_share,
             ),
             "sightline.ranker.v1.EventService",
         ),

@@ -18,6 +18,7 @@ from ranker.model import (
     Written,
 )
 from ranker.pseudonyms import Pseudonyms
+from ranker.sampling import sampled
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
@@ -47,10 +48,13 @@ async def append(
     pseudonyms: Pseudonyms,
     writer: EventWriter,
     now_micros: Callable[[], int],
+    *,
+    impression_share: float = 1.0,
 ) -> Appended:
     """Store the good ones; a bad one never fails the rest. Durable when this returns.
 
-    An entry that could not even be read comes as its error and stays one.
+    An entry that could not even be read comes as its error and stays one. Of the answers only
+    `impression_share` have their impressions stored; the others' count as written (sampling.py).
     """
     now = now_micros()
     checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
@@ -59,8 +63,11 @@ async def append(
         for event, error in zip(events, checked, strict=True)
         if error is None and isinstance(event, Event)
     ]
-    written = iter(await writer.append(stored) if stored else ())
-    outcomes = [next(written) if error is None else None for error in checked]
+    kept = [sampled(one, impression_share) for one in stored]
+    fresh = [one for one in kept if one is not None]
+    written = iter(await writer.append(fresh) if fresh else ())
+    told = iter([Written.NEW if one is None else next(written) for one in kept])
+    outcomes = [next(told) if error is None else None for error in checked]
     return Appended(
         errors=tuple(
             EventConflict() if outcome is Written.CONFLICT else error

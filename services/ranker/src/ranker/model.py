@@ -23,7 +23,8 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
         ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
         ├── TrainingDiverged    TRAINING_DIVERGED
         ├── BaseUnusable        TRAINING_BASE_UNUSABLE
-        └── StoreUnwritable     MODEL_STORE_UNWRITABLE
+        ├── StoreUnwritable     MODEL_STORE_UNWRITABLE
+        └── ExportUnwritable    EXPORT_UNWRITABLE
     KeyUnusable                 never on the wire: the service does not start
 """
 
@@ -176,6 +177,13 @@ class StoreUnwritable(FailedPrecondition):
         super().__init__(f"the model can't be written: {problem}", reason="MODEL_STORE_UNWRITABLE")
 
 
+class ExportUnwritable(FailedPrecondition):
+    """Events can't be written where exports are kept."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the export can't be written: {problem}", reason="EXPORT_UNWRITABLE")
+
+
 class Interrupted(Exception):
     """The worker stops; the job is to be left to the next one."""
 
@@ -292,6 +300,21 @@ class Selection:
     """Only those of this pseudonym; empty = anybody's."""
     last_sequence: int | None = None
     """Only up to this one in the record's own order: what comes in later stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which events of a catalog are to be exported: those that fit all that is given."""
+
+    catalog_id: str
+    from_micros: int | None
+    """Only those from then on, microseconds since 1970 (UTC); None = any time."""
+    before_micros: int | None
+    """Only those before; None = any time."""
+    types: tuple[EventType, ...]
+    """Only these; empty = all."""
+    last_sequence: int
+    """Only up to this one in the record's own order: what comes in later is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ and a shopper with the trained vector u, whose last products of interest are j::
     popularity_i      = √share_i                   only where nothing is known of the shopper
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
-is no u, shrunk; W and T are
-`Model.item_item` and `Model.bought_together`; fold_in.py says how far back each part looks, how d_j
-falls, and how all of them fade with the time since the last one. A part of a score is ``weight ×
-blend / scale × raw``, where the weight is the scene's, and blend and scale are the model's
-(`factors`).
+is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; fold_in.py says how far
+back each part looks, how d_j falls, and how all of them fade with the time since the last one. A
+part of a score is ``weight × blend / scale × raw``, where the weight is the scene's, and blend and
+scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping

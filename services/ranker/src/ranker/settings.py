@@ -39,6 +39,9 @@ class StoreSettings(Settings):
     model_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/models"
     """Folder or fsspec URL (such as s3://bucket/models) that models are written to."""
 
+    export_store: Annotated[str, AfterValidator(_known_store)] = ".data/ranker/exports"
+    """Folder or fsspec URL (such as s3://bucket/exports) that events are exported to."""
+
 
 class SignalSettings(Settings):
     """How events are read, by the server, the worker and trainings alike; see signals.py."""
@@ -113,6 +116,10 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """How long the record of an answer is kept when it does not say so itself."""
 
+    impression_share: float = Field(default=1.0, gt=0, le=1)
+    """Of how many answers the impressions are stored, above 0 (none is no share), at most 1; whole
+    answers are kept or left, and estimates weigh by 1 / share."""
+
 
 class WorkerSettings(StoreSettings, SignalSettings):
     """The worker's, and a training's."""
@@ -148,6 +155,16 @@ class WorkerSettings(StoreSettings, SignalSettings):
 
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often the worker looks for a job."""
+
+    event_days: float = Field(default=0.0, ge=0, le=36500)
+    """After how many days events are deleted, by their own time; 0 = never. HIDE and UNHIDE are
+    wishes and stay."""
+
+    impression_days: float = Field(default=0.0, ge=0, le=36500)
+    """The same for impressions, of which there are most; 0 = as RANKER_EVENT_DAYS says."""
+
+    sweep_seconds: float = Field(default=60.0, gt=0, le=86400)
+    """How often the worker looks for events and records of answers that are too old."""
 
     health_seconds: float = Field(default=3600.0, ge=0, le=7 * 86_400)
     """How often feedback is looked at for drift and estimates; 0 = never."""

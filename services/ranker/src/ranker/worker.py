@@ -1,8 +1,9 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
-Purges of events run in this process (see purge.py). So do publications of models (see publish.py),
-beside the other jobs, for they may have to wait for the retriever. Feedback is looked at from time
-to time (see watching.py).
+Purges and exports of events run in this process (see purge.py and export.py). So do publications of
+models (see publish.py), beside the other jobs, for they may have to wait for the retriever. What is
+too old is deleted here all the time (see retention.py), and feedback looked at from time to time
+(see watching.py).
 
 A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
 of memory without touching anything else. This process holds the job's claim and keeps it alive.
@@ -17,18 +18,25 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ranker import publish, purge
+from ranker import export, publish, purge
 from ranker.artifact import ModelStore
 from ranker.collaborative import CollaborativeIndex
-from ranker.model import Interrupted, Model, Purger
+from ranker.export import EXPORT
+from ranker.export_store import ExportStore
+from ranker.model import ExportUnwritable, Interrupted, Model, Purger
 from ranker.prune import prune
 from ranker.publish import PUBLISH, ModelSource, Publication, PublishIndex
 from ranker.purge import PURGE
+from ranker.record.answers import AnswerLog
+from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
+from ranker.record.retention import RetentionRecord
 from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.retention import Sweeper, days_by_type
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.watching import Watch
 from servicekit import config, telemetry
@@ -70,6 +78,19 @@ def train_command(job_id: str) -> Sequence[str]:
     return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
 
 
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """What exports need."""
+
+    rows: export.Rows
+    store: ExportStore
+
+    async def run(self, job: Job, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
+        """Do the job; what export.run says."""
+        folder = self.store.folder(job.catalog_id, job.id)
+        return await export.run(job, self.rows, folder, jobs, stop)
+
+
 async def work(
     jobs: Jobs,
     command: Command,
@@ -77,20 +98,23 @@ async def work(
     stop: asyncio.Event,
     purger: Purger | None = None,
     *,
+    exporter: Exporter | None = None,
     tidy: Tidy | None = None,
 ) -> None:
     """Claim and run jobs until `stop` is set; a job in progress is then left to be claimed anew.
 
-    Without a `purger` purges are left to another worker. `tidy` is called after each training.
+    Without a `purger` purges are left to another worker, and so are exports without an `exporter`.
+    `tidy` is called after each training.
     """
-    kinds = (TRAIN, EVALUATE) if purger is None else (TRAIN, EVALUATE, PURGE)
+    able = {TRAIN: True, EVALUATE: True, PURGE: purger is not None, EXPORT: exporter is not None}
+    kinds = [kind for kind, can in able.items() if can]
     me = worker_id("ranker-worker")
     log = telemetry.get_logger()
     while not stop.is_set():
         try:
             job = await jobs.claim(kinds, me, settings.lease_seconds)
             if job is not None:
-                await run_job(jobs, job, command, stop, purger)
+                await run_job(jobs, job, command, stop, purger, exporter=exporter)
                 if tidy is not None and job.kind == TRAIN:
                     await tidy(job.catalog_id)
                 continue
@@ -101,7 +125,13 @@ async def work(
 
 
 async def run_job(
-    jobs: Jobs, job: Job, command: Command, stop: asyncio.Event, purger: Purger | None = None
+    jobs: Jobs,
+    job: Job,
+    command: Command,
+    stop: asyncio.Event,
+    purger: Purger | None = None,
+    *,
+    exporter: Exporter | None = None,
 ) -> None:
     """Run one claimed job to its end, or to where it has to be left."""
     log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
@@ -110,6 +140,8 @@ async def run_job(
         async with jobs.renewing(job.id):
             if job.kind == PURGE and purger is not None:
                 result = await purge.run(job, purger, jobs, stop)
+            elif job.kind == EXPORT and exporter is not None:
+                result = await exporter.run(job, jobs, stop)
             else:
                 result = await _supervise(jobs, job, command, stop)
             await _finish(jobs, job, result, stop)
@@ -120,7 +152,7 @@ async def run_job(
         log.info("job left; it is free again when its claim runs out")
     except TrainingDied:
         log.warning("training died; the job is free again when its claim runs out")
-    except (TrainingFailed, JobCancelled) as error:
+    except (TrainingFailed, ExportUnwritable, JobCancelled) as error:
         log.warning("job ended", reason=error.reason)
         await jobs.fail(job.id, error)
 
@@ -303,6 +335,17 @@ class Publisher:
             await self._jobs.fail(job.id, error)
 
 
+def sweeper(settings: WorkerSettings, database: Database) -> Sweeper:
+    """What deletes events and records of answers that are too old."""
+    return Sweeper(
+        settings.catalogs,
+        days_by_type(settings.event_days, settings.impression_days),
+        RetentionRecord(database, settings.signals),
+        AnswerLog(database),
+        now_micros,
+    )
+
+
 async def main() -> None:
     """Wire the worker and run it until SIGTERM or SIGINT."""
     settings = config.load(TrainSettings)  # a training's too: they are told now, not in a job
@@ -334,9 +377,11 @@ async def main() -> None:
                     settings,
                     stop,
                     PurgeRecord(database, settings.signals),
+                    exporter=Exporter(ExportRecord(database), ExportStore(settings.export_store)),
                     tidy=tidy,
                 )
             )
+            tasks.create_task(sweeper(settings, database).work(settings.sweep_seconds, stop))
             tasks.create_task(publisher.work(stop))
             tasks.create_task(Watch(settings, database, store).work(stop))
     finally:

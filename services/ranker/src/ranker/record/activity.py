@@ -8,8 +8,7 @@ from ranker.drift import Sample
 from ranker.health import Activity, Window
 from ranker.model import EventType
 from ranker.online import DAY_MICROS
-from ranker.record.events import KIND_INTEREST
-from ranker.record.tables import EVENTS, HEALTH
+from ranker.record.tables import EVENTS, HEALTH, KIND_INTEREST
 from servicekit.sql import Database
 
 MOST_PRODUCTS = 20_000

@@ -57,13 +57,23 @@ class AnswerLog:
         )
         return await self._db.read(lambda connection: connection.execute(statement).scalar())
 
+    async def sweep(self, now_micros: int, limit: int) -> int:
+        """Delete records that expired by now, at most `limit`; how many."""
+        return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
+
+
+def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
+    t = ANSWERS.c
+    expired = (
+        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(limit)
+    )
+    keys = sa.tuple_(t.catalog_id, t.answer_id)
+    return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
+
 
 def _write(connection: Connection, answers: Sequence[Answer], now_micros: int) -> int:
     t = ANSWERS.c
-    expired = (
-        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(SWEEP)
-    )
-    connection.execute(sa.delete(ANSWERS).where(sa.tuple_(t.catalog_id, t.answer_id).in_(expired)))
+    _sweep(connection, now_micros, SWEEP)
     ids = [answer.answer_id for answer in answers]
     found = sa.select(t.catalog_id, t.answer_id).where(t.answer_id.in_(ids))
     known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}

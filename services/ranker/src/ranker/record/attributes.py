@@ -62,16 +62,3 @@ class AttributeRecord:
         for actor, key, value in rows:
             found[actor].append((key, value))
         return {actor: shopper_feature_names(given) for actor, given in sorted(found.items())}
-
-
-def attributes_of(
-    connection: Connection, catalog_id: str, actor: str
-) -> tuple[tuple[str, str], ...]:
-    """What the shopper gave, as (key, value), by key."""
-    t = ATTRIBUTES.c
-    statement = (
-        sa.select(t.key, t.value)
-        .where(t.catalog_id == catalog_id, t.actor == actor)
-        .order_by(t.key)
-    )
-    return tuple((row.key, row.value) for row in connection.execute(statement))

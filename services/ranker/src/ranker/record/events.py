@@ -20,14 +20,15 @@ from ranker.model import (
 )
 from ranker.record import popularity
 from ranker.record.aliases import gate, owner, owners
-from ranker.record.attributes import attributes_of
+from ranker.record.histories import INTERACTION, history, interaction_of
+from ranker.record.joined import Joined
 from ranker.record.popularity import Said
-from ranker.record.tables import EVENTS
+from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from ranker.signals import DEFAULTS, INTEREST, Signals
 from servicekit.sql import Database
 
-KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
-"""What the history index tells apart: for or against a product; hide and unhide; the rest."""
+MOST_JOINED = 4000
+"""Events of several callers that share a transaction: what takes some tenths of a second."""
 
 _COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
 
@@ -38,22 +39,23 @@ class EventRecord:
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
         self._db = database
-        self._signals = signals
+        self._joined: Joined[StoredEvent, Written] = Joined(
+            database, lambda c, given: _append(c, given, signals), MOST_JOINED
+        )
 
     async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Store events in one transaction that is on disk when this returns.
+        """Store events in one transaction, which those of other callers may share, and which is on
+        disk when this returns.
 
         Of two events with one id in a batch the first counts.
         """
-        try:
-            return await self._db.write(lambda c: _append(c, events, self._signals))
-        except sa.exc.IntegrityError:  # PostgreSQL: another process wrote one of them meanwhile
-            return await self._db.write(lambda c: _append(c, events, self._signals))
+        return await self._joined.write(events)
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
-        """The shopper's history, at most `limit` recent events."""
+        """The shopper's history, at most `limit` recent events; what was seen is taken from the
+        newest MOST_SEEN."""
         return await self._db.read(
-            lambda connection: _history(connection, catalog_id, actor, limit, with_seen)
+            lambda connection: history(connection, catalog_id, actor, limit, with_seen=with_seen)
         )
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
@@ -88,12 +90,12 @@ class EventRecord:
         """All events that speak of liking or not, by time, then event id."""
         t = EVENTS.c
         statement = (
-            sa.select(*_INTERACTION)
+            sa.select(*INTERACTION)
             .where(t.catalog_id == catalog_id, t.kind != KIND_OTHER)
             .order_by(t.time_micros, t.event_id)
         )
         rows = await self._db.read(lambda connection: connection.execute(statement).all())
-        return tuple(_interaction(row) for row in rows)
+        return tuple(interaction_of(row) for row in rows)
 
 
 def kind_of(event_type: EventType) -> str:
@@ -238,54 +240,4 @@ def _stored(row: sa.Row[Any]) -> StoredEvent:
         received_micros=row.received_micros,
         sequence=row.sequence,
         sample_share=row.sample_share,
-    )
-
-
-_INTERACTION = tuple(
-    EVENTS.c[name]
-    for name in (
-        "actor",
-        "product_id",
-        "type",
-        "value",
-        "time_micros",
-        "event_id",
-        "quantity",
-        "session",
-        "order_id",
-    )
-)
-"""In the order of Interaction's fields."""
-
-
-def _interaction(row: sa.Row[*tuple[Any, ...]]) -> Interaction:
-    actor, product_id, kind, *rest = row
-    return Interaction(actor, product_id, EventType(kind), *rest)
-
-
-def _history(
-    connection: Connection, catalog_id: str, actor: str, limit: int, with_seen: bool
-) -> History:
-    t = EVENTS.c
-    whose = owner(connection, catalog_id, actor)
-    theirs = (t.catalog_id == catalog_id, t.actor == whose)
-    recent = (
-        sa.select(*_INTERACTION)
-        .where(*theirs, t.kind == KIND_INTEREST)
-        .order_by(t.time_micros.desc(), t.sequence.desc())
-        .limit(limit)
-    )
-    visibility = (
-        sa.select(t.product_id, t.type)
-        .where(*theirs, t.kind == KIND_VISIBILITY)
-        .order_by(t.time_micros, t.sequence)
-    )
-    seen = sa.select(t.product_id).where(*theirs, t.kind == KIND_INTEREST).distinct()
-    latest = {row.product_id: row.type for row in connection.execute(visibility)}
-    return History(
-        recent=tuple(_interaction(row) for row in connection.execute(recent)),
-        hidden=frozenset(item for item, last in latest.items() if last == EventType.HIDE),
-        seen=frozenset(connection.execute(seen).scalars()) if with_seen else frozenset(),
-        actor=whose,
-        attributes=attributes_of(connection, catalog_id, whose),
     )

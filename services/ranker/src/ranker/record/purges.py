@@ -8,7 +8,7 @@ a day of which something is left counts too little until the product's last batc
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,13 +17,14 @@ from sqlalchemy import Connection
 from ranker.model import PurgeCount, Purged, PurgePlace, Selection
 from ranker.record import popularity
 from ranker.record.aliases import gate, owner
-from ranker.record.events import KIND_INTEREST
-from ranker.record.tables import EVENTS, POPULARITY
+from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
 from ranker.signals import DEFAULTS, Signals
 from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")
-"""Spelt out: a parameter would not let SQLite use the index events_product."""
+_COUNTED = sa.and_(_INTEREST, EVENTS.c.product_id > sa.literal_column("''"))
+"""All events of interest, in the words of the index events_product: with parameters in them, or
+without the product, it would not be used."""
 
 
 class PurgeRecord:
@@ -97,11 +98,12 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)
-    # One shopper's events are found by their pseudonym: an expression keeps SQLite from walking
-    # through all products for their sake.
+    # One shopper's events are found by their pseudonym: other words than the index's, and an
+    # expression, keep SQLite from walking through all products for their sake.
     product = t.product_id.concat("") if selection.actor else t.product_id
     after = sa.tuple_(product, t.sequence) > (place.product_id, place.sequence)
-    return statement.where(_INTEREST, after).order_by(product, t.sequence)
+    counted = _INTEREST if selection.actor else _COUNTED
+    return statement.where(counted, after).order_by(product, t.sequence)
 
 
 def _withdraw(
@@ -119,10 +121,21 @@ def _withdraw(
     if unfinished in gone and known.get(unfinished, -math.inf) > gone[unfinished] + 1:
         before, taken = known[unfinished], gone.pop(unfinished)
         kept[unfinished] = before + math.log2(1 - 2.0 ** (taken - before))
-    kept |= _counted_anew(connection, catalog_id, tuple(gone), signals)
-    if kept:
-        popularity.keep_log_counts(connection, catalog_id, kept)
-    t, empty = POPULARITY.c, sorted(gone.keys() - kept.keys())
+    settle(connection, catalog_id, kept, tuple(gone), signals)
+
+
+def settle(
+    connection: Connection,
+    catalog_id: str,
+    kept: Mapping[str, float],
+    anew: Sequence[str],
+    signals: Signals,
+) -> None:
+    """Keep these counts of products, as base-2 logarithms, and count others anew."""
+    counted = _counted_anew(connection, catalog_id, anew, signals)
+    if kept or counted:
+        popularity.keep_log_counts(connection, catalog_id, {**kept, **counted})
+    t, empty = POPULARITY.c, sorted(set(anew) - counted.keys())
     if empty:
         connection.execute(
             sa.delete(POPULARITY).where(t.catalog_id == catalog_id, t.product_id.in_(empty))
@@ -135,6 +148,6 @@ def _counted_anew(
     """Base-2 logarithms of the products' counts as their events make them; none without events."""
     t = EVENTS.c
     statement = sa.select(*popularity.SAID).where(
-        t.catalog_id == catalog_id, _INTEREST, t.product_id.in_(items)
+        t.catalog_id == catalog_id, _COUNTED, t.product_id.in_(items)
     )
     return popularity.sums(map(popularity.said_of, connection.execute(statement)), signals)

@@ -3,18 +3,20 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type import money_pb2
 
-from ranker import purge
+from ranker import export, purge
 from ranker.events import append
 from ranker.model import (
     Event,
     EventInvalid,
     EventTimeInvalid,
     EventType,
+    Extent,
     Identity,
     Money,
     Selection,
@@ -23,6 +25,7 @@ from ranker.model import (
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
+from ranker.record.exports import ExportRecord
 from ranker.record.purges import PurgeRecord
 from ranker.servicer.jobs import job_message
 from ranker.servicer.requests import (
@@ -42,7 +45,7 @@ from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid, enter, page_size
 from servicekit.status import to_status
-from sightline.common.v1 import event_pb2
+from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
 from sightline_rules.ids import IdInvalidError, check_id
@@ -69,7 +72,10 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         shoppers: ShopperRecord,
         purges: PurgeRecord,
         jobs: Jobs,
+        exports: ExportRecord,
+        impression_share: float = 1.0,
     ) -> None:
+        """`impression_share`: of how many answers impressions are stored, above 0, at most 1."""
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
         self._record = record
@@ -77,6 +83,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         self._shoppers = shoppers
         self._purges = purges
         self._jobs = jobs
+        self._exports = exports
+        self._impression_share = impression_share
 
     async def AppendEvents(
         self,
@@ -87,7 +95,14 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
         check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
-        done = await append(catalog_id, events, self._pseudonyms, self._record, self._now)
+        done = await append(
+            catalog_id,
+            events,
+            self._pseudonyms,
+            self._record,
+            self._now,
+            impression_share=self._impression_share,
+        )
         return pb.AppendEventsResponse(
             statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],
             written_count=done.written_count,
@@ -156,6 +171,25 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             answer.job.CopyFrom(job_message(job))
         return answer
 
+    async def ExportEvents(
+        self,
+        request: pb.ExportEventsRequest,
+        context: Context,
+    ) -> job_pb2.Job:
+        """Start the job that writes events to Parquet files."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        check_request_id(request.request_id)
+        extent = Extent(
+            catalog_id=catalog_id,
+            from_micros=_time(request, "from_time"),
+            before_micros=_time(request, "before_time"),
+            types=_types(request),
+            last_sequence=await self._exports.last_sequence(catalog_id),
+        )
+        key = export.request_key(request.request_id, extent)
+        job = await self._jobs.create(export.EXPORT, catalog_id, export.params(extent), key)
+        return job_message(job)
+
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
         """The pseudonym of whom the message names, who must be of this kind; RequestInvalid."""
         who = shopper(message)
@@ -178,24 +212,28 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             who = await self._purges.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
-            before_micros=_before(request),
+            before_micros=_time(request, "before_time"),
             types=_types(request),
             product_id=_product_id(request),
             actor=who,
         )
 
 
-def _before(request: pb.PurgeEventsRequest) -> int | None:
-    if not request.HasField("before_time"):
+def _time(
+    request: pb.PurgeEventsRequest | pb.ExportEventsRequest,
+    field: Literal["from_time", "before_time"],
+) -> int | None:
+    """The time that this field gives; RequestInvalid."""
+    if not request.HasField(field):  # type: ignore[arg-type]
         return None
     try:
-        return _micros(request.before_time)
+        return _micros(getattr(request, field))
     except EventTimeInvalid:
         problem = "is no time between the years 1 and 9999"
-        raise RequestInvalid(FieldViolation("before_time", problem)) from None
+        raise RequestInvalid(FieldViolation(field, problem)) from None
 
 
-def _types(request: pb.PurgeEventsRequest) -> tuple[EventType, ...]:
+def _types(request: pb.PurgeEventsRequest | pb.ExportEventsRequest) -> tuple[EventType, ...]:
     for place, number in enumerate(request.types):
         if number not in TYPES:
             raise RequestInvalid(FieldViolation(f"types[{place}]", "is no type of event"))

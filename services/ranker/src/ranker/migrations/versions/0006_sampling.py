@@ -1,4 +1,4 @@
-"""The share of impressions that were kept, and an index by age.
+"""The share of impressions that were kept, an index by age, and a narrower one by product.
 
 Revision ID: 0006
 Revises: 0005
@@ -14,7 +14,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add them; every event so far stands for itself."""
-    share = sa.Column("sample_share", sa.Double(), nullable=False, server_default="1.0")
+    """Every event so far stands for itself."""
+    share = sa.Column[float]("sample_share", sa.Double(), nullable=False, server_default="1.0")
     op.add_column("events", share)
     op.create_index("events_age", "events", ["catalog_id", "type", "time_micros"])
+    op.drop_index("events_product", "events")
+    counted = sa.text("kind = 'INTEREST' AND product_id > ''")
+    op.create_index(
+        "events_product",
+        "events",
+        ["catalog_id", "product_id"],
+        sqlite_where=counted,
+        postgresql_where=counted,
+    )

@@ -1,0 +1,223 @@
+"""Writes events to Parquet files: a job, because there may be millions.
+
+The job exports what was there when it was asked for, in the order in which it was taken in, a file
+of at most FILE_ROWS at a time. A file gets its name once it is whole, and the name says up to which
+event it goes: stopped or killed, the job goes on after the last whole file. The manifest, which has
+every file's hash, comes last: an export without one is not finished.
+
+People and visits appear as pseudonyms. Attribution tokens, which open answers, are left out.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ranker.model import EventType, Extent, Interrupted
+from servicekit.jobs import Job, Jobs
+
+EXPORT = "export_events"
+FORMAT = 1
+GROUP_ROWS = 20_000
+"""Rows of a row group, which are held in memory at a time: tens of megabytes."""
+FILE_ROWS = 500_000
+MANIFEST = "manifest.json"
+_PART = re.compile(r"events-([0-9]{19})\.parquet")
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    NUMBER = "int64"
+    REAL = "float64"
+    TIME = "timestamp[us, UTC]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the files. What was not given is null, or empty in a text."""
+
+    name: str
+    stored: str
+    """Its name in the record."""
+    kind: Kind
+    says: str
+    nullable: bool = False
+
+
+COLUMNS = (
+    Column("sequence", "sequence", Kind.NUMBER, "order in which events were taken in; rising"),
+    Column("event_id", "event_id", Kind.TEXT, "the caller's own id"),
+    Column("actor", "actor", Kind.TEXT, "pseudonym of the shopper"),
+    Column("session", "session", Kind.TEXT, "pseudonym of the visit; empty = unknown"),
+    Column("key_id", "key_id", Kind.TEXT, "which key made the pseudonyms"),
+    Column("type", "type", Kind.TEXT, "what the shopper did, as EventType without its prefix"),
+    Column("product_id", "product_id", Kind.TEXT, "with which product; empty for some searches"),
+    Column("event_time", "time_micros", Kind.TIME, "when, by the caller's clock"),
+    Column("receive_time", "received_micros", Kind.TIME, "when it was taken in"),
+    Column("value", "value", Kind.REAL, "stars of a RATING; else the caller's strength", True),
+    Column("quantity", "quantity", Kind.NUMBER, "pieces; 0 = not said"),
+    Column("unit_price_micros", "unit_price_micros", Kind.NUMBER, "millionths of a unit", True),
+    Column("currency", "unit_price_currency", Kind.TEXT, "ISO 4217; empty without a price"),
+    Column("order_id", "order_id", Kind.TEXT, "the order; empty = unknown"),
+    Column("position", "position", Kind.NUMBER, "place in the list, 1 = first; 0 = not said"),
+    Column("scene", "scene", Kind.TEXT, "scene of the answer; empty = unknown"),
+    Column("answer_id", "answer_id", Kind.TEXT, "the answer that led here; empty = unknown"),
+    Column("query", "query", Kind.TEXT, "what was typed in a SEARCH"),
+    Column("sample_share", "sample_share", Kind.REAL, "the event stands for 1 / sample_share"),
+)
+"""The schema of format 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole file."""
+
+    name: str
+    row_count: int
+    byte_count: int
+    sha256: str
+
+
+class Rows(Protocol):
+    """Where events come from."""
+
+    async def count(self, extent: Extent) -> int:
+        """How many events there are to export."""
+
+    async def rows(self, extent: Extent, after: int, limit: int) -> Sequence[Sequence[Any]]:
+        """The next events after this place in the record's order, as values of `COLUMNS`."""
+
+
+class Writing(Protocol):
+    """A file that is being written, under a name that nobody reads."""
+
+    async def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """One more row group; ExportUnwritable."""
+
+    async def commit(self, name: str) -> None:
+        """Make it whole and durable under this name; ExportUnwritable."""
+
+    async def abort(self) -> None:
+        """Forget it."""
+
+
+class Files(Protocol):
+    """The folder of one export. All raise ExportUnwritable."""
+
+    url: str
+    """For people: where the files are."""
+
+    async def names(self) -> Sequence[str]:
+        """Of the files that are whole."""
+
+    async def begin(self) -> Writing:
+        """A new file; what a killed attempt left unfinished is gone."""
+
+    async def describe(self, name: str) -> Part:
+        """The file as it lies there."""
+
+    async def put(self, name: str, content: bytes) -> None:
+        """A small file, whole and durable."""
+
+
+def params(extent: Extent) -> dict[str, Any]:
+    """What a job has to know, as JSON values."""
+    given = asdict(extent) | {"types": [one.value for one in extent.types]}
+    del given["catalog_id"]
+    return given
+
+
+def extent_of(catalog_id: str, given: Mapping[str, Any]) -> Extent:
+    """What `params` was made of."""
+    types = tuple(map(EventType, given["types"]))
+    return Extent(**{**given, "catalog_id": catalog_id, "types": types})
+
+
+def request_key(request_id: str, extent: Extent) -> str:
+    """What makes a job be asked for once: the request's id and its conditions. Empty without an
+    id."""
+    if not request_id:
+        return ""
+    conditions = params(extent)
+    del conditions["last_sequence"]  # what came in between two tries makes no other request
+    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
+    return f"{request_id}:{digest[:16]}"
+
+
+async def run(
+    job: Job, rows: Rows, files: Files, jobs: Jobs, stop: asyncio.Event
+) -> dict[str, str]:
+    """Do the job; its result. Raises what `jobs.progress` does, ExportUnwritable, and Interrupted
+    on `stop`."""
+    extent = extent_of(job.catalog_id, job.params)
+    whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
+    parts = [await files.describe(name) for name in whole]
+    place = _last(whole[-1]) if whole else 0
+    total = max(await rows.count(extent), 0)
+    while True:
+        done = sum(part.row_count for part in parts)
+        await jobs.progress(job.id, min(done, total), total)
+        name = await _file(extent, place, rows, files, stop)
+        if not name:
+            break
+        parts.append(await files.describe(name))
+        place = _last(name)
+    manifest = _manifest(job, extent, parts)
+    await files.put(MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+    await jobs.progress(job.id, total, total)
+    return {"folder": files.url, "event_count": str(manifest["event_count"])}
+
+
+async def _file(extent: Extent, place: int, rows: Rows, files: Files, stop: asyncio.Event) -> str:
+    """Write the next file; its name. Empty = there is nothing more to write."""
+    group = await rows.rows(extent, place, GROUP_ROWS)
+    if not group:
+        return ""
+    writing, count = await files.begin(), 0
+    try:
+        while group:
+            _go_on(stop)
+            await writing.add(group)
+            place, count = group[-1][0], count + len(group)
+            if count >= FILE_ROWS or len(group) < GROUP_ROWS:
+                break
+            group = await rows.rows(extent, place, GROUP_ROWS)
+        name = f"events-{place:019d}.parquet"
+        await writing.commit(name)
+    except BaseException:
+        await writing.abort()
+        raise
+    return name
+
+
+def _go_on(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        raise Interrupted
+
+
+def _last(name: str) -> int:
+    """Up to which event a file goes."""
+    found = _PART.fullmatch(name)
+    assert found is not None  # noqa: S101 - only such names come here
+    return int(found[1])
+
+
+def _manifest(job: Job, extent: Extent, parts: Sequence[Part]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "catalog_id": job.catalog_id,
+        "job_id": job.id,
+        "conditions": params(extent),
+        "event_count": sum(part.row_count for part in parts),
+        "columns": [
+            {"name": one.name, "type": one.kind.value, "nullable": one.nullable, "says": one.says}
+            for one in COLUMNS
+        ],
+        "files": [asdict(part) for part in parts],
+    }
