@@ -18,7 +18,11 @@ from ranker.signals import Signals
 
 FOLDER = "ml100k"
 SIGNALS = Signals(liked_rating=0.0, rating_power=0.0)
-RECIPE = Recipe(attribute_keys=("decade",), signals=SIGNALS)
+RECIPE = Recipe(attribute_keys=(), signals=SIGNALS)
+"""Genres alone: on validation the decade adds nothing to nDCG@10 of films that training saw, and
+costs AUC."""
+NEW_FILMS = Recipe(attribute_keys=("decade",), signals=SIGNALS)
+"""For films that it did not see."""
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
     *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance"),
