@@ -23,6 +23,7 @@ from bench import (
     scale,
     search,
     standin,
+    store,
     training,
     watchdog,
 )
@@ -46,12 +47,23 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "compression": compression.run,
     "photos": scale.photos,
     "standin": standin.run,
+    "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
-USUAL = ("recommend", "imports", "search", "scale", "latency", "consistency", "ranking", "training")
+USUAL = (
+    "recommend",
+    "imports",
+    "search",
+    "scale",
+    "latency",
+    "consistency",
+    "ranking",
+    "training",
+    "store",
+)
 """Those that have goals of speed or recall: what `make bench` runs, in twenty minutes."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -54,37 +55,35 @@ class PostgreSQL:
             connection.execute(statement.encode())
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Returns once it answers. After a kill it waits until the last of the killed server's
+        children is gone: until then PostgreSQL refuses to start."""
         assert self.process is None, "already running"
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                self.process = self._launch()
+            with suppress(psycopg.OperationalError), self._connect():
+                return
+            time.sleep(0.02)
+        raise TimeoutError((self.folder / "log").read_text()[-2000:])
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         options = [f"-c{name}={value}" for name, value in self.options.items()]
         place = [f"-k{self.folder}", "-clisten_addresses="]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [self._program("postgres"), "-D", self._data, *place, *options],
                 stdout=log,
                 stderr=log,
                 **_account(),
             )
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            with suppress(psycopg.OperationalError), self._connect():
-                return
-            time.sleep(0.02)
-        raise TimeoutError("PostgreSQL did not answer")
 
     def kill(self) -> None:
-        """kill -9 of the server; its children end by themselves when they notice, and a new one
-        starts only then."""
-        if self.process is None:
-            return
-        children = _children(self.process.pid)
-        self.process.kill()
-        self.process.wait(timeout=STOP_SECONDS)
-        self.process = None
-        for child in children:
-            with suppress(ProcessLookupError):
-                os.kill(child, 9)
+        """kill -9 of the server, whose children end by themselves when they notice."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=STOP_SECONDS)
+            self.process = None
 
     def stop(self) -> None:
         """Immediate shutdown."""
@@ -130,7 +129,7 @@ def postgresql(*, durable: bool = True) -> Iterator[PostgreSQL]:
     source = packages()
     options = {"shared_buffers": "64MB", "dynamic_shared_memory_type": "mmap"}
     if not durable:
-        options |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        options |= {"fsync": "off", "full_page_writes": "off"}
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() == 0:
@@ -153,15 +152,9 @@ def _give_away(source: Path, folder: Path) -> None:
     shutil.chown(folder, **_account())
 
 
-def _account() -> dict[str, int]:
+def _account() -> dict[str, Any]:
     """Whose process it is: PostgreSQL refuses to be root's."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid}
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(FileNotFoundError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
