@@ -103,3 +103,11 @@ def test_a_history_fades_from_its_newest_event() -> None:
     now = 72 * HOUR_MICROS
     assert fold_in.by_history(made, "a", history, now).recent.decays.sum() == 0.5
     assert fold_in.by_history(made, "a", history).recent.decays.sum() == 1.0
+
+
+def test_few_likings_of_a_newcomer_say_little_by_their_neighbours() -> None:
+    made = model({"p": [1.0], "q": [0.0]}, actors={"a": [0.0]})
+    newcomer = fold_in.of(made, "x", ["p"]).liked.decays
+    np.testing.assert_allclose(newcomer, [1 / (1 + fold_in.LIKED_PRIOR)])
+    assert fold_in.of(made, "x", ["p", "q"]).liked.decays[0] > newcomer[0]
+    assert fold_in.of(made, "a", ["p"]).liked.decays.tolist() == [1.0]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker import fold_in, parts
-from ranker.fold_in import FoldIn, Window, Windows
+from ranker.fold_in import LIKED_PRIOR, FoldIn, Window, Windows
 from ranker.model import Model, Neighbours
 from tests.fakes.ranker import model
 
@@ -45,7 +45,8 @@ def test_neighbours_of_the_last_products_add_up_and_fade() -> None:
     windows = Windows(item_item=Window(2, decay=0.5))
     shopper = fold_in.of(full(), "x", ["a", "new", "b", "d"], windows=windows)
     found = parts.raw_parts(full(), shopper, parts.all_items(full()))
-    np.testing.assert_allclose(found[parts.ITEM_ITEM], TABLE[0] + 0.5 * TABLE[1])
+    evidence = 1.5 / (1.5 + LIKED_PRIOR)
+    np.testing.assert_allclose(found[parts.ITEM_ITEM], evidence * (TABLE[0] + 0.5 * TABLE[1]))
 
 
 def test_only_what_was_bought_speaks_for_what_is_bought_with_it() -> None:

@@ -28,6 +28,10 @@ what a first click says is shrunk towards what everybody likes. With 1 it lifts 
 to MovieLens-100k from .434 to .474 after their first event, but costs shoppers in the middle of a
 visit .006; with a half these lose .002. See docs/quality.md."""
 
+LIKED_PRIOR = 4.0
+"""The same for item_item: with it the weights that are best for long histories are best for unseen
+shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."""
+
 HOUR_MICROS = 3600 * 1_000_000
 
 SESSION_BOOST = 2.0
@@ -125,12 +129,16 @@ def of(
         return FoldIn(long_term)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
+    liked = _trail(model, products, windows.item_item, fresh)
+    if long_term is None:
+        evidence = liked.decays.sum()
+        liked = replace(liked, decays=liked.decays * evidence / (evidence + LIKED_PRIOR))
     return FoldIn(
         long_term=long_term,
         session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
-        liked=_trail(model, products, windows.item_item, fresh),
+        liked=liked,
         bought=_trail(model, bought, windows.bought_together, fresh),
     )
 
