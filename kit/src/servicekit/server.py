@@ -60,11 +60,11 @@ class RunningServer:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a service's `main` on uvloop."""
-    _keep_memory()
+    keep_memory()
     return uvloop.run(main)
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Have the C library keep some of what is freed for what comes next.
 
     Else it hands a batch's 600 KB back to the kernel after each copy of it and takes them again

@@ -166,5 +166,6 @@ async def test_a_model_of_many_products_has_its_vectors_by_component_too() -> No
         assert found is not None
         assert (found.item_columns is not None) == turned
         if found.item_columns is not None:
-            np.testing.assert_array_equal(found.item_columns, many.item_vectors.T)
+            np.testing.assert_array_equal(found.item_columns[:-1], many.item_vectors.T)
+            np.testing.assert_array_equal(found.item_columns[-1], many.item_biases)
             assert found.item_columns.flags.c_contiguous

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ranker.fold_in import SESSION_PRIOR
 from ranker.model import EventType, History, Identity, Model, Neighbours, Shopper
 from ranker.servicer.ranking import RankingServicer
 from sightline.common.v1 import event_pb2
@@ -61,9 +62,9 @@ async def test_vectors_come_with_what_a_search_by_them_can_t_see() -> None:
     assert list(found.product_ids) == ["d"]
     assert [one.space_version for one in found.vectors] == ["lfm-now", "lfm-before"]
     assert list(found.exclude_product_ids) == ["b", "c"]
-    # The session alone, over the scale of 2; of one product's vector one prior takes half.
+    # The session alone, over the scale of 2: one product's vector, shrunk, and the whole bias.
     vector = np.frombuffer(found.vectors[0].data, "<f4")
-    np.testing.assert_allclose(vector, [0.25, 0.0, 0.5])
+    np.testing.assert_allclose(vector, [0.5 / (1 + SESSION_PRIOR), 0.0, 0.5], rtol=1e-6)
     products = np.array([[1.0, 0.0, 0.0], [0.9, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0]])
     everything = await nominated(3, VIEWED, accepts_vectors=False)
     scores = dict(zip(everything.product_ids, everything.scores, strict=True))
