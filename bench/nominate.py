@@ -19,7 +19,7 @@ from pymilvus import MilvusClient
 from bench.engines import ENGINES, LITE, SERVER
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
-from ranker import nominate
+from ranker import nominate, parts
 from ranker.fold_in import FoldIn
 from ranker.model import Floats, Model
 from ranker.publish import EXACT_UP_TO, item_vectors, query_vector
@@ -153,7 +153,7 @@ def _model(size: int, draw: np.random.Generator) -> Model:
     """Vectors of the lengths that LightFM's have."""
     ids = tuple(f"p{n:07}" for n in range(size))
     nothing: Floats = np.zeros((0, DIMENSION), np.float32)
-    return Model(
+    made = Model(
         version="lfm-bench",
         item_ids=ids,
         item_rows={item: row for row, item in enumerate(ids)},
@@ -168,6 +168,7 @@ def _model(size: int, draw: np.random.Generator) -> Model:
         score_scale=1.0,
         attribute_keys=(),
     )
+    return parts.by_columns(made)  # as the server loads it
 
 
 async def _fill(

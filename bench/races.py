@@ -115,7 +115,8 @@ def _fit(products: Sequence[Product]) -> Fitted:
     lightfm.fit(interests, item_features=features, epochs=EPOCHS, num_threads=1)
     lightfm.user_biases[:] = 0  # ours leaves them out: they move no order
     biases, vectors = lightfm.get_item_representations(features)
-    return Fitted(lightfm, features, shelves.model(vectors, biases, lightfm.user_embeddings[0]))
+    made = shelves.model(vectors, biases, lightfm.user_embeddings[0])
+    return Fitted(lightfm, features, parts.by_columns(made))  # as the server loads it
 
 
 def _task(fitted: Fitted, products: Sequence[Product], draw: np.random.Generator) -> Task:

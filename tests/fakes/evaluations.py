@@ -49,7 +49,10 @@ def _system(place: int, name: str, kind: pb.EvaluatedSystem.Kind.ValueType) -> p
         )
         for one in FIGURES
     ]
-    figures.append(pb.EvaluationFigure(name="coverage@10", value=0.87, sample_count=56))
+    whole = {"coverage@10": 0.87, "popularity_lift@10": -0.2}
+    figures += [
+        pb.EvaluationFigure(name=one, value=value, sample_count=56) for one, value in whole.items()
+    ]
     return pb.EvaluatedSystem(
         name=name,
         kind=kind,

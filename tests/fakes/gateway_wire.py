@@ -377,6 +377,10 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         self.script = script
         self.calibrated = False
         """Whether it gives the chance of a click, half of the raw score."""
+        self.reasoned: int | None = None
+        """Of how many products it gives reasons; None = of all."""
+        self.draws = False
+        """Whether the first two change places, by a draw from four."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -407,10 +411,25 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
                 ranking_service_pb2.PartColumn(name="visual", values=[seen[row] for row in rows]),
                 ranking_service_pb2.PartColumn(name="taste", values=[0.25] * len(rows)),
             ],
-            reasons=[ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows],
+            reasons=[
+                ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows[: self.reasoned]
+            ],
             model_version="m1",
             **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
+            **(_drawn(len(rows)) if self.draws else {}),
         )
+
+
+def _drawn(count: int) -> dict[str, Any]:
+    """What is told of an order whose first two were drawn into each other's places."""
+    explored = answer_pb2.Move.CAUSE_EXPLORATION
+    steps = [1, -1] + [0] * (count - 2)
+    moves = [[answer_pb2.Move(cause=explored, places=step)] if step else [] for step in steps]
+    return {
+        "score_ranks": [2, 1, *range(3, count + 1)],
+        "moves": [ranking_service_pb2.MoveList(moves=each) for each in moves],
+        "propensities": [0.25, 1.0] + [0.5] * (count - 2),
+    }
 
 
 class Backups(backup_service_pb2_grpc.BackupServiceServicer):

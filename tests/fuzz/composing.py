@@ -16,6 +16,7 @@ from google.type.money_pb2 import Money
 from sightline.common.v1.filter_pb2 import Filter
 from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1.catalog_service_pb2 import ImportProductsRequest, PurgeProductsRequest
+from sightline.gateway.v1.recommendation_service_pb2 import ExplainRecommendationRequest
 from sightline.gateway.v1.user_event_service_pb2 import MergeShopperRequest
 from sightline_rules.filters import FIELDS
 from tests.fuzz import conditions, pictures
@@ -178,7 +179,9 @@ class Composer:
             weights = (98, 0, 0, 0, 2)
         (catalog,) = self._chance.choices(catalogs, weights)
         if not self._hostile(0.2):
-            message.catalog_id = catalog  # type: ignore[attr-defined]
+            explained = isinstance(message, ExplainRecommendationRequest)
+            asked = message.request if explained else message  # type: ignore[attr-defined]
+            asked.catalog_id = catalog
         return message
 
     def metadata(self) -> tuple[tuple[str, str], ...]:

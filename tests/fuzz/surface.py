@@ -53,8 +53,10 @@ METHODS: Mapping[str, Method] = {
 SERVICES = frozenset(path.split("/")[1] for path in METHODS)
 
 READ_ONLY = frozenset(
-    {"Recommend", "Search", "GetProduct", "ListProducts", "GetImage", "GetStatus"}
+    {"Recommend", "Search", "ExplainRecommendation"}
+    | {"GetProduct", "ListProducts", "GetImage", "GetStatus"}
     | {"ListModels", "ListGenerations", "ListBackups", "GetOnlineReport"}
+    | {"GetShopperProfile", "GetProductProfile", "ListSegments"}
     | {"GetJob", "ListJobs", "WatchJob"}
 )
 """Calls that may be sent to a catalog that has to stay as it is."""

@@ -105,6 +105,29 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
     assert stages["retrieve"].start.ToMicroseconds() >= stages["embed"].total.ToMicroseconds()
 
 
+async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(suite):
+    suite.ranker.bindings[0].servicer.draws = True
+    answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))
+
+    explored = answer_pb2.Move.CAUSE_EXPLORATION
+    told = [[(move.cause, move.places) for move in item.moves] for item in answer.results]
+    assert told == [[(explored, 1)], [(explored, -1)]]
+    assert [item.score_rank for item in answer.results] == [2, 1]
+    assert answer.results[0].parts[0].features[0].name == "signals[0]"
+    await until(lambda: suite.answers.kept)
+    (record,) = suite.answers.kept.values()
+    assert [item.propensity for item in record.products] == [0.25, 1.0, 0.5, 0.5]
+    assert [item.score_rank for item in record.products] == [2, 1, 3, 4]
+    assert record.products[0].moves[0].places == 1
+    assert not record.products[0].parts[0].features
+    (asked,) = [item.request for item in suite.ranker.script.seen if item.method == "Rank"]
+    assert (asked.diversity.window, asked.diversity.diversity) == (100, 0.0)
+    assert asked.time_micros == record.answer_time.ToMicroseconds()
+    later = photo(explain=True, page_size=2, page_token=answer.next_page_token)
+    second = await suite.recommendation.Recommend(later)
+    assert [(item.rank, item.score_rank) for item in second.results] == [(3, 3), (4, 4)]
+
+
 async def test_a_products_place_is_explained_and_nothing_recorded(suite):
     asked = pb.ExplainRecommendationRequest(request=photo(page_size=2), product_id="p2")
     found = await suite.recommendation.ExplainRecommendation(asked)
@@ -604,6 +627,16 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
     for item in (*one.results, *two.results):
         assert item.score == pytest.approx(item.raw_score / 2)
         assert item.score_event == event_pb2.EVENT_TYPE_CLICK
+
+
+async def test_products_that_the_ranker_gave_no_reason_have_our_own(suite):
+    suite.ranker.bindings[0].servicer.reasoned = 1
+    answer = await suite.recommendation.Recommend(photo())
+    assert [reason.text for reason in answer.results[0].reasons] == ["alike"]
+    assert [reason.code for reason in answer.results[1].reasons] == ["LOOKS_LIKE_QUERY"]
+    assert answer.results[1].reasons[0].text != "alike"
+    (asked,) = suite.ranker.script.requests("Rank")
+    assert asked.reason_top_k == 100
 
 
 def counted_as_collapsed() -> float:

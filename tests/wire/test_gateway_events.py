@@ -102,7 +102,7 @@ async def test_a_model_is_rolled_back(front: Front) -> None:
     await front.ranker.append(*crowd())
     first, second = await front.ranker.learn(1), await front.ranker.learn(2)
     for version in (first, second):
-        request = model_service_pb2.PromoteModelRequest(model_version=version)
+        request = model_service_pb2.PromoteModelRequest(model_version=version, force=True)
         await front.admin.PromoteModel(request)
     back = model_service_pb2.RollbackModelRequest()
     assert (await front.admin.RollbackModel(back)).model_version == first

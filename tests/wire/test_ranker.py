@@ -543,7 +543,7 @@ async def test_a_trained_and_promoted_model_moves_what_was_viewed_up(working: Su
     await working.append(*crowd())
     job = await working.train(request_id="first")
     assert job.state == job_pb2.Job.STATE_SUCCEEDED
-    assert (job.done, job.total) == (20, 20)
+    assert job.done == job.total > 0
     version = job.results[0].value
     assert working.retriever.catalogs == ["default"] * 3
 
@@ -573,7 +573,8 @@ async def test_a_trained_and_promoted_model_moves_what_was_viewed_up(working: Su
     known = await working.nominate(shopper=event_pb2.Shopper(user_id="w-0"), top_k=3)
     assert known.basis == ranking_service_pb2.NominateResponse.BASIS_LONG_TERM
     assert {item[0] for item in known.product_ids} == {"w"}
-    fresh = await working.nominate(shopper=new, top_k=3, exclude_product_ids=["w5"])
+    await working.append(event("w4", shopper=new))
+    fresh = await working.nominate(shopper=new, top_k=3, exclude_product_ids=["w4", "w5"])
     assert fresh.basis == ranking_service_pb2.NominateResponse.BASIS_SESSION
     assert {item[0] for item in fresh.product_ids} == {"w"}
     taste = await working.rank(shopper=event_pb2.Shopper(user_id="w-0"))
@@ -668,6 +669,8 @@ async def test_promoting_while_ranking_loses_no_request_and_the_next_one_is_serv
         await suite.promote(versions[(turn + 1) % 2])
         now = await suite.rank()
         assert now.model_version == versions[(turn + 1) % 2]
+    back = await suite.models.RollbackModel(model_service_pb2.RollbackModelRequest())
+    assert (await suite.rank()).model_version == back.model_version == versions[1]
     stop.set()
     await asyncio.gather(*asking)
     assert set(seen) == set(versions)

@@ -11,6 +11,7 @@ from sightline.ranker.v1 import (
     event_service_pb2,
     model_service_pb2,
     profile_service_pb2_grpc,
+    ranking_service_pb2,
 )
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from tests.wire.test_ranker import ANN, HOUR, USER, Suite, crowd, event, refusal, suite
@@ -125,6 +126,29 @@ async def test_attributes_are_kept_with_consent_alone_and_go_with_it(
     gone = await profiles.SetShopperAttributes(telling(consent=False))
     assert (gone.kept_count, gone.former_count) == (0, 1)
     assert not (await profiles.GetShopperProfile(asking())).attributes
+
+
+async def test_somebody_is_served_by_what_they_told_of_themselves_alone(
+    suite: Suite, profiles
+) -> None:
+    await suite.append(*crowd())
+    for person in range(8):
+        for kind, age in (("r", "60+"), ("w", "18-24")):
+            who = event_pb2.Shopper(user_id=f"{kind}-{person}")
+            told = pb.ShopperAttribute(key="age_band", text=age)
+            await profiles.SetShopperAttributes(telling(told, shopper=who))
+    await suite.promote(await suite.learn())
+    first = {}
+    for age in ("60+", "18-24"):
+        told = pb.ShopperAttribute(key="age_band", text=age)
+        await profiles.SetShopperAttributes(telling(told))
+        answer = await suite.nominate(shopper=ANN, top_k=3)
+        assert answer.basis == ranking_service_pb2.NominateResponse.BASIS_LONG_TERM
+        first[age] = {item[0] for item in answer.product_ids}
+    assert first == {"60+": {"r"}, "18-24": {"w"}}
+    await profiles.SetShopperAttributes(telling(consent=False))
+    answer = await suite.nominate(shopper=ANN, top_k=3)
+    assert answer.basis == ranking_service_pb2.NominateResponse.BASIS_POPULARITY
 
 
 async def test_a_visitors_attributes_become_the_users(suite: Suite, profiles) -> None:

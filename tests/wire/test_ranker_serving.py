@@ -179,7 +179,7 @@ async def test_the_same_columns_come_whichever_way_they_are_read(serving: Suite)
         shopper=ANN,
     )
     answer = await serving.ranking.Rank(request)
-    assert len(answer.raw_scores) == len(answer.propensities) == len(IDS)
+    assert len(answer.raw_scores) == len(IDS)
     assert pb.RankResponse.FromString(answer.SerializeToString()) == answer
     for place, score in enumerate(answer.raw_scores):
         addends = [part.values[place] for part in answer.parts]

@@ -277,6 +277,24 @@ async def test_a_product_finds_others_and_not_itself_unless_asked(shop: Shop) ->
     assert list(fewer.candidates.product_ids) == ["c"]
 
 
+async def test_the_vectors_of_products_are_listed_for_those_who_learn_from_them(
+    shop: Shop,
+) -> None:
+    token = (await shop.upsert(wine("b", 3), wine("a", 1, 2))).index_token
+    await shop.seen(token)
+    pages, place = [], ""
+    while not pages or place:
+        request = vectors_pb.ListVectorsRequest(page_size=1, page_token=place)
+        pages.append(await shop.vectors.ListVectors(request, timeout=10))
+        place = pages[-1].next_page_token
+    pages = [page for page in pages if page.product_ids]
+    assert [list(page.product_ids) for page in pages] == [["a"], ["b"]]
+    assert {(page.space.version, page.dimension) for page in pages} == {(VERSION, DIMENSION)}
+    first = np.frombuffer(pages[0].vectors, "<f4")
+    both = (vector_of(photo(seed=1)) + vector_of(photo(seed=2))) / 2
+    np.testing.assert_allclose(first, both, rtol=1e-5)
+
+
 def shapes(place: int) -> Image.Image:
     """A picture of its own for each place."""
     image = Image.new("RGB", (320, 240), "white")

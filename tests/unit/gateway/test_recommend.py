@@ -188,6 +188,17 @@ async def test_with_the_embedder_lost_popular_products_stand_in():
     assert not answer.no_good_match
 
 
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [({}, 100), ({"page_size": 80}, 160), ({"explain": True}, None)],
+)
+async def test_reasons_are_asked_for_as_deep_as_people_look(asked, count):
+    shop = Shop()
+    await recommend(Query(shopper=ANN, **asked), shop.house)
+    (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
+    assert order.reason_count == count
+
+
 async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
     shop = shop_with_photo()
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)

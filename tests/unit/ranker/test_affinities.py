@@ -38,8 +38,8 @@ def test_liking_nothing_else_is_an_affinity_of_one_less_the_doubt_about_little_e
 
 def test_a_share_counts_by_how_far_it_goes_beyond_the_usual_one() -> None:
     found = likings(SHOP, np.array([0, 2]), np.array([1.5, 0.5]))
-    # 3/4 of the interest is in red, 1/4 of everybody's: 2/3 of the way to all, half doubted.
-    assert found.strengths[RED] == pytest.approx((0.75 - 0.25) / 0.75 * 2 / 4)
+    # 3/4 of the interest is in red, 1/4 of everybody's: 2/3 of the way to all, doubted by 1.5.
+    assert found.strengths[RED] == pytest.approx((0.75 - 0.25) / 0.75 * 1.5 / 3.5)
     assert found.strengths[WHITE] == 0
     assert found.strengths[CHEAP] == pytest.approx(1 * 2 / 4)
 

@@ -51,8 +51,8 @@ def test_shoppers_may_lack_parts_and_have_few_products() -> None:
 
 
 def test_parts_that_only_disturb_go_and_the_sum_of_the_weights_stays() -> None:
-    found = choose(gathered(drawn(150, {"taste": 1.0, "session": 0.5})), GIVEN)
-    assert (found.learned_from, found.sample_count) == ("validation", 150)
+    found = choose(gathered(drawn(250, {"taste": 1.0, "session": 0.5})), GIVEN)
+    assert (found.learned_from, found.sample_count) == ("validation", 250)
     assert set(found.weights) == {"taste", "session", "popularity"}
     assert found.weights["popularity"] == 0.5
     assert found.weights["taste"] + found.weights["session"] == pytest.approx(3.0, abs=0.01)
@@ -61,13 +61,13 @@ def test_parts_that_only_disturb_go_and_the_sum_of_the_weights_stays() -> None:
 
 def test_a_part_that_was_left_out_comes_in() -> None:
     given = Blend({"taste": 1.0})
-    found = choose(gathered(drawn(150, {"taste": 1.0, "trend": 1.0})), given)
+    found = choose(gathered(drawn(250, {"taste": 1.0, "trend": 1.0})), given)
     assert found.weights["trend"] > 0.2
 
 
 def test_what_is_good_already_stays_as_it_was_given() -> None:
     given = Blend({"taste": 1.0, "session": 0.5})
-    assert choose(gathered(drawn(150, dict(given.weights))), given) is given
+    assert choose(gathered(drawn(250, dict(given.weights))), given) is given
 
 
 @pytest.mark.parametrize("shoppers", [0, 1])

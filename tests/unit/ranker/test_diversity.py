@@ -166,7 +166,7 @@ policies = st.builds(
     Policy,
     diversity=st.floats(0, 1),
     popularity=st.floats(0, 1),
-    window=st.just(100),
+    window=st.integers(2, 30),
     cap_places=st.integers(1, 12),
     brand_cap=st.integers(0, 3),
     category_caps=st.sampled_from([(), ((1, 2),), ((1, 3), (2, 1))]),
@@ -176,6 +176,14 @@ policies = st.builds(
 
 @given(given_=shelves(), policy=policies)
 def test_every_product_stays_and_its_moves_sum_to_the_way_that_it_went(given_, policy):
+    window = slice(policy.window)  # what is known of those behind it is not even read
+    given_ = replace(
+        given_,
+        brands=given_.brands[window],
+        categories=given_.categories[window],
+        styles=None if given_.styles is None else given_.styles[window],
+        shares=None if given_.shares is None else given_.shares[window],
+    )
     found = arrange(given_, policy, SEED)
     places = np.arange(len(given_.ids))
     np.testing.assert_array_equal(np.sort(found.order), places)

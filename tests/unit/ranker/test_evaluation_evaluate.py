@@ -117,11 +117,27 @@ def test_too_little_to_learn_from_is_inconclusive() -> None:
     assert found.trials[0].comparisons == ()
 
 
+def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> None:
+    def nothing(log: Log) -> Model:
+        raise DataInsufficient("nobody likes anything")
+
+    serves = serving(good, last=4)
+    found = run(production=Production("lfm-old", serves.model, serves.last_event_micros, nothing))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert not any(one.decides for one in found.trials[0].comparisons)
+
+
 @pytest.mark.parametrize("log", [log_of([]), log_of([did("ann", "r0")])])
 def test_nothing_to_measure_is_inconclusive_and_says_so(log: Log) -> None:
     found = run(log=log)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "nothing to measure" in found.summary
+
+
+def test_a_catalogue_without_products_or_without_overlap_is_inconclusive() -> None:
+    for products in ([], [product("elsewhere")]):
+        found = run(products=products)
+        assert (found.verdict, found.shopper_count) == (Verdict.INCONCLUSIVE, 0)
 
 
 def test_one_product_in_all_is_inconclusive() -> None:

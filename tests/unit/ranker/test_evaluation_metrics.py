@@ -124,6 +124,9 @@ def test_coverage_and_gini_speak_of_all_lists_together() -> None:
     found = metrics.of_all_lists(made, np.ones(40, bool))
     assert found["coverage@10"] == pytest.approx(10 / 40)
     assert found["gini@10"] == pytest.approx(1 - 10 / 40)
+    lift = metrics.popularity_lift(made, shoppers([39], [39]), shoppers([0], [0], [39]))
+    assert lift == pytest.approx((2 / 10) / 1 - 1)
+    assert metrics.popularity_lift(made, shoppers([39], [39]), shoppers([0])) == 0
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=20))

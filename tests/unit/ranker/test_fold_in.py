@@ -15,7 +15,7 @@ def test_a_newcomer_is_the_shrunk_mean_of_the_last_five_known_products() -> None
     assert found.viewed == ("p7", "p6", "p5", "p4", "p3")
     assert found.long_term is None
     assert found.session is not None
-    np.testing.assert_allclose(found.session, np.array([5.0, 1.0]) * 5 / 6, rtol=1e-6)
+    np.testing.assert_allclose(found.session, np.array([5.0, 1.0]) * 5 / 5.5, rtol=1e-6)
 
 
 def test_a_trained_shopper_counts_the_last_events_twice() -> None:
@@ -23,7 +23,7 @@ def test_a_trained_shopper_counts_the_last_events_twice() -> None:
     known = fold_in.of(made, "a", ["p"])
     np.testing.assert_allclose(fold_in.query(known, 2), [2.0, 3.0])
     newcomer = fold_in.of(made, "b", ["p"])
-    np.testing.assert_allclose(fold_in.query(newcomer, 2), [0.5, 0.0])
+    np.testing.assert_allclose(fold_in.query(newcomer, 2), [2 / 3, 0.0])
 
 
 def test_events_of_unknown_products_alone_make_nobody_personal() -> None:
@@ -85,7 +85,7 @@ def test_last_products_fade_with_the_hours_beside_what_training_knows() -> None:
     later = fold_in.of(made, "a", ["p"], idle_micros=idle + HOUR_MICROS - 1)
     np.testing.assert_array_equal(later.session, found.session, "less than an hour changes nothing")
     newcomer = fold_in.of(made, "x", ["p"], idle_micros=idle)
-    np.testing.assert_allclose(newcomer.session, [0.5, 1.0], err_msg="shrunk, but not faded")
+    np.testing.assert_allclose(newcomer.session, [2 / 3, 4 / 3], err_msg="shrunk, but not faded")
 
 
 def test_years_without_an_event_and_clocks_that_differ_are_no_matter() -> None:

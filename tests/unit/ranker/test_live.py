@@ -1,10 +1,11 @@
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from ranker.live import LiveModels
+from ranker.live import COLUMNS_FROM, LiveModels
 from ranker.model import Metric, ModelCorrupt
 from tests.fakes.ranker import FakePromotions, GatedLoad, model, record
 
@@ -152,3 +153,18 @@ async def test_of_a_small_catalogue_no_former_model_is_kept(
         promotions.promote(record(version))
         await live.refresh()
     assert live.former("default") is None
+
+
+async def test_a_model_of_many_products_has_its_vectors_by_component_too() -> None:
+    many = model({f"p{n:04}": [float(n), 1.0] for n in range(COLUMNS_FROM)}, version="v1")
+    for in_memory_items, turned in ((COLUMNS_FROM, True), (COLUMNS_FROM - 1, False)):
+        promotions = FakePromotions()
+        promotions.promote(record("v1"))
+        live = LiveModels(("default",), promotions, GatedLoad({"v1": many}), in_memory_items)
+        await live.refresh()
+        found = live.serving("default")
+        assert found is not None
+        assert (found.item_columns is not None) == turned
+        if found.item_columns is not None:
+            np.testing.assert_array_equal(found.item_columns, many.item_vectors.T)
+            assert found.item_columns.flags.c_contiguous

@@ -111,6 +111,8 @@ def test_one_pass_over_the_catalogue_is_the_sum_of_the_parts(
     each = parts.weighed(parts.raw_parts(made, shopper, parts.all_items(made)), factors)
     total = sum(each.values(), start=np.zeros(len(IDS)))
     np.testing.assert_allclose(parts.blended(made, shopper, factors), total, atol=2e-5)
+    turned = parts.blended(parts.by_columns(made), shopper, factors)
+    np.testing.assert_allclose(turned, total, atol=2e-5)
     rows = np.array([3, 0])
     np.testing.assert_allclose(parts.blended(made, shopper, factors, rows), total[rows], atol=2e-5)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ranker import fold_in
 from ranker.model import Calibration, EventType, History
-from ranker.rank import Candidates, calibrated, needs_popularity, rank
+from ranker.rank import Candidates, Photos, calibrated, needs_popularity, rank, represent
 from tests.fakes import ranker as fakes
 from tests.fakes.ranker import model, product
 
@@ -52,7 +52,9 @@ def test_a_newcomers_session_holds_the_bias_and_a_trained_shoppers_does_not() ->
     one = candidates("b")
     newcomer = rank(one, ALL, fold_in.of(MODEL, "x", ["b"]), MODEL, None, history=History())
     known = rank(one, ALL, fold_in.of(MODEL, "ann", ["b"]), MODEL, None, history=History())
-    assert newcomer.parts["session"][0] == pytest.approx(2 * 0.75 / 4)  # a half is shrunk away
+    assert newcomer.parts["session"][0] == pytest.approx(
+        2 * (2 / 3 + 0.25) / 4
+    )  # shrunk but for the bias
     assert known.parts["session"][0] == pytest.approx(2.0 / 4)
     assert known.parts["taste"][0] == pytest.approx(2.25 / 4)
 
@@ -88,7 +90,7 @@ def test_a_product_added_after_training_is_represented_by_the_features_that_it_s
     viewer = fold_in.of(MODEL, "x", ["a"])
     ranking = rank(new, ALL, viewer, MODEL, None, history=History())
     assert list(ranking.rows) == [0, 1]
-    np.testing.assert_allclose(ranking.parts["session"], [2 * 0.25 / 4, 0.0])
+    np.testing.assert_allclose(ranking.parts["session"], [2 * 0.5 * (2 / 3) / 4, 0.0])
 
 
 def test_hidden_products_are_dropped_and_counted_and_seen_ones_only_on_request() -> None:
@@ -151,3 +153,28 @@ def test_a_calibration_is_linear_between_its_knots_and_level_beyond_them() -> No
     np.testing.assert_allclose(found, [0.1, 0.15, 0.4, 0.6])
     assert calibrated(MODEL, np.zeros(1)) is None
     assert calibrated(None, np.zeros(1)) is None
+
+
+def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
+    made = dataclasses.replace(
+        model(
+            {"a": [1.0, 0.0]},
+            features={"category=Red": [0.5, 0.0], "style=00": [0.0, 2.0], "style=01": [1.0, 0.0]},
+        ),
+        style_mean=np.array([1.0, 1.0, 1.0], np.float32),
+        style_axes=np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.5]], np.float32),
+        style_space="clip-1",
+    )
+    new = fakes.candidates([product("a"), product("x", "Red"), product("y", "Red")])
+    looks = np.array([[9, 9, 9], [2, 9, 5], [np.nan, 0, 0]], np.float32)
+
+    def vectors(space: str, given_looks: np.ndarray) -> list[list[float]]:
+        photos = Photos(space, given_looks)
+        return represent(dataclasses.replace(new, photos=photos), made).vectors.tolist()
+
+    # x's style is (1, 2); a is known already, and of y there is no photo.
+    assert vectors("clip-1", looks) == [[1.0, 0.0], [0.5 + 2.0, 2.0], [0.5, 0.0]]
+    unseen = [[1.0, 0.0], [0.5, 0.0], [0.5, 0.0]]
+    assert vectors("clip-2", looks) == unseen
+    assert vectors("clip-1", looks[:, :2]) == unseen
+    assert represent(new, made).vectors.tolist() == unseen

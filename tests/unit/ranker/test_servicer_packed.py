@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranker.servicer.packed import doubles
+from ranker.servicer.packed import doubles, of_floats
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 
@@ -24,3 +24,9 @@ def test_a_long_column_of_a_high_field_number_keeps_its_place() -> None:
     assert list(made.propensities) == values.tolist()
     assert list(made.raw_scores) == values[:3].tolist()
     assert made.model_version == "m"
+
+
+@given(st.lists(st.floats(width=32), max_size=300))
+def test_a_column_is_read_as_it_was_given(values: list[float]) -> None:
+    given_ = pb.RankRequest(fused=values).fused
+    np.testing.assert_array_equal(of_floats(given_), np.array(values))

@@ -56,7 +56,7 @@ ALL = ("user_ids", "product_attributes", "shopper_attributes", "taste", "session
 
 
 def run(worth: Mapping[str, float], shoppers: int = 1000):  # type: ignore[no-untyped-def]
-    return ablate(Measured(worth, shoppers), RECIPE, refitted)  # type: ignore[arg-type]
+    return ablate(Measured(worth, shoppers), RECIPE, refitted(RECIPE, True), refitted)  # type: ignore[arg-type]
 
 
 def test_what_adds_stays() -> None:
@@ -96,7 +96,7 @@ def test_of_two_parts_that_say_the_same_one_stays() -> None:
             return np.random.default_rng(1).normal(0.2 * either, 0.01, self.shoppers)
 
     recipe = dataclasses.replace(RECIPE, blend=Blend({"taste": 1.0, "session": 1.0}, "validation"))
-    found = ablate(Redundant({}), recipe, refitted)  # type: ignore[arg-type]
+    found = ablate(Redundant({}), recipe, refitted(recipe, True), refitted)  # type: ignore[arg-type]
     assert len(found.recipe.blend.weights) == 1
 
 

@@ -42,7 +42,7 @@ def test_the_wines_metrics_name_how_many_people_they_rest_on(
 ) -> None:
     figures = {one.name: one for one in metrics_of(searched[0].report)}
     assert {"hit@10", "ndcg@10", "auc", "popularity_ndcg@10"} <= set(figures)
-    assert figures["ndcg@10"].sample_count == 56
+    assert figures["ndcg@10"].sample_count == 72
     assert 0.5 < figures["auc"].value < 1
 
 
@@ -51,7 +51,7 @@ def test_a_training_searches_measures_its_parts_and_then_fits_on_everything(
 ) -> None:
     made, _ = searched
     assert len(made.trials) == 3
-    best = max(made.trials, key=lambda trial: trial.score)
+    best = max(made.trials, key=lambda trial: trial.score or 0.0)
     assert made.recipe.dimension == best.parameters["dimension"]
     assert {one.part for one in made.additions} >= {"user_ids", "taste", "session"}
     assert {one.verdict for one in made.additions} == {Verdict.TOO_FEW}
@@ -71,9 +71,9 @@ def test_choices_never_see_what_the_evaluation_asks_for(
 ) -> None:
     seen: list[int] = []
 
-    def watched(given: Given, recipe: Recipe, progress: object = None):  # type: ignore[no-untyped-def]
+    def watched(given: Given, recipe: Recipe, progress: object = None, **more: Model | None):  # type: ignore[no-untyped-def]
         seen.append(int(given.log.time[-1]))
-        return fitted(given, recipe)
+        return fitted(given, recipe, **more)
 
     monkeypatch.setattr("ranker.training.validation.fitted", watched)
     monkeypatch.setattr("ranker.training.course.fitted", watched)

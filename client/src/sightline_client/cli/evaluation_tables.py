@@ -32,7 +32,7 @@ COLUMNS = {
     "coverage@10": "coverage",
     "novelty@10": "novelty",
     "diversity@10": "diverse",
-    "popularity@10": "popular",
+    "popularity_lift@10": "lift",
 }
 """What a terminal has room for; the page and --json have all figures with their intervals."""
 

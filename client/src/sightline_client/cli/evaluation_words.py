@@ -24,8 +24,9 @@ FIGURES = {
     "coverage@10": "coverage: share of the catalogue that is among anybody's first ten.",
     "novelty@10": "novelty: how rare a liking of the listed products is, in bits; more = rarer.",
     "diversity@10": "diversity: how unlike each other the first ten are by their features; 0 to 1.",
-    "popularity@10": "popularity: share of shoppers who like a listed product; much above what"
-    " shoppers choose themselves is a bias to the popular.",
+    "popularity@10": "popularity: share of shoppers who like a listed product.",
+    "popularity_lift@10": "popularity lift: how much more popular the listed products are than what"
+    " the shoppers like themselves; 0 = alike, above it is a bias to the popular.",
     "gini@10": "Gini: how unevenly the places go to products; 0 = evenly, 1 = all to one.",
 }
 """The figures that are shown, in this order, and what each means."""
@@ -38,8 +39,8 @@ SLICES = {
 }
 
 INTERVALS = (
-    "Intervals are of 95%, by drawing shoppers anew (BCa bootstrap); coverage and Gini are of all"
-    " lists together and have none."
+    "Intervals are of 95%, by drawing shoppers anew (BCa bootstrap); coverage, Gini and lift are of"
+    " all lists together and have none."
 )
 
 VERDICTS = {

@@ -32,6 +32,11 @@ CAPTION = (
     " of it; other: what has no name of its own."
 )
 
+BRANCHES_CAPTION = (
+    "Lists that candidates come from, one for each signal and one for the shopper. similarity:"
+    " cosine, −1 to 1; whoever is less near than the last one is not named. –: not known"
+)
+
 
 def scores(results: Sequence[RecommendedProduct]) -> RenderableType:
     """What each result's score is made of."""
@@ -90,7 +95,7 @@ def moved(score_rank: int, moves: Iterable[Move]) -> str:
 
 
 def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title, style="bold"), title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("part")
     table.add_column("comes from", overflow="fold", ratio=1)
     table.add_column("adds", justify="right")
@@ -100,7 +105,8 @@ def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType
         for one in part.features:
             added = Text(f"{one.value:+.4f}", style="dim")
             table.add_row("", Text(f"  {plain(one.name)}", style="dim"), added)
-    return Group(table, Text(moved)) if moved else table
+    lines: list[RenderableType] = [Text(title, style="bold"), table]
+    return Group(*lines, Text(moved)) if moved else Group(*lines)
 
 
 def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
@@ -117,7 +123,7 @@ def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
             _similarity(item.similarity),
             _similarity(item.last_similarity),
         )
-    return table
+    return Group(table, Text(BRANCHES_CAPTION, style="dim"))
 
 
 def _similarity(value: float | None) -> str:

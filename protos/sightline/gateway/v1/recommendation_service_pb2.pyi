@@ -265,7 +265,9 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Reason]:
-        """Why it is here, strongest first."""
+        """Why it is here, strongest first. From the third page and the 101st product on they tell the branches that
+        named it and no more, unless the request asks to `explain`.
+        """
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

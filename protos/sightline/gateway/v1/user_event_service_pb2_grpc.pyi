@@ -114,7 +114,7 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
     """
 
     MergeShopper: _UserEventServiceMergeShopperType
-    """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+    """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
     visitor's id counts for the user too. Doing it again changes nothing.
     """
 
@@ -155,7 +155,7 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.user_event_service_pb2.MergeShopperRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse]]:
-        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
         visitor's id counts for the user too. Doing it again changes nothing.
         """
 

@@ -302,15 +302,16 @@ class EvaluationFigure(google.protobuf.message.Message):
     """What is measured, @k over the first k places: "precision@k", "recall@k", "ndcg@k", "map@k", "mrr@k", "hit@k" (all
     0 to 1, higher is better, k 5, 10 and 20); "auc" (0 to 1; 0.5 = by chance); "novelty@10" (bits, at least 0: how
     rare the liking of listed products is); "diversity@10" (0 to 1: how unlike each other they are);
-    "popularity@10" (0 to 1: share of shoppers who like them, the popularity bias); "coverage@10" (0 to 1: share of
-    the catalogue that is listed for anybody); "gini@10" (0 to 1: how unevenly places go to products).
+    "popularity@10" (0 to 1: share of shoppers who like them); "popularity_lift@10" (-1 and up: how much more popular
+    they are than what the asked shoppers like themselves, the popularity bias; 0 = alike); "coverage@10" (0 to 1:
+    share of the catalogue that is listed for anybody); "gini@10" (0 to 1: how unevenly places go to products).
     """
     value: builtins.float
-    """Mean over shoppers; of coverage and gini, of all lists together."""
+    """Mean over shoppers; of coverage, gini and popularity_lift, of all lists together."""
     low: builtins.float
-    """Lower end of the 95% interval, by resampling shoppers (BCa bootstrap); absent for coverage and gini."""
+    """Lower end of the 95% interval, by resampling shoppers (BCa bootstrap); absent where all lists go together."""
     high: builtins.float
-    """Upper end of the interval; absent for coverage and gini."""
+    """Upper end of the interval; absent likewise."""
     sample_count: builtins.int
     """Shoppers it rests on."""
     def __init__(

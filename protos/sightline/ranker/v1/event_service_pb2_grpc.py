@@ -83,7 +83,7 @@ class EventServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def MergeShopper(self, request, context):
-        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
         visitor's id counts for the user too. Doing it again changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -166,7 +166,7 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     """A shopper's events, newest first."""
 
     MergeShopper: _EventServiceMergeShopperType
-    """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+    """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
     visitor's id counts for the user too. Doing it again changes nothing.
     """
 
@@ -229,7 +229,7 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.MergeShopperResponse]]:
-        """Makes the events of a visitor those of a user: after a login. What the visitor does later under the
+        """Makes the events and attributes of a visitor those of a user: after a login. What the visitor does later under the
         visitor's id counts for the user too. Doing it again changes nothing.
         """
 

@@ -200,8 +200,8 @@ class Affinity(google.protobuf.message.Message):
     """Which one, as the catalogue names it; for KIND_PRICE_BAND as in `text`."""
     strength: builtins.float
     """How much more they like it than others do, above 0, up to 1 = they like nothing else:
-    (share − usual_share) / (1 − usual_share) × S / (S + 2), where S is the weight of all their interests (a liking
-    that is certain weighs 1).
+    (share − usual_share) / (1 − usual_share) × S / (S + 2), where S is the weight of their interests in such
+    products (a liking that is certain weighs 1).
     """
     share: builtins.float
     """Share of their interest that goes to such products, 0 to 1."""

@@ -28,7 +28,7 @@ from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_eve
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/vector.proto\"\xf5\x03\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x42\x0f\n\r_reason_top_k\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xe9\x03\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xc1\x01\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\"\xeb\x02\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\x32\xb6\x01\n\x0eRankingService\x12K\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\x12W\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/ranking_service.proto\x12\x13sightline.ranker.v1\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/vector.proto\"\xaf\x04\n\x0bRankRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x39\n\ncandidates\x18\x06 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x33\n\x08\x62ranches\x18\x07 \x03(\x0b\x32!.sightline.ranker.v1.BranchSignal\x12\r\n\x05\x66used\x18\x08 \x03(\x02\x12\x30\n\x07weights\x18\t \x03(\x0b\x32\x1f.sightline.ranker.v1.PartWeight\x12\r\n\x05top_k\x18\n \x01(\x05\x12\x11\n\tdrop_seen\x18\x0b \x01(\x08\x12\x0c\n\x04seed\x18\x0c \x01(\x04\x12\x31\n\tdiversity\x18\r \x01(\x0b\x32\x1e.sightline.ranker.v1.Diversity\x12\x0f\n\x07\x65xplain\x18\x0e \x01(\x08\x12\x13\n\x0btime_micros\x18\x0f \x01(\x03\x12\x19\n\x0creason_top_k\x18\x10 \x01(\x05H\x00\x88\x01\x01\x12\x38\n\rphoto_vectors\x18\x11 \x01(\x0b\x32!.sightline.ranker.v1.PhotoVectorsB\x0f\n\r_reason_top_k\"\xd8\x01\n\tDiversity\x12\x11\n\tdiversity\x18\x01 \x01(\x01\x12\x12\n\npopularity\x18\x02 \x01(\x01\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x12\n\ncap_places\x18\x04 \x01(\x05\x12\x11\n\tbrand_cap\x18\x05 \x01(\x05\x12\x37\n\rcategory_caps\x18\x06 \x03(\x0b\x32 .sightline.ranker.v1.CategoryCap\x12\x1a\n\x12\x65xploration_places\x18\x07 \x03(\x05\x12\x18\n\x10\x65xploration_days\x18\x08 \x01(\x01\")\n\x0b\x43\x61tegoryCap\x12\r\n\x05level\x18\x01 \x01(\x05\x12\x0b\n\x03\x63\x61p\x18\x02 \x01(\x05\"F\n\x0cPhotoVectors\x12\x15\n\rspace_version\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"4\n\x0c\x42ranchSignal\x12\x0e\n\x06\x62ranch\x18\x01 \x01(\t\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\"*\n\nPartWeight\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"\xe9\x03\n\x0cRankResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nraw_scores\x18\x02 \x03(\x01\x12.\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.sightline.ranker.v1.PartColumn\x12\x30\n\x07reasons\x18\x04 \x03(\x0b\x32\x1f.sightline.ranker.v1.ReasonList\x12\x14\n\x0chidden_count\x18\x05 \x01(\x05\x12\x12\n\nseen_count\x18\x06 \x01(\x05\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x08 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12\x37\n\rstage_timings\x18\t \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x13\n\x0bscore_ranks\x18\n \x03(\x05\x12,\n\x05moves\x18\x0b \x03(\x0b\x32\x1d.sightline.ranker.v1.MoveList\x12\x14\n\x0cpropensities\x18\x0c \x03(\x01\x12\x0e\n\x06scores\x18\r \x03(\x01\x12\x33\n\x0bscore_event\x18\x0e \x01(\x0e\x32\x1e.sightline.common.v1.EventType\"^\n\nPartColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x32\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32 .sightline.ranker.v1.FeatureList\"B\n\x0b\x46\x65\x61tureList\x12\x33\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32!.sightline.common.v1.ScoreFeature\"4\n\x08MoveList\x12(\n\x05moves\x18\x01 \x03(\x0b\x32\x19.sightline.common.v1.Move\":\n\nReasonList\x12,\n\x07reasons\x18\x01 \x03(\x0b\x32\x1b.sightline.common.v1.Reason\"\xc1\x01\n\x0fNominateRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05top_k\x18\x05 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_vectors\x18\x07 \x01(\x08\"\xeb\x02\n\x10NominateResponse\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12:\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32+.sightline.ranker.v1.NominateResponse.Basis\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x36\n\x0c\x64\x65gradations\x18\x05 \x03(\x0b\x32 .sightline.common.v1.Degradation\x12,\n\x07vectors\x18\x06 \x03(\x0b\x32\x1b.sightline.common.v1.Vector\x12\x1b\n\x13\x65xclude_product_ids\x18\x07 \x03(\t\"\\\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x42\x41SIS_LONG_TERM\x10\x01\x12\x11\n\rBASIS_SESSION\x10\x02\x12\x14\n\x10\x42\x41SIS_POPULARITY\x10\x03\x32\xb6\x01\n\x0eRankingService\x12K\n\x04Rank\x12 .sightline.ranker.v1.RankRequest\x1a!.sightline.ranker.v1.RankResponse\x12W\n\x08Nominate\x12$.sightline.ranker.v1.NominateRequest\x1a%.sightline.ranker.v1.NominateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,31 +36,33 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.ranker.v1.ranking
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RANKREQUEST']._serialized_start=205
-  _globals['_RANKREQUEST']._serialized_end=706
-  _globals['_DIVERSITY']._serialized_start=709
-  _globals['_DIVERSITY']._serialized_end=925
-  _globals['_CATEGORYCAP']._serialized_start=927
-  _globals['_CATEGORYCAP']._serialized_end=968
-  _globals['_BRANCHSIGNAL']._serialized_start=970
-  _globals['_BRANCHSIGNAL']._serialized_end=1022
-  _globals['_PARTWEIGHT']._serialized_start=1024
-  _globals['_PARTWEIGHT']._serialized_end=1066
-  _globals['_RANKRESPONSE']._serialized_start=1069
-  _globals['_RANKRESPONSE']._serialized_end=1558
-  _globals['_PARTCOLUMN']._serialized_start=1560
-  _globals['_PARTCOLUMN']._serialized_end=1654
-  _globals['_FEATURELIST']._serialized_start=1656
-  _globals['_FEATURELIST']._serialized_end=1722
-  _globals['_MOVELIST']._serialized_start=1724
-  _globals['_MOVELIST']._serialized_end=1776
-  _globals['_REASONLIST']._serialized_start=1778
-  _globals['_REASONLIST']._serialized_end=1836
-  _globals['_NOMINATEREQUEST']._serialized_start=1839
-  _globals['_NOMINATEREQUEST']._serialized_end=2032
-  _globals['_NOMINATERESPONSE']._serialized_start=2035
-  _globals['_NOMINATERESPONSE']._serialized_end=2398
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=2306
-  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=2398
-  _globals['_RANKINGSERVICE']._serialized_start=2401
-  _globals['_RANKINGSERVICE']._serialized_end=2583
+  _globals['_RANKREQUEST']._serialized_end=764
+  _globals['_DIVERSITY']._serialized_start=767
+  _globals['_DIVERSITY']._serialized_end=983
+  _globals['_CATEGORYCAP']._serialized_start=985
+  _globals['_CATEGORYCAP']._serialized_end=1026
+  _globals['_PHOTOVECTORS']._serialized_start=1028
+  _globals['_PHOTOVECTORS']._serialized_end=1098
+  _globals['_BRANCHSIGNAL']._serialized_start=1100
+  _globals['_BRANCHSIGNAL']._serialized_end=1152
+  _globals['_PARTWEIGHT']._serialized_start=1154
+  _globals['_PARTWEIGHT']._serialized_end=1196
+  _globals['_RANKRESPONSE']._serialized_start=1199
+  _globals['_RANKRESPONSE']._serialized_end=1688
+  _globals['_PARTCOLUMN']._serialized_start=1690
+  _globals['_PARTCOLUMN']._serialized_end=1784
+  _globals['_FEATURELIST']._serialized_start=1786
+  _globals['_FEATURELIST']._serialized_end=1852
+  _globals['_MOVELIST']._serialized_start=1854
+  _globals['_MOVELIST']._serialized_end=1906
+  _globals['_REASONLIST']._serialized_start=1908
+  _globals['_REASONLIST']._serialized_end=1966
+  _globals['_NOMINATEREQUEST']._serialized_start=1969
+  _globals['_NOMINATEREQUEST']._serialized_end=2162
+  _globals['_NOMINATERESPONSE']._serialized_start=2165
+  _globals['_NOMINATERESPONSE']._serialized_end=2528
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_start=2436
+  _globals['_NOMINATERESPONSE_BASIS']._serialized_end=2528
+  _globals['_RANKINGSERVICE']._serialized_start=2531
+  _globals['_RANKINGSERVICE']._serialized_end=2713
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,7 @@ class RankRequest(google.protobuf.message.Message):
     EXPLAIN_FIELD_NUMBER: builtins.int
     TIME_MICROS_FIELD_NUMBER: builtins.int
     REASON_TOP_K_FIELD_NUMBER: builtins.int
+    PHOTO_VECTORS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -95,6 +96,12 @@ class RankRequest(google.protobuf.message.Message):
     def diversity(self) -> Global___Diversity:
         """What else than the raw score decides the order; absent = nothing."""
 
+    @property
+    def photo_vectors(self) -> Global___PhotoVectors:
+        """What the candidates look like, by which the model also knows those that came after its training; absent = by
+        their other features alone.
+        """
+
     def __init__(
         self,
         *,
@@ -114,9 +121,10 @@ class RankRequest(google.protobuf.message.Message):
         explain: builtins.bool = ...,
         time_micros: builtins.int = ...,
         reason_top_k: builtins.int | None = ...,
+        photo_vectors: Global___PhotoVectors | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "reason_top_k", b"reason_top_k", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "reason_top_k", b"reason_top_k", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "reason_top_k", b"reason_top_k", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "reason_top_k", b"reason_top_k", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
@@ -202,6 +210,34 @@ class CategoryCap(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["cap", b"cap", "level", b"level"]) -> None: ...
 
 Global___CategoryCap: typing_extensions.TypeAlias = CategoryCap
+
+@typing.final
+class PhotoVectors(google.protobuf.message.Message):
+    """Vectors of the candidates' photos, side by side."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    space_version: builtins.str
+    """Version of the visual space that they are of; of another one than the model's style they are passed over."""
+    dimension: builtins.int
+    """Length of each, 1 to 4,096."""
+    data: builtins.bytes
+    """float32, little-endian: `dimension` numbers for each candidate, in their order; the mean of its photos' vectors,
+    or NaN for a candidate without a photo.
+    """
+    def __init__(
+        self,
+        *,
+        space_version: builtins.str = ...,
+        dimension: builtins.int = ...,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "dimension", b"dimension", "space_version", b"space_version"]) -> None: ...
+
+Global___PhotoVectors: typing_extensions.TypeAlias = PhotoVectors
 
 @typing.final
 class BranchSignal(google.protobuf.message.Message):

@@ -147,7 +147,7 @@ class Recipe(google.protobuf.message.Message):
     to 100. Default 0.2.
     """
     transition_penalty: builtins.float
-    """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default 3,200."""
+    """ITEM_ITEM_TRANSITION: its λ, 0.001 to 1,000,000,000. Default 1,600."""
     @property
     def attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Keys of the text attributes of products that become features, up to 100; empty = as the settings say. Default

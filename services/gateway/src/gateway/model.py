@@ -510,6 +510,8 @@ class RankOrder:
     """When the request was made, microseconds since 1970 (UTC); 0 = now."""
     explain: bool = False
     """Whether parts are split by feature."""
+    reason_count: int | None = None
+    """Of how many of the first products reasons are wanted; None = of all."""
 
 
 @dataclass(frozen=True, slots=True)

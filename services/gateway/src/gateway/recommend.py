@@ -34,6 +34,10 @@ from gateway.validate import check
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
+REASONED, REASONED_PAGES = 100, 2
+"""So many of the first products, and pages, have the ranker's reasons; what is further down has our
+own. To word reasons takes the ranker longer than all the rest."""
+
 
 async def recommend(query: Query, house: House) -> Answer:
     """Ranked, explained products; what was lost on the way is said in the answer.
@@ -108,6 +112,9 @@ def rank_order(run: Run, candidates: Candidates) -> RankOrder:
         diversity=scene.diversity,
         time_micros=run.time_micros,
         explain=run.query.explain,
+        reason_count=(
+            None if run.query.explain else max(REASONED, REASONED_PAGES * run.query.results_a_page)
+        ),
     )
 
 

@@ -3,11 +3,11 @@
 Where S is the weight of all that they like and S_f that of products with feature f, and q_f is the
 share of everybody's interest that goes to such products::
 
-    strength_f = max(0, (S_f / S − q_f) / (1 − q_f)) · S / (S + 2)          0 to 1
+    strength_f = max(0, (S_f / S − q_f) / (1 − q_f)) · S_f / (S_f + 2)          0 to 1
 
 The first factor is the share beyond what chance would give, of what could be beyond it (as in
 Cohen's kappa, 1960): 0 = they like it as everybody does, 1 = they like nothing else. The second one
-doubts what rests on little: after two likings that are certain, half is believed.
+doubts what rests on little: after two such likings that are certain, half is believed.
 """
 
 from dataclasses import dataclass
@@ -43,10 +43,10 @@ def likings(told: ProductFeatures, rows: Ints, weights: Doubles) -> Likings:
 
 
 def of_sums(summed: Doubles, total: Doubles | float, usual: Doubles) -> Likings:
-    """By the weights that go to each feature, (…, names), and in all, (…)."""
+    """By the weights that go to each feature, (…, names), and in all, (…, 1)."""
     shares = summed / total
     beyond = np.maximum(shares - usual, 0.0) / np.maximum(1.0 - usual, 1e-9)
-    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (total / (total + DOUBT)))
+    return Likings(shares, np.clip(beyond, 0.0, 1.0) * (summed / (summed + DOUBT)))
 
 
 def with_feature(told: ProductFeatures, rows: Ints, feature: int) -> Ints:

@@ -11,6 +11,7 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from ranker.model import ROBOTS_METRIC, Model, ModelCorrupt, ModelRecord
+from ranker.parts import by_columns
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5
@@ -34,6 +35,10 @@ class Promotions(Protocol):
     async def former(self, catalog_id: str, version: str) -> ModelRecord | None:
         """The model that served last before this one; None = none did."""
 
+
+COLUMNS_FROM = 5_000
+"""Products from which it is worth the memory to have a model's vectors by component too; it is not
+for a model whose products the index names."""
 
 LoadModel = Callable[[str, str, str], Model]
 """(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
@@ -89,6 +94,8 @@ class LiveModels:
                 )
             self._refused[catalog_id] = record.version
             return
+        if COLUMNS_FROM <= len(model.item_ids) <= self._in_memory_items:
+            model = await asyncio.to_thread(by_columns, model)
         former = await self._before(catalog_id, model)
         self._serving[catalog_id] = model
         if former is None:

@@ -554,6 +554,8 @@ class Model:
     item_features: Neighbours | None = None
     """What each product's vector is the sum of: for row i, rows of `feature_vectors` and how much
     of each. Features that training did not learn are left out."""
+    item_columns: Floats | None = None
+    """(dimension, items) `item_vectors` the other way round; in no file, see parts.by_columns"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,9 @@ def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) 
 def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Nomination:
     """The best of the products that go with the shopper's last ones, by the same score.
 
-    They are what a search of the collaborative space can't see: with them it misses nothing, as far
-    as neighbours speak for a product and never against it. Looks at no other product's vector.
+    They are what a search of the collaborative space can't see: with them it misses nothing but
+    what the trend alone would lift, as far as neighbours speak for a product and never against it.
+    Looks at no other product's vector.
     """
     factors = parts.factors(model)
     rows = parts.neighbour_rows(model, shopper, factors)

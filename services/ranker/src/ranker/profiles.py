@@ -273,7 +273,7 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
     visits = int(sessions(log, signals.session_gap_minutes).max()) + 1
     days = max(now_micros - last, 0) / DAY_MICROS
     rate = visits / max((now_micros - first) / (7 * DAY_MICROS), 1.0)
-    told = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.1f}"}
+    told = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.2g}"}
     return Activity(
         first_micros=first,
         last_micros=last,

@@ -1,9 +1,10 @@
 """Publishes a model's products into the retriever's `collaborative` space: a job of the worker.
 
 The space's version is the model's. A product's vector there is the model's with the bias as one
-more component, and a shopper's ends with a 1, so that their inner product is the model's score::
+more component, and a shopper's ends with how much biases count, so that their inner product is
+what the shopper's taste and session add to the product's score (parts.py)::
 
-    item_vectors[i] @ q + item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, 1]
+    item_vectors[i] @ q + b · item_biases[i]  ==  [item_vectors[i], item_biases[i]] @ [q, b]
 
 The job creates a generation for the version, writes the vectors, waits until the index holds them,
 has it verified, and makes it the active one if its model serves. The one before stays for a

@@ -13,8 +13,9 @@ The weights w come with the request and are the scene's: they set behaviour agai
 blend and the scales s are the model's: they set the kinds of behaviour against each other, and
 bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
 the share that the record has now. A part that has no weight counts 0 and is left out. A product
-that the model does not know is represented by those of its features that the model knows; it has no
-neighbours, and where there are no such features it gets no taste or session part either.
+that the model does not know is represented by those of its features that the model knows, and by
+its visual style if the request tells what it looks like; it has no neighbours, and where there are
+no such features it gets no taste or session part either.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
 """
@@ -28,12 +29,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker import parts
-from ranker.features import feature_names
+from ranker.features import feature_names, style_names
 from ranker.fold_in import FoldIn
-from ranker.model import Doubles, History, Ints, Model, Product
+from ranker.model import Doubles, Floats, History, Ints, Model, Product
 from ranker.parts import POPULARITY, UNKNOWN, Items
 
 Marks = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """What candidates look like."""
+
+    space_version: str
+    vectors: Floats
+    """(candidates, dimension) mean of the vectors of each one's photos; a NaN row = no photo"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Candidates:
     created_micros: Ints | None = None
     """When the catalogue first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
     told."""
+    photos: Photos | None = None
+    """None = not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +148,32 @@ def represent(candidates: Candidates, model: Model) -> Items:
     """Candidates as the model sees them, known to it or not."""
     count = len(candidates.ids)
     rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
-    vectors, biases = model.item_vectors[rows], model.item_biases[rows]
-    for place in np.flatnonzero(rows == UNKNOWN):
+    items = Items(model.item_vectors[rows], model.item_biases[rows], rows)
+    strangers = np.flatnonzero(rows == UNKNOWN)
+    for place in strangers.tolist():
         names = feature_names(candidates.products[place], model.attribute_keys)
         known = [model.feature_rows[name] for name in names if name in model.feature_rows]
-        vectors[place] = model.feature_vectors[known].sum(axis=0)
-        biases[place] = model.feature_biases[known].sum()
-    return Items(vectors, biases, rows)
+        items.vectors[place] = model.feature_vectors[known].sum(axis=0)
+        items.biases[place] = model.feature_biases[known].sum()
+    if len(strangers) and candidates.photos is not None:
+        _add_looks(items, strangers, candidates.photos, model)
+    return items
+
+
+def _add_looks(items: Items, places: Ints, photos: Photos, model: Model) -> None:
+    """Add what the visual style says of these candidates, as training does of all products."""
+    mean, axes = model.style_mean, model.style_axes
+    if mean is None or axes is None:
+        return
+    if (photos.space_version, photos.vectors.shape[1]) != (model.style_space, len(mean)):
+        return
+    names = style_names(len(axes))
+    known = [axis for axis, name in enumerate(names) if name in model.feature_rows]
+    rows = [model.feature_rows[names[axis]] for axis in known]
+    seen = places[np.isfinite(photos.vectors[places]).all(axis=1)]
+    styles = (photos.vectors[seen] - mean) @ axes[known].T
+    items.vectors[seen] += styles @ model.feature_vectors[rows]
+    items.biases[seen] += styles @ model.feature_biases[rows]
 
 
 def calibrated(model: Model | None, raw_scores: Doubles) -> Doubles | None:

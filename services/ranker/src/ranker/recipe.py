@@ -102,7 +102,7 @@ class Recipe:
     """By what the features that products share are multiplied beside their own ids, which are 1.
     At 1 they make products too alike for a session: see docs/quality.md."""
     item_item: ItemItem = ItemItem.TRANSITION
-    transition_penalty: float = 3200.0
+    transition_penalty: float = 1600.0
     """TRANSITION's λ."""
     ease_penalty: float = 350.0
     """EASE's λ."""

@@ -67,7 +67,7 @@ class Signals:
     visits."""
     robot_events_a_day: int = 2000
     """Events of one shopper on one day (UTC) beyond which they are taken for a robot. Of the 943
-    people of MovieLens-100k the busiest had 737 on a day, and 30 in a minute."""
+    people of MovieLens-100k the busiest had 737 on a day, nobody over 30 in a minute."""
     robot_products_a_day: int = 1000
     """The same for different products."""
     robot_views_a_minute: int = 60

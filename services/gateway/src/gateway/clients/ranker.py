@@ -129,6 +129,7 @@ class RankerClient:
             diversity=_diversity(order.diversity),
             explain=order.explain,
             time_micros=order.time_micros,
+            reason_top_k=order.reason_count,
         )
         answer: ranking_pb.RankResponse = await self._caller.call(self._ranking.Rank, request)
         return _ranked(answer)
@@ -189,14 +190,13 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
     count = len(answer.product_ids)
     lengths = {
         len(answer.raw_scores),
-        len(answer.reasons) or count,
         len(answer.scores) or count,
         len(answer.score_ranks) or count,
         len(answer.moves) or count,
         len(answer.propensities) or count,
     }
     lengths.update(len(part.values) for part in answer.parts)
-    if lengths != {count}:
+    if lengths != {count} or len(answer.reasons) > count:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     reasons = tuple(
         tuple(messages.reason(item) for item in entry.reasons) for entry in answer.reasons
@@ -205,7 +205,7 @@ def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
         product_ids=tuple(answer.product_ids),
         raw_scores=tuple(answer.raw_scores),
         parts=tuple((part.name, tuple(part.values)) for part in answer.parts),
-        reasons=reasons or ((),) * count,
+        reasons=reasons + ((),) * (count - len(reasons)),
         hidden_count=answer.hidden_count,
         model_version=answer.model_version,
         degradations=messages.degradation_list(answer.degradations),

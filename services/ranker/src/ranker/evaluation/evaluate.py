@@ -37,6 +37,7 @@ MOST_SCORES = 2 * 10**8
 """Shoppers times products that are scored by each system: of more shoppers some are drawn."""
 MOST_SHOPPERS = 10_000
 MOST_BRANDS = 20
+LIFT = f"popularity_lift@{metrics.LISTED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,15 @@ class _Bench:
             events_after=len(self.split.after),
             product_count=len(self._products),
             systems=tuple(measured),
-            comparisons=self._comparisons(deciding, decisive=place[0] == 0),
+            comparisons=self._comparisons(
+                deciding, decisive=place[0] == 0 and fits.keys() <= deciding.keys()
+            ),
         )
 
     def _comparisons(
         self, figures: Mapping[str, Doubles], *, decisive: bool
     ) -> tuple[Comparison, ...]:
+        """The candidate against each other system; none decides unless `decisive`."""
         if CANDIDATE not in figures:
             return ()
         return tuple(
@@ -198,7 +202,9 @@ class _Bench:
             found = metrics.by_shopper(lists, self._tasks.training, self._features)
             if name == REGULARS:
                 regulars, deciding = lists, found[verdict.METRIC]
-            slices.append(Slice(name, _figures(found, lists, task, self._options.seed)))
+            lift = metrics.popularity_lift(lists, task.known, self._tasks.training)
+            whole = metrics.of_all_lists(lists, task.candidates) | {LIFT: lift}
+            slices.append(Slice(name, _figures(found, whole, len(task.known), self._options.seed)))
         exposures = () if regulars is None else self._exposures(regulars)
         return System(scorer.name, kind, tuple(slices), exposures), deciding
 
@@ -240,12 +246,10 @@ def features_of(products: Sequence[Product], attribute_keys: Sequence[str]) -> s
 
 
 def _figures(
-    found: Mapping[str, Doubles], lists: Lists, task: Task, seed: int
+    found: Mapping[str, Doubles], whole: Mapping[str, float], count: int, seed: int
 ) -> tuple[Figure, ...]:
-    count = len(task.known)
     made = bootstrap.intervals(np.stack(list(found.values()), axis=1), seed=seed)
     means = zip(found, made.mean.tolist(), made.low.tolist(), made.high.tolist(), strict=True)
-    whole = metrics.of_all_lists(lists, task.candidates)
     return (
         *(Figure(name, mean, low, high, count) for name, mean, low, high in means),
         *(Figure(name, value, None, None, count) for name, value in whole.items()),

@@ -15,14 +15,15 @@ For a shopper with wanted products W and a list of the first k products that com
   one that nobody likes counts as if one did (Zhou et al. 2010)
 - ``diversity@k``: mean of 1 − cosine over the list's pairs of products, by their features (Ziegler
   et al. 2005)
-- ``popularity@k``: mean share of the trained shoppers who like a product of the list; beside the
-  same of what shoppers themselves chose, it is the popularity bias
+- ``popularity@k``: mean share of the trained shoppers who like a product of the list
 
 They are averaged over shoppers. Figures of all lists together have no shopper to be resampled over,
 and so no interval:
 
 - ``coverage@k``: share of the products that compete which are in at least one list
 - ``gini@k``: how unevenly places go to products, 0 = evenly, 1 = all to one
+- ``popularity_lift@k``: how much more popular listed products are than what the shoppers like
+  themselves, as a share of that: the popularity bias (ΔGAP, Abdollahpouri et al. 2019); 0 = alike
 """
 
 from collections.abc import Mapping
@@ -107,13 +108,25 @@ def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> di
 
 
 def of_all_lists(lists: Lists, candidates: Bools) -> dict[str, float]:
-    """Figures of all lists together."""
+    """Coverage and Gini's coefficient."""
     first = lists.first[:, :LISTED]
     counts = np.bincount(first[first != NOBODY], minlength=len(candidates))[candidates]
     return {
         f"coverage@{LISTED}": float((counts > 0).mean()) if len(counts) else 0.0,
         f"gini@{LISTED}": gini(counts),
     }
+
+
+def popularity_lift(lists: Lists, known: Histories, training: Histories) -> float:
+    """`known`: what the asked shoppers like, `training`: what all trained ones do. 0 where nothing
+    that the asked ones like is liked by a trained one."""
+    first = lists.first[:, :LISTED]
+    width = 1 + max(first.max(initial=0), known.items.max(initial=0))
+    likers = np.bincount(training.items, minlength=width).astype(np.float64)
+    there = first != NOBODY
+    listed = np.where(there, likers[first], 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    liked = np.bincount(known.rows, likers[known.items], minlength=len(known)) / known.lengths
+    return float(listed.mean() / liked.mean() - 1) if liked.sum() else 0.0
 
 
 def exposure(lists: Lists, groups: Ints, count: int) -> Doubles:

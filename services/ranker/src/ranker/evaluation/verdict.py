@@ -64,8 +64,8 @@ def decide(comparisons: Sequence[Comparison], shoppers: int) -> tuple[Verdict, s
     deciding = [one for one in comparisons if one.decides]
     if not deciding:
         return Verdict.INCONCLUSIVE, (
-            "Nobody with a history liked anything new in the part that was held out: there is"
-            " nothing to measure."
+            "There is nothing to measure by: nobody with a history liked anything new in the part"
+            " that was held out, or there was too little to learn from before it."
         )
     verdicts = {one.verdict for one in deciding}
     if Verdict.FAILED in verdicts:

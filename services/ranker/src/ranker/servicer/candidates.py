@@ -13,6 +13,7 @@ import numpy as np
 from ranker import parts, rank
 from ranker.columns import products_of
 from ranker.model import Doubles
+from ranker.servicer.packed import of_floats
 from ranker.servicer.requests import check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -24,6 +25,7 @@ MOST_CANDIDATES = 2000
 MOST_BRANCHES = 16
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
 
 
@@ -33,13 +35,14 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
     ids = tuple(columns.product_ids)
     check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
     products = products_of(columns, "candidates")
-    similarities = [_column(branch.similarities) for branch in request.branches]
-    fused = _column(request.fused) if request.fused else np.zeros(len(ids))
+    similarities = [of_floats(branch.similarities) for branch in request.branches]
+    fused = of_floats(request.fused) if request.fused else np.zeros(len(ids))
     problems = [
         *_id_problems(ids),
         *_path_problems(columns.category_paths),
         *_branch_problems(request.branches, similarities, len(ids)),
         *_fused_problems(fused, len(ids)),
+        *_photo_problems(request, len(ids)),
     ]
     if problems:
         raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
@@ -51,6 +54,7 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
         similarities=dict(zip(names, similarities, strict=True)),
         fused=fused,
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
+        photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
     )
 
 
@@ -66,10 +70,6 @@ def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             problem = f"is not within 0 and {MOST_WEIGHT:g}"
             raise RequestInvalid(FieldViolation(f"{path}.weight", problem))
     return {weight.part: weight.weight for weight in given}
-
-
-def _column(values: Sequence[float]) -> Doubles:
-    return np.fromiter(values, np.float64, len(values))
 
 
 def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -121,3 +121,19 @@ def _fused_problems(fused: Doubles, count: int) -> Iterable[tuple[str, str]]:
         yield "fused", f"has {len(fused)} entries for {count} products"
     elif not (np.isfinite(fused) & (fused >= 0)).all():
         yield "fused", "holds values that are negative or not finite"
+
+
+def _photo_problems(request: pb.RankRequest, count: int) -> Iterable[tuple[str, str]]:
+    given = request.photo_vectors
+    if not request.HasField("photo_vectors"):
+        return
+    if not 1 <= given.dimension <= MOST_DIMENSION:
+        yield "photo_vectors.dimension", f"is not within 1 and {MOST_DIMENSION}"
+    elif len(given.data) != 4 * given.dimension * count:
+        size = 4 * given.dimension * count
+        yield "photo_vectors.data", f"has {len(given.data)} bytes; {count} vectors have {size}"
+
+
+def _photos(given: pb.PhotoVectors) -> rank.Photos:
+    vectors = np.frombuffer(given.data, "<f4").reshape(-1, given.dimension)
+    return rank.Photos(given.space_version, vectors.astype(np.float32, copy=False))

@@ -2,6 +2,7 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -61,7 +62,10 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         model = self._models.serving(catalog_id)
         history = await profiles.read(catalog_id, who, self._reader, self._signals)
         words = Words(request.language_code)
-        found = profiles.of_shopper(history, model, self._signals, words, self._now())
+        # In a thread: thousands of events take tens of milliseconds, which others would wait for.
+        found = await asyncio.to_thread(
+            profiles.of_shopper, history, model, self._signals, words, self._now()
+        )
         return pb.ShopperProfile(
             attributes=map(_attribute, found.attributes),
             affinities=map(_affinity, found.affinities),
@@ -85,7 +89,10 @@ class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
         model = self._models.serving(catalog_id)
         (share,) = await self._reader.popularity(catalog_id, (request.product_id,))
         words = Words(request.language_code)
-        found = profiles.of_product(request.product_id, model, float(share), words)
+        # In a thread: it is compared with the styles of all products.
+        found = await asyncio.to_thread(
+            profiles.of_product, request.product_id, model, float(share), words
+        )
         return pb.ProductProfile(
             product_id=found.product_id,
             category_path=found.category,

@@ -61,11 +61,11 @@ class Ablation:
     additions: tuple[Addition, ...]
 
 
-def ablate(measured: Validation, recipe: Recipe, refitted: Refitted) -> Ablation:
+def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> Ablation:
     """Leave out one after another what adds nothing to what is left; features first, in a fixed
-    order, as the parts of the score are made of them."""
+    order, as the parts of the score are made of them. `model`: of the recipe, with all that there
+    is."""
     attributes = bool(measured.given.attributes)
-    model = refitted(recipe, attributes)
     gains = measured.gains(model)
     additions = []
     for part in _features(measured.given, recipe):

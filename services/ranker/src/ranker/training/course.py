@@ -152,22 +152,22 @@ def _choose(given: Given, order: Order, steps: "_Steps") -> _Chosen:
 
 
 def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
+    model = measured.fitted(order.recipe, steps.fit())
+
+    def fit(recipe: Recipe, with_attributes: bool = True) -> Model:
+        """Only LightFM's part differs between recipes here."""
+        return measured.fitted(recipe, steps.fit(), with_attributes=with_attributes, beside=model)
+
     def score(recipe: Recipe) -> float:
-        return float(measured.gains(measured.fitted(recipe, steps.fit()).model).mean())
+        return float(measured.gains(fit(recipe)).mean())
 
     found = search(score, order.recipe, order.budget, lambda _: None)
     if not order.ablation:
         return _Chosen(found.recipe, order.attributes, found.trials)
-    model = measured.fitted(found.recipe, steps.fit()).model
-    blend = choose(measured.cases(model), found.recipe.blend, seed=found.recipe.seed)
-    recipe = replace(found.recipe, blend=blend)
-
-    def refit(recipe: Recipe, with_attributes: bool) -> Model:
-        attributes = measured.given.attributes if with_attributes else {}
-        subject = replace(measured.given, attributes=attributes)
-        return fitted(subject, recipe, steps.fit()).model
-
-    left = ablate(measured, recipe, refit)
+    best = fit(found.recipe) if found.trials else model
+    blend = choose(measured.cases(best), found.recipe.blend, seed=found.recipe.seed)
+    best = replace(best, blend=dict(blend.weights))
+    left = ablate(measured, replace(found.recipe, blend=blend), best, fit)
     return _Chosen(left.recipe, left.attributes, found.trials, left.additions)
 
 
@@ -204,7 +204,7 @@ def _untold(done: int, total: int) -> None:
 SHOWN = ("hit@10", "ndcg@10", "auc", "coverage@10")
 
 FITS_OF_ABLATION = 6
-"""At most: for the blend, as it is, and without each kind of features."""
+"""At most: as it was given, as it was found, and without each kind of features."""
 
 
 class _Steps:

@@ -6,6 +6,7 @@ bit for bit.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,9 +57,17 @@ def fit(
     return fitted(Given(log, products, vectors, attributes or {}), recipe, progress).model
 
 
-def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fitted:
+def fitted(
+    given: Given,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    *,
+    beside: Model | None = None,
+) -> Fitted:
     """Fit all parts of a model.
 
+    `beside`: a model of the same events and products, and of the same recipe but for LightFM's part
+    of it: the other parts are taken from there, as they may take longer than LightFM's.
     DataInsufficient when nobody likes any of the products; TrainingDiverged.
     """
     subject = subject_of(given, recipe)
@@ -70,11 +79,12 @@ def fitted(given: Given, recipe: Recipe, progress: Progress | None = None) -> Fi
         epochs=recipe.epochs,
         told=lambda done: progress(done, recipe.epochs) if progress else None,
     )
-    return assembled(subject, learned)
+    return assembled(subject, learned, beside)
 
 
-def assembled(subject: Subject, learned: Learned) -> Fitted:
-    """The model of all products: products and shoppers as sums of their features."""
+def assembled(subject: Subject, learned: Learned, beside: Model | None = None) -> Fitted:
+    """The model of all products: products and shoppers as sums of their features, and the parts
+    beside them; see `fitted`."""
     recipe, matrix, sizes = subject.recipe, subject.items.matrix, subject.items.sizes
     shared = len(subject.actors) if recipe.user_ids else 0
     shared_names = subject.shoppers.names[shared:]
@@ -94,10 +104,6 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         score_scale=1.0,
         blend=dict(recipe.blend.weights),
         attribute_keys=recipe.attribute_keys,
-        item_item=item_item(subject.interests, subject.item_ids, recipe),
-        bought_together=bought_together(subject.log, subject.item_ids, recipe),
-        popularity=popularity(subject.interests, subject.item_ids),
-        trend=trend(subject.interests, subject.item_ids),
         styles=subject.styles,
         style_mean=None if subject.style is None else subject.style.mean,
         style_axes=None if subject.style is None else subject.style.axes,
@@ -111,6 +117,7 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
             matrix.data / sizes[matrix.indices],
         ),
     )
+    model = replace(model, **_parts(subject) if beside is None else _parts_of(beside))
     model = replace(model, score_scale=score_scale(model, subject.interests))
     model = replace(model, part_scales=part_scales(model, subject.interests))
     return Fitted(
@@ -121,6 +128,22 @@ def assembled(subject: Subject, learned: Learned) -> Fitted:
         len(subject.actors),
         subject.interests,
     )
+
+
+def _parts(subject: Subject) -> dict[str, Any]:
+    """The parts beside LightFM's."""
+    found, ids, recipe = subject.interests, subject.item_ids, subject.recipe
+    return {
+        "item_item": item_item(found, ids, recipe),
+        "bought_together": bought_together(subject.log, ids, recipe),
+        "popularity": popularity(found, ids),
+        "trend": trend(found, ids),
+    }
+
+
+def _parts_of(model: Model) -> dict[str, Any]:
+    names = ("item_item", "bought_together", "popularity", "trend")
+    return {name: getattr(model, name) for name in names}
 
 
 def _dense(values: npt.NDArray[np.float32]) -> Floats:

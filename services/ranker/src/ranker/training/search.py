@@ -33,8 +33,8 @@ class Trial:
     """A recipe that was tried."""
 
     parameters: Mapping[str, Any]
-    score: float
-    """NaN = it could not be fitted."""
+    score: float | None
+    """None = it could not be fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,17 @@ def search(score: Score, recipe: Recipe, budget: Budget, told: Callable[[int], N
         value = _score(score, tried)
         trials.append(Trial(_searched(tried), value))
         if one is not None:
-            failed = math.isnan(value)
-            state = optuna.trial.TrialState.FAIL if failed else None
-            study.tell(one, None if failed else value, state=state)
+            study.tell(one, value, state=optuna.trial.TrialState.FAIL if value is None else None)
         told(len(trials))
-    best = max(trials, key=lambda trial: -math.inf if math.isnan(trial.score) else trial.score)
+    best = max(trials, key=lambda trial: -math.inf if trial.score is None else trial.score)
     return Found(replace(recipe, **best.parameters), tuple(trials))
 
 
-def _score(score: Score, recipe: Recipe) -> float:
+def _score(score: Score, recipe: Recipe) -> float | None:
     try:
         return score(recipe)
     except TrainingDiverged:
-        return math.nan
+        return None
 
 
 def _suggested(trial: Any, recipe: Recipe) -> dict[str, Any]:

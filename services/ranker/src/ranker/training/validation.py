@@ -17,7 +17,7 @@ from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task, split_globally, tasks
 from ranker.model import DataInsufficient, Doubles, Model
 from ranker.recipe import Recipe
-from ranker.training.fitting import Fitted, Progress, fitted
+from ranker.training.fitting import Progress, fitted
 from ranker.training.subject import Given
 
 SHARE = 0.2
@@ -37,9 +37,18 @@ class Validation:
     task: Task
     """Everybody in the middle of what they like after (`Tasks.ongoing`)."""
 
-    def fitted(self, recipe: Recipe, progress: Progress | None = None) -> Fitted:
-        """The model of the events before; DataInsufficient, TrainingDiverged."""
-        return fitted(self.given, recipe, progress)
+    def fitted(
+        self,
+        recipe: Recipe,
+        progress: Progress | None = None,
+        *,
+        with_attributes: bool = True,
+        beside: Model | None = None,
+    ) -> Model:
+        """The model of the events before, with or without what shoppers gave; `beside` as for
+        `fitted`. DataInsufficient, TrainingDiverged."""
+        given = self.given if with_attributes else replace(self.given, attributes={})
+        return fitted(given, recipe, progress, beside=beside).model
 
     def cases(self, model: Model) -> Cases:
         """The same shoppers with the parts of their scores, to choose a blend by."""

@@ -1,0 +1,81 @@
+"""MovieLens-100k (Harper and Konstan 2015) as events and products; used to measure, never kept.
+
+Every rating is an event of interest in a film, whatever its stars: what somebody chose to watch is
+what a recommender is asked for, and on the validation split the stars added nothing as weights. A
+film is a product whose tags are its genres and whose attribute is the decade of its release.
+"""
+
+import csv
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ranker.log import Log, log_of
+from ranker.model import EventType, Interaction, Product
+from ranker.recipe import Recipe
+from ranker.signals import Signals
+
+FOLDER = "ml100k"
+SIGNALS = Signals(liked_rating=0.0, rating_power=0.0)
+RECIPE = Recipe(attribute_keys=(), signals=SIGNALS)
+"""Genres alone: on validation the decade adds nothing to nDCG@10 of films that training saw, and
+costs AUC."""
+NEW_FILMS = Recipe(attribute_keys=("decade",), signals=SIGNALS)
+"""For films that it did not see."""
+GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime"),
+    *("Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance"),
+    *("Sci-Fi", "Thriller", "War", "Western"),
+)
+_RELEASED, _GENRES = 2, 5
+
+
+@dataclass(frozen=True, slots=True)
+class MovieLens:
+    """The data."""
+
+    products: tuple[Product, ...]
+    """Sorted by id."""
+    log: Log
+
+
+def folder() -> Path | None:
+    """``$SIGHTLINE_DATA/ml100k``; None = it is not there."""
+    given = os.environ.get("SIGHTLINE_DATA", "")
+    path = Path(given) / FOLDER
+    return path if given and (path / "u.item").is_file() else None
+
+
+def load(path: Path) -> MovieLens:
+    """Read ``u.item`` and ``u.data`` or ``u.data.gz``; OSError or ValueError when they are bad."""
+    with (path / "u.item").open(encoding="latin-1", newline="") as file:
+        rows = csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE)
+        products = sorted((_product(row) for row in rows), key=lambda one: one.product_id)
+    data = path / "u.data"
+    with data.open() if data.is_file() else gzip.open(f"{data}.gz", "rt") as file:
+        log = log_of(_event(line.split()) for line in file)
+    return MovieLens(tuple(products), log)
+
+
+def _product(row: list[str]) -> Product:
+    genres = tuple(name for name, mark in zip(GENRES, row[_GENRES:], strict=True) if mark == "1")
+    year = row[_RELEASED][-4:]
+    decade = (("decade", f"{year[:3]}0s"),) if year else ()
+    return Product(_film(row[0]), tags=genres, attributes=decade)
+
+
+def _event(columns: list[str]) -> Interaction:
+    shopper, film, stars, seconds = columns
+    return Interaction(
+        actor=f"user-{int(shopper):04}",
+        product_id=_film(film),
+        type=EventType.RATING,
+        value=float(stars),
+        time_micros=int(seconds) * 10**6,
+        event_id=f"{int(shopper):04}/{int(film):04}",
+    )
+
+
+def _film(number: str) -> str:
+    return f"film-{int(number):04}"
