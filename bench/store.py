@@ -25,7 +25,7 @@ from ranker import events as taking
 from ranker.model import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord, kind_of
-from ranker.record.tables import EVENTS, MIGRATIONS
+from ranker.record.tables import CHECKPOINT_PAGES, EVENTS, MIGRATIONS
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
 from tests.postgres import NoPostgreSQL, postgresql
@@ -98,7 +98,8 @@ def _urls(engine: str) -> Iterator[Sequence[str]]:
 
 async def _measure(engine: str, urls: Sequence[str], say: Say) -> Measured:
     found = Measured(engine)
-    ours, bare = (Database(url, migrations=MIGRATIONS) for url in urls)
+    pages = {"checkpoint_pages": CHECKPOINT_PAGES}
+    ours, bare = (Database(url, migrations=MIGRATIONS, **pages) for url in urls)
     for database in (ours, bare):
         database.migrate()
     say(f"{STORED:,} events into {engine}")

@@ -127,13 +127,16 @@ class Database:
         threads: int = 4,
         busy_seconds: float = 5.0,
         max_waiting: int = 256,
+        checkpoint_pages: int = 1000,
     ) -> None:
         """Open lazily; nothing is read yet.
 
         `url` is a SQLAlchemy URL (`sqlite:////dir/file.db`, `postgresql+psycopg://…`).
         `migrations` names the package with `env.py` and `versions/`, e.g. `ranker.migrations`.
         `threads` read side by side, one more writes. More than `max_waiting` calls at once are
-        answered StoreBusy. A SQLite file's directory is made when it is missing.
+        answered StoreBusy. SQLite's log gathers `checkpoint_pages` of 4 KiB before they are moved
+        into the file: a store that is written to all over moves each page less often when more
+        gather. A SQLite file's directory is made when it is missing.
         Raises ValueError for SQLite in memory, which can't keep what is promised.
         """
         self._url = make_url(url)
@@ -141,7 +144,12 @@ class Database:
         self._busy_seconds = busy_seconds
         self._file = _sqlite_file(self._url)
         self.engine = _engine(
-            self._url, busy_seconds, poolclass=QueuePool, pool_size=threads + 1, max_overflow=0
+            self._url,
+            busy_seconds,
+            checkpoint_pages=checkpoint_pages,
+            poolclass=QueuePool,
+            pool_size=threads + 1,
+            max_overflow=0,
         )
         """For tests and tools; services use `read` and `write`."""
         # SQLite's readers see one state anyway; PostgreSQL's default is a new one a statement.
@@ -342,7 +350,14 @@ def _check_sqlite(url: URL) -> None:
         raise ValueError("the store needs a database file, not one in memory")
 
 
-def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool: Any) -> Engine:
+def _engine(
+    url: URL,
+    busy_seconds: float,
+    *,
+    foreign_keys: bool = True,
+    checkpoint_pages: int = 1000,
+    **pool: Any,
+) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sqlalchemy.create_engine(
             url,
@@ -369,6 +384,7 @@ def _engine(url: URL, busy_seconds: float, *, foreign_keys: bool = True, **pool:
         # touches more than the 2 MB that are the default, and then writes its pages twice. With
         # 400,000 events stored, 10,000 a second were written instead of 3,000 (2026-11).
         connection.execute("PRAGMA cache_size=-16384")
+        connection.execute(f"PRAGMA wal_autocheckpoint={checkpoint_pages}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -21,7 +21,7 @@ from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.jobs import JobServicer
@@ -152,7 +152,9 @@ async def main() -> None:
     settings = config.load(RankerSettings)
     telemetry.configure_logging("ranker", settings.log_level)
     calculate_alone()
-    database = Database(settings.database_url, migrations=MIGRATIONS)
+    database = Database(
+        settings.database_url, migrations=MIGRATIONS, checkpoint_pages=CHECKPOINT_PAGES
+    )
     store = ModelStore(settings.model_store)
     live = LiveModels(
         settings.catalogs,

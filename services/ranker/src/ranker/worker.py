@@ -35,7 +35,7 @@ from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.retention import RetentionRecord
-from ranker.record.tables import JOBS, MIGRATIONS
+from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.retention import Sweeper, days_by_type
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.watching import Watch
@@ -358,7 +358,9 @@ async def main() -> None:
         if settings.worker_metrics_port
         else None
     )
-    database = Database(settings.database_url, migrations=MIGRATIONS, threads=2)
+    database = Database(
+        settings.database_url, migrations=MIGRATIONS, threads=2, checkpoint_pages=CHECKPOINT_PAGES
+    )
     channel = connect(settings.retriever_target)
     try:
         await asyncio.to_thread(database.migrate)

@@ -5,6 +5,9 @@ import sqlalchemy as sa
 from servicekit.jobs import jobs_table
 
 MIGRATIONS = "ranker.migrations"
+CHECKPOINT_PAGES = 16_384
+"""64 MiB: a batch of 1,000 events touches 20 MiB of pages in six indexes. With a million events
+stored, 7,000 a second were written instead of 5,100 with SQLite's own 4 MiB (2026-11)."""
 METADATA = sa.MetaData()
 
 KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
