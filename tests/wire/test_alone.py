@@ -152,7 +152,7 @@ def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
 
 def test_the_image_for_training_has_lightfm_and_it_works(tmp_path: Path) -> None:
     trainer = installed("ranker", "build-train", tmp_path)
-    wanted = OWN["ranker"] | {"lightfm", "optuna", "scipy"}
+    wanted = OWN["ranker"] | {"lightfm", "optuna", "pyarrow", "scipy"}
     assert trainer.importable(VENDORS) == wanted
     script = "import lightfm, ranker.train, ranker.worker; lightfm.LightFM(no_components=2)"
     subprocess.run([str(trainer.python), "-I", "-c", script], check=True, capture_output=True)
