@@ -22,7 +22,7 @@ from bench.statistics import percentile
 from ranker import nominate, parts
 from ranker.fold_in import FoldIn
 from ranker.model import Floats, Model
-from ranker.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
 from retriever.filters import shaped
 from retriever.milvus import MilvusIndex
 from retriever.model import IndexKind, IndexParameters, IndexRow, Metric

@@ -17,7 +17,6 @@ from bench import movielens
 from bench.model import Goal, Interval, Result, Table
 from bench.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.movielens import RECIPE, SIGNALS, MovieLens
-from ranker.blend import choose
 from ranker.evaluation import baselines, metrics, systems
 from ranker.evaluation.baselines import Scorer
 from ranker.evaluation.bootstrap import intervals
@@ -29,6 +28,7 @@ from ranker.model import Doubles, Model
 from ranker.parts import POPULARITY
 from ranker.recipe import Recipe
 from ranker.training import Given, fit
+from ranker.training.blend import choose
 from ranker.training.validation import Validation
 
 SHARE = 0.2

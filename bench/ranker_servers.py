@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import shelves
 from ranker.__main__ import calculate_alone
-from ranker.events import append
+from ranker.events.intake import append
 from ranker.model import Doubles, Event, EventType, History, Identity, Model, Shopper
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from bench.model import Goal, Interval, Result, Table
 from bench.statistics import percentile, ratio
-from ranker import events as taking
+from ranker.events import intake as taking
 from ranker.model import Event, EventType, Identity, Shopper, StoredEvent, Written
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord, kind_of

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import grpc
 import numpy as np
 
-from ranker.events import _stored as to_stored
+from ranker.events.intake import _stored as to_stored
 from ranker.model import (
     Doubles,
     Event,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from ranker.artifact import ModelStore
+from ranker.models.artifact import ModelStore
 from ranker.settings import WorkerSettings
 from ranker.watching import Watch
 from sightline.gateway.v1 import recommendation_service_pb2 as rec

@@ -33,10 +33,10 @@ from gateway.recommend import begin
 from gateway.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key
-from ranker.artifact import ModelStore
-from ranker.live import LiveModels
 from ranker.model import Floats, Model
-from ranker.publish import PUBLISH, query_vector
+from ranker.models.artifact import ModelStore
+from ranker.models.live import LiveModels
+from ranker.models.publish import PUBLISH, query_vector
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import RankerSettings

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.__main__ import bindings, open_key
-from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
-from ranker.live import LiveModels
+from ranker.models.artifact import ModelStore
+from ranker.models.live import LiveModels
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
 from ranker.servicer.requests import page_token

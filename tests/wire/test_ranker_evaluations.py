@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
+from ranker.models.artifact import ModelStore
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.training import evaluating

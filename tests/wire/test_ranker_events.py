@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker import purge
+from ranker.events import purge
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ranker import pseudonyms
-from ranker.artifact import ModelStore
 from ranker.features import shopper_feature_names
 from ranker.model import Calibration, EventType, Identity, Model, Neighbours, Shopper
+from ranker.models.artifact import ModelStore
 from ranker.record.models import ModelRegistry
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc

@@ -16,9 +16,9 @@ import grpc
 import pytest
 
 from ranker.__main__ import bindings, open_key
-from ranker.artifact import ModelStore
-from ranker.export_store import ExportStore
-from ranker.live import LiveModels
+from ranker.events.export_store import ExportStore
+from ranker.models.artifact import ModelStore
+from ranker.models.live import LiveModels
 from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS

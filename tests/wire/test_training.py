@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from ranker.events import _stored as to_stored
+from ranker.events.intake import _stored as to_stored
 from ranker.model import EventType, Identity, Shopper
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry

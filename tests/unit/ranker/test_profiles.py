@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ranker import profiles
 from ranker.log import log_of
 from ranker.model import EventType, History, Model, Money, ProductUnknown
-from ranker.profile_texts import TEXTS, Kind, Words
+from ranker.profiles import profiles
+from ranker.profiles.texts import TEXTS, Kind, Words
 from ranker.signals import DEFAULTS, Signals, interests
 from ranker.training.telling import told
 from tests.fakes.ranker import HOUR, NOW, FakeReader, did, model, product

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ranker.feedback import Outcome
+from ranker.feedback.answers import Outcome
+from ranker.feedback.online import DAY_MICROS, Joined, Period, Sums, rates
 from ranker.model import EventType
-from ranker.online import DAY_MICROS, Joined, Period, Sums, rates
 from ranker.record import feedback as batches
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord

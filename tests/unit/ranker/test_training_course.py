@@ -5,7 +5,6 @@ import pytest
 
 from ranker.evaluation.evaluate import Production
 from ranker.evaluation.report import ProductionAs
-from ranker.learning import Learned
 from ranker.log import Log, log_of
 from ranker.model import Calibration, DataInsufficient, EventType, Model
 from ranker.model import Verdict as Verdicts
@@ -13,6 +12,7 @@ from ranker.recipe import Blend, Recipe
 from ranker.training import Given, fit, fitted
 from ranker.training.ablation import Verdict
 from ranker.training.course import Order, Trained, metrics_of, train
+from ranker.training.learning import Learned
 from ranker.training.refit import state_arrays, state_of
 from ranker.training.search import Budget
 from tests.fakes.ranker import NOW, did

@@ -7,10 +7,11 @@ import pytest
 import scipy.sparse as sp
 from lightfm import LightFM
 
-from ranker import artifact, fold_in, packing
+from ranker import fold_in
 from ranker.features import feature_names
 from ranker.log import log_of
 from ranker.model import DataInsufficient, EventType, Interaction, Model, TrainingDiverged, Vectors
+from ranker.models import artifact, packing
 from ranker.recipe import Loss, Recipe
 from ranker.signals import interests
 from ranker.training import Given, fit, fitted

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranker.artifact import ModelStore
-from ranker.events import _stored as to_stored
+from ranker.events.intake import _stored as to_stored
 from ranker.model import (
     BaseUnusable,
     DataInsufficient,
@@ -19,6 +18,7 @@ from ranker.model import (
     StoreUnwritable,
     Vectors,
 )
+from ranker.models.artifact import ModelStore
 from ranker.recipe import Loss, Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.events import EventRecord

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ranker import artifact, packing
 from ranker.log import Log, log_of
 from ranker.model import BaseUnusable, EventType, Vectors
+from ranker.models import artifact, packing
 from ranker.recipe import Recipe
 from ranker.training import Given, fitted
 from ranker.training.fitting import Fitted

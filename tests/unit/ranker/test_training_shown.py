@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ranker.artifact import ModelStore
 from ranker.model import EventType, Identity, ModelRecord, Shopper
+from ranker.models.artifact import ModelStore
 from ranker.recipe import Blend
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord

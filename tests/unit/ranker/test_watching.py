@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from ranker import answered, health
-from ranker.artifact import ModelStore
+from ranker import answered
+from ranker.feedback import health
+from ranker.feedback.online import DAY_MICROS, Joined, Period
 from ranker.model import EventType, Identity, ModelRecord, Shopper
-from ranker.online import DAY_MICROS, Joined, Period
+from ranker.models.artifact import ModelStore
 from ranker.record.activity import ActivityRecord
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord

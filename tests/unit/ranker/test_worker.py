@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ranker import purge, worker
+from ranker import worker
+from ranker.events import purge
 from ranker.model import PurgeCount, Selection
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry

@@ -6,9 +6,9 @@ import sys
 from threadpoolctl import threadpool_limits
 
 from ranker import pseudonyms
-from ranker.artifact import ModelStore
-from ranker.live import LiveModels
 from ranker.model import KeyUnusable
+from ranker.models.artifact import ModelStore
+from ranker.models.live import LiveModels
 from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
 from ranker.record.activity import ActivityRecord

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-from ranker.artifact import ModelStore
-from ranker.feedback import Answered, AnswerLog, Feedback, feedback_of, joined
+from ranker.feedback.answers import Answered, AnswerLog, Feedback, feedback_of, joined
 from ranker.model import ModelCorrupt, ModelNotFound
+from ranker.models.artifact import ModelStore
 from ranker.parts import DEFAULT_BLEND, POPULARITY
 from ranker.record.feedback import KeptAnswer
 from ranker.record.models import ModelRegistry

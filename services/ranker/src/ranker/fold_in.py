@@ -64,7 +64,7 @@ class Windows:
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
     item_item: Window = Window(50, 0.95)
-    """As far back, and as fading, as the transitions were learned (items.py)."""
+    """As far back, and as fading, as the transitions were learned (training/items.py)."""
     bought_together: Window = Window(10)
 
 

@@ -466,7 +466,7 @@ class Segments:
     """(segments,) of the shoppers in training, adding up to 1"""
     strengths: Floats
     """(segments, names of `ProductFeatures`) how much more each group likes a feature than all do,
-    0 to 1; see affinities.py"""
+    0 to 1; see profiles/affinities.py"""
     silhouette: float
     """How clearly the groups stand apart, −1 to 1 (Rousseeuw 1987)"""
 

@@ -21,9 +21,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ranker.artifact import ModelStore
 from ranker.catalogue import IDEMPOTENT, Catalogue
-from ranker.collaborative import CollaborativeIndex
+from ranker.models.artifact import ModelStore
+from ranker.models.collaborative import CollaborativeIndex
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import TrainSettings

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Gauge
 
-from ranker import answered, health
-from ranker.artifact import ModelStore
-from ranker.health import Health
+from ranker import answered
+from ranker.feedback import health
+from ranker.feedback.health import Health
+from ranker.feedback.online import DAY_MICROS, Period
+from ranker.feedback.policies import policies
 from ranker.model import Model, ModelCorrupt, ModelRecord
-from ranker.online import DAY_MICROS, Period
-from ranker.policies import policies
+from ranker.models.artifact import ModelStore
 from ranker.record.activity import ActivityRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry

@@ -1,8 +1,8 @@
 """`python -m ranker.worker`: runs the ranker's jobs, one at a time.
 
-Purges and exports of events run in this process (see purge.py and export.py). So do publications of
-models (see publish.py), beside the other jobs, for they may have to wait for the retriever. What is
-too old is deleted here all the time (see retention.py), and feedback looked at from time to time
+Purges and exports of events run in this process (see events/). So do publications of models (see
+models/publish.py), beside the other jobs, for they may have to wait for the retriever. What is too
+old is deleted here all the time (see events/retention.py), and feedback looked at from time to time
 (see watching.py).
 
 A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
@@ -21,22 +21,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranker import export, publish, purge
-from ranker.artifact import ModelStore
-from ranker.collaborative import CollaborativeIndex
-from ranker.export import EXPORT
-from ranker.export_store import ExportStore
+from ranker.events import export, purge
+from ranker.events.export import EXPORT
+from ranker.events.export_store import ExportStore
+from ranker.events.purge import PURGE
+from ranker.events.retention import Sweeper, days_by_type
 from ranker.model import ExportUnwritable, Interrupted, Model, Purger
-from ranker.prune import prune
-from ranker.publish import PUBLISH, ModelSource, Publication, PublishIndex
-from ranker.purge import PURGE
+from ranker.models import publish
+from ranker.models.artifact import ModelStore
+from ranker.models.collaborative import CollaborativeIndex
+from ranker.models.prune import prune
+from ranker.models.publish import PUBLISH, ModelSource, Publication, PublishIndex
 from ranker.record.answers import AnswerLog
 from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
 from ranker.record.retention import RetentionRecord
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
-from ranker.retention import Sweeper, days_by_type
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.watching import Watch
 from servicekit import config, telemetry
@@ -239,7 +240,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def tidying(registry: ModelRegistry, store: ModelStore, index: PublishIndex, keep: int) -> Tidy:
-    """Prunes as prune.py says; put off to the next training while the retriever is away."""
+    """Prunes as models/prune.py says; put off to the next training while the retriever is away."""
 
     async def tidy(catalog_id: str) -> None:
         try:

@@ -4,10 +4,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ranker.drift import Sample
-from ranker.health import Activity, Window
+from ranker.feedback.drift import Sample
+from ranker.feedback.health import Activity, Window
+from ranker.feedback.online import DAY_MICROS
 from ranker.model import EventType
-from ranker.online import DAY_MICROS
 from ranker.record.tables import EVENTS, HEALTH, KIND_INTEREST
 from servicekit.sql import Database
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ranker.export import COLUMNS
+from ranker.events.export import COLUMNS
 from ranker.model import Extent
 from ranker.record.tables import EVENTS
 from servicekit.sql import Database

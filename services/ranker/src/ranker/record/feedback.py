@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback import Outcome
+from ranker.feedback.answers import Outcome
+from ranker.feedback.online import Period
 from ranker.model import EventType
-from ranker.online import Period
 from ranker.record.tables import ANSWERS, EVENTS
 from servicekit.sql import Database
 

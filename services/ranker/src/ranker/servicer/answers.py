@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ranker.events import ANSWER_ID
+from ranker.events.intake import ANSWER_ID
 from ranker.model import AnswerMissing
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.answers import Answer, AnswerLog

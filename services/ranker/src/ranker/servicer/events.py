@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type import money_pb2
 
-from ranker import export, purge
-from ranker.events import append
+from ranker.events import export, purge
+from ranker.events.intake import append
 from ranker.model import (
     Event,
     EventInvalid,

@@ -5,9 +5,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ranker import health, publish
+from ranker.feedback import health
 from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
-from ranker.promotion import require_proof
+from ranker.models import publish
+from ranker.models.promotion import require_proof
 from ranker.record.activity import ActivityRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry

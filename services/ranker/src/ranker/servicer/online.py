@@ -2,11 +2,11 @@
 
 from google.protobuf.duration_pb2 import Duration
 
-from ranker.drift import Drift
-from ranker.estimators import CLIP, Estimate
-from ranker.health import Health
-from ranker.online import DAY_MICROS, Joined, Online, Period, Rate, Tally, rates
-from ranker.policies import Policy
+from ranker.feedback.drift import Drift
+from ranker.feedback.estimators import CLIP, Estimate
+from ranker.feedback.health import Health
+from ranker.feedback.online import DAY_MICROS, Joined, Online, Period, Rate, Tally, rates
+from ranker.feedback.policies import Policy
 from ranker.servicer.requests import check_range, timestamp
 from sightline.ranker.v1 import online_report_pb2 as pb
 

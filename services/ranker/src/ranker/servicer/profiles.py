@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from google.type import money_pb2
 
-from ranker import profiles
 from ranker.features import price_range
 from ranker.model import ConsentRequired, HistoryReader, Models, Money
-from ranker.profile_texts import Kind, Words
+from ranker.profiles import profiles
+from ranker.profiles.texts import Kind, Words
 from ranker.pseudonyms import Pseudonyms
 from ranker.record.attributes import AttributeRecord
 from ranker.servicer.requests import Context, actor, timestamp

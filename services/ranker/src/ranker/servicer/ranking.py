@@ -15,8 +15,8 @@ from ranker.explain import explain
 from ranker.exploration import seed_of
 from ranker.fold_in import FoldIn
 from ranker.model import HistoryReader, Model, Models, Reason
+from ranker.models.publish import SPACE, query_vector
 from ranker.pseudonyms import Pseudonyms
-from ranker.publish import SPACE, query_vector
 from ranker.servicer.arranging import DEFAULT, features_of, moved, policy_of
 from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_of
 from ranker.servicer.events import NUMBERS

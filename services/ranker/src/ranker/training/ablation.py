@@ -11,11 +11,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from ranker.blend import LEAST_SHOPPERS
 from ranker.evaluation.bootstrap import intervals
 from ranker.model import Doubles, Model
 from ranker.parts import OWN_PARTS, POPULARITY
 from ranker.recipe import ItemItem, Recipe
+from ranker.training.blend import LEAST_SHOPPERS
 from ranker.training.subject import Given
 from ranker.training.validation import METRIC, Validation
 

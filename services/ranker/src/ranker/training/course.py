@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.blend import choose
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
 from ranker.evaluation.report import Report
 from ranker.evaluation.splits import Protocol, split_globally
-from ranker.learning import Learned
 from ranker.log import Log
 from ranker.model import DataInsufficient, Metric, Model
 from ranker.recipe import Recipe
 from ranker.training.ablation import Addition, ablate
+from ranker.training.blend import choose
 from ranker.training.fitting import Fitted, Progress, fitted
+from ranker.training.learning import Learned
 from ranker.training.refit import State, refitted
 from ranker.training.search import Budget, Trial, search
 from ranker.training.subject import Given, check

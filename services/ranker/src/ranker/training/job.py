@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from ranker import artifact
-from ranker.artifact import ModelStore
 from ranker.catalogue import Catalogue
 from ranker.evaluation.evaluate import Production
 from ranker.log import Log, log_of
 from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
+from ranker.models import artifact
+from ranker.models.artifact import ModelStore
 from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord

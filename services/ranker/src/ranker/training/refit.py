@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ranker.features import STYLE_KIND, split
 from ranker.model import BaseUnusable, Ints, Model
-from ranker.packing import pack_texts, unpack_texts
+from ranker.models.packing import pack_texts, unpack_texts
 from ranker.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
 from ranker.training.lightfm_door import Learned, Liked, Side, fresh, learn

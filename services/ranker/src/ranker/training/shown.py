@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ranker import answered
-from ranker.artifact import ModelStore
-from ranker.clicks import PLACES
-from ranker.feedback import Feedback
-from ranker.learning import Learned, learn
+from ranker.feedback.answers import Feedback
+from ranker.feedback.clicks import PLACES
+from ranker.feedback.online import DAY_MICROS, Period
 from ranker.model import EventType
-from ranker.online import DAY_MICROS, Period
+from ranker.models.artifact import ModelStore
 from ranker.recipe import Blend
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
+from ranker.training.learning import Learned, learn
 
 MOST_ANSWERS = 20_000
 """The newest ones of which something was shown; with ten products each, 200,000 impressions."""

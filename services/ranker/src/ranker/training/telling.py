@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ranker.affinities import of_sums
 from ranker.features import LOOK_KIND, feature_names
 from ranker.model import Doubles, Floats, Ints, Model, Product, ProductFeatures, Segments
+from ranker.profiles.affinities import of_sums
 from ranker.signals import Interests
 from ranker.training.clusters import clusters
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker import parts
-from ranker.blend import Case, Cases, gathered
 from ranker.evaluation import systems
 from ranker.evaluation.baselines import popularity
 from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task, split_globally, tasks
 from ranker.model import DataInsufficient, Doubles, Model
 from ranker.recipe import Recipe
+from ranker.training.blend import Case, Cases, gathered
 from ranker.training.fitting import Progress, fitted
 from ranker.training.subject import Given
 

@@ -1,0 +1,1 @@
+"""Events: taken in, sampled, purged, kept for a time, exported."""

@@ -1,0 +1,207 @@
+"""Takes in what people did: checks each event, hides who it was, hands it to the record."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ranker.events.sampling import sampled
+from ranker.model import (
+    Event,
+    EventConflict,
+    EventInvalid,
+    EventTimeInvalid,
+    EventType,
+    EventWriter,
+    StoredEvent,
+    Written,
+)
+from ranker.pseudonyms import Pseudonyms
+from servicekit.errors import FieldViolation, ServiceError
+from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
+
+AHEAD_MICROS = 5 * 60 * 1_000_000
+"""How far ahead of our clock a caller's may be."""
+
+MOST_QUANTITY = 1_000_000
+MOST_VALUE = 1_000_000.0
+MOST_RATING = 5.0
+CURRENCY = re.compile(r"[A-Z]{3}")
+ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch."""
+
+    errors: tuple[ServiceError | None, ...]
+    """One for each event; None = stored, or stored before with the same content."""
+    written_count: int
+    duplicate_count: int
+
+
+async def append(
+    catalog_id: str,
+    events: Sequence[Event | ServiceError],
+    pseudonyms: Pseudonyms,
+    writer: EventWriter,
+    now_micros: Callable[[], int],
+    *,
+    impression_share: float = 1.0,
+) -> Appended:
+    """Store the good ones; a bad one never fails the rest. Durable when this returns.
+
+    An entry that could not even be read comes as its error and stays one. Of the answers only
+    `impression_share` have their impressions stored; the others' count as written (sampling.py).
+    """
+    now = now_micros()
+    checked = [event if isinstance(event, ServiceError) else check(event, now) for event in events]
+    stored = [
+        _stored(catalog_id, event, pseudonyms, now)
+        for event, error in zip(events, checked, strict=True)
+        if error is None and isinstance(event, Event)
+    ]
+    kept = [sampled(one, impression_share) for one in stored]
+    fresh = [one for one in kept if one is not None]
+    written = iter(await writer.append(fresh) if fresh else ())
+    told = iter([Written.NEW if one is None else next(written) for one in kept])
+    outcomes = [next(told) if error is None else None for error in checked]
+    return Appended(
+        errors=tuple(
+            EventConflict() if outcome is Written.CONFLICT else error
+            for error, outcome in zip(checked, outcomes, strict=True)
+        ),
+        written_count=outcomes.count(Written.NEW),
+        duplicate_count=outcomes.count(Written.DUPLICATE),
+    )
+
+
+def check(event: Event, now_micros: int) -> ServiceError | None:
+    """What is wrong with the event, against the limits of the Event message; None = nothing."""
+    violations = tuple(FieldViolation(*pair) for pair in _problems(event))
+    if violations:
+        return EventInvalid(*violations)
+    if event.time_micros is not None and event.time_micros > now_micros + AHEAD_MICROS:
+        return EventTimeInvalid("lies more than 5 minutes ahead")
+    return None
+
+
+def _problems(event: Event) -> list[tuple[str, str]]:
+    found = [
+        *_text("event_id", event.event_id, 128, required=True),
+        *_product_id(event),
+        *_text("session_id", event.session_id, 128),
+        *_text("order_id", event.order_id, 128),
+        *_text("attribution_token", event.attribution_token, 1024),
+        *_text("scene", event.scene, 64, unit="characters"),
+        *_text("query", event.query, 512, unit="characters", control=True),
+        *_value(event),
+    ]
+    if event.answer_id and not ANSWER_ID.fullmatch(event.answer_id):
+        found.append(("answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"))
+    if event.type is None:
+        found.append(("type", "is required"))
+    if event.shopper is None:
+        found.append(("shopper", "is required"))
+    else:
+        path = f"shopper.{event.shopper.kind}_id"
+        found += _text(path, event.shopper.id, 128, required=True)
+    if not 0 <= event.quantity <= MOST_QUANTITY:
+        found.append(("quantity", f"is not within 0 and {MOST_QUANTITY}"))
+    if event.position < 0:
+        found.append(("position", "is negative"))
+    if event.unit_price is not None:
+        if event.unit_price.micros < 0:
+            found.append(("unit_price", "is negative"))
+        if not CURRENCY.fullmatch(event.unit_price.currency):
+            found.append(("unit_price.currency_code", "is not a three-letter ISO 4217 code"))
+    return found
+
+
+def _product_id(event: Event) -> list[tuple[str, str]]:
+    if not event.product_id and event.type is EventType.SEARCH:
+        return []
+    item = event.product_id
+    if item.isascii() and item.isprintable() and 0 < len(item) <= MAX_ID_BYTES:
+        return []  # what the check would find, ten times faster
+    try:
+        check_id(event.product_id)
+    except IdInvalidError as error:
+        return [("product_id", str(error))]
+    return []
+
+
+def _text(
+    path: str,
+    text: str,
+    most: int,
+    *,
+    required: bool = False,
+    unit: str = "bytes",
+    control: bool = False,
+) -> list[tuple[str, str]]:
+    """Problems of a text of at most `most` bytes of UTF-8, or characters."""
+    if not text:
+        return [(path, "is required")] if required else []
+    if len(text) <= most and text.isascii() and text.isprintable():
+        return []  # what the rest would find, ten times faster
+    size = len(text.encode()) if unit == "bytes" else len(text)
+    if size > most:
+        return [(path, f"is longer than {most} {unit}")]
+    if not control and any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in text):
+        return [(path, "holds control characters")]
+    if "\0" in text:  # PostgreSQL can't store it
+        return [(path, "holds a NUL character")]
+    return []
+
+
+def _value(event: Event) -> list[tuple[str, str]]:
+    if event.value is None:
+        return [("value", "is required for a rating")] if event.type is EventType.RATING else []
+    most = MOST_RATING if event.type is EventType.RATING else MOST_VALUE
+    if not (math.isfinite(event.value) and 0 <= event.value <= most):
+        return [("value", f"is not within 0 and {most:g}")]
+    return []
+
+
+def _stored(catalog_id: str, event: Event, pseudonyms: Pseudonyms, now: int) -> StoredEvent:
+    if event.shopper is None:
+        raise ValueError("an event that passed the check has a shopper")
+    timed = event if event.time_micros is not None else replace(event, time_micros=now)
+    actor = pseudonyms.of(catalog_id, event.shopper)
+    session = pseudonyms.of_session(catalog_id, event.session_id)
+    return StoredEvent(
+        catalog_id=catalog_id,
+        event=timed,
+        actor=actor,
+        session=session,
+        key_id=pseudonyms.key_id,
+        digest=digest(event, actor, session),
+        received_micros=now,
+    )
+
+
+def digest(event: Event, actor: str, session: str) -> bytes:
+    """SHA-256 of the content as given, 32 bytes: a time that was left out stays left out, so that
+    a retry without one is the same content. So is one whose token had expired meanwhile: what was
+    read out of it is not in here."""
+    price = event.unit_price
+    content = [
+        event.event_id,
+        actor,
+        session,
+        event.type,
+        event.product_id,
+        event.time_micros,
+        event.value,
+        event.quantity,
+        None if price is None else [price.micros, price.currency],
+        event.order_id,
+        event.position,
+        event.scene,
+        event.attribution_token,
+        event.query,
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).digest()

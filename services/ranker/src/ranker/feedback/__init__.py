@@ -1,0 +1,1 @@
+"""What answers led to: rates, estimates of other orders, clicks and drift. Pure."""

@@ -1,0 +1,230 @@
+"""How healthy the feedback is: what other orders would have earned, and what drifted.
+
+Present and past are whole days (UTC), so that volumes can be compared; what happened today counts
+tomorrow. Windows are whole weeks by default, because weekdays differ.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ranker.feedback import drift
+from ranker.feedback.answers import Feedback
+from ranker.feedback.drift import Drift, Sample
+from ranker.feedback.estimators import Estimate, Estimates
+from ranker.feedback.online import DAY_MICROS, Joined
+from ranker.feedback.policies import Policy
+from ranker.model import Doubles, Model
+
+TOP = 10
+"""Places whose scores are compared: those that most people see."""
+FEATURES = ("category", "brand", "price_band", "look")
+"""Kinds of features, as features.py and profiles.py name them, whose mix is watched."""
+VOLUME_MATTERS = 0.3
+"""A share of the usual volume."""
+RATING_MATTERS = 0.25
+"""Stars."""
+SHARE_MATTERS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From a midnight (UTC) on until before another; microseconds since 1970."""
+
+    start_micros: int
+    end_micros: int
+
+    @property
+    def days(self) -> range:
+        """Whole days since 1970."""
+        return range(self.start_micros // DAY_MICROS, self.end_micros // DAY_MICROS)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What is compared with what."""
+
+    present: Window
+    reference: Window
+    """Ends where the present begins."""
+
+    @property
+    def before(self) -> Window:
+        """As long as the present, and just before it: for what grows with a window's length."""
+        start, end = self.present.start_micros, self.present.end_micros
+        return Window(2 * start - end, start)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What people did in a window."""
+
+    types: Mapping[tuple[int, str], int]
+    """Events by day since 1970 and type."""
+    shoppers: int
+    """People who did something."""
+    new_shoppers: int
+    """Of whom nothing was known before the window."""
+    ratings: Sample
+    products: Mapping[str, int]
+    """People who showed interest in each product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was computed of a catalog."""
+
+    computed_micros: int
+    start_micros: int
+    """Where the present begins, microseconds since 1970 (UTC)."""
+    reference_micros: int
+    """Where the reference begins."""
+    joined: Joined
+    """Of the present."""
+    policies: tuple[Policy, ...]
+    drift: tuple[Drift, ...]
+
+
+def windows(now_micros: int, days: int, reference_days: int) -> Windows:
+    """The last `days` whole days, and so many before them."""
+    end = now_micros // DAY_MICROS * DAY_MICROS
+    start = end - days * DAY_MICROS
+    return Windows(Window(start, end), Window(start - reference_days * DAY_MICROS, start))
+
+
+def drifts(
+    compared: Windows,
+    *,
+    reference: Activity,
+    before: Activity,
+    present: Activity,
+    model: Model | None,
+    scores: tuple[Doubles, Doubles],
+) -> tuple[Drift, ...]:
+    """What is watched, one after another. `model` serves; `scores`: of its answers' first places,
+    before and now."""
+    people = (reference.shoppers, present.shoppers)
+    return (
+        drift.mix("event_types", _by_type(reference), _by_type(present), sizes=people),
+        drift.volume(
+            "events_per_day",
+            _by_day(reference, _open_days(reference, compared.reference)),
+            _by_day(present, compared.present.days),
+            least=VOLUME_MATTERS,
+        ),
+        drift.mean("rating_mean", reference.ratings, present.ratings, least=RATING_MATTERS),
+        drift.share(
+            "new_shopper_share",
+            (before.new_shoppers, before.shoppers),
+            (present.new_shoppers, present.shoppers),
+            least=SHARE_MATTERS,
+        ),
+        *_of_products(reference, present, model, people),
+        drift.scores("raw_score", *scores),
+    )
+
+
+def top_scores(feedback: Feedback, version: str) -> Doubles:
+    """Raw scores of the first places of this version's answers."""
+    if version not in feedback.versions:
+        return np.zeros(0)
+    served = feedback.version == feedback.versions.index(version)
+    found: Doubles = feedback.raw_score[served & (feedback.rank <= TOP)]
+    return found
+
+
+def _of_products(
+    reference: Activity, present: Activity, model: Model | None, people: tuple[int, int]
+) -> tuple[Drift, ...]:
+    """What the serving model does not know, and the mixes of what it does."""
+    if model is None:
+        words = "NOT MEASURED: no model serves"
+        names = ("unknown_product_share", *FEATURES)
+        return tuple(
+            Drift(name, "z" if name.endswith("share") else "psi", text=words) for name in names
+        )
+    unknown = drift.share(
+        "unknown_product_share",
+        _unknown(reference, model),
+        _unknown(present, model),
+        least=SHARE_MATTERS,
+    )
+    mixes = (
+        drift.mix(
+            kind,
+            _features(reference, model, kind),
+            _features(present, model, kind),
+            sizes=people,
+        )
+        for kind in FEATURES
+    )
+    return (unknown, *mixes)
+
+
+def _by_type(activity: Activity) -> Mapping[str, float]:
+    counts: Counter[str] = Counter()
+    for (_, kind), count in activity.types.items():
+        counts[kind] += count
+    return counts
+
+
+def _by_day(activity: Activity, days: range) -> list[int]:
+    counts: Counter[int] = Counter()
+    for (day, _), count in activity.types.items():
+        counts[day] += count
+    return [counts[day] for day in days]
+
+
+def _open_days(activity: Activity, window: Window) -> range:
+    """The window's days from the first one on of which anything is known."""
+    known = [day for day, _ in activity.types]
+    return range(min(known, default=window.days.stop), window.days.stop)
+
+
+def _unknown(activity: Activity, model: Model) -> tuple[int, int]:
+    total = sum(activity.products.values())
+    known = sum(count for item, count in activity.products.items() if item in model.item_rows)
+    return total - known, total
+
+
+def _features(activity: Activity, model: Model, kind: str) -> Mapping[str, float]:
+    """Interests by value of this kind of feature; of nested values, such as categories, the
+    deepest counts."""
+    counts: Counter[str] = Counter()
+    told = model.product_features
+    if told is None:
+        return counts
+    for item, count in activity.products.items():
+        row = model.item_rows.get(item)
+        if row is not None:
+            of = told.features[told.starts[row] : told.starts[row + 1]].tolist()
+            values = [told.names[one] for one in of if told.names[one].startswith(f"{kind}=")]
+            if values:
+                counts[max(values, key=len).removeprefix(f"{kind}=")] += count
+    return counts
+
+
+def to_json(health: Health) -> str:
+    """For the record."""
+    return json.dumps(asdict(health), separators=(",", ":"))
+
+
+def from_json(text: str) -> Health:
+    """What `to_json` was given."""
+    values: dict[str, Any] = json.loads(text)
+    policies = tuple(
+        Policy(one["name"], _estimates(one["estimates"])) for one in values.pop("policies")
+    )
+    items = tuple(Drift(**one) for one in values.pop("drift"))
+    values["joined"] = Joined(**values["joined"])
+    return Health(**values, policies=policies, drift=items)
+
+
+def _estimates(values: dict[str, Any]) -> Estimates:
+    names = ("ips", "snips", "doubly_robust")
+    found = {name: Estimate(**values[name]) if values[name] else None for name in names}
+    return Estimates(**{**values, **found})

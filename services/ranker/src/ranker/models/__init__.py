@@ -1,0 +1,1 @@
+"""Trained models: as files, serving, promoted, published and pruned."""

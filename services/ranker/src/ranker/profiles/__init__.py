@@ -1,0 +1,1 @@
+"""What is known of shoppers and products, for people to read."""
