@@ -56,10 +56,13 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
 USUAL = (
-    *("recommend", "imports", "search", "scale", "latency", "consistency"),
-    *("ranking", "training", "quality", "store"),
+    *("recommend", "imports", "search", "latency", "consistency"),
+    *("ranking", "training", "quality"),
 )
-"""Those that have goals of speed, recall or quality: what `make bench` runs, in half an hour."""
+"""Those that have goals and end soon: what `make bench` runs, in twenty minutes."""
+
+LONG = ("scale", "store")
+"""Those that have goals and fill a million rows first: seven and ten minutes more."""
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
@@ -85,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
         with terminable():
             for name in names:
                 _run(console, name, benches[name])
+        if names is USUAL:
+            console.print(f"NOT MEASURED: {', '.join(LONG)}, by name or with --full.")
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
