@@ -25,8 +25,8 @@ from sightline_client import (
     explanations_from_wire,
     from_wire,
     importing,
-    online_wire,
-    profiles_wire,
+    online_from_wire,
+    profiles_from_wire,
     requests,
     to_wire,
     writing,
@@ -607,7 +607,7 @@ class SightlineClient:
                 catalog_id=self.catalog, days=days, conversion_days=conversion_days
             )
         found = await self.calls.get_online_report(request, self._deadline(timeout))
-        return online_wire.report(found)
+        return online_from_wire.report(found)
 
     async def shopper_profile(
         self,
@@ -626,7 +626,7 @@ class SightlineClient:
                 language_code=language,
             )
         found = await self.calls.get_shopper_profile(request, self._deadline(timeout))
-        return profiles_wire.shopper(found)
+        return profiles_from_wire.shopper(found)
 
     async def product_profile(
         self, product_id: str, *, language: str = "", timeout: float | None = None
@@ -637,7 +637,7 @@ class SightlineClient:
                 catalog_id=self.catalog, product_id=product_id, language_code=language
             )
         found = await self.calls.get_product_profile(request, self._deadline(timeout))
-        return profiles_wire.product(found)
+        return profiles_from_wire.product(found)
 
     async def set_shopper_attributes(
         self,
@@ -669,7 +669,7 @@ class SightlineClient:
         request = profile_service_pb2.ListSegmentsRequest(
             catalog_id=self.catalog, language_code=language
         )
-        return profiles_wire.segments(
+        return profiles_from_wire.segments(
             await self.calls.list_segments(request, self._deadline(timeout))
         )
 

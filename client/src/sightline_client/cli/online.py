@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.ranker.v1 import online_report_pb2
-from sightline_client import online_wire
+from sightline_client import online_from_wire
 from sightline_client.cli import options, running
 from sightline_client.cli.tables import counted, plain
 from sightline_client.client import SightlineClient
@@ -62,7 +62,7 @@ def command(
     if json:
         running.show_json(message)
     else:
-        running.show(report(online_wire.report(message)))
+        running.show(report(online_from_wire.report(message)))
 
 
 def report(value: OnlineReport) -> RenderableType:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2 as pb
-from sightline_client import profiles_wire, to_wire
+from sightline_client import profiles_from_wire, to_wire
 from sightline_client.cli import options, running
 from sightline_client.cli.commands import Commands
 from sightline_client.cli.tables import counted, plain
@@ -62,7 +62,7 @@ def show(
     if json:
         running.show_json(message)
     else:
-        running.show(_of_shopper(profiles_wire.shopper(message)))
+        running.show(_of_shopper(profiles_from_wire.shopper(message)))
 
 
 @app.command()
@@ -94,7 +94,7 @@ def product(
     if json:
         running.show_json(message)
     else:
-        running.show(_of_product(profiles_wire.product(message)))
+        running.show(_of_product(profiles_from_wire.product(message)))
 
 
 @app.command("set")
@@ -181,7 +181,7 @@ def segments(
     if json:
         running.show_json(message)
     else:
-        running.show(_of_segments(profiles_wire.segments(message)))
+        running.show(_of_segments(profiles_from_wire.segments(message)))
 
 
 def _set(
