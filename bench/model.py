@@ -18,9 +18,9 @@ class Verdict(StrEnum):
     """What came of a goal."""
 
     MET = "MET"
-    """The whole interval is within the limit."""
+    """The whole interval is within the limit, or the figure where it decides."""
     MISSED = "MISSED"
-    """Some of the interval is beyond it."""
+    """Some of it is beyond."""
     NOT_MEASURED = "NOT MEASURED"
     """There is no figure."""
 
@@ -37,14 +37,19 @@ class Goal:
     """None = could not be measured here."""
     at_least: float | None = None
     """None = there is no lower limit."""
+    by_figure: bool = False
+    """Whether the figure decides and its interval is only told: of figures on a fixed set of
+    people, whose interval says what other people might give."""
 
     @property
     def verdict(self) -> Verdict:
         """What came of it."""
         if self.measured is None:
             return Verdict.NOT_MEASURED
-        kept = (self.at_most is None or self.measured.high <= self.at_most) and (
-            self.at_least is None or self.measured.low >= self.at_least
+        found = self.measured
+        low, high = (found.value, found.value) if self.by_figure else (found.low, found.high)
+        kept = (self.at_most is None or high <= self.at_most) and (
+            self.at_least is None or low >= self.at_least
         )
         return Verdict.MET if kept else Verdict.MISSED
 

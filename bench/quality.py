@@ -255,8 +255,11 @@ def _goals(found: Found) -> tuple[Goal, ...]:
         test = found.tests.get(task, {}).get(OURS)
         if test is None:
             return Goal(name, None, "", None, at_least=least)
-        value = test.coverage if metric == COVERAGE else float(test.by_shopper[metric].mean())
-        return Goal(name, None, "", Interval(value, value, value), at_least=least)
+        if metric == COVERAGE:  # of all lists together: it has no interval
+            level = Interval(test.coverage, test.coverage, test.coverage)
+        else:
+            level = _interval(test.by_shopper[metric])
+        return Goal(name, None, "", level, at_least=least, by_figure=True)
 
     def ahead(rival: str, task: str) -> Goal:
         test = found.tests.get(task, {})

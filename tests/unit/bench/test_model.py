@@ -1,4 +1,4 @@
-"""A goal is met only when its whole interval is."""
+"""A goal is met only when its whole interval is, or the figure where it is said to decide."""
 
 import pytest
 
@@ -30,3 +30,10 @@ def test_a_lower_limit_is_kept_by_the_whole_interval(
     measured: Interval | None, verdict: str
 ) -> None:
     assert Goal("events", None, "events/s", measured, at_least=10).verdict == verdict
+
+
+@pytest.mark.parametrize(("figure", "verdict"), [(10.0, "MET"), (9.9, "MISSED")])
+def test_where_the_figure_decides_its_interval_is_only_told(figure: float, verdict: str) -> None:
+    measured = Interval(figure, 5, 15)
+    goal = Goal("nDCG@10", None, "", measured, at_least=10, by_figure=True)
+    assert goal.verdict == verdict
