@@ -12,7 +12,7 @@ from ranker.signals import DAY_MICROS
 from ranker.training import baskets
 from ranker.training.baskets import bought_together
 
-from .test_items import dense
+from .test_training_items import dense
 
 IDS = ("a", "b", "c", "d")
 RECIPE = Recipe(together_support=2)
