@@ -68,7 +68,7 @@ async def test_what_the_ranker_leaves_out_is_left_out_of_the_search(shop):
 
 
 async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_shopper(shop):
-    shop.ranker.training.neighbours = ("p9", "p2")
+    shop.ranker.neighbours = ("p9", "p2")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"], ["p9", "p2"]]
     answer = await recommend(Query(shopper=ANN), shop.house)
@@ -77,7 +77,7 @@ async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_sh
 
 
 async def test_when_what_goes_with_the_last_products_can_t_be_read_the_search_stands(shop):
-    shop.ranker.training.neighbours = ("p9",)
+    shop.ranker.neighbours = ("p9",)
     shop.retriever.lost["columns"] = Unavailable("busy", reason="RECORD_UNAVAILABLE")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"]]

@@ -430,3 +430,12 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
                 await asyncio.sleep(0.02)
         await until(lambda: bench.rows() == {"a"})
         await until(lambda: nothing_waits(bench, made))
+
+
+async def test_what_would_begin_when_leading_is_over_is_cancelled(bench: Bench) -> None:
+    """A vendor may swallow the cancellation of the step that asks for it."""
+    worker = bench.worker("one")
+    async with asyncio.TaskGroup() as worker.tasks:
+        pass
+    with pytest.raises(asyncio.CancelledError):
+        worker._start(worker._look())  # type: ignore[arg-type]

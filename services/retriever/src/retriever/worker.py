@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -304,6 +304,15 @@ class Worker:
             gauges.forget_lag()
             MISMATCH.clear()
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task of its own while this worker leads; CancelledError when that is over, and the
+        cancellation of who asks was swallowed on the way (see `stopping`)."""
+        try:
+            return self.tasks.create_task(work)
+        except RuntimeError:  # the group takes no more tasks
+            work.close()
+            raise asyncio.CancelledError from None
+
     async def _keep(self) -> None:
         try:
             await self.leadership.keep()
@@ -476,7 +485,7 @@ class Worker:
 
     async def _follow_one(self, generation: Generation, state: Followed) -> bool:
         if not has_present_shape(generation):
-            self._beside(generation, state, self._reshape(generation))
+            self._beside(generation, state, lambda: self._reshape(generation))
             return False
         now = time.monotonic()
         if now - state.looked > ENGINE_LOOK_SECONDS:
@@ -495,7 +504,7 @@ class Worker:
             return True
         old = now - state.checked > self.settings.worker_check_seconds
         if state.wants_check or generation.check_wanted or old:
-            self._beside(generation, state, self._check(generation, state))
+            self._beside(generation, state, lambda: self._check(generation, state))
             return False
         seconds, quiet = self.settings.worker_flush_seconds, await self.index.flush_holds_up()
         if state.wants_flush(now, seconds, quiet=quiet):
@@ -503,14 +512,16 @@ class Worker:
             await self.index.flush(generation.collection)
         return False
 
-    def _beside(self, generation: Generation, state: Followed, step: Awaitable[bool]) -> None:
+    def _beside(
+        self, generation: Generation, state: Followed, step: Callable[[], Awaitable[bool]]
+    ) -> None:
         """A step beside those for other collections: filling a large one anew takes minutes."""
 
         async def work() -> None:
-            await self._try(generation.collection, state, step)
+            await self._try(generation.collection, state, step())
             self.changes_wait.set()  # what came in meanwhile
 
-        state.check = self.tasks.create_task(work())
+        state.check = self._start(work())
 
     async def _reshape(self, generation: Generation) -> bool:
         await reshape(generation, self.record, self.index, self.leadership)
@@ -562,7 +573,7 @@ class Worker:
         if job is None:
             await self._tidy_up()
             return False
-        self.tasks.create_task(self._carry_out(job))
+        self._start(self._carry_out(job))
         return True
 
     async def _carry_out(self, job: Job) -> None:
