@@ -4,8 +4,8 @@ PYTHON ?= python3.11
 DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
-# One for each core of the smallest machine that runs the tests.
-TEST_PROCESSES ?= 2
+# More than the cores of the smallest machine that runs the tests: many of them wait for processes.
+TEST_PROCESSES ?= 3
 UV_VERSION := 0.13.8
 
 UV := .tools/bin/uv
@@ -19,7 +19,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -32,6 +32,9 @@ demo-models: setup ## A model trained, measured, promoted by force, asked by a n
 
 demo-upgrade: setup ## A new embedding model rolled out, and back, while shoppers ask; its timeline
 	$(BIN)/python -m examples.wines.upgrade
+
+demo-spaces: setup ## A space learned from the wines' photos, refused, forced, rolled out, back and retired
+	$(BIN)/python -m examples.wines.spaces
 
 up: setup ## Start the suite detached (DATA=, PORT_BASE= let several run side by side; ENGINE=server)
 	$(SUITE) up
@@ -59,6 +62,9 @@ fuzz: setup ## Throw 100,000 mutated requests and 10,000 mutated photos at a sui
 
 chaos-retriever: setup ## Kill, hang, empty and fill what the retriever stands on, under load, in 10 minutes
 	$(BIN)/python -m tests.chaos
+
+chaos-embedder: setup ## Kill, hang, slow and flood Triton and its models under load, in 10 minutes
+	$(BIN)/python -m tests.chaos_embedder
 
 lint: setup types imports protolint ## Everything that reads the code without running it
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -9,10 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import (
+    ablation,
+    accuracy,
     compression,
     consistency,
     diversity,
+    docs,
     duplicates,
+    embedding,
     imports,
     latency,
     machine,
@@ -23,11 +28,14 @@ from bench import (
     report,
     scale,
     search,
+    signals,
     standin,
     store,
+    texts,
     training,
     watchdog,
 )
+from bench.embedders import ServerRefused
 from bench.model import Result
 from examples.wines.loading import LoadingFailed
 from examples.wines.local import terminable
@@ -35,6 +43,8 @@ from local_suite.model import SuiteError
 from sightline_client import SightlineError
 
 BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
+    "ablation": ablation.run,
+    "accuracy": accuracy.run,
     "recommend": recommend.run,
     "imports": imports.run,
     "search": search.run,
@@ -42,6 +52,7 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "latency": latency.run,
     "consistency": consistency.run,
     "duplicates": duplicates.run,
+    "embedding": embedding.run,
     "diversity": diversity.run,
     "nominate": nominate.run,
     "quality": quality.run,
@@ -52,12 +63,14 @@ BENCHES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     "store": store.run,
     "watchdog": watchdog.run,
     "training": training.run,
+    "texts": texts.run,
+    "signals": signals.run,
 }
 """Every bench. A new one is a module with ``run(say) -> Result`` and a line here."""
 
 USUAL = (
     *("recommend", "imports", "search", "latency", "consistency"),
-    *("ranking", "training", "quality"),
+    *("ranking", "training", "quality", "accuracy", "embedding"),
 )
 """Those that have goals and end soon: what `make bench` runs, in twenty minutes."""
 
@@ -66,10 +79,14 @@ LONG = ("scale", "store")
 
 FULL: Mapping[str, Callable[[Callable[[str], None]], Result]] = {
     **BENCHES,
+    "imports": imports.full,
     "scale": scale.full,
     "training": training.full,
 }
 """With those that take hours in place of their short forms."""
+
+SAMPLES: Mapping[str, Callable[[Callable[[str], None]], Result]] = {"ablation": ablation.sample}
+"""For quick looks, whose figures are not to be told."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,8 +94,16 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(BENCHES)}")
     parser.add_argument("--full", action="store_true", help="all of them, with what takes hours")
+    parser.add_argument("--sample", action="store_true", help="ablation: a part of the photos")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the tables into the page that shows them"
+    )
     parsed = parser.parse_args(arguments)
     benches = FULL if parsed.full else BENCHES
+    if parsed.sample:
+        if parsed.write_docs:
+            parser.error("a sample's figures are not to be told: leave out --write-docs")
+        benches = {**benches, **SAMPLES}
     names = parsed.names or (list(BENCHES) if parsed.full else USUAL)
     if unknown := sorted(set(names) - set(BENCHES)):
         parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(BENCHES)}")
@@ -87,21 +112,23 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with terminable():
             for name in names:
-                _run(console, name, benches[name])
+                result = _run(console, name, benches[name])
+                if parsed.write_docs:
+                    docs.write(name, result)
         if names is USUAL:
             console.print(f"NOT MEASURED: {', '.join(LONG)}, by name or with --full.")
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started is stopped.")
         return 130
-    except (LoadingFailed, SightlineError, SuiteError, OSError) as error:
+    except (LoadingFailed, ServerRefused, SightlineError, SuiteError, OSError) as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         console.print(Text(f"The bench failed: {error}{notes}", style="bold red"))
         return 1
     return 0
 
 
-def _run(console: Console, name: str, bench: Callable[[Callable[[str], None]], Result]) -> None:
-    described, commit = machine.describe(), machine.commit()
+def _run(console: Console, name: str, bench: Callable[[Callable[[str], None]], Result]) -> Result:
+    described, commit, began = machine.describe(), machine.commit(), time.monotonic()
     result = bench(lambda line: console.print(Text(line, style="dim")))
     report.show(console, result, described)
     path = report.write(
@@ -112,8 +139,10 @@ def _run(console: Console, name: str, bench: Callable[[Callable[[str], None]], R
         versions=machine.versions(),
         commit=commit,
         now=datetime.now(UTC),
+        seconds=(took := time.monotonic() - began),
     )
-    console.print(Text(f"Written to {path}"))
+    console.print(Text(f"Took {took:,.0f} s. Written to {path}"))
+    return result
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ IN_FLIGHT = 4
 AT_LEAST = 5_000
 SMALL_FILES = 3
 LONG, SHORTER = 1_000_000, 300_000
-"""Rows of the long file, and of the one that is taken where the long one would take too long."""
-LONG_SECONDS = 300.0
+"""Rows of the long file: with --full, and where there are twenty minutes for all benches."""
 FLAT = 1.1
 _TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,8 +57,9 @@ class Measured:
     long: File
 
 
-def measure(suite: Suite, say: Say) -> Measured:
-    """Writes events by the Python client, then files of them by the command."""
+def measure(suite: Suite, long: int, say: Say) -> Measured:
+    """Writes events by the Python client, then files of them by the command, the last of `long`
+    rows."""
     target = suite.addresses()["gateway"]
     say(f"{ROWS:,} events by the Python client")
     rates = asyncio.run(_rates(target))
@@ -71,15 +71,8 @@ def measure(suite: Suite, say: Say) -> Measured:
         for number in range(SMALL_FILES):
             say(f"a file of {ROWS:,} events, {number + 1} of {SMALL_FILES}")
             small.append(_file(suite, folder, f"small-{number}", ROWS))
-        rows = long_rows([file.seconds for file in small])
-        say(f"a file of {rows:,} events")
-        return Measured(rates, small, _file(suite, folder, "long", rows))
-
-
-def long_rows(seconds: Sequence[float]) -> int:
-    """Rows of the long file, by how long the small ones took."""
-    expected = sorted(seconds)[len(seconds) // 2] * LONG / ROWS
-    return LONG if expected <= LONG_SECONDS else SHORTER
+        say(f"a file of {long:,} events")
+        return Measured(rates, small, _file(suite, folder, "long", long))
 
 
 def make(name: str, count: int) -> Iterator[Event]:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,15 @@ def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[s
             at = stats[at].parent
         seconds[programs.get(at, "other")] += stat.seconds
     return dict(seconds)
+
+
+def of_trees(roots: Collection[int]) -> float:
+    """Processor seconds of these processes and of all that descend from them.
+
+    What has ended and was reaped counts with its parent.
+    """
+    stats = read([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
+    return by_program(stats, dict.fromkeys(roots, "theirs")).get("theirs", 0.0)
 
 
 def run(command: Sequence[str], beside: int = 0) -> Ended:

@@ -22,7 +22,7 @@ from ranker import fold_in, nominate, parts, rank
 from ranker.features import feature_names
 from ranker.fold_in import FoldIn
 from ranker.model import Floats, History, Ints, Model, Product
-from servicekit.server import keep_memory
+from servicekit.memory import keep_memory
 
 CANDIDATES = 500
 TOP_K = 100

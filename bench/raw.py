@@ -12,6 +12,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from bench.machine import ROOT
 from embedder import preprocess, triton
+from embedder.model import Recipe
 from sightline_rules.photos import PhotoLimits
 
 MODEL = ROOT / "deploy" / "triton" / "models" / "efficientnet_lite0"
@@ -30,6 +31,8 @@ class Raw:
         graph = (MODEL / _VERSION / "model.onnx").read_bytes()
         if hashlib.sha256(graph).hexdigest() != described.hashes[_VERSION]:
             raise OSError(f"{MODEL} holds another graph than its configuration says")
+        if not isinstance(described.recipe, Recipe):
+            raise OSError(f"{MODEL} takes no photos")
         self._recipe, self._batch = described.recipe, described.max_batch
         self._limits = PhotoLimits()
         options = onnxruntime.SessionOptions()
@@ -47,22 +50,23 @@ class Raw:
         """A vector of unit length for each photo file."""
         found = []
         for start in range(0, len(photos), self._batch):
-            pixels = [self._cut(data) for data in photos[start : start + self._batch]]
+            pixels = [self.cut(data) for data in photos[start : start + self._batch]]
             found.append(self._embed(pixels))
         return np.concatenate(found)
 
     def _pixels(self, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return self._cut(path.read_bytes())
+        return self.cut(path.read_bytes())
 
-    def _cut(self, photo: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        data, _ = preprocess.pixels(photo, self._limits, self._recipe)
+    def cut(self, photo: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        """A photo file as uint8 RGB [side, side, 3]."""
+        data, *_ = preprocess.pixels(photo, self._limits, self._recipe)
         side = self._recipe.side
         return np.frombuffer(data, np.uint8).reshape(side, side, 3)
 
     def _embed(
         self, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        (vectors,) = self._session.run([triton.OUTPUT], {triton.INPUT: np.stack(pixels)})
+        (vectors,) = self._session.run([triton.OUTPUTS[0]], {"image": np.stack(pixels)})
         if len(vectors) != len(pixels):
             raise OSError("the graph lost a photo")
         return np.asarray(vectors, np.float32)

@@ -60,6 +60,7 @@ def write(
     versions: Mapping[str, str],
     commit: str,
     now: datetime,
+    seconds: float,
 ) -> Path:
     """``<name>-<date>-<commit>.json``; a second run of the same day and commit replaces it."""
     moment = now.astimezone(UTC)
@@ -69,6 +70,7 @@ def write(
         "bench": name,
         "time": moment.isoformat(timespec="seconds"),
         "commit": commit,
+        "seconds": round(seconds, 1),
         "machine": machine,
         "versions": versions,
         "goals": _goals(result.goals),

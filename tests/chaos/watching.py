@@ -60,7 +60,7 @@ _RELEASED = 101
 @contextlib.contextmanager
 def hung(pid: int) -> Iterator[None]:
     """A process and all that it started stand still while the block runs."""
-    still = _family(pid)
+    still = family(pid)
     try:
         for each in still:
             os.kill(each, signal.SIGSTOP)
@@ -71,8 +71,8 @@ def hung(pid: int) -> Iterator[None]:
                 os.kill(each, signal.SIGCONT)
 
 
-def _family(pid: int) -> list[int]:
-    """The process and its descendants, itself first."""
+def family(pid: int) -> list[int]:
+    """Return the ids of a process and of its descendants, itself first."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):

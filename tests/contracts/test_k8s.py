@@ -383,11 +383,11 @@ def test_only_the_worker_and_the_server_of_a_service_share_its_volume(
         "retriever": ["retriever-photos", "retriever-backups"],
         "retriever-worker": ["retriever-photos", "retriever-backups"],
         "ranker": ["ranker-models"],
-        "ranker-worker": ["ranker-models"],
+        "ranker-worker": ["ranker-models", "ranker-exports"],
         "ranker-train": ["ranker-models"],
     }
     declared = of(base, "PersistentVolumeClaim")
-    assert set(declared) == {"retriever-photos", "retriever-backups", "ranker-models"}
+    assert set(declared) == {claim for shared in claims.values() for claim in shared}
     assert all(c["spec"]["accessModes"] == ["ReadWriteMany"] for c in declared.values())
 
 
@@ -514,3 +514,35 @@ def test_the_words_of_the_readme_are_those_of_the_base(base: list[Document]) -> 
         assert label in text
     assert f"Kubernetes {OLDEST}" in text
     assert set(CLASSES) == set(OURS)
+
+
+def test_with_spaces_the_embedder_writes_what_triton_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "k8s"
+    shutil.copytree(K8S, folder)
+    overlay = folder / "overlays/spaces"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "resources: [../../base]\ncomponents: [../../components/spaces]\n"
+    )
+    made = render(overlay)
+    mounts = {}
+    for name in ("embedder", "triton"):
+        (volume,) = [each for each in pod(made, name)["volumes"] if each["name"] == "spaces"]
+        claim = volume["persistentVolumeClaim"]["claimName"]
+        assert of(made, "PersistentVolumeClaim")[claim]["spec"]["accessModes"] == ["ReadWriteMany"]
+        (mounts[name],) = [
+            each for each in main(made, name)["volumeMounts"] if each["name"] == "spaces"
+        ]
+    assert not mounts["embedder"].get("readOnly")
+    assert mounts["triton"]["readOnly"]
+    assert "--model-repository=/spaces/models" in main(made, "triton")["args"]
+    (settings,) = [
+        each["data"]
+        for each in made
+        if each["kind"] == "ConfigMap" and "EMBEDDER_SPACES" in each["data"]
+    ]
+    assert settings["EMBEDDER_SPACES"] == mounts["embedder"]["mountPath"]
+    before = {(each["kind"], each["metadata"]["name"]) for each in render(K8S / "base")}
+    added = {(each["kind"], each["metadata"]["name"]) for each in made} - before
+    assert {kind for kind, _ in added} <= {"PersistentVolumeClaim", "ConfigMap"}

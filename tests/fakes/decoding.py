@@ -12,12 +12,15 @@ class FakeDecoders:
 
     def __init__(self) -> None:
         self.failure: DecodingFailed | None = None
+        self.gate: asyncio.Event | None = None
+        """Waited for by run when set."""
+        self.processes = 1
 
     async def start(self) -> None:
         pass
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        await asyncio.sleep(0)
+        await (self.gate.wait() if self.gate else asyncio.sleep(0))
         if self.failure is not None:
             raise self.failure
         return function(*args)

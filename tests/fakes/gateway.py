@@ -26,8 +26,10 @@ from sightline.common.v1 import (
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
+    photo_pb2,
     product_pb2,
 )
+from sightline.embedder.v1 import embedding_service_pb2, space_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -75,6 +77,42 @@ def status(
         delay.FromTimedelta(retry_after)
         add(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(code=code, message=message, details=details)
+
+
+FITTED = embedding_service_pb2.Space(
+    space="visual",
+    version="f" * 16,
+    model="visual_0123456789ab",
+    dimension=80,
+    catalog_id="default",
+    state=space_pb2.SPACE_STATE_CANDIDATE,
+    takes_texts=True,
+    shopper_views=1,
+    catalogue_views=4,
+    category_count=7,
+    evaluation=space_pb2.SpaceEvaluation(
+        verdict=space_pb2.SpaceEvaluation.VERDICT_INCONCLUSIVE,
+        text="too few photos to tell",
+        figures=[
+            space_pb2.Figure(
+                name="1-NN",
+                value=0.819,
+                low=0.8,
+                high=0.84,
+                baseline=0.647,
+                gain_low=-0.01,
+                gain_high=0.3,
+                queries=296,
+            ),
+            space_pb2.Figure(name="text hit@10", value=0.5, low=0.4, high=0.6, queries=9),
+        ],
+        baseline_model="efficientnet_lite0",
+        photos=2640,
+        products=81,
+        categories=7,
+    ),
+)
+"""A space that was fitted."""
 
 
 def wine(product_id: str = "wine-1", title: str = "Barolo") -> product_pb2.Product:
@@ -154,6 +192,24 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
     response.freshness.index_lag.FromMilliseconds(1500)
     response.freshness.index_time_micros = 1_600_000_000_000_000
     return response
+
+
+def classified() -> recommendation_service_pb2.ClassifyResponse:
+    """An answer of Classify."""
+    red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.875)
+    box = photo_pb2.Box(left=0.25, top=0, right=0.75, bottom=1)
+    return recommendation_service_pb2.ClassifyResponse(
+        classification=photo_pb2.Classification(
+            guesses=[red], unknown_probability=0.0625, sure=red, space_version="v1"
+        ),
+        proposals=[
+            recommendation_service_pb2.FilterProposal(
+                text='category = "Wine > Red"', probability=0.875
+            )
+        ],
+        subject=photo_pb2.Subject(box=box, alternatives=[photo_pb2.Box(right=1, bottom=0.5)]),
+        request_id="r1",
+    )
 
 
 def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:
@@ -262,6 +318,7 @@ class FakeGateway:
                 recommendation_service_pb2.FoundProduct(product=wine(), rank=1, similarity=0.5)
             ]
         )
+        self.classified = classified()
         self.products = {"wine-1": wine()}
         self.refused: dict[str, status_pb2.Status] = {}
         """Product or event id → why it is refused within its batch."""
@@ -405,6 +462,10 @@ class _Recommendations(recommendation_service_pb2_grpc.RecommendationServiceServ
         if page < self._gateway.pages:
             answer.next_page_token = str(page + 1)
         return answer
+
+    def Classify(self, request: Any, context: Any) -> Any:
+        self._gateway.take("Classify", request, context)
+        return self._gateway.classified
 
     def ExplainRecommendation(self, request: Any, context: Any) -> Any:
         self._gateway.take("ExplainRecommendation", request, context)
@@ -810,6 +871,41 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
     def RebuildIndex(self, request: Any, context: Any) -> Any:
         self._gateway.take("RebuildIndex", request, context)
         return self._gateway.job_states[0]
+
+    def FitSpace(self, request: Any, context: Any) -> Any:
+        self._gateway.take("FitSpace", request, context)
+        return self._gateway.job_states[0]
+
+    def ListSpaces(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListSpaces", request, context)
+        shelf = embedding_service_pb2.Space(
+            space="visual",
+            version="v1",
+            model="efficientnet_lite0",
+            dimension=1280,
+            ready=True,
+            default_version=True,
+            state=space_pb2.SPACE_STATE_SERVING,
+        )
+        fitted = [FITTED] if request.include_all else []
+        return embedding_service_pb2.ListSpacesResponse(spaces=[shelf, *fitted])
+
+    def PromoteSpace(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PromoteSpace", request, context)
+        if not request.force:
+            why = status(code_pb2.FAILED_PRECONDITION, "not proven", reason="PROMOTION_REFUSED")
+            self._gateway.abort(context, why)
+        promoted = embedding_service_pb2.Space(ready=True, forced=True)
+        promoted.MergeFrom(FITTED)
+        promoted.state = space_pb2.SPACE_STATE_SERVING
+        return promoted
+
+    def RetireSpace(self, request: Any, context: Any) -> Any:
+        self._gateway.take("RetireSpace", request, context)
+        retired = embedding_service_pb2.Space()
+        retired.MergeFrom(FITTED)
+        retired.state = space_pb2.SPACE_STATE_RETIRED
+        return retired
 
 
 class _Jobs(job_service_pb2_grpc.JobServiceServicer):

@@ -8,12 +8,16 @@ from gateway.model import (
     AnswerMissing,
     AnswerRecord,
     Basis,
+    Blend,
+    Box,
     Branch,
     Budgets,
+    Classification,
     Columns,
     Embedded,
     Found,
     Freshness,
+    Fusion,
     Identity,
     Nominees,
     ProductRow,
@@ -28,12 +32,20 @@ from gateway.model import (
     Shopper,
     Signal,
     SignalKind,
+    SpaceState,
     SpaceVersion,
+    Subject,
     Vector,
 )
 from gateway.moving import Move
 from gateway.ports import House, Peers
-from servicekit.errors import FailedPrecondition, NotFound, ServiceError
+from servicekit.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+)
 
 ANN = Shopper(Identity.USER, "ann")
 SPACE = SpaceVersion("visual", "v1", "g1")
@@ -52,6 +64,7 @@ DEFAULT = Scene(
     parts_with_signals={"visual": 1.0, "taste": 0.1},
     parts_without_signals={"taste": 1.0, "popularity": 1.0},
     budgets=Budgets(embed=0.5, candidates=0.65, fallback=0.8, rank=0.9),
+    fusion=Fusion.RANK,
 )
 
 
@@ -107,7 +120,14 @@ class FakeEmbedder:
     """What each call asked for."""
 
     async def embed(
-        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+        self,
+        catalog_id: str,
+        signals: Sequence[Signal],
+        priority: int,
+        space_version: str,
+        *,
+        space: str = "visual",
+        views: int = 0,
     ) -> Embedded:
         self.calls.append(tuple(signals))
         self.versions.append(space_version)
@@ -118,16 +138,61 @@ class FakeEmbedder:
             raise self.lost
         return Embedded(
             items=tuple(
-                self.items.get(content_of(signal)) or self._vector(version, content_of(signal))
+                self.items.get(content_of(signal)) or self._vector(version, signal, space)
                 for signal in signals
             ),
             work=0.001,
         )
 
-    def _vector(self, version: str, content: bytes) -> Vector | ServiceError:
+    takers: tuple[str, ...] = ()
+    """Versions of the visual space that take texts."""
+
+    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+        if self.lost is not None:
+            raise self.lost
+        return tuple(
+            SpaceState(
+                "visual",
+                version,
+                ready=True,
+                default=version == self.served[0],
+                takes_texts=version in self.takers,
+            )
+            for version in self.served
+        )
+
+    told: Classification | ServiceError = field(
+        default_factory=lambda: FailedPrecondition("no head", reason="CLASSIFIER_UNAVAILABLE")
+    )
+    """What every photo is of."""
+
+    async def classify(
+        self, catalog_id: str, photo: Signal, top_k: int
+    ) -> tuple[Classification, Subject | None]:
+        self.calls.append((photo,))
+        if isinstance(self.told, ServiceError):
+            raise self.told
+        subject = Subject(Box(0, 0, 0.5, 0.5)) if photo.find_subject else None
+        return replace(self.told, guesses=self.told.guesses[:top_k]), subject
+
+    def _vector(self, version: str, signal: Signal, space: str) -> Vector | ServiceError:
+        if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.takers:
+            return FailedPrecondition("takes no texts", reason="SPACE_UNAVAILABLE")
         if version not in self.served:
             return FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
-        return Vector("visual", version, 1, content)
+        return Vector(space, version, 1, content_of(signal))
+
+
+def content(near: Vector | str) -> bytes | str:
+    return near.data if isinstance(near, Vector) else near
+
+
+def spelt(blend: Blend) -> str:
+    """A blend as the key of what is near to it: "+1 photo -0.5 p1"."""
+    said = ((weight, content(near)) for weight, near in blend.parts)
+    return " ".join(
+        f"{weight:+g} {near.decode() if isinstance(near, bytes) else near}" for weight, near in said
+    )
 
 
 @dataclass
@@ -156,25 +221,41 @@ class FakeRetriever:
     rejections: dict[str, Rejection] = field(default_factory=dict)
     """Why products do not pass the callers' filters."""
     sold_out: set[str] = field(default_factory=set)
+    cancelling: set[str] = field(default_factory=set)
+    """Blends whose parts cancel out, as `spelt`."""
 
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str,
+        near: Vector | str | Blend,
         scope: Scope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        key = near.data if isinstance(near, Vector) else near
+        key = spelt(near) if isinstance(near, Blend) else content(near)
         active = self.active.pop(0) if len(self.active) > 1 else self.active[0]
         await self._called("search", key, scope)
-        if isinstance(near, Vector) and near.space_version != active.version:
-            told = {"given": near.space_version, "held": active.version}
-            raise FailedPrecondition("stale", reason="INDEX_VERSION_MISMATCH", metadata=told)
-        if isinstance(key, str) and key not in self.nearest:
-            raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        nears = [each for _, each in near.parts] if isinstance(near, Blend) else [near]
+        for each in nears:
+            if isinstance(each, Vector) and each.space_version != active.version:
+                told = {"given": each.space_version, "held": active.version}
+                raise FailedPrecondition("stale", reason="INDEX_VERSION_MISMATCH", metadata=told)
+        missing = [
+            place
+            for place, each in enumerate(nears)
+            if isinstance(each, str) and each not in self.nearest
+        ]
+        if missing:
+            paths = [FieldViolation(f"blend.parts[{place}].product_id", "") for place in missing]
+            blended = isinstance(near, Blend)
+            raise NotFound(
+                "no such product", reason="PRODUCT_NOT_FOUND", violations=paths if blended else ()
+            )
+        if key in self.cancelling:
+            told_of = FieldViolation("blend", "cancels out")
+            raise InvalidArgument("blend", reason="VECTOR_INVALID", violations=[told_of])
         found = {
             item: score for item, score in self.nearest.get(key, {}).items() if item not in exclude
         }
@@ -192,7 +273,9 @@ class FakeRetriever:
             plan="flat",
             work=0.002,
             collapsed=[self.collapsed.get(item, ()) for item in ids],
-            own=self._columns([key]) if isinstance(key, str) else None,
+            own=self._columns([each for each in nears if isinstance(each, str)])
+            if any(isinstance(each, str) for each in nears)
+            else None,
         )
 
     def _columns(self, ids: Sequence[str]) -> Columns:
@@ -201,6 +284,30 @@ class FakeRetriever:
             parent_ids=[self.parents.get(item, "") for item in ids],
             image_hashes=[self.hashes.get(item, 0) for item in ids],
             create_time_micros=[self.created.get(item, place) for place, item in enumerate(ids)],
+        )
+
+    words_of: dict[str, dict[str, float]] = field(default_factory=dict)
+    """How well products match, by text."""
+
+    async def words(
+        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
+    ) -> Found:
+        await self._called("words", text, scope)
+        found = {
+            item: match
+            for item, match in self.words_of.get(text, {}).items()
+            if item not in exclude
+            and (scope.created_micros is None or self.created.get(item) == scope.created_micros)
+        }
+        ids = list(found)[:top_k]
+        return Found(
+            columns=self._columns(ids),
+            similarities=tuple(found[item] for item in ids),
+            image_ids=(),
+            space=None,
+            freshness=None,
+            plan="words",
+            work=0.001,
         )
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:

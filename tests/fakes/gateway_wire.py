@@ -30,10 +30,16 @@ from sightline.common.v1 import (
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
+    photo_pb2,
     product_pb2,
     vector_pb2,
 )
-from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
+from sightline.embedder.v1 import (
+    embedding_service_pb2,
+    embedding_service_pb2_grpc,
+    space_pb2,
+    space_service_pb2_grpc,
+)
 from sightline.gateway.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2_grpc,
@@ -57,8 +63,10 @@ from sightline.ranker.v1 import (
 from sightline.retriever.v1 import (
     backup_service_pb2,
     backup_service_pb2_grpc,
+    fit_service_pb2_grpc,
     index_service_pb2,
     index_service_pb2_grpc,
+    keyword_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
     rebuild_service_pb2_grpc,
@@ -137,6 +145,10 @@ class Script:
         return [item.request for item in self.seen if item.method == method]
 
 
+SUBJECT = photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)
+"""Where the subject of every photo is."""
+
+
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     """Embeds every photo but the bytes b"text"; has no text space."""
 
@@ -167,12 +179,54 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         vector = vector_pb2.Vector(
             space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
         )
-        return embedding_service_pb2.EmbedResult(vector=vector)
+        subject = photo_pb2.Subject(box=SUBJECT) if item.find_subject else None
+        return embedding_service_pb2.EmbedResult(vector=vector, subject=subject)
+
+    async def Classify(self, request, context):
+        await self.script.take("Classify", request, context)
+        (item,) = request.items
+        if (failed := self._result(item).status).code:
+            result = embedding_service_pb2.ClassifyResult(status=failed)
+        else:
+            red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.75)
+            told = photo_pb2.Classification(guesses=[red], sure=red, space_version="v1")
+            result = embedding_service_pb2.ClassifyResult(
+                classification=told, subject=self._result(item).subject
+            )
+        return embedding_service_pb2.ClassifyResponse(results=[result])
 
     async def ListSpaces(self, request, context):
         await self.script.take("ListSpaces", request, context)
-        space = embedding_service_pb2.Space(space="visual", version="v1", ready=True)
+        space = embedding_service_pb2.Space(space="visual", version="v1", model="m1", ready=True)
         return embedding_service_pb2.ListSpacesResponse(spaces=[space])
+
+
+class FittedSpaces(space_service_pb2_grpc.SpaceServiceServicer):
+    """Has every space that is asked for."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def PromoteSpace(self, request, context):
+        await self.script.take("PromoteSpace", request, context)
+        return embedding_service_pb2.Space(version=request.version, forced=request.force)
+
+    async def RetireSpace(self, request, context):
+        await self.script.take("RetireSpace", request, context)
+        return embedding_service_pb2.Space(
+            version=request.version, state=space_pb2.SPACE_STATE_RETIRED
+        )
+
+
+class Fits(fit_service_pb2_grpc.FitServiceServicer):
+    """Every job is new."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def FitSpace(self, request, context):
+        await self.script.take("FitSpace", request, context)
+        return job_pb2.Job(job_id="retriever/4", kind="fit")
 
 
 class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
@@ -186,6 +240,16 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
         await self.script.take("Search", request, context)
         if request.product_id and request.product_id not in PRODUCTS:
             raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        asked = [part.product_id for part in request.blend.parts]
+        if gone := [place for place, item in enumerate(asked) if item and item not in PRODUCTS]:
+            raise NotFound(
+                "no such product",
+                reason="PRODUCT_NOT_FOUND",
+                violations=[
+                    FieldViolation(f"blend.parts[{place}].product_id", "is not in the catalogue")
+                    for place in gone
+                ],
+            )
         if request.filter.comparison.field == "colour" or any(
             item.comparison.field == "colour" for item in request.filter.all.filters
         ):
@@ -195,7 +259,7 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
                 reason="FILTER_INVALID",
                 violations=[FieldViolation(path, "unknown field")],
             )
-        out = {request.product_id, *request.exclude_product_ids}
+        out = {request.product_id, *asked, *request.exclude_product_ids}
         ids = [item for item in NEAREST if item not in out and item in self.products]
         return vector_service_pb2.SearchResponse(
             candidates=columns(ids, self.script.parents),
@@ -219,6 +283,24 @@ class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
         await self.script.take("Count", request, context)
         return vector_service_pb2.CountResponse(
             products=5, images=5, indexed=5, space=SPACE, recall=[RECALL]
+        )
+
+
+class Keywords(keyword_service_pb2_grpc.KeywordServiceServicer):
+    """Finds p2 by every text."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def SearchKeywords(self, request, context):
+        await self.script.take("SearchKeywords", request, context)
+        ids = [item for item in ("p2",) if item not in request.exclude_product_ids]
+        return vector_service_pb2.SearchResponse(
+            candidates=columns(ids, self.script.parents),
+            similarities=[0.5 for _ in ids],
+            image_ids=["" for _ in ids],
+            plan="words",
+            stage_timings=[_timing("words", 0, 1_000)],
         )
 
 
@@ -366,7 +448,7 @@ class Index(index_service_pb2_grpc.IndexServiceServicer):
     async def ListGenerations(self, request, context):
         await self.script.take("ListGenerations", request, context)
         return index_service_pb2.ListGenerationsResponse(
-            generations=[index_service_pb2.Generation(name="g1", active=True)]
+            generations=[index_service_pb2.Generation(name="g1", space_version="v1", active=True)]
         )
 
 
@@ -725,13 +807,23 @@ def _peers(
                     embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
                     Embedding(embedding),
                     "sightline.embedder.v1.EmbeddingService",
-                )
+                ),
+                Binding(
+                    space_service_pb2_grpc.add_SpaceServiceServicer_to_server,
+                    FittedSpaces(embedding),
+                    "sightline.embedder.v1.SpaceService",
+                ),
             ],
             embedding,
             "embedder",
         ),
         Peer(
             [
+                Binding(
+                    keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
+                    Keywords(retrieving),
+                    "sightline.retriever.v1.KeywordService",
+                ),
                 Binding(
                     vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
                     Vectors(retrieving, products),
@@ -761,6 +853,11 @@ def _peers(
                     rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
                     Rebuilds(retrieving),
                     "sightline.retriever.v1.RebuildService",
+                ),
+                Binding(
+                    fit_service_pb2_grpc.add_FitServiceServicer_to_server,
+                    Fits(retrieving),
+                    "sightline.retriever.v1.FitService",
                 ),
             ],
             retrieving,

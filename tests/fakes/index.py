@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import grpc
 import numpy as np
@@ -15,11 +15,16 @@ from retriever.filters import SLICES, slice_number
 from retriever.model import (
     EXACT,
     WHOLE,
+    CategoryPath,
+    Classification,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
     EmbedderUnavailable,
     EmbeddingSpace,
+    FitPhoto,
+    FitPlan,
+    FitProgress,
     Floats,
     GivenVector,
     Hit,
@@ -38,6 +43,7 @@ from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
 from servicekit.interceptors import ServerInterceptor
 from servicekit.status import to_status
+from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
 from sightline_rules.filters import Filter, passes
@@ -296,6 +302,16 @@ class FakeEmbedder:
     """How long a photo takes with a version beside the default one."""
     embedded: list[tuple[str, bytes | str]] = field(default_factory=list)
     """Every photo and text that was embedded, with its version."""
+    fitted: list[tuple[FitPlan, list[FitPhoto]]] = field(default_factory=list)
+    """Every space that was fitted."""
+    unfit: list[ServiceError] = field(default_factory=list)
+    """What the next fits fail with, in turn."""
+    head: frozenset[CategoryPath] = frozenset()
+    """The categories that every version knows of photos."""
+    told: dict[bytes | str, Classification] = field(default_factory=dict)
+    """What photos are of; of the others nothing is told."""
+    kinds: list[int] = field(default_factory=list)
+    """Of the photos that came over the wire: which camera they were said to be from."""
 
     @property
     def served(self) -> dict[str, int]:
@@ -317,12 +333,38 @@ class FakeEmbedder:
                 dimension,
                 self.ready,
                 version in defaults,
+                0 if version in self.texts else len(self.head),
             )
             for version, dimension in self.served.items()
         ]
 
+    async def fit(
+        self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
+    ) -> AsyncIterator[FitProgress]:
+        taken = []
+        async for photo in photos:
+            taken.append(photo)
+            yield FitProgress(len(taken), 0)
+        if self.unfit:
+            raise self.unfit.pop(0)
+        self.fitted.append((plan, taken))
+        yield FitProgress(len(taken), 0, "f" * 16, "visual_0123456789ab", "BETTER")
+
+    async def categories(
+        self, catalog_id: str, space: str, version: str
+    ) -> frozenset[CategoryPath]:
+        if self.down:
+            raise EmbedderUnavailable
+        return self.head
+
     async def embed(
-        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
+        self,
+        catalog_id: str,
+        space: str,
+        version: str,
+        items: Sequence[bytes | str],
+        *,
+        classify: bool = False,
     ) -> list[GivenVector | ServiceError]:
         self.calls.append(len(items))
         if self.down:
@@ -332,7 +374,13 @@ class FakeEmbedder:
         if version != self.version and self.seconds:
             await asyncio.sleep(self.seconds * len(items))
         self.embedded += [(version, item) for item in items]
-        return [self.poison.get(item) or self._vector(space, version, item) for item in items]
+        results = [self.poison.get(item) or self._vector(space, version, item) for item in items]
+        return [
+            replace(result, classification=self.told.get(item))
+            if classify and isinstance(result, GivenVector)
+            else result
+            for result, item in zip(results, items, strict=True)
+        ]
 
     def _vector(self, space: str, version: str, item: bytes | str) -> GivenVector:
         dimension = self.served[version]
@@ -357,6 +405,11 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                     dimension=found.dimension,
                     ready=found.ready,
                     default_version=found.default,
+                    category_count=found.categories,
+                    categories=[
+                        photo_pb2.CategoryPath(levels=path)
+                        for path in (self._embedder.head if request.include_categories else ())
+                    ],
                 )
                 for found in await self._embedder.spaces(request.catalog_id)
             ]
@@ -365,6 +418,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
     async def BatchEmbed(
         self, request: embedder_pb.BatchEmbedRequest, context: object
     ) -> embedder_pb.BatchEmbedResponse:
+        self._embedder.kinds += [item.photo_kind for item in request.items if item.image]
         results = [
             result
             for item in request.items
@@ -373,6 +427,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                 item.space or ("text" if item.text else "visual"),
                 item.space_version or self._embedder.default(text=bool(item.text)),
                 [item.text or item.image],
+                classify=item.classify,
             )
         ]
         response = embedder_pb.BatchEmbedResponse()
@@ -388,6 +443,11 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
                 added.vector.space_version = result.space_version
                 added.vector.dimension = result.dimension
                 added.vector.data = result.data
+                if result.classification is not None:
+                    told = added.classification
+                    told.unknown_probability = result.classification.unknown_probability
+                    for guess in result.classification.guesses:
+                        told.guesses.add(category_path=guess.path, probability=guess.probability)
         return response
 
 

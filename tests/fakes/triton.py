@@ -1,7 +1,7 @@
 """A model and a model server that answer at once, and fail when a test says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,18 +12,28 @@ import numpy as np
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from embedder.model import Description, Inferred, Pixels, Recipe, Vectors
+from embedder.model import (
+    ClassifierUnavailable,
+    Description,
+    Inferred,
+    Pixels,
+    Recipe,
+    Tensors,
+    Tokens,
+    Vectors,
+)
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriForbidden
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy/triton/models"
 LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
 
+RECIPE = Recipe(side=8, crop=0.875, normalisation="none")
 DESCRIPTION = Description(
     model="fake",
     space="visual",
     dimension=12,
-    recipe=Recipe(side=8, crop=0.875, normalisation="none"),
+    recipe=RECIPE,
     precision="fp32",
     licence="Apache-2.0",
     hashes={"1": "a" * 64},
@@ -40,6 +50,17 @@ def vectors(pixels: Pixels, dimension: int) -> Vectors:
     projected = seen @ projection + 1e-3
     unit = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     return np.asarray(unit, np.float32)
+
+
+def vectors_of(inputs: Tensors, dimension: int) -> Vectors:
+    """Return unit vectors of whatever a model is given; a catalogue photo's are mirrored."""
+    first, *_ = inputs.values()
+    if "image" not in inputs:
+        found = np.zeros((len(first), dimension), np.float32)
+        found[np.arange(len(first)), (first.sum(axis=1) * 7).astype(int) % dimension] = 1
+        return found
+    found = vectors(inputs["image"], dimension)
+    return np.where(inputs["kind"] == 1, found[:, ::-1], found) if "kind" in inputs else found
 
 
 @dataclass
@@ -60,7 +81,10 @@ class FakeInference:
     """Waited for by infer when set."""
     watch: Callable[[], object] = lambda: None
     """Called by infer."""
+    chances: Vectors | None = None
+    """Of categories, given when set."""
     batches: list[int] = field(default_factory=list)
+    given: list[Tensors] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first infer."""
     described: int = 0
@@ -82,9 +106,10 @@ class FakeInference:
             raise self.silence
         return self.description
 
-    async def infer(self, pixels: Pixels) -> Inferred:
+    async def infer(self, inputs: Tensors) -> Inferred:
         self.watch()
-        self.batches.append(len(pixels))
+        self.given.append(inputs)
+        self.batches.append(len(next(iter(inputs.values()))))
         turn = len(self.batches)
         self.started.set()
         self.running += 1
@@ -97,8 +122,18 @@ class FakeInference:
             raise self.error
         if self.dies_in_turn is not None and turn % 2:
             raise self.dies_in_turn
-        found = vectors(pixels, self.description.dimension) if self.answer is None else self.answer
-        return Inferred(found, self.version)
+        found = vectors_of(inputs, self.description.dimension)
+        if self.answer is not None:
+            found = self.answer
+        return Inferred(found, self.version, self._categories(len(found)))
+
+    def _categories(self, count: int) -> Vectors | None:
+        """The first category and the unknown one, half and half."""
+        if not self.description.categories:
+            return None
+        told = np.zeros((count, self.description.categories + 1), np.float32)
+        told[:, [0, -1]] = 0.5
+        return told if self.chances is None else self.chances[:count]
 
 
 @dataclass
@@ -117,6 +152,35 @@ class FakeFetch:
         return page
 
 
+class FakeEncoder:
+    """A token for each letter."""
+
+    def __init__(self) -> None:
+        self.encoded: list[Sequence[str]] = []
+        self.failure: ServiceError | None = None
+
+    async def encode(self, model: str, recipe: Tokens, texts: Sequence[str]) -> Tensors:
+        self.encoded.append(texts)
+        if self.failure is not None:
+            raise self.failure
+        ids = np.zeros((len(texts), max(map(len, texts))), np.int64)
+        for row, text in zip(ids, texts, strict=True):
+            row[: len(text)] = [ord(letter) for letter in text]
+        return {"input_ids": ids, "attention_mask": np.asarray(ids > 0, np.int64)}
+
+
+@dataclass
+class FakeNames:
+    """The names of categories that a test gives."""
+
+    paths: Sequence[tuple[str, ...]] | None = None
+
+    async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
+        if self.paths is None:
+            raise ClassifierUnavailable("no names")
+        return self.paths
+
+
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """A Triton over gRPC that serves the models of deploy/triton by their own configurations."""
 
@@ -128,6 +192,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
             for name in (LITE0, LITE2)
         }
         self.version = "1"
+        self.states: dict[str, str] = {}
+        """Of models in the repository's index; empty = all are ready."""
         self.failure: tuple[grpc.StatusCode, str] | None = None
         self.delay = 0.0
         self.ailing = {LITE0, LITE2}
@@ -157,6 +223,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         )
         answer.outputs.add(name=self.output, datatype="FP32", shape=[shape[0], dimension])
         answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
+        return answer
+
+    async def RepositoryIndex(self, request: Any, context: Any) -> Any:
+        answer = service_pb2.RepositoryIndexResponse()
+        for name, state in (self.states or dict.fromkeys(self.configs, "READY")).items():
+            answer.models.add(name=name, version=self.version, state=state)
         return answer
 
     async def _maybe_fail(self, model: str, context: Any) -> None:

@@ -439,9 +439,10 @@ async def test_what_one_shop_waits_for_moves_no_figure_of_the_other(
     assert calls(waits, "UpsertProducts", "OK") - calls(before, "UpsertProducts", "OK") == 5
     assert calls(waits, "GetProduct", "NOT_FOUND") - calls(before, "GetProduct", "NOT_FOUND") == 1
     assert {name for name, value in of(waits, ISOLATED).items() if value != before[name]} == {
-        figure(program, f"sightline_index_{metric}", catalog=ISOLATED, space="visual")
+        figure(program, f"sightline_index_{metric}", catalog=ISOLATED, space=space)
         for program in ("retriever", "retriever-worker")
         for metric in ("pending", "lag_seconds")
+        for space in ("visual", "text")
     }
     await isolated.delete_products(names)
     await asyncio.to_thread(until_still, suite, ISOLATED)
@@ -485,7 +486,7 @@ def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
 
 
 def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float]:
-    """The figures once they say that so many photos of a catalog have no vector."""
+    """The figures once they say that so many photos, and texts, of a catalog have no vector."""
     until = time.monotonic() + 20
     while True:
         found = figures(suite)

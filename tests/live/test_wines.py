@@ -100,7 +100,7 @@ async def test_each_part_is_split_by_what_it_comes_from_and_moves_add_up(
             names |= {(part.name, one.name.partition("=")[0]) for one in part.features}
             if values:
                 assert abs(sum(values) - part.value) <= 1e-6 * sum(map(abs, values))
-    assert {("visual", "signals[0]"), ("visual", "signals[1]"), ("session", "product")} <= names
+    assert {("visual", "signals"), ("session", "product")} <= names
 
 
 async def test_a_reason_names_the_wine_that_was_looked_at(
@@ -208,10 +208,31 @@ async def test_a_wine_listed_thrice_takes_one_place(
     assert not {wine_id, "second-supplier"} & shown
 
 
-async def test_a_text_is_flagged_until_there_is_a_text_space(client: SightlineClient) -> None:
-    answer = await client.recommend(text="a fruity red", page_size=5)
-    assert answer.results
-    assert Cause.SPACE_UNAVAILABLE in {loss.cause for loss in answer.degradations}
+async def test_a_text_finds_by_meaning_and_by_words(client: SightlineClient) -> None:
+    until = time.monotonic() + 60  # the index of texts may still be filled
+    while True:
+        named = await client.recommend(text="a BAROLO", page_size=3)
+        if not named.degradations and {"text", "keywords"} <= {*named.results[0].branches}:
+            break
+        assert time.monotonic() < until, named
+        await asyncio.sleep(0.2)
+    assert "Barolo" in named.results[0].product.title
+    assert {"text", "keywords"} <= {part.name for part in named.results[0].parts}
+    meant = await client.search(text="something bubbly to celebrate with", page_size=5)
+    assert "Sparkling" in {row.product.category_path[-1] for row in meant.results}
+
+
+async def test_words_still_answer_without_the_embedder(
+    client: SightlineClient, suite: Suite
+) -> None:
+    suite.stop("embedder", kill=True)
+    try:
+        found = await client.search(text="Barolo", page_size=3)
+    finally:
+        suite.start("embedder")
+    assert found.results
+    assert all("Barolo" in row.product.title for row in found.results)
+    assert {loss.cause for loss in found.degradations} == {Cause.EMBEDDER_UNAVAILABLE}
 
 
 @pytest_asyncio.fixture
@@ -224,13 +245,20 @@ async def ranker_is_dead(suite: Suite) -> AsyncIterator[None]:
 async def test_without_the_ranker_the_order_is_that_of_similarity(
     client: SightlineClient, wines: tuple[Wine, ...], ranker_is_dead: None
 ) -> None:
+    until = time.monotonic() + 20  # a model that a busy machine made late is looked for again
+    while True:
+        lost = (await client.recommend(image=wines[0].image, visitor="v")).degradations
+        if not any(loss.stage == "visual" for loss in lost):
+            break
+        assert time.monotonic() < until, lost
+        await asyncio.sleep(0.2)
     for wine in wines[:10]:
         photo = scenes.changed_photo(wine)
         answer = await client.recommend(image=photo, visitor="v", page_size=50)
         found = await client.search(image=photo, page_size=50)
         assert [row.product.product_id for row in answer.results] == [
             row.product.product_id for row in found.results
-        ]
+        ], (answer.degradations, answer.versions, found.versions)
         similarities = [row.similarity for row in found.results]
         assert similarities == sorted(similarities, reverse=True)
         causes = {loss.cause for loss in answer.degradations}

@@ -30,12 +30,12 @@ QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE"
 
 VENDORS = (
     *("tritonclient", "pymilvus", "lightfm", "optuna", "scipy", "sqlalchemy", "psycopg"),
-    *("numpy", "PIL", "pyarrow"),
+    *("numpy", "PIL", "pyarrow", "tokenizers", "onnx"),
 )
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 OWN = {
     "gateway": set[str](),
-    "embedder": {"tritonclient", "numpy", "PIL"},
+    "embedder": {"tritonclient", "tokenizers", "onnx", "scipy", "numpy", "PIL"},
     "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL", "pyarrow"},
     "ranker": {"sqlalchemy", "psycopg", "numpy"},
 }
@@ -165,7 +165,8 @@ def test_the_image_of_the_models_holds_the_graphs_that_the_configurations_name(
     target = next(each for each in stages if each.name == "build")
     dockerfiles.build(target, tmp_path, UV, QUICK)
     models = sorted((tmp_path / "src/deploy/triton/models").iterdir())
-    assert [model.name for model in models] == ["efficientnet_lite0", "efficientnet_lite2"]
+    made = {path.stem for path in (tmp_path / "src/deploy/triton").rglob("backbones/*.toml")}
+    assert {model.name for model in models} == made
     for model in models:
         graph = hashlib.sha256((model / "1/model.onnx").read_bytes()).hexdigest()
         configurations = [model / "config.pbtxt", *model.glob("configs/*.pbtxt")]

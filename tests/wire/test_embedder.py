@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
 from embedder import preprocess
-from embedder.__main__ import bind, decoders, inferences
+from embedder.__main__ import bind, decoders
 from embedder.model import Recipe
+from embedder.recovery import Recovery
 from embedder.settings import EmbedderSettings
 from embedder.space import KEPT
+from embedder.triton import Triton
 from servicekit import server
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.status import from_rpc_error, from_status
@@ -42,8 +44,10 @@ from tests.fakes.photos import (
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
 from tests.fakes.web import FakeWeb, answer
+from tests.triton import TRITON, real_triton
 
 WEB: list[FakeWeb] = [FakeWeb()]
+RECOVERY: list[Recovery] = [None]  # type: ignore[list-item]
 """The web of the test that runs."""
 
 NAME = "sightline.embedder.v1.EmbeddingService"
@@ -81,6 +85,7 @@ async def _served(
         triton_target=f"127.0.0.1:{triton_port}",
         models=models,
         infer_timeout_seconds=2,
+        cache_bytes=0,  # the same few photos are asked for again and again here
         max_photo_pixels=max_pixels,
     )
     decoding = decoders(settings)
@@ -91,10 +96,9 @@ async def _served(
         policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
         fetch = Fetcher(policy, loopback_for_tests=True)
         WEB[0] = web
-        async with AsyncExitStack() as doors:
-            served = [await doors.enter_async_context(door) for door in inferences(settings)]
-            offered = bind(settings, served, decoding, fetch)
-            running = await server.start([offered], settings, "embedder")
+        async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+            offered, RECOVERY[0] = bind(settings, triton, decoding, fetch)
+            running = await server.start(offered, settings, "embedder")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 yield channel
             await running.stop()
@@ -239,7 +243,7 @@ async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
         many.items.add(image=photo(), space_version=of[down])
     triton.requests.clear()
     hanging = [stub.BatchEmbed(many, timeout=30) for _ in range(2)]
-    while len(triton.requests) < 4:  # noqa: ASYNC110
+    while len(triton.requests) < 3:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     for _ in range(5):
         done = pb.BatchEmbedRequest(items=[request.items[0]])
@@ -277,9 +281,10 @@ async def test_the_pixels_that_triton_gets_are_the_upright_crop_s(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
     await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(batch(photo(), photo(9, 9)))
-    (request,) = triton.requests
-    assert list(request.inputs[0].shape) == [2, 224, 224, 3]
-    assert request.model_name == "efficientnet_lite0"
+    shapes = [list(request.inputs[0].shape) for request in triton.requests]
+    assert sum(rows for rows, *_ in shapes) == 2
+    assert {tuple(sides) for _, *sides in shapes} == {(224, 224, 3)}
+    assert {request.model_name for request in triton.requests} == {"efficientnet_lite0"}
 
 
 async def test_while_triton_is_down_items_say_so_and_the_service_is_ready(
@@ -403,28 +408,7 @@ async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_sid
     assert [r.vector.data for r in first.results] == [r.vector.data for r in second.results]
 
 
-TRITON = ROOT / "deploy" / "triton"
 WINES = ROOT / "examples" / "wines" / "images"
-
-
-@asynccontextmanager
-async def real_triton(port: int, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The real server on the real model, in a group of its own."""
-    python = TRITON / ".venv" / "bin" / "python"
-    assert python.exists(), "make its environment first: make setup"
-    with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            *(python, "-m", "triton_engine.serve", "--grpc-port", str(port)),
-            cwd=TRITON,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
 
 
 def children(parent: int) -> list[int]:
@@ -466,11 +450,21 @@ def processes_of(model: str, triton: int) -> list[int]:
     ]
 
 
-async def test_a_model_process_that_was_killed_shows_in_its_version_and_in_typed_errors_in_time(
+@asynccontextmanager
+async def looked_after() -> AsyncIterator[None]:
+    """The embedder's watch over Triton's models runs meanwhile."""
+    watching = asyncio.create_task(RECOVERY[0].run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and_is_brought_back(
     tmp_path: Path,
 ) -> None:
     port = free_port()
-    async with real_triton(port, tmp_path / "log") as triton:
+    async with real_triton(port, tmp_path / "log", [LITE0, LITE2]) as triton:
         async for channel in _served(port):
             stub = pb_grpc.EmbeddingServiceStub(channel)
             await until(stub, BOTH, 60)
@@ -486,6 +480,11 @@ async def test_a_model_process_that_was_killed_shows_in_its_version_and_in_typed
             *lost, undecodable = reasons(response)
             assert set(lost) <= {"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED"}
             assert undecodable == "IMAGE_UNDECODABLE"
+            # So far nobody looked after it.
+            async with looked_after():
+                await until(stub, BOTH, 20)
+                response = await stub.BatchEmbed(batch(*[photo()] * 5), timeout=20)
+                assert reasons(response) == [""] * 5
 
 
 def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray[Any, Any]:
@@ -506,7 +505,7 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
 ) -> None:
     port = free_port()
     photos = [path.read_bytes() for path in sorted(WINES.glob("*.jpg"))[:5]]
-    async with real_triton(port, tmp_path / "log"):
+    async with real_triton(port, tmp_path / "log", [LITE0, LITE2]):
         async for channel in _served(port):
             stub = pb_grpc.EmbeddingServiceStub(channel)
             await until(stub, BOTH, 60)

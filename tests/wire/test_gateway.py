@@ -17,8 +17,10 @@ from sightline.common.v1 import (
     event_pb2,
     filter_pb2,
     job_service_pb2,
+    photo_pb2,
     product_pb2,
 )
+from sightline.embedder.v1 import embedding_service_pb2, space_pb2, space_service_pb2
 from sightline.gateway.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
@@ -33,12 +35,13 @@ from sightline.ranker.v1 import (
 )
 from sightline.retriever.v1 import (
     backup_service_pb2,
+    fit_service_pb2,
     index_service_pb2,
     product_service_pb2,
     rebuild_service_pb2,
     vector_service_pb2,
 )
-from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, RECALL, Suite, running
+from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, RECALL, SUBJECT, Suite, running
 from tests.fakes.kit_logs import json_logs
 
 PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
@@ -212,6 +215,45 @@ async def test_search_finds_without_ranking(suite):
     assert found.results[0].similarity == pytest.approx(0.9)
     assert found.results[0].matched_image_id == "image-p3"
     assert not suite.ranker.script.seen
+
+
+async def test_negative_signals_and_parts_of_photos_reach_the_peers(suite):
+    looked = pb.QuerySignal(image=b"photo", find_subject=True)
+    boxed = pb.QuerySignal(image=b"other", box=SUBJECT)
+    away = pb.QuerySignal(product_id="p1", negative=True, weight=0.5)
+    signals = [looked, boxed, away]
+    answer = await suite.recommendation.Search(pb.SearchRequest(signals=signals))
+
+    assert [(item.signal, item.subject.box) for item in answer.subjects] == [(0, SUBJECT)]
+    assert "p1" not in ids(answer)
+    script = suite.embedder.script
+    (asked,) = [item.request for item in script.seen if item.method == "BatchEmbed"]
+    assert [item.photo_kind for item in asked.items] == [photo_pb2.PHOTO_KIND_SHOPPER] * 2
+    assert [item.find_subject for item in asked.items] == [True, False]
+    assert asked.items[1].box == SUBJECT
+    alone = pb.SearchRequest(signals=[away])
+    error = await refused(suite.recommendation.Search(alone))
+    assert (error.reason, error.violations[0].field) == ("REQUEST_INVALID", "signals")
+    both = pb.QuerySignal(image=b"photo", find_subject=True, box=SUBJECT)
+    request = pb.SearchRequest(signals=[both])
+    error = await refused(suite.recommendation.Search(request))
+    assert error.violations[0].field == "signals[0].find_subject"
+
+
+async def test_a_photo_is_classified_with_filters_to_search_on(suite):
+    request = pb.ClassifyRequest(image=b"photo", find_subject=True)
+    told = await suite.recommendation.Classify(request)
+
+    assert list(told.classification.sure.category_path) == ["Wine", "Red"]
+    assert [item.text for item in told.proposals] == [
+        'category = "Wine > Red"',
+        'category = "Wine"',
+    ]
+    assert told.proposals[0].filter.comparison.value.text == "Wine > Red"
+    assert told.subject.box == SUBJECT
+    request = pb.ClassifyRequest(image=b"text")
+    error = await refused(suite.recommendation.Classify(request))
+    assert (error.reason, error.violations[0].field) == ("IMAGE_UNDECODABLE", "image")
 
 
 async def test_out_of_stock_is_filtered_beside_the_callers_own_filter(suite):
@@ -570,15 +612,18 @@ async def test_a_text_is_flagged_until_there_is_a_text_space(suite):
     answer = await suite.recommendation.Recommend(request)
 
     assert causes(answer) == [("text", "SPACE_UNAVAILABLE")]
-    assert ids(answer)[:2] == ["p4", "p2"]
+    assert ids(answer) == ["p2"]
+    assert list(answer.results[0].branches) == ["keywords"]
 
 
-async def test_a_search_by_text_alone_says_that_there_is_no_text_space(suite):
+async def test_a_search_by_text_alone_finds_by_words_while_there_is_no_text_space(suite):
     request = pb.SearchRequest(signals=[pb.QuerySignal(text="红酒")])
-    error = await refused(suite.recommendation.Search(request))
+    answer = await suite.recommendation.Search(request)
 
-    assert (error.code, error.reason) == (Code.FAILED_PRECONDITION, "SPACE_UNAVAILABLE")
-    assert [item.field for item in error.violations] == ["signals[0]"]
+    assert causes(answer) == [("text", "SPACE_UNAVAILABLE")]
+    assert [result.product.product_id for result in answer.results] == ["p2"]
+    (asked,) = suite.retriever.script.requests("SearchKeywords")
+    assert asked.text == "红酒"
 
 
 async def test_an_unknown_product_among_others_is_named(suite):
@@ -838,6 +883,10 @@ def _undeclared(suite):
         (suite.admin.ListBackups, backup_service_pb2.ListBackupsRequest),
         (suite.admin.RestoreBackup, backup_service_pb2.RestoreBackupRequest),
         (suite.admin.RebuildIndex, rebuild_service_pb2.RebuildIndexRequest),
+        (suite.admin.FitSpace, fit_service_pb2.FitSpaceRequest),
+        (suite.admin.ListSpaces, embedding_service_pb2.ListSpacesRequest),
+        (suite.admin.PromoteSpace, space_service_pb2.PromoteSpaceRequest),
+        (suite.admin.RetireSpace, space_service_pb2.RetireSpaceRequest),
         (suite.jobs.GetJob, j.GetJobRequest),
         (suite.jobs.ListJobs, j.ListJobsRequest),
         (suite.jobs.CancelJob, j.CancelJobRequest),
@@ -1008,6 +1057,40 @@ async def test_backups_and_rebuilds_are_the_retrievers(suite):
     assert script.requests("CreateBackup")[0].request_id == "r"
     assert script.requests("ListBackups")[0].page_size == 3
     assert script.requests("RebuildIndex")[0].space == "x"
+
+
+async def test_spaces_are_fitted_by_the_retriever_and_served_by_the_embedder(suite):
+    f, s = fit_service_pb2, space_service_pb2
+    fitting = await suite.admin.FitSpace(f.FitSpaceRequest(backbone="lite2", seed=3))
+    listed = await suite.admin.ListSpaces(embedding_service_pb2.ListSpacesRequest(include_all=True))
+    promoted = await suite.admin.PromoteSpace(s.PromoteSpaceRequest(version="v2", force=True))
+    retired = await suite.admin.RetireSpace(s.RetireSpaceRequest(version="v2"))
+
+    assert (fitting.job_id, fitting.kind) == ("retriever/4", "fit")
+    assert [space.model for space in listed.spaces] == ["m1"]
+    assert (promoted.version, promoted.forced) == ("v2", True)
+    assert retired.state == space_pb2.SPACE_STATE_RETIRED
+    (asked,) = suite.retriever.script.requests("FitSpace")
+    assert (asked.catalog_id, asked.backbone, asked.seed) == ("default", "lite2", 3)
+    assert suite.embedder.script.requests("ListSpaces")[0].include_all
+
+
+@pytest.mark.parametrize("wanted", ["v1", "m1"])
+async def test_a_space_that_a_generation_stands_on_is_not_retired(suite, wanted):
+    error = await refused(
+        suite.admin.RetireSpace(space_service_pb2.RetireSpaceRequest(version=wanted))
+    )
+    assert (error.reason, error.metadata["generations"]) == ("SPACE_IN_USE", "g1")
+    assert not suite.embedder.script.requests("RetireSpace")
+
+
+async def test_while_the_index_can_not_be_asked_no_space_is_retired(suite):
+    await suite.retriever.down()
+    error = await refused(
+        suite.admin.RetireSpace(space_service_pb2.RetireSpaceRequest(version="v1"))
+    )
+    assert error.reason == "RETRIEVER_UNAVAILABLE"
+    assert not suite.embedder.script.requests("RetireSpace")
 
 
 async def test_jobs_are_served_by_their_owner(suite):

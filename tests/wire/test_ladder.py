@@ -89,6 +89,9 @@ async def test_a_dead_engine_costs_no_answer_and_is_found_again(
     seen = await shop.seen(written.index_token)
     assert rests_on_the_record(seen, 6)
     assert "new" in seen.candidates.product_ids
+    words = await shop.find("wine new")
+    assert words.candidates.product_ids[0] == "new"
+    assert not words.degradations
     engine.start()
     caught_up = await by_the_index(shop, min_index_token=seen.freshness.index_token)
     assert "new" in caught_up.candidates.product_ids

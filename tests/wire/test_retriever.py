@@ -24,7 +24,7 @@ from retriever import filters, milvus
 from retriever.__main__ import bindings
 from retriever.embedder import EmbedderClient
 from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState, ImageRejected
+from retriever.model import CategoryGuess, Classification, CollectionState, ImageRejected
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.watchdog import Watchdog
@@ -35,8 +35,10 @@ from servicekit.jobs import Lease, worker_id
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
+from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline.retriever.v1.keyword_service_pb2_grpc import KeywordServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from sightline_rules.duplicates import same_picture
@@ -59,6 +61,7 @@ class Shop:
 
     products: ProductServiceStub
     vectors: VectorServiceStub
+    words: KeywordServiceStub
     embedder: FakeEmbedder
     db: Database
     index: MilvusIndex
@@ -77,6 +80,12 @@ class Shop:
     async def search(self, seconds: float = 10, **fields: Any) -> vectors_pb.SearchResponse:
         answer: vectors_pb.SearchResponse = await self.vectors.Search(
             vectors_pb.SearchRequest(**fields), timeout=seconds
+        )
+        return answer
+
+    async def find(self, words: str, **fields: Any) -> vectors_pb.SearchResponse:
+        answer: vectors_pb.SearchResponse = await self.words.SearchKeywords(
+            keywords_pb.SearchKeywordsRequest(text=words, **fields), timeout=10
         )
         return answer
 
@@ -147,6 +156,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
         yield Shop(
             ProductServiceStub(channel),
             VectorServiceStub(channel),
+            KeywordServiceStub(channel),
             embedder,
             db,
             index,
@@ -273,6 +283,18 @@ async def test_a_product_finds_others_and_not_itself_unless_asked(shop: Shop) ->
     assert set(others.candidates.product_ids) == {"b", "c"}
     itself = await shop.search(product_id="a", include_query_product=True)
     assert itself.candidates.product_ids[0] == "a"
+    blended = vectors_pb.Blend(
+        parts=[
+            vectors_pb.BlendPart(product_id="a", weight=1.0),
+            vectors_pb.BlendPart(vector=vector(photo()), weight=-0.5),
+        ]
+    )
+    away = await shop.search(blend=blended)
+    assert "a" not in away.candidates.product_ids
+    assert len(away.candidates.product_ids) == len(others.candidates.product_ids)
+    with refused("NOT_FOUND", "PRODUCT_NOT_FOUND", "blend.parts[2].product_id"):
+        blended.parts.add(product_id="nothing", weight=1.0)
+        await shop.search(blend=blended)
     fewer = await shop.search(product_id="a", exclude_product_ids=["b"])
     assert list(fewer.candidates.product_ids) == ["c"]
 
@@ -848,6 +870,31 @@ async def test_another_space_version_is_not_mixed_in(shop: Shop) -> None:
     assert found.freshness.pending == 1
 
 
+async def test_a_photo_that_contradicts_its_category_is_told_with_the_product(shop: Shop) -> None:
+    apple, juice = ("Fruit", "Apple"), ("Juice",)
+    shop.embedder.head = frozenset({apple, juice})
+    told = Classification((CategoryGuess(juice, 0.96), CategoryGuess(apple, 0.02)), 0.02)
+    shop.embedder.told = {photo(seed=1): told, photo(seed=2): told}
+    await shop.stop_worker()
+    shop.start_worker()  # which looks at once what the embedder offers now
+    written = await shop.upsert(
+        wine("wrong", 1, category_path=apple), wine("right", 2, category_path=juice)
+    )
+    await shop.seen(written.index_token)
+
+    request = products_pb.ListProductsRequest(doubted_only=True)
+    (found,) = (await shop.products.ListProducts(request)).products
+    assert found.product_id == "wrong"
+    assert found.category_doubt.image_id == found.images[0].image_id
+    assert found.category_doubt.probability == pytest.approx(0.02)
+    assert tuple(found.category_doubt.instead.category_path) == juice
+    assert found.category_doubt.space_version == VERSION
+    every = await shop.products.BatchGetProducts(
+        products_pb.BatchGetProductsRequest(product_ids=["wrong", "right"])
+    )
+    assert [each.HasField("category_doubt") for each in every.products] == [True, False]
+
+
 async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -> None:
     await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(5)))).index_token)
     generation = await shop.record.generation("default", "visual")
@@ -923,3 +970,24 @@ async def test_every_pooled_connection_writes_ahead_and_syncs(shop: Shop) -> Non
     finally:
         for connection in connections:
             connection.close()
+
+
+async def test_words_find_products_as_soon_as_they_are_written(shop: Shop) -> None:
+    await shop.upsert(wine("p1", 1, title="Barolo"), wine("p2", 2, title="Rioja"))
+    found = await shop.find("BAROLO organic")
+    assert list(found.candidates.product_ids) == ["p1", "p2"]
+    assert 1 > found.similarities[0] > found.similarities[1] > 0
+    assert not any(found.image_ids)
+    assert not found.HasField("space")
+    assert "2 asked" in found.plan
+    left = await shop.find(
+        "organic", exclude_product_ids=["p2"], filter=compare("brand", text("Estate"))
+    )
+    assert list(left.candidates.product_ids) == ["p1"]
+    with refused("INVALID_ARGUMENT", "KEYWORDS_INVALID", "text"):
+        await shop.find("")
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.field"):
+        await shop.find("x", filter=compare("nonsense", text("Estate")))
+    with refused("NOT_FOUND", "CATALOG_NOT_FOUND", "catalog_id"):
+        await shop.find("x", catalog_id="nowhere")
+    assert not (await shop.find("barolo", catalog_id="other")).candidates.product_ids

@@ -21,6 +21,8 @@ from sightline_client.batching import Batches
 from sightline_client.catalogue import (
     Attribute,
     Availability,
+    CategoryDoubt,
+    CategoryGuess,
     Deletion,
     ImportBatch,
     ImportMode,
@@ -41,6 +43,7 @@ from sightline_client.catalogue import (
     UpsertReport,
     money,
 )
+from sightline_client.classifications import Classification, FilterProposal
 from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.errors import (
     AlreadyExists,
@@ -129,6 +132,14 @@ from sightline_client.profiles import (
     Segments,
     ShopperProfile,
 )
+from sightline_client.signals import Box, Subject, Unlike
+from sightline_client.spaces import (
+    Space,
+    SpaceEvaluation,
+    SpaceFigure,
+    SpaceState,
+    SpaceVerdict,
+)
 from sightline_client.sync_client import SyncSightlineClient
 from sightline_client.trainings import (
     ItemItem,
@@ -148,10 +159,14 @@ __all__ = [
     "Availability",
     "Backup",
     "Batches",
+    "Box",
     "BranchVerdict",
     "BrandExposure",
     "Cancelled",
+    "CategoryDoubt",
+    "CategoryGuess",
     "Cause",
+    "Classification",
     "ComponentStatus",
     "Conflict",
     "DeadlineExceeded",
@@ -180,6 +195,7 @@ __all__ = [
     "FeedbackHealth",
     "FieldViolation",
     "Filter",
+    "FilterProposal",
     "FilterRejection",
     "Found",
     "FoundProduct",
@@ -239,10 +255,16 @@ __all__ = [
     "ShopperProfile",
     "SightlineClient",
     "SightlineError",
+    "Space",
+    "SpaceEvaluation",
+    "SpaceFigure",
+    "SpaceState",
+    "SpaceVerdict",
     "SpaceVersion",
     "SplitProtocol",
     "StageTiming",
     "Status",
+    "Subject",
     "SyncBatches",
     "SyncSightlineClient",
     "SystemKind",
@@ -251,6 +273,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "Unlike",
     "UpsertBatch",
     "UpsertOutcome",
     "UpsertReport",

@@ -1,12 +1,13 @@
 """Recommendations and found products as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Optional
 
 from sightline_client.catalogue import Product
+from sightline_client.signals import Subject
 
 if TYPE_CHECKING:  # which itself speaks of answers
     from sightline_client.events import EventType
@@ -27,9 +28,9 @@ class ScorePart:
     """One addend of a raw score."""
 
     name: str
-    """Where it comes from: "visual", "text", "collaborative", "taste", "session", "item_item",
-    "bought_together", "trend", "popularity", or "fusion" (the branches' fused order, when no
-    ranker answered)."""
+    """Where it comes from: "visual", "text", "text_visual", "keywords", "collaborative", "taste",
+    "session", "item_item", "bought_together", "trend", "popularity", or "fusion" (the branches'
+    fused order, when no ranker answered)."""
     value: float
     """In the raw score's own unit: the parts add up to it."""
     features: tuple[ScoreFeature, ...] = ()
@@ -205,6 +206,9 @@ class Recommendations:
     """For the next page; "" = this is the last."""
     request_id: str
     """Logs speak of this request under it."""
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """Where the subjects of photos are, by the photo's place among the signals; on the first page
+    of a request with ``find_subject``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +235,5 @@ class Found:
     versions: Versions
     freshness: Freshness | None
     request_id: str
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """Where the subjects of photos are, by the photo's place among the signals."""

@@ -12,6 +12,8 @@ import grpc
 
 from sightline.common.v1 import import_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.embedder.v1 import embedding_service_pb2 as embedding
+from sightline.embedder.v1 import space_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
@@ -27,7 +29,7 @@ from sightline.ranker.v1 import (
     online_report_pb2,
 )
 from sightline.ranker.v1 import profile_service_pb2 as profile
-from sightline.retriever.v1 import backup_service_pb2, rebuild_service_pb2
+from sightline.retriever.v1 import backup_service_pb2, fit_service_pb2, rebuild_service_pb2
 from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
@@ -71,6 +73,12 @@ class Calls:
     async def search(self, request: rec.SearchRequest, timeout: float | None) -> rec.SearchResponse:
         """RecommendationService.Search."""
         return await self._answer(self._recommendation.Search(request, timeout=timeout))
+
+    async def classify(
+        self, request: rec.ClassifyRequest, timeout: float | None
+    ) -> rec.ClassifyResponse:
+        """RecommendationService.Classify."""
+        return await self._answer(self._recommendation.Classify(request, timeout=timeout))
 
     async def upsert_products(
         self, request: catalog.UpsertProductsRequest, timeout: float | None
@@ -309,6 +317,30 @@ class Calls:
     ) -> job_pb2.Job:
         """AdminService.RebuildIndex."""
         return await self._answer(self._admin.RebuildIndex(request, timeout=timeout))
+
+    async def fit_space(
+        self, request: fit_service_pb2.FitSpaceRequest, timeout: float | None
+    ) -> job_pb2.Job:
+        """AdminService.FitSpace."""
+        return await self._answer(self._admin.FitSpace(request, timeout=timeout))
+
+    async def list_spaces(
+        self, request: embedding.ListSpacesRequest, timeout: float | None
+    ) -> embedding.ListSpacesResponse:
+        """AdminService.ListSpaces."""
+        return await self._answer(self._admin.ListSpaces(request, timeout=timeout))
+
+    async def promote_space(
+        self, request: space_service_pb2.PromoteSpaceRequest, timeout: float | None
+    ) -> embedding.Space:
+        """AdminService.PromoteSpace."""
+        return await self._answer(self._admin.PromoteSpace(request, timeout=timeout))
+
+    async def retire_space(
+        self, request: space_service_pb2.RetireSpaceRequest, timeout: float | None
+    ) -> embedding.Space:
+        """AdminService.RetireSpace."""
+        return await self._answer(self._admin.RetireSpace(request, timeout=timeout))
 
     async def list_jobs(
         self, request: job_service_pb2.ListJobsRequest, timeout: float | None

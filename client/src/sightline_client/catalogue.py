@@ -100,6 +100,32 @@ class Product:
     """When it last changed (UTC). Set by the service."""
     etag: str = ""
     """Mark of this content. Given on a write, the write is refused unless it still holds."""
+    category_doubt: "CategoryDoubt | None" = None
+    """Why its category is doubted; None = its photos agree, or nobody looked. Set by the
+    service."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryGuess:
+    """A category that a photo may be of."""
+
+    category_path: tuple[str, ...]
+    """From the root down."""
+    probability: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryDoubt:
+    """A photo that contradicts its product's category."""
+
+    image_id: str
+    probability: float
+    """The chance that the photo is of that category, at most."""
+    instead: CategoryGuess | None
+    """What it rather looks like; None = like none of the catalogue's categories."""
+    space_version: str
+    """The fitted space whose head says so."""
 
 
 class Order(StrEnum):

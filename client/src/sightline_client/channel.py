@@ -8,7 +8,12 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The suite's cap on one message, both ways."""
 
 _READS = {
-    "sightline.gateway.v1.RecommendationService": ("Recommend", "Search", "ExplainRecommendation"),
+    "sightline.gateway.v1.RecommendationService": (
+        "Recommend",
+        "Search",
+        "ExplainRecommendation",
+        "Classify",
+    ),
     "sightline.gateway.v1.CatalogService": ("GetProduct", "ListProducts", "GetImage"),
     "sightline.gateway.v1.AdminService": (
         "GetStatus",
@@ -20,6 +25,7 @@ _READS = {
         "GetShopperProfile",
         "GetProductProfile",
         "ListSegments",
+        "ListSpaces",
     ),
     "sightline.common.v1.JobService": ("GetJob", "ListJobs", "CancelJob", "WatchJob"),
 }
@@ -51,6 +57,9 @@ _WRITES = {
         "CreateBackup",
         "RestoreBackup",
         "RebuildIndex",
+        "FitSpace",
+        "PromoteSpace",
+        "RetireSpace",
     ),
 }
 """Idempotent by an id that the caller gives: of the product, event, shopper, import, model,

@@ -10,6 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 import grpc
 
 from sightline.common.v1 import job_service_pb2
+from sightline.embedder.v1 import embedding_service_pb2, space_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
@@ -19,8 +20,14 @@ from sightline.ranker.v1 import (
     online_report_pb2,
     profile_service_pb2,
 )
-from sightline.retriever.v1 import backup_service_pb2, index_service_pb2, rebuild_service_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    fit_service_pb2,
+    index_service_pb2,
+    rebuild_service_pb2,
+)
 from sightline_client import (
+    classifications_from_wire,
     evaluation_from_wire,
     explanations_from_wire,
     from_wire,
@@ -28,6 +35,7 @@ from sightline_client import (
     online_from_wire,
     profiles_from_wire,
     requests,
+    spaces_from_wire,
     to_wire,
     writing,
 )
@@ -51,6 +59,7 @@ from sightline_client.catalogue import (
     UpsertOutcome,
     UpsertReport,
 )
+from sightline_client.classifications import Classification
 from sightline_client.errors import Unavailable, check_answered
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
@@ -70,6 +79,8 @@ from sightline_client.operations import (
 )
 from sightline_client.photos import Photo, Uri, load
 from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.signals import Box, Unlike
+from sightline_client.spaces import Space
 from sightline_client.trainings import TrainingRecipe
 
 _WATCH_TRIES = 5
@@ -96,6 +107,9 @@ class RecommendOptions(TypedDict, total=False):
     min_index_token: str
     min_quality: float
     explain: bool
+    unlike: Unlike | None
+    box: Box | None
+    find_subject: bool
     timeout: float | None
 
 
@@ -161,6 +175,9 @@ class SightlineClient:
         min_index_token: str = "",
         min_quality: float = 0.0,
         explain: bool = False,
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -171,6 +188,8 @@ class SightlineClient:
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
+        ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
+        them; ``find_subject``: look for it, and say where it is in ``subjects``.
         """
         request = requests.recommend(
             catalog=self.catalog,
@@ -189,6 +208,9 @@ class SightlineClient:
             min_index_token=min_index_token,
             min_quality=min_quality,
             explain=explain,
+            unlike=await _unlike(unlike),
+            box=box,
+            find_subject=find_subject,
         )
         return from_wire.recommendations(
             await self.calls.recommend(request, self._deadline(timeout))
@@ -200,6 +222,7 @@ class SightlineClient:
         """An answer page by page, until there is no more or you stop: takes what ``recommend``
         takes. NotFound (ANSWER_RECORD_MISSING) when the answer has expired meanwhile."""
         request["images"] = await _photos(request.pop("image", None), request.pop("images", ()))
+        request["unlike"] = await _unlike(request.get("unlike"))
         request["products"] = requests.ids(request.get("products", ()))
         request["exclude"] = requests.ids(request.get("exclude", ()))
         token = ""
@@ -216,6 +239,7 @@ class SightlineClient:
         options: dict[str, Any] = {**request}
         timeout = self._deadline(options.pop("timeout", None))
         images = await _photos(options.pop("image", None), options.pop("images", ()))
+        options["unlike"] = await _unlike(options.get("unlike"))
         asked = requests.recommend(catalog=self.catalog, images=images, **options)
         response = await self.calls.explain_recommendation(
             requests.explain(product_id, asked), timeout
@@ -232,9 +256,13 @@ class SightlineClient:
         filter: Filter | None = None,
         page_size: int = 0,
         min_index_token: str = "",
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
         timeout: float | None = None,
     ) -> Found:
-        """The products nearest to photos, a text and products, not ranked for anyone."""
+        """The products nearest to photos, a text and products, not ranked for anyone; see
+        ``recommend``."""
         request = requests.search(
             catalog=self.catalog,
             images=await _photos(image, images),
@@ -243,8 +271,29 @@ class SightlineClient:
             filter=filter,
             page_size=page_size,
             min_index_token=min_index_token,
+            unlike=await _unlike(unlike),
+            box=box,
+            find_subject=find_subject,
         )
         return from_wire.found(await self.calls.search(request, self._deadline(timeout)))
+
+    async def classify(
+        self,
+        image: Photo,
+        *,
+        box: Box | None = None,
+        find_subject: bool = False,
+        top: int = 0,
+        timeout: float | None = None,
+    ) -> Classification:
+        """What a photo is of: categories with their chances, and filters to search on with.
+        ``top``: how many categories, 1 to 20, 0 = 5. FailedPrecondition (CLASSIFIER_UNAVAILABLE)
+        where no fitted space of the catalog has learned categories."""
+        request = requests.classify(
+            await load(image), catalog=self.catalog, box=box, find_subject=find_subject, top=top
+        )
+        response = await self.calls.classify(request, self._deadline(timeout))
+        return classifications_from_wire.classification(response)
 
     def upsert_products(
         self,
@@ -274,15 +323,18 @@ class SightlineClient:
         *,
         filter: Filter | None = None,
         order: Order = Order.PRODUCT_ID,
+        doubted_only: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Product]:
-        """Every product that passes, read page by page; ``timeout`` is that of one page."""
+        """Every product that passes, read page by page; ``timeout`` is that of one page.
+        ``doubted_only``: only those with a ``category_doubt``."""
         with to_wire.sendable("request"):
             request = catalog_pb2.ListProductsRequest(
                 catalog_id=self.catalog,
                 filter=to_wire.filter_(filter),
                 order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
                 page_size=_PAGE,
+                doubted_only=doubted_only,
             )
         while True:
             page = await self.calls.list_products(request, self._deadline(timeout))
@@ -834,6 +886,70 @@ class SightlineClient:
             )
         return from_wire.job(await self.calls.restore_backup(request, self._deadline(timeout)))
 
+    async def fit_space(
+        self,
+        *,
+        backbone: str = "",
+        max_dimension: int = 0,
+        seed: int = 0,
+        max_photos: int = 0,
+        shopper_photo_tags: Iterable[str] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that fits a visual space on the catalogue's own photos, or tells of the one
+        that is on it; follow it with ``watch_job``. Its results name the ``space_version`` and the
+        ``verdict``. ``backbone`` "" = the installation's own, ``max_dimension`` 0 = 256,
+        ``max_photos`` 0 = 50,000; ``shopper_photo_tags``: of products that show shoppers' own
+        photos. The same ``request_id`` answers the same job."""
+        with to_wire.sendable("request"):
+            request = fit_service_pb2.FitSpaceRequest(
+                catalog_id=self.catalog,
+                # An id even when none is given: a try again must not start a second job.
+                request_id=request_id or str(uuid.uuid4()),
+                backbone=backbone,
+                max_dimension=max_dimension,
+                seed=seed,
+                max_photos=max_photos,
+                shopper_photo_tags=shopper_photo_tags,
+            )
+        return from_wire.job(await self.calls.fit_space(request, self._deadline(timeout)))
+
+    async def list_spaces(
+        self, *, include_all: bool = False, timeout: float | None = None
+    ) -> tuple[Space, ...]:
+        """The spaces that can be embedded into; ``include_all``: also fitted ones that are
+        candidates or retired."""
+        request = embedding_service_pb2.ListSpacesRequest(
+            catalog_id=self.catalog, include_all=include_all
+        )
+        response = await self.calls.list_spaces(request, self._deadline(timeout))
+        return tuple(map(spaces_from_wire.space, response.spaces))
+
+    async def promote_space(
+        self, version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Space:
+        """Brings a fitted space into service, by its version or model; one that serves stays as it
+        is. FailedPrecondition (PROMOTION_REFUSED) unless it is better, or ``force``; NotFound
+        (SPACE_NOT_FOUND); FailedPrecondition (MODEL_NOT_READY) when it can't be served. Takes some
+        seconds."""
+        with to_wire.sendable("request"):
+            request = space_service_pb2.PromoteSpaceRequest(
+                catalog_id=self.catalog, version=version, force=force
+            )
+        return spaces_from_wire.space(
+            await self.calls.promote_space(request, self._deadline(timeout))
+        )
+
+    async def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
+        """Takes a fitted space out of service; FailedPrecondition (SPACE_IN_USE) while an index
+        generation stands on it."""
+        with to_wire.sendable("request"):
+            request = space_service_pb2.RetireSpaceRequest(catalog_id=self.catalog, version=version)
+        return spaces_from_wire.space(
+            await self.calls.retire_space(request, self._deadline(timeout))
+        )
+
     async def rebuild_index(
         self, *, space: str = "", request_id: str = "", timeout: float | None = None
     ) -> Job:
@@ -910,3 +1026,11 @@ class SightlineClient:
 async def _photos(image: Photo | None, images: Iterable[Photo]) -> list[bytes | Uri]:
     photos = [*images] if image is None else [image, *images]
     return [await load(photo) for photo in photos]
+
+
+async def _unlike(value: Unlike | None) -> Unlike | None:
+    """The same with its photos loaded; what can be read once only is read here."""
+    if value is None:
+        return None
+    texts, products = requests.ids(value.texts), requests.ids(value.products)
+    return Unlike(await _photos(None, value.images), texts, products, value.weight)

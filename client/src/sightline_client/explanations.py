@@ -51,7 +51,7 @@ class BranchVerdict:
     """What one list of candidates says of the product."""
 
     branch: str
-    """ "visual", "text", "collaborative", "popular", "new"."""
+    """ "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
     signal: int | None
     """Place (from 0) of the signal that the list is near to; None = it is near to none."""
     named: bool

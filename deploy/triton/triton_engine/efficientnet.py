@@ -13,26 +13,23 @@ are the same in all.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
-from triton_engine.backbone import Backbone, BuildError
+from triton_engine import descriptors, histogram
+from triton_engine.backbone import DEVIATION, HEAD, HISTOGRAM, BuildError, LiteModel, Pixels
+from triton_engine.graph import Array, Graph, tensor
 
 INPUT: Final = "image"
-OUTPUT: Final = "embedding"
 BN_EPSILON: Final = 1e-3
 NORM: Final = ("weight", "bias", "running_mean", "running_var")
 COUNTER: Final = "num_batches_tracked"
 """Counts training steps; inference has no use for it."""
-# Opset 17 and IR 8 are read by every onnxruntime since 1.12, so by any Triton since 22.08.
-OPSET: Final = 17
-IR_VERSION: Final = 8
+FIRST_STAGE: Final = 2
+"""The paper's table counts the stem as stage 1."""
 
-Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
 
 
@@ -41,6 +38,8 @@ class Block:
     """One inverted residual block: expand (unless it is the first), depthwise, project."""
 
     index: int
+    stage: int
+    """As in the paper's table: 2 to 8."""
     kernel: int
     stride: int
     expands: bool
@@ -61,18 +60,21 @@ def blocks(depth: float) -> Iterator[Block]:
         inner = 0 < stage < len(stages) - 1
         for position in range(math.ceil(depth * count) if inner else count):
             first = position == 0
-            yield Block(index, kernel, stride if first else 1, index > 0, not first)
+            yield Block(
+                index, FIRST_STAGE + stage, kernel, stride if first else 1, index > 0, not first
+            )
             index += 1
 
 
-def build(weights: Weights, backbone: Backbone) -> onnx.ModelProto:
-    """Return the graph: uint8 RGB [N, size, size, 3] to unit float32 vectors [N, dimension].
+def build(weights: Weights, backbone: LiteModel) -> onnx.ModelProto:
+    """Return the graph: uint8 RGB [N, size, size, 3] to float32 [N, dimension].
 
     The same weights give the same bytes on every machine: batch normalisation is folded in float64
     by operations that IEEE 754 rounds correctly, and nothing else is computed here. Raises
     BuildError when the weights are those of another network than the manifest says.
     """
-    graph = _Graph(weights, side=backbone.size)
+    size, depth = backbone.input.size, backbone.network.depth
+    graph = _Network(weights=weights, side=size)
     try:
         _connect(graph, backbone)
     except KeyError as error:
@@ -80,46 +82,33 @@ def build(weights: Weights, backbone: Backbone) -> onnx.ModelProto:
     if unused := graph.unused():
         raise BuildError(
             f"{backbone.name}: the network makes no use of {unused[0]} and {len(unused) - 1} more "
-            f"weights: mend network.depth, which is {backbone.depth:g}"
+            f"weights: mend network.depth, which is {depth:g}"
         )
-    size = backbone.size
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            backbone.name,
-            [helper.make_tensor_value_info(INPUT, onnx.TensorProto.UINT8, ["N", size, size, 3])],
-            [
-                helper.make_tensor_value_info(
-                    OUTPUT, onnx.TensorProto.FLOAT, ["N", backbone.dimension]
-                )
-            ],
-            graph.constants,
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="sightline",
-    )
-    _check(model, backbone)
-    return model
+    image = tensor(INPUT, onnx.TensorProto.UINT8, ["N", size, size, 3])
+    return graph.model(backbone.name, [image], backbone.output, backbone.dimension)
 
 
-def _connect(graph: "_Graph", backbone: Backbone) -> None:
-    x = graph.normalise(INPUT, backbone.mean, backbone.scale)
-    x = graph.convolve(x, "_conv_stem", "_bn0", kernel=3, stride=2)
-    for block in blocks(backbone.depth):
+def _connect(graph: "_Network", backbone: LiteModel) -> None:
+    pixels = graph.normalise(INPUT, backbone.input)
+    x = graph.convolve(pixels, "_conv_stem", "_bn0", kernel=3, stride=2)
+    ends = {}
+    for block in blocks(backbone.network.depth):
         x = graph.block(x, block)
+        ends[f"stage_{block.stage}"] = x
     x = graph.convolve(x, "_conv_head", "_bn1", kernel=1)
-    graph.pool(x, OUTPUT)
-
-
-def _check(model: onnx.ModelProto, backbone: Backbone) -> None:
-    """Raise BuildError unless the shapes fit from the input to the output."""
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise BuildError(
-            f"{backbone.name}: the weights do not fit the manifest: {error}"
-        ) from error
+    if backbone.features is None:
+        graph.unit(graph.pool(x, "pooled", "features"), backbone.output)
+        return
+    for stage in backbone.features.stages:
+        graph.pool(ends[stage], f"{stage}.pooled", stage)
+        graph.deviate(ends[stage], stage, stage + DEVIATION)
+    graph.add("Sqrt", [graph.pool(x, "pooled", "averages")], HEAD)
+    bins, rgb = backbone.features.histogram, graph.shades(pixels)
+    histogram.add(graph, rgb, backbone.input.size, bins, HISTOGRAM)
+    for name in backbone.features.descriptors:
+        descriptors.add(graph, rgb, backbone.input.size, name)
+    names = list(backbone.blocks)
+    graph.add("Concat", names, backbone.output, axis=1)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -130,23 +119,22 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 @dataclass(slots=True)
-class _Graph:
-    """Nodes and constants as they are added, and the side length of the current feature map."""
+class _Network(Graph):
+    """A graph of convolutions over the given weights, and the current feature map's side."""
 
-    weights: Weights
-    side: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: list[onnx.TensorProto] = field(default_factory=list)
+    weights: Weights = field(kw_only=True)
+    side: int = field(kw_only=True)
     used: set[str] = field(default_factory=set)
 
-    def normalise(self, x: str, mean: float, scale: float) -> str:
+    def normalise(self, x: str, pixels: Pixels) -> str:
         """Bytes to (x - mean) / scale in NCHW, on which the weights were trained."""
-        x = self._add("Cast", [x], "float", to=onnx.TensorProto.FLOAT)
-        x = self._add("Sub", [x, self._constant("mean", np.float32(mean))], "centred")
-        x = self._add("Div", [x, self._constant("scale", np.float32(scale))], "normalised")
-        self._constant("relu6_min", np.float32(0))
-        self._constant("relu6_max", np.float32(6))
-        return self._add("Transpose", [x], "nchw", perm=[0, 3, 1, 2])
+        mean, scale = (np.asarray(value, np.float32) for value in (pixels.mean, pixels.scale))
+        x = self.add("Cast", [x], "float", to=onnx.TensorProto.FLOAT)
+        x = self.add("Sub", [x, self.constant("mean", mean)], "centred")
+        x = self.add("Div", [x, self.constant("scale", scale)], "normalised")
+        self.constant("relu6_min", np.float32(0))
+        self.constant("relu6_max", np.float32(6))
+        return self.add("Transpose", [x], "nchw", perm=[0, 3, 1, 2])
 
     def block(self, x: str, block: Block) -> str:
         """Add one inverted residual block."""
@@ -157,7 +145,7 @@ class _Graph:
             x, p + "_depthwise_conv", p + "_bn1", kernel=block.kernel, stride=block.stride
         )
         x = self.convolve(x, p + "_project_conv", p + "_bn2", kernel=1, relu=False)
-        return self._add("Add", [start, x], p + "sum") if block.residual else x
+        return self.add("Add", [start, x], p + "sum") if block.residual else x
 
     def convolve(
         self, x: str, conv: str, norm: str, *, kernel: int, stride: int = 1, relu: bool = True
@@ -171,37 +159,37 @@ class _Graph:
         depthwise = weight.shape[1] == 1
         before, after = same_padding(self.side, kernel, stride)
         self.side = -(-self.side // stride)
-        x = self._add(
+        x = self.add(
             "Conv",
-            [x, self._constant(conv + ".weight", weight), self._constant(conv + ".bias", bias)],
+            [x, self.constant(conv + ".weight", weight), self.constant(conv + ".bias", bias)],
             conv,
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
             pads=[before, before, after, after],
             group=weight.shape[0] if depthwise else 1,
         )
-        return self._add("Clip", [x, "relu6_min", "relu6_max"], conv + ".relu6") if relu else x
+        return self.add("Clip", [x, "relu6_min", "relu6_max"], conv + ".relu6") if relu else x
 
-    def pool(self, x: str, name: str) -> None:
-        """Average over the plane, then bring to unit length (a zero vector stays zero)."""
-        x = self._add("GlobalAveragePool", [x], "pooled")
-        x = self._add("Flatten", [x], "features", axis=1)
-        length = self._add("ReduceL2", [x], "length", axes=[1], keepdims=1)
-        floor = self._constant("length_floor", np.float32(1e-12))
-        self._add("Div", [x, self._add("Max", [length, floor], "divisor")], name)
+    def shades(self, x: str) -> str:
+        """Undo `normalise`, but for the order of dimensions: NCHW of 0 to 255."""
+        x = self.add("Mul", [x, "scale"], "rescaled")
+        return self.add("Add", [x, "mean"], "rgb")
+
+    def pool(self, x: str, pooled: str, name: str) -> str:
+        """Average over the plane: [N, channels]."""
+        return self.add("Flatten", [self.add("GlobalAveragePool", [x], pooled)], name, axis=1)
+
+    def deviate(self, x: str, average: str, name: str) -> str:
+        """Add the standard deviation over the plane, whose average is known: [N, channels]."""
+        square = self.pool(self.add("Mul", [x, x], f"{name}.of"), f"{name}.pooled", f"{name}.all")
+        mean = self.add("Mul", [average, average], f"{name}.mean")
+        variance = self.add("Sub", [square, mean], f"{name}.variance")
+        return self.add("Sqrt", [self.add("Relu", [variance], f"{name}.sound")], name)
 
     def unused(self) -> list[str]:
         """Return the names of the weights that no convolution took, the classifier's left out."""
         spare = (name for name in self.weights if name not in self.used)
         return [n for n in spare if not n.startswith("_fc.") and not n.endswith(COUNTER)]
-
-    def _add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def _constant(self, name: str, value: Array | np.float32) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
 
 
 def fold(weights: Weights, conv: str, norm: str) -> tuple[Array, Array]:

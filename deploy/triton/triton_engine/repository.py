@@ -5,51 +5,95 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from triton_engine.backbone import Backbone
+from triton_engine.backbone import Backbone, TextModel
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
 VERSION: Final = "1"
 """Triton's number of a backbone's graph: another graph is another backbone, with its own name."""
+TOKENIZER: Final = "tokenizer.json"
+"""Lies beside a text model's configuration, for whoever makes its tokens."""
 
 CONFIGURATIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "config.pbtxt": ("config.pbtxt", "fp32"),
-    "configs/cpu.pbtxt": ("cpu.pbtxt", "fp32-stock-cpu"),
-    "configs/gpu.pbtxt": ("gpu.pbtxt", "fp32-tensorrt"),
+    "config.pbtxt": ("config.pbtxt", ""),
+    "configs/cpu.pbtxt": ("cpu.pbtxt", "-stock-cpu"),
+    "configs/gpu.pbtxt": ("gpu.pbtxt", "-stock-gpu"),
 }
-"""Each configuration's template, and its precision: engines whose vectors nobody has compared."""
+"""Each configuration's template, and what its precision ends in: engines whose vectors nobody has
+compared."""
+_WIDTH: Final = 100
 
 
 def texts(backbone: Backbone) -> dict[str, str]:
-    """Return the files of one model by their path in its folder, all but the graph."""
-    files = {
-        path: _filled(template, _values(backbone) | {"precision": precision})
-        for path, (template, precision) in CONFIGURATIONS.items()
+    """Return the files of one model by their path in its folder, all but those of the weights."""
+    written = {
+        "written": f"# Written by triton_engine.build from backbones/{backbone.name}.toml.",
+        "name": backbone.name,
+        "tensors": _tensors(backbone),
+        **_run(backbone),
     }
+    files = {}
+    for path, (template, engine) in CONFIGURATIONS.items():
+        parameters = {"parameters": _parameters(_told(backbone, engine))}
+        files[path] = _part(template).substitute(written | parameters)
     return files | {f"{VERSION}/model.py": (TEMPLATES / "model.py").read_text()}
 
 
-def _values(backbone: Backbone) -> dict[str, str]:
+def _run(backbone: Backbone) -> dict[str, str]:
+    """Return how one machine and a GPU run a model."""
+    if isinstance(backbone, TextModel):
+        return {
+            "what": "Text to vector",
+            "batch": "16",
+            "instances": "1",
+            "processes": "One process of one thread: a short text takes milliseconds.",
+            "accelerator": "# No TensorRT: it would build an engine for each range of lengths.",
+        }
+    integers = "# For CPUs: TensorRT would need ranges around zero. Take the fp32 model on a GPU."
     return {
-        "written": f"# Written by triton_engine.build from backbones/{backbone.name}.toml.",
-        "name": backbone.name,
-        "title": backbone.title,
-        "space": backbone.space,
-        "sha256": backbone.graph_sha256,
-        "size": str(backbone.size),
-        "crop": f"{backbone.crop:g}",
-        "normalisation": backbone.normalisation,
+        "what": "Photo to vector",
+        "batch": "4",
+        "instances": "2",
+        "processes": "Two processes of one thread, no waiting for a batch: fastest on two cores.",
+        "accelerator": integers
+        if backbone.precision == "int8"
+        else _part("tensorrt.pbtxt").template.rstrip(),
+    }
+
+
+def _tensors(backbone: Backbone) -> str:
+    if isinstance(backbone, TextModel):
+        values = {"dimension": str(backbone.network.dimension)}
+        return _part("words.pbtxt").substitute(values).rstrip()
+    values = {
+        "size": str(backbone.input.size),
+        "output": backbone.output,
+        "given": backbone.given,
         "dimension": str(backbone.dimension),
+    }
+    return _part("pixels.pbtxt").substitute(values).rstrip()
+
+
+def _told(backbone: Backbone, engine: str) -> dict[str, str]:
+    """Return the parameters of a configuration."""
+    return {
+        "space": backbone.space,
+        "version_1_sha256": backbone.graph.sha256,
+        "precision": backbone.precision + engine,
+        **backbone.parameters,
+        "architecture": f"{backbone.title}, {backbone.given}",
         "licence": backbone.weights.licence,
-        "source": backbone.source,
+        "source": backbone.weights.source,
     }
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    parts = {
-        name: _part(f"{name}.pbtxt").substitute(values).rstrip()
-        for name in ("tensors", "parameters")
-    }
-    return _part(template).substitute({**values, **parts})
+def _parameters(told: Mapping[str, str]) -> str:
+    lines = []
+    for key, value in told.items():
+        name, text = f'key: "{key}"', f'value: {{ string_value: "{value}" }}'
+        line = f"  {{ {name} {text} }},"
+        lines.append(line if len(line) <= _WIDTH else f"  {{ {name}\n    {text} }},")
+    body = "\n".join(lines).rstrip(",")
+    return _part("parameters.pbtxt").substitute(parameters=body).rstrip()
 
 
 def _part(name: str) -> Template:

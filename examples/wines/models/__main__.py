@@ -1,97 +1,22 @@
 """Trains, evaluates, promotes, asks as a newcomer and rolls back, and prints what each said."""
 
-import argparse
-import asyncio
-import json
-import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from examples.wines import loading
-from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines import transcript
+from examples.wines.catalogue import load_wines
 from examples.wines.demo import console as out
-from examples.wines.loading import LoadingFailed
-from examples.wines.local import own_suite, terminable
-from local_suite.model import SuiteError
-from sightline_client import SightlineClient, SightlineError
-
-SIGHTLINE = Path(sys.executable).with_name("sightline")
+from examples.wines.shell import Shell, TranscriptFailed
 
 NEWCOMER = "newcomer"
 LIKES = "Rosé"
 """What the newcomer looks at."""
 PAGE = Path(".data/demo/evaluation.html")
-
-
-class TranscriptFailed(Exception):
-    """A command did not do what it should."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """Runs commands of `sightline` and prints them with what they say."""
-
-    console: Console
-    target: str
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """The command's output; TranscriptFailed unless it ends with `code`."""
-        self.console.print()
-        out.say(self.console, f"$ sightline {shlex.join(arguments)}", "bold")
-        ran = self._run(arguments)
-        for text in (ran.stdout, ran.stderr):
-            if text.strip():
-                out.say(self.console, text.rstrip())
-        if ran.returncode != code:
-            raise TranscriptFailed(f"it ended with {ran.returncode} and not with {code}")
-        return ran.stdout + ran.stderr
-
-    def facts(self, *arguments: str) -> Any:
-        """What a command says as JSON, not printed."""
-        return json.loads(self._run((*arguments, "--json")).stdout)
-
-    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        command = (str(SIGHTLINE), *arguments, "--target", self.target)
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """0 when every command did what it should; 1 when one did not; 130 when interrupted."""
-    argparse.ArgumentParser(prog="python -m examples.wines.models", description=__doc__).parse_args(
-        arguments
-    )
-    console = out.make_console()
-    try:
-        with terminable(), own_suite(lambda line: out.say(console, line, "dim")) as suite:
-            target = suite.addresses()["gateway"]
-            asyncio.run(_fill(console, target))
-            play(console, Shell(console, target))
-    except KeyboardInterrupt:
-        out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
-        return 130
-    except (LoadingFailed, TranscriptFailed, SightlineError, SuiteError, OSError) as error:
-        out.say(console, f"The transcript failed: {error}", "bold red")
-        return 1
-    out.say(console, "Done; everything is stopped again.")
-    return 0
-
-
-async def _fill(console: Console, target: str) -> None:
-    wines, ratings = load_wines(), load_ratings()
-    async with SightlineClient(target, timeout=30) as client:
-        with out.progress(console, "importing wines and photos", len(wines)) as move:
-            await loading.import_wines(client, wines, move)
-        with out.progress(console, "waiting for the index", len(wines)) as move:
-            await loading.wait_indexed(client, len(wines), move)
-        with out.progress(console, "importing ratings as events", len(ratings)) as move:
-            await loading.import_ratings(client, ratings, move)
 
 
 def play(console: Console, shell: Shell) -> None:
@@ -170,4 +95,4 @@ def _require(holds: bool, failure: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(transcript.run("examples.wines.models", __doc__, sys.argv[1:], play, rated=True))

@@ -32,6 +32,7 @@ from prometheus_client import Counter
 from pydantic import Field
 
 from servicekit.config import Settings
+from servicekit.memory import keep_memory
 from servicekit.telemetry import get_logger
 
 P = ParamSpec("P")
@@ -112,6 +113,11 @@ class Decoders:
         for process in self._all:
             self._idle.put_nowait(process)
         self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def processes(self) -> int:
+        """How many items are worked on at once."""
+        return len(self._all)
 
     async def start(self) -> None:
         """Start every process now, so that no item has to wait for it.
@@ -309,6 +315,7 @@ def _done(item: tuple[Callable[..., Any], Any, Any], memory: int, seconds: float
 
 def _enter() -> None:
     """Set a process up: it dies at once when told to, and leaves and says nothing."""
+    keep_memory()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the service ends it
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the photo

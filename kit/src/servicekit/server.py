@@ -1,8 +1,6 @@
 """A gRPC server with everything that each service's `__main__` would otherwise repeat."""
 
 import asyncio
-import contextlib
-import ctypes
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -16,11 +14,10 @@ from grpc_reflection.v1alpha import reflection
 from servicekit import telemetry
 from servicekit.config import ServerSettings
 from servicekit.interceptors import ServerInterceptor
+from servicekit.memory import keep_memory
 
 T = TypeVar("T")
 
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
 """From glibc's malloc.h."""
 
 
@@ -62,18 +59,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a service's `main` on uvloop."""
     keep_memory()
     return uvloop.run(main)
-
-
-def keep_memory() -> None:
-    """Have the C library keep some of what is freed for what comes next.
-
-    Else it hands a batch's 600 KB back to the kernel after each copy of it and takes them again
-    page by page, which was a third of the embedder's processor time (measured 2026-11).
-    """
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
-        mallopt(_M_TRIM_THRESHOLD, 16 * 2**20)
 
 
 async def start(

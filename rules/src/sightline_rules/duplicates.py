@@ -102,6 +102,34 @@ def collapse(candidates: Iterable[Candidate]) -> tuple[Group, ...]:
     return tuple(Group(place, tuple(ids)) for place, ids in collapsed.items())
 
 
+def groups(hashes: Sequence[int]) -> list[int]:
+    """For each picture, by its hash, the first that it is tied to by a chain of same pictures.
+
+    Unlike `collapse`, likeness is handed on: what must not be told apart is not, at the price of
+    groups that are too large. Pictures without a hash are alone.
+    """
+    first = list(range(len(hashes)))
+    parts: dict[tuple[int, int], list[int]] = {}
+    for place, image_hash in enumerate(hashes):
+        if image_hash == NO_HASH:
+            continue
+        for part in _parts(image_hash):
+            for other in parts.setdefault(part, []):
+                if same_picture(hashes[other], image_hash):
+                    one, two = _root(first, other), _root(first, place)
+                    first[max(one, two)] = min(one, two)
+            parts[part].append(place)
+    return [_root(first, place) for place in range(len(hashes))]
+
+
+def _root(first: list[int], place: int) -> int:
+    """The first picture of a group; the way to it is shortened."""
+    while first[place] != place:
+        first[place] = first[first[place]]
+        place = first[place]
+    return place
+
+
 class _Kept:
     """The candidates that stay, found by what a near-duplicate has in common with them."""
 

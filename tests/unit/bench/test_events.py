@@ -34,11 +34,6 @@ def test_a_file_holds_a_row_for_every_event(tmp_path: Path) -> None:
     assert {row["type"] for row in rows} <= {"VIEW", "CLICK", "ADD_TO_CART", "PURCHASE"}
 
 
-@pytest.mark.parametrize(("seconds", "rows"), [(29.9, 1_000_000), (30.1, 300_000)])
-def test_the_long_file_is_shorter_where_it_would_take_too_long(seconds: float, rows: int) -> None:
-    assert events.long_rows([1, seconds, 100]) == rows
-
-
 @pytest.mark.parametrize(("mib", "verdict"), [(104, "MET"), (109, "MISSED"), (300, "MISSED")])
 def test_memory_is_flat_only_beside_the_smallest_of_the_short_imports(
     mib: int, verdict: str

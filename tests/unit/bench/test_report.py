@@ -37,11 +37,13 @@ def test_the_file_is_named_by_date_and_commit(tmp_path: Path) -> None:
         versions={"grpcio": "1"},
         commit="abc",
         now=datetime(2026, 1, 2, tzinfo=UTC),
+        seconds=61.25,
     )
     assert path.name == "recommend-2026-01-02-abc.json"
     content = json.loads(path.read_text())
     assert content["goals"][1]["verdict"] == "NOT MEASURED"
     assert (content["cases"], content["machine"]) == ([1], {"cores": 2})
+    assert content["seconds"] == 61.2
     assert list(path.parent.iterdir()) == [path]
 
 

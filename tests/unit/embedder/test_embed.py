@@ -7,53 +7,35 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedder.embed import EMBEDDED, Embedder
-from embedder.intake import Gate
+from embedder.call import EMBEDDED
+from embedder.embed import Embedder
 from embedder.model import (
     BatchInvalid,
+    Box,
+    Camera,
     DeadlinePassed,
     EmbedderUnavailable,
     Embedding,
     Item,
+    Look,
     ModelFailed,
     Outcome,
-    PhotoTooLarge,
-    PhotoUndecodable,
-    Pixels,
     Priority,
     Recipe,
     SpaceVersionUnavailable,
 )
-from embedder.space import VisualSpace, version_of
-from embedder.versions import VisualSpaces
+from embedder.space import version_of
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriUnreadable
 from servicekit.telemetry import Stages
-from tests.fakes.triton import DESCRIPTION, FakeFetch, FakeInference, vectors
-
-
-class FakeIntake:
-    """Takes one byte for a photo of that brightness."""
-
-    def __init__(self) -> None:
-        self.decoded: list[tuple[bytes, int]] = []
-
-    def check(self, photo: bytes) -> None:
-        if not photo:
-            raise PhotoUndecodable("empty")
-        if len(photo) > 10:
-            raise PhotoTooLarge("large")
-
-    async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
-        self.decoded.append((photo, recipe.side))
-        await asyncio.sleep(0)
-        if photo == b"cut":
-            raise PhotoUndecodable("cut off")
-        if photo == b"bug":
-            raise ZeroDivisionError
-        pixels = np.full((recipe.side, recipe.side, 3), photo[0], np.uint8)
-        pixels[0, 0] = 255 - photo[0]
-        return pixels
+from tests.fakes.embedding import FakeIntake, embedder_of
+from tests.fakes.triton import (
+    DESCRIPTION,
+    RECIPE,
+    FakeFetch,
+    FakeInference,
+    vectors,
+)
 
 
 @pytest.fixture
@@ -61,22 +43,9 @@ def inference() -> FakeInference:
     return FakeInference()
 
 
-def make(
-    *models: FakeInference,
-    batch: int = 4,
-    places: int = 4,
-    queue: int = 99,
-    fetch: FakeFetch | None = None,
-    intake: FakeIntake | None = None,
-) -> Embedder:
-    visual = VisualSpaces([VisualSpace(model, 30) for model in models])
-    gates = {model.model: Gate(places, queue) for model in models}
-    return Embedder(visual, intake or FakeIntake(), fetch or FakeFetch(), gates, batch)
-
-
 @pytest.fixture
 def embedder(inference: FakeInference) -> Embedder:
-    return make(inference)
+    return embedder_of(inference)
 
 
 async def run(
@@ -85,7 +54,7 @@ async def run(
     seconds: float | None = None,
     priority: Priority = Priority.INTERACTIVE,
 ) -> list[Outcome]:
-    return await embedder.embed(items, priority, Stages("test"), seconds)
+    return await embedder.embed(items, "default", priority, Stages("test"), seconds)
 
 
 def reasons(outcomes: Sequence[Outcome]) -> list[str]:
@@ -100,8 +69,8 @@ async def test_each_photo_gets_its_own_vector_in_its_own_place(embedder: Embedde
     outcomes = await run(embedder, shades(11))
     for place, outcome in enumerate(outcomes):
         assert isinstance(outcome, Embedding)
-        pixels = await FakeIntake().pixels(bytes([place + 1]), DESCRIPTION.recipe, Stages("test"))
-        assert np.allclose(outcome.values, vectors(pixels[None], 12)[0])
+        pixels = (await FakeIntake().see(bytes([place + 1]), RECIPE, Look(), Stages("test"))).pixels
+        assert np.allclose(outcome.values, vectors(pixels, 12)[0])
         assert (outcome.space, outcome.version) == ("visual", version_of(DESCRIPTION, "1"))
 
 
@@ -143,15 +112,67 @@ async def test_a_bad_item_never_fails_the_rest(embedder: Embedder) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "expected"), [(4, 4, [2, 4, 4]), (3, 8, [1, 3, 3, 3]), (64, 5, [5, 5])]
-)
-async def test_photos_go_to_the_model_in_batches_of_the_smaller_limit(
-    inference: FakeInference, ours: int, theirs: int, expected: list[int]
+@pytest.mark.parametrize(("ours", "theirs", "most"), [(4, 4, 4), (3, 8, 3), (64, 5, 5)])
+async def test_photos_go_to_a_busy_model_in_batches_of_the_smaller_limit(
+    inference: FakeInference, ours: int, theirs: int, most: int
 ) -> None:
     inference.change(max_batch=theirs)
-    await run(make(inference, batch=ours), shades(10))
-    assert sorted(inference.batches) == expected
+    await run(embedder_of(inference, batch=ours, places=2), shades(20))
+    assert max(inference.batches) == most
+    assert sum(inference.batches) == 20
+    assert len(inference.batches) <= 2 + -(-18 // most)
+
+
+async def test_photos_of_several_calls_go_to_the_model_together(inference: FakeInference) -> None:
+    embedder = embedder_of(inference, places=2)
+    inference.gate = asyncio.Event()
+    calls = [asyncio.create_task(run(embedder, [shade])) for shade in shades(10)]
+    await asyncio.wait_for(inference.started.wait(), 5)
+    for _ in range(50):  # by then all the others wait too
+        await asyncio.sleep(0)
+    inference.gate.set()
+    for place, outcome in enumerate(await asyncio.gather(*calls)):
+        pixels = (await FakeIntake().see(bytes([place + 1]), RECIPE, Look(), Stages("test"))).pixels
+        assert isinstance(outcome[0], Embedding)
+        assert np.allclose(outcome[0].values, vectors(pixels, 12)[0])
+    assert inference.batches == [1, 1, 4, 4]
+
+
+async def test_a_photo_that_came_before_costs_no_second_inference(inference: FakeInference) -> None:
+    embedder = embedder_of(inference, cache_bytes=2**20)
+    first, again = [await run(embedder, [Item(photo=b"a")]) for _ in range(2)]
+    assert isinstance(first[0], Embedding)
+    assert isinstance(again[0], Embedding)
+    assert (first[0].values == again[0].values).all()
+    assert inference.batches == [1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Item(photo=b"b"),
+        Item(photo=b"a", views=2),
+        Item(photo=b"a", box=Box(0, 0, 0.5, 0.5)),
+        Item(photo=b"a", camera=Camera.CATALOGUE),
+        Item(photo=b"a", guesses=3),
+        Item(photo=b"a", find_subject=True),
+        Item(photo=b"a", version=version_of(DESCRIPTION, "1")),
+    ],
+)
+async def test_a_photo_asked_for_in_another_way_is_another_one(
+    inference: FakeInference, other: Item
+) -> None:
+    embedder = embedder_of(inference, cache_bytes=2**20)
+    for item in (Item(photo=b"a"), other):
+        assert reasons(await run(embedder, [item])) == [""]
+    assert len(inference.batches) == 2
+
+
+async def test_bulk_work_is_always_done_anew(inference: FakeInference) -> None:
+    embedder = embedder_of(inference, cache_bytes=2**20)
+    for priority in (Priority.INTERACTIVE, Priority.BULK, Priority.BULK):
+        await run(embedder, [Item(photo=b"a")], priority=priority)
+    assert inference.batches == [1, 1, 1]
 
 
 async def test_a_batch_of_only_bad_items_asks_the_model_nothing(
@@ -192,7 +213,7 @@ async def test_a_failed_inference_fails_the_photos_in_it_and_keeps_their_neighbo
 async def test_what_is_not_done_in_time_says_so_and_its_place_is_free_again(
     inference: FakeInference,
 ) -> None:
-    embedder = make(inference, places=2)
+    embedder = embedder_of(inference, places=2)
     inference.gate = asyncio.Event()
     started = asyncio.get_running_loop().time()
     outcomes = await run(embedder, [*shades(12), Item(photo=b"")], seconds=0.05)
@@ -207,7 +228,7 @@ async def test_what_is_not_done_in_time_says_so_and_its_place_is_free_again(
 async def test_no_more_batches_run_at_once_than_there_are_places(
     inference: FakeInference,
 ) -> None:
-    embedder = make(inference, batch=1, places=3)
+    embedder = embedder_of(inference, batch=1, places=3)
     await run(embedder, shades(20))
     assert inference.most_running == 3
     inference.most_running = 0
@@ -218,7 +239,7 @@ async def test_no_more_batches_run_at_once_than_there_are_places(
 async def test_above_the_queue_s_bound_items_are_refused_and_the_others_embedded(
     inference: FakeInference,
 ) -> None:
-    outcomes = await run(make(inference, batch=1, places=2, queue=3), shades(10))
+    outcomes = await run(embedder_of(inference, batch=1, places=2, queue=5), shades(10))
     assert reasons(outcomes) == [""] * 5 + ["EMBED_QUEUE_FULL"] * 5
 
 
@@ -240,16 +261,16 @@ async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: Em
     assert caught.value.subgroup(ZeroDivisionError) is not None
 
 
-async def test_waiting_and_inference_are_timed(embedder: Embedder) -> None:
+async def test_inference_is_timed(embedder: Embedder) -> None:
     stages = Stages("test")
-    await embedder.embed(shades(1), Priority.BULK, stages, None)
-    assert [stage.name for stage in stages.finished] == ["queue", "infer"]
+    await embedder.embed(shades(1), "default", Priority.BULK, stages, None)
+    assert [stage.name for stage in stages.finished] == ["infer"]
 
 
 async def test_a_photo_by_its_address_gets_the_vector_of_its_bytes(
     inference: FakeInference,
 ) -> None:
-    embedder = make(inference, fetch=FakeFetch({"https://a": b"7"}))
+    embedder = embedder_of(inference, fetch=FakeFetch({"https://a": b"7"}))
     by_address, given = await run(embedder, [Item(uri="https://a"), Item(photo=b"7")])
     assert isinstance(by_address, Embedding)
     assert isinstance(given, Embedding)
@@ -266,7 +287,7 @@ async def test_an_address_that_gives_no_photo_costs_its_own_item_only(
         "https://large": bytes(11),
         "https://good": b"7",
     }
-    embedder = make(inference, fetch=FakeFetch(pages))
+    embedder = embedder_of(inference, fetch=FakeFetch(pages))
     outcomes = await run(embedder, [Item(uri=uri) for uri in [*pages, "https://forbidden"]])
     assert [getattr(outcome, "reason", "") for outcome in outcomes] == [
         "URI_UNREADABLE",
@@ -280,7 +301,7 @@ async def test_an_address_that_gives_no_photo_costs_its_own_item_only(
 
 async def test_nobody_waits_for_a_slow_address(inference: FakeInference) -> None:
     fetch = FakeFetch({"https://slow": b"7"}, gate=asyncio.Event())
-    embedder = make(inference, places=2, fetch=fetch)
+    embedder = embedder_of(inference, places=2, fetch=fetch)
     items = [Item(uri="https://slow")] * 8 + [Item(photo=b"8")]
     outcomes = await run(embedder, items, seconds=0.1)
     assert [isinstance(outcome, DeadlinePassed) for outcome in outcomes] == [True] * 8 + [False]
@@ -289,7 +310,9 @@ async def test_nobody_waits_for_a_slow_address(inference: FakeInference) -> None
 
 async def test_nothing_is_fetched_for_a_space_that_there_is_not(inference: FakeInference) -> None:
     fetch = FakeFetch(gate=asyncio.Event())
-    (outcome,) = await run(make(inference, fetch=fetch), [Item(uri="https://a", space="x-ray")])
+    (outcome,) = await run(
+        embedder_of(inference, fetch=fetch), [Item(uri="https://a", space="x-ray")]
+    )
     assert getattr(outcome, "reason", "") == "SPACE_UNAVAILABLE"
 
 
@@ -316,7 +339,7 @@ async def test_each_item_gets_a_vector_of_the_version_that_it_names_or_of_the_de
     inference: FakeInference, newer: FakeInference
 ) -> None:
     intake = FakeIntake()
-    embedder = make(inference, newer, intake=intake, fetch=FakeFetch({"https://a": b"7"}))
+    embedder = embedder_of(inference, newer, intake=intake, fetch=FakeFetch({"https://a": b"7"}))
     outcomes = await run(
         embedder,
         [
@@ -337,7 +360,7 @@ async def test_a_version_that_is_not_served_costs_its_items_and_says_which_are(
     inference: FakeInference, newer: FakeInference
 ) -> None:
     fetch = FakeFetch(gate=asyncio.Event())
-    embedder = make(inference, newer, fetch=fetch)
+    embedder = embedder_of(inference, newer, fetch=fetch)
     outcomes = await run(
         embedder,
         [
@@ -362,7 +385,7 @@ async def test_a_version_that_is_not_served_costs_its_items_and_says_which_are(
 async def test_vectors_of_another_version_than_was_asked_for_never_leave(
     inference: FakeInference,
 ) -> None:
-    embedder = make(inference)
+    embedder = embedder_of(inference)
     assert reasons(await run(embedder, [Item(photo=b"1", version=OLD)])) == [""]
     inference.change(hashes={"1": "a" * 64, "2": "c" * 64})
     inference.version = "2"
@@ -377,7 +400,7 @@ async def test_vectors_of_another_version_than_was_asked_for_never_leave(
 async def test_a_model_that_hangs_costs_only_its_own_version(
     inference: FakeInference, newer: FakeInference
 ) -> None:
-    embedder = make(inference, newer, places=2)
+    embedder = embedder_of(inference, newer, places=2)
     assert reasons(await run(embedder, [Item(photo=b"1", version=NEW)])) == [""]
     newer.gate = asyncio.Event()
     items = [Item(photo=bytes([i]), version=NEW) for i in range(1, 41)] + shades(20)
@@ -389,7 +412,9 @@ async def test_a_model_that_is_down_costs_only_its_own_version_also_when_it_is_t
     inference: FakeInference, newer: FakeInference
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
-    outcomes = await run(make(inference, newer), [Item(photo=b"1"), Item(photo=b"1", version=NEW)])
+    outcomes = await run(
+        embedder_of(inference, newer), [Item(photo=b"1"), Item(photo=b"1", version=NEW)]
+    )
     assert reasons(outcomes) == ["EMBEDDER_UNAVAILABLE", ""]
 
 
@@ -398,7 +423,7 @@ async def test_a_photo_is_decoded_once_for_models_that_see_it_alike(
 ) -> None:
     alike = FakeInference(replace(DESCRIPTION, model="int8", precision="int8"))
     intake = FakeIntake()
-    embedder = make(inference, alike, intake=intake)
+    embedder = embedder_of(inference, alike, intake=intake)
     versions = [OLD, version_of(alike.description, "1")]
     items = [Item(photo=photo, version=v) for v in versions for photo in (b"1", b"cut")]
     outcomes = await run(embedder, items)
@@ -414,5 +439,5 @@ async def test_the_vectors_of_each_model_are_counted(
 
     before = counted()
     inference.error = ModelFailed("broke")
-    await run(make(inference, newer), [*shades(3), Item(photo=b"1", version=NEW)])
+    await run(embedder_of(inference, newer), [*shades(3), Item(photo=b"1", version=NEW)])
     assert [after - b for after, b in zip(counted(), before, strict=True)] == [0, 1]

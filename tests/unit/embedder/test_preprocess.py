@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from embedder import preprocess
-from embedder.model import Recipe
-from tests.fakes.photos import picture
+from embedder.model import WHOLE, Box, Look, Recipe
+from sightline_rules.photos import PhotoLimits
+from tests.fakes.photos import encoded, picture
 
 RECIPE = Recipe(side=224, crop=0.875, normalisation="(x-127)/128 in the graph")
 
@@ -56,3 +57,59 @@ def test_the_words_differ_when_anything_that_is_done_differs(other: Recipe) -> N
 
 def test_a_jpeg_is_never_decoded_smaller_than_twice_the_input() -> None:
     assert preprocess.least_side(RECIPE) == 448
+
+
+def test_what_is_looked_at_closer_is_decoded_larger() -> None:
+    assert preprocess.least_side(RECIPE, Look(box=Box(0, 0, 0.25, 0.1))) == 4 * 448
+    assert preprocess.least_side(RECIPE, Look(find=True)) == 2 * 448
+
+
+WIDE = picture(640, 320)
+
+
+@pytest.mark.parametrize(
+    "box", [WHOLE, Box(0.2, 0, 0.8, 1), Box(0.25, 0, 0.75, 1), Box(0.5 - 1e-4, 0, 0.5 + 1e-4, 1)]
+)
+def test_a_box_of_the_photo_s_whole_height_gives_what_no_box_gives(box: Box) -> None:
+    assert (preprocess.crop(WIDE, RECIPE, box) == preprocess.crop(WIDE, RECIPE)).all()
+
+
+def test_the_longer_side_of_a_box_fills_the_wide_view() -> None:
+    image = Image.new("RGB", (640, 320), "red")
+    image.paste("lime", (400, 100, 500, 200))
+    pixels = preprocess.crop(image, RECIPE, Box(400 / 640, 100 / 320, 500 / 640, 150 / 320))
+    assert (pixels[112] == [0, 255, 0]).all(axis=-1).mean() > 0.97
+    assert (pixels[5, 5] == [255, 0, 0]).all(), "above the box, which is half as high as wide"
+
+
+def test_a_box_in_a_corner_is_looked_at_within_the_photo() -> None:
+    image = Image.new("RGB", (400, 300), "red")
+    image.paste("lime", (380, 280, 400, 300))
+    pixels = preprocess.crop(image, RECIPE, Box(0.95, 280 / 300, 1, 1))
+    assert (pixels == [0, 255, 0]).all(axis=-1).mean() > 0.7
+    assert (pixels[-20:, -20:] == [0, 255, 0]).all()
+
+
+def test_the_views_are_a_wide_one_a_narrow_one_and_their_mirror_images() -> None:
+    wide, mirrored, narrow, turned = preprocess.views(WIDE, RECIPE, WHOLE, 4)
+    assert (wide == preprocess.crop(WIDE, RECIPE)).all()
+    assert (mirrored == wide[:, ::-1]).all()
+    assert (narrow == preprocess.crop(WIDE, RECIPE, WHOLE, 0.6)).all()
+    assert (turned == narrow[:, ::-1]).all()
+    for count in (1, 2, 3):
+        expected = [wide, mirrored, narrow][:count]
+        assert (preprocess.views(WIDE, RECIPE, WHOLE, count) == np.stack(expected)).all()
+
+
+def test_the_subject_that_is_looked_for_is_looked_at_and_told() -> None:
+    image = Image.new("RGB", (400, 300), "white")
+    image.paste("navy", (40, 60, 140, 160))
+    data, _, subject = preprocess.pixels(
+        encoded(image, "PNG"), PhotoLimits(), RECIPE, Look(find=True)
+    )
+    assert subject is not None
+    box = subject.box
+    assert (box.left, box.top) == (pytest.approx(0.1, abs=0.04), pytest.approx(0.2, abs=0.04))
+    assert (box.right, box.bottom) == (pytest.approx(0.35, abs=0.04), pytest.approx(0.53, abs=0.04))
+    again, _, none = preprocess.pixels(encoded(image, "PNG"), PhotoLimits(), RECIPE, Look(box=box))
+    assert (data, none) == (again, None)

@@ -6,22 +6,28 @@ import numpy as np
 import pytest
 from google.rpc import code_pb2
 
+from embedder.cache import Cache
 from embedder.embed import Embedder
-from embedder.intake import Gate, PhotoIntake
+from embedder.intake import PhotoIntake
+from embedder.listing import Listing
 from embedder.model import EmbedderUnavailable, Priority
+from embedder.photos import Photos
 from embedder.servicer import EmbeddingServicer
-from embedder.space import VisualSpace
-from embedder.versions import VisualSpaces
+from embedder.space import TEXT, VISUAL, ServedModel
+from embedder.texts import Texts
+from embedder.turns import Queue, Queues, urgency
+from embedder.versions import Spaces
 from servicekit import deadlines, telemetry
 from servicekit.errors import DeadlineExceeded
-from servicekit.requests import CatalogNotFound
+from servicekit.requests import CatalogNotFound, RequestInvalid
 from servicekit.status import from_status
-from sightline.common.v1 import vector_pb2
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
 from tests.fakes.decoding import FakeDecoders
+from tests.fakes.embedding import FakeRecord, embedder_of
 from tests.fakes.photos import photo
-from tests.fakes.triton import DESCRIPTION, FakeFetch, FakeInference
+from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
 
 SECOND = FakeInference(replace(DESCRIPTION, model="second", dimension=20, hashes={"1": "b" * 64}))
 
@@ -31,30 +37,31 @@ def inference() -> FakeInference:
     return FakeInference()
 
 
-class WatchedGate(Gate):
-    """A gate that remembers who came."""
+class WatchedQueues(Queues):
+    """Queues that remember who came."""
 
-    entered: list[Priority]
+    def __init__(self) -> None:
+        super().__init__(99)
+        self.entered: list[Priority | None] = []
 
-    async def enter(self, priority: Priority) -> None:
-        self.entered.append(priority)
-        await super().enter(priority)
-
-
-@pytest.fixture
-def gate() -> WatchedGate:
-    gate = WatchedGate(2, 9)
-    gate.entered = []
-    return gate
+    def of(self, model: str) -> Queue:
+        self.entered.append(urgency.get())
+        return super().of(model)
 
 
 @pytest.fixture
-def servicer(inference: FakeInference, gate: WatchedGate) -> EmbeddingServicer:
+def queues() -> WatchedQueues:
+    return WatchedQueues()
+
+
+@pytest.fixture
+def servicer(inference: FakeInference, queues: WatchedQueues) -> EmbeddingServicer:
     intake = PhotoIntake(FakeDecoders(), PhotoLimits())
-    visual = VisualSpaces([VisualSpace(inference, 30), VisualSpace(SECOND, 30)])
-    gates = {"fake": gate, "second": gate}
-    embedder = Embedder(visual, intake, FakeFetch(), gates, batch=4)
-    return EmbeddingServicer(embedder, ("default", "wine"))
+    spaces = Spaces({VISUAL: [ServedModel(inference, 30), ServedModel(SECOND, 30)], TEXT: []})
+    photos = Photos(intake, queues, Cache(0), FakeNames())
+    texts = Texts(spaces, queues, FakeEncoder(), batch=4)
+    embedder = Embedder(spaces, photos, texts, FakeFetch())
+    return EmbeddingServicer(embedder, Listing(spaces, FakeRecord()), ("default", "wine"))
 
 
 def request(*items: pb.EmbedItem, **fields: object) -> pb.BatchEmbedRequest:
@@ -131,10 +138,10 @@ async def test_each_stage_is_reported_once_from_its_first_start_to_its_last_end(
     ],
 )
 async def test_a_request_enters_with_its_priority(
-    gate: WatchedGate, servicer: EmbeddingServicer, said: int, expected: Priority
+    queues: WatchedQueues, servicer: EmbeddingServicer, said: int, expected: Priority
 ) -> None:
     await servicer.BatchEmbed(request(pb.EmbedItem(image=photo()), priority=said), None)
-    assert gate.entered == [expected]
+    assert queues.entered == [expected]
 
 
 async def test_a_call_that_comes_too_late_is_refused(servicer: EmbeddingServicer) -> None:
@@ -169,3 +176,81 @@ async def test_an_item_s_version_is_read_and_a_refusal_names_those_that_are_serv
     error = from_status(lost.status)
     assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SPACE_VERSION_UNAVAILABLE")
     assert error.metadata["served_versions"].split(",") == versions
+
+
+HEADED = FakeInference(
+    replace(DESCRIPTION, cameras=True, categories=2, shopper_views=2, hashes={"1": "e" * 64})
+)
+APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
+
+
+@pytest.fixture
+def headed() -> EmbeddingServicer:
+    """Serves one model with a head, in place of a fitted one."""
+    HEADED.given.clear()
+    embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
+    return EmbeddingServicer(embedder, Listing(embedder.spaces, FakeRecord()), ("default",))
+
+
+async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingServicer) -> None:
+    box = photo_pb2.Box(left=0.25, top=0, right=0.75, bottom=1)
+    item = pb.EmbedItem(
+        image=b"1", views=3, box=box, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE, classify=True
+    )
+    found = pb.EmbedItem(image=b"2", find_subject=True)
+    first, second = (await headed.BatchEmbed(request(item, found), None)).results
+    told = [tuple(guess.category_path) for guess in first.classification.guesses]
+    assert told == [APPLE, MILK]
+    assert first.classification.space_version == first.vector.space_version
+    assert not first.HasField("subject")
+    assert second.subject.box.right == pytest.approx(0.6)
+    assert len(second.subject.alternatives) == 1
+    assert not second.HasField("classification")
+    kinds = sorted(given["kind"].ravel().tolist() for given in HEADED.given)
+    assert kinds == [[0, 0], [1, 1, 1]]
+
+
+async def test_a_bad_box_and_bad_views_are_told_of_their_items(headed: EmbeddingServicer) -> None:
+    items = [pb.EmbedItem(image=b"1", box=photo_pb2.Box()), pb.EmbedItem(image=b"1", views=-1)]
+    response = await headed.BatchEmbed(request(*items), None)
+    reasons = [from_status(result.status).reason for result in response.results]
+    assert reasons == ["BOX_INVALID", "VIEWS_INVALID"]
+
+
+async def test_photos_are_classified_each_with_a_status_of_its_own(
+    headed: EmbeddingServicer,
+) -> None:
+    (space,) = (await headed.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    items = [
+        pb.EmbedItem(image=b"1", space_version=space.version),
+        pb.EmbedItem(image=b"cut", space_version=space.version),
+        pb.EmbedItem(text="red", space_version=space.version),
+    ]
+    response = await headed.Classify(pb.ClassifyRequest(items=items, top_k=1), None)
+    good, bad, text = response.results
+    told = good.classification
+    assert [tuple(guess.category_path) for guess in told.guesses] == [APPLE]
+    assert told.guesses[0].probability == told.unknown_probability == pytest.approx(0.5)
+    assert told.unknown
+    assert tuple(told.sure.category_path) == APPLE
+    assert from_status(bad.status).reason == "IMAGE_UNDECODABLE"
+    assert from_status(text.status).reason == "SPACE_UNAVAILABLE"
+
+
+async def test_without_a_space_that_knows_categories_every_item_says_so(
+    servicer: EmbeddingServicer,
+) -> None:
+    spaces = (await servicer.ListSpaces(pb.ListSpacesRequest(), None)).spaces
+    for version in ("", spaces[0].version):
+        item = pb.EmbedItem(image=photo(), space_version=version)
+        (result,) = (await servicer.Classify(pb.ClassifyRequest(items=[item]), None)).results
+        assert from_status(result.status).reason == "CLASSIFIER_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("top_k", [-1, 21])
+async def test_more_guesses_than_there_are_to_be_had_are_refused(
+    headed: EmbeddingServicer, top_k: int
+) -> None:
+    item = pb.EmbedItem(image=b"1")
+    with pytest.raises(RequestInvalid, match="top_k"):
+        await headed.Classify(pb.ClassifyRequest(items=[item], top_k=top_k), None)

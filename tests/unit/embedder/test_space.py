@@ -8,17 +8,18 @@ import pytest
 from embedder.model import (
     Description,
     EmbedderUnavailable,
+    Inferred,
     ModelFailed,
     ModelNotReady,
-    Pixels,
     Recipe,
     SpaceVersionUnavailable,
+    Tensors,
 )
-from embedder.space import KEPT, READY, SILENCE, VisualSpace, check, version_of
+from embedder.space import KEPT, READY, SILENCE, ServedModel, check, version_of
 from servicekit import deadlines
 from tests.fakes.triton import DESCRIPTION, FakeInference
 
-BLANK: Pixels = np.zeros((2, 8, 8, 3), np.uint8)
+BLANK: Tensors = {"image": np.zeros((2, 8, 8, 3), np.uint8)}
 
 
 class Clock:
@@ -42,8 +43,8 @@ def inference() -> FakeInference:
 
 
 @pytest.fixture
-def space(inference: FakeInference, clock: Clock) -> VisualSpace:
-    return VisualSpace(inference, ttl=30, clock=clock)
+def space(inference: FakeInference, clock: Clock) -> ServedModel:
+    return ServedModel(inference, ttl=30, clock=clock)
 
 
 def changed(**changes: object) -> Description:
@@ -80,7 +81,7 @@ def test_a_version_without_a_hash_is_no_version() -> None:
 
 
 async def test_the_description_is_asked_for_once_within_its_time(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     await asyncio.gather(*(space.description() for _ in range(5)))
     clock.now += 29.9
@@ -92,7 +93,7 @@ async def test_the_description_is_asked_for_once_within_its_time(
 
 
 async def test_a_silent_model_is_what_it_was_last(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     known = await space.description()
     inference.silence = EmbedderUnavailable("down")
@@ -101,7 +102,7 @@ async def test_a_silent_model_is_what_it_was_last(
 
 
 async def test_a_model_that_never_spoke_is_unavailable_and_asked_again_soon(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
     done = await asyncio.gather(*(space.description() for _ in range(5)), return_exceptions=True)
@@ -113,13 +114,13 @@ async def test_a_model_that_never_spoke_is_unavailable_and_asked_again_soon(
 
 
 async def test_the_version_of_a_vector_is_that_of_the_model_which_answered(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     known = await space.description()
-    (first, _) = await space.embed(BLANK, known)
+    first = await space.embed(BLANK, known)
     inference.change(hashes={"1": "a" * 64, "2": "b" * 64})
     inference.version = "2"
-    (second, _) = await space.embed(BLANK, known)
+    second = await space.embed(BLANK, known)
     assert first.version == version_of(known, "1")
     assert second.version == version_of(inference.description, "2")
     assert first.version != second.version
@@ -127,7 +128,7 @@ async def test_the_version_of_a_vector_is_that_of_the_model_which_answered(
 
 
 async def test_pixels_made_for_another_model_are_not_taken_for_this_one_s(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     known = await space.description()
     inference.change(hashes={"2": "b" * 64}, recipe=Recipe(8, 0.5, "none"))
@@ -137,7 +138,7 @@ async def test_pixels_made_for_another_model_are_not_taken_for_this_one_s(
 
 
 async def test_a_version_that_the_configuration_does_not_name_is_refused(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     known = await space.description()
     inference.version = "7"
@@ -146,7 +147,7 @@ async def test_a_version_that_the_configuration_does_not_name_is_refused(
 
 
 async def test_a_model_of_another_space_is_refused(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     inference.change(space="text")
     with pytest.raises(ModelNotReady):
@@ -171,7 +172,7 @@ GOOD = np.eye(2, 12, dtype=np.float32)
     ids=["count", "dimension", "float64", "NaN", "infinite", "zero", "long", "one of two"],
 )
 async def test_an_unsound_vector_never_leaves(
-    space: VisualSpace, inference: FakeInference, bad: np.ndarray
+    space: ServedModel, inference: FakeInference, bad: np.ndarray
 ) -> None:
     inference.answer = bad
     with pytest.raises(ModelFailed):
@@ -179,11 +180,11 @@ async def test_an_unsound_vector_never_leaves(
 
 
 def test_a_sound_one_does() -> None:
-    check(GOOD, 2, 12)
+    check(Inferred(GOOD, "1"), 2, DESCRIPTION)
 
 
 async def test_a_space_is_ready_only_after_a_real_inference(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     state = await space.state()
     assert (state.ready, state.dimension, state.licence) == (True, 12, "Apache-2.0")
@@ -198,13 +199,13 @@ async def test_a_space_is_ready_only_after_a_real_inference(
 
 async def test_a_space_whose_model_never_spoke_has_no_version(inference: FakeInference) -> None:
     inference.silence = EmbedderUnavailable("down")
-    state = await VisualSpace(inference, ttl=30).state()
+    state = await ServedModel(inference, ttl=30).state()
     assert (state.ready, state.version, state.dimension) == (False, "", 0)
     assert state.model == "fake"
 
 
 async def test_of_two_versions_that_are_silent_none_is_claimed(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     inference.change(hashes={"1": "a" * 64, "2": "b" * 64})
     await space.description()
@@ -213,7 +214,7 @@ async def test_of_two_versions_that_are_silent_none_is_claimed(
 
 
 async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     inference.change(instances=2)
     assert (await space.state()).ready
@@ -225,7 +226,7 @@ async def test_a_space_whose_processes_do_not_all_answer_is_not_ready(
 
 
 async def test_a_state_is_told_within_its_time_while_the_model_hangs(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     version = (await space.state()).version
     clock.now += KEPT
@@ -236,7 +237,7 @@ async def test_a_state_is_told_within_its_time_while_the_model_hangs(
 
 
 async def test_whoever_asks_for_the_state_often_costs_one_look_a_second(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     inference.change(instances=2)
     states = await asyncio.gather(*(space.state() for _ in range(50)))
@@ -251,7 +252,7 @@ async def test_whoever_asks_for_the_state_often_costs_one_look_a_second(
 
 
 async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     await space.description()
     inference.gate = asyncio.Event()
@@ -269,7 +270,7 @@ async def test_those_who_share_a_look_do_not_share_the_deadline_of_the_first(
 
 
 async def test_a_cancelled_caller_leaves_the_look_to_the_others(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     inference.gate = asyncio.Event()
     first, second = (asyncio.create_task(space.state()) for _ in range(2))
@@ -283,7 +284,7 @@ async def test_a_cancelled_caller_leaves_the_look_to_the_others(
 
 
 async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_version(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     def series() -> dict[str, float]:
         (family,) = READY.collect()
@@ -308,7 +309,7 @@ async def test_the_metric_of_readiness_has_one_series_a_model_and_follows_the_ve
 
 
 async def test_a_version_is_named_by_its_model_once_it_spoke(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     inference.silence = EmbedderUnavailable("down")
     assert isinstance(await space.refresh(), EmbedderUnavailable)
@@ -326,7 +327,7 @@ async def test_a_version_is_named_by_its_model_once_it_spoke(
 
 
 async def test_a_model_is_not_asked_again_within_a_moment(
-    space: VisualSpace, inference: FakeInference, clock: Clock
+    space: ServedModel, inference: FakeInference, clock: Clock
 ) -> None:
     for _ in range(5):
         await space.refresh()
@@ -337,7 +338,7 @@ async def test_a_model_is_not_asked_again_within_a_moment(
 
 
 async def test_vectors_of_another_version_than_is_wanted_are_refused(
-    space: VisualSpace, inference: FakeInference
+    space: ServedModel, inference: FakeInference
 ) -> None:
     known = await space.description()
     await space.embed(BLANK, known, version_of(DESCRIPTION, "1"))

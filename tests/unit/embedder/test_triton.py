@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -14,10 +15,14 @@ from embedder.model import (
     ModelFailed,
     ModelNotReady,
     Pixels,
+    ProcessEnded,
     QueueFull,
     Recipe,
+    Sentences,
+    Step,
+    Tokens,
 )
-from embedder.triton import TABLE, UP, TritonInference, translate
+from embedder.triton import TABLE, UP, Triton, TritonInference, addresses, translate, uncontrolled
 from servicekit import deadlines, telemetry
 from servicekit.errors import ServiceError
 from tests.fakes.triton import FakeTriton, vectors
@@ -34,9 +39,9 @@ def triton() -> FakeTriton:
 async def door(triton: FakeTriton) -> AsyncIterator[TritonInference]:
     async with (
         triton.serving() as port,
-        TritonInference(f"127.0.0.1:{port}", "efficientnet_lite0", timeout=2) as door,
+        Triton(f"127.0.0.1:{port}", timeout=2) as server,
     ):
-        yield door
+        yield server.inference("efficientnet_lite0")
 
 
 async def test_the_model_of_this_repository_is_understood(door: TritonInference) -> None:
@@ -51,7 +56,7 @@ async def test_pixels_arrive_as_they_are_and_the_answer_names_its_version(
     door: TritonInference, triton: FakeTriton
 ) -> None:
     triton.version = "3"
-    answer = await door.infer(PIXELS)
+    answer = await door.infer({"image": PIXELS})
     assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
     assert answer.model_version == "3"
     assert triton.requests[0].raw_input_contents[0] == PIXELS.tobytes()
@@ -59,7 +64,7 @@ async def test_pixels_arrive_as_they_are_and_the_answer_names_its_version(
 
 async def test_the_request_id_goes_along(door: TritonInference, triton: FakeTriton) -> None:
     telemetry.request_id.set("abc")
-    await door.infer(PIXELS)
+    await door.infer({"image": PIXELS})
     assert triton.metadata[0]["x-request-id"] == "abc"
 
 
@@ -80,7 +85,7 @@ def test_every_status_that_grpc_has_is_in_the_table() -> None:
             EmbedderUnavailable,
         ),
         ("NOT_FOUND", "Request for unknown model: 'x' is not found", EmbedderUnavailable),
-        ("INTERNAL", "Stub process 'x_0_0' is not healthy.", EmbedderUnavailable),
+        ("INTERNAL", "Stub process 'x_0_0' is not healthy.", ProcessEnded),
         ("INTERNAL", "onnx runtime error 6", ModelFailed),
         ("UNKNOWN", "", ModelFailed),
         ("INVALID_ARGUMENT", "unexpected shape for input", ModelNotReady),
@@ -92,7 +97,7 @@ async def test_what_triton_says_becomes_an_error_of_ours_without_its_words(
     door: TritonInference, triton: FakeTriton, code: str, message: str, kind: type[ServiceError]
 ) -> None:
     triton.failure = (grpc.StatusCode[code], message)
-    for call in (door.describe(), door.infer(PIXELS)):
+    for call in (door.describe(), door.infer({"image": PIXELS})):
         with pytest.raises(kind) as caught:
             await call
         assert type(caught.value) is kind
@@ -105,7 +110,8 @@ def test_an_answer_that_the_client_could_not_read_is_the_model_s_failure() -> No
 
 
 async def test_no_server_is_unavailable_at_once() -> None:
-    async with TritonInference("127.0.0.1:1", "m", timeout=30) as door:
+    async with Triton("127.0.0.1:1", timeout=30) as server:
+        door = server.inference("m")
         started = asyncio.get_running_loop().time()
         with pytest.raises(EmbedderUnavailable) as caught:
             await door.describe()
@@ -116,7 +122,8 @@ async def test_no_server_is_unavailable_at_once() -> None:
 async def test_a_server_that_comes_back_is_found(triton: FakeTriton) -> None:
     async with triton.serving() as port:
         pass
-    async with TritonInference(f"127.0.0.1:{port}", "efficientnet_lite0", timeout=2) as door:
+    async with Triton(f"127.0.0.1:{port}", timeout=2) as server:
+        door = server.inference("efficientnet_lite0")
         with pytest.raises(EmbedderUnavailable):
             await door.describe()
         async with triton.serving(port):
@@ -135,10 +142,11 @@ async def test_a_server_slower_than_our_own_limit_counts_as_unavailable(
     triton.delay = 5
     async with (
         triton.serving() as port,
-        TritonInference(f"127.0.0.1:{port}", "efficientnet_lite0", timeout=0.05) as door,
+        Triton(f"127.0.0.1:{port}", timeout=0.05) as server,
     ):
+        door = server.inference("efficientnet_lite0")
         with pytest.raises(EmbedderUnavailable, match="too long"):
-            await door.infer(PIXELS)
+            await door.infer({"image": PIXELS})
 
 
 async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
@@ -146,9 +154,9 @@ async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
 ) -> None:
     triton.delay = 5
     with deadlines.within(0.1), pytest.raises(DeadlinePassed):
-        await door.infer(PIXELS)
+        await door.infer({"image": PIXELS})
     with deadlines.within(0), pytest.raises(DeadlinePassed):
-        await door.infer(PIXELS)
+        await door.infer({"image": PIXELS})
     assert len(triton.requests) == 1, "nothing is sent when no time is left"
 
 
@@ -157,7 +165,7 @@ async def test_an_answer_without_the_output_is_the_model_s_failure(
 ) -> None:
     triton.output = "other"
     with pytest.raises(ModelFailed):
-        await door.infer(PIXELS)
+        await door.infer({"image": PIXELS})
 
 
 @pytest.mark.parametrize(
@@ -181,6 +189,9 @@ async def test_a_model_of_another_form_is_refused(
     changes = [
         lambda c: c.input[0].dims.pop(),
         lambda c: c.input.add(name="second"),
+        lambda c: c.input.add(name="kind", dims=[2]),
+        lambda c: c.output.add(name="category", dims=[4, 2]),
+        lambda c: c.output.add(name="features", dims=[4]),
         lambda c: c.output[0].dims.append(2),
         lambda c: setattr(c.input[0], "name", "pixels"),
         lambda c: setattr(c.output[0], "name", "logits"),
@@ -202,11 +213,11 @@ async def test_a_metric_says_whether_triton_answered_last(
     door: TritonInference, triton: FakeTriton
 ) -> None:
     up = UP.labels("efficientnet_lite0")._value
-    await door.infer(PIXELS)
+    await door.infer({"image": PIXELS})
     assert up.get() == 1
     triton.failure = (grpc.StatusCode.UNAVAILABLE, "")
     with pytest.raises(EmbedderUnavailable):
-        await door.infer(PIXELS)
+        await door.infer({"image": PIXELS})
     assert up.get() == 0
 
 
@@ -218,5 +229,116 @@ async def test_a_caller_without_time_says_nothing_of_whether_triton_is_up(
         up.set(known)
         triton.delay = 5
         with deadlines.within(0.05), pytest.raises(DeadlinePassed):
-            await door.infer(PIXELS)
+            await door.infer({"image": PIXELS})
         assert up.get() == known
+
+
+def fitted(config: Any) -> None:
+    """Make of a model's configuration that of a fitted space."""
+    config.input.add(name="kind", data_type="TYPE_FP32", dims=[1])
+    config.output.add(name="category", data_type="TYPE_FP32", dims=[4])
+    told = {"catalog": "wine", "shopper_views": "2", "catalogue_views": "4", "create_time": "1.5"}
+    for key, value in told.items():
+        config.parameters[key].string_value = value
+
+
+async def test_a_fitted_model_tells_its_catalog_views_and_categories(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    fitted(triton.config)
+    found = await door.describe()
+    assert (found.catalog, found.cameras, found.categories) == ("wine", True, 3)
+    assert (found.shopper_views, found.catalogue_views, found.create_time) == (2, 4, 1.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shopper_views": "0"},
+        {"catalogue_views": "5"},
+        {"shopper_views": "many"},
+        {"create_time": "yesterday"},
+        {"preprocessing": "magic=on"},
+    ],
+)
+async def test_a_fitted_model_that_tells_nonsense_is_refused(
+    door: TritonInference, triton: FakeTriton, change: dict[str, str]
+) -> None:
+    fitted(triton.config)
+    for key, value in change.items():
+        triton.config.parameters[key].string_value = value
+    with pytest.raises(ModelNotReady):
+        await door.describe()
+
+
+async def test_steps_that_a_model_names_are_part_of_its_recipe(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    triton.config.parameters["preprocessing"].string_value = "white_balance=grey_world"
+    recipe = (await door.describe()).recipe
+    assert isinstance(recipe, Recipe)
+    assert recipe.steps == (Step.WHITE_BALANCE_GREY_WORLD,)
+
+
+async def test_a_text_model_and_a_map_of_texts_are_understood(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    config = triton.config
+    del config.input[:]
+    config.input.add(name="input_ids", data_type="TYPE_INT64", dims=[-1])
+    config.input.add(name="attention_mask", data_type="TYPE_INT64", dims=[-1])
+    config.parameters["tokens"].string_value = "256"
+    config.parameters["tokenizer_sha256"].string_value = "f" * 64
+    assert (await door.describe()).recipe == Tokens(256, "f" * 64)
+    del config.input[:]
+    config.input.add(name="sentence", data_type="TYPE_FP32", dims=[384])
+    assert (await door.describe()).recipe == Sentences(384)
+    config.parameters["text_version"].string_value = "e" * 16
+    assert (await door.describe()).recipe == Sentences(384, "e" * 16)
+
+
+async def test_the_models_that_are_served_are_told(triton: FakeTriton) -> None:
+    triton.states = {"efficientnet_lite0": "READY", "gone": "UNAVAILABLE", "next": "LOADING"}
+    async with triton.serving() as port, Triton(f"127.0.0.1:{port}", timeout=2) as server:
+        assert set(await server.loaded()) == {"efficientnet_lite0", "next"}
+        assert await server.states() == triton.states
+
+
+async def test_a_step_that_is_unknown_is_named_to_the_operator(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    triton.config.parameters["preprocessing"].string_value = "denoise=magic"
+    with pytest.raises(ModelNotReady, match=r"no step 'denoise=magic', only crop=pad"):
+        await door.describe()
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "reason", "told"),
+    [
+        (
+            "explicit model load / unload is not allowed",
+            "UNAVAILABLE",
+            "MODEL_NOT_READY",
+            "--model",
+        ),
+        ("failed to load 'x', no version", "INTERNAL", "MODEL_NOT_READY", "can't load x"),
+        ("failed to load 'x'", "INVALID_ARGUMENT", "MODEL_NOT_READY", "can't load x"),
+        ("no such model", "NOT_FOUND", "MODEL_NOT_READY", "can't load x"),
+        ("connection refused", "UNAVAILABLE", "EMBEDDER_UNAVAILABLE", "does not answer"),
+        ("took too long", "DEADLINE_EXCEEDED", "EMBEDDER_UNAVAILABLE", "too long"),
+    ],
+)
+def test_why_a_model_can_not_be_loaded_is_told_in_our_words(
+    message: str, status: str, reason: str, told: str
+) -> None:
+    error = uncontrolled(InferenceServerException(message, status=f"StatusCode.{status}"), "x")
+    assert error.reason == reason
+    assert told in error.message
+
+
+async def test_a_model_is_loaded_on_every_server_that_a_name_stands_for() -> None:
+    assert await addresses("dns:///127.0.0.1:8604") == ["127.0.0.1:8604"]
+    assert await addresses("[::1]:8604") == ["[::1]:8604"]
+    assert "127.0.0.1:8604" in await addresses("localhost:8604")
+    for unknown in ("unix:/tmp/triton", "nobody.invalid:8604", "xds:///triton"):
+        assert await addresses(unknown) == [unknown]

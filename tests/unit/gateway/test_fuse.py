@@ -106,7 +106,60 @@ def test_a_branch_counts_the_same_however_many_signals_it_has():
         {Branch.VISUAL: 2.0},
     )
 
-    assert [item.weight for item in both] == [0.5, 1.5, 1.0]
+    assert [item.weight * item.factor for item in both] == [0.5, 1.5, 1.0]
+
+
+def away(weight: float = 1.0, branch: Branch = Branch.VISUAL, **similarities: float) -> Listing:
+    return replace(listing(weight=weight, branch=branch, **similarities), away=True)
+
+
+def test_what_is_not_wanted_is_named_by_no_list_and_falls_by_its_similarity():
+    wanted = listing(a=0.9, b=0.8, c=0.7, d=0.6)
+    fused = fuse([away(a=0.9, z=0.8, d=0.1), wanted], (), 10)
+
+    # a loses .8 of its .9; z is named by nothing that is wanted.
+    assert order(fused) == ["b", "c", "d", "a"]
+
+
+def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
+    fused = fuse([listing(a=0.9, b=0.8, c=0.7), away(weight=0.5, a=0.7, b=0.3)], (), 10)
+
+    similarities = dict(zip(order(fused), fused.similarities[Branch.VISUAL], strict=True))
+    assert similarities["a"] == pytest.approx(0.9 - 0.5 * (0.7 - 0.3))
+    assert similarities["b"] == pytest.approx(0.8)
+    assert similarities["c"] == pytest.approx(0.7)
+    assert {row.product_id: row.similarity for row in fused.rows}["a"] == 0.9
+
+
+def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_another():
+    lists = [listing(weight=2.0, a=0.9, b=0.8), away(branch=Branch.TEXT, b=0.6, z=0.2)]
+    fused = fuse(weighted(lists, {Branch.TEXT: 1.0}), (), 10)
+
+    assert order(fused) == ["a", "b"]
+    text = dict(zip(order(fused), fused.similarities[Branch.TEXT], strict=True))
+    assert text["b"] == pytest.approx(-0.5 * (0.6 - 0.2))
+    assert math.isnan(text["a"])
+    assert fused.named_by_signals
+
+
+def test_what_is_not_wanted_alone_only_puts_down():
+    lists = [plain(Branch.COLLABORATIVE, "a", "b"), away(a=0.9, z=0.5)]
+    fused = fuse(weighted(lists, {}), (), 10)
+
+    assert order(fused) == ["b", "a"]
+    assert not fused.named_by_signals
+
+
+def test_shares_of_what_is_not_wanted_are_negative():
+    lists = [replace(listing(a=0.8), signal=0), replace(away(a=0.5, z=0.3), signal=1)]
+
+    (shares,) = by_signal(lists, ["a"])["visual"]
+
+    assert shares == (
+        ("signals[0]", pytest.approx(0.8 / 0.6)),
+        ("signals[1]", pytest.approx(-0.2 / 0.6)),
+    )
+    assert by_signal([listing(a=0.8)], ["a"]) == {"visual": ((("signals", 1.0),),)}
 
 
 def test_nothing_fuses_to_nothing():

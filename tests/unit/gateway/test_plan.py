@@ -15,11 +15,17 @@ from tests.fakes.gateway_peers import ANN, DEFAULT, near, photo, words
         (Query(), ()),
         (Query(signals=(photo(),)), (Branch.VISUAL,)),
         (Query(signals=(near("p1"),)), (Branch.VISUAL,)),
-        (Query(signals=(words(),)), (Branch.TEXT,)),
+        (Query(signals=(words(),)), (Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)),
         (Query(shopper=ANN), (Branch.COLLABORATIVE,)),
         (
             Query(signals=(photo(), words(index=1)), shopper=ANN),
-            (Branch.VISUAL, Branch.TEXT, Branch.COLLABORATIVE),
+            (
+                Branch.VISUAL,
+                Branch.TEXT,
+                Branch.TEXT_VISUAL,
+                Branch.KEYWORDS,
+                Branch.COLLABORATIVE,
+            ),
         ),
     ],
 )

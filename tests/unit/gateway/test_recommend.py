@@ -91,9 +91,9 @@ async def test_branches_run_side_by_side():
     shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
     begun = asyncio.Event()
 
-    async def embed_waits_for_nominate(*given):
+    async def embed_waits_for_nominate(*args, **kwargs):
         await begun.wait()
-        return await type(shop.embedder).embed(shop.embedder, *given)
+        return await type(shop.embedder).embed(shop.embedder, *args, **kwargs)
 
     async def nominate_begins(*args, **kwargs):
         begun.set()

@@ -1,8 +1,10 @@
 """Search: near products, ranked for nobody."""
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.model import Cause, NothingAvailable, Peer, PeerUnavailable, Query
+from gateway.model import Branch, Cause, NothingAvailable, Peer, PeerUnavailable, Query
 from gateway.search import search
 from servicekit.errors import FailedPrecondition
 from servicekit.requests import RequestInvalid
@@ -61,6 +63,7 @@ async def test_a_signal_that_can_not_be_followed_is_flagged_beside_one_that_can(
 async def test_a_text_alone_is_told_that_there_is_no_space_and_not_to_try_again():
     shop = Shop()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
+    shop.scene(lambda scene: replace(scene, branches={**scene.branches, Branch.KEYWORDS: 0.0}))
 
     with pytest.raises(FailedPrecondition) as caught:
         await search(Query(signals=(words(),)), shop.house)

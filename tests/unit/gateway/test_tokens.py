@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import CallersFilter, Identity, Query, Shopper, Signal
+from gateway.model import Box, CallersFilter, Identity, Query, Shopper, Signal
 from gateway.tokens import (
     Attributed,
     Attribution,
@@ -173,3 +173,18 @@ def test_a_page_token_with_a_twisted_field_is_refused(change):
 
     with pytest.raises(PageTokenInvalid):
         read_page_token(twisted.rstrip("="), PAGE.digest)
+
+
+def test_what_is_not_wanted_and_which_part_of_a_photo_is_meant_make_other_requests():
+    signal = photo()
+    asked = [
+        signal,
+        replace(signal, negative=True),
+        replace(signal, find_subject=True),
+        replace(signal, box=Box(0, 0, 1, 1)),
+        replace(signal, box=Box(0, 0, 1, 0.5)),
+        replace(signal, box=Box(0, 0, 1, 0.5), negative=True),
+    ]
+    found = {digests(Query(signals=(each,))).stored for each in asked}
+
+    assert len(found) == len(asked)

@@ -1,10 +1,11 @@
 """What is refused before anything is called."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from gateway.model import Identity, ImageRefused, Query, Shopper, Signal, SignalKind
+from gateway.model import Box, Identity, ImageRefused, Query, Shopper, Signal, SignalKind
 from gateway.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from tests.fakes.gateway_peers import address, near, photo, words
@@ -103,3 +104,26 @@ def test_chinese_texts_and_ids_are_taken():
 def test_search_needs_a_signal():
     with pytest.raises(RequestInvalid):
         check(Query(), DECLARED, signals_required=True)
+
+
+@pytest.mark.parametrize(
+    ("signal", "field"),
+    [
+        (replace(photo(), box=Box(0.5, 0, 0.5, 1)), "signals[0].box"),
+        (replace(photo(), box=Box(0, 0, float("nan"), 1)), "signals[0].box"),
+        (replace(photo(), box=Box(-0.1, 0, 1, 1)), "signals[0].box"),
+        (replace(photo(), box=Box(0, 0.9, 1, 0.1)), "signals[0].box"),
+        (replace(photo(), box=Box(0, 0, 1, 1), find_subject=True), "signals[0].find_subject"),
+        (replace(near("p1"), box=Box(0, 0, 1, 1)), "signals[0].box"),
+        (replace(words(), find_subject=True), "signals[0].find_subject"),
+    ],
+)
+def test_a_part_of_a_photo_that_can_not_be_is_refused(signal: Signal, field: str):
+    with pytest.raises(RequestInvalid) as told:
+        check(Query(signals=(signal,)), {"default"})
+
+    assert [violation.field for violation in told.value.violations] == [field]
+
+
+def test_the_whole_photo_is_a_box():
+    check(Query(signals=(replace(photo(), box=Box(0, 0, 1, 1)),)), {"default"})

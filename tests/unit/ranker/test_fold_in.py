@@ -18,14 +18,6 @@ def test_a_newcomer_is_the_shrunk_mean_of_the_last_five_known_products() -> None
     np.testing.assert_allclose(found.session, np.array([5.0, 1.0]) * 5 / 5.5, rtol=1e-6)
 
 
-def test_a_trained_shopper_counts_the_last_events_twice() -> None:
-    made = model({"p": [1.0, 0.0]}, actors={"a": [0.0, 3.0]})
-    known = fold_in.of(made, "a", ["p"])
-    np.testing.assert_allclose(fold_in.query(known, 2), [2.0, 3.0])
-    newcomer = fold_in.of(made, "b", ["p"])
-    np.testing.assert_allclose(fold_in.query(newcomer, 2), [2 / 3, 0.0])
-
-
 def test_events_of_unknown_products_alone_make_nobody_personal() -> None:
     assert not fold_in.of(model({"p": [1.0]}), "a", ["new"]).personal
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from lightfm import LightFM
 
-from ranker import fold_in
+from ranker import fold_in, parts
 from ranker.features import feature_names
 from ranker.log import log_of
 from ranker.model import DataInsufficient, EventType, Interaction, Model, TrainingDiverged, Vectors
@@ -269,7 +269,7 @@ def test_three_views_of_a_type_of_wine_raise_it(wine_model: Model) -> None:
         for _ in range(10):
             viewed = [wine_model.item_ids[row] for row in rng.choice(rows, 3, replace=False)]
             newcomer = fold_in.of(wine_model, None, viewed)
-            scores = wine_model.item_vectors @ fold_in.query(newcomer, 30) + wine_model.item_biases
+            scores = parts.blended(wine_model, newcomer, {parts.SESSION: 1.0})
             assert _mean_rank(scores, rows) < _mean_rank(counts, rows)
 
 
@@ -282,8 +282,7 @@ def _mean_rank(scores: np.ndarray, rows: list[int]) -> float:
 def test_behavioural_scores_lie_about_where_cosines_do(wine_model: Model) -> None:
     sizes = []
     for actor in list(wine_model.actor_rows)[:100]:
-        vector = fold_in.query(fold_in.of(wine_model, actor, []), 30)
-        scores = wine_model.item_vectors @ vector + wine_model.item_biases
+        scores = parts.blended(wine_model, fold_in.of(wine_model, actor, []), {parts.TASTE: 1.0})
         sizes.append(np.abs(scores) / wine_model.score_scale)
     assert np.quantile(sizes, 0.99) <= 1.0
 

@@ -181,8 +181,7 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
     query = Query("default", product_id="blue")
     answer = await asked(record, index, query)
     assert told(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
-    assert answer.own is not None
-    assert answer.own.content.parent_id == "shirt"
+    assert [item.content.parent_id for item in answer.own] == ["shirt"]
     twin = await asked(record, index, Query("default", product_id="copy"))
     assert told(twin) == {"blue": ("red",), "hat": (), "coat": ()}
 
@@ -194,7 +193,7 @@ async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
     query = Query("default", product_id="blue", include_query_product=True)
     answer = await asked(record, index, query)
     assert told(answer)["blue"] == ("red",)
-    assert answer.own is None
+    assert answer.own == ()
 
 
 async def test_with_collapse_off_only_the_product_itself_is_left_out(
@@ -204,7 +203,7 @@ async def test_with_collapse_off_only_the_product_itself_is_left_out(
     query = Query("default", product_id="blue", collapse=Collapse.OFF)
     answer = await asked(record, index, query)
     assert "red" in [match.product.content.product_id for match in answer.matches]
-    assert answer.own is None
+    assert answer.own == ()
 
 
 async def test_the_first_photo_speaks_for_a_product(
@@ -264,7 +263,7 @@ async def test_groups_are_those_of_the_rule(record: Record, made: Generation) ->
         "default", [product(name, it) for name, it in zip(names, items, strict=True)]
     )
     held = await record.get("default", names)
-    groups = await collapse.Grouping(made, None).groups([held[name] for name in names], record)
+    groups = await collapse.Grouping(made, ()).groups([held[name] for name in names], record)
     candidates = [
         Candidate(name, image_hash=it.image_hash) for name, it in zip(names, items, strict=True)
     ]

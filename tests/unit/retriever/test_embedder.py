@@ -15,6 +15,7 @@ from retriever.model import (
     VersionMismatch,
 )
 from servicekit.errors import FailedPrecondition, ServiceError
+from sightline.common.v1 import photo_pb2
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 
 
@@ -37,6 +38,13 @@ async def test_vectors_come_with_their_version(client: EmbedderClient) -> None:
     (found,) = await client.embed("default", "visual", VERSION, [b"photo"])
     data = vector_of(b"photo").tobytes()
     assert found == GivenVector("visual", VERSION, DIMENSION, data)
+
+
+async def test_photos_are_told_to_be_the_catalogue_s(
+    client: EmbedderClient, fake: FakeEmbedder
+) -> None:
+    await client.embed("default", "visual", VERSION, [b"one", b"two"])
+    assert fake.kinds == [photo_pb2.PHOTO_KIND_CATALOGUE] * 2
 
 
 async def test_each_photo_has_an_outcome_of_its_own(

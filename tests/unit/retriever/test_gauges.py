@@ -50,6 +50,9 @@ async def test_the_lag_is_told_for_each_catalog_or_the_worst_of_many() -> None:
             behind = gauges.now_micros() - 7_000_000 if generation.catalog_id == "1" else 0
             return Freshness(1, 2, 0, behind, 3 if behind else 0)
 
+        async def doubted(self, catalog_id: str) -> int:
+            return int(catalog_id)
+
     def lag(catalog: str) -> float:
         return float(gauges.LAG.labels(catalog, "visual")._value.get())
 
@@ -59,5 +62,7 @@ async def test_the_lag_is_told_for_each_catalog_or_the_worst_of_many() -> None:
     await gauges.measure_lag([str(number) for number in range(21)], Lagging())
     assert round(lag("several")) == 7
     assert gauges.PENDING.labels("several", "visual")._value.get() == 3
+    assert gauges.DOUBTED.labels("1")._value.get() == 1
+    assert gauges.DOUBTED.labels("several")._value.get() == sum(range(21))
     gauges.forget_lag()
     assert not next(iter(gauges.LAG.collect())).samples

@@ -16,6 +16,7 @@ from sightline_rules.filters import Money, Time
 MADE: list[ServiceError] = [
     model.IndexTokenInvalid(),
     model.FilterInvalid("filter", "is bad"),
+    model.KeywordsInvalid("is empty"),
     model.VectorInvalid("vector", "is bad"),
     model.ProductInvalid(FieldViolation("a", "b")),
     model.FieldMaskInvalid(FieldViolation("a", "b")),

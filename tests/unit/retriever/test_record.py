@@ -21,6 +21,7 @@ from retriever.model import (
     VectorWrite,
 )
 from retriever.record import Record, metadata, tables
+from retriever.record.tables import ENGINES_OWN
 from servicekit.jobs import Jobs
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
@@ -51,7 +52,7 @@ def statements(db: Database) -> Iterator[list[str]]:
 
 
 def test_the_migrations_make_the_schema_that_the_code_expects(db: Database) -> None:
-    assert db.drift(metadata) == []
+    assert db.drift(metadata, ENGINES_OWN) == []
 
 
 async def test_a_category_of_any_length_is_found_by_its_index(record: Record, db: Database) -> None:

@@ -18,6 +18,7 @@ from sightline_rules.duplicates import (
     Group,
     collapse,
     colour_distance,
+    groups,
     luminance_distance,
     same_picture,
 )
@@ -168,3 +169,14 @@ def _seconds(candidates: list[Candidate]) -> float:
     since = time.process_time()
     collapse(candidates)
     return time.process_time() - since
+
+
+def test_groups_hand_likeness_on_and_collapse_does_not() -> None:
+    """a is like b and b like c, though a and c are too far apart."""
+    a, b, c = 7 << 8, (7 << 8) | (0b1111 << 20), (7 << 8) | (0b11111111 << 20)
+    other = ((1 << 63) - 1) & ~0xFF
+    assert same_picture(a, b)
+    assert same_picture(b, c)
+    assert not same_picture(a, c)
+    assert groups([other, a, c, b, NO_HASH, NO_HASH]) == [0, 1, 1, 1, 4, 5]
+    assert groups([]) == []

@@ -10,8 +10,12 @@ import pytest
 ENGINE = Path(__file__).resolve().parents[3] / "deploy" / "triton"
 PYTHON = ENGINE / ".venv" / "bin" / "python"
 sys.path.insert(0, str(ENGINE))
-LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
+LITE0, LITE1, LITE2 = "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"
 BACKBONES = (LITE0, LITE2)
+"""The smallest and the largest: what holds of both holds of Lite1."""
+INT8 = (f"{LITE0}_int8", f"{LITE2}_int8")
+TEXT = "minilm_l6_v2"
+FEATURES = tuple(f"{name}_features" for name in (LITE0, LITE1, LITE2))
 
 
 def run_engine(*arguments: str) -> bytes:

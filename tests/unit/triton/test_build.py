@@ -5,12 +5,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
-from tests.unit.triton.conftest import LITE0, LITE2, weights_of
-from triton_engine import backbone, build, efficientnet, repository
+from tests.unit.triton.conftest import (
+    FEATURES,
+    INT8,
+    LITE0,
+    LITE1,
+    LITE2,
+    TEXT,
+    model_of,
+    weights_of,
+)
+from triton_engine import backbone, bert, build, efficientnet, repository
 from triton_engine import weights as reader
-from triton_engine.backbone import Backbone, BuildError
+from triton_engine.backbone import Backbone, BuildError, PhotoModel, TextModel
 
 
 @pytest.fixture
@@ -50,14 +61,14 @@ def change(manifest: Path, *changes: tuple[str, str]) -> Path:
     return manifest
 
 
-def test_building_twice_gives_the_same_bytes_which_are_those_of_the_manifest(
-    weights_file: bytes, manifest: Backbone
-) -> None:
-    first, second = (build.graph_bytes(weights_file, manifest) for _ in range(2))
-    assert first == second
-    assert build.sha256(first) == manifest.graph_sha256
+@pytest.mark.parametrize("name", [LITE0, LITE1, LITE2, TEXT, *FEATURES, *INT8])
+def test_building_gives_the_bytes_that_the_manifest_pins(manifest: Backbone) -> None:
+    plain = manifest.name.removesuffix("_features").removesuffix("_int8")
+    graph = build.graph_bytes(weights_of(plain), manifest)
+    assert build.sha256(graph) == manifest.graph.sha256
 
 
+@pytest.mark.parametrize("name", [found.name for found in backbone.read_all()])
 def test_the_configurations_in_the_repository_are_those_that_the_manifests_give(
     engine: Path, manifest: Backbone
 ) -> None:
@@ -73,14 +84,14 @@ def test_the_configurations_in_the_repository_are_those_that_the_manifests_give(
 
 def test_every_model_of_the_repository_has_a_manifest(engine: Path) -> None:
     models = {path.parent.name for path in (engine / "models").glob("*/config.pbtxt")}
-    assert models == {found.name for found in backbone.read_all()} == {LITE0, LITE2}
+    assert models == {found.name for found in backbone.read_all()}
 
 
 def test_a_model_is_built_where_there_is_none(
     tmp_path: Path, manifests: Path, packaged: Path
 ) -> None:
     (path,) = build.ensure(tmp_path / "models", manifests)
-    pinned = backbone.read(manifests / f"{LITE0}.toml").graph_sha256
+    pinned = backbone.read(manifests / f"{LITE0}.toml").graph.sha256
     assert hashlib.sha256(path.read_bytes()).hexdigest() == pinned
     folder = path.parents[1]
     assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {
@@ -118,7 +129,7 @@ def test_a_third_backbone_is_a_manifest_and_no_code(
     with pytest.raises(BuildError, match="the built graph has sha256") as caught:
         build.ensure(tmp_path / "models", manifests)
     found = str(caught.value).split("sha256 ")[1][:64]
-    change(third, (backbone.read(third).graph_sha256, found))
+    change(third, (backbone.read(third).graph.sha256, found))
     first, second = build.ensure(tmp_path / "models", manifests)
     assert (first.parents[1].name, second.parents[1].name) == (LITE0, "lite0_at_192")
     config = (second.parents[1] / "config.pbtxt").read_text()
@@ -141,7 +152,7 @@ def test_a_graph_other_than_the_manifest_s_is_not_written(
     tmp_path: Path, manifests: Path, packaged: Path
 ) -> None:
     path = manifests / f"{LITE0}.toml"
-    change(path, (backbone.read(path).graph_sha256, "0" * 64))
+    change(path, (backbone.read(path).graph.sha256, "0" * 64))
     with pytest.raises(BuildError, match="manifest is 0000"):
         build.ensure(tmp_path / "models", manifests)
     assert not (tmp_path / "models").exists()
@@ -158,7 +169,7 @@ def test_a_manifest_of_another_network_than_the_weights_are_of_is_refused(
     tmp_path: Path, manifests: Path, packaged: Path, old: str, new: str, told: str
 ) -> None:
     path = change(manifests / f"{LITE0}.toml", (old, new))
-    change(path, (backbone.read(path).graph_sha256, "0" * 64))
+    change(path, (backbone.read(path).graph.sha256, "0" * 64))
     with pytest.raises(BuildError, match=told):
         build.ensure(tmp_path / "models", manifests)
 
@@ -167,7 +178,16 @@ def test_a_file_of_the_weights_that_the_package_lacks_is_named(
     tmp_path: Path, manifests: Path, packaged: Path
 ) -> None:
     packaged.unlink()
-    with pytest.raises(BuildError, match=r"no file models/.*: mend weights\.file"):
+    with pytest.raises(BuildError, match=r"there is no file .*models/.*: mend the manifest"):
+        build.ensure(tmp_path / "models", manifests)
+
+
+def test_stages_of_other_sizes_than_the_weights_have_are_refused(
+    tmp_path: Path, manifests: Path, packaged: Path
+) -> None:
+    path = Path(shutil.copy(backbone.BACKBONES / f"{FEATURES[0]}.toml", manifests))
+    change(path, ("stage_4 = 40", "stage_4 = 48"), (backbone.read(path).graph.sha256, "0" * 64))
+    with pytest.raises(BuildError, match="the weights do not fit the manifest"):
         build.ensure(tmp_path / "models", manifests)
 
 
@@ -180,6 +200,7 @@ def test_a_network_that_leaves_weights_out_is_refused(manifest: Backbone) -> Non
         for key, value in state.items()
         if f"_blocks.{last}." in key
     }
+    assert isinstance(manifest, PhotoModel)
     with pytest.raises(BuildError, match=r"makes no use of _blocks\.\d+\..* mend network\.depth"):
         efficientnet.build({**state, **extra}, manifest)
 
@@ -196,3 +217,26 @@ def test_a_failed_build_ends_with_status_1_and_says_why(
     monkeypatch.setattr(build.ensure, "__defaults__", (build.MODELS, tmp_path))
     assert build.main(["--models", str(tmp_path)]) == 1
     assert "has no manifest" in capsys.readouterr().err
+
+
+def test_a_text_network_of_other_weights_than_the_manifest_says_is_refused() -> None:
+    model = backbone.read(backbone.BACKBONES / f"{TEXT}.toml")
+    assert isinstance(model, TextModel)
+    state = safetensors.numpy.load(weights_of(TEXT))
+    with pytest.raises(BuildError, match=r"makes no use of encoder\.layer\.7\."):
+        bert.build({**state, "encoder.layer.7.extra": np.zeros(1, np.float32)}, model)
+    with pytest.raises(BuildError, match=r"have no encoder\.layer\.0\.output\.dense\.bias"):
+        bert.build(
+            {k: v for k, v in state.items() if k != "encoder.layer.0.output.dense.bias"}, model
+        )
+    longer = model.model_copy(update={"input": model.input.model_copy(update={"max_tokens": 1024})})
+    with pytest.raises(BuildError, match=r"input\.max_tokens: the weights know 512 places"):
+        bert.build(state, longer)
+
+
+def test_the_tokenizer_lies_beside_the_text_model_as_the_manifest_pins_it(engine: Path) -> None:
+    model = backbone.read(backbone.BACKBONES / f"{TEXT}.toml")
+    assert isinstance(model, TextModel)
+    folder = model_of(TEXT).parents[1]
+    assert build.sha256((folder / "tokenizer.json").read_bytes()) == model.input.tokenizer_sha256
+    assert model.input.tokenizer_sha256 in (folder / "config.pbtxt").read_text()

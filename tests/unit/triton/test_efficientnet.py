@@ -9,7 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from tests.unit.triton.conftest import LITE0, LITE2
+from tests.unit.triton.conftest import FEATURES, LITE0, LITE2, model_of, weights_of
 from triton_engine import efficientnet, weights
 
 PHOTOS = Path(__file__).resolve().parents[3] / "examples" / "wines" / "images"
@@ -35,13 +35,25 @@ class Reference:
 
     def features(self, image: Array) -> Array:
         """Return the pooled features of one image, before any normalisation."""
+        return self.pooled(image)[-1]
+
+    def pooled(self, image: Array) -> list[Array]:
+        """Return the averages over the plane of each stage and of the head."""
+        return [plane.mean(axis=(0, 1)) for plane in self.planes(image)]
+
+    def planes(self, image: Array) -> list[Array]:
+        """Return what each stage and the head give, [height, width, channels]."""
         x = (image.astype(np.float32) - 127) / 128
         x = self.relu6(self.norm(self.conv(x, "_conv_stem", 2), "_bn0"))
         strides = [s if i == 0 else 1 for count, s in self.plan for i in range(count)]
+        ends = np.cumsum([count for count, _ in self.plan]) - 1
+        found = []
         for index, stride in enumerate(strides):
             x = self.block(x, f"_blocks.{index}.", stride)
+            if index in ends:
+                found.append(x)
         x = self.relu6(self.norm(self.conv(x, "_conv_head", 1), "_bn1"))
-        return np.asarray(x.mean(axis=(0, 1)))
+        return [*found, x]
 
     def block(self, x: Array, p: str, stride: int) -> Array:
         y = x
@@ -106,6 +118,63 @@ def test_the_graph_gives_the_reference_s_features_at_unit_length(
         expected = features / np.linalg.norm(features)
         assert np.abs(vector - expected).max() < 1e-5
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+def test_features_are_means_and_deviations_of_stages_the_head_s_roots_and_a_histogram() -> None:
+    image = photo("100062.jpg", SIDES[LITE0])
+    network = Reference(weights.read(weights_of(LITE0)), PLANS[LITE0])
+    *stages, head = network.planes(image)
+    averages = [plane.mean(axis=(0, 1)) for plane in stages[2:]]
+    deviations = [plane.std(axis=(0, 1)) for plane in stages[2:]]
+    root = np.sqrt(head.mean(axis=(0, 1)))
+    session = onnxruntime.InferenceSession(model_of(FEATURES[0]).read_bytes())
+    (found,) = session.run(["features"], {"image": image[None]})[0]
+    expected = np.concatenate([*averages, *deviations, root, histogram(image)])
+    assert found.shape == expected.shape == (2960,)
+    assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("colour", "place"),
+    [
+        ((0, 0, 0), (0, 0, 0)),
+        ((255, 255, 255), (0, 0, 3)),
+        ((128, 128, 128), (0, 0, 2)),
+        ((255, 0, 0), (0, 3, 3)),
+        ((0, 255, 0), (4, 3, 3)),
+        ((0, 0, 255), (8, 3, 3)),
+        ((255, 0, 254), (10, 3, 3)),
+        ((255, 0, 1), (11, 3, 3)),
+        ((60, 90, 60), (4, 1, 1)),
+    ],
+)
+def test_a_photo_of_one_colour_fills_the_bin_of_its_hue_saturation_and_value(
+    colour: tuple[int, int, int], place: tuple[int, int, int]
+) -> None:
+    session = onnxruntime.InferenceSession(model_of(FEATURES[0]).read_bytes())
+    image = np.full((1, 224, 224, 3), colour, np.uint8)
+    (found,) = session.run(["features"], {"image": image})[0]
+    expected = np.zeros((12, 4, 4))
+    expected[place] = 1
+    assert np.array_equal(found[-192:].reshape(12, 4, 4), expected)
+
+
+def histogram(image: Array) -> Array:
+    """Return the square-rooted 12 x 4 x 4 histogram of hue, saturation and value, plainly."""
+    small = image.reshape(56, 4, 56, 4, 3).mean(axis=(1, 3)).reshape(-1, 3)
+    counts = np.zeros((12, 4, 4))
+    for red, green, blue in small:
+        most, least = max(red, green, blue), min(red, green, blue)
+        chroma = max(most - least, 1e-6)
+        sextant = {
+            red: ((green - blue) / chroma) % 6,
+            green: (blue - red) / chroma + 2,
+            blue: (red - green) / chroma + 4,
+        }
+        hue = next(sextant[c] for c in (red, green, blue) if c == most) if most > least else 0
+        saturation = (most - least) / most if most else 0
+        counts[int(hue * 2), min(int(saturation * 4), 3), int(most / 64)] += 1
+    return np.sqrt(counts.ravel() / len(small))
 
 
 def test_a_network_without_its_last_residual_would_fail_that_comparison(

@@ -1,5 +1,6 @@
 """The Python backend's model, with a stand-in for the module that Triton gives it."""
 
+import hashlib
 import importlib.util
 import json
 import sys
@@ -9,8 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from google.protobuf import json_format, text_format
+from onnx import helper
 from tritonclient.grpc import model_config_pb2
 
 from tests.unit.triton.conftest import LITE0, model_of
@@ -50,7 +53,7 @@ class Runs:
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch, engine: Path) -> ModuleType:
     backend = ModuleType("triton_python_backend_utils")
-    backend.get_input_tensor_by_name = lambda request, name: request[name]  # type: ignore[attr-defined]
+    backend.get_input_tensor_by_name = lambda request, name: request.get(name)  # type: ignore[attr-defined]
     backend.Tensor = Tensor  # type: ignore[attr-defined]
     backend.InferenceResponse = Response  # type: ignore[attr-defined]
     backend.TritonError = TritonError  # type: ignore[attr-defined]
@@ -135,3 +138,75 @@ def test_a_version_without_a_hash_is_not_loaded(
 ) -> None:
     with pytest.raises(TritonError, match="no parameter version_2_sha256"):
         module.TritonPythonModel().initialize({**arguments, "model_version": "2"})
+
+
+@pytest.fixture
+def several(module: ModuleType, tmp_path: Path) -> Any:
+    """Return a model of two inputs, one of any length, and two outputs."""
+    inputs = [
+        helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["N", "T"]),
+        helper.make_tensor_value_info("kind", onnx.TensorProto.FLOAT, ["N", 1]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, ["N", 1]),
+        helper.make_tensor_value_info("kind_again", onnx.TensorProto.FLOAT, ["N", 1]),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats"], ["sum"], axes=[1]),
+        helper.make_node("Identity", ["kind"], ["kind_again"]),
+    ]
+    graph = helper.make_graph(nodes, "several", inputs, outputs)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.onnx").write_bytes(model)
+    config = {
+        "max_batch_size": 4,
+        "input": [
+            {"name": "ids", "data_type": "TYPE_INT64", "dims": ["-1"]},
+            {"name": "kind", "data_type": "TYPE_FP32", "dims": ["1"]},
+        ],
+        "output": [{"name": "sum"}, {"name": "kind_again"}],
+        "parameters": {"version_1_sha256": {"string_value": hashlib.sha256(model).hexdigest()}},
+    }
+    built = module.TritonPythonModel()
+    built.initialize(
+        {
+            "model_config": json.dumps(config),
+            "model_repository": str(tmp_path),
+            "model_version": "1",
+        }
+    )
+    return built
+
+
+def words(*shape: int, kinds: int | None = None) -> dict[str, Tensor]:
+    """Return a request of that many ids, all of them the length, of one kind a row."""
+    ids = np.full(shape, shape[-1], np.int64)
+    kind = np.full((shape[0] if kinds is None else kinds, 1), shape[-1] / 10, np.float32)
+    return {"ids": Tensor("ids", ids), "kind": Tensor("kind", kind)}
+
+
+def test_requests_of_one_length_run_together_and_every_output_comes_back(several: Any) -> None:
+    requests = [words(1, 5), words(2, 5), words(1, 7), words(1, 5)]
+    for asked, answer in zip(requests, several.execute(requests), strict=True):
+        ids, kind = asked["ids"].values, asked["kind"].values
+        total, again = answer.tensors
+        assert (total.name, again.name) == ("sum", "kind_again")
+        assert total.values.tolist() == [[ids.shape[1]]] * len(ids)
+        assert again.values.tolist() == kind.tolist()
+
+
+def test_what_is_missing_or_does_not_fit_together_is_refused_by_name(several: Any) -> None:
+    without = words(1, 5)
+    del without["kind"]
+    refused = several.execute([without, words(2, 5, kinds=1), words(1, 0), words(1, 5, 2)])
+    told = [answer.error.args[0] for answer in refused]
+    assert told == [
+        "kind is missing",
+        "the inputs differ in how many there are",
+        "ids: wanted int64 [N, T], got int64 [1, 0]",
+        "ids: wanted int64 [N, T], got int64 [1, 5, 2]",
+    ]

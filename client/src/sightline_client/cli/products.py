@@ -69,6 +69,12 @@ def list_(
     order: Annotated[
         ListOrder, typer.Option(help="By id, or the newest first.", show_default=True)
     ] = ListOrder.ID,
+    doubted: Annotated[
+        bool,
+        typer.Option(
+            "--doubted", help="Only those with a photo that contradicts their category, and why."
+        ),
+    ] = False,
     top: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many; 0 = all.", show_default=True)
     ] = 50,
@@ -83,6 +89,8 @@ def list_(
 
       sightline products list --filter 'brand = Aurora' --top 10
 
+      sightline products list --doubted
+
       sightline products list --top 0 --json | jq -r '.products[].productId'
     """
     ordered = Order.NEWEST if order is ListOrder.NEWEST else Order.PRODUCT_ID
@@ -90,6 +98,7 @@ def list_(
         catalog_id=catalog,
         filter=to_wire.filter_(options.condition(filter, currency)),
         order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
+        doubted_only=doubted,
     )
 
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
@@ -109,7 +118,7 @@ def list_(
         running.show_json(response)
     else:
         rows = [from_wire.product(message) for message in response.products]
-        running.show(listings.products(rows, more=bool(response.next_page_token)))
+        running.show(listings.products(rows, more=bool(response.next_page_token), doubted=doubted))
 
 
 @app.command()

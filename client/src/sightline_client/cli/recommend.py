@@ -12,9 +12,10 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import from_wire, requests
 from sightline_client.answers import Recommendations
 from sightline_client.cli import batch as batches
-from sightline_client.cli import explained, options, page, running, tables
+from sightline_client.cli import classified, explained, options, page, running, tables
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
+from sightline_client.signals import AWAY_WEIGHT
 
 _PHOTOS_AT_ONCE = 8
 
@@ -25,6 +26,12 @@ def recommend(
     image_uri: options.ImageUris = None,
     product: options.Products = None,
     text: options.Words = None,
+    not_image: options.NotImages = None,
+    not_text: options.NotTexts = None,
+    not_product: options.NotProducts = None,
+    not_weight: options.NotWeight = AWAY_WEIGHT,
+    box: options.BoxText = None,
+    find_subject: options.FindSubject = False,
     user: options.User = None,
     visitor: options.Visitor = None,
     filter: options.Filter = "",
@@ -84,6 +91,8 @@ def recommend(
 
       sightline recommend --image shelf.jpg --html answer.html
 
+      sightline recommend --image bag.jpg --not-text leather --not-product 111478 --find-subject
+
       sightline recommend --batch requests.jsonl --out answers.jsonl
 
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
@@ -94,7 +103,8 @@ def recommend(
         raise typer.BadParameter("--batch and --out go together", param_hint="--out")
     if batch is not None and out is not None:
         ways = (image, image_uri, product, text, user, visitor, filter, scene, exclude, html)
-        asked = any(ways) or language or explain
+        away = (not_image, not_text, not_product, box, find_subject)
+        asked = any(ways) or any(away) or language or explain
         if asked:
             raise typer.BadParameter(
                 "what is asked stands in the file's lines: only --top, --currency and how to"
@@ -117,6 +127,9 @@ def recommend(
         exclude=exclude or (),
         language=language,
         explain=explain,
+        unlike=options.unlike(not_image, not_text, not_product, not_weight),
+        box=options.part(box),
+        find_subject=find_subject,
     )
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
@@ -133,6 +146,8 @@ def recommend(
     else:
         answer = from_wire.recommendations(response)
         running.show(tables.answer(answer))
+        if answer.subjects:
+            running.show(classified.subjects(answer.subjects))
         if explain:
             running.show(explained.scores(answer.results))
         if html is not None:
@@ -193,7 +208,8 @@ async def _write(
 
 
 def _lead(answer: Recommendations) -> list[str]:
-    return ["Nothing is near the query: these are the nearest."] if answer.no_good_match else []
+    poor = ["Nothing is near the query: these are the nearest."] if answer.no_good_match else []
+    return [*poor, *classified.subject_lines(answer.subjects)]
 
 
 def _shown(answer: Recommendations) -> list[tuple[str, str]]:

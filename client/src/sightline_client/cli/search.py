@@ -6,9 +6,10 @@ import typer
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import from_wire, requests
-from sightline_client.cli import listings, options, running
+from sightline_client.cli import classified, listings, options, running
 from sightline_client.client import SightlineClient
 from sightline_client.photos import Uri
+from sightline_client.signals import AWAY_WEIGHT
 
 
 def search(
@@ -17,6 +18,12 @@ def search(
     image_uri: options.ImageUris = None,
     product: options.Products = None,
     text: options.Words = None,
+    not_image: options.NotImages = None,
+    not_text: options.NotTexts = None,
+    not_product: options.NotProducts = None,
+    not_weight: options.NotWeight = AWAY_WEIGHT,
+    box: options.BoxText = None,
+    find_subject: options.FindSubject = False,
     filter: options.Filter = "",
     currency: options.Currency = "",
     top: options.Top = 10,
@@ -32,6 +39,8 @@ def search(
       sightline search --image shelf.jpg
 
       sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
+
+      sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
     """
     photos: list[bytes | Uri] = [*options.photos(image), *options.uris(image_uri)]
     if not (photos or product or text):
@@ -44,6 +53,9 @@ def search(
             text=text,
             filter=options.condition(filter, currency),
             page_size=top,
+            unlike=options.unlike(not_image, not_text, not_product, not_weight),
+            box=options.part(box),
+            find_subject=find_subject,
         ),
         target=target,
         timeout=timeout,
@@ -93,4 +105,7 @@ def _ask(request: rec.SearchRequest, *, target: str, timeout: float, json: bool)
     if json:
         running.show_json(response)
     else:
-        running.show(listings.found(from_wire.found(response)))
+        answer = from_wire.found(response)
+        running.show(listings.found(answer))
+        if answer.subjects:
+            running.show(classified.subjects(answer.subjects))

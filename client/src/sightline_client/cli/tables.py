@@ -31,6 +31,8 @@ PARTS = MappingProxyType(
     {
         "visual": "looks like the query",
         "text": "reads like the query",
+        "text_visual": "looks like the query's words",
+        "keywords": "has the query's words",
         "collaborative": "liked by the people who liked these",
         "taste": "fits this customer's history",
         "session": "fits the last things looked at",

@@ -1,20 +1,31 @@
-"""Triton's Python backend around onnxruntime: uint8 image [side, side, 3] to float32 embedding.
+"""Triton's Python backend around onnxruntime: whatever inputs and outputs the configuration names.
 
 The build puts a copy beside each graph.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import triton_python_backend_utils as pb  # type: ignore[import-not-found] # Triton has it
 
-Images = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+"""The inputs of one request by name, each [N, ...] with the same N."""
+
+TYPES: Final = {
+    "TYPE_UINT8": np.uint8,
+    "TYPE_INT32": np.int32,
+    "TYPE_INT64": np.int64,
+    "TYPE_FP32": np.float32,
+}
+ANY: Final = -1
+"""A dimension of the configuration that each request chooses."""
 
 
 class TritonPythonModel:
@@ -35,46 +46,100 @@ class TritonPythonModel:
             raise pb.TritonModelException(
                 f"{path.name} of version {version} has sha256 {found}, config.pbtxt says {wanted}"
             )
-        (self.input,) = config["input"]
-        (self.output,) = config["output"]
-        self.shape = tuple(int(side) for side in self.input["dims"])
+        self.inputs = [_Input(told) for told in config["input"]]
+        self.outputs = [told["name"] for told in config["output"]]
         self.max_batch = config["max_batch_size"]
         self.session = onnxruntime.InferenceSession(graph, _options())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request; several are run together, up to the batch limit."""
-        images = [pb.get_input_tensor_by_name(r, self.input["name"]).as_numpy() for r in requests]
+        """Answer each request; several of one shape are run together, up to the batch limit."""
+        taken = [self._tensors(request) for request in requests]
         answers: list[Any] = [None] * len(requests)
-        for group in self._groups(images, answers):
-            self._run(group, images, answers)
+        for group in self._groups(taken, answers):
+            self._run(group, taken, answers)
         return answers
 
-    def _groups(self, images: Sequence[Images], answers: list[Any]) -> Iterator[list[int]]:
+    def _tensors(self, request: Any) -> Tensors:
+        found = {i.name: pb.get_input_tensor_by_name(request, i.name) for i in self.inputs}
+        return {name: tensor.as_numpy() for name, tensor in found.items() if tensor is not None}
+
+    def _groups(self, taken: Sequence[Tensors], answers: list[Any]) -> Iterator[list[int]]:
         """Split the well-shaped requests into runs; refuse the others where they stand."""
         group: list[int] = []
         size = 0
-        for place, image in enumerate(images):
-            if image.dtype != np.uint8 or image.shape[1:] != self.shape or not len(image):
-                wanted = "x".join(map(str, self.shape))
-                answers[place] = _refusal(f"wanted uint8 [N, {wanted}], got {image.shape}")
+        for place, tensors in enumerate(taken):
+            if wrong := self._wrong(tensors):
+                answers[place] = _refusal(wrong)
                 continue
-            if group and size + len(image) > self.max_batch:
+            count = _count(tensors)
+            apart = group and _shapes(tensors) != _shapes(taken[group[0]])
+            if apart or (group and size + count > self.max_batch):
                 yield group
                 group, size = [], 0
             group.append(place)
-            size += len(image)
+            size += count
         if group:
             yield group
 
-    def _run(self, group: list[int], images: Sequence[Images], answers: list[Any]) -> None:
-        batch = images[group[0]] if len(group) == 1 else np.concatenate([images[i] for i in group])
-        (vectors,) = self.session.run([self.output["name"]], {self.input["name"]: batch})
+    def _wrong(self, tensors: Tensors) -> str:
+        """Return what is wrong with a request, or nothing."""
+        for wanted in self.inputs:
+            if wanted.name not in tensors:
+                return f"{wanted.name} is missing"
+            if not wanted.fits(tensors[wanted.name]):
+                got = tensors[wanted.name]
+                return f"{wanted.name}: wanted {wanted.told}, got {got.dtype} {list(got.shape)}"
+        if len({len(tensor) for tensor in tensors.values()}) > 1:
+            return "the inputs differ in how many there are"
+        return ""
+
+    def _run(self, group: list[int], taken: Sequence[Tensors], answers: list[Any]) -> None:
+        first = taken[group[0]]
+        together = len(group) > 1
+        batch = {
+            name: np.concatenate([taken[place][name] for place in group]) if together else values
+            for name, values in first.items()
+        }
+        results = self.session.run(self.outputs, batch)
         start = 0
         for place in group:
-            end = start + len(images[place])
-            tensor = pb.Tensor(self.output["name"], vectors[start:end])
-            answers[place] = pb.InferenceResponse([tensor])
+            end = start + _count(taken[place])
+            answers[place] = pb.InferenceResponse(
+                [
+                    pb.Tensor(name, result[start:end])
+                    for name, result in zip(self.outputs, results, strict=True)
+                ]
+            )
             start = end
+
+
+class _Input:
+    """What the configuration says of one input."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self.name: str = told["name"]
+        self.dtype = np.dtype(TYPES[told["data_type"]])
+        self.shape = tuple(int(side) for side in told["dims"])
+        sides = ", ".join("T" if side == ANY else str(side) for side in self.shape)
+        self.told = f"{self.dtype} [N, {sides}]"
+
+    def fits(self, values: Array) -> bool:
+        """Say whether these are one or more of what is wanted."""
+        shape = values.shape[1:]
+        return (
+            values.dtype == self.dtype
+            and len(shape) == len(self.shape)
+            and all(side in (ANY, got) for side, got in zip(self.shape, shape, strict=True))
+            and values.size > 0
+        )
+
+
+def _count(tensors: Tensors) -> int:
+    return len(next(iter(tensors.values())))
+
+
+def _shapes(tensors: Tensors) -> list[tuple[int, ...]]:
+    return [tensor.shape[1:] for tensor in tensors.values()]
 
 
 def _options() -> onnxruntime.SessionOptions:

@@ -24,21 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
+from sightline.common.v1 import photo_pb2 as sightline_dot_common_dot_v1_dot_photo__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sightline/common/v1/product.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"S\n\tAttribute\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"q\n\x0cProductImage\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x0b\n\x03uri\x18\x06 \x01(\t\"\xdf\x03\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\rcategory_path\x18\x05 \x03(\t\x12\r\n\x05\x62rand\x18\x06 \x01(\t\x12!\n\x05price\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x08 \x01(\x0e\x32!.sightline.common.v1.Availability\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x32\n\nattributes\x18\n \x03(\x0b\x32\x1e.sightline.common.v1.Attribute\x12\x31\n\x06images\x18\x0b \x03(\x0b\x32!.sightline.common.v1.ProductImage\x12\x15\n\rlanguage_code\x18\x0c \x01(\t\x12\x0b\n\x03uri\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t*\x9d\x01\n\x0c\x41vailability\x12\x1c\n\x18\x41VAILABILITY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41VAILABILITY_IN_STOCK\x10\x01\x12\x1d\n\x19\x41VAILABILITY_OUT_OF_STOCK\x10\x02\x12\x19\n\x15\x41VAILABILITY_PREORDER\x10\x03\x12\x1a\n\x16\x41VAILABILITY_BACKORDER\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sightline/common/v1/product.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x1fsightline/common/v1/photo.proto\"S\n\tAttribute\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x10\n\x06number\x18\x03 \x01(\x01H\x00\x12\x0e\n\x04\x66lag\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"q\n\x0cProductImage\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x0b\n\x03uri\x18\x06 \x01(\t\"\x9b\x04\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\rcategory_path\x18\x05 \x03(\t\x12\r\n\x05\x62rand\x18\x06 \x01(\t\x12!\n\x05price\x18\x07 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x08 \x01(\x0e\x32!.sightline.common.v1.Availability\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x32\n\nattributes\x18\n \x03(\x0b\x32\x1e.sightline.common.v1.Attribute\x12\x31\n\x06images\x18\x0b \x03(\x0b\x32!.sightline.common.v1.ProductImage\x12\x15\n\rlanguage_code\x18\x0c \x01(\t\x12\x0b\n\x03uri\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12:\n\x0e\x63\x61tegory_doubt\x18\x11 \x01(\x0b\x32\".sightline.common.v1.CategoryDoubt\"\x82\x01\n\rCategoryDoubt\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\x12\x33\n\x07instead\x18\x03 \x01(\x0b\x32\".sightline.common.v1.CategoryGuess\x12\x15\n\rspace_version\x18\x04 \x01(\t*\x9d\x01\n\x0c\x41vailability\x12\x1c\n\x18\x41VAILABILITY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41VAILABILITY_IN_STOCK\x10\x01\x12\x1d\n\x19\x41VAILABILITY_OUT_OF_STOCK\x10\x02\x12\x19\n\x15\x41VAILABILITY_PREORDER\x10\x03\x12\x1a\n\x16\x41VAILABILITY_BACKORDER\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.product_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AVAILABILITY']._serialized_start=799
-  _globals['_AVAILABILITY']._serialized_end=956
-  _globals['_ATTRIBUTE']._serialized_start=116
-  _globals['_ATTRIBUTE']._serialized_end=199
-  _globals['_PRODUCTIMAGE']._serialized_start=201
-  _globals['_PRODUCTIMAGE']._serialized_end=314
-  _globals['_PRODUCT']._serialized_start=317
-  _globals['_PRODUCT']._serialized_end=796
+  _globals['_AVAILABILITY']._serialized_start=1025
+  _globals['_AVAILABILITY']._serialized_end=1182
+  _globals['_ATTRIBUTE']._serialized_start=149
+  _globals['_ATTRIBUTE']._serialized_end=232
+  _globals['_PRODUCTIMAGE']._serialized_start=234
+  _globals['_PRODUCTIMAGE']._serialized_end=347
+  _globals['_PRODUCT']._serialized_start=350
+  _globals['_PRODUCT']._serialized_end=889
+  _globals['_CATEGORYDOUBT']._serialized_start=892
+  _globals['_CATEGORYDOUBT']._serialized_end=1022
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.type.money_pb2
+import sightline.common.v1.photo_pb2
 import sys
 import typing
 
@@ -157,6 +158,7 @@ class Product(google.protobuf.message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    CATEGORY_DOUBT_FIELD_NUMBER: builtins.int
     product_id: builtins.str
     """The shop's own id: opaque UTF-8 in NFC, 1 to 128 bytes, no control characters."""
     parent_id: builtins.str
@@ -209,6 +211,12 @@ class Product(google.protobuf.message.Message):
     def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it last changed (UTC). Read only."""
 
+    @property
+    def category_doubt(self) -> Global___CategoryDoubt:
+        """Why its category is doubted; absent = its photos agree with it, or nobody looked. Found after the write, when a
+        photo is embedded by a fitted space that has a head. Read only.
+        """
+
     def __init__(
         self,
         *,
@@ -228,8 +236,42 @@ class Product(google.protobuf.message.Message):
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str = ...,
+        category_doubt: Global___CategoryDoubt | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "price", b"price", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["category_doubt", b"category_doubt", "create_time", b"create_time", "price", b"price", "update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "availability", b"availability", "brand", b"brand", "category_doubt", b"category_doubt", "category_path", b"category_path", "create_time", b"create_time", "description", b"description", "etag", b"etag", "images", b"images", "language_code", b"language_code", "parent_id", b"parent_id", "price", b"price", "product_id", b"product_id", "tags", b"tags", "title", b"title", "update_time", b"update_time", "uri", b"uri"]) -> None: ...
 
 Global___Product: typing_extensions.TypeAlias = Product
+
+@typing.final
+class CategoryDoubt(google.protobuf.message.Message):
+    """A photo that contradicts its product's category."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGE_ID_FIELD_NUMBER: builtins.int
+    PROBABILITY_FIELD_NUMBER: builtins.int
+    INSTEAD_FIELD_NUMBER: builtins.int
+    SPACE_VERSION_FIELD_NUMBER: builtins.int
+    image_id: builtins.str
+    """The photo."""
+    probability: builtins.float
+    """The chance that the photo is of the product's category or of one below it, at most: 0 to 1."""
+    space_version: builtins.str
+    """The fitted space whose head says so."""
+    @property
+    def instead(self) -> sightline.common.v1.photo_pb2.CategoryGuess:
+        """What it rather looks like; absent = like none of the catalogue's categories."""
+
+    def __init__(
+        self,
+        *,
+        image_id: builtins.str = ...,
+        probability: builtins.float = ...,
+        instead: sightline.common.v1.photo_pb2.CategoryGuess | None = ...,
+        space_version: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["instead", b"instead"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["image_id", b"image_id", "instead", b"instead", "probability", b"probability", "space_version", b"space_version"]) -> None: ...
+
+Global___CategoryDoubt: typing_extensions.TypeAlias = CategoryDoubt

@@ -8,9 +8,12 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.photo_pb2
 import sightline.common.v1.vector_pb2
+import sightline.embedder.v1.space_pb2
 import sys
 import typing
 
@@ -64,6 +67,11 @@ class EmbedItem(google.protobuf.message.Message):
     IMAGE_URI_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     SPACE_VERSION_FIELD_NUMBER: builtins.int
+    PHOTO_KIND_FIELD_NUMBER: builtins.int
+    VIEWS_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
+    FIND_SUBJECT_FIELD_NUMBER: builtins.int
+    CLASSIFY_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
     megapixels; its orientation is applied. Of several frames or pages the first counts.
@@ -78,6 +86,22 @@ class EmbedItem(google.protobuf.message.Message):
     """Which version of the space; empty = its default one. During a roll-out a space has two.
     SPACE_VERSION_UNAVAILABLE when it is not served.
     """
+    photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
+    """Which camera the photo is from; matters in fitted spaces only. Default: a shopper's."""
+    views: builtins.int
+    """How many views of the photo are embedded and averaged, 1 to 4: a wide crop, its mirror image, a narrow crop, its
+    mirror image. Each costs an inference. 0 = the space's own number for the photo's kind.
+    """
+    find_subject: builtins.bool
+    """Whether to look for the subject and embed that; `subject` in the answer says where it is. Not with `box`.
+    Default: no.
+    """
+    classify: builtins.bool
+    """Whether to tell the photo's category too, which costs next to nothing beside its vector. Default: no."""
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """The part of the photo that is meant; absent = all of it. Of a photo only."""
+
     def __init__(
         self,
         *,
@@ -86,9 +110,14 @@ class EmbedItem(google.protobuf.message.Message):
         image_uri: builtins.str = ...,
         space: builtins.str = ...,
         space_version: builtins.str = ...,
+        photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
+        views: builtins.int = ...,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        find_subject: builtins.bool = ...,
+        classify: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "space", b"space", "space_version", b"space_version", "text", b"text"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "image_uri"] | None: ...
 
 Global___EmbedItem: typing_extensions.TypeAlias = EmbedItem
@@ -127,6 +156,8 @@ class EmbedResult(google.protobuf.message.Message):
 
     STATUS_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
         """Code 0 = embedded; else why not, with an ErrorInfo."""
@@ -135,16 +166,123 @@ class EmbedResult(google.protobuf.message.Message):
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """The vector, of unit length; absent unless embedded."""
 
+    @property
+    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
+        """With `find_subject`: where the subject is."""
+
+    @property
+    def classification(self) -> sightline.common.v1.photo_pb2.Classification:
+        """With `classify`: what it is of; absent when the version has no head."""
+
     def __init__(
         self,
         *,
         status: google.rpc.status_pb2.Status | None = ...,
         vector: sightline.common.v1.vector_pb2.Vector | None = ...,
+        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
+        classification: sightline.common.v1.photo_pb2.Classification | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["status", b"status", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["status", b"status", "vector", b"vector"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject", "vector", b"vector"]) -> None: ...
 
 Global___EmbedResult: typing_extensions.TypeAlias = EmbedResult
+
+@typing.final
+class ClassifyRequest(google.protobuf.message.Message):
+    """Photos to classify."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ITEMS_FIELD_NUMBER: builtins.int
+    TOP_K_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    top_k: builtins.int
+    """Guesses of each, 1 to 20; 0 = 5."""
+    priority: sightline.common.v1.vector_pb2.Priority.ValueType
+    """Default: interactive."""
+    @property
+    def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EmbedItem]:
+        """1 to 64 photos or addresses; a text is SPACE_UNAVAILABLE. Space and version say whose head; empty = the newest
+        promoted fitted space of the catalog.
+        """
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        items: collections.abc.Iterable[Global___EmbedItem] | None = ...,
+        top_k: builtins.int = ...,
+        priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "items", b"items", "priority", b"priority", "request_id", b"request_id", "top_k", b"top_k"]) -> None: ...
+
+Global___ClassifyRequest: typing_extensions.TypeAlias = ClassifyRequest
+
+@typing.final
+class ClassifyResponse(google.protobuf.message.Message):
+    """What became of the photos, in their order."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    STAGE_TIMINGS_FIELD_NUMBER: builtins.int
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ClassifyResult]:
+        """One for each item, in the same order."""
+
+    @property
+    def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
+        """As in BatchEmbedResponse."""
+
+    def __init__(
+        self,
+        *,
+        results: collections.abc.Iterable[Global___ClassifyResult] | None = ...,
+        stage_timings: collections.abc.Iterable[sightline.common.v1.answer_pb2.StageTiming] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["results", b"results", "stage_timings", b"stage_timings"]) -> None: ...
+
+Global___ClassifyResponse: typing_extensions.TypeAlias = ClassifyResponse
+
+@typing.final
+class ClassifyResult(google.protobuf.message.Message):
+    """What became of one photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    @property
+    def status(self) -> google.rpc.status_pb2.Status:
+        """Code 0 = classified; else why not, with an ErrorInfo."""
+
+    @property
+    def classification(self) -> sightline.common.v1.photo_pb2.Classification:
+        """What it is of; absent unless classified."""
+
+    @property
+    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
+        """With `find_subject`: where the subject is."""
+
+    def __init__(
+        self,
+        *,
+        status: google.rpc.status_pb2.Status | None = ...,
+        classification: sightline.common.v1.photo_pb2.Classification | None = ...,
+        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject"]) -> None: ...
+
+Global___ClassifyResult: typing_extensions.TypeAlias = ClassifyResult
 
 @typing.final
 class ListSpacesRequest(google.protobuf.message.Message):
@@ -154,17 +292,25 @@ class ListSpacesRequest(google.protobuf.message.Message):
 
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    INCLUDE_ALL_FIELD_NUMBER: builtins.int
+    INCLUDE_CATEGORIES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
+    include_all: builtins.bool
+    """With candidates and retired ones. Default: only those that serve."""
+    include_categories: builtins.bool
+    """With the categories that each head knows. Default: their number alone."""
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
+        include_all: builtins.bool = ...,
+        include_categories: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "include_all", b"include_all", "include_categories", b"include_categories", "request_id", b"request_id"]) -> None: ...
 
 Global___ListSpacesRequest: typing_extensions.TypeAlias = ListSpacesRequest
 
@@ -202,6 +348,16 @@ class Space(google.protobuf.message.Message):
     PREPROCESSING_FIELD_NUMBER: builtins.int
     LICENCE_FIELD_NUMBER: builtins.int
     DEFAULT_VERSION_FIELD_NUMBER: builtins.int
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    TAKES_TEXTS_FIELD_NUMBER: builtins.int
+    SHOPPER_VIEWS_FIELD_NUMBER: builtins.int
+    CATALOGUE_VIEWS_FIELD_NUMBER: builtins.int
+    CATEGORY_COUNT_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    FORCED_FIELD_NUMBER: builtins.int
+    CATEGORIES_FIELD_NUMBER: builtins.int
     space: builtins.str
     """"visual", …"""
     version: builtins.str
@@ -218,6 +374,32 @@ class Space(google.protobuf.message.Message):
     """Licence of the model's weights (SPDX), e.g. "Apache-2.0"."""
     default_version: builtins.bool
     """Whether items that name no version are embedded with this one."""
+    catalog_id: builtins.str
+    """The catalog whose photos it was fitted on; empty = it was fitted on none and serves all."""
+    state: sightline.embedder.v1.space_pb2.SpaceState.ValueType
+    """Where it stands. Only those that serve can be embedded into."""
+    takes_texts: builtins.bool
+    """Whether texts can be embedded into it too: a fitted visual space takes texts when it was fitted with titles."""
+    shopper_views: builtins.int
+    """Views of a shopper's photo that are averaged when the item names no number."""
+    catalogue_views: builtins.int
+    """Views of a catalogue photo that are averaged when the item names no number."""
+    category_count: builtins.int
+    """Categories that its head knows; 0 = it has none."""
+    forced: builtins.bool
+    """Whether its promotion was forced past its evaluation."""
+    @property
+    def evaluation(self) -> sightline.embedder.v1.space_pb2.SpaceEvaluation:
+        """What fitting it found; absent = it was not fitted."""
+
+    @property
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was fitted (UTC); absent = it was not."""
+
+    @property
+    def categories(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.photo_pb2.CategoryPath]:
+        """With `include_categories`: the full paths that its head knows; empty = it has none, or they can't be read now."""
+
     def __init__(
         self,
         *,
@@ -229,7 +411,18 @@ class Space(google.protobuf.message.Message):
         preprocessing: builtins.str = ...,
         licence: builtins.str = ...,
         default_version: builtins.bool = ...,
+        catalog_id: builtins.str = ...,
+        state: sightline.embedder.v1.space_pb2.SpaceState.ValueType = ...,
+        takes_texts: builtins.bool = ...,
+        shopper_views: builtins.int = ...,
+        catalogue_views: builtins.int = ...,
+        category_count: builtins.int = ...,
+        evaluation: sightline.embedder.v1.space_pb2.SpaceEvaluation | None = ...,
+        create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        forced: builtins.bool = ...,
+        categories: collections.abc.Iterable[sightline.common.v1.photo_pb2.CategoryPath] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["default_version", b"default_version", "dimension", b"dimension", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "space", b"space", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "evaluation", b"evaluation"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "catalogue_views", b"catalogue_views", "categories", b"categories", "category_count", b"category_count", "create_time", b"create_time", "default_version", b"default_version", "dimension", b"dimension", "evaluation", b"evaluation", "forced", b"forced", "licence", b"licence", "model", b"model", "preprocessing", b"preprocessing", "ready", b"ready", "shopper_views", b"shopper_views", "space", b"space", "state", b"state", "takes_texts", b"takes_texts", "version", b"version"]) -> None: ...
 
 Global___Space: typing_extensions.TypeAlias = Space

@@ -40,6 +40,11 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedResponse.FromString,
                 _registered_method=True)
+        self.Classify = channel.unary_unary(
+                '/sightline.embedder.v1.EmbeddingService/Classify',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
         self.ListSpaces = channel.unary_unary(
                 '/sightline.embedder.v1.EmbeddingService/ListSpaces',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
@@ -61,6 +66,14 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Classify(self, request, context):
+        """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
+        serves the catalog), and as for BatchEmbed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSpaces(self, request, context):
         """The spaces that can be embedded into now. A space whose model does not answer is listed with
         `ready` false.
@@ -76,6 +89,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.BatchEmbed,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.SerializeToString,
             ),
             'ListSpaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSpaces,
@@ -111,6 +129,33 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/BatchEmbed',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.BatchEmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.embedder.v1.EmbeddingService/Classify',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ClassifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

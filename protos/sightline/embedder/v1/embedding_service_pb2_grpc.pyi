@@ -41,6 +41,22 @@ _EmbeddingServiceBatchEmbedType = typing_extensions.TypeVar(
     ],
 )
 
+_EmbeddingServiceClassifyType = typing_extensions.TypeVar(
+    '_EmbeddingServiceClassifyType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+        sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+        sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+        sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+    ],
+)
+
 _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     '_EmbeddingServiceListSpacesType',
     grpc.UnaryUnaryMultiCallable[
@@ -57,7 +73,7 @@ _EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
     ],
 )
 
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceListSpacesType]):
     """Turns photos and texts into vectors. Holds no state."""
 
     @typing.overload
@@ -65,6 +81,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.BatchEmbedRequest,
             sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+            sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -79,6 +99,10 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
             sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+            sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
             sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
         ],
@@ -91,6 +115,11 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
     """
 
+    Classify: _EmbeddingServiceClassifyType
+    """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
+    serves the catalog), and as for BatchEmbed.
+    """
+
     ListSpaces: _EmbeddingServiceListSpacesType
     """The spaces that can be embedded into now. A space whose model does not answer is listed with
     `ready` false.
@@ -100,6 +129,10 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.BatchEmbedRequest,
         sightline.embedder.v1.embedding_service_pb2.BatchEmbedResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+        sightline.embedder.v1.embedding_service_pb2.ClassifyResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
@@ -120,6 +153,16 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         Per item: IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, SPACE_UNAVAILABLE,
         SPACE_VERSION_UNAVAILABLE,
         EMBEDDER_UNAVAILABLE (Triton does not answer; try again after the RetryInfo).
+        """
+
+    @abc.abstractmethod
+    def Classify(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.ClassifyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ClassifyResponse]]:
+        """What up to 64 photos are of, each with a status of its own: CLASSIFIER_UNAVAILABLE (no fitted space with a head
+        serves the catalog), and as for BatchEmbed.
         """
 
     @abc.abstractmethod

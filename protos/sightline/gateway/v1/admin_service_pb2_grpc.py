@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
+from sightline.embedder.v1 import embedding_service_pb2 as sightline_dot_embedder_dot_v1_dot_embedding__service__pb2
+from sightline.embedder.v1 import space_service_pb2 as sightline_dot_embedder_dot_v1_dot_space__service__pb2
 from sightline.gateway.v1 import admin_service_pb2 as sightline_dot_gateway_dot_v1_dot_admin__service__pb2
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
@@ -11,6 +13,7 @@ from sightline.ranker.v1 import model_service_pb2 as sightline_dot_ranker_dot_v1
 from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 from sightline.ranker.v1 import profile_service_pb2 as sightline_dot_ranker_dot_v1_dot_profile__service__pb2
 from sightline.retriever.v1 import backup_service_pb2 as sightline_dot_retriever_dot_v1_dot_backup__service__pb2
+from sightline.retriever.v1 import fit_service_pb2 as sightline_dot_retriever_dot_v1_dot_fit__service__pb2
 from sightline.retriever.v1 import index_service_pb2 as sightline_dot_retriever_dot_v1_dot_index__service__pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
 
@@ -168,6 +171,26 @@ class AdminServiceStub(object):
                 '/sightline.gateway.v1.AdminService/RebuildIndex',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.FitSpace = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/FitSpace',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.SerializeToString,
+                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.ListSpaces = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListSpaces',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.FromString,
+                _registered_method=True)
+        self.PromoteSpace = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/PromoteSpace',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
+                _registered_method=True)
+        self.RetireSpace = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/RetireSpace',
+                request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
+                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
                 _registered_method=True)
 
 
@@ -350,6 +373,35 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FitSpace(self, request, context):
+        """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpaces(self, request, context):
+        """The spaces that are served, candidates and retired ones, with what fitting them found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteSpace(self, request, context):
+        """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireSpace(self, request, context):
+        """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
+        it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -477,6 +529,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RebuildIndex,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'FitSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.FitSpace,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.FromString,
+                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'ListSpaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpaces,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.SerializeToString,
+            ),
+            'PromoteSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteSpace,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
+            ),
+            'RetireSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireSpace,
+                    request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.FromString,
+                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1155,6 +1227,114 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/RebuildIndex',
             sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FitSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/FitSpace',
+            sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.SerializeToString,
+            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListSpaces',
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/PromoteSpace',
+            sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/RetireSpace',
+            sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
+            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
             options,
             channel_credentials,
             insecure,

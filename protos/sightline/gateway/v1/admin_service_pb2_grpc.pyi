@@ -8,6 +8,8 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.job_pb2
+import sightline.embedder.v1.embedding_service_pb2
+import sightline.embedder.v1.space_service_pb2
 import sightline.gateway.v1.admin_service_pb2
 import sightline.ranker.v1.evaluation_pb2
 import sightline.ranker.v1.event_service_pb2
@@ -15,6 +17,7 @@ import sightline.ranker.v1.model_service_pb2
 import sightline.ranker.v1.online_report_pb2
 import sightline.ranker.v1.profile_service_pb2
 import sightline.retriever.v1.backup_service_pb2
+import sightline.retriever.v1.fit_service_pb2
 import sightline.retriever.v1.index_service_pb2
 import sightline.retriever.v1.rebuild_service_pb2
 import sys
@@ -434,7 +437,71 @@ _AdminServiceRebuildIndexType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType]):
+_AdminServiceFitSpaceType = typing_extensions.TypeVar(
+    '_AdminServiceFitSpaceType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+)
+
+_AdminServiceListSpacesType = typing_extensions.TypeVar(
+    '_AdminServiceListSpacesType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+    ],
+)
+
+_AdminServicePromoteSpaceType = typing_extensions.TypeVar(
+    '_AdminServicePromoteSpaceType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+)
+
+_AdminServiceRetireSpaceType = typing_extensions.TypeVar(
+    '_AdminServiceRetireSpaceType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -538,6 +605,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
             sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+            sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+            sightline.embedder.v1.embedding_service_pb2.Space,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+            sightline.embedder.v1.embedding_service_pb2.Space,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -643,6 +726,22 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
             sightline.common.v1.job_pb2.Job,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+            sightline.common.v1.job_pb2.Job,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+            sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+            sightline.embedder.v1.embedding_service_pb2.Space,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+            sightline.embedder.v1.embedding_service_pb2.Space,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     GetStatus: _AdminServiceGetStatusType
@@ -719,6 +818,20 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
 
     RebuildIndex: _AdminServiceRebuildIndexType
     """Starts a job that makes the index hold again what the record says."""
+
+    FitSpace: _AdminServiceFitSpaceType
+    """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService."""
+
+    ListSpaces: _AdminServiceListSpacesType
+    """The spaces that are served, candidates and retired ones, with what fitting them found."""
+
+    PromoteSpace: _AdminServicePromoteSpaceType
+    """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
+
+    RetireSpace: _AdminServiceRetireSpaceType
+    """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
+    it.
+    """
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -820,6 +933,22 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
         sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        sightline.common.v1.job_pb2.Job,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+        sightline.embedder.v1.embedding_service_pb2.Space,
     ],
 ]
 
@@ -1025,5 +1154,39 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
         """Starts a job that makes the index hold again what the record says."""
+
+    @abc.abstractmethod
+    def FitSpace(
+        self,
+        request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
+        """Starts a job that fits a visual space on the catalogue's own photos; follow it with JobService."""
+
+    @abc.abstractmethod
+    def ListSpaces(
+        self,
+        request: sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse]]:
+        """The spaces that are served, candidates and retired ones, with what fitting them found."""
+
+    @abc.abstractmethod
+    def PromoteSpace(
+        self,
+        request: sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
+        """Has a fitted space served, if it is better; roll it out by CreateGeneration and what follows."""
+
+    @abc.abstractmethod
+    def RetireSpace(
+        self,
+        request: sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
+        """Takes a fitted space out of service; refused with SPACE_IN_USE while a generation that is not dropped stands on
+        it.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -174,6 +174,7 @@ class ListProductsRequest(google.protobuf.message.Message):
     ORDER_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    DOUBTED_ONLY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -183,7 +184,9 @@ class ListProductsRequest(google.protobuf.message.Message):
     page_size: builtins.int
     """1 to 1,000; 0 = 50. Anything else is refused."""
     page_token: builtins.str
-    """`next_page_token` of the page before, with the same filter and order; empty = first page."""
+    """`next_page_token` of the page before, with the same filter, order and `doubted_only`; empty = first page."""
+    doubted_only: builtins.bool
+    """Only products with a `category_doubt`. Default: all."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Only products that pass; absent = all."""
@@ -197,9 +200,10 @@ class ListProductsRequest(google.protobuf.message.Message):
         order: Global___ListProductsRequest.Order.ValueType = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        doubted_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "doubted_only", b"doubted_only", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
 
 Global___ListProductsRequest: typing_extensions.TypeAlias = ListProductsRequest
 

@@ -12,6 +12,7 @@ import google.protobuf.message
 import sightline.common.v1.answer_pb2
 import sightline.common.v1.event_pb2
 import sightline.common.v1.filter_pb2
+import sightline.common.v1.photo_pb2
 import sightline.common.v1.product_pb2
 import sightline.common.v1.vector_pb2
 import sys
@@ -35,13 +36,17 @@ class QuerySignal(google.protobuf.message.Message):
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     IMAGE_URI_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
+    NEGATIVE_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
+    FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, found out by its bytes, at most 10 MiB and 50
     megapixels. Of several frames or pages the first counts. It is not kept.
     """
     text: builtins.str
-    """UTF-8 text, 1 to 4,096 characters. Until the suite has a text space its branch is left out and
-    flagged SPACE_UNAVAILABLE.
+    """UTF-8 text, 1 to 4,096 characters. It is searched for by meaning ("text"), by looks where the visual space was
+    fitted with titles ("text_visual"), and by its words ("keywords"). Without a text space the first is left out
+    and flagged SPACE_UNAVAILABLE.
     """
     product_id: builtins.str
     """A product of the catalogue, by its photos."""
@@ -52,6 +57,18 @@ class QuerySignal(google.protobuf.message.Message):
     """
     weight: builtins.float
     """How much it counts against the other signals, 0 < weight ≤ 100; 0 = 1."""
+    negative: builtins.bool
+    """Away from it: "like this, not leather". At least one signal, or the shopper, has to say what is wanted.
+    Default: no.
+    """
+    find_subject: builtins.bool
+    """Of a photo: whether to look for its subject and search by that; `subjects` in the answer says where it is. Not
+    with `box`. Default: no.
+    """
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """Of a photo: the part that is meant; absent = all of it."""
+
     def __init__(
         self,
         *,
@@ -60,12 +77,152 @@ class QuerySignal(google.protobuf.message.Message):
         product_id: builtins.str = ...,
         image_uri: builtins.str = ...,
         weight: builtins.float = ...,
+        negative: builtins.bool = ...,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        find_subject: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "negative", b"negative", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "product_id", "image_uri"] | None: ...
 
 Global___QuerySignal: typing_extensions.TypeAlias = QuerySignal
+
+@typing.final
+class SignalSubject(google.protobuf.message.Message):
+    """Where the subject of a signal's photo is."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIGNAL_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    signal: builtins.int
+    """The place of the signal in the request, from 0."""
+    @property
+    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
+        """Where it is, and what else may be meant."""
+
+    def __init__(
+        self,
+        *,
+        signal: builtins.int = ...,
+        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["subject", b"subject"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["signal", b"signal", "subject", b"subject"]) -> None: ...
+
+Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
+
+@typing.final
+class ClassifyRequest(google.protobuf.message.Message):
+    """Asks what a photo is of."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    IMAGE_URI_FIELD_NUMBER: builtins.int
+    BOX_FIELD_NUMBER: builtins.int
+    FIND_SUBJECT_FIELD_NUMBER: builtins.int
+    TOP_K_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs, up to 128 characters; empty = the service makes one."""
+    image: builtins.bytes
+    """The file; see QuerySignal."""
+    image_uri: builtins.str
+    """Its address; see QuerySignal."""
+    find_subject: builtins.bool
+    """Whether to look for its subject and tell what that is. Not with `box`. Default: no."""
+    top_k: builtins.int
+    """Guesses, 1 to 20; 0 = 5."""
+    @property
+    def box(self) -> sightline.common.v1.photo_pb2.Box:
+        """The part that is meant; absent = all of it."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        image_uri: builtins.str = ...,
+        box: sightline.common.v1.photo_pb2.Box | None = ...,
+        find_subject: builtins.bool = ...,
+        top_k: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo", b"photo", "request_id", b"request_id", "top_k", b"top_k"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
+
+Global___ClassifyRequest: typing_extensions.TypeAlias = ClassifyRequest
+
+@typing.final
+class ClassifyResponse(google.protobuf.message.Message):
+    """What a photo is of."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    PROPOSALS_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The id under which logs speak of this request."""
+    @property
+    def classification(self) -> sightline.common.v1.photo_pb2.Classification:
+        """Its category."""
+
+    @property
+    def proposals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FilterProposal]:
+        """Filters to search on with, the likeliest first; empty = nothing is likely enough."""
+
+    @property
+    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
+        """With `find_subject`: where the subject is."""
+
+    def __init__(
+        self,
+        *,
+        classification: sightline.common.v1.photo_pb2.Classification | None = ...,
+        proposals: collections.abc.Iterable[Global___FilterProposal] | None = ...,
+        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "subject", b"subject"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "proposals", b"proposals", "request_id", b"request_id", "subject", b"subject"]) -> None: ...
+
+Global___ClassifyResponse: typing_extensions.TypeAlias = ClassifyResponse
+
+@typing.final
+class FilterProposal(google.protobuf.message.Message):
+    """A filter that fits a photo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    PROBABILITY_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """The same, as the command line writes filters."""
+    probability: builtins.float
+    """The chance that what the photo shows passes it, 0 to 1."""
+    @property
+    def filter(self) -> sightline.common.v1.filter_pb2.Filter:
+        """The filter, for Recommend and Search."""
+
+    def __init__(
+        self,
+        *,
+        filter: sightline.common.v1.filter_pb2.Filter | None = ...,
+        text: builtins.str = ...,
+        probability: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "probability", b"probability", "text", b"text"]) -> None: ...
+
+Global___FilterProposal: typing_extensions.TypeAlias = FilterProposal
 
 @typing.final
 class RecommendRequest(google.protobuf.message.Message):
@@ -169,6 +326,7 @@ class RecommendResponse(google.protobuf.message.Message):
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    SUBJECTS_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """Nothing in the catalogue is near the signals: results are the nearest there are."""
     hidden_count: builtins.int
@@ -203,6 +361,10 @@ class RecommendResponse(google.protobuf.message.Message):
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids among the signals that the catalogue does not hold, where others could still be answered."""
 
+    @property
+    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
+        """Where the subjects are of photos whose signal asked to `find_subject`."""
+
     def __init__(
         self,
         *,
@@ -217,9 +379,10 @@ class RecommendResponse(google.protobuf.message.Message):
         attribution_token: builtins.str = ...,
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
+        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "degradations", b"degradations", "freshness", b"freshness", "hidden_count", b"hidden_count", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -271,7 +434,7 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that named it: "visual", "collaborative", "popular", "new"."""
+        """Branches that named it: "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
 
     @property
     def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -507,13 +670,13 @@ class BranchVerdict(google.protobuf.message.Message):
     LAST_SIMILARITY_FIELD_NUMBER: builtins.int
     SIGNAL_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "collaborative", "popular", "new"."""
+    """"visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
     named: builtins.bool
     """Whether it named the product."""
     named_count: builtins.int
     """How many products it named."""
     similarity: builtins.float
-    """How near the product is (cosine, −1 to 1); absent = the branch knows no similarity, or the product has none."""
+    """How near the product is (cosine, −1 to 1), or how well it matches ("keywords", 0 to 1); absent = the branch knows no similarity, or the product has none."""
     last_similarity: builtins.float
     """How near the last product is that the branch named; absent = the branch knows no similarity."""
     signal: builtins.int
@@ -638,6 +801,7 @@ class SearchResponse(google.protobuf.message.Message):
     VERSIONS_FIELD_NUMBER: builtins.int
     FRESHNESS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    SUBJECTS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The id under which logs speak of this request."""
     @property
@@ -660,6 +824,10 @@ class SearchResponse(google.protobuf.message.Message):
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
         """How fresh the searched index is; absent when no index was searched."""
 
+    @property
+    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
+        """Where the subjects are of photos whose signal asked to `find_subject`."""
+
     def __init__(
         self,
         *,
@@ -669,9 +837,10 @@ class SearchResponse(google.protobuf.message.Message):
         versions: sightline.common.v1.answer_pb2.Versions | None = ...,
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         request_id: builtins.str = ...,
+        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "freshness", b"freshness", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "freshness", b"freshness", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

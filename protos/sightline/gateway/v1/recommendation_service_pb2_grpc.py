@@ -50,6 +50,11 @@ class RecommendationServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
                 _registered_method=True)
+        self.Classify = channel.unary_unary(
+                '/sightline.gateway.v1.RecommendationService/Classify',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer(object):
@@ -85,6 +90,15 @@ class RecommendationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Classify(self, request, context):
+        """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+        search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
+        photos.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +116,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.ExplainRecommendation,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -186,6 +205,33 @@ class RecommendationService(object):
             '/sightline.gateway.v1.RecommendationService/ExplainRecommendation',
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ExplainRecommendationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.RecommendationService/Classify',
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_recommendation__service__pb2.ClassifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,7 +73,23 @@ _RecommendationServiceExplainRecommendationType = typing_extensions.TypeVar(
     ],
 )
 
-class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType]):
+_RecommendationServiceClassifyType = typing_extensions.TypeVar(
+    '_RecommendationServiceClassifyType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+    ],
+)
+
+class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendType, _RecommendationServiceSearchType, _RecommendationServiceExplainRecommendationType, _RecommendationServiceClassifyType]):
     """Recommends products by what they look like and by what people do."""
 
     @typing.overload
@@ -90,6 +106,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -105,6 +125,10 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
             sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+            sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -128,6 +152,12 @@ class RecommendationServiceStub(typing.Generic[_RecommendationServiceRecommendTy
     `request`.
     """
 
+    Classify: _RecommendationServiceClassifyType
+    """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+    search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
+    photos.
+    """
+
 RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.RecommendRequest,
@@ -140,6 +170,10 @@ RecommendationServiceAsyncStub: typing_extensions.TypeAlias = RecommendationServ
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationRequest,
         sightline.gateway.v1.recommendation_service_pb2.ExplainRecommendationResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+        sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse,
     ],
 ]
 
@@ -179,6 +213,17 @@ class RecommendationServiceServicer(metaclass=abc.ABCMeta):
         what the score is made of. The request is carried out anew, without being recorded. Errors as for Recommend;
         a product that the catalogue does not hold is an outcome and no error. Fields in errors are those within
         `request`.
+        """
+
+    @abc.abstractmethod
+    def Classify(
+        self,
+        request: sightline.gateway.v1.recommendation_service_pb2.ClassifyRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse, collections.abc.Awaitable[sightline.gateway.v1.recommendation_service_pb2.ClassifyResponse]]:
+        """What a photo is of: categories of the catalogue with their chances, "unknown" when nothing fits, and filters to
+        search on with. CLASSIFIER_UNAVAILABLE (no fitted space of the catalog has a head), and what Recommend says of
+        photos.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -248,10 +248,10 @@ class BranchSignal(google.protobuf.message.Message):
     BRANCH_FIELD_NUMBER: builtins.int
     SIMILARITIES_FIELD_NUMBER: builtins.int
     branch: builtins.str
-    """"visual", "text", "collaborative" or "popular"."""
+    """"visual", "text", "text_visual", "keywords", "collaborative" or "popular"."""
     @property
     def similarities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """One for each candidate: a cosine similarity, −1 to 1; NaN = the branch did not name it."""
+        """One for each candidate: a cosine similarity, −1 to 1, or of "keywords" how well words match, 0 to 1; NaN = the branch did not name it."""
 
     def __init__(
         self,

@@ -32,15 +32,15 @@ from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xce\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\"\xf4\x01\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\xce\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"l\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xb1\t\n\x0eProductService\x12o\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12u\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\x12i\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\x12o\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\x12o\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12i\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\x12l\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\x12Y\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\x12o\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\x12\x66\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\x12]\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xce\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\"\xf4\x01\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\xe4\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\x97\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"l\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xb1\t\n\x0eProductService\x12o\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12u\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\x12i\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\x12o\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\x12o\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\x12i\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\x12l\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\x12Y\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\x12o\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\x12\x66\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\x12]\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.product_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRODUCTVIEW']._serialized_start=3532
-  _globals['_PRODUCTVIEW']._serialized_end=3624
+  _globals['_PRODUCTVIEW']._serialized_start=3554
+  _globals['_PRODUCTVIEW']._serialized_end=3646
   _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=327
   _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=438
   _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=440
@@ -54,45 +54,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTION']._serialized_start=1103
   _globals['_REJECTION']._serialized_end=1181
   _globals['_LISTPRODUCTSREQUEST']._serialized_start=1184
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1518
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1448
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1518
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1521
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1672
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1674
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1758
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1760
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1828
-  _globals['_GETIMAGEREQUEST']._serialized_start=1830
-  _globals['_GETIMAGEREQUEST']._serialized_end=1905
-  _globals['_GETIMAGERESPONSE']._serialized_start=1907
-  _globals['_GETIMAGERESPONSE']._serialized_end=1975
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1977
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=2096
-  _globals['_PRODUCTUPDATE']._serialized_start=2098
-  _globals['_PRODUCTUPDATE']._serialized_end=2209
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2211
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2319
-  _globals['_OFFER']._serialized_start=2321
-  _globals['_OFFER']._serialized_end=2440
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2442
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2523
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2525
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2647
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2649
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2762
-  _globals['_OPENIMPORTREQUEST']._serialized_start=2764
-  _globals['_OPENIMPORTREQUEST']._serialized_end=2889
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2892
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=3023
-  _globals['_IMPORTROW']._serialized_start=3025
-  _globals['_IMPORTROW']._serialized_end=3103
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=3106
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3255
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3257
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3368
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3371
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3530
-  _globals['_PRODUCTSERVICE']._serialized_start=3627
-  _globals['_PRODUCTSERVICE']._serialized_end=4828
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=1540
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=1470
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=1540
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=1543
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=1694
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=1696
+  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=1780
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=1782
+  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=1850
+  _globals['_GETIMAGEREQUEST']._serialized_start=1852
+  _globals['_GETIMAGEREQUEST']._serialized_end=1927
+  _globals['_GETIMAGERESPONSE']._serialized_start=1929
+  _globals['_GETIMAGERESPONSE']._serialized_end=1997
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=1999
+  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=2118
+  _globals['_PRODUCTUPDATE']._serialized_start=2120
+  _globals['_PRODUCTUPDATE']._serialized_end=2231
+  _globals['_UPDATEOFFERSREQUEST']._serialized_start=2233
+  _globals['_UPDATEOFFERSREQUEST']._serialized_end=2341
+  _globals['_OFFER']._serialized_start=2343
+  _globals['_OFFER']._serialized_end=2462
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=2464
+  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=2545
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=2547
+  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=2669
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=2671
+  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=2784
+  _globals['_OPENIMPORTREQUEST']._serialized_start=2786
+  _globals['_OPENIMPORTREQUEST']._serialized_end=2911
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=2914
+  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=3045
+  _globals['_IMPORTROW']._serialized_start=3047
+  _globals['_IMPORTROW']._serialized_end=3125
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=3128
+  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=3277
+  _globals['_CLOSEIMPORTREQUEST']._serialized_start=3279
+  _globals['_CLOSEIMPORTREQUEST']._serialized_end=3390
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=3393
+  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=3552
+  _globals['_PRODUCTSERVICE']._serialized_start=3649
+  _globals['_PRODUCTSERVICE']._serialized_end=4850
 # @@protoc_insertion_point(module_scope)

@@ -29,35 +29,39 @@ from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_fi
 from sightline.common.v1 import vector_pb2 as sightline_dot_common_dot_v1_dot_vector__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/vector_service.proto\x12\x16sightline.retriever.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/vector.proto\"\xed\x02\n\rSearchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x04 \x01(\tH\x00\x12\r\n\x05space\x18\x05 \x01(\t\x12+\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x1d\n\x15include_query_product\x18\t \x01(\x08\x12\x17\n\x0fmin_index_token\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x32\n\x08\x63ollapse\x18\x0c \x01(\x0e\x32 .sightline.retriever.v1.CollapseB\x07\n\x05query\"\xd2\x03\n\x0eSearchResponse\x12\x39\n\ncandidates\x18\x01 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\x12\x11\n\timage_ids\x18\x03 \x03(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x05 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x35\n\tcollapsed\x18\x08 \x03(\x0b\x32\".sightline.retriever.v1.ProductIds\x12<\n\rquery_product\x18\t \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x36\n\x0c\x64\x65gradations\x18\n \x03(\x0b\x32 .sightline.common.v1.Degradation\"!\n\nProductIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"t\n\x14UpsertVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07vectors\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.ImageVector\"`\n\x0bImageVector\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12+\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\"R\n\x15UpsertVectorsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"r\n\x12ListVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x99\x01\n\x13ListVectorsResponse\x12\x30\n\x05space\x18\x01 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x0f\n\x07vectors\x18\x04 \x01(\x0c\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"E\n\x0c\x43ountRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"\x92\x02\n\rCountResponse\x12\x10\n\x08products\x18\x01 \x01(\x03\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x0f\n\x07indexed\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x0e\n\x06outbox\x18\x06 \x01(\x03\x12\x30\n\x05space\x18\x07 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x33\n\x06recall\x18\t \x03(\x0b\x32#.sightline.common.v1.RecallEstimate*\\\n\x08\x43ollapse\x12\x18\n\x14\x43OLLAPSE_UNSPECIFIED\x10\x00\x12\x11\n\rCOLLAPSE_DROP\x10\x01\x12\x11\n\rCOLLAPSE_MARK\x10\x02\x12\x10\n\x0c\x43OLLAPSE_OFF\x10\x03\x32\x94\x03\n\rVectorService\x12W\n\x06Search\x12%.sightline.retriever.v1.SearchRequest\x1a&.sightline.retriever.v1.SearchResponse\x12l\n\rUpsertVectors\x12,.sightline.retriever.v1.UpsertVectorsRequest\x1a-.sightline.retriever.v1.UpsertVectorsResponse\x12\x66\n\x0bListVectors\x12*.sightline.retriever.v1.ListVectorsRequest\x1a+.sightline.retriever.v1.ListVectorsResponse\x12T\n\x05\x43ount\x12$.sightline.retriever.v1.CountRequest\x1a%.sightline.retriever.v1.CountResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/vector_service.proto\x12\x16sightline.retriever.v1\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\x1a#sightline/common/v1/candidate.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/vector.proto\"\x9d\x03\n\rSearchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x04 \x01(\tH\x00\x12.\n\x05\x62lend\x18\r \x01(\x0b\x32\x1d.sightline.retriever.v1.BlendH\x00\x12\r\n\x05space\x18\x05 \x01(\t\x12+\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x1d\n\x15include_query_product\x18\t \x01(\x08\x12\x17\n\x0fmin_index_token\x18\n \x01(\t\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x32\n\x08\x63ollapse\x18\x0c \x01(\x0e\x32 .sightline.retriever.v1.CollapseB\x07\n\x05query\"9\n\x05\x42lend\x12\x30\n\x05parts\x18\x01 \x03(\x0b\x32!.sightline.retriever.v1.BlendPart\"k\n\tBlendPart\x12-\n\x06vector\x18\x01 \x01(\x0b\x32\x1b.sightline.common.v1.VectorH\x00\x12\x14\n\nproduct_id\x18\x02 \x01(\tH\x00\x12\x0e\n\x06weight\x18\x03 \x01(\x02\x42\t\n\x07\x63ontent\"\xd2\x03\n\x0eSearchResponse\x12\x39\n\ncandidates\x18\x01 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x14\n\x0csimilarities\x18\x02 \x03(\x02\x12\x11\n\timage_ids\x18\x03 \x03(\t\x12\x30\n\x05space\x18\x04 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x05 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x37\n\rstage_timings\x18\x07 \x03(\x0b\x32 .sightline.common.v1.StageTiming\x12\x35\n\tcollapsed\x18\x08 \x03(\x0b\x32\".sightline.retriever.v1.ProductIds\x12<\n\rquery_product\x18\t \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x36\n\x0c\x64\x65gradations\x18\n \x03(\x0b\x32 .sightline.common.v1.Degradation\"!\n\nProductIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"t\n\x14UpsertVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x34\n\x07vectors\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.ImageVector\"`\n\x0bImageVector\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12+\n\x06vector\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Vector\"R\n\x15UpsertVectorsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"r\n\x12ListVectorsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x99\x01\n\x13ListVectorsResponse\x12\x30\n\x05space\x18\x01 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x0f\n\x07vectors\x18\x04 \x01(\x0c\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"E\n\x0c\x43ountRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"\x92\x02\n\rCountResponse\x12\x10\n\x08products\x18\x01 \x01(\x03\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x0f\n\x07indexed\x18\x03 \x01(\x03\x12\x0f\n\x07pending\x18\x04 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x03\x12\x0e\n\x06outbox\x18\x06 \x01(\x03\x12\x30\n\x05space\x18\x07 \x01(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x36\n\tfreshness\x18\x08 \x01(\x0b\x32#.sightline.common.v1.IndexFreshness\x12\x33\n\x06recall\x18\t \x03(\x0b\x32#.sightline.common.v1.RecallEstimate*\\\n\x08\x43ollapse\x12\x18\n\x14\x43OLLAPSE_UNSPECIFIED\x10\x00\x12\x11\n\rCOLLAPSE_DROP\x10\x01\x12\x11\n\rCOLLAPSE_MARK\x10\x02\x12\x10\n\x0c\x43OLLAPSE_OFF\x10\x03\x32\x94\x03\n\rVectorService\x12W\n\x06Search\x12%.sightline.retriever.v1.SearchRequest\x1a&.sightline.retriever.v1.SearchResponse\x12l\n\rUpsertVectors\x12,.sightline.retriever.v1.UpsertVectorsRequest\x1a-.sightline.retriever.v1.UpsertVectorsResponse\x12\x66\n\x0bListVectors\x12*.sightline.retriever.v1.ListVectorsRequest\x1a+.sightline.retriever.v1.ListVectorsResponse\x12T\n\x05\x43ount\x12$.sightline.retriever.v1.CountRequest\x1a%.sightline.retriever.v1.CountResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.vector_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLAPSE']._serialized_start=2027
-  _globals['_COLLAPSE']._serialized_end=2119
+  _globals['_COLLAPSE']._serialized_start=2243
+  _globals['_COLLAPSE']._serialized_end=2335
   _globals['_SEARCHREQUEST']._serialized_start=236
-  _globals['_SEARCHREQUEST']._serialized_end=601
-  _globals['_SEARCHRESPONSE']._serialized_start=604
-  _globals['_SEARCHRESPONSE']._serialized_end=1070
-  _globals['_PRODUCTIDS']._serialized_start=1072
-  _globals['_PRODUCTIDS']._serialized_end=1105
-  _globals['_UPSERTVECTORSREQUEST']._serialized_start=1107
-  _globals['_UPSERTVECTORSREQUEST']._serialized_end=1223
-  _globals['_IMAGEVECTOR']._serialized_start=1225
-  _globals['_IMAGEVECTOR']._serialized_end=1321
-  _globals['_UPSERTVECTORSRESPONSE']._serialized_start=1323
-  _globals['_UPSERTVECTORSRESPONSE']._serialized_end=1405
-  _globals['_LISTVECTORSREQUEST']._serialized_start=1407
-  _globals['_LISTVECTORSREQUEST']._serialized_end=1521
-  _globals['_LISTVECTORSRESPONSE']._serialized_start=1524
-  _globals['_LISTVECTORSRESPONSE']._serialized_end=1677
-  _globals['_COUNTREQUEST']._serialized_start=1679
-  _globals['_COUNTREQUEST']._serialized_end=1748
-  _globals['_COUNTRESPONSE']._serialized_start=1751
-  _globals['_COUNTRESPONSE']._serialized_end=2025
-  _globals['_VECTORSERVICE']._serialized_start=2122
-  _globals['_VECTORSERVICE']._serialized_end=2526
+  _globals['_SEARCHREQUEST']._serialized_end=649
+  _globals['_BLEND']._serialized_start=651
+  _globals['_BLEND']._serialized_end=708
+  _globals['_BLENDPART']._serialized_start=710
+  _globals['_BLENDPART']._serialized_end=817
+  _globals['_SEARCHRESPONSE']._serialized_start=820
+  _globals['_SEARCHRESPONSE']._serialized_end=1286
+  _globals['_PRODUCTIDS']._serialized_start=1288
+  _globals['_PRODUCTIDS']._serialized_end=1321
+  _globals['_UPSERTVECTORSREQUEST']._serialized_start=1323
+  _globals['_UPSERTVECTORSREQUEST']._serialized_end=1439
+  _globals['_IMAGEVECTOR']._serialized_start=1441
+  _globals['_IMAGEVECTOR']._serialized_end=1537
+  _globals['_UPSERTVECTORSRESPONSE']._serialized_start=1539
+  _globals['_UPSERTVECTORSRESPONSE']._serialized_end=1621
+  _globals['_LISTVECTORSREQUEST']._serialized_start=1623
+  _globals['_LISTVECTORSREQUEST']._serialized_end=1737
+  _globals['_LISTVECTORSRESPONSE']._serialized_start=1740
+  _globals['_LISTVECTORSRESPONSE']._serialized_end=1893
+  _globals['_COUNTREQUEST']._serialized_start=1895
+  _globals['_COUNTREQUEST']._serialized_end=1964
+  _globals['_COUNTRESPONSE']._serialized_start=1967
+  _globals['_COUNTRESPONSE']._serialized_end=2241
+  _globals['_VECTORSERVICE']._serialized_start=2338
+  _globals['_VECTORSERVICE']._serialized_end=2742
 # @@protoc_insertion_point(module_scope)

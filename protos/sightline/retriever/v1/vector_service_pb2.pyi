@@ -70,6 +70,7 @@ class SearchRequest(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
+    BLEND_FIELD_NUMBER: builtins.int
     SPACE_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     TOP_K_FIELD_NUMBER: builtins.int
@@ -85,11 +86,11 @@ class SearchRequest(google.protobuf.message.Message):
     product_id: builtins.str
     """A product's own photos in `space`: the best match of any of them counts."""
     space: builtins.str
-    """Only with `product_id`: the space. Empty = "visual"."""
+    """Only with `product_id` and `blend`: the space. Empty = "visual"."""
     top_k: builtins.int
     """How many products, 1 to 1,000; 0 = 100."""
     include_query_product: builtins.bool
-    """With `product_id`: whether the product itself may be in the answer. Default: it is left out."""
+    """With `product_id`, and products of a `blend`: whether they may be in the answer. Default: they are left out."""
     min_index_token: builtins.str
     """See at least this write, or fail with STAGE_DEADLINE; also waits for a space's first index. Empty =
     whatever is indexed.
@@ -103,6 +104,10 @@ class SearchRequest(google.protobuf.message.Message):
     @property
     def vector(self) -> sightline.common.v1.vector_pb2.Vector:
         """A vector of a space, with the space's version."""
+
+    @property
+    def blend(self) -> Global___Blend:
+        """Several vectors and products at once, put together in the space: towards some, away from others."""
 
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
@@ -119,6 +124,7 @@ class SearchRequest(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         vector: sightline.common.v1.vector_pb2.Vector | None = ...,
         product_id: builtins.str = ...,
+        blend: Global___Blend | None = ...,
         space: builtins.str = ...,
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         top_k: builtins.int = ...,
@@ -128,11 +134,65 @@ class SearchRequest(google.protobuf.message.Message):
         generation: builtins.str = ...,
         collapse: Global___Collapse.ValueType = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["filter", b"filter", "product_id", b"product_id", "query", b"query", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "generation", b"generation", "include_query_product", b"include_query_product", "min_index_token", b"min_index_token", "product_id", b"product_id", "query", b"query", "request_id", b"request_id", "space", b"space", "top_k", b"top_k", "vector", b"vector"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["query", b"query"]) -> typing.Literal["vector", "product_id"] | None: ...
+    def HasField(self, field_name: typing.Literal["blend", b"blend", "filter", b"filter", "product_id", b"product_id", "query", b"query", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blend", b"blend", "catalog_id", b"catalog_id", "collapse", b"collapse", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "generation", b"generation", "include_query_product", b"include_query_product", "min_index_token", b"min_index_token", "product_id", b"product_id", "query", b"query", "request_id", b"request_id", "space", b"space", "top_k", b"top_k", "vector", b"vector"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["query", b"query"]) -> typing.Literal["vector", "product_id", "blend"] | None: ...
 
 Global___SearchRequest: typing_extensions.TypeAlias = SearchRequest
+
+@typing.final
+class Blend(google.protobuf.message.Message):
+    """Vectors and products put together into one query: the sum of weight × unit vector, brought to unit length (Rocchio
+    1971). A product stands for the mean of its photos; one of which no photo is embedded yet counts nothing, and where
+    none is left of what is wanted nothing is found. VECTOR_INVALID when they cancel out, PRODUCT_NOT_FOUND with the path
+    of every part that the catalogue does not hold.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: builtins.int
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___BlendPart]:
+        """1 to 16 parts, at least one with a weight above 0."""
+
+    def __init__(
+        self,
+        *,
+        parts: collections.abc.Iterable[Global___BlendPart] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["parts", b"parts"]) -> None: ...
+
+Global___Blend: typing_extensions.TypeAlias = Blend
+
+@typing.final
+class BlendPart(google.protobuf.message.Message):
+    """A part of a blend."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VECTOR_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """A product's photos in `space`; it is left out of the answer unless `include_query_product`."""
+    weight: builtins.float
+    """How much it counts, −100 to 100, not 0; below 0 = away from it."""
+    @property
+    def vector(self) -> sightline.common.v1.vector_pb2.Vector:
+        """A vector of the space searched, with its version."""
+
+    def __init__(
+        self,
+        *,
+        vector: sightline.common.v1.vector_pb2.Vector | None = ...,
+        product_id: builtins.str = ...,
+        weight: builtins.float = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "product_id", b"product_id", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "product_id", b"product_id", "vector", b"vector", "weight", b"weight"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["vector", "product_id"] | None: ...
+
+Global___BlendPart: typing_extensions.TypeAlias = BlendPart
 
 @typing.final
 class SearchResponse(google.protobuf.message.Message):
@@ -191,8 +251,8 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def query_product(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """With `product_id` and near-duplicates left out: what the record says of that product, whether it passes
-        the filter or not. Callers find by its parent and its hash what else is a near-duplicate of it.
+        """With `product_id`, or products in a `blend`, and near-duplicates left out: what the record says of them, whether
+        they pass the filter or not. Callers find by parent and hash what else is a near-duplicate of them.
         """
 
     @property

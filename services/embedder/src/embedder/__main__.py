@@ -1,21 +1,41 @@
 """Wire the embedder and serve it: ``python -m embedder``."""
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
+from embedder.batching import Batching
+from embedder.cache import Cache
 from embedder.embed import Embedder
-from embedder.intake import Gate, PhotoIntake
-from embedder.model import Inference
+from embedder.fitted import FittedModels
+from embedder.fitting.store import SpaceStore
+from embedder.intake import PhotoIntake
+from embedder.learn import Learner
+from embedder.listing import Listing
+from embedder.photos import Photos
+from embedder.promote import Promotion
+from embedder.recovery import Recovery, Retrying
 from embedder.servicer import EmbeddingServicer
 from embedder.settings import EmbedderSettings
-from embedder.space import VisualSpace
-from embedder.triton import TritonInference
-from embedder.versions import VisualSpaces
+from embedder.shelf import Shelf
+from embedder.sources import ModelSources
+from embedder.space import FEATURES, TEXT, VISUAL, ServedModel
+from embedder.space_servicer import SpaceServicer
+from embedder.texts import Texts
+from embedder.tokens import Tokenizers
+from embedder.triton import Triton
+from embedder.turns import Queues
+from embedder.versions import Spaces
 from servicekit import config, server, telemetry
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.server import Binding
-from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
+from sightline.embedder.v1 import (
+    embedding_service_pb2,
+    embedding_service_pb2_grpc,
+    space_service_pb2,
+    space_service_pb2_grpc,
+)
 from sightline_rules.photos import PhotoLimits
 
 SERVICE = "embedder"
@@ -36,39 +56,84 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
     return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
 
 
-def inferences(settings: EmbedderSettings) -> list[TritonInference]:
-    """The doors to the models, the default one first; to be called where an event loop runs."""
-    target, seconds = settings.triton_target, settings.infer_timeout_seconds
-    return [TritonInference(target, model, seconds) for model in settings.models]
-
-
 def bind(
-    settings: EmbedderSettings, models: Sequence[Inference], decoding: Decoders, fetch: Fetcher
-) -> Binding:
-    """Put the service together around its models and what deals with strangers' files."""
-    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+    settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
+) -> tuple[list[Binding], Recovery]:
+    """Put the service together around its models and what deals with strangers' files.
+
+    Returns what is offered, and what keeps the models alive while it runs.
+    """
+    backbones, store = _folder(settings.backbones), _store(settings)
+    shelf = Shelf(store, triton)
+    trouble = asyncio.Event()
+
+    def serve(model: str, space: str) -> ServedModel:
+        once = triton.inference(model)
+        asked = Batching(Retrying(once, trouble.set), settings.batch, settings.places)
+        return ServedModel(asked, settings.describe_seconds, space, probe=once)
+
+    spaces = _spaces(settings, shelf, serve)
+    recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
+    queues = Queues(settings.queue)
+    intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
+    encoder = Tokenizers(backbones)
     embedder = Embedder(
-        visual=VisualSpaces([VisualSpace(each, settings.describe_seconds) for each in models]),
-        intake=PhotoIntake(decoding, limits),
+        spaces=spaces,
+        photos=Photos(intake, queues, Cache(settings.cache_bytes), shelf),
+        texts=Texts(spaces, queues, encoder, settings.batch),
         fetch=fetch,
-        gates={each.model: Gate(settings.places, settings.queue) for each in models},
-        batch=settings.batch,
     )
-    return Binding(
-        embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
-        EmbeddingServicer(embedder, settings.catalogs),
-        embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
+    sources = ModelSources(
+        embedder,
+        lambda model: serve(model, FEATURES),
+        repository=triton,
+        control=triton,
     )
+    learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
+    promotion = Promotion(store, triton, triton.inference)
+    offered = [
+        Binding(
+            embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+            EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs),
+            embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
+        ),
+        Binding(
+            space_service_pb2_grpc.add_SpaceServiceServicer_to_server,
+            SpaceServicer(learner, promotion, settings.catalogs),
+            space_service_pb2.DESCRIPTOR.services_by_name["SpaceService"].full_name,
+        ),
+    ]
+    return offered, recovery
+
+
+def _spaces(
+    settings: EmbedderSettings, shelf: Shelf, serve: Callable[[str, str], ServedModel]
+) -> Spaces:
+    """The models of the settings, and those of fitted spaces if there is a folder for them."""
+    fixed = {
+        VISUAL: [serve(model, VISUAL) for model in settings.models],
+        TEXT: [serve(model, TEXT) for model in settings.text_models],
+    }
+    return Spaces(fixed, FittedModels(shelf, serve) if settings.spaces else None)
+
+
+def _folder(setting: str) -> Path | None:
+    return Path(setting) if setting else None
+
+
+def _store(settings: EmbedderSettings) -> SpaceStore | None:
+    return SpaceStore(Path(settings.spaces)) if settings.spaces else None
 
 
 async def main(settings: EmbedderSettings) -> None:
     """Serve until told to stop. Triton may come and go: items say so meanwhile."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with AsyncExitStack() as doors:
-        models = [await doors.enter_async_context(door) for door in inferences(settings)]
-        offered = bind(settings, models, decoding, fetch)
-        await server.serve([offered], settings, service=SERVICE)
+    async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
+        offered, recovery = bind(settings, triton, decoding, fetch)
+        watching = asyncio.create_task(recovery.run())
+        await server.serve(offered, settings, service=SERVICE)
+        watching.cancel()
     await fetch.close()
     decoding.close()
 

@@ -1,21 +1,21 @@
-"""What comes in: who goes first, and how a photo from a stranger becomes pixels."""
+"""What comes in: how a photo from a stranger becomes pixels."""
 
-import asyncio
-import heapq
-import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 
 from embedder import preprocess
 from embedder.model import (
     EmbedderUnavailable,
+    Look,
     PhotoTooLarge,
     PhotoUndecodable,
-    Pixels,
     Priority,
-    QueueFull,
     Recipe,
+    Seen,
 )
+from embedder.turns import Turns, urgency
 from servicekit.decoding import (
     Decoders,
     DecodingFailed,
@@ -27,66 +27,24 @@ from sightline_rules import photos
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError, RejectionReason
 
 
-class Gate:
-    """Lets so many groups of items in at once; the interactive ones go first.
-
-    One place is kept from bulk work, so that a shopper never waits for all of an import's groups.
-    """
-
-    def __init__(self, places: int, queue: int) -> None:
-        """`places` groups at once, at least 2; at most `queue` of one priority wait."""
-        if places < 2:
-            raise ValueError("one place for bulk work and one for interactive work are needed")
-        self._free = places
-        self._queue = queue
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
-        self._turns = itertools.count()
-
-    async def enter(self, priority: Priority) -> None:
-        """Wait for a place, to be given back by `leave`. Raises QueueFull when too many wait."""
-        alike = sum(other is priority and not turn.done() for other, _, turn in self._waiting)
-        if alike >= self._queue and not self._may_enter(priority):
-            raise QueueFull
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (priority, next(self._turns), turn)
-        heapq.heappush(self._waiting, entry)
-        self._admit()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave()
-            elif entry in self._waiting:
-                self._waiting.remove(entry)
-                heapq.heapify(self._waiting)
-            raise
-
-    def leave(self) -> None:
-        """Give a place back."""
-        self._free += 1
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting:
-            priority, _, turn = self._waiting[0]
-            gave_up = turn.done()  # cancelled, but its task did not run yet to say so
-            if not gave_up and not self._may_enter(priority):
-                return
-            heapq.heappop(self._waiting)
-            if not gave_up:
-                self._free -= 1
-                turn.set_result(None)
-
-    def _may_enter(self, priority: Priority) -> bool:
-        return self._free > (0 if priority is Priority.INTERACTIVE else 1)
-
-
 class PhotoIntake:
     """Decodes photos in processes that may die of them."""
 
     def __init__(self, decoders: Decoders, limits: PhotoLimits) -> None:
         self._decoders = decoders
         self._limits = limits
+        self._turns = Turns(decoders.processes)
+
+    @asynccontextmanager
+    async def _turn(self, stages: Stages) -> AsyncIterator[None]:
+        """Wait for the call's turn at the processes, and hold it."""
+        with stages.measure("queue"):
+            await self._turns.enter(urgency.get() or Priority.INTERACTIVE)
+        try:
+            with stages.measure("intake"):
+                yield
+        finally:
+            self._turns.leave()
 
     def check(self, photo: bytes) -> None:
         """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
@@ -96,15 +54,15 @@ class PhotoIntake:
         except PhotoRejectedError as error:
             raise _translated(error) from error
 
-    async def pixels(self, photo: bytes, recipe: Recipe, stages: Stages) -> Pixels:
-        """Return uint8 RGB [side, side, 3], read-only.
+    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+        """Return a photo as a model takes it, read-only.
 
         Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
         """
-        with stages.measure("intake"):
+        async with self._turn(stages):
             try:
-                data, cropping = await self._decoders.run(
-                    preprocess.pixels, photo, self._limits, recipe
+                data, cropping, subject = await self._decoders.run(
+                    preprocess.pixels, photo, self._limits, recipe, look
                 )
             except PhotoRejectedError as error:
                 raise _translated(error) from error
@@ -115,7 +73,8 @@ class PhotoIntake:
             except DecodingFailed as error:
                 raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
         stages.record("preprocess", stages.elapsed - cropping, cropping)
-        return np.frombuffer(data, np.uint8).reshape(recipe.side, recipe.side, 3)
+        shape = (look.views, recipe.side, recipe.side, 3)
+        return Seen(np.frombuffer(data, np.uint8).reshape(shape), subject)
 
 
 def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:

@@ -22,7 +22,7 @@ def _models(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Models = Annotated[tuple[str, ...], Field(min_length=1, max_length=8), AfterValidator(_models)]
+Models = Annotated[tuple[str, ...], Field(max_length=8), AfterValidator(_models)]
 
 
 class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
@@ -36,9 +36,25 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
 
-    models: Models = ("efficientnet_lite0",)
+    models: Models = Field(default=("efficientnet_lite0",), min_length=1)
     """The models in Triton that serve the space "visual", a version of it each; photos that name no
     version go to the first. At most 8."""
+
+    text_models: Models = ()
+    """The models in Triton that serve the space "text", e.g. `minilm_l6_v2`, a version of it each,
+    the default one first. None: texts are refused with SPACE_UNAVAILABLE. At most 8."""
+
+    backbones: str = ""
+    """Folder of the models that deploy/triton builds: the tokenizers of text models are read from
+    it, and spaces are fitted from its models. Empty: there is none."""
+
+    spaces: str = ""
+    """Folder of the spaces that were fitted on catalogues; Triton's second model repository is
+    `models` in it. Empty: none is fitted, and none is served."""
+
+    fit_backbone: str = Field(default="efficientnet_lite2", pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    """What a space is fitted on when nobody says; `<backbone>_features` is its model in
+    `backbones`."""
 
     infer_timeout_seconds: float = Field(default=5.0, gt=0, le=300)
     """After this long without an answer Triton counts as unavailable."""
@@ -49,12 +65,15 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     batch: int = Field(default=4, ge=1, le=64)
     """Most photos in one inference; the model's own limit may be lower."""
 
-    places: int = Field(default=4, ge=2, le=256)
-    """Batches of one model in progress at once; one of them is kept from bulk work."""
+    places: int = Field(default=3, ge=2, le=256)
+    """Inferences of one model in progress at once; one of them is kept from bulk work."""
 
-    queue: int = Field(default=256, ge=0, le=100_000)
-    """Batches of one model and priority that may wait; above it items are refused with
-    EMBED_QUEUE_FULL."""
+    queue: int = Field(default=1024, ge=1, le=100_000)
+    """Items of one model and priority that may be worked on or wait; above it items are refused
+    with EMBED_QUEUE_FULL."""
+
+    cache_bytes: int = Field(default=32 * 2**20, ge=0, le=2**40)
+    """Memory for vectors of shoppers' photos, given again for the same bytes; 0 = off."""
 
     max_photo_bytes: int = Field(default=10 * 2**20, ge=1, le=2**30)
     """Largest photo file in bytes; above it items are refused with IMAGE_TOO_LARGE."""

@@ -1,4 +1,4 @@
-"""One model of the space `visual`: its version, and whether its vectors are sound."""
+"""One model that serves a space: its version, and whether its vectors are sound."""
 
 import asyncio
 import contextlib
@@ -8,29 +8,36 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from prometheus_client import Gauge
 
-from embedder import preprocess
+from embedder import preprocess, tokens
 from embedder.model import (
     Description,
     EmbedderUnavailable,
-    Embedding,
     Inference,
+    Inferred,
     ModelFailed,
     ModelNotReady,
-    Pixels,
+    ModelSilent,
+    Recipe,
+    Sentences,
     SpaceState,
     SpaceVersionUnavailable,
+    Tensors,
+    Tokens,
     Vectors,
 )
 from servicekit.errors import ServiceError
 
 VISUAL = "visual"
 TEXT = "text"
+FEATURES = "features"
+"""What spaces are fitted on. Nothing is indexed in it; its vectors are not of unit length."""
 
-UNIT_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 
 PROBES = 8
 """Most inferences by which a space's state is found out."""
@@ -53,16 +60,39 @@ READY = Gauge(
 """A model has one version at a time in it."""
 
 
-class VisualSpace:
-    """Photos to vectors, under the version of the model that made them.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Sound vectors, under the version of the model that made them."""
+
+    version: str
+    vectors: Vectors
+    """float32 [n, dimension]."""
+    categories: Vectors | None
+    """float32 [n, categories + 1], or None of a model without a head."""
+
+
+class ServedModel:
+    """Photos or texts to vectors, under the version of the model that made them.
 
     What the model says of itself is kept for `ttl` seconds, so that the service starts, and says
     what it knows, while the model does not answer.
     """
 
     def __init__(
-        self, inference: Inference, ttl: float, clock: Callable[[], float] = time.monotonic
+        self,
+        inference: Inference,
+        ttl: float,
+        space: str = VISUAL,
+        clock: Callable[[], float] = time.monotonic,
+        probe: Inference | None = None,
     ) -> None:
+        """`probe`: the model as it is looked at; None = as it is asked."""
+        self.space = space
+        self._by_probe = probe or inference
+        self.answered_at = -math.inf
+        """When it gave vectors last, by the clock."""
+        self.trouble: ServiceError | None = None
+        """Why it was not ready when it was last looked at; None = it was."""
         self._inference = inference
         self._ttl = ttl
         self._clock = clock
@@ -80,6 +110,11 @@ class VisualSpace:
     def model(self) -> str:
         """The model's name."""
         return self._inference.model
+
+    @property
+    def known(self) -> Description | None:
+        """What the model said of itself last; None = it never spoke."""
+        return self._known
 
     def versions(self) -> list[str]:
         """Return the versions that the model names, as far as it has spoken."""
@@ -106,6 +141,12 @@ class VisualSpace:
                     raise
                 return self._known
 
+    def forget(self) -> None:
+        """Tell no metric of it any more."""
+        if self._state is not None:
+            with contextlib.suppress(KeyError):
+                READY.remove(self.space, self.model, self._state.version)
+
     async def refresh(self) -> ServiceError | None:
         """Ask the model what it is, unless it said so a moment ago.
 
@@ -119,24 +160,28 @@ class VisualSpace:
                     return error if self._known is None else None
             return None
 
-    async def embed(
-        self, pixels: Pixels, prepared_for: Description, wanted: str = ""
-    ) -> list[Embedding]:
-        """Return one vector for each of uint8 [n, side, side, 3].
+    async def embed(self, inputs: Tensors, prepared_for: Description, wanted: str = "") -> Answer:
+        """Return a vector for each row of `inputs`.
 
-        `prepared_for` is the description by which the pixels were made; `wanted` the version that
+        `prepared_for` is the description by which they were made; `wanted` the version that
         the vectors have to be of, if any. Raises what Inference raises, EmbedderUnavailable when
         another model answered meanwhile, and SpaceVersionUnavailable when another version did.
         """
-        answer = await self._inference.infer(pixels)
-        described = await self._of_version(answer.model_version)
+        return await self._embed(self._inference, inputs, prepared_for, wanted)
+
+    async def _embed(
+        self, inference: Inference, inputs: Tensors, prepared_for: Description, wanted: str = ""
+    ) -> Answer:
+        inferred = await inference.infer(inputs)
+        self.answered_at = self._clock()
+        described = await self._of_version(inferred.model_version)
         if (described.recipe, described.dimension) != (prepared_for.recipe, prepared_for.dimension):
             raise EmbedderUnavailable("the model was replaced during the call")
-        check(answer.vectors, len(pixels), described.dimension)
-        self._answered = version = version_of(described, answer.model_version)
+        check(inferred, len(next(iter(inputs.values()))), described)
+        self._answered = version = version_of(described, inferred.model_version)
         if wanted not in {"", version}:
-            raise SpaceVersionUnavailable(VISUAL, [version])
-        return [Embedding(VISUAL, version, vector) for vector in answer.vectors]
+            raise SpaceVersionUnavailable(self.space, [version])
+        return Answer(version, inferred.vectors, inferred.categories)
 
     async def state(self, seconds: float | None = None) -> SpaceState:
         """Say within `seconds` (None: no end) what the space is now, or was a moment ago.
@@ -154,54 +199,68 @@ class VisualSpace:
         except TimeoutError:
             return self._silent()
 
+    async def prove(self) -> None:
+        """Look at it now, whatever was found a moment ago. Raises why it is not ready."""
+        self._state_until = -math.inf
+        self.trouble = None
+        await self.state()
+        if self.trouble is not None:
+            raise self.trouble
+
     async def _look(self) -> SpaceState:
         """Find out what the space is now, and keep it for a moment."""
         state = await self._probe()
         if self._state is not None and self._state.version != state.version:
-            with contextlib.suppress(KeyError):
-                READY.remove(VISUAL, self.model, self._state.version)
-        READY.labels(VISUAL, self.model, state.version).set(state.ready)
+            self.forget()
+        READY.labels(self.space, self.model, state.version).set(state.ready)
         self._state, self._state_until = state, self._clock() + KEPT
         return state
 
     async def _probe(self) -> SpaceState:
-        """Try real inferences of a blank photo, one for each of the model's processes.
+        """Try real inferences of something blank, one for each of the model's processes.
 
         One that was killed fails its share of the photos while the others answer.
         """
         try:
             async with asyncio.timeout(LOOK):
                 known = await self.description()
-                side = known.recipe.side
-                blank = np.full((1, side, side, 3), 127, np.uint8)
-                probes = [self.embed(blank, known) for _ in range(min(known.instances, PROBES))]
-                ((embedded,), *_) = await asyncio.gather(*probes)
-        except (ServiceError, TimeoutError):
+                probes = [
+                    self._embed(self._by_probe, blank(known), known) for _ in range(_probes(known))
+                ]
+                answer, *_ = await asyncio.gather(*probes)
+        except ServiceError as error:
+            self.trouble = error
             return self._silent()
-        return SpaceState(
-            space=VISUAL,
-            model=known.model,
-            ready=True,
-            version=embedded.version,
-            dimension=known.dimension,
-            preprocessing=preprocess.words(known.recipe),
-            licence=known.licence,
-        )
+        except TimeoutError:
+            self.trouble = ModelSilent()
+            return self._silent()
+        self.trouble = None
+        return self._told(known, answer.version, ready=True)
 
     def _silent(self) -> SpaceState:
         """Say what is known of a model that does not answer; which version, if it has just one."""
         known = self._known
         if known is None:
-            return SpaceState(space=VISUAL, model=self._inference.model, ready=False)
+            return SpaceState(space=self.space, model=self._inference.model, ready=False)
         versions = list(known.hashes)
+        version = version_of(known, versions[0]) if len(versions) == 1 else ""
+        return self._told(known, version, ready=False)
+
+    def _told(self, known: Description, version: str, *, ready: bool) -> SpaceState:
         return SpaceState(
-            space=VISUAL,
+            space=self.space,
             model=known.model,
-            ready=False,
-            version=version_of(known, versions[0]) if len(versions) == 1 else "",
+            ready=ready,
+            version=version,
             dimension=known.dimension,
-            preprocessing=preprocess.words(known.recipe),
+            preprocessing=words(known.recipe),
             licence=known.licence,
+            catalog=known.catalog,
+            takes_texts=isinstance(known.recipe, Tokens),
+            shopper_views=known.shopper_views,
+            catalogue_views=known.catalogue_views,
+            categories=known.categories,
+            create_time=known.create_time,
         )
 
     async def _of_version(self, model_version: str) -> Description:
@@ -220,8 +279,8 @@ class VisualSpace:
         except EmbedderUnavailable:
             self._silent_until = self._clock() + SILENCE
             raise
-        if described.space != VISUAL:
-            raise ModelNotReady(f"{described.model} does not serve the space {VISUAL}")
+        if described.space != self.space:
+            raise ModelNotReady(f"{described.model} does not serve the space {self.space}")
         self._known = described
         self._read_at = self._clock()
         self._read_again_at = self._read_at + self._ttl
@@ -239,17 +298,57 @@ def version_of(description: Description, model_version: str) -> str:
         )
     parts = {
         "model": description.hashes[model_version],
-        "preprocessing": preprocess.words(description.recipe),
+        "preprocessing": words(description.recipe),
         "precision": description.precision,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def check(vectors: Vectors, count: int, dimension: int) -> None:
-    """Raise ModelFailed unless these are `count` finite vectors of unit length."""
-    if vectors.shape != (count, dimension) or vectors.dtype != np.float32:
+def words(recipe: Recipe | Tokens | Sentences) -> str:
+    """Say what is done before the model; hashed into the space's version, shown to people."""
+    match recipe:
+        case Recipe():
+            return preprocess.words(recipe)
+        case Tokens():
+            return tokens.words(recipe)
+        case Sentences():
+            return "the vector of a text"
+
+
+def blank(description: Description) -> Tensors:
+    """Return one row that the model takes and that shows nothing."""
+    match description.recipe:
+        case Recipe(side):
+            image = np.full((1, side, side, 3), 127, np.uint8)
+            kind = {"kind": np.zeros((1, 1), np.float32)} if description.cameras else {}
+            return {"image": image, **kind}
+        case Tokens():
+            return {name: np.ones((1, 2), np.int64) for name in ("input_ids", "attention_mask")}
+        case Sentences(dimension):
+            return {"sentence": np.full((1, dimension), dimension**-0.5, np.float32)}
+
+
+def check(inferred: Inferred, count: int, described: Description) -> None:
+    """Raise ModelFailed unless there are `count` sound vectors, and chances of categories."""
+    vectors, categories = inferred.vectors, inferred.categories
+    if vectors.shape != (count, described.dimension) or vectors.dtype != np.float32:
         raise ModelFailed("the model's answer has another shape than it says")
     if not np.isfinite(vectors).all():
         raise ModelFailed("the model's answer is not finite")
-    if np.abs(np.linalg.norm(vectors, axis=1) - 1).max() > UNIT_TOLERANCE:
+    if described.space != FEATURES and not _is_one(np.linalg.norm(vectors, axis=1)):
         raise ModelFailed("the model's answer is not of unit length")
+    if (categories is not None) != bool(described.categories):
+        raise ModelFailed("the model's answer has no categories, or some that it does not name")
+    if categories is not None:
+        if categories.shape != (count, described.categories + 1):
+            raise ModelFailed("the model's answer has other categories than it says")
+        if not ((categories >= 0).all() and _is_one(categories.sum(axis=1))):
+            raise ModelFailed("the chances of the categories do not sum to one")
+
+
+def _is_one(values: Vectors) -> bool:
+    return bool((np.abs(values - 1) <= TOLERANCE).all())
+
+
+def _probes(description: Description) -> int:
+    return min(description.instances, PROBES)

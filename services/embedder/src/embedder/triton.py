@@ -1,50 +1,67 @@
 """The door to Triton: the only place that knows tritonclient, its types and its errors."""
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
 import tritonclient.grpc.aio as triton
 from prometheus_client import Gauge
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from embedder import steps
 from embedder.model import (
+    MAX_VIEWS,
     DeadlinePassed,
     Description,
     EmbedderUnavailable,
     Inferred,
     ModelFailed,
     ModelNotReady,
-    Pixels,
+    ModelSilent,
+    ProcessEnded,
     QueueFull,
     Recipe,
+    Sentences,
+    Tensors,
+    Tokens,
 )
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.interceptors import outgoing_metadata
 
-INPUT: Final = "image"
-OUTPUT: Final = "embedding"
+OUTPUTS: Final = ("embedding", "features")
+"""A model has one of them: its vectors."""
+CATEGORY: Final = "category"
+"""The second output of a model with a head."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
 
+CONTROL_SECONDS: Final = 120.0
+"""Within which a server has to load or unload a model; TensorRT may build an engine first."""
+
 UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
+
+READY: Final = "READY"
+_SERVED: Final = frozenset({READY, "LOADING"})
+"""States of the repository index in which a model answers, or does so soon."""
 
 _VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")
 
 
-class TritonInference:
-    """A model in Triton as the embedder's Inference."""
+class Triton:
+    """One model server: its models as Inferences, and what its repository holds."""
 
-    def __init__(self, target: str, model: str, timeout: float) -> None:
+    def __init__(self, target: str, timeout: float) -> None:
         """Connect on first use; to be called where an event loop runs. `timeout` in seconds."""
-        self.model = model
         self._timeout = timeout
         if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
             target = f"dns:///{target}"
+        self._target = target
         self._client = triton.InferenceServerClient(target, channel_args=_channel_args())
 
     async def __aenter__(self) -> Self:
@@ -62,23 +79,66 @@ class TritonInference:
         """End the connection."""
         await self._client.close()
 
-    async def describe(self) -> Description:
-        """Read the model's configuration; see model.Inference."""
-        return described(await self._call(self._client.get_model_config, self.model))
+    def inference(self, model: str) -> "TritonInference":
+        """Return one of its models; whether it is there shows when it is asked."""
+        return TritonInference(self, model)
 
-    async def infer(self, pixels: Pixels) -> Inferred:
-        """Run the model; see model.Inference."""
-        image = triton.InferInput(INPUT, pixels.shape, "UINT8")
-        image.set_data_from_numpy(pixels)
-        result = await self._call(self._client.infer, self.model, [image])
-        vectors = result.as_numpy(OUTPUT)
-        if vectors is None:
-            raise ModelFailed(f"the model's answer has no output {OUTPUT}")
-        version = result.get_response().model_version
-        return Inferred(np.asarray(vectors, np.float32), str(version))
+    async def loaded(self) -> Collection[str]:
+        """Return the models that it serves, or serves again soon; see model.Repository."""
+        index = await self._index(self._client)
+        return {name for name, state in index.items() if state in _SERVED}
 
-    async def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Call Triton within the caller's deadline, and translate what goes wrong."""
+    async def states(self) -> Mapping[str, str]:
+        """Return the state of each model in every server behind the target; see recovery.Control.
+
+        Where they differ, that of one that does not serve it.
+        """
+        found: dict[str, str] = {}
+        for address in await addresses(self._target):
+            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+                for name, state in (await self._index(one)).items():
+                    if found.get(name, READY) == READY:
+                        found[name] = state
+        return found
+
+    async def _index(self, client: Any) -> dict[str, str]:
+        answer = await self.call("", client.get_model_repository_index)
+        return {entry.name: entry.state for entry in answer.models}
+
+    async def load(self, model: str) -> None:
+        """Return once every server serves a model; see promote.ModelControl."""
+        await self._control("load_model", model)
+
+    async def unload(self, model: str) -> None:
+        """Return once no server is asked for a model any more; see promote.ModelControl."""
+        await self._control("unload_model", model)
+
+    async def _control(self, method: str, model: str) -> None:
+        """Call each server behind the target, not only the one whose turn it is."""
+        for address in await addresses(self._target):
+            async with triton.InferenceServerClient(address, channel_args=_channel_args()) as one:
+                try:
+                    await getattr(one, method)(model, client_timeout=CONTROL_SECONDS)
+                except InferenceServerException as error:
+                    raise uncontrolled(error, model) from error
+
+    async def config(self, model: str) -> Any:
+        """Return a model's ModelConfigResponse."""
+        return await self.call(model, self._client.get_model_config, model)
+
+    async def infer(self, model: str, inputs: Tensors) -> Any:
+        """Return a model's InferResult."""
+        given = []
+        for name, values in inputs.items():
+            tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
+            given.append(tensor.set_data_from_numpy(values))
+        return await self.call(model, self._client.infer, model, given)
+
+    async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call Triton within the caller's deadline, and translate what goes wrong.
+
+        `model`: whose metric tells that it answered; empty = none's.
+        """
         try:
             timeout = deadlines.budget(RESERVE, self._timeout)
         except DeadlineExceeded as error:
@@ -89,11 +149,33 @@ class TritonInference:
             )
         except InferenceServerException as error:
             told = translate(error, own_limit=timeout == self._timeout)
-            if not isinstance(told, DeadlinePassed):  # which says nothing of Triton
-                UP.labels(self.model).set(not isinstance(told, EmbedderUnavailable))
+            if model and not isinstance(told, DeadlinePassed):  # which says nothing of Triton
+                UP.labels(model).set(not isinstance(told, EmbedderUnavailable))
             raise told from error
-        UP.labels(self.model).set(1)
+        if model:
+            UP.labels(model).set(1)
         return answer
+
+
+class TritonInference:
+    """A model in Triton as the embedder's Inference."""
+
+    def __init__(self, server: Triton, model: str) -> None:
+        self.model = model
+        self._server = server
+
+    async def describe(self) -> Description:
+        """Read the model's configuration; see model.Inference."""
+        return described(await self._server.config(self.model))
+
+    async def infer(self, inputs: Tensors) -> Inferred:
+        """Run the model; see model.Inference."""
+        result = await self._server.infer(self.model, inputs)
+        vectors = next((v for o in OUTPUTS if (v := result.as_numpy(o)) is not None), None)
+        if vectors is None:
+            raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
+        version = result.get_response().model_version
+        return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
 
 
 def _unavailable(message: str) -> ServiceError:
@@ -109,7 +191,7 @@ def _absent(_message: str) -> ServiceError:
 
 def _broken(message: str) -> ServiceError:
     if "stub process" in message.lower():
-        return EmbedderUnavailable("the model's process ended")
+        return ProcessEnded()
     return ModelFailed("the model failed")
 
 
@@ -147,7 +229,7 @@ def translate(error: InferenceServerException, *, own_limit: bool) -> ServiceErr
     """
     status = error.status()
     if own_limit and status == "StatusCode.DEADLINE_EXCEEDED":
-        return EmbedderUnavailable("the model server takes too long")
+        return ModelSilent()
     # Without a status the client itself could not read the answer.
     meaning = TABLE.get(status, _broken) if isinstance(status, str) else _broken
     return meaning(str(error.message() or ""))
@@ -161,35 +243,100 @@ def described(response: Any) -> Description:
     config = response.config
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     versions = {key: _VERSION_HASH.fullmatch(key) for key in parameters}
+    taken = {tensor.name: list(tensor.dims) for tensor in config.input}
+    given = {tensor.name: list(tensor.dims) for tensor in config.output}
     try:
-        (taken,), (given,) = config.input, config.output
-        (side, _, _), (dimension,) = taken.dims, given.dims
+        ((dimension,),) = [given[name] for name in OUTPUTS if name in given]
+        (category,) = given.get(CATEGORY, [1])
         found = Description(
             model=config.name,
             space=parameters["space"],
             dimension=dimension,
-            recipe=Recipe(side, float(parameters["crop"]), parameters["normalisation"]),
+            recipe=_recipe(taken, parameters),
             precision=parameters["precision"],
             licence=parameters.get("licence", ""),
             hashes={match[1]: parameters[key] for key, match in versions.items() if match},
             max_batch=config.max_batch_size,
             instances=max(1, sum(group.count for group in config.instance_group)),
+            catalog=parameters.get("catalog", ""),
+            cameras="kind" in taken,
+            categories=category - 1,
+            shopper_views=int(parameters.get("shopper_views", "1")),
+            catalogue_views=int(parameters.get("catalogue_views", "1")),
+            create_time=float(parameters.get("create_time", "0")),
         )
+    except steps.StepsInvalidError as error:
+        raise ModelNotReady(f"the parameter preprocessing of {config.name}: {error}") from error
     except (KeyError, ValueError) as error:
         raise _foreign(config.name) from error
-    tensors = (taken.name, list(taken.dims), given.name)
-    if tensors != (INPUT, [side, side, 3], OUTPUT) or not _usable(found):
+    if not _usable(found):
         raise _foreign(config.name)
     return found
 
 
+def _recipe(
+    taken: Mapping[str, list[int]], parameters: Mapping[str, str]
+) -> Recipe | Tokens | Sentences:
+    """Say what the model takes; raises KeyError or ValueError when that is nothing we can give."""
+    match sorted(taken):
+        case ["image"] | ["image", "kind"]:
+            side, width, channels = taken["image"]
+            if (width, channels) != (side, 3) or taken.get("kind", [1]) != [1]:
+                raise ValueError("not of one square RGB photo a row")
+            done = steps.parse(parameters.get("preprocessing", ""))
+            return Recipe(side, float(parameters["crop"]), parameters["normalisation"], done)
+        case ["attention_mask", "input_ids"]:
+            return Tokens(int(parameters["tokens"]), parameters["tokenizer_sha256"])
+        case ["sentence"]:
+            (dimension,) = taken["sentence"]
+            return Sentences(dimension, parameters.get("text_version", ""))
+        case _:
+            raise ValueError("neither photos nor texts")
+
+
 def _usable(found: Description) -> bool:
-    sizes = min(found.recipe.side, found.dimension, found.max_batch)
-    return sizes > 0 and 0 < found.recipe.crop <= 1 and bool(found.hashes)
+    match found.recipe:
+        case Recipe(side, crop):
+            fits = side > 0 and 0 < crop <= 1
+        case Tokens(most):
+            fits = most > 0
+        case Sentences(dimension):
+            fits = dimension > 0
+    views = {found.shopper_views, found.catalogue_views}
+    sizes = min(found.dimension, found.max_batch, found.categories + 1)
+    return fits and sizes > 0 and views <= set(range(1, MAX_VIEWS + 1)) and bool(found.hashes)
 
 
 def _foreign(model: str) -> ModelNotReady:
     return ModelNotReady(f"this service does not understand the configuration of {model}")
+
+
+def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
+    """Say what it means that a model can't be loaded or unloaded."""
+    message = str(error.message() or "")
+    if "explicit model load" in message:
+        return ModelNotReady("Triton has to run with --model-control-mode=explicit")
+    told = translate(error, own_limit=True)
+    if isinstance(told, EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
+        return told
+    return ModelNotReady(f"Triton can't load {model}; its log says why")
+
+
+async def addresses(target: str) -> list[str]:
+    """Return the servers that a target stands for; the target itself when that can't be told."""
+    host, found, port = target.removeprefix("dns:///").rpartition(":")
+    if not found or not port.isdecimal():
+        return [target]
+    try:
+        looked_up = await asyncio.get_running_loop().getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        )
+    except OSError:
+        return [target]
+    addresses = {each[4][0] for each in looked_up}
+    return [
+        f"[{each}]:{port}" if ":" in str(each) else f"{each}:{port}" for each in sorted(addresses)
+    ]
 
 
 def _channel_args() -> list[tuple[str, Any]]:

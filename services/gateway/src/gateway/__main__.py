@@ -100,6 +100,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
                     spaces=embedding,
                     index=retrieving,
                     models=ranking,
+                    embedder=to_embedder,
                     ranker=to_ranker,
                     retriever=to_retriever,
                     status_seconds=settings.status_seconds,

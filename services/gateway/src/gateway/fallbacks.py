@@ -54,6 +54,8 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
     {
         Branch.VISUAL: "LOOKS_LIKE_QUERY",
         Branch.TEXT: "MATCHES_TEXT",
+        Branch.TEXT_VISUAL: "LOOKS_LIKE_TEXT",
+        Branch.KEYWORDS: "MATCHES_WORDS",
         Branch.COLLABORATIVE: "MATCHES_TASTE",
         Branch.POPULAR: "POPULAR",
         Branch.NEW: "NEW",
@@ -141,6 +143,8 @@ _RESTS_ON: Mapping[Branch, str] = MappingProxyType(
     {
         Branch.VISUAL: "products that look alike",
         Branch.TEXT: "products that match the text",
+        Branch.TEXT_VISUAL: "products that look like the text",
+        Branch.KEYWORDS: "products that have words of the text",
         Branch.COLLABORATIVE: "products that fit the shopper",
         Branch.POPULAR: "popular products that pass the filter",
         Branch.NEW: "the newest products that pass the filter",

@@ -9,7 +9,10 @@ from typing import cast
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway.model import (
+    Box,
+    CategoryGuess,
     Cause,
+    Classification,
     Degradation,
     Freshness,
     Identity,
@@ -18,11 +21,12 @@ from gateway.model import (
     Score,
     Shopper,
     SpaceVersion,
+    Subject,
     Timing,
     Versions,
 )
 from gateway.moving import Addends, Move, MoveCause
-from sightline.common.v1 import answer_pb2, event_pb2
+from sightline.common.v1 import answer_pb2, event_pb2, photo_pb2
 
 
 def duration(seconds: float) -> duration_pb2.Duration:
@@ -56,6 +60,63 @@ def shopper_message(value: Shopper | None) -> event_pb2.Shopper | None:
     if value.kind is Identity.USER:
         return event_pb2.Shopper(user_id=value.id)
     return event_pb2.Shopper(visitor_id=value.id)
+
+
+def box(message: photo_pb2.Box) -> Box:
+    """A rectangle, as it came."""
+    return Box(message.left, message.top, message.right, message.bottom)
+
+
+def box_message(value: Box | None) -> photo_pb2.Box | None:
+    """The message of a rectangle; None stays None, and the field absent."""
+    if value is None:
+        return None
+    return photo_pb2.Box(left=value.left, top=value.top, right=value.right, bottom=value.bottom)
+
+
+def subject(message: photo_pb2.Subject) -> Subject:
+    """What a photo shows most of."""
+    return Subject(box(message.box), tuple(box(item) for item in message.alternatives))
+
+
+def subject_message(value: Subject | None) -> photo_pb2.Subject | None:
+    """The message of what a photo shows most of; None stays None, and the field absent."""
+    if value is None:
+        return None
+    alternatives = [box_message(item) for item in value.alternatives]
+    return photo_pb2.Subject(
+        box=box_message(value.box), alternatives=[item for item in alternatives if item]
+    )
+
+
+def classification(message: photo_pb2.Classification) -> Classification:
+    """What a photo is of."""
+    return Classification(
+        guesses=tuple(_guess(item) for item in message.guesses),
+        unknown_probability=message.unknown_probability,
+        unknown=message.unknown,
+        sure=_guess(message.sure) if message.HasField("sure") else None,
+        space_version=message.space_version,
+    )
+
+
+def _guess(message: photo_pb2.CategoryGuess) -> CategoryGuess:
+    return CategoryGuess(tuple(message.category_path), message.probability)
+
+
+def classification_message(value: Classification) -> photo_pb2.Classification:
+    """The message of what a photo is of."""
+    return photo_pb2.Classification(
+        guesses=[_guess_message(item) for item in value.guesses],
+        unknown_probability=value.unknown_probability,
+        unknown=value.unknown,
+        sure=_guess_message(value.sure) if value.sure is not None else None,
+        space_version=value.space_version,
+    )
+
+
+def _guess_message(value: CategoryGuess) -> photo_pb2.CategoryGuess:
+    return photo_pb2.CategoryGuess(category_path=value.path, probability=value.probability)
 
 
 def reason(message: answer_pb2.Reason) -> Reason:

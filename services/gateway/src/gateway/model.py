@@ -4,7 +4,7 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
 
     ServiceError
     ├── InvalidArgument
-    │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN
+    │   └── ImageRefused        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN, BOX_INVALID
     ├── NotFound
     │   ├── SceneNotFound       SCENE_NOT_FOUND
     │   ├── ProductNotFound     PRODUCT_NOT_FOUND
@@ -12,6 +12,7 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── FailedPrecondition
     │   ├── ImageUnreadable     URI_UNREADABLE
+    │   ├── SpaceInUse          SPACE_IN_USE
     │   └── SpaceMissing        SPACE_UNAVAILABLE
     ├── Unavailable
     │   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
@@ -24,6 +25,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from gateway.moving import Addends, Diversity, Move, MoveCause
 from servicekit.errors import (
@@ -41,12 +43,22 @@ RETRY_AFTER = timedelta(seconds=1)
 """When a caller may try again after something was unavailable."""
 
 
+ALONE = -1
+"""The place of a photo that a request is about, which has no list of signals."""
+
+
+def photo_path(index: int, part: str) -> str:
+    """The path of a field of the signal at this place, or of a request about one photo."""
+    return part if index == ALONE else f"signals[{index}].{part}"
+
+
 class ImageRefused(InvalidArgument):
-    """A photo among the signals can't be used, or must not be fetched."""
+    """A photo can't be used, or must not be fetched."""
 
     def __init__(self, index: int, kind: str, reason: str, description: str) -> None:
-        """`kind` is the field that gave the photo."""
-        path = f"signals[{index}].{kind}"
+        """`index`: of the signal, or ALONE. `kind` is the field that
+        gave the photo."""
+        path = photo_path(index, kind)
         super().__init__(
             f"{path}: {description}",
             reason=reason,
@@ -55,10 +67,11 @@ class ImageRefused(InvalidArgument):
 
 
 class ImageUnreadable(FailedPrecondition):
-    """The address of a photo among the signals gave no file."""
+    """The address of a photo gave no file."""
 
     def __init__(self, index: int, description: str) -> None:
-        path = f"signals[{index}].image_uri"
+        """`index`: as of ImageRefused."""
+        path = photo_path(index, "image_uri")
         super().__init__(
             f"{path}: {description}",
             reason="URI_UNREADABLE",
@@ -98,6 +111,18 @@ class SpaceMissing(FailedPrecondition):
             f"what is asked for {description}",
             reason="SPACE_UNAVAILABLE",
             violations=[FieldViolation(f"signals[{place}]", description) for place in places],
+        )
+
+
+class SpaceInUse(FailedPrecondition):
+    """Index generations that are not dropped hold vectors of the space."""
+
+    def __init__(self, generations: Sequence[str]) -> None:
+        names = ", ".join(generations)
+        super().__init__(
+            f"index generations stand on this space: {names}; drop them first",
+            reason="SPACE_IN_USE",
+            metadata={"generations": ",".join(generations)},
         )
 
 
@@ -177,13 +202,30 @@ class Branch(StrEnum):
 
     VISUAL = "visual"
     TEXT = "text"
+    TEXT_VISUAL = "text_visual"
+    KEYWORDS = "keywords"
     COLLABORATIVE = "collaborative"
     POPULAR = "popular"
     NEW = "new"
 
 
-SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT)
-"""Branches whose scores are cosine similarities to the signals."""
+SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
+"""Branches that follow signals. Their scores are cosine similarities to these, but for KEYWORDS,
+which tells how well words match, 0 to 1."""
+
+SPACES: Mapping[Branch, str] = MappingProxyType(
+    {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}
+)
+"""In which space a branch that follows signals searches; KEYWORDS searches the record."""
+
+
+class Fusion(StrEnum):
+    """How several signals of one branch become one list."""
+
+    RANK = "rank"
+    """Each is searched for by itself, and the lists are fused by their places."""
+    VECTOR = "vector"
+    """Those that are wanted are put together in the space, and searched for at once."""
 
 
 class Identity(StrEnum):
@@ -213,11 +255,30 @@ class SignalKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle within a photo that stands upright, in shares of its sides, 0 to 1."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a photo shows most of."""
+
+    box: Box
+    alternatives: tuple[Box, ...] = ()
+    """What else may be meant, the most salient first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing to be near to. Never logged."""
+    """One thing to be near to, or far from. Never logged."""
 
     index: int
-    """Its place in the request, for error paths."""
+    """Its place in the request, for error paths; ALONE = the request is about it."""
     kind: SignalKind
     image: bytes = field(default=b"", repr=False)
     text: str = field(default="", repr=False)
@@ -225,11 +286,22 @@ class Signal:
     product_id: str = ""
     weight: float = 0.0
     """As given; 0 = 1."""
+    negative: bool = False
+    """Whether it says what is not wanted."""
+    box: Box | None = None
+    """Of a photo: the part that is meant; None = all of it."""
+    find_subject: bool = False
+    """Of a photo: whether to look for its subject and search by that."""
 
     @property
     def strength(self) -> float:
         """The weight that counts."""
         return self.weight or 1.0
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether it is a photo, or the address of one."""
+        return self.kind in (SignalKind.IMAGE, SignalKind.IMAGE_URI)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +368,11 @@ class Query:
         return self.page_size or 20
 
     @property
+    def wanted(self) -> tuple[Signal, ...]:
+        """The signals that say what is wanted."""
+        return tuple(signal for signal in self.signals if not signal.negative)
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Products that are never answered: the query's own and the excluded ones."""
         own = (signal.product_id for signal in self.signals if signal.product_id)
@@ -335,6 +412,10 @@ class Scene:
     """The same when they did not."""
     budgets: Budgets
     diversity: Diversity = field(default_factory=Diversity)
+    fusion: Fusion = Fusion.VECTOR
+    """How several signals of one branch become one list."""
+    views: int = 0
+    """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,12 +448,77 @@ class Vector:
 
 
 @dataclass(frozen=True, slots=True)
+class Blend:
+    """Vectors and products of one space, put together into one query by the retriever."""
+
+    space: str
+    parts: tuple[tuple[float, Vector | str], ...]
+    """Each with its weight, below 0 = away from it; a text is a product's id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """What became of several signals, in their order."""
 
     items: tuple[Vector | ServiceError, ...]
     work: float | None
     """Seconds of work in the peer; None = not said."""
+    subjects: tuple[Subject | None, ...] = ()
+    """Where the subjects are of photos that were to be looked for; empty = of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryGuess:
+    """A category that a photo may be of."""
+
+    path: tuple[str, ...]
+    """From the root down."""
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a photo is of, as a head learned from the catalogue tells it; see photo.proto."""
+
+    guesses: tuple[CategoryGuess, ...]
+    """Full paths, the likeliest first."""
+    unknown_probability: float
+    unknown: bool
+    sure: CategoryGuess | None
+    space_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Categories to search in."""
+
+    paths: tuple[tuple[str, ...], ...]
+    probability: float
+    """The chance that what the photo shows is in one of them, as far as the guesses tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What Classify is asked. Limits are those of the message; see validate.py."""
+
+    photo: Signal
+    catalog_id: str = "default"
+    request_id: str = ""
+    top_k: int = 0
+
+    @property
+    def guess_count(self) -> int:
+        """How many guesses are answered."""
+        return self.top_k or 5
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What Classify answers."""
+
+    classification: Classification
+    proposals: tuple[Proposal, ...] = ()
+    subject: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,11 +610,11 @@ class Candidate:
 
     product_id: str
     fused: float
-    """Reciprocal-rank fusion of the branches, > 0."""
+    """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
     branches: tuple[Branch, ...]
     """In the order of Branch."""
     similarity: float | None
-    """Best cosine similarity to a signal; None = not named by one."""
+    """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
     image_id: str
     """The photo of that best match; empty = none."""
 
@@ -479,7 +625,8 @@ class Candidates:
 
     rows: tuple[Candidate, ...]
     similarities: Mapping[Branch, tuple[float, ...]]
-    """For each similarity branch one value a row; NaN = the branch did not name it."""
+    """For each similarity branch one value a row: the weighted mean of its cosines to what is
+    wanted, less what it has of what is not; NaN = the branch did not name it."""
     columns: Columns
     """What the record says of them, in the same order."""
     own: tuple[duplicates.Candidate, ...] = ()
@@ -490,7 +637,7 @@ class Candidates:
     @property
     def named_by_signals(self) -> bool:
         """Whether any signal named a candidate."""
-        return any(row.similarity is not None for row in self.rows)
+        return any(branch in SIMILARITY_BRANCHES for row in self.rows for branch in row.branches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -667,6 +814,8 @@ class Answer:
     hidden_count: int
     attribution_token: str
     next_page_token: str
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """By the place of the signal in the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -690,6 +839,8 @@ class Findings:
     timings: tuple[Timing, ...]
     versions: Versions
     freshness: Freshness | None
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """By the place of the signal in the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -706,6 +857,8 @@ class SpaceState:
     """The model behind it."""
     dimension: int = 0
     """Components of its vectors; 0 = not known yet."""
+    takes_texts: bool = False
+    """Whether texts can be embedded into it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
     wanted = {
         Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
         Branch.TEXT: SignalKind.TEXT in kinds,
+        Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
+        Branch.KEYWORDS: SignalKind.TEXT in kinds,
         Branch.COLLABORATIVE: query.shopper is not None,
         Branch.NEW: bool(scene.diversity.exploration_places) and not query.signals,
     }

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from gateway.model import (
     AnswerRecord,
+    Blend,
+    Classification,
     Columns,
     Embedded,
     Found,
@@ -20,19 +22,38 @@ from gateway.model import (
     Shopper,
     Signal,
     SpaceState,
+    Subject,
     Vector,
 )
+from gateway.takers import TextTakers
 from gateway.versions import SpaceVersions
 
 
 class Embedder(Protocol):
-    """Turns photos and texts into vectors. Raises ServiceError when the whole call fails."""
+    """Turns photos and texts into vectors, and tells categories. Raises ServiceError when the
+    whole call fails."""
 
     async def embed(
-        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+        self,
+        catalog_id: str,
+        signals: Sequence[Signal],
+        priority: int,
+        space_version: str,
+        *,
+        space: str,
+        views: int = 0,
     ) -> Embedded:
-        """A vector or an error for each signal, all of one space; an empty version = its default
-        one."""
+        """A vector or an error for each signal, all into one space; an empty version = its default
+        one. `views`: of each photo; 0 = the space's own number."""
+
+    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+        """The spaces as they are now."""
+
+    async def classify(
+        self, catalog_id: str, photo: Signal, top_k: int
+    ) -> tuple[Classification, Subject | None]:
+        """What a photo is of by the catalog's newest head, and where its subject is if that is to
+        be looked for. Raises ServiceError for the photo too."""
 
 
 class Retriever(Protocol):
@@ -41,14 +62,23 @@ class Retriever(Protocol):
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str,
+        near: Vector | str | Blend,
         scope: Scope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        """The `top_k` products nearest to a vector or to the product of that id.
+        """The `top_k` products nearest to a vector, to the product of that id, or to several
+        together.
+
+        Near-duplicates of one another count as one and come all.
+        """
+
+    async def words(
+        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
+    ) -> Found:
+        """The `top_k` products whose words match a text best, their similarities 0 to 1.
 
         Near-duplicates of one another count as one and come all.
         """
@@ -113,6 +143,9 @@ class Index(Protocol):
     async def count(self, catalog_id: str) -> IndexState:
         """What record and index hold."""
 
+    async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
+        """The index generations of a version that are not dropped, by name."""
+
 
 class Models(Protocol):
     """Tells of the ranker."""
@@ -168,3 +201,4 @@ class House:
     answer_seconds: float = 30 * 86400.0
     """How long records and attribution tokens are good."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
+    takers: TextTakers = field(default_factory=TextTakers)

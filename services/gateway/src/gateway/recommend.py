@@ -119,8 +119,14 @@ def rank_order(run: Run, candidates: Candidates) -> RankOrder:
 
 
 def weights_of(scene: Scene, candidates: Candidates) -> Mapping[str, float]:
-    """How much each part of the candidates' raw scores counts."""
-    return scene.parts_with_signals if candidates.named_by_signals else scene.parts_without_signals
+    """How much each part of the candidates' raw scores counts.
+
+    Where the signals name none, but say what is not wanted, that counts as it does otherwise.
+    """
+    if candidates.named_by_signals:
+        return scene.parts_with_signals
+    away = {str(part): scene.parts_with_signals.get(part, 0.0) for part in candidates.similarities}
+    return {**scene.parts_without_signals, **away} if away else scene.parts_without_signals
 
 
 def _ranked(
@@ -244,12 +250,15 @@ def _answer(
         hidden_count=record.hidden_count,
         attribution_token=attribution(run, record),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
+        subjects=run.trail.subjects,
     )
 
 
 def _no_good_match(run: Run, candidates: Candidates) -> bool:
-    """Whether an index was searched and nothing in it is near the signals."""
-    if all(space.space == Branch.COLLABORATIVE for space in run.trail.spaces):
+    """Whether an index was searched and nothing in it is near what is wanted."""
+    if not run.query.wanted or all(
+        space.space == Branch.COLLABORATIVE for space in run.trail.spaces
+    ):
         return False
     near = [row.similarity for row in candidates.rows if row.similarity is not None]
     return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)

@@ -35,4 +35,5 @@ async def search(query: Query, house: House) -> Findings:
         timings=run.trail.by_start,
         versions=versions_of(run),
         freshness=run.trail.freshness,
+        subjects=run.trail.subjects,
     )

@@ -107,7 +107,7 @@ def _asked(query: Query) -> Iterator[bytes]:
     yield len(query.signals).to_bytes(4, "big")
     for signal in query.signals:
         yield _content(signal)
-        yield repr(signal.strength).encode()
+        yield (repr(signal.strength) + _how(signal)).encode()
     yield query.filter.content if query.filter is not None else b""
     yield from _texts(query.min_index_token, repr(query.min_quality))
     yield from _texts(*sorted(set(query.exclude_product_ids)))
@@ -121,6 +121,13 @@ def _texts(*texts: str) -> Iterator[bytes]:
 def _content(signal: Signal) -> bytes:
     text = (signal.text or signal.image_uri or signal.product_id).encode("utf-8", "surrogatepass")
     return signal.kind.encode() + b":" + hashlib.sha256(signal.image or text).digest()
+
+
+def _how(signal: Signal) -> str:
+    """Empty for a signal that is wanted, of all of its photo: its digest is as it always was."""
+    away = "|away" if signal.negative else ""
+    box = f"|{signal.box}" if signal.box is not None else ""
+    return away + box + ("|find" if signal.find_subject else "")
 
 
 def attribution_token(said: Attribution) -> str:

@@ -17,6 +17,7 @@ from gateway.model import (
     Query,
     SpaceVersion,
     StageLate,
+    Subject,
     Timing,
 )
 from gateway.plan import Plan
@@ -50,6 +51,8 @@ class Trail:
         """Degradations that peers reported of themselves."""
         self.missing_places: dict[int, str] = {}
         """Places of the signals whose product the catalogue does not hold, with its id."""
+        self.subjects: dict[int, Subject] = {}
+        """Where the subjects are of photos that were to be looked for, by their signals' places."""
         self.spaces: dict[SpaceVersion, None] = {}
         self.freshness: Freshness | None = None
         self.named: list[str] = []

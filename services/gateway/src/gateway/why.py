@@ -133,10 +133,10 @@ async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> 
     scope = Scope(created_micros=columns.create_time_micros[0])
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
     alone = await near_signals(replace(run, plan=plan, trail=Trail()))
-    found = {item.signal: item for item in alone}
+    found = {(item.branch, item.signal): item for item in alone}
     return tuple(
-        _extended(item, columns, found[item.signal])
-        if item.similarities and item.signal in found
+        _extended(item, columns, found[item.branch, item.signal])
+        if item.similarities and (item.branch, item.signal) in found
         else item
         for item in listings
     )

@@ -14,6 +14,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "en": {
         "LOOKS_LIKE_QUERY": "Looks like what you showed us",
         "MATCHES_TEXT": "Matches what you asked for",
+        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
+        "MATCHES_WORDS": "Has the words that you typed",
         "MATCHES_TASTE": "Fits your taste",
         "POPULAR": "Popular right now",
         "NEW": "New in the shop",
@@ -21,6 +23,8 @@ OWN: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "LOOKS_LIKE_QUERY": "与您提供的图片相似",
         "MATCHES_TEXT": "符合您的描述",
+        "LOOKS_LIKE_TEXT": "外观符合您的描述",
+        "MATCHES_WORDS": "包含您输入的词语",
         "MATCHES_TASTE": "符合您的喜好",
         "POPULAR": "当前热门",
         "NEW": "新品上架",

@@ -10,6 +10,8 @@ code                 when                                                 parame
 NEW                  it was given an exploration place
 LOOKS_LIKE_QUERY     visual similarity                                    cosine
 MATCHES_TEXT         text similarity                                      cosine
+LOOKS_LIKE_TEXT      text_visual: similarity of its photos to a text      cosine
+MATCHES_WORDS        keywords: how well its words match, 0 to 1           match
 LIKED_TOGETHER       similarity of behaviour                              cosine
 LIKED_TOGETHER       item_item: the last product that adds most           product_id
 SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
@@ -37,9 +39,12 @@ Parameters = tuple[tuple[str, str], ...]
 LARGEST = 2
 LEAST_SHARE = 0.2
 
+KEYWORDS = "keywords"
 SIMILARITY_CODES = {
     "visual": "LOOKS_LIKE_QUERY",
     "text": "MATCHES_TEXT",
+    "text_visual": "LOOKS_LIKE_TEXT",
+    KEYWORDS: "MATCHES_WORDS",
     "collaborative": "LIKED_TOGETHER",
 }
 PRODUCT_CODES = {
@@ -53,6 +58,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "NEW": "New in the shop",
         "LOOKS_LIKE_QUERY": "Looks like what you showed us",
         "MATCHES_TEXT": "Matches what you asked for",
+        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
+        "MATCHES_WORDS": "Has the words that you typed",
         "LIKED_TOGETHER": "Liked by people who like the same products",
         "SIMILAR_TO_VIEWED": "Similar to something you looked at",
         "VIEWED_RECENTLY": "You looked at this recently",
@@ -67,6 +74,8 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "NEW": "新品上架",
         "LOOKS_LIKE_QUERY": "与您提供的图片相似",
         "MATCHES_TEXT": "符合您的描述",
+        "LOOKS_LIKE_TEXT": "外观符合您的描述",
+        "MATCHES_WORDS": "包含您输入的词语",
         "LIKED_TOGETHER": "喜欢同类商品的人也喜欢它",
         "SIMILAR_TO_VIEWED": "与您看过的商品相似",
         "VIEWED_RECENTLY": "您最近看过",
@@ -154,8 +163,9 @@ def _evidence_of(
         return "MATCHES_TASTE", _strongest_feature(evidence, place)
     if part in (POPULARITY, TREND):
         return "POPULAR", ()
-    cosine = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
-    return SIMILARITY_CODES.get(part, part.upper()), (("cosine", f"{cosine:.3f}"),)
+    similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
+    named = "match" if part == KEYWORDS else "cosine"
+    return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
 
 
 def _behind(

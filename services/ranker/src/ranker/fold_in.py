@@ -34,9 +34,6 @@ shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."
 
 HOUR_MICROS = 3600 * 1_000_000
 
-SESSION_BOOST = 2.0
-"""Weight of the fold-in beside the long-term vector: nDCG@10 .2477 against .2016 without it."""
-
 FRESH_HALF_LIFE_HOURS = 24.0
 """After how many hours without an interest the last ones count half beside the long-term vector.
 On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and halve it after weeks."""
@@ -221,14 +218,3 @@ def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str,
     """Those of the products of interest that these events buy or put into the cart, in order."""
     taken = {event.product_id for event in events if event.type in BASKET}
     return tuple(item for item in products if item in taken)
-
-
-def query(shopper: FoldIn, dimension: int) -> Floats:
-    """The shopper as one vector, (dimension,): what a product's vector is multiplied with."""
-    vector = np.zeros(dimension, dtype=np.float32)
-    if shopper.long_term is not None:
-        vector += shopper.long_term
-    if shopper.session is not None:
-        boost = 1.0 if shopper.long_term is None else SESSION_BOOST
-        vector += np.float32(boost) * shopper.session
-    return vector

@@ -33,7 +33,8 @@ OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, TREND, POPULARITY)
 """Names of all parts that the ranker computes, as they stand in answers."""
 
 DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}
-"""Of models that have no blend: those of release 0.3 and before."""
+"""Of models that have no blend: those of release 0.3 and before. With twice the session beside the
+long-term vector nDCG@10 on MovieLens-100k is .2477, without a session .2016."""
 UNKNOWN = -1
 """In place of the row of a product that the model does not know."""
 

@@ -13,8 +13,10 @@ from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
 from retriever.record import Record
 from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
+from retriever.servicer.fits import FIT_SERVICE, FitServicer
 from retriever.servicer.index import INDEX_SERVICE, IndexServicer
 from retriever.servicer.jobs import JOB_SERVICE, JobServicer
+from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
@@ -28,7 +30,9 @@ from servicekit.telemetry import configure_logging
 from sightline.common.v1 import job_service_pb2_grpc
 from sightline.retriever.v1 import (
     backup_service_pb2_grpc,
+    fit_service_pb2_grpc,
     index_service_pb2_grpc,
+    keyword_service_pb2_grpc,
     product_service_pb2_grpc,
     rebuild_service_pb2_grpc,
     vector_service_pb2_grpc,
@@ -58,6 +62,11 @@ def bindings(
             REBUILD_SERVICE,
         ),
         Binding(
+            fit_service_pb2_grpc.add_FitServiceServicer_to_server,
+            FitServicer(settings.catalogs, jobs),
+            FIT_SERVICE,
+        ),
+        Binding(
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
             ProductServicer(settings.catalogs, record, photos, jobs, settings.import_delete_share),
             PRODUCT_SERVICE,
@@ -74,6 +83,11 @@ def bindings(
                 watchdog=watchdog or watch(settings, record),
             ),
             VECTOR_SERVICE,
+        ),
+        Binding(
+            keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
+            KeywordServicer(settings.catalogs, record),
+            KEYWORD_SERVICE,
         ),
         Binding(
             index_service_pb2_grpc.add_IndexServiceServicer_to_server,

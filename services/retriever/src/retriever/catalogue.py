@@ -131,15 +131,17 @@ async def list_products(
     order: Order,
     page_size: int,
     page_token: str,
+    doubted_only: bool = False,
 ) -> Page:
     """A page of the products that pass. A page may be short, or empty, and yet not the last."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    context = _list_context(catalog_id, order, condition)
+    context = _list_context(catalog_id, order, condition, doubted_only=doubted_only)
     after = _read_token(page_token, context) if page_token else None
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
-        batch = await record.page(catalog_id, order, after, max(wanted, 200))
+        limit = max(wanted, 200)
+        batch = await record.page(catalog_id, order, after, limit, doubted_only=doubted_only)
         for product in batch:
             scanned += 1
             after = _position(order, product)
@@ -147,7 +149,7 @@ async def list_products(
                 kept.append(product)
                 if len(kept) == wanted:
                     return Page(kept, _write_token(after, context))
-        if len(batch) < max(wanted, 200):
+        if len(batch) < limit:
             return Page(kept, "")
     return Page(kept, _write_token(after, context) if after else "")
 
@@ -372,9 +374,12 @@ def check_price(note: Note, given: Amount | None) -> Money | None:
 # Page tokens
 
 
-def _list_context(catalog_id: str, order: Order, condition: Filter) -> str:
+def _list_context(
+    catalog_id: str, order: Order, condition: Filter, *, doubted_only: bool = False
+) -> str:
     """What a page token is good for: the same list only."""
-    return hashlib.sha256(repr((catalog_id, order, condition)).encode()).hexdigest()[:16]
+    asked = (catalog_id, order, condition, *(["doubted"] if doubted_only else []))
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 
 def _position(order: Order, product: Product) -> tuple[int, str]:

@@ -25,15 +25,16 @@ _ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 class Grouping:
     """Groups the products of one search, anew whenever it found more."""
 
-    generation: Generation
-    own: Product | None
-    """The product whose near-duplicates are left out; None = none is."""
+    generation: Generation | None
+    """Whose vectors are compared; None = no photo has one, and hashes decide alone."""
+    own: Sequence[Product]
+    """The products whose near-duplicates are left out."""
     _vectors: dict[str, Floats | None] = field(default_factory=dict)
     """By photo; None = it has none."""
 
     async def groups(self, products: Sequence[Product], record: SearchRecord) -> list[Group]:
-        """The groups of products, nearest first, without that of the query's own product."""
-        everything = [self.own, *products] if self.own is not None else [*products]
+        """The groups of products, nearest first, without those of the query's own products."""
+        everything, before = [*self.own, *products], len(self.own)
         hashes = [product.image_hash for product in everything]
         pairs = look_alikes(hashes)
         if not pairs and not any(product.content.parent_id for product in everything):
@@ -61,13 +62,15 @@ class Grouping:
             )
             for place, product in enumerate(everything)
         )
-        if self.own is None:
-            return list(groups)
-        return [Group(group.place - 1, group.collapsed) for group in groups if group.place]
+        return [
+            Group(group.place - before, group.collapsed)
+            for group in groups
+            if group.place >= before
+        ]
 
     async def _read(self, image_ids: set[str], record: SearchRecord) -> None:
         unknown = sorted(image_ids - self._vectors.keys())
-        if unknown:
+        if unknown and self.generation is not None:
             found = await record.image_vectors(self.generation, unknown)
             self._vectors.update({image_id: found.get(image_id) for image_id in unknown})
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 from google.rpc import status_pb2
 
-from retriever.model import EmbedderUnavailable, EmbeddingSpace, GivenVector, VersionMismatch
+from retriever.model import (
+    CategoryGuess,
+    CategoryPath,
+    Classification,
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    FitPhoto,
+    FitPlan,
+    FitProgress,
+    GivenVector,
+    VersionMismatch,
+)
 from servicekit.channel import connect
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_rpc_error, from_status
-from sightline.common.v1 import vector_pb2
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 
 SERVICE = "sightline.embedder.v1.EmbeddingService"
 
@@ -23,22 +36,26 @@ _GONE = frozenset(
         "DEADLINE_EXCEEDED",
         "EMBEDDER_UNAVAILABLE",
         "EMBED_QUEUE_FULL",
+        "FIT_IN_PROGRESS",
         "SPACE_UNAVAILABLE",
     }
 )
 """Reasons that say nothing about the photos."""
+FIT_WINDOW = 8
+"""Photos that the embedder answers together; see SpaceService.FitSpace."""
 _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 
 
 class EmbedderClient:
-    """See Embedder in ports.py."""
+    """See Embedder and SpaceTrainer in ports.py."""
 
     def __init__(self, target: str, *, seconds: float = 60.0) -> None:
-        """Connects on first use. `seconds`: the longest that one call may take."""
+        """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""
         self._channel = connect(
             target, service_configs=[(SERVICE, "BatchEmbed"), (SERVICE, "ListSpaces")]
         )
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+        self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
         self._seconds = seconds
 
     async def close(self) -> None:
@@ -64,18 +81,41 @@ class EmbedderClient:
                 found.dimension,
                 found.ready,
                 default=found is by_default[found.space],
+                categories=found.category_count,
             )
             for found in answer.spaces
             if found.version
         ]
 
+    async def categories(
+        self, catalog_id: str, space: str, version: str
+    ) -> frozenset[CategoryPath]:
+        """See Embedder."""
+        request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
+        try:
+            answer = await self._stub.ListSpaces(request, timeout=self._seconds)
+        except grpc.aio.AioRpcError as error:
+            raise _meaning(error) from error
+        return frozenset(
+            tuple(path.levels)
+            for found in answer.spaces
+            if (found.space, found.version) == (space, version)
+            for path in found.categories
+        )
+
     async def embed(
-        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
+        self,
+        catalog_id: str,
+        space: str,
+        version: str,
+        items: Sequence[bytes | str],
+        *,
+        classify: bool = False,
     ) -> list[GivenVector | ServiceError]:
         """See Embedder."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[_item(item, space, version) for item in items],
+            items=[_item(item, space, version, classify) for item in items],
             priority=vector_pb2.PRIORITY_BULK,
         )
         try:
@@ -86,11 +126,98 @@ class EmbedderClient:
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         return [_result(result, version) for result in answer.results]
 
+    async def fit(
+        self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
+    ) -> AsyncIterator[FitProgress]:
+        """See SpaceTrainer."""
+        unread: list[ServiceError] = []
+        answered, ended = asyncio.Event(), asyncio.Event()
 
-def _item(item: bytes | str, space: str, version: str) -> pb.EmbedItem:
+        async def in_turn() -> AsyncIterator[FitPhoto]:
+            """A few photos after each answer: who writes while the other side fails is told of a
+            broken stream, and not why."""
+            try:
+                sent = 0
+                async for photo in photos:
+                    if sent % FIT_WINDOW == 0:
+                        await answered.wait()
+                        answered.clear()
+                    if ended.is_set():
+                        return
+                    sent += 1
+                    yield photo
+            except ServiceError as error:
+                # Left to itself, gRPC would take it for a wish to cancel the call.
+                unread.append(error)
+                call.cancel()
+
+        call = self._spaces.FitSpace(_fit_requests(catalog_id, plan, total, in_turn()))
+        try:
+            async for answer in call:
+                answered.set()
+                yield _fit_progress(answer)
+        except grpc.aio.AioRpcError as error:
+            raise _meaning(error) from error
+        except asyncio.CancelledError:
+            if unread:
+                raise unread[0] from None
+            raise
+        finally:
+            ended.set()
+            answered.set()
+            call.cancel()
+
+
+async def _fit_requests(
+    catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
+) -> AsyncIterator[space_service_pb2.FitSpaceRequest]:
+    yield space_service_pb2.FitSpaceRequest(
+        settings=space_service_pb2.FitSettings(
+            catalog_id=catalog_id,
+            backbone=plan.backbone,
+            max_dimension=plan.max_dimension,
+            seed=plan.seed,
+            photos=total,
+        )
+    )
+    async for photo in photos:
+        kind = photo_pb2.PHOTO_KIND_SHOPPER if photo.shopper else photo_pb2.PHOTO_KIND_CATALOGUE
+        yield space_service_pb2.FitSpaceRequest(
+            photo=space_service_pb2.FitPhoto(
+                image=photo.data,
+                product_id=photo.label.family,
+                title=photo.label.title,
+                category_path=photo.label.category_path,
+                kind=kind,
+                duplicate_group=photo.group,
+            )
+        )
+
+
+def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
+    if not answer.HasField("space"):
+        return FitProgress(answer.done, answer.skipped)
+    found = answer.space
+    verdict = space_pb2.SpaceEvaluation.Verdict.Name(found.evaluation.verdict)
+    return FitProgress(
+        answer.done,
+        answer.skipped,
+        version=found.version,
+        model=found.model,
+        verdict=verdict.removeprefix("VERDICT_"),
+    )
+
+
+def _item(item: bytes | str, space: str, version: str, classify: bool) -> pb.EmbedItem:
     if isinstance(item, str):
         return pb.EmbedItem(text=item, space=space, space_version=version)
-    return pb.EmbedItem(image=item, space=space, space_version=version)
+    return pb.EmbedItem(
+        image=item,
+        space=space,
+        space_version=version,
+        photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE,
+        classify=classify,
+    )
 
 
 def _meaning(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -106,4 +233,10 @@ def _result(result: pb.EmbedResult, version: str) -> GivenVector | ServiceError:
             return VersionMismatch("", version)
         return EmbedderUnavailable() if error.reason in _GONE else error
     vector = result.vector
-    return GivenVector(vector.space, vector.space_version, vector.dimension, vector.data)
+    told = _told(result.classification) if result.HasField("classification") else None
+    return GivenVector(vector.space, vector.space_version, vector.dimension, vector.data, told)
+
+
+def _told(message: photo_pb2.Classification) -> Classification:
+    guesses = (CategoryGuess(tuple(g.category_path), g.probability) for g in message.guesses)
+    return Classification(tuple(guesses), message.unknown_probability)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import Gauge
@@ -28,6 +29,9 @@ LAG = Gauge(
     ("catalog", "space"),
 )
 PENDING = Gauge("sightline_index_pending", "Photos without vector.", ("catalog", "space"))
+DOUBTED = Gauge(
+    "sightline_doubted_products", "Products whose photo contradicts their category.", ("catalog",)
+)
 
 
 def label(catalog: str, catalogs: Sequence[str]) -> str:
@@ -61,12 +65,18 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
     for key, (lag, pending) in worst.items():
         LAG.labels(*key).set(lag)
         PENDING.labels(*key).set(pending)
+    doubted: Counter[str] = Counter()
+    for catalog in catalogs:
+        doubted[label(catalog, catalogs)] += await record.doubted(catalog)
+    for name, count in doubted.items():
+        DOUBTED.labels(name).set(count)
 
 
 def forget_lag() -> None:
     """Say nothing more of it: who measures no longer would tell of the past."""
     LAG.clear()
     PENDING.clear()
+    DOUBTED.clear()
 
 
 _Value = Callable[[Verdict], float]

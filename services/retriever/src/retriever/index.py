@@ -18,6 +18,8 @@ from retriever import filters
 from retriever.model import (
     MAX_ATTEMPTS,
     TEXT_SPACE,
+    CategoryPath,
+    Classification,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
@@ -39,8 +41,8 @@ from retriever.model import (
     VersionMismatch,
 )
 from retriever.ports import Embedder, IndexRecord, Leader, Photos, VectorIndex
-from retriever.search import check_vector
 from retriever.texts import digest_of
+from retriever.vectors import check_vector
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.telemetry import get_logger
 
@@ -195,8 +197,13 @@ async def embed_pending(
     photos: Photos,
     embedder: Embedder,
     batch: int,
+    *,
+    known: frozenset[CategoryPath] = frozenset(),
 ) -> Embedded:
     """Embed the photos, or the products' texts, that are due, one call's worth.
+
+    `known`: the categories that the version's head tells apart; photos that contradict those of
+    their products are noted.
 
     Raises EmbedderUnavailable when the embedder does not answer: these then wait and go one by one,
     so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
@@ -210,19 +217,26 @@ async def embed_pending(
     if not loaded:
         return Embedded(0, failed)
     try:
-        results = await _embed(generation, [data for _, data in loaded], embedder)
+        data = [content for _, content in loaded]
+        results = await _embed(generation, data, embedder, classify=bool(known))
     except EmbedderUnavailable:
         await _retry_later(generation, [item for item, _ in loaded], record, "EMBEDDER_UNAVAILABLE")
         raise
     writes: list[VectorWrite] = []
-    for (item, data), result in zip(loaded, results, strict=True):
+    told: dict[str, Classification] = {}
+    for (item, content), result in zip(loaded, results, strict=True):
         if isinstance(result, ServiceError):
             failed += 1
             await _note_failure(generation, item, result, record)
-        elif isinstance(data, str):
-            writes.append(VectorWrite("", result, item.item_id, digest_of(data)))
+        elif isinstance(content, str):
+            writes.append(VectorWrite("", result.vector, item.item_id, digest_of(content)))
         else:
-            writes.append(VectorWrite(item.item_id, result))
+            writes.append(VectorWrite(item.item_id, result.vector))
+            if result.told is not None:
+                told[item.item_id] = result.told
+    if told:
+        # First: a photo that has its vector is not looked at again.
+        await record.judge(generation, told, known)
     if writes:
         await record.save_vectors(generation, writes)
     return Embedded(len(writes), failed)
@@ -280,13 +294,26 @@ async def _photos(
     return loaded, failed
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the embedder made of a photo or text."""
+
+    vector: Floats
+    told: Classification | None
+    """What the photo is of; None = it was not told."""
+
+
 async def _embed(
-    generation: Generation, data: Sequence[bytes | str], embedder: Embedder
-) -> list[Floats | ServiceError]:
+    generation: Generation, data: Sequence[bytes | str], embedder: Embedder, *, classify: bool
+) -> list[Answered | ServiceError]:
     """A vector of the generation's version, or an error, for each photo or text."""
     try:
         given = await embedder.embed(
-            generation.catalog_id, generation.space, generation.space_version, data
+            generation.catalog_id,
+            generation.space,
+            generation.space_version,
+            data,
+            classify=classify,
         )
     except EmbedderUnavailable:
         raise
@@ -305,15 +332,16 @@ def _is_down(result: GivenVector | ServiceError) -> bool:
     return isinstance(result, ServiceError) and result.reason == "EMBEDDER_UNAVAILABLE"
 
 
-def _checked(generation: Generation, result: GivenVector | ServiceError) -> Floats | ServiceError:
+def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answered | ServiceError:
     if isinstance(result, ServiceError):
         return result
     if result.space_version != generation.space_version:
         return VersionMismatch(result.space_version, generation.space_version)
     try:
-        return check_vector(result, generation.dimension, "vector")
+        vector = check_vector(result, generation.dimension, "vector")
     except VectorInvalid as error:
         return error
+    return Answered(vector, result.classification)
 
 
 async def _note_failure(

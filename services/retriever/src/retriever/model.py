@@ -7,6 +7,7 @@ Nothing here knows of SQL, files, Milvus or the wire. Errors, each with its reas
     │   ├── IndexTokenInvalid      INDEX_TOKEN_INVALID
     │   ├── FilterInvalid          FILTER_INVALID
     │   ├── VectorInvalid          VECTOR_INVALID
+    │   ├── KeywordsInvalid        KEYWORDS_INVALID
     │   ├── ProductInvalid         PRODUCT_INVALID
     │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
     │   ├── OfferInvalid           OFFER_INVALID
@@ -120,6 +121,17 @@ class VectorInvalid(InvalidArgument):
         )
 
 
+class KeywordsInvalid(InvalidArgument):
+    """What was typed has no characters, or too many."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"text: {description}",
+            reason="KEYWORDS_INVALID",
+            violations=(FieldViolation("text", description),),
+        )
+
+
 class ProductInvalid(InvalidArgument):
     """Fields of one product are missing or out of their documented range."""
 
@@ -152,8 +164,12 @@ class ImageRejected(InvalidArgument):
 class ProductNotFound(NotFound):
     """The catalog holds no such product."""
 
-    def __init__(self) -> None:
-        super().__init__("this catalog has no such product", reason="PRODUCT_NOT_FOUND")
+    def __init__(self, *paths: str) -> None:
+        super().__init__(
+            "this catalog has no such product",
+            reason="PRODUCT_NOT_FOUND",
+            violations=[FieldViolation(path, "is not in the catalogue") for path in paths],
+        )
 
 
 class ImageNotFound(NotFound):
@@ -909,6 +925,42 @@ class EmbeddingSpace:
     ready: bool
     default: bool = True
     """Whether photos are embedded with it that name no version."""
+    categories: int = 0
+    """How many its head knows; 0 = it has none."""
+
+
+CategoryPath = tuple[str, ...]
+"""From the root down."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryGuess:
+    """A category that a photo may be of."""
+
+    path: CategoryPath
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a photo is of, as a head learned from the catalogue tells it."""
+
+    guesses: tuple[CategoryGuess, ...]
+    """The likeliest full paths, best first."""
+    unknown_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A photo that contradicts its product's category."""
+
+    image_id: str
+    probability: float
+    """The chance that the photo is of that category, at most."""
+    instead: CategoryGuess | None
+    """What it rather looks like; None = like none that is known."""
+    space_version: str
+    """Of the space whose head says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -919,6 +971,8 @@ class GivenVector:
     space_version: str
     dimension: int
     data: bytes
+    classification: Classification | None = None
+    """What the photo is of, where the embedder was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -944,3 +998,58 @@ class Counts:
     pending: int
     failed: int
     outbox: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A product's photo, with what it shows."""
+
+    image_id: str
+    product_id: str
+    parent_id: str
+    title: str
+    category_path: tuple[str, ...]
+    tags: frozenset[str]
+    perceptual_hash: int
+    """See sightline_rules.duplicates; NO_HASH = not hashed yet."""
+
+    @property
+    def family(self) -> str:
+        """What all variants of a parent and the parent itself share."""
+        return self.parent_id or self.product_id
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """How a space is to be fitted; see FitSpaceRequest in fit_service.proto."""
+
+    backbone: str
+    max_dimension: int
+    seed: int
+    max_photos: int
+    shopper_photo_tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FitPhoto:
+    """A photo to fit a space on."""
+
+    data: bytes
+    label: Label
+    group: str
+    """Photos of one group are the same picture."""
+    shopper: bool
+    """Whether a shopper took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitProgress:
+    """How far the embedder is with fitting a space."""
+
+    done: int
+    """Photos."""
+    skipped: int
+    version: str = ""
+    """Of the space that was fitted; empty = not done yet."""
+    model: str = ""
+    verdict: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
@@ -11,11 +11,17 @@ from retriever.model import (
     EXACT,
     WHOLE,
     Backlog,
+    CategoryPath,
     Change,
+    Classification,
     Closing,
     CollectionState,
     Counts,
+    Doubt,
     EmbeddingSpace,
+    FitPhoto,
+    FitPlan,
+    FitProgress,
     Floats,
     Freshness,
     Generation,
@@ -29,6 +35,7 @@ from retriever.model import (
     ImportRow,
     IndexParameters,
     IndexRow,
+    Label,
     Offer,
     Order,
     Pending,
@@ -93,9 +100,19 @@ class CatalogueRecord(Protocol):
         """The products that exist."""
 
     async def page(
-        self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
+        self,
+        catalog_id: str,
+        order: Order,
+        after: tuple[int, str] | None,
+        limit: int,
+        *,
+        doubted_only: bool = False,
     ) -> list[Product]:
-        """Products in order behind the key (create time or 0, product id)."""
+        """Products in order behind the key (create time or 0, product id). `doubted_only`: of
+        which some photo contradicts the category."""
+
+    async def doubts(self, catalog_id: str, products: Sequence[Product]) -> dict[str, Doubt]:
+        """By product, the photo that contradicts its category most; none where none does."""
 
     async def image(self, catalog_id: str, image_id: str) -> Image | None:
         """What is known of a photo."""
@@ -321,6 +338,20 @@ class SearchRecord(SurvivorRecord, Protocol):
         """One transaction; what failed of each, and the record's newest seq afterwards."""
 
 
+class KeywordRecord(SearchRecord, Protocol):
+    """The record as searches by words see it."""
+
+    async def find_words(
+        self,
+        catalog_id: str,
+        asked: Sequence[str],
+        condition: Filter,
+        excluded: Collection[str],
+    ) -> list[tuple[str, float]]:
+        """Products that have any of the words and pass, each with how well it matches (0 to 1),
+        best first, up to 1,000."""
+
+
 class ListingRecord(Protocol):
     """The record as those see it who list vectors."""
 
@@ -359,6 +390,9 @@ class LagRecord(Protocol):
 
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
+
+    async def doubted(self, catalog_id: str) -> int:
+        """How many products have a photo that contradicts their category."""
 
 
 class RegistryRecord(Protocol):
@@ -537,6 +571,17 @@ class IndexRecord(Protocol):
     ) -> tuple[list[ServiceError | None], int]:
         """Store vectors; the products that have the photos go into the outbox."""
 
+    async def judge(
+        self,
+        generation: Generation,
+        told: Mapping[str, Classification],
+        known: Collection[CategoryPath],
+    ) -> None:
+        """Note which photos contradict their products' categories, and which do not any more.
+
+        `told`: by photo, by the generation's version. `known`: see doubts.py.
+        """
+
     async def freshness(self, generation: Generation) -> Freshness:
         """How far a generation is behind."""
 
@@ -632,20 +677,55 @@ class VectorIndex(Protocol):
         """Forget the collection and its rows; nothing when it does not exist."""
 
 
-class Embedder(Protocol):
+class SpaceTrainer(Protocol):
+    """Fits spaces."""
+
+    def fit(
+        self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
+    ) -> AsyncIterator[FitProgress]:
+        """Fit a space on `total` photos; tell how far it is, last what it became.
+
+        Raises EmbedderUnavailable, and the embedder's own errors.
+        """
+
+
+class Embedder(SpaceTrainer, Protocol):
     """The embedder."""
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         """Every version of every space that it offers now. Raises EmbedderUnavailable."""
 
+    async def categories(
+        self, catalog_id: str, space: str, version: str
+    ) -> frozenset[CategoryPath]:
+        """The full paths that a version's head knows; none when it has none. Raises
+        EmbedderUnavailable."""
+
     async def embed(
-        self, catalog_id: str, space: str, version: str, items: Sequence[bytes | str]
+        self,
+        catalog_id: str,
+        space: str,
+        version: str,
+        items: Sequence[bytes | str],
+        *,
+        classify: bool = False,
     ) -> list[GivenVector | ServiceError]:
-        """A vector or an error for each photo (bytes) or text.
+        """A vector or an error for each photo (bytes) or text. `classify`: with what each photo is
+        of.
 
         Raises EmbedderUnavailable or another ServiceError. VersionMismatch for each when it does
         not serve the version.
         """
+
+
+class LabelRecord(Protocol):
+    """The record, as it is read to fit a space."""
+
+    async def labels(
+        self, catalog_id: str, after: str, limit: int
+    ) -> tuple[list[Label], str | None]:
+        """The photos of the first `limit` products behind `after`; and the last of these products,
+        None = there were none."""
 
 
 class Leader(Protocol):

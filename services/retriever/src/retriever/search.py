@@ -17,8 +17,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
 from retriever.collapse import Grouping
 from retriever.ladder import Descent, Ladder
 from retriever.model import (
@@ -49,6 +47,7 @@ from retriever.planning import MAX_LIMIT, Estimate, choose, estimate
 from retriever.ports import SearchRecord, SurvivorRecord, VectorIndex
 from retriever.sampling import Samples
 from retriever.standin import Copy
+from retriever.vectors import blended, check_vector
 from retriever.watch import Watch, reach
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
@@ -64,6 +63,8 @@ NO_COLLECTION = "none"
 MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_VECTORS = 1_000
+MAX_PARTS = 16
+MAX_WEIGHT = 100.0
 OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
 HYDRATED = 50
@@ -87,12 +88,23 @@ Boost = Callable[[Generation, float], float]
 
 
 @dataclass(frozen=True, slots=True)
+class BlendPart:
+    """A part of a blend. Exactly one of vector and product_id is given."""
+
+    weight: float
+    """−100 to 100, not 0; below 0 = away from it."""
+    vector: GivenVector | None = None
+    product_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for. Exactly one of vector and product_id is given."""
+    """What is searched for. Exactly one of vector, product_id and blend is given."""
 
     catalog_id: str
     vector: GivenVector | None = None
     product_id: str = ""
+    blend: tuple[BlendPart, ...] | None = None
     space: str = DEFAULT_SPACE
     condition: Filter = EVERYTHING
     top_k: int = DEFAULT_TOP_K
@@ -101,6 +113,23 @@ class Query:
     min_index_token: str = ""
     generation: str = ""
     collapse: Collapse = Collapse.DROP
+
+    @property
+    def product_ids(self) -> list[str]:
+        """The products that are asked with."""
+        parts = (part.product_id for part in self.blend or ())
+        return [each for each in (self.product_id, *parts) if each]
+
+    @property
+    def given(self) -> list[tuple[str, GivenVector]]:
+        """The vectors that are asked with, each with the path of its field."""
+        if self.vector is not None:
+            return [("vector", self.vector)]
+        return [
+            (f"blend.parts[{place}].vector", part.vector)
+            for place, part in enumerate(self.blend or ())
+            if part.vector is not None
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +153,8 @@ class Answer:
     plan: str
     collapsed: list[tuple[str, ...]] = field(default_factory=list)
     """The near-duplicates of each match; empty = they were not looked for."""
-    own: Product | None = None
-    """The query's product, where its near-duplicates were left out."""
+    own: tuple[Product, ...] = ()
+    """The query's products, where their near-duplicates were left out."""
     nearest: Nearest | None = None
     """How the rows were found, for the watchdog; None = not by the engine."""
     substitute: str = ""
@@ -167,8 +196,8 @@ async def search(
     freshness, copy = await reached(query, standing, record, remaining, ladder)
     vectors, own = await query_vectors(query, generation, record)
     left_out = set(query.excluded)
-    if query.product_id and not query.include_query_product:
-        left_out.add(query.product_id)
+    if not query.include_query_product:
+        left_out.update(query.product_ids)
     grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
     found, rounds, rows = Found(), 0, 0
     with measure("index"):
@@ -208,8 +237,10 @@ async def search(
 def check_query(query: Query) -> None:
     """Raises RequestInvalid."""
     wrong = []
-    if (query.vector is None) == (not query.product_id):
-        wrong.append(FieldViolation("query", "give a vector or a product_id"))
+    if (query.vector is not None) + bool(query.product_id) + (query.blend is not None) != 1:
+        wrong.append(FieldViolation("query", "give a vector, a product_id or a blend"))
+    if query.blend is not None:
+        wrong += _blend_violations(query.blend)
     if not 1 <= query.top_k <= MAX_TOP_K:
         wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
     if len(query.excluded) > MAX_EXCLUDED:
@@ -218,11 +249,31 @@ def check_query(query: Query) -> None:
         raise RequestInvalid(*wrong)
 
 
+def _blend_violations(parts: Sequence[BlendPart]) -> list[FieldViolation]:
+    if not 1 <= len(parts) <= MAX_PARTS:
+        told = f"has {len(parts)} entries; 1 to {MAX_PARTS} are taken"
+        return [FieldViolation("blend.parts", told)]
+    wrong = []
+    for place, part in enumerate(parts):
+        path = f"blend.parts[{place}]"
+        if (part.vector is None) == (not part.product_id):
+            wrong.append(FieldViolation(path, "give a vector or a product_id"))
+        if not 0 < abs(part.weight) <= MAX_WEIGHT:  # NaN is neither
+            told = f"must be from −{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and not 0"
+            wrong.append(FieldViolation(f"{path}.weight", told))
+    if not wrong and not any(part.weight > 0 for part in parts):
+        wrong.append(FieldViolation("blend.parts", "at least one needs a weight above 0"))
+    return wrong
+
+
 async def resolve(
     query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
 ) -> Standing:
     """The generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
+    for path, vector in query.given:
+        if vector.space != space:
+            raise VectorInvalid(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
     standing = await record.standing(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)
@@ -233,48 +284,47 @@ async def resolve(
     if standing is None:
         raise GenerationNotFound if query.generation else SpaceUnavailable(space)
     held = standing.generation.space_version
-    if query.vector and query.vector.space_version != held:
-        raise VersionMismatch(query.vector.space_version, held)
+    for _, vector in query.given:
+        if vector.space_version != held:
+            raise VersionMismatch(vector.space_version, held)
     return standing
 
 
 async def query_vectors(
     query: Query, generation: Generation, record: SearchRecord
-) -> tuple[list[Floats], Product | None]:
-    """The vector given, or those of the product's photos (none yet = nothing is near).
+) -> tuple[list[Floats], tuple[Product, ...]]:
+    """The vector given, those of the product's photos, or one blended of several (none = nothing is
+    near yet).
 
-    And the product, if its near-duplicates are to be left out.
+    And the query's products, if their near-duplicates are to be left out.
     """
-    if query.vector is not None:
-        return [check_vector(query.vector, generation.dimension, "vector")], None
-    seed = await record.seed(generation, query.product_id)
-    if seed is None:
-        raise ProductNotFound
-    own, vectors = seed
+    given = [check_vector(each, generation.dimension, path) for path, each in query.given]
+    seeds = await _seeds(query, generation, record)
     left_out = not query.include_query_product and query.collapse is not Collapse.OFF
-    return vectors, own if left_out else None
+    own = tuple(product for product, _ in seeds.values()) if left_out else ()
+    if query.blend is None:
+        return [*given, *(each for _, vectors in seeds.values() for each in vectors)], own
+    unused = iter(given)
+    parts = [
+        (part.weight, seeds[part.product_id][1] if part.product_id else [next(unused)])
+        for part in query.blend
+    ]
+    vector = blended(parts)
+    return ([] if vector is None else [vector]), own
 
 
-def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
-    """The vector as float32. Raises VectorInvalid."""
-    if given.dimension != dimension:
-        raise VectorInvalid(
-            f"{path}.dimension", f"is {given.dimension}; the index holds {dimension}"
+async def _seeds(
+    query: Query, generation: Generation, record: SearchRecord
+) -> dict[str, tuple[Product, list[Floats]]]:
+    """The query's products with their vectors. Raises ProductNotFound with the path of each that
+    the catalog does not hold."""
+    seeds = {each: await record.seed(generation, each) for each in dict.fromkeys(query.product_ids)}
+    if missing := {each for each, seed in seeds.items() if seed is None}:
+        parts = enumerate(query.blend or ())
+        raise ProductNotFound(
+            *(f"blend.parts[{place}].product_id" for place, p in parts if p.product_id in missing)
         )
-    if len(given.data) != 4 * dimension:
-        raise VectorInvalid(
-            f"{path}.data", f"has {len(given.data)} bytes; {4 * dimension} are needed"
-        )
-    vector = np.frombuffer(given.data, dtype="<f4").astype(np.float32)
-    if not np.isfinite(vector).all():
-        raise VectorInvalid(f"{path}.data", "holds a value that is not finite")
-    # A length that float32 can't hold would make every similarity NaN or 0 in the engine.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if length == 0:
-        raise VectorInvalid(f"{path}.data", "is all zero")
-    if not 1e-15 < length < 1e15:
-        raise VectorInvalid(f"{path}.data", "has a length outside 1e-15 to 1e15")
-    return vector
+    return {each: seed for each, seed in seeds.items() if seed is not None}
 
 
 # Waiting for a write

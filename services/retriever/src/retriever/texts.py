@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from retriever.model import Attribute, ProductContent
 from sightline_rules import categories
@@ -29,15 +30,30 @@ MOST = 1_000
 """Characters, about 250 tokens: what small models of sentences read. The embedder takes 4,096."""
 
 
-def text_of(product: ProductContent) -> str:
-    """Its text, at most MOST characters; empty = it has none."""
-    parts = (
+class Parts(NamedTuple):
+    """What shoppers name a product by, the most telling first; white space as it came."""
+
+    title: str
+    category: str
+    brand: str
+    tags: str
+    attributes: str
+
+
+def parts_of(product: ProductContent) -> Parts:
+    """The parts of its text, whole."""
+    return Parts(
         product.title,
         categories.join(product.category_path),
         product.brand,
         ", ".join(sorted(product.tags)),
         ", ".join(sorted(_phrases(product.attributes))),
     )
+
+
+def text_of(product: ProductContent) -> str:
+    """Its text, at most MOST characters; empty = it has none."""
+    parts = parts_of(product)
     return _cut(". ".join(part for part in (" ".join(part.split()) for part in parts) if part))
 
 

@@ -21,6 +21,7 @@ from retriever.model import (
     EXACT,
     Amount,
     Collapse,
+    Doubt,
     FilterInvalid,
     Freshness,
     Generation,
@@ -42,6 +43,7 @@ from retriever.model import (
     Stored,
     Verification,
 )
+from retriever.search import BlendPart
 from retriever.updates import UpdateDraft
 from retriever.watchdog import Verdict
 from servicekit.errors import FailedPrecondition, FieldViolation, Internal, ServiceError
@@ -55,6 +57,7 @@ from sightline.common.v1 import (
     filter_pb2,
     import_pb2,
     job_pb2,
+    photo_pb2,
     product_pb2,
     vector_pb2,
 )
@@ -221,8 +224,9 @@ def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
 # Products out
 
 
-def row(product: Product) -> product_pb2.Product:
-    """A product whole, as the public API has it."""
+def row(product: Product, doubt: Doubt | None = None) -> product_pb2.Product:
+    """A product whole, as the public API has it. `doubt`: the photo that contradicts its category;
+    None = none does."""
     content = product.content
     message = product_pb2.Product(
         product_id=content.product_id,
@@ -245,7 +249,21 @@ def row(product: Product) -> product_pb2.Product:
         units, micros = divmod(content.price.micros, _MICROS)
         message.price.currency_code = content.price.currency
         message.price.units, message.price.nanos = units, micros * 1_000
+    if doubt is not None:
+        message.category_doubt.CopyFrom(_doubt(doubt))
     return message
+
+
+def _doubt(value: Doubt) -> product_pb2.CategoryDoubt:
+    guess = value.instead
+    return product_pb2.CategoryDoubt(
+        image_id=value.image_id,
+        probability=value.probability,
+        instead=None
+        if guess is None
+        else photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability),
+        space_version=value.space_version,
+    )
 
 
 def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
@@ -505,6 +523,18 @@ def _filter_time(time: Timestamp, path: str) -> Time:
 def vector(message: vector_pb2.Vector) -> GivenVector:
     """A vector as it came."""
     return GivenVector(message.space, message.space_version, message.dimension, message.data)
+
+
+def blend(message: vector_service_pb2.Blend) -> tuple[BlendPart, ...]:
+    """The parts of a blend as they came."""
+    return tuple(
+        BlendPart(
+            weight=part.weight,
+            vector=vector(part.vector) if part.HasField("vector") else None,
+            product_id=part.product_id,
+        )
+        for part in message.parts
+    )
 
 
 def space_version(generation: Generation) -> answer_pb2.SpaceVersion:

@@ -24,6 +24,7 @@ from retriever import (
     backfill,
     backups,
     filters,
+    fits,
     gauges,
     generations,
     rebuild,
@@ -47,6 +48,7 @@ from retriever.index import (
     reshape,
 )
 from retriever.model import (
+    CategoryPath,
     EmbedderUnavailable,
     EmbeddingSpace,
     Generation,
@@ -59,6 +61,8 @@ from retriever.ports import (
     Embedder,
     HashRecord,
     IndexRecord,
+    LabelRecord,
+    LagRecord,
     Photos,
     VectorIndex,
     VerificationRecord,
@@ -81,9 +85,9 @@ FORMER_SECONDS = 60.0
 SPACE_LOOK_SECONDS = 5.0
 """How often the embedder is asked for its versions while it answers: as long as an operator who
 brought a new one up may have to wait until a generation of it can be created."""
-BESIDE = (generations.BACKFILL, generations.VERIFY, generations.DROP, *rebuild.KINDS)
-"""Jobs that run side by side: a backfill may take hours, and mostly waits. Removals go one at a
-time, and so do backups and restores, which take disk and memory."""
+BESIDE = (generations.BACKFILL, generations.VERIFY, generations.DROP, *rebuild.KINDS, *fits.KINDS)
+"""Jobs that run side by side: a backfill or a fit may take hours, and mostly waits. Removals go one
+at a time, and so do backups and restores, which take disk and memory."""
 KINDS = (*removals.KINDS, *backups.KINDS, *BESIDE)
 VERIFY_PATIENCE_SECONDS = 60.0
 """How long a verification waits for the embedder or the engine before it fails."""
@@ -234,7 +238,14 @@ class Followed:
 
 
 class WorkerRecord(
-    IndexRecord, BackupRecord, BackfillRecord, VerificationRecord, HashRecord, Protocol
+    IndexRecord,
+    BackupRecord,
+    BackfillRecord,
+    VerificationRecord,
+    HashRecord,
+    LabelRecord,
+    LagRecord,
+    Protocol,
 ):
     """All that the worker asks of the record."""
 
@@ -257,6 +268,8 @@ class Worker:
     followed: dict[str, Followed] = field(default_factory=dict)
     offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
     """What the embedder serves, and when it was asked, by catalog."""
+    heads: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
+    """The categories that versions know, by catalog, space and version."""
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
     following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
@@ -407,12 +420,18 @@ class Worker:
         if not self.embedding_rests.over(part):
             return False
         try:
-            if not any(_is(each, target) and each.ready for each in offers):
+            offer = next((each for each in offers if _is(each, target) and each.ready), None)
+            if offer is None:
                 if not await self.record.due(target, 1):
                     return False
                 raise EmbedderUnavailable
             done = await embed_pending(
-                target, self.record, self.photos, self.embedder, self.settings.worker_embed_batch
+                target,
+                self.record,
+                self.photos,
+                self.embedder,
+                self.settings.worker_embed_batch,
+                known=await self._known(target, offer),
             )
         except ServiceError as error:
             self.offers.pop(target.catalog_id, None)
@@ -424,6 +443,16 @@ class Worker:
         if done.stored:
             self.changes_wait.set()
         return bool(done.stored or done.failed)
+
+    async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
+        """The categories that a version's head tells apart, asked once; none when it has no head,
+        or they can't be had now."""
+        if not offer.categories:
+            return frozenset()
+        key = target.catalog_id, target.space, target.space_version
+        if not self.heads.get(key):
+            self.heads[key] = await self.embedder.categories(*key)
+        return self.heads[key]
 
     async def _offers(self, catalog: str) -> list[EmbeddingSpace]:
         """What the embedder serves, asked anew after a while and each failure.
@@ -612,6 +641,9 @@ class Worker:
                 return await backfill.clear(job, self.record, self.index, self.jobs)
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, self.record, self.jobs, self)
+            case fits.FIT:
+                means = fits.Means(self.record, self.photos, self.embedder, self.jobs)
+                return await fits.fit(job, means)
         if job.kind in backups.KINDS:
             return await self._copy(job)
         condition = wire.unpacked(job.params["filter"]) if job.kind == removals.PURGE else All()

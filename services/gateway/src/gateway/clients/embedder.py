@@ -7,15 +7,23 @@ import grpc
 
 from gateway import messages
 from gateway.clients.calls import Caller
-from gateway.model import Embedded, Signal, SignalKind, SpaceState, Vector
+from gateway.model import (
+    Classification,
+    Embedded,
+    Signal,
+    SignalKind,
+    SpaceState,
+    Subject,
+    Vector,
+)
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_status
-from sightline.common.v1 import vector_pb2
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 
 SERVICE = "sightline.embedder.v1.EmbeddingService"
-IDEMPOTENT = ((SERVICE, "BatchEmbed"), (SERVICE, "ListSpaces"))
+IDEMPOTENT = ((SERVICE, "BatchEmbed"), (SERVICE, "Classify"), (SERVICE, "ListSpaces"))
 
 
 class EmbedderClient:
@@ -26,12 +34,19 @@ class EmbedderClient:
         self._caller = caller
 
     async def embed(
-        self, catalog_id: str, signals: Sequence[Signal], priority: int, space_version: str
+        self,
+        catalog_id: str,
+        signals: Sequence[Signal],
+        priority: int,
+        space_version: str,
+        *,
+        space: str,
+        views: int = 0,
     ) -> Embedded:
         """A vector or an error for each signal; raises ServiceError when the whole call fails."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
-            items=[_item(signal, space_version) for signal in signals],
+            items=[_item(signal, space, space_version, views) for signal in signals],
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
         response: pb.BatchEmbedResponse = await self._caller.call(self._stub.BatchEmbed, request)
@@ -40,7 +55,25 @@ class EmbedderClient:
         return Embedded(
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
+            subjects=tuple(
+                messages.subject(item.subject) if item.HasField("subject") else None
+                for item in response.results
+            ),
         )
+
+    async def classify(
+        self, catalog_id: str, photo: Signal, top_k: int
+    ) -> tuple[Classification, Subject | None]:
+        """What a photo is of; raises ServiceError for it too."""
+        request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
+        response: pb.ClassifyResponse = await self._caller.call(self._stub.Classify, request)
+        if len(response.results) != 1:
+            raise Internal("the embedder answered another number of items", reason="INTERNAL")
+        (result,) = response.results
+        if result.status.code:
+            raise from_status(result.status)
+        subject = messages.subject(result.subject) if result.HasField("subject") else None
+        return messages.classification(result.classification), subject
 
     async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
         """The spaces as they are now."""
@@ -54,17 +87,28 @@ class EmbedderClient:
                 item.default_version,
                 item.model,
                 item.dimension,
+                item.takes_texts,
             )
             for item in response.spaces
         )
 
 
-def _item(signal: Signal, version: str) -> pb.EmbedItem:
+def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) -> pb.EmbedItem:
+    if not signal.is_photo:
+        return pb.EmbedItem(text=signal.text, space=space, space_version=version)
+    item = pb.EmbedItem(
+        space=space,
+        space_version=version,
+        photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
+        views=views,
+        box=messages.box_message(signal.box),
+        find_subject=signal.find_subject,
+    )
     if signal.kind is SignalKind.IMAGE:
-        return pb.EmbedItem(image=signal.image, space_version=version)
-    if signal.kind is SignalKind.IMAGE_URI:
-        return pb.EmbedItem(image_uri=signal.image_uri, space_version=version)
-    return pb.EmbedItem(text=signal.text, space_version=version)
+        item.image = signal.image
+    else:
+        item.image_uri = signal.image_uri
+    return item
 
 
 def _result(item: pb.EmbedResult) -> Vector | ServiceError:

@@ -8,9 +8,13 @@ import grpc
 
 from gateway import messages
 from gateway.clients.calls import Caller
-from gateway.model import Columns, Found, IndexState, ProductRow, Rejection, Scope, Vector
+from gateway.model import Blend, Columns, Found, IndexState, ProductRow, Rejection, Scope, Vector
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from sightline.common.v1 import candidate_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.retriever.v1 import index_service_pb2 as index_pb
+from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
+from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
+from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
@@ -19,6 +23,7 @@ from sightline_rules.duplicates import NO_HASH
 
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
+KEYWORDS = "sightline.retriever.v1.KeywordService"
 INDEX = "sightline.retriever.v1.IndexService"
 JOBS = "sightline.common.v1.JobService"
 BACKUPS = "sightline.retriever.v1.BackupService"
@@ -36,6 +41,7 @@ IDEMPOTENT = (
     (PRODUCTS, "GetImage"),
     (VECTORS, "Search"),
     (VECTORS, "Count"),
+    (KEYWORDS, "SearchKeywords"),
     (INDEX, "ListGenerations"),
     (INDEX, "BackfillGeneration"),
     (INDEX, "VerifyGeneration"),
@@ -65,19 +71,22 @@ class RetrieverClient:
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
+        self._index = index_grpc.IndexServiceStub(channel)
+        self._keywords = keywords_grpc.KeywordServiceStub(channel)
         self._caller = caller
 
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str,
+        near: Vector | str | Blend,
         scope: Scope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        """The `top_k` products nearest to a vector or to the product of that id.
+        """The `top_k` products nearest to a vector, to the product of that id, or to several
+        together.
 
         Near-duplicates of one another count as one and come all.
         """
@@ -91,28 +100,29 @@ class RetrieverClient:
         )
         if isinstance(near, Vector):
             request.vector.CopyFrom(_vector(near))
+        elif isinstance(near, Blend):
+            request.space = near.space
+            request.blend.CopyFrom(_blend(near))
         else:
             request.product_id = near
-        answer: vectors_pb.SearchResponse = await self._call(self._vectors.Search, request, scope)
-        count = len(answer.candidates.product_ids)
-        if not count == len(answer.similarities) == len(answer.image_ids) or (
-            len(answer.collapsed) not in (0, count)
-        ):
-            raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-        return Found(
-            columns=_columns(answer.candidates),
-            similarities=tuple(answer.similarities),
-            image_ids=tuple(answer.image_ids),
-            space=messages.space(answer.space) if answer.HasField("space") else None,
-            freshness=(
-                messages.freshness(answer.freshness) if answer.HasField("freshness") else None
-            ),
-            plan=answer.plan,
-            work=messages.work(answer.stage_timings),
-            collapsed=[tuple(item.product_ids) for item in answer.collapsed],
-            own=_columns(answer.query_product) if answer.HasField("query_product") else None,
-            degradations=messages.degradation_list(answer.degradations),
+        return _found(await self._call(self._vectors.Search, request, scope))
+
+    async def words(
+        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
+    ) -> Found:
+        """The `top_k` products whose words match a text best, their similarities 0 to 1.
+
+        Near-duplicates of one another count as one and come all.
+        """
+        request = keywords_pb.SearchKeywordsRequest(
+            catalog_id=catalog_id,
+            text=text,
+            filter=filter_of(scope),
+            top_k=top_k,
+            exclude_product_ids=exclude,
+            collapse=vectors_pb.COLLAPSE_MARK,
         )
+        return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
         """Those of up to 1,000 products that exist and pass, in the order asked."""
@@ -200,11 +210,41 @@ class RetrieverClient:
             recall=tuple(map(messages.recall, answer.recall)),
         )
 
+    async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
+        """The index generations of a version that are not dropped, by name."""
+        request = index_pb.ListGenerationsRequest(catalog_id=catalog_id)
+        answer: index_pb.ListGenerationsResponse = await self._caller.call(
+            self._index.ListGenerations, request
+        )
+        return tuple(
+            each.name for each in answer.generations if each.space_version == space_version
+        )
+
     async def _call(self, method: Any, request: Any, scope: Scope) -> Any:
         try:
             return await self._caller.call(method, request)
         except InvalidArgument as error:
             raise _as_sent(error, scope) from error
+
+
+def _found(answer: vectors_pb.SearchResponse) -> Found:
+    count = len(answer.candidates.product_ids)
+    if not count == len(answer.similarities) == len(answer.image_ids) or (
+        len(answer.collapsed) not in (0, count)
+    ):
+        raise Internal("the retriever's columns differ in length", reason="INTERNAL")
+    return Found(
+        columns=_columns(answer.candidates),
+        similarities=tuple(answer.similarities),
+        image_ids=tuple(answer.image_ids),
+        space=messages.space(answer.space) if answer.HasField("space") else None,
+        freshness=(messages.freshness(answer.freshness) if answer.HasField("freshness") else None),
+        plan=answer.plan,
+        work=messages.work(answer.stage_timings),
+        collapsed=[tuple(item.product_ids) for item in answer.collapsed],
+        own=_columns(answer.query_product) if answer.HasField("query_product") else None,
+        degradations=messages.degradation_list(answer.degradations),
+    )
 
 
 def filter_of(scope: Scope) -> filter_pb2.Filter | None:
@@ -267,6 +307,17 @@ def _vector(value: Vector) -> vector_pb2.Vector:
         space_version=value.space_version,
         dimension=value.dimension,
         data=value.data,
+    )
+
+
+def _blend(value: Blend) -> vectors_pb.Blend:
+    return vectors_pb.Blend(
+        parts=[
+            vectors_pb.BlendPart(weight=weight, product_id=near)
+            if isinstance(near, str)
+            else vectors_pb.BlendPart(weight=weight, vector=_vector(near))
+            for weight, near in value.parts
+        ]
     )
 
 

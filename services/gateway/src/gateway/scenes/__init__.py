@@ -16,7 +16,7 @@ from typing import Annotated
 from prometheus_client import Gauge
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.model import Branch, Budgets, Scene, SceneNotFound
+from gateway.model import Branch, Budgets, Fusion, Scene, SceneNotFound
 from gateway.moving import Diversity
 from servicekit.telemetry import get_logger
 from sightline_rules.categories import MAX_LEVELS
@@ -26,7 +26,7 @@ LOOK_SECONDS = 1.0
 """How often the files are looked at, at most."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_SIMILARITY = ("visual", "text", "collaborative")
+_SIMILARITY = ("visual", "text", "text_visual", "keywords", "collaborative")
 _BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
 _PARTS = frozenset({*_SIMILARITY, *_BEHAVIOUR})
 
@@ -53,6 +53,8 @@ class _Part(BaseModel):
 class _Branches(_Part):
     visual: Weight = 1.0
     text: Weight = 1.0
+    text_visual: Weight = 1.0
+    keywords: Weight = 1.0
     collaborative: Weight = 1.0
 
 
@@ -103,6 +105,8 @@ class _File(_Part):
     min_quality: float = Field(default=0.0, ge=0, le=1)
     popular_fallback: bool = True
     new_fallback: bool = True
+    fusion: Fusion = Fusion.VECTOR
+    views: int = Field(default=0, ge=0, le=4)
     branches: _Branches = _Branches()
     parts_with_signals: dict[str, Weight] = {"visual": 1.0}
     parts_without_signals: dict[str, Weight] = dict.fromkeys(_BEHAVIOUR, 1.0)
@@ -132,6 +136,8 @@ class _File(_Part):
             branches={
                 Branch.VISUAL: self.branches.visual,
                 Branch.TEXT: self.branches.text,
+                Branch.TEXT_VISUAL: self.branches.text_visual,
+                Branch.KEYWORDS: self.branches.keywords,
                 Branch.COLLABORATIVE: self.branches.collaborative,
             },
             parts_with_signals=self.parts_with_signals,
@@ -143,6 +149,8 @@ class _File(_Part):
                 rank=self.budgets.rank,
             ),
             diversity=self.diversity.value,
+            fusion=self.fusion,
+            views=self.views,
         )
 
 

@@ -11,11 +11,16 @@ from gateway import messages
 from gateway.clients.calls import Caller
 from gateway.model import SpaceState
 from gateway.ports import Index, Models, Scenes, Spaces
+from gateway.retiring import check_unused
 from gateway.servicer.requests import Context, admit
 from gateway.status import ComponentState, look
 from servicekit.requests import page_size
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
+from sightline.embedder.v1 import embedding_service_pb2_grpc as embedding_grpc
+from sightline.embedder.v1 import space_service_pb2 as space_pb
+from sightline.embedder.v1 import space_service_pb2_grpc as space_grpc
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import (
@@ -31,6 +36,8 @@ from sightline.ranker.v1 import profile_service_pb2_grpc as profile_grpc
 from sightline.retriever.v1 import (
     backup_service_pb2,
     backup_service_pb2_grpc,
+    fit_service_pb2,
+    fit_service_pb2_grpc,
     rebuild_service_pb2,
     rebuild_service_pb2_grpc,
 )
@@ -43,7 +50,7 @@ MOST_LISTED = 1_000
 
 class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """Tells of the suite; passes calls for models, profiles and exports on to the ranker, calls for
-    the index and for backups to the retriever."""
+    the index and for backups to the retriever, calls for spaces to it and the embedder."""
 
     def __init__(
         self,
@@ -53,11 +60,12 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         spaces: Spaces,
         index: Index,
         models: Models,
+        embedder: tuple[grpc.aio.Channel, Caller],
         ranker: tuple[grpc.aio.Channel, Caller],
         retriever: tuple[grpc.aio.Channel, Caller],
         status_seconds: float,
     ) -> None:
-        """`ranker` and `retriever`: the ways to them."""
+        """`embedder`, `ranker` and `retriever`: the ways to them."""
         self._catalogs = catalogs
         self._scenes = scenes
         self._spaces = spaces
@@ -70,6 +78,9 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         self._index_stub = index_grpc.IndexServiceStub(channel)
         self._backups_stub = backup_service_pb2_grpc.BackupServiceStub(channel)
         self._rebuild_stub = rebuild_service_pb2_grpc.RebuildServiceStub(channel)
+        self._fits_stub = fit_service_pb2_grpc.FitServiceStub(channel)
+        self._embedding_stub = embedding_grpc.EmbeddingServiceStub(embedder[0])
+        self._spaces_stub, self._embedder = space_grpc.SpaceServiceStub(embedder[0]), embedder[1]
         self._seconds = status_seconds
 
     async def GetStatus(
@@ -314,6 +325,45 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         request.catalog_id = admit(request, self._catalogs)
         job: job_pb2.Job = await self._retriever.call(self._rebuild_stub.RebuildIndex, request)
         return job
+
+    async def FitSpace(
+        self, request: fit_service_pb2.FitSpaceRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start a job that fits a visual space on the catalogue's photos."""
+        request.catalog_id = admit(request, self._catalogs)
+        job: job_pb2.Job = await self._retriever.call(self._fits_stub.FitSpace, request)
+        return job
+
+    async def ListSpaces(
+        self, request: embedding_pb.ListSpacesRequest, context: Context
+    ) -> embedding_pb.ListSpacesResponse:
+        """The spaces that are served and, if asked for, candidates and retired ones."""
+        request.catalog_id = admit(request, self._catalogs)
+        answer: embedding_pb.ListSpacesResponse = await self._embedder.call(
+            self._embedding_stub.ListSpaces, request
+        )
+        return answer
+
+    async def PromoteSpace(
+        self, request: space_pb.PromoteSpaceRequest, context: Context
+    ) -> embedding_pb.Space:
+        """Have a fitted space served."""
+        request.catalog_id = admit(request, self._catalogs)
+        space: embedding_pb.Space = await self._embedder.call(
+            self._spaces_stub.PromoteSpace, request
+        )
+        return space
+
+    async def RetireSpace(
+        self, request: space_pb.RetireSpaceRequest, context: Context
+    ) -> embedding_pb.Space:
+        """Take a fitted space out of service, unless a generation stands on it."""
+        request.catalog_id = admit(request, self._catalogs)
+        await check_unused(request.catalog_id, request.version, self._spaces, self._index)
+        space: embedding_pb.Space = await self._embedder.call(
+            self._spaces_stub.RetireSpace, request
+        )
+        return space
 
 
 def _offered(state: SpaceState) -> pb.EmbedderSpace:

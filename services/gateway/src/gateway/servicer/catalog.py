@@ -81,6 +81,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
                 page_size=request.page_size,
                 page_token=request.page_token,
                 view=retriever_pb.PRODUCT_VIEW_FULL,
+                doubted_only=request.doubted_only,
             ),
         )
         return pb.ListProductsResponse(

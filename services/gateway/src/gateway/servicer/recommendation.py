@@ -2,16 +2,29 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
+from collections.abc import Mapping
 from typing import cast
 
 from prometheus_client import Counter
 
 from gateway import messages
-from gateway.model import CallersFilter, FoundProduct, ProductRow, Query, Result, Signal, SignalKind
+from gateway.classify import classify
+from gateway.model import (
+    ALONE,
+    CallersFilter,
+    FoundProduct,
+    ProductRow,
+    Query,
+    Question,
+    Result,
+    Signal,
+    SignalKind,
+    Subject,
+)
 from gateway.ports import House
 from gateway.recommend import recommend
 from gateway.search import search
-from gateway.servicer import explained
+from gateway.servicer import classified, explained
 from gateway.servicer.requests import Context
 from gateway.why import explain
 from servicekit.config import DEFAULT_CATALOG
@@ -30,7 +43,7 @@ COLLAPSED = Counter(
 
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
-    """Recommends and searches."""
+    """Recommends, searches and classifies."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -56,6 +69,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             attribution_token=answer.attribution_token,
             next_page_token=answer.next_page_token,
             request_id=request_id,
+            subjects=_subjects(answer.subjects),
         )
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
@@ -70,6 +84,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             versions=messages.versions_message(found.versions),
             freshness=messages.freshness_message(found.freshness),
             request_id=request_id,
+            subjects=_subjects(found.subjects),
         )
 
     async def ExplainRecommendation(
@@ -80,6 +95,27 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         query = _recommend_query(request.request)
         found = await explain(query, request.product_id, self._house)
         return explained.response(found, query.language_code, request_id)
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
+        """What a photo is of, with filters to search on with."""
+        request_id = take_request_id(request.request_id)
+        return classified.response(await classify(_question(request), self._house), request_id)
+
+
+def _question(request: pb.ClassifyRequest) -> Question:
+    return Question(
+        photo=Signal(
+            index=ALONE,
+            kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
+            image=request.image,
+            image_uri=request.image_uri,
+            box=messages.box(request.box) if request.HasField("box") else None,
+            find_subject=request.find_subject,
+        ),
+        catalog_id=request.catalog_id or DEFAULT_CATALOG,
+        request_id=request.request_id,
+        top_k=request.top_k,
+    )
 
 
 def _recommend_query(request: pb.RecommendRequest) -> Query:
@@ -122,7 +158,17 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         text=message.text,
         product_id=message.product_id,
         weight=message.weight,
+        negative=message.negative,
+        box=messages.box(message.box) if message.HasField("box") else None,
+        find_subject=message.find_subject,
     )
+
+
+def _subjects(subjects: Mapping[int, Subject]) -> list[pb.SignalSubject]:
+    return [
+        pb.SignalSubject(signal=place, subject=messages.subject_message(subject))
+        for place, subject in sorted(subjects.items())
+    ]
 
 
 def _filter(message: filter_pb2.Filter) -> CallersFilter:

@@ -12,6 +12,8 @@ QUANTILE = 0.99
 SHOPPERS = 1_000
 ITEMS = 20_000
 SOME_SHOPPERS, SOME_ITEMS = 200, 5_000
+SIZED = parts.DEFAULT_BLEND
+"""How the parts that a score's scale is the size of are put together."""
 HALF_SURE = 20.0
 """Pairs of likings of one shopper, a product, at which item_item counts half. Divided by its size
 alone, what few pairs teach would count as much as what many do. On shares of MovieLens-100k (the
@@ -25,15 +27,14 @@ def score_scale(model: Model, interests: Interests) -> float:
     actors = sorted(set(interests.actor.tolist()))
     chosen = actors[:: -(-len(actors) // SHOPPERS)]
     liked = _newest_first(interests, set(chosen))
-    dimension = model.item_vectors.shape[1]
-    queries = np.stack(
-        [
-            fold_in.query(fold_in.of(model, interests.actors[one], liked[one]), dimension)
-            for one in chosen
-        ]
-    )
+    queries = [
+        parts.query(model, fold_in.of(model, interests.actors[one], liked[one]), SIZED)
+        for one in chosen
+    ]
+    vectors, factors = (np.array(column) for column in zip(*queries, strict=True))
     some = slice(None, None, -(-len(model.item_ids) // ITEMS))
-    sizes = np.abs(queries @ model.item_vectors[some].T + model.item_biases[some])
+    biases = np.outer(factors, model.item_biases[some])
+    sizes = np.abs(vectors @ model.item_vectors[some].T + biases)
     return float(np.quantile(sizes, QUANTILE)) or 1.0
 
 

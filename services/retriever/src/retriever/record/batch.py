@@ -27,6 +27,7 @@ from retriever.model import (
 )
 from retriever.record.generations import live_generations
 from retriever.record.hashes import to_signed
+from retriever.record.keywords import put_words
 from retriever.record.parts import among, chunks, look_up, pending_row, put
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
@@ -335,5 +336,6 @@ class Batch:
         # A photo that a backfill waits for is this write's own from now on.
         put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")
         put(connection, pending, [*self._retried.values()])
+        put_words(connection, session.catalog_id, (it for _, it in self._written.values()))
         want_texts(session, self._live, self._written)
         session.touch(list(dict.fromkeys(self._touched)))

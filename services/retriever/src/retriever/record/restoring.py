@@ -14,6 +14,7 @@ from retriever.archive.model import BackupDamaged, Row
 from retriever.catalogue import check_product
 from retriever.model import Amount, Generation, ImageDraft, ProductContent, ProductDraft
 from retriever.record.generations import live_generations
+from retriever.record.keywords import put_words
 from retriever.record.parts import among, chunks, look_up, on, pending_row, put
 from retriever.record.products import content_etag
 from retriever.record.session import Entry, Session
@@ -147,6 +148,7 @@ def _written(
         for (row, _), seq in zip(chosen, seqs, strict=True)
     ]
     put(connection, products, rows)
+    put_words(connection, session.catalog_id, (_content(*each) for each in chosen))
     c = product_images.c
     for chunk in chunks(sorted(former)):
         connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,9 +12,12 @@ from sqlalchemy import Connection
 from retriever.archive.model import Row, Snapshot, Table
 from retriever.model import (
     Backlog,
+    CategoryPath,
     Change,
+    Classification,
     Closing,
     Counts,
+    Doubt,
     EmbeddingSpace,
     Floats,
     Freshness,
@@ -26,6 +29,7 @@ from retriever.model import (
     ImportProgress,
     ImportRow,
     IndexRow,
+    Label,
     Offer,
     Order,
     Pending,
@@ -42,6 +46,7 @@ from retriever.model import (
 from retriever.planning import Part, Survivors
 from retriever.record import imports, restoring, rollout, snapshots
 from retriever.record.batch import change_products, write_products
+from retriever.record.doubts import DOUBTED, count_doubts, judge, read_doubts
 from retriever.record.generations import (
     all_generations,
     count_rows,
@@ -58,6 +63,8 @@ from retriever.record.generations import (
 )
 from retriever.record.hashes import read_image_vectors, read_unhashed, write_hashes
 from retriever.record.kept import Answers, Products
+from retriever.record.keywords import find_words
+from retriever.record.labels import read_labels
 from retriever.record.means import read_means
 from retriever.record.parts import (
     is_generation,
@@ -151,11 +158,19 @@ class Record:
         )
 
     async def page(
-        self, catalog_id: str, order: Order, after: tuple[int, str] | None, limit: int
+        self,
+        catalog_id: str,
+        order: Order,
+        after: tuple[int, str] | None,
+        limit: int,
+        *,
+        doubted_only: bool = False,
     ) -> list[Product]:
         """See CatalogueRecord."""
         c = products.c
         query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
+        if doubted_only:
+            query = query.where(DOUBTED)
         if order is Order.NEWEST:
             query = query.order_by(c.create_time.desc(), c.product_id)
             if after is not None:
@@ -177,10 +192,30 @@ class Record:
 
         return await self._db.read(work)
 
+    async def doubts(self, catalog_id: str, products: Sequence[Product]) -> dict[str, Doubt]:
+        """See CatalogueRecord."""
+        return await self._db.read(lambda connection: read_doubts(connection, catalog_id, products))
+
+    async def doubted(self, catalog_id: str) -> int:
+        """See LagRecord."""
+        return await self._db.read(lambda connection: count_doubts(connection, catalog_id))
+
     async def image(self, catalog_id: str, image_id: str) -> Image | None:
         """See CatalogueRecord."""
         return await self._db.read(
             lambda connection: read_images(connection, catalog_id, [image_id]).get(image_id)
+        )
+
+    async def find_words(
+        self,
+        catalog_id: str,
+        asked: Sequence[str],
+        condition: Filter,
+        excluded: Collection[str],
+    ) -> list[tuple[str, float]]:
+        """See KeywordRecord."""
+        return await self._db.read(
+            lambda connection: find_words(connection, catalog_id, asked, condition, excluded)
         )
 
     # Removals
@@ -443,6 +478,15 @@ class Record:
 
         return await self._db.write(work)
 
+    async def judge(
+        self,
+        generation: Generation,
+        told: Mapping[str, Classification],
+        known: Collection[CategoryPath],
+    ) -> None:
+        """See IndexRecord."""
+        await self._db.write(lambda connection: judge(connection, generation, told, known))
+
     # The worker
 
     def version(self) -> int | None:
@@ -464,6 +508,14 @@ class Record:
     async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
         """See HashRecord."""
         await self._db.write(lambda connection: write_hashes(connection, catalog_id, hashes))
+
+    async def labels(
+        self, catalog_id: str, after: str, limit: int
+    ) -> tuple[list[Label], str | None]:
+        """See LabelRecord."""
+        return await self._db.read(
+            lambda connection: read_labels(connection, catalog_id, after, limit)
+        )
 
     async def generations(self, catalog_id: str) -> list[Generation]:
         """See IndexRecord."""

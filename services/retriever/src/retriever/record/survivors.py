@@ -92,7 +92,7 @@ def read_survivors(
     whole = condition == part
     found = connection.execute(
         sa.select(products.c.product_id, *(() if whole else FACTS))
-        .where(products.c.catalog_id == generation.catalog_id, _holds(part))
+        .where(products.c.catalog_id == generation.catalog_id, holds(part))
         .limit(most + 1)
     ).all()
     if len(found) > most:
@@ -142,7 +142,7 @@ def _read(
     return Survivors(keys, data.reshape(len(rows), generation.dimension))
 
 
-def _holds(part: Part) -> sa.ColumnElement[bool]:
+def holds(part: Part) -> sa.ColumnElement[bool]:
     """The part as a condition that an index of `products` answers."""
     c = products.c
     match part:

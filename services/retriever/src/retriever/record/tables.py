@@ -27,7 +27,7 @@ class _StorableText(sa.types.TypeDecorator[str]):
 
 _Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
 """Text that sorts by code point, as SQLite's does."""
-_Number = sa.BigInteger
+_Number = sa.BigInteger()
 
 
 def _key(name: str, kind: Any = _Text) -> sa.Column[Any]:
@@ -82,6 +82,28 @@ products = sa.Table(
 )
 """`touched`: the newest commit when the product was last written whole, changed by it or not."""
 
+keywords = sa.Table(
+    "keywords",
+    metadata,
+    sa.Column("number", _Number.with_variant(sa.Integer, "sqlite"), primary_key=True),
+    _value("catalog_id"),
+    _value("product_id"),
+    _value("title"),
+    _value("names"),
+    _value("details"),
+    sa.ForeignKeyConstraint(
+        ["catalog_id", "product_id"],
+        ["products.catalog_id", "products.product_id"],
+        ondelete="CASCADE",
+    ),
+    sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
+)
+"""The words of products, set apart by blanks (keywords.py). The store's full-text search goes by
+them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `words`."""
+
+ENGINES_OWN = ("keywords_index", "keywords.words", "keywords_words")
+"""What migrations make for one kind of store alone: tables, columns (table.column), indexes."""
+
 images = sa.Table(
     "images",
     metadata,
@@ -121,6 +143,27 @@ product_images = sa.Table(
     sa.Index("product_images_row", "catalog_id", "row_id", unique=True),
 )
 """A product's photos in order. `row_id` is the id of the photo's row in every index."""
+
+doubts = sa.Table(
+    "doubts",
+    metadata,
+    _key("catalog_id"),
+    _key("product_id"),
+    _key("image_id"),
+    _value("category"),
+    _value("probability", sa.Double),
+    _value("instead"),
+    _value("instead_probability", sa.Double),
+    _value("space_version"),
+    sa.ForeignKeyConstraint(
+        ["catalog_id", "product_id"],
+        ["products.catalog_id", "products.product_id"],
+        ondelete="CASCADE",
+    ),
+    sa.Index("doubts_image", "catalog_id", "image_id"),
+)
+"""Photos that contradicted their product's category when they were looked at (doubts.py).
+`category`: the one that it was about. `instead`: what they rather look like; empty = like none."""
 
 vectors = sa.Table(
     "vectors",

@@ -85,7 +85,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             filtered_product_ids=found.filtered,
             rejections=[wire.rejection(*item) for item in found.rejections.items()],
         )
-        _fill(response, found.products, as_columns)
+        await self._fill(response, catalog, found.products, as_columns)
         return response
 
     async def ListProducts(
@@ -100,9 +100,10 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             order=wire.order(request.order),
             page_size=request.page_size,
             page_token=request.page_token,
+            doubted_only=request.doubted_only,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
-        _fill(response, page.products, as_columns)
+        await self._fill(response, catalog, page.products, as_columns)
         return response
 
     async def DeleteProducts(
@@ -210,13 +211,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         )
         return products_pb.GetImageResponse(image=wire.image_message(image, content))
 
-
-def _fill(
-    response: products_pb.BatchGetProductsResponse | products_pb.ListProductsResponse,
-    found: list[Product],
-    as_columns: bool,
-) -> None:
-    if as_columns:
-        response.columns.CopyFrom(wire.columns(found))
-    else:
-        response.products.extend(wire.row(product) for product in found)
+    async def _fill(
+        self,
+        response: products_pb.BatchGetProductsResponse | products_pb.ListProductsResponse,
+        catalog: str,
+        found: list[Product],
+        as_columns: bool,
+    ) -> None:
+        if as_columns:
+            response.columns.CopyFrom(wire.columns(found))
+            return
+        doubts = await self._record.doubts(catalog, found) if found else {}
+        response.products.extend(
+            wire.row(product, doubts.get(product.content.product_id)) for product in found
+        )

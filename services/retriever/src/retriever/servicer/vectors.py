@@ -62,11 +62,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        given = request.WhichOneof("query") == "vector"
+        given = request.WhichOneof("query")
         query = search.Query(
             catalog_id=catalog,
-            vector=wire.vector(request.vector) if given else None,
+            vector=wire.vector(request.vector) if given == "vector" else None,
             product_id=request.product_id,
+            blend=wire.blend(request.blend) if given == "blend" else None,
             space=request.space or search.DEFAULT_SPACE,
             condition=wire.condition(request.filter),
             top_k=request.top_k or search.DEFAULT_TOP_K,
@@ -102,7 +103,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
             collapsed=wire.collapsed(answer.collapsed),
-            query_product=wire.columns([answer.own]) if answer.own is not None else None,
+            query_product=wire.columns(answer.own) if answer.own else None,
             degradations=wire.index_lost(answer.substitute),
         )
 

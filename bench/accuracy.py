@@ -1,0 +1,362 @@
+"""What a learned space is worth: the embedder's own fit on photos that others can have, too.
+
+Groceries: cross-validation on the train part, with scenes kept together; then the map of the whole
+train part on the val part, which chose nothing. Clothing: cross-validation of its ten categories.
+The off-the-shelf space beside it is what the embedder serves without a fit: Lite0's unit vectors.
+The test part of the groceries is not in the folder: goals on it are NOT MEASURED, and say what
+cross-validation and val give in its place.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import featured, grocery
+from bench.grocery import Grocery, Photos
+from bench.model import Goal, Interval, Result, Table
+from embedder.fitting import space
+from embedder.fitting.components import Rows
+from embedder.fitting.evaluate import evaluate
+from embedder.fitting.fit import Options, fit, fit_rows
+from embedder.fitting.folds import numbered
+from embedder.fitting.measuring import (
+    CATEGORY,
+    HIT,
+    ICONIC,
+    ICONIC_HIT,
+    NEAREST,
+    PRECISION,
+    UNSEEN,
+    UNSEEN_ICONIC,
+    UNSEEN_ICONIC_HIT,
+    Learn,
+    Tally,
+    Views,
+    nearest_mean,
+    vectors,
+)
+from embedder.fitting.model import (
+    CATALOGUE,
+    SHOPPER,
+    Evaluation,
+    Figure,
+    Fitted,
+    Floats,
+    Labelled,
+)
+from embedder.fitting.nearest import average_precisions, hits
+
+Say: TypeAlias = Callable[[str], None]
+
+BACKBONE = "efficientnet_lite2_features"
+OFF_THE_SHELF = "efficientnet_lite0_features"
+JUDGE = "efficientnet_lite1_features"
+"""Says which photos are of one scene; it is not measured itself."""
+VIEWS = 4
+SEED = 0
+CLOTHING = "clothing"
+CLOTHING_EVERY = 2
+"""Every second photo: all of them would take a minute more for an interval a third narrower."""
+
+ONE, FOUR = "one view", "four views"
+VAL_ONE = "val, one view"
+VAL_FOUR = "val, four views"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A goal of the issue on the part that is not in the folder."""
+
+    name: str
+    at_least: float
+    figure: str
+    """The figure of cross-validation that stands in its place."""
+    views: str
+
+
+WANTED = (
+    Wanted("test: 1-NN, one view", 0.83, NEAREST, ONE),
+    Wanted("test: 1-NN, several views", 0.87, NEAREST, FOUR),
+    Wanted("test: category", 0.93, CATEGORY, FOUR),
+    Wanted("test: 1-NN, labels that the map has not seen", 0.80, UNSEEN, FOUR),
+    Wanted("test: phone against one iconic photo, top-1", 0.60, ICONIC, FOUR),
+    Wanted("test: phone against one iconic photo, top-5", 0.93, ICONIC_HIT, FOUR),
+    Wanted("test: the same, never seen by the map, top-1", 0.58, UNSEEN_ICONIC, FOUR),
+    Wanted("test: the same, never seen by the map, top-5", 0.93, UNSEEN_ICONIC_HIT, FOUR),
+)
+CAPTION = (
+    "95% intervals by the bootstrap over scenes (products where the map has not seen them; photos "
+    "on val); gains are paired. Off the shelf: EfficientNet-Lite0's unit vectors of one view."
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What was measured; what is absent was not."""
+
+    crossed: dict[str, Evaluation]
+    """Groceries by cross-validation, by views."""
+    val: dict[str, tuple[Figure, ...]]
+    """The val part, by views."""
+    clothing: Evaluation | None = None
+    dimension: int = 0
+
+
+def run(say: Say) -> Result:
+    """Measures what there are photos for, in four minutes."""
+    found, warnings = Found({}, {}), []
+    folder = grocery.find()
+    if folder is None:
+        warnings.append(f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there")
+    else:
+        _groceries(grocery.load(folder), found, say)
+    clothes = _clothing()
+    if clothes:
+        found.clothing = _clothes(clothes, say)
+    else:
+        warnings.append(f"NOT MEASURED: $SIGHTLINE_DATA/{CLOTHING} is not there")
+    return Result(_tables(found), _plain(found), goals(found), tuple(warnings))
+
+
+# Groceries
+
+
+def _groceries(data: Grocery, found: Found, say: Say) -> None:
+    say("groceries: features of the train part and of the iconic photos")
+    train = _features(BACKBONE, data.train, VIEWS)
+    iconic = _features(BACKBONE, data.iconic, VIEWS)
+    plain = _off_the_shelf(data.train), _off_the_shelf(data.iconic)
+    seen = featured.heads(featured.backbone(JUDGE), data.train.paths)
+    scenes = grocery.scenes(seen, data.train.products)
+    labelled = _labelled(data, train, iconic, scenes)
+    learn = _once()
+    for name, count in ((ONE, 1), (FOUR, VIEWS)):
+        say(f"groceries: cross-validation, {name} a query")
+        found.crossed[name] = evaluate(
+            labelled,
+            Options(),
+            np.concatenate(plain),
+            OFF_THE_SHELF,
+            seed=SEED,
+            views=Views(count, VIEWS),
+            learn=learn,
+        )
+    say("groceries: the map of the whole train part, on val")
+    fitted = fit(labelled, Options(), SEED)
+    found.dimension = fitted.projection.shape[1]
+    asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
+    before = _off_the_shelf(data.validation)
+    for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
+        ours = (
+            vectors(fitted, asked, np.arange(len(asked.products)), count),
+            vectors(fitted, labelled, np.arange(len(train)), VIEWS),
+        )
+        told = None
+        if fitted.head is not None:
+            told = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
+            told = np.array(fitted.head.categories)[told, 0]
+        found.val[name] = _compared(data, ours, (before, plain[0]), told)
+
+
+def _once() -> Learn:
+    """Fits each part of the photos once, for queries of one view and of several."""
+    known: dict[tuple[bytes, bool], Fitted] = {}
+
+    def learn(
+        data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
+    ) -> Fitted:
+        key = rows.tobytes(), texts
+        if key not in known:
+            known[key] = fit_rows(data, rows, options, seed, texts=texts)
+        return known[key]
+
+    return learn
+
+
+def _features(name: str, photos: Photos, views: int) -> Floats:
+    model = featured.backbone(name)
+    return featured.features(model, photos.paths, model.recipe, views)
+
+
+def _off_the_shelf(photos: Photos) -> Floats:
+    """The unit vectors [n, 1280] that the embedder serves without a fit, of the first views."""
+    return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
+
+
+def _labelled(
+    data: Grocery, train: Floats, iconic: Floats, scenes: npt.NDArray[np.int64]
+) -> Labelled:
+    """The train part as shoppers' photos, and the catalogue's one of each product."""
+    products = np.concatenate([data.train.products, data.iconic.products])
+    return Labelled(
+        features=np.concatenate([train, iconic]),
+        kinds=np.repeat(np.array([SHOPPER, CATALOGUE], np.int8), [len(train), len(iconic)]),
+        products=[str(product) for product in products],
+        groups=[f"scene {each}" for each in scenes] + [f"iconic {n}" for n in range(len(iconic))],
+        categories=[(data.categories[product],) for product in products],
+        sentences=None,
+    )
+
+
+def _asked(data: Grocery, features: Floats) -> Labelled:
+    products = data.validation.products
+    return Labelled(
+        features=features,
+        kinds=np.full(len(products), SHOPPER, np.int8),
+        products=[str(product) for product in products],
+        groups=[str(place) for place in range(len(products))],
+        categories=[(data.categories[product],) for product in products],
+    )
+
+
+def _compared(
+    data: Grocery,
+    ours: tuple[Floats, Floats],
+    before: tuple[Floats, Floats],
+    told: npt.NDArray[np.str_] | None,
+) -> tuple[Figure, ...]:
+    """Queries and photos in both spaces: paired by query."""
+    wanted, shown = data.validation.products, data.train.products
+    columns: dict[str, list[npt.NDArray[Any]]] = {
+        NEAREST: [hits(*_pair(each, wanted, shown), 1) for each in (ours, before)],
+        HIT: [hits(*_pair(each, wanted, shown), 5) for each in (ours, before)],
+        PRECISION: [average_precisions(*_pair(each, wanted, shown)) for each in (ours, before)],
+    }
+    if told is not None:
+        truth = np.array([data.categories[product] for product in wanted])
+        numbers = numbered([data.categories[product] for product in shown])
+        names = list(dict.fromkeys(data.categories[product] for product in shown))
+        nearest = np.array(names)[nearest_mean(before[0], before[1], numbers)]
+        columns[CATEGORY] = [told == truth, nearest == truth]
+    return tuple(_figure(name, one, other) for name, (one, other) in columns.items())
+
+
+def _pair(
+    vectors: tuple[Floats, Floats], wanted: npt.NDArray[np.int64], shown: npt.NDArray[np.int64]
+) -> tuple[Floats, npt.NDArray[np.int64], Floats, npt.NDArray[np.int64]]:
+    return vectors[0], wanted, vectors[1][: len(shown)], shown
+
+
+def _figure(name: str, ours: npt.ArrayLike, before: npt.ArrayLike) -> Figure:
+    tally = Tally()
+    tally.add(ours, before, np.arange(len(np.asarray(ours))))
+    return tally.figure(name, SEED)
+
+
+# Clothing
+
+
+def _clothing() -> list[Path]:
+    """Every second photo, in the order of their names; none where the folder is missing."""
+    root = Path(os.environ.get("SIGHTLINE_DATA", "/nonexistent")) / CLOTHING
+    return sorted(root.rglob("*.jpg"))[::CLOTHING_EVERY]
+
+
+def _clothes(paths: Sequence[Path], say: Say) -> Evaluation:
+    """Each category is one product: what is asked is whether a photo finds one of its kind."""
+    say(f"clothing: features and cross-validation of {len(paths):,} photos")
+    names = [path.parent.name for path in paths]
+    photos = Photos(paths, np.asarray(numbered(names), np.int64))
+    labelled = Labelled(
+        features=_features(BACKBONE, photos, 1),
+        kinds=np.zeros(len(paths), np.int8),
+        products=names,
+        groups=[str(path) for path in paths],
+        categories=[(name,) for name in names],
+    )
+    plain = _off_the_shelf(photos)
+    return evaluate(
+        labelled, Options(), plain, OFF_THE_SHELF, seed=SEED, views=Views(1, 1), unseen=False
+    )
+
+
+# What is told
+
+
+def goals(found: Found) -> tuple[Goal, ...]:
+    """The gate on val, and those of the issue on what is not in the folder."""
+    gates = [
+        Goal(
+            f"{name}: 1-NN above the off-the-shelf space's, paired",
+            at_most=None,
+            at_least=0.0,
+            unit="",
+            measured=_gain(found.val.get(name, ())),
+        )
+        for name in (VAL_ONE, VAL_FOUR)
+    ]
+    absent = [
+        Goal(f"{each.name}{_instead(found, each)}", None, "", None, each.at_least)
+        for each in WANTED
+    ]
+    return (*gates, *absent)
+
+
+def _gain(figures: Sequence[Figure]) -> Interval | None:
+    for each in figures:
+        if each.name == NEAREST and each.baseline is not None:
+            assert each.gain_low is not None
+            assert each.gain_high is not None
+            return Interval(each.value - each.baseline, each.gain_low, each.gain_high)
+    return None
+
+
+def _instead(found: Found, wanted: Wanted) -> str:
+    """What cross-validation and val say in the place of the test part."""
+    crossed = found.crossed.get(wanted.views)
+    val = found.val.get(f"val, {wanted.views}", ())
+    known = {"cross-validation": crossed.figures if crossed else (), "val": val}
+    told = [
+        f"{where} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})"
+        for where, figures in known.items()
+        for each in figures
+        if each.name == wanted.figure
+    ]
+    return f" [{', '.join(told)}]" if told else ""
+
+
+def _tables(found: Found) -> tuple[Table, ...]:
+    rows = [
+        (f"groceries, cross-validation, {views}", *_cells(each))
+        for views, evaluation in found.crossed.items()
+        for each in evaluation.figures
+    ]
+    rows += [(f"groceries, {name}", *_cells(each)) for name, f in found.val.items() for each in f]
+    if found.clothing is not None:
+        rows += [("clothing, cross-validation", *_cells(each)) for each in found.clothing.figures]
+    return (
+        Table(
+            title="A learned space beside the off-the-shelf one",
+            headers=("photos", "figure", "learned", "off the shelf", "gain", "queries"),
+            rows=tuple(rows),
+            caption=CAPTION,
+        ),
+    )
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    level = f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+    if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
+        return figure.name, level, "", "", f"{figure.queries:,}"
+    gain = figure.value - figure.baseline
+    told = f"{gain:+.3f} ({figure.gain_low:+.3f} to {figure.gain_high:+.3f})"
+    return figure.name, level, f"{figure.baseline:.3f}", told, f"{figure.queries:,}"
+
+
+def _plain(found: Found) -> Mapping[str, object]:
+    return {
+        "accuracy": {
+            "backbone": BACKBONE,
+            "dimension": found.dimension,
+            "cross_validation": {name: asdict(each) for name, each in found.crossed.items()},
+            "val": {
+                name: [asdict(each) for each in figures] for name, figures in found.val.items()
+            },
+            "clothing": None if found.clothing is None else asdict(found.clothing),
+        }
+    }

@@ -1,0 +1,160 @@
+"""What shoppers may type, in our own words, and what in the catalogues answers it.
+
+Written before anything was measured, and not changed since: whoever adds a query here looks at the
+products alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from examples.wines.catalogue import Wine
+
+WINES: Mapping[str, Callable[[Wine], bool]] = {
+    "light red wine for fish": lambda w: w.type == "Red" and "ight-bodied" in w.attributes.body,
+    "something bubbly to celebrate with": lambda w: w.type == "Sparkling",
+    "champagne style wine": lambda w: w.type == "Sparkling",
+    "pink wine for the summer": lambda w: w.type == "Rosé",
+    "sweet wine to go with cake": lambda w: "Dessert" in w.type,
+    "port wine": lambda w: w.type == "Dessert/Port",
+    "wine for a steak dinner": lambda w: w.type == "Red" and "Beef" in w.tags,
+    "wine with oysters and mussels": lambda w: bool({"Shellfish", "Seafood"} & {*w.tags}),
+    "goes with sushi": lambda w: any("Fish" in t or "food" in t for t in w.tags if "Sp" not in t),
+    "for a cheese plate": lambda w: any("Cheese" in tag for tag in w.tags),
+    "wine for venison or wild boar": lambda w: "Game Meat" in w.tags,
+    "vegetarian dinner": lambda w: "Vegetarian" in w.tags,
+    "wine for lasagne": lambda w: "Pasta" in w.tags,
+    "wine for hot indian curry": lambda w: "Spicy Food" in w.tags,
+    "italian red": lambda w: w.type == "Red" and w.attributes.country == "Italy",
+    "french white wine": lambda w: w.type == "White" and w.attributes.country == "France",
+    "portuguese wine": lambda w: w.attributes.country == "Portugal",
+    "wine from California": lambda w: w.attributes.country == "United States",
+    "american pinot": lambda w: (
+        w.attributes.country == "United States" and "Pinot Noir" in w.attributes.grapes
+    ),
+    "wine from down under": lambda w: w.attributes.country == "Australia",
+    "german riesling": lambda w: (
+        w.attributes.country == "Germany" and "Riesling" in w.attributes.grapes
+    ),
+    "south american red wine": lambda w: (
+        w.type == "Red" and w.attributes.country in {"Chile", "Argentina", "Brazil", "Uruguay"}
+    ),
+    "pinot noir": lambda w: "Pinot Noir" in w.attributes.grapes,
+    "shiraz": lambda w: "Syrah/Shiraz" in w.attributes.grapes,
+    "chardonnay": lambda w: "Chardonnay" in w.attributes.grapes,
+    "nebbiolo from piedmont": lambda w: "Nebbiolo" in w.attributes.grapes,
+    "cabernet": lambda w: any("Cabernet" in grape for grape in w.attributes.grapes),
+    "muscat": lambda w: "Muscat/Moscato" in w.attributes.grapes,
+    "big heavy red": lambda w: w.type == "Red" and w.attributes.body == "Very full-bodied",
+    "chateau bordeaux": lambda w: (
+        w.attributes.country == "France" and "Cabernet Sauvignon" in w.attributes.grapes
+    ),
+    "crisp white with high acidity": lambda w: w.type == "White" and w.attributes.acidity == "High",
+    "rose from provence": lambda w: w.type == "Rosé" and w.attributes.country == "France",
+}
+"""By what is typed; what answers it is judged by what X-Wines says of a wine."""
+
+GROCERY: Mapping[str, frozenset[str]] = {
+    text: frozenset(classes.split())
+    for text, classes in {
+        "citrus fruit": "Lemon Lime Orange Satsumas Red-Grapefruit",
+        "sour yellow fruit for tea": "Lemon",
+        "tropical fruit": "Mango Papaya Passion-Fruit Pineapple Banana Kiwi",
+        "stone fruit": "Nectarine Peach Plum Mango Avocado",
+        "green apple": "Granny-Smith",
+        "red apple": "Red-Delicious Pink-Lady Royal-Gala",
+        "apples": "Golden-Delicious Granny-Smith Pink-Lady Red-Delicious Royal-Gala",
+        "pears": "Anjou Conference Kaiser",
+        "melons": "Cantaloupe Galia-Melon Honeydew-Melon Watermelon",
+        "mandarin": "Satsumas Tropicana-Mandarin-Morning",
+        "for making guacamole": "Avocado",
+        "mashed potatoes": "Floury-Potato",
+        "spuds": "Floury-Potato Solid-Potato Sweet-Potato",
+        "eggplant": "Aubergine",
+        "courgette": "Zucchini",
+        "beetroot for borscht": "Red-Beet",
+        "capsicum": "Green-Bell-Pepper Orange-Bell-Pepper Red-Bell-Pepper Yellow-Bell-Pepper",
+        "peppers": "Green-Bell-Pepper Orange-Bell-Pepper Red-Bell-Pepper Yellow-Bell-Pepper",
+        "vegetables for a salad": "Cucumber Beef-Tomato Regular-Tomato Vine-Tomato Carrots"
+        " Green-Bell-Pepper Orange-Bell-Pepper Red-Bell-Pepper Yellow-Bell-Pepper Avocado",
+        "tomatoes": "Beef-Tomato Regular-Tomato Vine-Tomato",
+        "tomato for a hamburger": "Beef-Tomato",
+        "mushrooms": "Brown-Cap-Mushroom",
+        "something to flavour asian food": "Ginger Garlic",
+        "onions": "Yellow-Onion Leek Garlic",
+        "orange root vegetable": "Carrots Sweet-Potato",
+        "milk without lactose": "Arla-Lactose-Medium-Fat-Milk",
+        "plant based milk": "Oatly-Oat-Milk Alpro-Fresh-Soy-Milk Alpro-Shelf-Soy-Milk",
+        "vegan yogurt": "Oatly-Natural-Oatghurt Alpro-Blueberry-Soyghurt Alpro-Vanilla-Soyghurt",
+        "organic milk": "Arla-Ecological-Medium-Fat-Milk Garant-Ecological-Medium-Fat-Milk"
+        " Garant-Ecological-Standard-Milk",
+        "vanilla yogurt": "Alpro-Vanilla-Soyghurt Arla-Mild-Vanilla-Yoghurt Valio-Vanilla-Yoghurt"
+        " Yoggi-Vanilla-Yoghurt",
+        "strawberry": "Yoggi-Strawberry-Yoghurt",
+        "low fat yogurt": "Arla-Natural-Mild-Low-Fat-Yoghurt",
+        "creme fraiche": "Arla-Sour-Cream Arla-Ecological-Sour-Cream",
+        "buttermilk": "Arla-Sour-Milk",
+        "apple juice": "Bravo-Apple-Juice God-Morgon-Apple-Juice Tropicana-Apple-Juice",
+        "oj": "Bravo-Orange-Juice God-Morgon-Orange-Juice Tropicana-Juice-Smooth",
+        "grapefruit drink": "God-Morgon-Red-Grapefruit-Juice Tropicana-Golden-Grapefruit"
+        " God-Morgon-Orange-Red-Grapefruit-Juice",
+        "breakfast juice": "Bravo-Apple-Juice Bravo-Orange-Juice God-Morgon-Apple-Juice"
+        " God-Morgon-Orange-Juice God-Morgon-Orange-Red-Grapefruit-Juice"
+        " God-Morgon-Red-Grapefruit-Juice Tropicana-Apple-Juice Tropicana-Golden-Grapefruit"
+        " Tropicana-Juice-Smooth Tropicana-Mandarin-Morning",
+    }.items()
+}
+"""By what is typed: the classes of GroceryStoreDataset that answer it."""
+
+LANGUAGES = ("English", "German", "French", "Spanish", "Italian", "Chinese")
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "Apple": ("apple", "Apfel", "pomme", "manzana", "mela", "苹果"),
+    "Avocado": ("avocado", "Avocado", "avocat", "aguacate", "avocado", "牛油果"),
+    "Banana": ("banana", "Banane", "banane", "plátano", "banana", "香蕉"),
+    "Kiwi": ("kiwi", "Kiwi", "kiwi", "kiwi", "kiwi", "猕猴桃"),
+    "Lemon": ("lemon", "Zitrone", "citron", "limón", "limone", "柠檬"),
+    "Mango": ("mango", "Mango", "mangue", "mango", "mango", "芒果"),
+    "Melon": ("melon", "Melone", "melon", "melón", "melone", "甜瓜"),
+    "Orange": ("orange", "Orange", "orange", "naranja", "arancia", "橙子"),
+    "Papaya": ("papaya", "Papaya", "papaye", "papaya", "papaia", "木瓜"),
+    "Peach": ("peach", "Pfirsich", "pêche", "melocotón", "pesca", "桃子"),
+    "Pear": ("pear", "Birne", "poire", "pera", "pera", "梨"),
+    "Pineapple": ("pineapple", "Ananas", "ananas", "piña", "ananas", "菠萝"),
+    "Plum": ("plum", "Pflaume", "prune", "ciruela", "prugna", "李子"),
+    "Pomegranate": ("pomegranate", "Granatapfel", "grenade", "granada", "melograno", "石榴"),
+    "Juice": ("juice", "Saft", "jus", "zumo", "succo", "果汁"),
+    "Milk": ("milk", "Milch", "lait", "leche", "latte", "牛奶"),
+    "Sour-Cream": (
+        "sour cream",
+        "Sauerrahm",
+        "crème aigre",
+        "crema agria",
+        "panna acida",
+        "酸奶油",
+    ),
+    "Yoghurt": ("yoghurt", "Joghurt", "yaourt", "yogur", "yogurt", "酸奶"),
+    "Asparagus": ("asparagus", "Spargel", "asperge", "espárrago", "asparago", "芦笋"),
+    "Aubergine": ("aubergine", "Aubergine", "aubergine", "berenjena", "melanzana", "茄子"),
+    "Cabbage": ("cabbage", "Kohl", "chou", "repollo", "cavolo", "卷心菜"),
+    "Carrots": ("carrots", "Karotten", "carottes", "zanahorias", "carote", "胡萝卜"),
+    "Cucumber": ("cucumber", "Gurke", "concombre", "pepino", "cetriolo", "黄瓜"),
+    "Garlic": ("garlic", "Knoblauch", "ail", "ajo", "aglio", "大蒜"),
+    "Ginger": ("ginger", "Ingwer", "gingembre", "jengibre", "zenzero", "姜"),
+    "Leek": ("leek", "Lauch", "poireau", "puerro", "porro", "韭葱"),
+    "Mushroom": ("mushroom", "Pilz", "champignon", "champiñón", "fungo", "蘑菇"),
+    "Onion": ("onion", "Zwiebel", "oignon", "cebolla", "cipolla", "洋葱"),
+    "Pepper": ("bell pepper", "Paprika", "poivron", "pimiento", "peperone", "甜椒"),
+    "Potato": ("potato", "Kartoffel", "pomme de terre", "patata", "patata", "土豆"),
+    "Red-Beet": ("red beet", "Rote Bete", "betterave", "remolacha", "barbabietola", "甜菜根"),
+    "Tomato": ("tomato", "Tomate", "tomate", "tomate", "pomodoro", "番茄"),
+}
+"""What coarse classes of GroceryStoreDataset are called, by language; their products answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is typed and what answers it."""
+
+    text: str
+    answers: frozenset[str]
+    """Product ids, at least one."""

@@ -1,0 +1,164 @@
+"""BERT as a reader of sentences, as an ONNX graph: the mean of its words, at unit length.
+
+Devlin et al. 2019, https://arxiv.org/abs/1810.04805; the mean over the words as a sentence's
+vector: Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084. Weights are named as Hugging
+Face's BertModel names them; linear layers there are [out, in].
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import onnx
+
+from triton_engine.backbone import BertModel, BuildError
+from triton_engine.graph import Array, Graph, tensor
+
+IDS: Final = "input_ids"
+MASK: Final = "attention_mask"
+OUTPUT: Final = "embedding"
+NORM_EPSILON: Final = 1e-12
+UNSEEN: Final = -1e9
+"""Added to the attention that a word of the padding would get."""
+UNUSED: Final = ("pooler.", "embeddings.position_ids")
+"""Parts of the weights that a mean of words has no use for."""
+
+
+def build(weights: Mapping[str, Array], model: BertModel) -> onnx.ModelProto:
+    """Return the graph: int64 ids and mask (1 = a word, 0 = padding) [N, T] to float32
+    [N, dimension] of unit length.
+
+    Every constant is a weight as it is. Raises BuildError when the weights are those of another
+    network than the manifest says.
+    """
+    graph = _Network(weights=weights, heads=model.network.heads)
+    try:
+        graph.connect(model.input.max_tokens)
+    except KeyError as error:
+        raise BuildError(f"{model.name}: the weights have no {error.args[0]}") from error
+    spare = [n for n in weights if n not in graph.used and not n.startswith(UNUSED)]
+    if spare:
+        raise BuildError(f"{model.name}: the network makes no use of {spare[0]}")
+    inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
+    return graph.model(model.name, inputs, OUTPUT, model.network.dimension)
+
+
+@dataclass(slots=True)
+class _Network(Graph):
+    """A graph of transformer layers over the given weights."""
+
+    weights: Mapping[str, Array] = field(kw_only=True)
+    heads: int = field(kw_only=True)
+    used: set[str] = field(default_factory=set)
+
+    def connect(self, tokens: int) -> None:
+        """Add everything from the ids to the vector."""
+        words = self.add("Cast", [MASK], "mask", to=onnx.TensorProto.FLOAT)
+        unseen = self._unseen(words)
+        x = self._embed(tokens)
+        layer = 0
+        while f"encoder.layer.{layer}.output.dense.weight" in self.weights:
+            x = self._layer(x, unseen, f"encoder.layer.{layer}.")
+            layer += 1
+        self.unit(self._mean(x, words), OUTPUT)
+
+    def _embed(self, tokens: int) -> str:
+        """Sum what the word, its place and the (only) sentence say: [N, T, d]."""
+        word = self._weight("embeddings.word_embeddings.weight")
+        x = self.add("Gather", [word, IDS], "word")
+        places = self.weights["embeddings.position_embeddings.weight"]
+        self.used.add("embeddings.position_embeddings.weight")
+        if tokens > len(places):
+            raise BuildError(f"input.max_tokens: the weights know {len(places)} places")
+        zero, one = (self.constant(n, np.array([v], np.int64)) for n, v in (("0", 0), ("1", 1)))
+        length = self.add("Shape", [IDS], "length_of_text", start=1, end=2)
+        place = self.constant("places", places[:tokens])
+        place = self.add("Slice", [place, zero, length, zero, one], "place")
+        x = self.add("Add", [x, place], "word.placed")
+        kinds = self.weights["embeddings.token_type_embeddings.weight"]
+        self.used.add("embeddings.token_type_embeddings.weight")
+        x = self.add("Add", [x, self.constant("first_sentence", kinds[0])], "word.typed")
+        return self._norm(x, "embeddings.LayerNorm")
+
+    def _unseen(self, words: str) -> str:
+        """0 where there is a word and much less where there is none: [N, 1, 1, T]."""
+        inner = self.constant("inner", np.array([1, 2], np.int64))
+        x = self.add("Unsqueeze", [words, inner], "mask.over_heads")
+        one = self.constant("one", np.float32(1))
+        x = self.add("Sub", [one, x], "mask.padding")
+        return self.add("Mul", [x, self.constant("unseen", np.float32(UNSEEN))], "mask.unseen")
+
+    def _layer(self, x: str, unseen: str, p: str) -> str:
+        """Add one transformer layer: attention, then two dense layers, each beside its input."""
+        seen = self._dense(self._attend(x, unseen, p), p + "attention.output.dense")
+        x = self.add("Add", [seen, x], p + "attention.sum")
+        x = self._norm(x, p + "attention.output.LayerNorm")
+        y = self._gelu(self._dense(x, p + "intermediate.dense"), p + "gelu")
+        y = self._dense(y, p + "output.dense")
+        return self._norm(self.add("Add", [y, x], p + "output.sum"), p + "output.LayerNorm")
+
+    def _attend(self, x: str, unseen: str, p: str) -> str:
+        p += "attention.self."
+        width = len(self.weights[p + "query.weight"]) // self.heads
+        query = self._split(self._dense(x, p + "query"), width, [0, 2, 1, 3])
+        key = self._split(self._dense(x, p + "key"), width, [0, 2, 3, 1])
+        value = self._split(self._dense(x, p + "value"), width, [0, 2, 1, 3])
+        scale = self.constant(p + "scale", np.float32(math.sqrt(width)))
+        scores = self.add(
+            "Div", [self.add("MatMul", [query, key], p + "scores"), scale], p + "scaled"
+        )
+        scores = self.add("Add", [scores, unseen], p + "masked")
+        shares = self.add("Softmax", [scores], p + "shares", axis=-1)
+        x = self.add("MatMul", [shares, value], p + "seen")
+        x = self.add("Transpose", [x], p + "seen.turned", perm=[0, 2, 1, 3])
+        whole = self.constant(p + "whole", np.array([0, 0, width * self.heads], np.int64))
+        return self.add("Reshape", [x, whole], p + "joined")
+
+    def _split(self, x: str, width: int, order: list[int]) -> str:
+        """[N, T, d] into heads of `width`, in this order of dimensions."""
+        parts = self.constant(f"{x}.parts", np.array([0, 0, self.heads, width], np.int64))
+        return self.add(
+            "Transpose", [self.add("Reshape", [x, parts], f"{x}.split")], f"{x}.heads", perm=order
+        )
+
+    def _dense(self, x: str, name: str) -> str:
+        weight = self.constant(
+            f"{name}.weight", np.ascontiguousarray(self.weights[f"{name}.weight"].T)
+        )
+        self.used.add(f"{name}.weight")
+        product = self.add("MatMul", [x, weight], f"{name}.product")
+        return self.add("Add", [product, self._weight(f"{name}.bias")], name)
+
+    def _gelu(self, x: str, name: str) -> str:
+        """x (1 + erf(x / sqrt 2)) / 2, in the form that onnxruntime fuses."""
+        root, one, half = (
+            self.constant(f"{name}.{what}", np.float32(value))
+            for what, value in (("root", math.sqrt(2)), ("one", 1), ("half", 0.5))
+        )
+        y = self.add("Erf", [self.add("Div", [x, root], f"{name}.divided")], f"{name}.erf")
+        y = self.add("Mul", [x, self.add("Add", [y, one], f"{name}.raised")], f"{name}.doubled")
+        return self.add("Mul", [y, half], name)
+
+    def _norm(self, x: str, name: str) -> str:
+        scale, shift = (self._weight(f"{name}.{part}") for part in ("weight", "bias"))
+        return self.add(
+            "LayerNormalization", [x, scale, shift], name, axis=-1, epsilon=NORM_EPSILON
+        )
+
+    def _mean(self, x: str, words: str) -> str:
+        """Average over the words, padding left out: [N, d]."""
+        last = self.constant("last", np.array([2], np.int64))
+        share = self.add("Unsqueeze", [words, last], "mask.of_words")
+        axis = self.constant("axis", np.array([1], np.int64))
+        x = self.add(
+            "ReduceSum", [self.add("Mul", [x, share], "seen_words"), axis], "sum", keepdims=0
+        )
+        count = self.add("ReduceSum", [words, axis], "count", keepdims=1)
+        least = self.constant("least", np.float32(1e-9))
+        return self.add("Div", [x, self.add("Max", [count, least], "count_or_more")], "mean")
+
+    def _weight(self, name: str) -> str:
+        self.used.add(name)
+        return self.constant(name, self.weights[name])

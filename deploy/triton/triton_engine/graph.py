@@ -1,0 +1,68 @@
+"""An ONNX graph as it grows: what the networks of this engine have in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from triton_engine.backbone import BuildError
+
+# Opset 17 and IR 8 are read by every onnxruntime since 1.12, so by any Triton since 22.08.
+OPSET: Final = 17
+IR_VERSION: Final = 8
+
+Array = npt.NDArray[Any]
+Dimensions = Sequence[str | int]
+
+
+@dataclass(slots=True)
+class Graph:
+    """Nodes and constants as they are added."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node with one output, whose name is the node's too, and return that."""
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, value: Array | np.generic) -> str:
+        """Add a constant, and return its name."""
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def unit(self, x: str, name: str) -> str:
+        """Bring each row of [N, d] to unit length (a zero row stays zero)."""
+        length = self.add("ReduceL2", [x], "length", axes=[1], keepdims=1)
+        floor = self.constant("length_floor", np.float32(1e-12))
+        return self.add("Div", [x, self.add("Max", [length, floor], "divisor")], name)
+
+    def model(
+        self, name: str, inputs: Sequence[onnx.ValueInfoProto], output: str, dimension: int
+    ) -> onnx.ModelProto:
+        """Return the whole model: from `inputs` to float32 `output` [N, dimension].
+
+        Raises BuildError when the shapes do not fit from the inputs to the output.
+        """
+        told = helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, ["N", dimension])
+        model = helper.make_model(
+            helper.make_graph(self.nodes, name, inputs, [told], self.constants),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="sightline",
+        )
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise BuildError(f"{name}: the weights do not fit the manifest: {error}") from error
+        return model
+
+
+def tensor(name: str, kind: int, dimensions: Dimensions) -> onnx.ValueInfoProto:
+    """Return the description of an input; `kind` is one of onnx.TensorProto's."""
+    return helper.make_tensor_value_info(name, kind, list(dimensions))

@@ -1,0 +1,125 @@
+"""Any ONNX file as a model of this repository: a little graph before it, and one after.
+
+CLIP's and SigLIP's towers are published so: normalised pixels, or tokens, to a vector. What they
+leave to the caller comes into the graph: bytes are normalised, vectors brought to unit length, and
+inputs and outputs are called what the embedder calls them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper
+from onnx.compose import add_prefix
+from onnx.utils import Extractor
+
+from triton_engine.backbone import BuildError, OnnxPhotoModel, OnnxTextModel, Pixels
+from triton_engine.graph import Graph, tensor
+
+IMAGE: Final = "image"
+IDS: Final = "input_ids"
+MASK: Final = "attention_mask"
+OUTPUT: Final = "embedding"
+PREFIX: Final = "file/"
+"""Before every name of the file's own, so that none is one of ours."""
+LEAST_OPSET: Final = 13
+"""Since then ReduceSum takes its axes as an input, as the graph after the file gives them."""
+
+
+def wrap(data: bytes, backbone: OnnxPhotoModel | OnnxTextModel) -> onnx.ModelProto:
+    """Return the file's graph from bytes or tokens to float32 `embedding` [N, dimension], of unit
+    length.
+
+    Raises BuildError when the file is none, keeps its weights in other files, or does not lead
+    from the inputs that the manifest names to its output.
+    """
+    network = backbone.network
+    if isinstance(backbone, OnnxPhotoModel):
+        given = {backbone.network.input: "pixels"}
+        size = backbone.input.size
+        inputs = [tensor(IMAGE, onnx.TensorProto.UINT8, ["N", size, size, 3])]
+        before = _normalisation(backbone.input, channels_first=backbone.network.layout == "NCHW")
+    else:
+        names = {backbone.network.ids: IDS, backbone.network.mask: MASK}
+        given = {theirs: ours for theirs, ours in names.items() if theirs}
+        inputs = [tensor(name, onnx.TensorProto.INT64, ["N", "T"]) for name in (IDS, MASK)]
+        before = Graph()
+    file = _cut(data, backbone.name, list(given), network.output)
+    _rename(file, {PREFIX + theirs: ours for theirs, ours in given.items()})
+    after = _unit_length(PREFIX + network.output)
+    graph = helper.make_graph(
+        [*before.nodes, *file.graph.node, *after.nodes],
+        backbone.name,
+        inputs,
+        [tensor(OUTPUT, onnx.TensorProto.FLOAT, ["N", network.dimension])],
+        [*before.constants, *file.graph.initializer, *after.constants],
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=file.opset_import,
+        ir_version=file.ir_version,
+        functions=file.functions,
+        producer_name="sightline",
+    )
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BuildError(f"{backbone.name}: the file does not fit the manifest: {error}") from error
+    return model
+
+
+def _cut(data: bytes, name: str, inputs: Sequence[str], output: str) -> onnx.ModelProto:
+    """Return what of the file leads from the inputs to the output, every name with our prefix."""
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise BuildError(f"{name}: the weights are no ONNX file") from error
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset < LEAST_OPSET:
+        raise BuildError(f"{name}: the file is of opset {opset}, wanted is {LEAST_OPSET} or newer")
+    if any(constant.external_data for constant in model.graph.initializer):
+        raise BuildError(f"{name}: the file keeps its weights in other files: join them first")
+    known = [value.name for value in model.graph.input]
+    if unknown := [i for i in inputs if i not in known]:
+        raise BuildError(f"{name}: the file has no input {unknown[0]}, but {', '.join(known)}")
+    offered = [value.name for value in model.graph.output]
+    if output not in offered:
+        raise BuildError(f"{name}: the file has no output {output}, but {', '.join(offered)}")
+    try:
+        cut = Extractor(model).extract_model(list(inputs), [output])
+    except ValueError as error:
+        raise BuildError(f"{name}: the file can't be cut down to {output}: {error}") from error
+    return add_prefix(cut, PREFIX)
+
+
+def _rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    """Give what the graph takes the names under which it comes."""
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
+
+
+def _normalisation(pixels: Pixels, *, channels_first: bool) -> Graph:
+    """From uint8 `image` [N, size, size, 3] to float32 `pixels`."""
+    part = Graph()
+    x = part.add("Cast", [IMAGE], "float", to=onnx.TensorProto.FLOAT)
+    x = part.add("Sub", [x, part.constant("mean", np.asarray(pixels.mean, np.float32))], "centred")
+    scale = part.constant("scale", np.asarray(pixels.scale, np.float32))
+    last = "normalised" if channels_first else "pixels"
+    part.add("Div", [x, scale], last)
+    if channels_first:
+        part.add("Transpose", [last], "pixels", perm=[0, 3, 1, 2])
+    return part
+
+
+def _unit_length(x: str) -> Graph:
+    """From `x` [N, d] to `embedding`; a zero row stays zero."""
+    part = Graph()
+    axis = part.constant("row", np.array([1], np.int64))
+    squares = part.add("Mul", [x, x], "squares")
+    length = part.add("Sqrt", [part.add("ReduceSum", [squares, axis], "squared")], "length")
+    floor = part.constant("length_floor", np.float32(1e-12))
+    part.add("Div", [x, part.add("Max", [length, floor], "divisor")], OUTPUT)
+    return part

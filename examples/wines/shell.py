@@ -1,0 +1,48 @@
+"""Commands of `sightline`, run and printed as a person would see them."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from examples.wines.demo import console as out
+
+SIGHTLINE = Path(sys.executable).with_name("sightline")
+
+
+class TranscriptFailed(Exception):
+    """A command did not do what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs commands of `sightline` and prints them with what they say."""
+
+    console: Console
+    target: str
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """The command's output; TranscriptFailed unless it ends with `code`."""
+        self.console.print()
+        out.say(self.console, f"$ sightline {shlex.join(arguments)}", "bold")
+        ran = self._run(arguments)
+        for text in (ran.stdout, ran.stderr):
+            if text.strip():
+                out.say(self.console, text.rstrip())
+        if ran.returncode != code:
+            raise TranscriptFailed(f"it ended with {ran.returncode} and not with {code}")
+        return ran.stdout + ran.stderr
+
+    def facts(self, *arguments: str) -> Any:
+        """What a command says as JSON, not printed."""
+        return json.loads(self._run((*arguments, "--json")).stdout)
+
+    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        command = (str(SIGHTLINE), *arguments, "--target", self.target)
+        return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,0 +1,45 @@
+"""What the parts of one call share."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter
+
+from embedder.model import Look, Outcome, Priority, Recipe, Seen
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+
+EMBEDDED = Counter(
+    "sightline_embedded", "Items that got a vector, by the model that made it.", ("space", "model")
+)
+
+
+class Time:
+    """What is left of a number of seconds."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """None = there is no end."""
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Return the seconds that are left, at least 0; None = there is no end."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: who asks, and what became of the items by now."""
+
+    catalog: str
+    priority: Priority
+    stages: Stages
+    outcomes: dict[int, Outcome]
+    """By the item's place."""
+    decoded: dict[tuple[bytes, Recipe, Look], asyncio.Task[Seen]] = field(default_factory=dict)
+    """Photos that are decoded, or are being so, by what is made of them."""
+
+    def lose(self, places: Iterable[int], error: ServiceError) -> None:
+        """Take down why these items have no vector."""
+        self.outcomes.update(dict.fromkeys(places, error))

@@ -1,0 +1,210 @@
+"""A space learned from labelled photos: what a catalogue's own photos say about its products.
+
+Whatever depends on the photos (how many dimensions, how sure the head is, how strong the text map)
+is chosen on photos that had no part in the map that it is chosen with: inner folds.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.fitting import folds
+from embedder.fitting.calibration import calibrated
+from embedder.fitting.components import Doubles, Rows, components
+from embedder.fitting.discriminant import Shrinkage, directions
+from embedder.fitting.folds import Integers
+from embedder.fitting.head import Classes, Linear, classes_of, regression
+from embedder.fitting.model import KINDS, Fitted, Floats, Head, Labelled
+from embedder.fitting.nearest import Booleans, averaged, hits
+from embedder.fitting.text_map import fit_text_map
+from embedder.model import FitInvalid
+
+MAX_DIMENSION: Final = 256
+INNER_FOLDS: Final = 3
+SIZES: Final = (16, 32, 48, 64, 80, 96, 128, 192, MAX_DIMENSION)
+"""How many dimensions are tried; they are the first ones of the same directions."""
+_BLOCK: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a space is fitted."""
+
+    max_dimension: int = MAX_DIMENSION
+    """Most components of a vector, 1 to 256."""
+    components: int = 768
+    """Most principal components that the directions are made of."""
+    shrinkage: Shrinkage = field(default_factory=Shrinkage)
+
+
+def fit(data: Labelled, options: Options, seed: int) -> Fitted:
+    """Fit map, head and text map on all photos; the same seed gives the same space.
+
+    Raises FitInvalid where there is nothing to learn from.
+    """
+    check(data)
+    return fit_rows(data, np.arange(len(data.products)), options, seed)
+
+
+def check(data: Labelled) -> None:
+    """Raise FitInvalid unless these are labelled photos of at least two products."""
+    photos, views, width = data.features.shape
+    labels = (data.kinds, data.products, data.groups, data.categories)
+    if any(len(each) != photos for each in labels) or not views or not width:
+        raise FitInvalid(f"there are features of {photos} photos, but not as many labels of each")
+    if (count := len(set(data.products))) < 2:
+        raise FitInvalid(f"a space is learned from at least two products; the photos show {count}")
+    if not np.isin(data.kinds, range(KINDS)).all():
+        raise FitInvalid("a photo is of the kind 0 (a shopper's) or 1 (the catalogue's)")
+    for start in range(0, photos, _BLOCK):
+        sound = np.isfinite(data.features[start : start + _BLOCK]).all(axis=(1, 2))
+        if not sound.all():
+            product = data.products[start + int(np.flatnonzero(~sound)[0])]
+            raise FitInvalid(
+                f"the backbone gives no finite numbers for a photo of {product!r}: leave it out"
+            )
+    if data.sentences is not None and not np.isfinite(data.sentences).all():
+        raise FitInvalid("the text model gives no finite numbers for a title")
+
+
+def fit_rows(
+    data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
+) -> Fitted:
+    """Fit on these photos alone; `texts`: with a text map. Raises FitInvalid."""
+    parts = components(data, rows, options.components)
+    groups = folds.numbered([data.groups[row] for row in rows])
+    photos = Photos(
+        points=parts.of(data, rows),
+        products=folds.numbered([data.products[row] for row in rows]),
+        groups=groups,
+        classes=classes_of([data.categories[row] for row in rows], groups),
+    )
+    if not parts.axes.shape[1] or photos.products.max() < 1:
+        raise FitInvalid(
+            "a space is learned from at least two products whose photos do not all look the same"
+        )
+    inner = Inner(photos, options, seed)
+    turned = photos.directions(np.arange(len(rows)), options)[:, : inner.dimension()]
+    text_map = None
+    if texts and data.sentences is not None:
+        looks = averaged(photos.points, turned)
+        text_map = fit_text_map(data.sentences[rows], looks, photos.products, seed)
+    return Fitted(
+        means=parts.means,
+        scales=parts.scales,
+        projection=parts.axes @ turned,
+        head=inner.head(turned),
+        text_map=text_map,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """The photos that are fitted on, m of them."""
+
+    points: Floats
+    """[m, views, p]."""
+    products: Integers
+    """[m], from 0 without gaps; so are groups."""
+    groups: Integers
+    classes: Classes
+
+    def directions(self, rows: Rows, options: Options) -> Floats:
+        """Fit the directions on some of them."""
+        products = folds.numbered(self.products[rows].tolist())
+        most = min(options.max_dimension, MAX_DIMENSION)
+        return directions(self.points[rows], products, most, options.shrinkage)
+
+
+class Inner:
+    """What photos say about a map that they had no part in, inside those that are fitted on."""
+
+    def __init__(self, photos: Photos, options: Options, seed: int) -> None:
+        self._photos, self._options, self._seed = photos, options, seed
+        self._folds = folds.dealt(photos.groups, photos.products, INNER_FOLDS, seed)
+        self._maps = [self._without(self._folds == fold) for fold in range(INNER_FOLDS)]
+
+    def dimension(self) -> int:
+        """Return the fewest dimensions with which a photo is next to another of its product about
+        as often as with the best: within a standard error (Breiman et al. 1984, 3.4.3)."""
+        widest = max((each.shape[1] for each in self._maps if each is not None), default=0)
+        sizes = sorted({*(size for size in SIZES if size < widest), widest})
+        found = {size: self._alike(size) for size in sizes if widest}
+        if not widest or not len(found[widest]):
+            return min(self._options.max_dimension, MAX_DIMENSION)
+        best = max(found.values(), key=lambda each: float(each.mean()))
+        least = best.mean() - best.std() / np.sqrt(len(best))
+        return min(size for size, each in found.items() if each.mean() >= least)
+
+    def head(self, turned: Floats) -> Head | None:
+        """Return a head for the map [p, d] of all photos; None = there are too few categories."""
+        photos, classes = self._photos, self._photos.classes
+        if not classes.paths:
+            return None
+        vectors = averaged(photos.points, turned)
+        made = _regression(vectors, classes, np.ones(len(vectors), bool))
+        sure = calibrated(*self._known(turned.shape[1]), self._strangers(turned.shape[1]))
+        return Head(
+            categories=classes.paths,
+            weights=np.asarray(made.weights / sure.temperature, np.float32),
+            biases=np.asarray(made.biases / sure.temperature, np.float32),
+            unknown=sure.unknown,
+        )
+
+    def _without(self, held: Booleans) -> Floats | None:
+        """Fit the directions on the photos that are not held; None = they show one product."""
+        rest = np.flatnonzero(~held)
+        if len(np.unique(self._photos.products[rest])) < 2:
+            return None
+        return self._photos.directions(rest, self._options)
+
+    def _alike(self, size: int) -> npt.NDArray[np.float64]:
+        """Say of each photo that can find one of its product whether it does (1 or 0)."""
+        photos, found = self._photos, []
+        for fold, turned in enumerate(self._maps):
+            if turned is None:
+                continue
+            vectors, held = averaged(photos.points, turned[:, :size]), self._folds == fold
+            asks = held & np.isin(photos.products, photos.products[~held])
+            wanted, shown = photos.products[asks], photos.products[~held]
+            found.append(hits(vectors[asks], wanted, vectors[~held], shown, 1).astype(float))
+        return np.concatenate(found)
+
+    def _told(
+        self, classes: Classes, held: Booleans, turned: Floats, asks: Booleans
+    ) -> tuple[Doubles, Integers]:
+        """Return the logits of photos that ask, by a head of those not held, and their classes."""
+        vectors = averaged(self._photos.points, turned)
+        made = _regression(vectors, classes, ~held)
+        return made.logits(vectors[asks]), classes.numbers[asks]
+
+    def _known(self, size: int) -> tuple[Doubles, Integers]:
+        """Return logits of photos in each fold by a head of the others, and their classes."""
+        classes, found = self._photos.classes, []
+        for fold, turned in enumerate(self._maps):
+            held = self._folds == fold
+            asks = held & (classes.numbers >= 0)
+            if turned is not None and asks.any():
+                found.append(self._told(classes, held, turned[:, :size], asks))
+        logits, numbers = zip(*found, strict=True)
+        return np.concatenate(logits), np.concatenate(numbers)
+
+    def _strangers(self, size: int) -> list[Doubles]:
+        """Return logits of photos of categories of which map and head have seen nothing."""
+        classes, found = self._photos.classes, []
+        parts = np.random.default_rng(self._seed).permutation(len(classes.paths)) % INNER_FOLDS
+        for part in range(INNER_FOLDS):
+            hidden = np.flatnonzero(parts == part)
+            held = np.isin(classes.numbers, hidden)
+            turned = self._without(held)
+            rest = classes.without(hidden)
+            if turned is not None and len(rest.paths) > 1 and held.any():
+                found.append(self._told(rest, held, turned[:, :size], held)[0])
+        return found
+
+
+def _regression(vectors: Floats, classes: Classes, rows: Booleans) -> Linear:
+    used = rows & (classes.numbers >= 0)
+    return regression(vectors[used], classes.numbers[used], len(classes.paths))

@@ -1,0 +1,310 @@
+"""What a space is measured by, query by query, on photos that had no part in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from embedder.fitting import folds, space
+from embedder.fitting.bootstrap import intervals
+from embedder.fitting.calibration import calibration_error
+from embedder.fitting.components import Rows
+from embedder.fitting.fit import Options, fit_rows
+from embedder.fitting.folds import Integers
+from embedder.fitting.model import CATALOGUE, SHOPPER, Figure, Fitted, Floats, Labelled
+from embedder.fitting.nearest import average_precisions, hits
+from embedder.model import FitInvalid
+
+FOLDS: Final = 5
+HALVES: Final = 2
+MOST_QUERIES: Final = 10_000
+"""Photos that ask, at most, drawn from all: the interval is a point wide then."""
+BLOCK: Final = 2048
+LEAST_QUERIES: Final = 10
+"""Below so many a figure says nothing and is left out."""
+
+NEAREST: Final = "1-NN"
+HIT: Final = "hit@5"
+PRECISION: Final = "mAP"
+CATEGORY: Final = "category"
+CALIBRATION: Final = "category calibration error"
+UNKNOWN: Final = "unknown category found"
+ICONIC: Final = "1-NN one catalogue photo"
+ICONIC_HIT: Final = "hit@5 one catalogue photo"
+UNSEEN: Final = "1-NN unseen products"
+UNSEEN_ICONIC: Final = "1-NN one catalogue photo, unseen products"
+UNSEEN_ICONIC_HIT: Final = "hit@5 one catalogue photo, unseen products"
+TEXT: Final = "text hit@10"
+HIT_TOP: Final = 5
+TEXT_TOP: Final = 10
+
+Values = npt.NDArray[np.float64]
+
+
+class Learn(Protocol):
+    """What fits a map on some of the photos: `fit_rows`."""
+
+    def __call__(
+        self, data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
+    ) -> Fitted:
+        """Raises FitInvalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """How many views of a photo are averaged, the first ones of those that there are."""
+
+    shopper: int = 1
+    catalogue: int = 4
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was measured of a figure, query by query."""
+
+    values: list[Values] = field(default_factory=list)
+    baselines: list[Values] = field(default_factory=list)
+    clusters: list[Integers] = field(default_factory=list)
+    """Queries of one number hang together."""
+
+    def add(
+        self, values: npt.ArrayLike, baselines: npt.ArrayLike | None, clusters: Integers
+    ) -> None:
+        """Take in some queries; `baselines` None = the space in use has no such figure."""
+        self.values.append(np.asarray(values, float))
+        self.clusters.append(clusters)
+        if baselines is not None:
+            self.baselines.append(np.asarray(baselines, float))
+
+    def figure(self, name: str, seed: int) -> Figure:
+        """Return the means with their intervals."""
+        value, clusters = np.concatenate(self.values), np.concatenate(self.clusters)
+        if not self.baselines:
+            ends = intervals(value[:, None], clusters, seed)
+            low, high = map(float, ends[:, 0])
+            return Figure(name, float(value.mean()), low, high, len(value))
+        before = np.concatenate(self.baselines)
+        ends = intervals(np.stack([value, value - before], axis=1), clusters, seed)
+        low, high, gain_low, gain_high = map(float, ends.T.ravel())
+        return Figure(
+            name,
+            float(value.mean()),
+            low,
+            high,
+            len(value),
+            baseline=float(before.mean()),
+            gain_low=gain_low,
+            gain_high=gain_high,
+        )
+
+
+class Measuring:
+    """Fits maps on parts of the photos and measures them on the rest."""
+
+    def __init__(
+        self,
+        data: Labelled,
+        options: Options,
+        baseline: Floats,
+        *,
+        views: Views,
+        seed: int,
+        learn: Learn = fit_rows,
+    ) -> None:
+        self._data, self._options, self._baseline = data, options, baseline
+        self._views, self._seed, self._learn = views, seed, learn
+        self._products = folds.numbered(data.products)
+        self._groups = folds.numbered(data.groups)
+        self._both = len(set(data.kinds.tolist())) > 1
+        self._folds = self._dealt()
+        self._asking = self._asked()
+        self._tallies: dict[str, Tally] = {}
+        self._surety: list[tuple[Values, npt.NDArray[np.bool_]]] = []
+
+    def seen(self, fold: int) -> None:
+        """Measure a fold by a map of the others."""
+        held = self._folds == fold
+        train, asked = np.flatnonzero(~held), np.flatnonzero(held & self._asking)
+        asked = asked[np.isin(self._products[asked], self._products[train])]
+        if not len(asked):
+            return
+        fitted = self._learn(self._data, train, self._options, self._seed, texts=False)
+        queries, found = self._vectors(fitted, asked, train)
+        pairs = [(queries, found), (self._baseline[asked], self._baseline[train])]
+        self._search(NEAREST, pairs, asked, train, top=1, clusters=self._groups)
+        self._search(HIT, pairs, asked, train, top=HIT_TOP, clusters=self._groups)
+        wanted, shown = self._products[asked], self._products[train]
+        ours, before = (average_precisions(one, wanted, other, shown) for one, other in pairs)
+        self._tally(PRECISION).add(ours, before, self._groups[asked])
+        self._iconic((ICONIC, ICONIC_HIT), pairs, asked, train, self._groups)
+        self._category(fitted, pairs, asked, train)
+
+    def unseen(self, half: int) -> None:
+        """Measure half of the products by a map of the other half's photos."""
+        draw = np.random.default_rng(self._seed)
+        inside = draw.permutation(self._products.max() + 1) % HALVES == half
+        mine = inside[self._products]
+        try:
+            fitted = self._learn(self._data, np.flatnonzero(~mine), self._options, self._seed)
+        except FitInvalid:
+            return  # one product is no half to learn from
+        rest = np.flatnonzero(mine)
+        every = self._vectors(fitted, rest, rest)
+        before = (self._baseline[rest], self._baseline[rest])
+        for fold in range(FOLDS):
+            held = self._folds[rest] == fold
+            ask, find = held & self._asking[rest], ~held
+            ask &= np.isin(self._products[rest], self._products[rest[find]])
+            if ask.any():
+                pairs = [(queries[ask], found[find]) for queries, found in (every, before)]
+                self._search(UNSEEN, pairs, rest[ask], rest[find], top=1, clusters=self._products)
+        ask = self._asking[rest]
+        pairs = [(queries[ask], found) for queries, found in (every, before)]
+        names = (UNSEEN_ICONIC, UNSEEN_ICONIC_HIT)
+        self._iconic(names, pairs, rest[ask], rest, self._products)
+        self._unknown(fitted, every[0][ask], rest[ask])
+        self._text(fitted, every[1], rest)
+
+    def figures(self) -> list[Figure]:
+        """Return the figures that rest on enough queries."""
+        enough = {
+            name: tally
+            for name, tally in self._tallies.items()
+            if sum(map(len, tally.values)) >= LEAST_QUERIES
+        }
+        found = [tally.figure(name, self._seed) for name, tally in enough.items()]
+        if CATEGORY in enough:
+            chances, right = map(np.concatenate, zip(*self._surety, strict=True))
+            ends = calibration_error(chances, right, self._seed)
+            found.append(Figure(CALIBRATION, *ends, len(right)))
+        return found
+
+    def _dealt(self) -> Integers:
+        """Return each photo's fold; -1 = it is always there to be learned from and found."""
+        dealt = folds.dealt(self._groups, self._products, FOLDS, self._seed)
+        if self._both:
+            fixed = np.unique(self._groups[self._data.kinds == CATALOGUE])
+            dealt[np.isin(self._groups, fixed)] = -1
+        return dealt
+
+    def _asked(self) -> npt.NDArray[np.bool_]:
+        """Say which photos ask."""
+        asking = (self._data.kinds == SHOPPER) if self._both else np.ones(len(self._products), bool)
+        asking &= self._folds >= 0
+        places = np.flatnonzero(asking)
+        spare = max(0, len(places) - MOST_QUERIES)
+        asking[np.random.default_rng(self._seed).permutation(places)[:spare]] = False
+        return asking
+
+    def _vectors(self, fitted: Fitted, asked: Rows, found: Rows) -> tuple[Floats, Floats]:
+        """Return the vectors of photos that ask, and of those that are to be found."""
+        return (
+            vectors(fitted, self._data, asked, self._views.shopper),
+            vectors(fitted, self._data, found, self._views.catalogue),
+        )
+
+    def _tally(self, name: str) -> Tally:
+        return self._tallies.setdefault(name, Tally())
+
+    def _search(
+        self,
+        name: str,
+        pairs: Sequence[tuple[Floats, Floats]],
+        asked: Rows,
+        found: Rows,
+        *,
+        top: int,
+        clusters: Integers,
+    ) -> None:
+        """Take down which queries find their product among the first, in both spaces."""
+        wanted, shown = self._products[asked], self._products[found]
+        ours, before = (hits(queries, wanted, photos, shown, top) for queries, photos in pairs)
+        self._tally(name).add(ours, before, clusters[asked])
+
+    def _iconic(
+        self,
+        names: tuple[str, str],
+        pairs: Sequence[tuple[Floats, Floats]],
+        asked: Rows,
+        found: Rows,
+        clusters: Integers,
+    ) -> None:
+        """Take down the same where each product has only its first catalogue photo to be found."""
+        if not self._both:
+            return
+        catalogue = np.flatnonzero(self._data.kinds[found] == CATALOGUE)
+        _, first = np.unique(self._products[found[catalogue]], return_index=True)
+        index = catalogue[first]
+        asks = np.isin(self._products[asked], self._products[found[index]])
+        if not asks.any():
+            return
+        chosen = [(queries[asks], photos[index]) for queries, photos in pairs]
+        for name, top in zip(names, (1, HIT_TOP), strict=True):
+            self._search(name, chosen, asked[asks], found[index], top=top, clusters=clusters)
+
+    def _category(
+        self, fitted: Fitted, pairs: Sequence[tuple[Floats, Floats]], asked: Rows, train: Rows
+    ) -> None:
+        """Take down which categories are told rightly, and how sure of them the head is."""
+        head = fitted.head
+        if head is None:
+            return
+        number = {path: place for place, path in enumerate(head.categories)}
+        truth = np.array([number.get(path, -1) for path in self._data.categories])
+        known = truth[asked] >= 0
+        if not known.any():
+            return
+        (queries, _), (asking, found) = pairs
+        chances = space.categories(head, queries[known])[:, :-1]
+        told, right = chances.argmax(axis=1), truth[asked[known]]
+        usable = truth[train] >= 0
+        nearest = nearest_mean(asking[known], found[usable], truth[train[usable]])
+        clusters = self._groups[asked[known]]
+        self._tally(CATEGORY).add(told == right, nearest == right, clusters)
+        self._surety.append((chances.max(axis=1), told == right))
+
+    def _unknown(self, fitted: Fitted, queries: Floats, asked: Rows) -> None:
+        """Take down which photos of categories that the head has never heard of it says so of."""
+        head = fitted.head
+        if head is None:
+            return
+        known = {*head.categories, ()}
+        strange = np.array([self._data.categories[row] not in known for row in asked], bool)
+        if strange.any():
+            told = space.categories(head, queries[strange]).argmax(axis=1)
+            clusters = self._products[asked[strange]]
+            self._tally(UNKNOWN).add(told == len(head.categories), None, clusters)
+
+    def _text(self, fitted: Fitted, found: Floats, rest: Rows) -> None:
+        """Take down which titles find a photo of their product."""
+        text_map, sentences = fitted.text_map, self._data.sentences
+        if text_map is None or sentences is None:
+            return
+        _, first = np.unique(self._products[rest], return_index=True)
+        titled = rest[first][sentences[rest[first]].any(axis=1)]
+        queries = space.texts(text_map, sentences[titled])
+        wanted = self._products[titled]
+        right = hits(queries, wanted, found, self._products[rest], TEXT_TOP)
+        self._tally(TEXT).add(right, None, wanted)
+
+
+def vectors(fitted: Fitted, data: Labelled, rows: Rows, views: int) -> Floats:
+    """Return [m, d]: of each of these photos the mean of its first views, of unit length."""
+    found = np.empty((len(rows), fitted.projection.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        features = data.features[block, :views]
+        count = features.shape[1]
+        flat = features.reshape(-1, features.shape[2])
+        each = space.embed(fitted, flat, np.repeat(data.kinds[block], count))
+        found[start : start + len(block)] = space.unit(each.reshape(len(block), count, -1).mean(1))
+    return found
+
+
+def nearest_mean(queries: Floats, photos: Floats, classes: Integers) -> Integers:
+    """Return the class of each query: that whose photos' mean is next to it."""
+    names = np.unique(classes)
+    means = space.unit(np.stack([photos[classes == name].mean(axis=0) for name in names]))
+    return np.asarray(names[(queries @ means.T).argmax(axis=1)])

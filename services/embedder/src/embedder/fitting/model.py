@@ -1,0 +1,124 @@
+"""What a space is fitted on, and what fitting makes. Values only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+SHOPPER: Final = 0
+CATALOGUE: Final = 1
+KINDS: Final = 2
+"""Which camera a photo is from: what `Labelled.kinds` and the rows of `Fitted.means` count by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A catalogue's photos as features, with what they show; n photos."""
+
+    features: Floats
+    """[n, views, f]: a backbone's features of each view, not standardised. The first view is the
+    one that a query of one view has."""
+    kinds: npt.NDArray[np.int8]
+    """[n]: SHOPPER or CATALOGUE."""
+    products: Sequence[str]
+    """Of each photo; a variant's is its parent."""
+    groups: Sequence[str]
+    """Photos of one group are the same picture and never stand on both sides of a fold."""
+    categories: Sequence[tuple[str, ...]]
+    """From the root down; empty = uncategorised."""
+    sentences: Floats | None = None
+    """[n, 384]: the text model's unit vector of the product's title; zeros = it has none. None =
+    there is no text model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Tells categories from a fitted vector: softmax of ``vector @ weights + biases``, with
+    `unknown` as one logit more, the last."""
+
+    categories: Sequence[tuple[str, ...]]
+    """The C full paths."""
+    weights: Floats
+    """[d, C]."""
+    biases: Floats
+    """[C]."""
+    unknown: float
+    """The logit of everything else; all logits are calibrated on photos that the head had not
+    seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextMap:
+    """Brings a text's vector into the visual space: ``sentence @ weights + biases``, to unit
+    length."""
+
+    weights: Floats
+    """[384, d]."""
+    biases: Floats
+    """[d]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A space: ``(features - means[kind]) / scales[kind] @ projection``, to unit length."""
+
+    means: Floats
+    """[KINDS, f]: of a catalogue with one kind of photos both rows are alike."""
+    scales: Floats
+    """[KINDS, f], above 0."""
+    projection: Floats
+    """[f, d], d at most 256."""
+    head: Head | None = None
+    """None = too few categories with photos."""
+    text_map: TextMap | None = None
+    """None = too few titles."""
+
+
+class Verdict(StrEnum):
+    """Whether a fitted space is better than the one it is compared with."""
+
+    BETTER = "BETTER"
+    """The whole interval of the gain in 1-NN is above 0."""
+    INCONCLUSIVE = "INCONCLUSIVE"
+    """The interval holds 0."""
+    WORSE = "WORSE"
+    """The whole interval is below 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with the interval that 95% of resampled queries give."""
+
+    name: str
+    """As in sightline.embedder.v1.Figure."""
+    value: float
+    """With the fitted space, 0 to 1."""
+    low: float
+    high: float
+    queries: int
+    baseline: float | None = None
+    """With the space it is compared with, on the same queries; None = that has no such figure."""
+    gain_low: float | None = None
+    gain_high: float | None = None
+    """Fitted less baseline, of the same resampled queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What fitting a space found, by cross-validation."""
+
+    verdict: Verdict
+    text: str
+    """Why, in a sentence."""
+    figures: tuple[Figure, ...]
+    baseline_model: str
+    photos: int
+    products: int
+    categories: int
+    """With enough photos for the head."""
+    seed: int

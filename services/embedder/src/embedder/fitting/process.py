@@ -1,0 +1,253 @@
+"""The process that fits: ``python -m embedder.fitting WORK``.
+
+It takes its order from a folder, writes the model's folders into it, and says on standard output
+how far it is, a line of JSON each. It yields to whatever else wants the processor, and ends when
+its standard input does: with the service that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from embedder.fitting import manifest, space
+from embedder.fitting.keeping import FeatureFolder
+from embedder.fitting.model import Evaluation, Fitted, Floats, Labelled, TextMap
+from embedder.model import FitInvalid
+
+ORDER: Final = "order.json"
+RESULT: Final = "result.json"
+SENTENCES: Final = "sentences.npy"
+PROOF: Final = "proof.npz"
+"""Pixels of a few photos, and what the map gives of them in NumPy: see embedder.promote."""
+GRAPH: Final = "1/model.onnx"
+BACKEND: Final = "1/model.py"
+NICE: Final = 15
+
+Tell = Callable[[str, int], None]
+"""Says at which stage the fit is, and how many of its steps are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A photo of the order."""
+
+    photo: str
+    """SHA-256 of the file: the name of its features."""
+    product: str
+    group: str
+    kind: int
+    category: tuple[str, ...]
+    sentence: int
+    """Row of SENTENCES; -1 = the product has no title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be fitted."""
+
+    catalog_id: str
+    backbone: Path
+    """The folder of the features model in a model repository."""
+    features: Path
+    """Of its FeatureFolder."""
+    baseline: Path
+    """Of the FeatureFolder of the space that it is compared with."""
+    baseline_model: str
+    max_dimension: int
+    seed: int
+    text_version: str
+    """Of the space of texts that the titles' vectors are of; empty = there are none."""
+    create_time: float
+    """Seconds since 1970."""
+    shopper_views: int
+    catalogue_views: int
+    proof: tuple[int, ...]
+    """Rows of the photos whose pixels are proof."""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was fitted."""
+
+    name: str
+    graph_sha256: str
+    dimension: int
+    categories: int
+    takes_texts: bool
+    evaluation: Evaluation
+
+
+ORDERS: Final = TypeAdapter(Order)
+RESULTS: Final = TypeAdapter(Result)
+
+
+class Learning(Protocol):
+    """How a space is learned and judged."""
+
+    def __call__(
+        self, data: Labelled, baseline: Floats, order: Order, tell: Tell
+    ) -> tuple[Fitted, Evaluation]:
+        """Raises FitInvalid."""
+
+
+def run(work: Path, learn: Learning, tell: Tell) -> Result:
+    """Fit what the order in `work` says; write the folders of its models there.
+
+    Raises FitInvalid, and ValueError for a backbone that is no features model.
+    """
+    from embedder.fitting import graph  # its onnx is an extra; the service starts without
+
+    order = ORDERS.validate_json((work / ORDER).read_bytes())
+    data = labelled(order, work)
+    baseline = _read(FeatureFolder(order.baseline), order.rows)[:, 0]
+    fitted, evaluation = learn(data, baseline, order, tell)
+    tell("write", 0)
+    made = graph.space_graph(order.backbone / GRAPH, fitted, order.catalog_id)
+    result = _result(made, fitted, evaluation)
+    folder = work / result.name
+    _write_space(folder, made, fitted, order, result)
+    _prove_space(work, folder, fitted, data, order)
+    if fitted.text_map is not None:
+        folder = work / (result.name + manifest.TEXT_SUFFIX)
+        _write_text_map(folder, fitted.text_map, order)
+        _prove_text_map(folder, fitted.text_map)
+    return result
+
+
+def labelled(order: Order, work: Path) -> Labelled:
+    """Return the order's photos with their features."""
+    rows, path = order.rows, work / SENTENCES
+    sentences = None
+    if path.exists():
+        # The last row is that of products without a title.
+        known = np.load(path, allow_pickle=False)
+        blank = np.zeros((1, known.shape[1]), np.float32)
+        sentences = np.concatenate([known, blank])[[row.sentence for row in rows]]
+    return Labelled(
+        features=_read(FeatureFolder(order.features), rows),
+        kinds=np.array([row.kind for row in rows], np.int8),
+        products=[row.product for row in rows],
+        groups=[row.group for row in rows],
+        categories=[row.category for row in rows],
+        sentences=sentences,
+    )
+
+
+def _read(folder: FeatureFolder, rows: Sequence[Row]) -> Floats:
+    """Return [n, views, f]."""
+    first = folder.read(rows[0].photo)
+    found = np.empty((len(rows), *first.shape), np.float32)
+    for place, row in enumerate(rows):
+        found[place] = folder.read(row.photo)
+    return found
+
+
+def _result(made: bytes, fitted: Fitted, evaluation: Evaluation) -> Result:
+    sha256 = manifest.sha256_of(made)
+    return Result(
+        name=f"visual_{sha256[:12]}",
+        graph_sha256=sha256,
+        dimension=fitted.projection.shape[1],
+        categories=len(fitted.head.categories) if fitted.head is not None else 0,
+        takes_texts=fitted.text_map is not None,
+        evaluation=evaluation,
+    )
+
+
+def _write_space(folder: Path, made: bytes, fitted: Fitted, order: Order, result: Result) -> None:
+    from embedder.fitting import configuration  # its onnx is an extra; the service starts without
+
+    sizes = (result.dimension, result.categories + 1 if result.categories else 0)
+    parameters = {
+        "catalog": order.catalog_id,
+        "shopper_views": str(order.shopper_views),
+        "catalogue_views": str(order.catalogue_views),
+        "create_time": f"{order.create_time:.6f}",
+    }
+    for path in configuration.paths(order.backbone):
+        text = (order.backbone / path).read_text()
+        name = folder.name
+        config = configuration.of_space(text, name, result.graph_sha256, sizes, parameters)
+        _put(folder / path, config.encode())
+    _put(folder / GRAPH, made)
+    _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
+    if fitted.head is not None:
+        _put(folder / manifest.CATEGORIES, json.dumps(fitted.head.categories).encode())
+
+
+def _write_text_map(folder: Path, text_map: TextMap, order: Order) -> None:
+    from embedder.fitting import configuration, graph  # as above
+
+    made = graph.text_graph(text_map)
+    taken, given = text_map.weights.shape
+    for path in configuration.paths(order.backbone):
+        text = (order.backbone / path).read_text()
+        sha256 = manifest.sha256_of(made)
+        parameters = {"catalog": order.catalog_id, "text_version": order.text_version}
+        config = configuration.of_text_map(text, folder.name, sha256, (taken, given), parameters)
+        _put(folder / path, config.encode())
+    _put(folder / GRAPH, made)
+    _put(folder / BACKEND, (order.backbone / BACKEND).read_bytes())
+
+
+def _write_proof(folder: Path, vectors: Floats, **inputs: npt.NDArray[Any]) -> None:
+    """Put beside a graph what it has to give of a few inputs, computed by another way than its."""
+    with (folder / PROOF).open("wb") as file:
+        np.savez(file, vectors=vectors, **inputs)
+
+
+def _prove_space(work: Path, folder: Path, fitted: Fitted, data: Labelled, order: Order) -> None:
+    rows = list(order.proof)
+    kinds = data.kinds[rows]
+    with np.load(work / PROOF, allow_pickle=False) as given:
+        pixels = given["pixels"]
+    vectors = space.embed(fitted, data.features[rows, 0], kinds)
+    _write_proof(folder, vectors, image=pixels, kind=kinds[:, None].astype(np.float32))
+
+
+def _prove_text_map(folder: Path, text_map: TextMap) -> None:
+    """Of made-up sentences: a matrix is right or wrong whatever it is given."""
+    shape = (2, len(text_map.weights))
+    sentences = space.unit(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    _write_proof(folder, space.texts(text_map, sentences), sentence=sentences)
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _say(**what: Any) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _leave_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
+
+
+def main(work: Path, learn: Learning) -> None:
+    """Fit what the order in a folder says, and say what came of it."""
+    os.nice(NICE)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        result = run(work, learn, lambda stage, done: _say(stage=stage, done=done))
+    except FitInvalid as error:
+        _say(invalid=error.message)
+        return
+    (work / RESULT).write_bytes(RESULTS.dump_json(result))
+    _say(stage="write", done=1)

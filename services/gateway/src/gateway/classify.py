@@ -1,0 +1,32 @@
+"""Classify: what a photo is of, and which filters it proposes."""
+
+from dataclasses import replace
+
+from gateway.embedding import photo_error
+from gateway.model import Classified, Question
+from gateway.ports import House
+from gateway.proposals import proposals
+from gateway.validate import MOST_GUESSES, check_question
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+async def classify(question: Question, house: House) -> Classified:
+    """What the head of the catalog's newest fitted space tells.
+
+    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is no head, and what the
+    embedder fails with.
+    """
+    check_question(question, house.catalogs)
+    left = deadlines.remaining()
+    given = house.default_seconds if left is None else min(left, house.longest_seconds)
+    try:
+        with deadlines.within(max(given - house.reserve_seconds, 0.0)):
+            # Whatever number the caller wants: proposals rest on all of them.
+            told, subject = await house.peers.embedder.classify(
+                question.catalog_id, question.photo, MOST_GUESSES
+            )
+    except ServiceError as error:
+        raise photo_error(question.photo, error) or error from error
+    shown = replace(told, guesses=told.guesses[: question.guess_count])
+    return Classified(shown, proposals(told), subject)

@@ -1,0 +1,60 @@
+"""Whether a photo contradicts its product's category. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from retriever.model import CategoryPath, Classification, Doubt
+
+OWN_AT_MOST = 0.05
+"""The chance of the product's own category, at most, with which a photo contradicts it …"""
+OTHER_AT_LEAST = 0.8
+"""… if another category has this chance …"""
+UNKNOWN_AT_LEAST = 0.9
+"""… or that it is of none that is known."""
+
+
+def doubt(
+    own: CategoryPath,
+    told: Classification,
+    known: Collection[CategoryPath],
+    image_id: str,
+    space_version: str,
+) -> Doubt | None:
+    """What a photo has against a product's category; None = nothing, or it can't tell.
+
+    `known`: the full paths that the head tells apart. It has no word on a category that is not
+    among them, nor above them: a new one is not contradicted before a head knows it.
+    """
+    mine = {path for path in known if _within(path, own)}
+    if not own or not mine:
+        return None
+    chance = _at_most(told, mine)
+    if chance > OWN_AT_MOST:
+        return None
+    others = (guess for guess in told.guesses if not _related(guess.path, own))
+    best = max(others, key=lambda guess: guess.probability, default=None)
+    if best is not None and best.probability >= OTHER_AT_LEAST:
+        return Doubt(image_id, chance, best, space_version)
+    if told.unknown_probability >= UNKNOWN_AT_LEAST:
+        return Doubt(image_id, chance, None, space_version)
+    return None
+
+
+def _at_most(told: Classification, paths: Collection[CategoryPath]) -> float:
+    """The chance of some categories together, at most: one that is not among the guesses has no
+    more than the last of them, and all of those no more than what is left."""
+    guessed = [guess for guess in told.guesses if guess.path in paths]
+    sure = sum(guess.probability for guess in guessed)
+    left = 1.0 - told.unknown_probability - sum(guess.probability for guess in told.guesses)
+    least = min((guess.probability for guess in told.guesses), default=1.0)
+    return min(sure + max(min(left, (len(paths) - len(guessed)) * least), 0.0), 1.0)
+
+
+def _related(path: CategoryPath, own: CategoryPath) -> bool:
+    """Whether one lies within the other."""
+    return _within(path, own) or _within(own, path)
+
+
+def _within(path: CategoryPath, category: CategoryPath) -> bool:
+    return path[: len(category)] == category

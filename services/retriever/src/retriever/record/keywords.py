@@ -1,0 +1,231 @@
+"""The words of products, and the products that have some.
+
+A product's words are written in the transaction that writes the product, and go with it. The
+store's own full-text search names products that have any of some words, the likeliest first
+(SQLite: BM25 of FTS5; PostgreSQL: ts_rank of each word × the word's rarity); how well they match
+their own words tell (retriever.words), in the same way on both and in each catalog by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import Attribute, ProductContent
+from retriever.planning import indexed_parts
+from retriever.record.parts import among, inserting, look_up, same
+from retriever.record.products import FACTS, to_facts
+from retriever.record.survivors import holds
+from retriever.record.tables import keywords, products
+from retriever.words import FIELDS, Words, match, rarity, words_in
+from sightline_rules import categories
+from sightline_rules.filters import All, Filter, passes
+
+MOST_COUNTED = 10_000
+"""Products that are counted to tell how common a word is, at most: one that so many have selects
+nothing where a rarer one is asked for too."""
+_ENOUGH = 100_000
+"""Products that are counted to tell how many a catalog has, at most."""
+MOST_TRIED = 20_000
+"""Products that are looked at whether they pass a filter, at most: the likeliest ones."""
+MOST_FOUND = 1_000
+"""Products that are compared with the words, at most: the likeliest that pass."""
+_STEP = 500
+_FILLED = 1_000
+_EVERYTHING = All()
+
+_WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
+_JUDGED = (
+    sa.select(keywords.c.product_id, *_WORDS, *FACTS)
+    .select_from(keywords.join(products, same(keywords, products)))
+    .where(among(keywords, "product_id"))
+)
+
+
+def put_words(connection: Connection, catalog_id: str, contents: Iterable[ProductContent]) -> None:
+    """Store the words of products that were just written, no product twice."""
+    rows = [
+        {
+            "catalog_id": catalog_id,
+            "product_id": content.product_id,
+            **dict(zip(FIELDS, words_in(content), strict=True)),
+        }
+        for content in contents
+    ]
+    if not rows:
+        return
+    statement = inserting(connection.dialect.name, keywords)
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["catalog_id", "product_id"],
+            set_={name: new[name] for name in FIELDS},
+            where=sa.or_(*(keywords.c[name] != new[name] for name in FIELDS)),
+        ),
+        rows,
+    )
+
+
+def fill(connection: Connection) -> None:
+    """Store the words of every product: for the migration that makes their table.
+
+    By columns that products had then: later migrations may add some.
+    """
+    c = products.c
+    place = sa.tuple_(c.catalog_id, c.product_id)
+    named = c.catalog_id, c.product_id, c.title, c.category, c.brand, c.tags, c.attributes
+    page = sa.select(*named).order_by(c.catalog_id, c.product_id).limit(_FILLED)
+    rows = connection.execute(page).all()
+    while rows:
+        for catalog_id, some in groupby(rows, lambda row: row.catalog_id):
+            put_words(connection, catalog_id, map(_content, some))
+        last = rows[-1].catalog_id, rows[-1].product_id
+        rows = connection.execute(page.where(place > sa.tuple_(*last))).all()
+
+
+def _content(row: Any) -> ProductContent:
+    """What of a product has words."""
+    return ProductContent(
+        row.product_id,
+        row.title,
+        category_path=categories.split(row.category),
+        brand=row.brand,
+        tags=tuple(json.loads(row.tags)),
+        attributes=tuple(Attribute(key, value) for key, value in json.loads(row.attributes)),
+    )
+
+
+def find_words(
+    connection: Connection,
+    catalog_id: str,
+    asked: Sequence[str],
+    condition: Filter,
+    excluded: Collection[str],
+) -> list[tuple[str, float]]:
+    """Products that have any of the words and pass, each with how well it matches, best first.
+
+    At most MOST_FOUND; equal ones by product id.
+    """
+    engine = _ENGINES[connection.dialect.name]
+    mine = keywords.c.catalog_id == catalog_id
+    total = _count(connection, sa.select(keywords.c.product_id).where(mine), _ENOUGH)
+    words: dict[str, tuple[int, float]] = {}
+    for word in asked:
+        count = _count(connection, engine.having([word], catalog_id), MOST_COUNTED)
+        words[word] = count, rarity(count, max(total, count))
+    named = _likeliest(connection, engine, catalog_id, words, condition)
+    rarities = {word: rare for word, (_, rare) in words.items()}
+    found: dict[str, float] = {}
+    for start in range(0, len(named), _STEP):
+        some = [name for name in named[start : start + _STEP] if name not in excluded]
+        for row in look_up(connection, _JUDGED, some, {"catalog_id": catalog_id}):
+            if condition == _EVERYTHING or passes(condition, to_facts(row)):
+                held = Words(*(getattr(row, column.name) for column in _WORDS))
+                found[row.product_id] = match(rarities, held)
+        if len(found) >= MOST_FOUND:
+            break
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FOUND]
+
+
+def _count(connection: Connection, rows: sa.Select[Any], most: int) -> int:
+    """How many rows there are, at most `most`."""
+    some = rows.limit(most).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
+def _likeliest(
+    connection: Connection,
+    engine: Engine,
+    catalog_id: str,
+    words: Mapping[str, tuple[int, float]],
+    condition: Filter,
+) -> Sequence[str]:
+    """Products that have any of the words, but for common ones where there are rarer ones; all of
+    them where all are common. With what an index can say of the filter.
+
+    `words`: how many products have each, and its rarity.
+    """
+    there = {word: rare for word, (count, rare) in words.items() if count}
+    rarer = {word: rare for word, rare in there.items() if words[word][0] < MOST_COUNTED}
+    if not there:
+        return []
+    query = engine.having(list(rarer or there), catalog_id, every=not rarer)
+    for part in indexed_parts(condition):
+        query = query.where(sa.exists().where(same(keywords, products), holds(part)))
+    likely = engine.likelihood(rarer or there)
+    query = query.order_by(likely.desc(), keywords.c.product_id).limit(MOST_TRIED)
+    return connection.execute(query).scalars().all()
+
+
+class Engine(Protocol):
+    """A store's full-text search."""
+
+    def having(
+        self, words: Sequence[str], catalog_id: str, *, every: bool = False
+    ) -> sa.Select[Any]:
+        """A row for each product of a catalog that has any of the words, or every one."""
+
+    def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:
+        """What to order them by, about as `match` does."""
+
+
+class _SQLite:
+    """FTS5."""
+
+    _INDEX = sa.table("keywords_index", sa.column("rowid"))
+    # With the sign no index answers it: products are looked up by their words, never the reverse.
+    _of_catalog: sa.ColumnElement[str] = sa.literal_column("+keywords.catalog_id", sa.Text)
+
+    def having(
+        self, words: Sequence[str], catalog_id: str, *, every: bool = False
+    ) -> sa.Select[Any]:
+        # Words have nothing but letters, digits and marks: none can end the quotes.
+        query = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
+        return (
+            sa.select(keywords.c.product_id)
+            .select_from(self._INDEX.join(keywords, keywords.c.number == self._INDEX.c.rowid))
+            .where(
+                sa.text("keywords_index MATCH :words").bindparams(words=query),
+                self._of_catalog == catalog_id,
+            )
+        )
+
+    def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
+        return -sa.literal_column("bm25(keywords_index, 2.0, 1.5, 1.0)", sa.Float)
+
+
+class _PostgreSQL:
+    """tsvector, whose ranks know nothing of how rare a word is."""
+
+    def having(
+        self, words: Sequence[str], catalog_id: str, *, every: bool = False
+    ) -> sa.Select[Any]:
+        asked = [self._query(word) for word in words]
+        found: sa.ColumnElement[Any] = asked[0]
+        for each in asked[1:]:
+            found = found.op("&&" if every else "||")(each)
+        return sa.select(keywords.c.product_id).where(
+            keywords.c.catalog_id == catalog_id, self._WORDS.op("@@")(found)
+        )
+
+    def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:
+        weights: sa.ColumnElement[Any] = sa.literal_column("'{0, 0.5, 0.75, 1}'::real[]")
+        ranks = [
+            rare * sa.func.ts_rank(weights, self._WORDS, self._query(word), 1, type_=sa.Float)
+            for word, rare in rarities.items()
+        ]
+        return sum(ranks[1:], start=ranks[0])
+
+    _WORDS: sa.ColumnElement[Any] = sa.literal_column("keywords.words")
+
+    @staticmethod
+    def _query(word: str) -> sa.ColumnElement[Any]:
+        return sa.func.plainto_tsquery(sa.literal_column("'simple'::regconfig"), word)
+
+
+_ENGINES: Mapping[str, Engine] = {"sqlite": _SQLite(), "postgresql": _PostgreSQL()}

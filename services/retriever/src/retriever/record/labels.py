@@ -1,0 +1,68 @@
+"""A catalogue's photos with what they show, for fitting a space on them."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.model import Label
+from retriever.record.hashes import from_signed
+from retriever.record.parts import on
+from retriever.record.tables import images, product_images, products
+from sightline_rules import categories
+
+_P, _I = products.c, product_images.c
+_PAGE = (
+    sa.select(_P.product_id)
+    .where(_P.catalog_id == sa.bindparam("catalog_id"), _P.product_id > sa.bindparam("after"))
+    .order_by(_P.product_id)
+    .limit(sa.bindparam("most"))
+)
+_LABELS = (
+    sa.select(
+        _P.product_id,
+        _P.parent_id,
+        _P.title,
+        _P.category,
+        _P.tags,
+        _I.image_id,
+        images.c.perceptual_hash,
+    )
+    .select_from(
+        product_images.join(
+            products, on(products, catalog_id=_I.catalog_id, product_id=_I.product_id)
+        ).join(images, on(images, catalog_id=_I.catalog_id, image_id=_I.image_id))
+    )
+    .where(
+        _I.catalog_id == sa.bindparam("catalog_id"),
+        _I.product_id > sa.bindparam("after"),
+        _I.product_id <= sa.bindparam("last"),
+    )
+    .order_by(_I.product_id, _I.position)
+)
+
+
+def read_labels(
+    connection: Connection, catalog_id: str, after: str, limit: int
+) -> tuple[list[Label], str | None]:
+    """The photos of the first `limit` products behind `after`, by product and place; and the last
+    of these products, None = there were none."""
+    values = {"catalog_id": catalog_id, "after": after}
+    page = list(connection.execute(_PAGE, {**values, "most": limit}).scalars())
+    if not page:
+        return [], None
+    found = connection.execute(_LABELS, {**values, "last": page[-1]})
+    return [
+        Label(
+            image_id=row.image_id,
+            product_id=row.product_id,
+            parent_id=row.parent_id,
+            title=row.title,
+            category_path=categories.split(row.category),
+            tags=frozenset(json.loads(row.tags)),
+            perceptual_hash=from_signed(row.perceptual_hash),
+        )
+        for row in found
+    ], page[-1]

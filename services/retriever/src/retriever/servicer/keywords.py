@@ -1,0 +1,53 @@
+"""KeywordService on gRPC: translate, call the use case, translate back."""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from retriever import keywords, wire
+from retriever.ports import KeywordRecord
+from retriever.search import DEFAULT_TOP_K
+from servicekit import telemetry
+from servicekit.requests import enter
+from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
+from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
+from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+
+KEYWORD_SERVICE = "sightline.retriever.v1.KeywordService"
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class KeywordServicer(keywords_grpc.KeywordServiceServicer):
+    """Searches by words, as keyword_service.proto describes them."""
+
+    def __init__(self, catalogs: Collection[str], record: KeywordRecord) -> None:
+        self._catalogs = catalogs
+        self._record = record
+
+    async def SearchKeywords(
+        self, request: keywords_pb.SearchKeywordsRequest, context: Context
+    ) -> vectors_pb.SearchResponse:
+        query = keywords.Query(
+            catalog_id=enter(request.catalog_id, request.request_id, self._catalogs),
+            text=request.text,
+            condition=wire.condition(request.filter),
+            top_k=request.top_k or DEFAULT_TOP_K,
+            excluded=tuple(request.exclude_product_ids),
+            collapse=wire.collapse(request.collapse),
+        )
+        stages = telemetry.Stages()
+        answer = await keywords.search(query, self._record, stages.measure)
+        return vectors_pb.SearchResponse(
+            candidates=wire.columns([match.product for match in answer.matches]),
+            similarities=[match.similarity for match in answer.matches],
+            image_ids=[match.image_id for match in answer.matches],
+            plan=answer.plan,
+            stage_timings=wire.timings(stages.finished),
+            collapsed=wire.collapsed(answer.collapsed),
+        )

@@ -1,0 +1,228 @@
+"""Those who ask the embedder all the while, and a ledger of what each of them got."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import grpc
+import numpy as np
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
+
+from servicekit.status import from_rpc_error
+from sightline.common.v1 import vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from tests.chaos.model import NotMeasured
+
+WINES: Final = sorted(
+    (Path(__file__).resolve().parents[2] / "examples/wines/images").glob("*.jpg")
+)[:24]
+SERVICE: Final = "sightline.embedder.v1.EmbeddingService"
+WHOLE: Final = ""
+"""What is noted of an answer that was whole; else it is the reason."""
+BROKEN: Final = "broken: "
+PAUSE_SECONDS: Final = 0.05
+"""Between two questions of one asker."""
+GRACE_SECONDS: Final = 0.5
+"""By how much an answer may come after its deadline: this program shares the machine."""
+CALM_SECONDS: Final = 1.5
+"""After so long without a complaint all is well again."""
+PATIENCE_SECONDS: Final = 60.0
+LISTEN_SECONDS: Final = 2.0
+"""For ListSpaces, which says within its deadline what it knows."""
+ALIKE: Final = 0.95
+"""Least cosine of an answer and what the same photo gave when all was well."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What became of one item; times by time.monotonic()."""
+
+    asker: str
+    began: float
+    ended: float
+    reason: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Somebody who asks again and again."""
+
+    name: str
+    photos: int
+    """In one request."""
+    seconds: float
+    """Deadline."""
+    bulk: bool = False
+    texts: int = 0
+
+
+SHOPPER: Final = Asker("shopper", 1, 4.0)
+ASKERS: Final = (
+    *(SHOPPER,) * 3,
+    Asker("hurried", 1, 1.0),
+    Asker("import", 8, 10.0, bulk=True),
+    Asker("words", 0, 4.0, texts=2),
+)
+
+
+@dataclass(slots=True)
+class Load:
+    """The askers, what they got, and how the embedder called itself meanwhile."""
+
+    channel: grpc.aio.Channel
+    signs: dict[str, float] = field(default_factory=dict)
+    """By version: 1, or -1 of one whose vectors are those of the first turned around."""
+    got: list[Got] = field(default_factory=list)
+    unready: list[float] = field(default_factory=list)
+    """When the embedder did not call itself ready."""
+    told: list[tuple[float, bool]] = field(default_factory=list)
+    """When, and whether, ListSpaces told that every inference succeeds."""
+    _known: dict[int, Floats] = field(default_factory=dict)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def learn(self) -> None:
+        """Take down what each photo gives while all is well. Raises NotMeasured."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while len(self._known) < len(WINES):
+            if time.monotonic() > until:
+                raise NotMeasured("the embedder does not embed")
+            asked = [n for n in range(len(WINES)) if n not in self._known]
+            for number, result in await self._asked(Asker("first", len(asked), 20.0), asked):
+                if not result.status.code:
+                    self.signs.setdefault(result.vector.space_version, 1.0)
+                    self._known[number] = np.frombuffer(result.vector.data, "<f4")
+
+    @asynccontextmanager
+    async def running(self, askers: Iterable[Asker] = ASKERS) -> AsyncIterator[None]:
+        """All ask while the block runs."""
+        tasks = [asyncio.create_task(self._asks(asker)) for asker in askers]
+        tasks += [asyncio.create_task(self._watches()), asyncio.create_task(self._listens())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for each in ended:
+            if isinstance(each, Exception):
+                raise each
+
+    async def calm(self, since: float) -> float:
+        """Wait until everybody gets whole answers for a while; when the last other one came."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        names = {asker.name for asker in ASKERS}
+        while True:
+            now = time.monotonic()
+            bad = [each.ended for each in self.got if each.ended >= since and each.reason]
+            last = max([since, *bad])
+            recent = {each.asker for each in self.got if each.began > last}
+            if names <= recent and now - last > CALM_SECONDS:
+                return last
+            if now > until:
+                why = Counter(each.reason for each in self.got if each.ended > now - 5)
+                raise NotMeasured(f"not well within {PATIENCE_SECONDS:.0f} s: {dict(why)}")
+            await asyncio.sleep(0.05)
+
+    async def _asks(self, asker: Asker) -> None:
+        for turn in itertools.count():
+            numbers = [(turn * 7 + n) % len(WINES) for n in range(asker.photos)]
+            began = time.monotonic()
+            try:
+                results = await self._asked(asker, numbers)
+            except grpc.aio.AioRpcError as error:
+                reason = from_rpc_error(error).reason or error.code().name
+                late = time.monotonic() > began + asker.seconds + GRACE_SECONDS
+                reason = f"{BROKEN}after its deadline" if late else reason
+                self.got.append(Got(asker.name, began, time.monotonic(), reason))
+            else:
+                ended = time.monotonic()
+                for number, result in results:
+                    reason = self._judged(number, result)
+                    if ended > began + asker.seconds + GRACE_SECONDS:
+                        reason = f"{BROKEN}after its deadline"
+                    version = result.vector.space_version
+                    self.got.append(Got(asker.name, began, ended, reason, version))
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _asked(
+        self, asker: Asker, numbers: Sequence[int]
+    ) -> list[tuple[int, pb.EmbedResult]]:
+        """Ask once; each photo is a new file, so that no cache answers in the model's place."""
+        request = pb.BatchEmbedRequest(
+            priority=vector_pb2.PRIORITY_BULK if asker.bulk else vector_pb2.PRIORITY_INTERACTIVE
+        )
+        for number in numbers:
+            request.items.add(image=WINES[number].read_bytes() + self._mark())
+        for _ in range(asker.texts):
+            request.items.add(text=f"A bottle of wine, {self._mark().decode()}")
+        stub = EmbeddingServiceStub(self.channel)
+        response = await stub.BatchEmbed(request, timeout=asker.seconds)
+        return list(zip([*numbers, *[-1] * asker.texts], response.results, strict=True))
+
+    def _mark(self) -> bytes:
+        return b"%012d" % next(self._numbers)
+
+    def _judged(self, number: int, result: pb.EmbedResult) -> str:
+        """Why an item has no vector; WHOLE when it has the right one."""
+        if result.status.code:
+            return _reason(result)
+        vector = np.frombuffer(result.vector.data, "<f4")
+        if number < 0:
+            return WHOLE if abs(float(vector @ vector) - 1) < 1e-3 else f"{BROKEN}no unit vector"
+        sign = self.signs.get(result.vector.space_version)
+        if sign is None:
+            return f"{BROKEN}version {result.vector.space_version}"
+        alike = float(vector @ self._known[number]) * sign
+        return WHOLE if alike > ALIKE else f"{BROKEN}another vector"
+
+    async def _watches(self) -> None:
+        """Note when the embedder does not call itself ready."""
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        serving = health_pb2.HealthCheckResponse.SERVING
+        while True:
+            try:
+                ready = (await stub.Check(request, timeout=2.0)).status == serving
+            except grpc.aio.AioRpcError:
+                ready = False
+            if not ready:
+                self.unready.append(time.monotonic())
+            await asyncio.sleep(0.2)
+
+    async def _listens(self) -> None:
+        """Note what ListSpaces, from which GetStatus is told, says of Triton."""
+        stub = EmbeddingServiceStub(self.channel)
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=LISTEN_SECONDS)
+                ready = all(space.ready for space in answer.spaces)
+                self.told.append((time.monotonic(), ready))
+            await asyncio.sleep(0.3)
+
+
+def _reason(result: pb.EmbedResult) -> str:
+    for detail in result.status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return f"{BROKEN}an error without a reason"
+
+
+def counted(got: Iterable[Got]) -> Mapping[str, int]:
+    """How many items had which outcome."""
+    return Counter(each.reason or "whole" for each in got)

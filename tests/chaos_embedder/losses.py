@@ -1,0 +1,316 @@
+"""What is done to Triton, one thing after another, while everybody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from local_suite.suite import Suite
+from sightline.embedder.v1 import embedding_service_pb2 as pb
+from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from tests.chaos.model import NotMeasured, Report
+from tests.chaos.stage import channel_to
+from tests.chaos.watching import family, hung
+from tests.chaos_embedder.load import ASKERS, BROKEN, Asker, Load, counted
+from tests.chaos_embedder.stage import VISUAL, Repository, stage
+
+BACK_SECONDS: Final = 5.0
+"""Within which all is well again after Triton is; what is promised."""
+TOLD_SECONDS: Final = 5.0
+"""Within which a loss shows in ListSpaces."""
+AWAY_SECONDS: Final = 4.0
+START_SECONDS: Final = 60.0
+LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
+"""All that a caller may be told meanwhile."""
+FLOOD: Final = tuple(Asker(f"flood {n}", 8, 3.0) for n in range(40))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a case works with."""
+
+    suite: Suite
+    repository: Repository
+    load: Load
+    client: Any
+    """tritonclient's, which sees Triton without the embedder."""
+
+    async def answers(self) -> None:
+        """Return once Triton itself runs the model of photos."""
+        image = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
+        image.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(InferenceServerException):
+                await self.client.infer(VISUAL, [image], client_timeout=1.0)
+                return
+            await asyncio.sleep(0.05)
+        raise NotMeasured("Triton does not come back")
+
+    def processes(self) -> list[int]:
+        """Ids of the processes in which Triton runs the model of photos."""
+        mine = family(self.suite.pid("triton"))
+        marked = f"/{VISUAL}/".encode()
+        return [pid for pid in mine if marked in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+Loss = Callable[[Scene], Awaitable[float]]
+"""Does its harm; returns when Triton was well again, by time.monotonic()."""
+
+
+async def process_killed(scene: Scene) -> float:
+    """One of the model's two processes; nobody but the embedder mends that."""
+    os.kill(scene.processes()[0], signal.SIGKILL)
+    return time.monotonic()
+
+
+async def processes_killed(scene: Scene) -> float:
+    """All of the model's processes."""
+    for pid in scene.processes():
+        os.kill(pid, signal.SIGKILL)
+    return time.monotonic()
+
+
+async def unloaded(scene: Scene) -> float:
+    """Somebody has Triton unload the model."""
+    await scene.client.unload_model(VISUAL)
+    return time.monotonic()
+
+
+async def killed(scene: Scene) -> float:
+    """SIGKILL in the midst of requests; the supervisor starts it again."""
+    await asyncio.to_thread(scene.suite.kill, "triton")
+    await scene.answers()
+    return time.monotonic()
+
+
+async def restarted(scene: Scene) -> float:
+    """SIGTERM: requests in progress are let end; the supervisor starts it again."""
+    before = scene.suite.pid("triton")
+    await asyncio.to_thread(scene.suite.kill, "triton", signal.SIGTERM)
+    until = time.monotonic() + START_SECONDS
+    while scene.suite.pid("triton") == before:
+        if time.monotonic() > until:
+            raise NotMeasured("Triton does not end")
+        await asyncio.sleep(0.1)
+    await scene.answers()
+    return time.monotonic()
+
+
+async def stands_still(scene: Scene) -> float:
+    """SIGSTOP, to the server and all of its processes."""
+    with hung(scene.suite.pid("triton")):
+        await asyncio.sleep(AWAY_SECONDS)
+    await scene.answers()
+    return time.monotonic()
+
+
+async def slow(scene: Scene) -> float:
+    """It runs for a fifth of the time only."""
+    until = time.monotonic() + AWAY_SECONDS
+    while time.monotonic() < until:
+        with hung(scene.suite.pid("triton")):
+            await asyncio.sleep(0.4)
+        await asyncio.sleep(0.1)
+    return time.monotonic()
+
+
+async def overloaded(scene: Scene) -> float:
+    """Forty more ask for eight photos at a time."""
+    async with scene.load.running(FLOOD):
+        await asyncio.sleep(AWAY_SECONDS)
+    return time.monotonic()
+
+
+LOSSES: Final[Mapping[str, Loss]] = {
+    "one process of the model killed": process_killed,
+    "every process of the model killed": processes_killed,
+    "model unloaded": unloaded,
+    "Triton killed": killed,
+    "Triton restarted": restarted,
+    "Triton stands still": stands_still,
+    "Triton slow": slow,
+    "overloaded": overloaded,
+}
+HIDDEN: Final = frozenset({"one process of the model killed", "Triton slow", "overloaded"})
+"""What may end before a look at the spaces comes upon it."""
+
+
+def losses(turns: int, report: Report) -> None:
+    """Every loss so many times. Raises SuiteError, NotMeasured."""
+    with stage() as (suite, repository):
+        asyncio.run(_losses(suite, repository, turns, report))
+
+
+async def _losses(suite: Suite, repository: Repository, turns: int, report: Report) -> None:
+    async with _scene(suite, repository) as scene, scene.load.running():
+        for name, loss in [*LOSSES.items()] * turns:
+            await _lose(scene, name, loss, report)
+
+
+@contextlib.asynccontextmanager
+async def _scene(suite: Suite, repository: Repository) -> Any:
+    address = suite.addresses()["triton"]
+    async with (
+        channel_to(suite, "embedder") as channel,
+        triton.InferenceServerClient(address) as client,
+    ):
+        load = Load(channel)
+        await load.learn()
+        yield Scene(suite, repository, load, client)
+
+
+async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
+    """One loss, from all well to all well, and what it cost."""
+    load = scene.load
+    await load.calm(time.monotonic())
+    lost = time.monotonic()
+    back = await loss(scene)
+    well = await load.calm(lost)
+    seconds = max(0.0, well - back)
+    around = [each for each in load.got if each.ended >= lost and each.asker in _NAMES]
+    counts = counted(around)
+    report.say(f"{name}: {_told(counts)}; all well {seconds:.1f} s after its return")
+    strange = {reason for reason in counts if reason != "whole"} - LOST
+    report.add(f"{name}: typed answers, in time", bool(counts) and not strange, _told(counts))
+    report.add(
+        f"{name}: well within {BACK_SECONDS:.0f} s", seconds <= BACK_SECONDS, f"{seconds:.1f} s"
+    )
+    unready = [when for when in load.unready if when >= lost]
+    report.add(f"{name}: the embedder stays ready", not unready, f"{len(unready)} times it was not")
+    if name not in HIDDEN:
+        told = [when - lost for when, ready in load.told if when >= lost and not ready]
+        held = bool(told) and min(told) <= TOLD_SECONDS
+        first = f"after {min(told):.1f} s" if told else "never"
+        report.add(f"{name}: ListSpaces tells it", held, first)
+
+
+_NAMES: Final = frozenset(asker.name for asker in ASKERS)
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
+
+def versions(switches: int, report: Report) -> None:
+    """Versions change to and fro, and broken ones are offered. Raises SuiteError, NotMeasured."""
+    with stage() as (suite, repository):
+        asyncio.run(_versions(suite, repository, switches, report))
+
+
+async def _versions(suite: Suite, repository: Repository, switches: int, report: Report) -> None:
+    async with _scene(suite, repository) as scene:
+        load = scene.load
+        (first,) = load.signs
+        second = await _second_version(scene)
+        load.signs[second] = -1.0
+        async with load.running():
+            began = time.monotonic()
+            for number in range(switches):
+                await load.calm(time.monotonic())
+                await _switch(scene, second if number % 2 == 0 else first)
+            await load.calm(time.monotonic())
+            _judge_switches(load, began, switches, report)
+            began, good = time.monotonic(), load.got[-1].version
+            for number, what in enumerate(("a graph that is none", "a hash of another graph")):
+                refused = await _offer_broken(scene, number)
+                report.say(f"{what} is offered: {'refused' if refused else 'TAKEN'}")
+                await load.calm(time.monotonic())
+                report.add(f"{what} is refused", refused, "by Triton's model control")
+            later = [e for e in load.got if e.ended >= began and e.asker == "shopper"]
+            held = bool(later) and {(e.reason, e.version) for e in later} == {("", _of(load, good))}
+            report.add("the version before it serves on", held, _told(counted(later)))
+
+
+def _of(load: Load, _last: str) -> str:
+    """The version of photos that answered last."""
+    return next(e.version for e in reversed(load.got) if e.asker == "shopper" and not e.reason)
+
+
+async def _second_version(scene: Scene) -> str:
+    """Serve the turned version for a moment, and return what the embedder calls it."""
+
+    async def version() -> str:
+        answer = await EmbeddingServiceStub(scene.load.channel).ListSpaces(
+            pb.ListSpacesRequest(), timeout=10
+        )
+        return next(s.version for s in answer.spaces if s.space == "visual")
+
+    first = await version()
+    scene.repository.turned(2)
+    await scene.client.load_model(VISUAL)
+    found = await _until(version, lambda told: told not in {"", first})
+    scene.repository.take(2)
+    await scene.client.load_model(VISUAL)
+    await _until(version, lambda told: told == first)
+    return found
+
+
+async def _until(ask: Callable[[], Awaitable[str]], good: Callable[[str], bool]) -> str:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        if good(told := await ask()):
+            return told
+        if time.monotonic() > until:
+            raise NotMeasured("the version does not change")
+        await asyncio.sleep(0.3)
+
+
+async def _switch(scene: Scene, wanted: str) -> None:
+    """Have Triton serve the other version, and wait until shoppers get it."""
+    if scene.load.signs[wanted] < 0:
+        scene.repository.turned(2)
+    else:
+        scene.repository.take(2)
+    await scene.client.load_model(VISUAL)
+    until = time.monotonic() + START_SECONDS
+    while _of(scene.load, "") != wanted:
+        if time.monotonic() > until:
+            raise NotMeasured("nobody gets the other version")
+        await asyncio.sleep(0.05)
+
+
+async def _offer_broken(scene: Scene, number: int) -> bool:
+    """Offer a version that can't be loaded; return whether Triton refused it."""
+    repository = scene.repository
+    kept = repository.config.read_text()
+    repository.add(9, b"no graph at all")
+    if number:
+        graph = (repository.folder / VISUAL / "1" / "model.onnx").read_bytes()
+        (repository.folder / VISUAL / "9" / "model.onnx").write_bytes(graph)
+    try:
+        await scene.client.load_model(VISUAL)
+    except InferenceServerException:
+        return True
+    finally:
+        repository.take(9)
+        repository.write(kept)
+    return False
+
+
+def _judge_switches(load: Load, began: float, switches: int, report: Report) -> None:
+    around = [each for each in load.got if each.ended >= began]
+    failed = [each for each in around if each.reason]
+    broken = [each for each in failed if each.reason.startswith(BROKEN)]
+    report.add(
+        f"{switches} switches of version: no request failed",
+        bool(around) and not failed,
+        _told(counted(around)),
+    )
+    versions = {each.version for each in around if each.asker == "shopper"}
+    report.add(
+        "each vector is of the version that it names",
+        not broken and len(versions) == 2,
+        f"{len(around)} vectors of {len(versions)} versions of photos",
+    )

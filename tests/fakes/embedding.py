@@ -1,0 +1,135 @@
+"""The embedder's use cases around models in this process."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from embedder.batching import Batching
+from embedder.cache import Cache
+from embedder.embed import Embedder
+from embedder.fitted import FittedModels
+from embedder.fitting.manifest import Manifest
+from embedder.fitting.store import Standing
+from embedder.model import (
+    Box,
+    Encode,
+    Fetch,
+    Look,
+    Names,
+    PhotoTooLarge,
+    PhotoUndecodable,
+    Recipe,
+    Seen,
+    Subject,
+)
+from embedder.photos import Photos
+from embedder.space import TEXT, VISUAL, ServedModel
+from embedder.texts import Texts
+from embedder.turns import Queues
+from embedder.versions import Spaces
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+from tests.fakes.triton import DESCRIPTION, FakeEncoder, FakeFetch, FakeInference, FakeNames
+
+OLD, NEW = "visual_" + "a" * 12, "visual_" + "b" * 12
+
+
+def fitted(name: str, **changes: object) -> FakeInference:
+    described = replace(
+        DESCRIPTION, model=name, catalog="wine", cameras=True, hashes={"1": "f" + name[7] * 63}
+    )
+    return FakeInference(replace(described, **changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeRepository:
+    """A repository of these models."""
+
+    models: dict[str, FakeInference]
+    failure: ServiceError | None = None
+    read: int = 0
+    now: float = 1000.0
+    extra: set[str] = field(default_factory=set)
+    """Names of models that have nothing to do with fitting."""
+
+    async def loaded(self) -> set[str]:
+        self.read += 1
+        if self.failure is not None:
+            raise self.failure
+        return {*self.models, *self.extra}
+
+    def serve(self, name: str, space: str) -> ServedModel:
+        return ServedModel(self.models[name], 30, space, lambda: self.now)
+
+
+def fitted_of(repository: FakeRepository) -> FittedModels:
+    """Return what finds them."""
+    return FittedModels(repository, repository.serve, lambda: repository.now)
+
+
+@dataclass
+class FakeRecord:
+    """What was fitted, as a test says."""
+
+    fitted: list[tuple[Manifest, Standing]] = field(default_factory=list)
+
+    async def spaces(self, catalog: str) -> list[tuple[Manifest, Standing]]:
+        return [each for each in self.fitted if each[0].catalog_id == catalog]
+
+
+class FakeIntake:
+    """Takes one byte for a photo of that brightness."""
+
+    def __init__(self) -> None:
+        self.decoded: list[tuple[bytes, int]] = []
+
+    def check(self, photo: bytes) -> None:
+        if not photo:
+            raise PhotoUndecodable("empty")
+        if len(photo) > 10:
+            raise PhotoTooLarge("large")
+
+    async def see(self, photo: bytes, recipe: Recipe, look: Look, stages: Stages) -> Seen:
+        self.decoded.append((photo, recipe.side))
+        await asyncio.sleep(0)
+        if photo == b"cut":
+            raise PhotoUndecodable("cut off")
+        if photo == b"bug":
+            raise ZeroDivisionError
+        pixels = np.full((look.views, recipe.side, recipe.side, 3), photo[0], np.uint8)
+        pixels[:, 0, 0] = 255 - photo[0]
+        for view in range(1, look.views):
+            pixels[view, 0, view] = 255 - photo[0]
+        found = Subject(Box(0.1, 0.1, 0.6, 0.6), (look.box,)) if look.find else None
+        return Seen(pixels, found)
+
+
+def embedder_of(
+    *models: FakeInference,
+    texts: tuple[FakeInference, ...] = (),
+    fitted: FittedModels | None = None,
+    batch: int = 4,
+    places: int = 4,
+    queue: int = 99,
+    cache_bytes: int = 0,
+    fetch: Fetch | None = None,
+    intake: FakeIntake | None = None,
+    names: Names | None = None,
+    encoder: Encode | None = None,
+) -> Embedder:
+    """Put the use case together around these models of the space `visual`, and of `text`."""
+    spaces = Spaces(
+        {
+            VISUAL: [ServedModel(Batching(model, batch, places), 30) for model in models],
+            TEXT: [ServedModel(Batching(model, batch, places), 30, TEXT) for model in texts],
+        },
+        fitted,
+    )
+    queues = Queues(queue)
+    return Embedder(
+        spaces,
+        Photos(intake or FakeIntake(), queues, Cache(cache_bytes), names or FakeNames()),
+        Texts(spaces, queues, encoder or FakeEncoder(), batch),
+        fetch or FakeFetch(),
+    )

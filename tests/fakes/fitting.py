@@ -1,0 +1,74 @@
+"""A stand-in for what learns a space: ``python -m tests.fakes.fitting WORK`` in the place of
+``python -m embedder.fitting WORK``. Principal components, a head of class means, no cleverness.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from embedder.fitting import process, space
+from embedder.fitting.model import (
+    Evaluation,
+    Figure,
+    Fitted,
+    Floats,
+    Head,
+    Labelled,
+    TextMap,
+    Verdict,
+)
+from embedder.fitting.process import Order, Tell
+from embedder.model import FitInvalid
+
+DIMENSION = 8
+
+
+def learn(data: Labelled, baseline: Floats, order: Order, tell: Tell) -> tuple[Fitted, Evaluation]:
+    """Fit; the verdict is what the seed says: 0 = BETTER, 1 = INCONCLUSIVE; 2 hangs, 3 dies."""
+    tell("evaluate", 0)
+    if order.seed == 2:
+        time.sleep(600)
+    if order.seed == 3:
+        sys.exit(9)
+    products = sorted(set(data.products))
+    if len(products) < 3:
+        raise FitInvalid("wanted are three products at least")
+    first = data.features[:, 0]
+    mean, scale = first.mean(axis=0), first.std(axis=0) + 1e-3
+    tell("fit", 0)
+    _, _, axes = np.linalg.svd((first - mean) / scale, full_matrices=False)
+    fitted = Fitted(
+        means=np.stack([mean, mean + 0.1 * scale]).astype("f4"),
+        scales=np.stack([scale, scale]).astype("f4"),
+        projection=np.ascontiguousarray(axes[:DIMENSION].T, "f4"),
+    )
+    vectors = space.embed(fitted, first, data.kinds)
+    paths = sorted({path for path in data.categories if path})
+    means = np.stack(
+        [vectors[[each == path for each in data.categories]].mean(axis=0) for path in paths]
+    )
+    head = Head(paths, (10 * means.T).astype("f4"), np.zeros(len(paths), "f4"), 1.0)
+    text_map = None
+    if data.sentences is not None:
+        width = data.sentences.shape[1]
+        text_map = TextMap(np.eye(width, vectors.shape[1], dtype="f4"), np.zeros(8, "f4"))
+    verdict = Verdict.BETTER if order.seed == 0 else Verdict.INCONCLUSIVE
+    figure = Figure("1-NN", 0.5, 0.4, 0.6, len(first), 0.4, -0.1, 0.2)
+    evaluation = Evaluation(
+        verdict,
+        "as the seed says",
+        (figure,),
+        order.baseline_model,
+        len(first),
+        len(products),
+        len(paths),
+        order.seed,
+    )
+    assert baseline.shape[0] == len(first)
+    return Fitted(fitted.means, fitted.scales, fitted.projection, head, text_map), evaluation
+
+
+if __name__ == "__main__":
+    process.main(Path(sys.argv[1]), learn)

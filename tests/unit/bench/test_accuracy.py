@@ -1,0 +1,37 @@
+"""What the bench of accuracy tells, and that it measures nothing without photos."""
+
+import numpy as np
+import pytest
+
+from bench import accuracy
+from bench.accuracy import Found
+from bench.model import Verdict
+from embedder.fitting.measuring import NEAREST
+from embedder.fitting.model import Figure
+
+
+@pytest.mark.parametrize("given", ["", "/nowhere"])
+def test_without_the_photos_every_goal_is_not_measured(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_DATA", given)
+    result = accuracy.run(pytest.fail)
+    assert len(result.warnings) == 2
+    assert {goal.verdict for goal in result.goals} == {Verdict.NOT_MEASURED}
+
+
+def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
+    def gate(low: float) -> Verdict:
+        figure = Figure(NEAREST, 0.7, 0.6, 0.8, 296, 0.6, low, 0.2)
+        return accuracy.goals(Found({}, {accuracy.VAL_ONE: (figure,)}))[0].verdict
+
+    assert gate(0.01) is Verdict.MET
+    assert gate(-0.01) is Verdict.MISSED
+
+
+def test_a_photo_finds_its_like_in_both_spaces_query_by_query() -> None:
+    ours, before = np.array([1, 1, 1, 0]), np.array([0, 1, 0, 0])
+    figure = accuracy._figure(NEAREST, ours, before)
+    assert (figure.value, figure.baseline, figure.queries) == (0.75, 0.25, 4)
+    assert figure.gain_low is not None
+    assert figure.gain_low >= 0
