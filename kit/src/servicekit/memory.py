@@ -1,7 +1,8 @@
-"""What the C library does with memory that is freed."""
+"""What the C library does with memory that is freed, and Python with what stays."""
 
 import contextlib
 import ctypes
+import gc
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -17,3 +18,13 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 4 * 2**20)
         mallopt(_M_TRIM_THRESHOLD, 16 * 2**20)
+
+
+def keep_objects() -> None:
+    """Have Python's collector pass by what is there now: modules and what a service is made of.
+
+    They stay until its end, and to go through them took a request's time every few hundred
+    requests (measured 2026-11).
+    """
+    gc.collect()
+    gc.freeze()

@@ -14,11 +14,9 @@ from grpc_reflection.v1alpha import reflection
 from servicekit import telemetry
 from servicekit.config import ServerSettings
 from servicekit.interceptors import ServerInterceptor
-from servicekit.memory import keep_memory
+from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
-
-"""From glibc's malloc.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,7 @@ async def serve(
     log = telemetry.get_logger()
     stop = _signalled()
     running = await start(bindings, settings, service)
+    keep_objects()
     log.info("serving", port=running.port, services=[b.full_name for b in bindings])
     try:
         await stop.wait()

@@ -128,6 +128,9 @@ def configure_logging(service: str, level: str = "info") -> None:
             ],
         )
     )
+    # What no line of ours shows need not be found out for each (docs.python.org, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -44,8 +44,9 @@ async def patient() -> AsyncIterator[Decoders]:
 
 
 async def test_work_gives_its_result_or_its_error(decoders: Decoders) -> None:
-    big = os.urandom(10 * MIB)
-    assert await decoders.run(hostile.echo, big) == big
+    for size in (0, 10 * MIB, 17 * MIB):  # more than is shared
+        big = os.urandom(size)
+        assert await decoders.run(hostile.echo, big) == big
     with pytest.raises(ZeroDivisionError, match="sulking"):
         await decoders.run(hostile.sulk)
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -14,6 +15,17 @@ from servicekit.telemetry import Stages
 EMBEDDED = Counter(
     "sightline_embedded", "Items that got a vector, by the model that made it.", ("space", "model")
 )
+
+
+async def side_by_side(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them to their ends; a single one needs no task of its own, which takes 10 µs."""
+    parts = list(parts)
+    if len(parts) == 1:
+        return await parts[0]
+    async with asyncio.TaskGroup() as tasks:
+        for part in parts:
+            tasks.create_task(part)
+    return None
 
 
 class Time:

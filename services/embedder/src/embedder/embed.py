@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from embedder.call import Call, Time
+from embedder.call import Call, Time, side_by_side
 from embedder.model import (
     MAX_ITEMS,
     BatchInvalid,
@@ -66,11 +66,11 @@ class Embedder:
                 else:
                     groups.setdefault((space, item.version), {})[place] = item
         try:
-            async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
-                for (space, version), group in groups.items():
-                    tasks.create_task(self._group(group, space, version, call))
-                for place, item in to_fetch.items():
-                    tasks.create_task(self._fetched(place, item, call))
+            async with asyncio.timeout(seconds):
+                await side_by_side(
+                    [self._group(group, *asked, call) for asked, group in groups.items()]
+                    + [self._fetched(place, item, call) for place, item in to_fetch.items()]
+                )
         except TimeoutError:
             pass  # What was done by then is in; the rest says why it is not.
         return [call.outcomes[place] for place in range(len(items))]
@@ -163,11 +163,12 @@ class Embedder:
             return
         texts = {place: item for place, item in items.items() if item.text is not None}
         photos = {place: item for place, item in items.items() if item.text is None}
-        async with asyncio.TaskGroup() as tasks:
-            if texts:
-                tasks.create_task(self.texts.embed(texts, route, call))
-            if photos:
-                tasks.create_task(self.photos.embed(photos, route, call))
+        parts = []
+        if texts:
+            parts.append(self.texts.embed(texts, route, call))
+        if photos:
+            parts.append(self.photos.embed(photos, route, call))
+        await side_by_side(parts)
 
 
 def check_count(items: Sequence[Item]) -> None:

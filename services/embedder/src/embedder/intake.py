@@ -62,7 +62,7 @@ class PhotoIntake:
         async with self._turn(stages):
             try:
                 data, cropping, subject = await self._decoders.run(
-                    preprocess.pixels, photo, self._limits, recipe, look
+                    preprocess.ordered, photo, preprocess.order(self._limits, recipe, look)
                 )
             except PhotoRejectedError as error:
                 raise _translated(error) from error

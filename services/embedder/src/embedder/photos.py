@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from embedder.cache import Cache, digest
-from embedder.call import EMBEDDED, Call
+from embedder.call import EMBEDDED, Call, side_by_side
 from embedder.classify import classification
 from embedder.model import (
     LEAST_BOX,
@@ -64,9 +64,7 @@ class Photos:
 
     async def embed(self, items: Mapping[int, Item], route: Route, call: Call) -> None:
         """Embed photos side by side; the model puts together what reaches it at the same time."""
-        async with asyncio.TaskGroup() as tasks:
-            for place, item in items.items():
-                tasks.create_task(self._one(place, item, route, call))
+        await side_by_side(self._one(place, item, route, call) for place, item in items.items())
 
     async def _one(self, place: int, item: Item, route: Route, call: Call) -> None:
         """Embed one photo, unless it is known already."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import hashlib
 import json
 import math
@@ -296,14 +297,18 @@ def version_of(description: Description, model_version: str) -> str:
         raise ModelNotReady(
             f"version {model_version} of {description.model} has no hash in its configuration"
         )
-    parts = {
-        "model": description.hashes[model_version],
-        "preprocessing": words(description.recipe),
-        "precision": description.precision,
-    }
+    return _version(
+        description.hashes[model_version], words(description.recipe), description.precision
+    )
+
+
+@functools.lru_cache(256)
+def _version(model: str, preprocessing: str, precision: str) -> str:
+    parts = {"model": model, "preprocessing": preprocessing, "precision": precision}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@functools.lru_cache(256)
 def words(recipe: Recipe | Tokens | Sentences) -> str:
     """Say what is done before the model; hashed into the space's version, shown to people."""
     match recipe:
@@ -333,9 +338,10 @@ def check(inferred: Inferred, count: int, described: Description) -> None:
     vectors, categories = inferred.vectors, inferred.categories
     if vectors.shape != (count, described.dimension) or vectors.dtype != np.float32:
         raise ModelFailed("the model's answer has another shape than it says")
-    if not np.isfinite(vectors).all():
+    squares = np.einsum("ij,ij->i", vectors, vectors)
+    if not np.isfinite(squares).all():
         raise ModelFailed("the model's answer is not finite")
-    if described.space != FEATURES and not _is_one(np.linalg.norm(vectors, axis=1)):
+    if described.space != FEATURES and not _is_one(np.sqrt(squares)):
         raise ModelFailed("the model's answer is not of unit length")
     if (categories is not None) != bool(described.categories):
         raise ModelFailed("the model's answer has no categories, or some that it does not name")

@@ -1,10 +1,9 @@
 """Texts to vectors, in the space of texts or, by a learned map, in a visual space."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from embedder.call import EMBEDDED, Call
+from embedder.call import EMBEDDED, Call, side_by_side
 from embedder.model import (
     MAX_TEXT,
     BoxInvalid,
@@ -51,10 +50,11 @@ class Texts:
             return
         size = min(self.batch, way.first.described.max_batch)
         places = list(items)
-        async with asyncio.TaskGroup() as tasks:
-            for start in range(0, len(places), size):
-                group = {place: items[place].text or "" for place in places[start : start + size]}
-                tasks.create_task(self._in_turn(group, way, call))
+        groups = [places[start : start + size] for start in range(0, len(places), size)]
+        await side_by_side(
+            self._in_turn({place: items[place].text or "" for place in group}, way, call)
+            for group in groups
+        )
 
     async def _way(self, route: Route, catalog: str) -> "_Way":
         """Say which models the texts go through. Raises SpaceUnavailable, and as Spaces.route."""

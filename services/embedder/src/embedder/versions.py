@@ -43,6 +43,8 @@ class Route:
         """Return a vector for each row, of any number; raises what ServedModel.embed raises."""
         most = self.described.max_batch
         rows = len(next(iter(inputs.values())))
+        if rows <= most:
+            return await self.served.embed(inputs, self.described, self.version)
         parts = [
             {name: values[start : start + most] for name, values in inputs.items()}
             for start in range(0, rows, most)
@@ -151,10 +153,8 @@ class Spaces:
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
-    first, *others = answers
-    if not others:
-        return first
-    if any(other.version != first.version for other in others):
+    first = answers[0]
+    if any(other.version != first.version for other in answers):
         raise EmbedderUnavailable("the model was replaced during the call")
     categories = [each.categories for each in answers if each.categories is not None]
     return Answer(
