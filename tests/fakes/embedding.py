@@ -112,6 +112,7 @@ def embedder_of(
     batch: int = 4,
     places: int = 4,
     queue: int = 99,
+    ahead: int = 99,
     cache_bytes: int = 0,
     fetch: Fetch | None = None,
     intake: FakeIntake | None = None,
@@ -126,7 +127,7 @@ def embedder_of(
         },
         fitted,
     )
-    queues = Queues(queue)
+    queues = Queues(queue, ahead)
     return Embedder(
         spaces,
         Photos(intake or FakeIntake(), queues, Cache(cache_bytes), names or FakeNames()),

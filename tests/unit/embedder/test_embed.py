@@ -266,7 +266,7 @@ async def test_a_mistake_of_our_own_is_not_dressed_up_as_the_item_s(embedder: Em
 async def test_inference_is_timed(embedder: Embedder) -> None:
     stages = Stages("test")
     await embedder.embed(shades(1), "default", Priority.BULK, stages, None)
-    assert [stage.name for stage in stages.finished] == ["infer"]
+    assert [stage.name for stage in stages.finished] == ["queue", "infer"]
 
 
 async def test_a_photo_by_its_address_gets_the_vector_of_its_bytes(

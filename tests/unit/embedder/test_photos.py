@@ -1,5 +1,6 @@
 """Boxes, views, cameras and categories of photos, with a model in this process."""
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any
@@ -179,3 +180,17 @@ def test_views_that_cancel_each_other_out_give_no_vector() -> None:
     up = np.eye(1, 4, dtype=np.float32)
     with pytest.raises(ModelFailed):
         averaged(np.concatenate([up, -up]))
+
+
+async def test_photos_are_decoded_only_a_little_sooner_than_the_model_takes_them() -> None:
+    inference, intake = FakeInference(gate=asyncio.Event()), FakeIntake()
+    photos = [Item(photo=bytes([shade])) for shade in range(1, 10)]
+    asked = asyncio.create_task(run(inference, *photos, intake=intake, ahead=3))
+    await inference.started.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(intake.decoded) == 3
+    assert inference.gate is not None
+    inference.gate.set()
+    assert all(isinstance(outcome, Embedding) for outcome in await asked)
+    assert len(intake.decoded) == len(photos)

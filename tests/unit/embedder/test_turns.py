@@ -144,7 +144,7 @@ def busy(queue: Queue, clock: Clock, seconds: float) -> None:
 def test_above_its_bound_a_queue_refuses_but_bulk_work_never_keeps_a_shopper_out(
     clock: Clock,
 ) -> None:
-    queue = Queue(2, clock)
+    queue = Queue(2, clock=clock)
     with queue.place(BULK, None), queue.place(BULK, None):
         with pytest.raises(QueueFull), queue.place(BULK, None):
             pass
@@ -162,7 +162,7 @@ def test_above_its_bound_a_queue_refuses_but_bulk_work_never_keeps_a_shopper_out
 def test_who_would_wait_past_the_deadline_is_refused_at_once_and_told_when_to_come(
     clock: Clock,
 ) -> None:
-    queue = Queue(1000, clock)
+    queue = Queue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     with queue.place(INTERACTIVE, None, count=10):
         assert queue.wait(INTERACTIVE) == pytest.approx(5, rel=0.01)
@@ -175,7 +175,7 @@ def test_who_would_wait_past_the_deadline_is_refused_at_once_and_told_when_to_co
 
 
 def test_bulk_work_waits_for_shoppers_but_they_do_not_wait_for_it(clock: Clock) -> None:
-    queue = Queue(1000, clock)
+    queue = Queue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     with queue.place(BULK, None, count=10):
         assert queue.wait(INTERACTIVE) == 0
@@ -184,14 +184,14 @@ def test_bulk_work_waits_for_shoppers_but_they_do_not_wait_for_it(clock: Clock) 
 
 
 def test_an_idle_queue_lets_in_however_slow_it_was(clock: Clock) -> None:
-    queue = Queue(1000, clock)
+    queue = Queue(1000, clock=clock)
     busy(queue, clock, seconds=60)
     with queue.place(INTERACTIVE, 0.5):
         pass
 
 
 def test_a_model_that_gets_faster_is_believed_soon(clock: Clock) -> None:
-    queue = Queue(1000, clock)
+    queue = Queue(1000, clock=clock)
     busy(queue, clock, seconds=1)
     busy(queue, clock, seconds=0.01)
     with queue.place(INTERACTIVE, None, count=10), queue.place(INTERACTIVE, 0.2):
@@ -199,7 +199,7 @@ def test_a_model_that_gets_faster_is_believed_soon(clock: Clock) -> None:
 
 
 def test_what_is_given_up_says_nothing_of_the_speed(clock: Clock) -> None:
-    queue = Queue(1000, clock)
+    queue = Queue(1000, clock=clock)
     busy(queue, clock, seconds=0.5)
     for _ in range(50):
         with pytest.raises(TimeoutError), queue.place(INTERACTIVE, None):

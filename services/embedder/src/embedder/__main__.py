@@ -74,7 +74,9 @@ def bind(
 
     spaces = _spaces(settings, shelf, serve)
     recovery = Recovery(triton, spaces.models, shelf.serving, trouble)
-    queues = Queues(settings.queue)
+    # What is decoded now, what the model has now, and what it takes next.
+    ahead = settings.decode_processes + (settings.places + 1) * settings.batch
+    queues = Queues(settings.queue, ahead)
     intake = PhotoIntake(decoding, PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels))
     encoder = Tokenizers(backbones)
     embedder = Embedder(

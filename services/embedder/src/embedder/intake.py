@@ -1,8 +1,5 @@
 """What comes in: how a photo from a stranger becomes pixels."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import numpy as np
 
 from embedder import preprocess
@@ -14,6 +11,7 @@ from embedder.model import (
     Priority,
     Recipe,
     Seen,
+    Subject,
 )
 from embedder.turns import Turns, urgency
 from servicekit.decoding import (
@@ -35,17 +33,6 @@ class PhotoIntake:
         self._limits = limits
         self._turns = Turns(decoders.processes)
 
-    @asynccontextmanager
-    async def _turn(self, stages: Stages) -> AsyncIterator[None]:
-        """Wait for the call's turn at the processes, and hold it."""
-        with stages.measure("queue"):
-            await self._turns.enter(urgency.get() or Priority.INTERACTIVE)
-        try:
-            with stages.measure("intake"):
-                yield
-        finally:
-            self._turns.leave()
-
     def check(self, photo: bytes) -> None:
         """Refuse by size and first bytes. Raises PhotoUndecodable or PhotoTooLarge."""
         try:
@@ -59,22 +46,28 @@ class PhotoIntake:
 
         Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
         """
-        async with self._turn(stages):
-            try:
-                data, cropping, subject = await self._decoders.run(
-                    preprocess.ordered, photo, preprocess.order(self._limits, recipe, look)
-                )
-            except PhotoRejectedError as error:
-                raise _translated(error) from error
-            except DecodingUnavailable as error:
-                raise EmbedderUnavailable("no photo can be decoded now") from error
-            except DecodingOutOfMemory as error:
-                raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
-            except DecodingFailed as error:
-                raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
+        priority = urgency.get() or Priority.INTERACTIVE
+        async with self._turns.turn(priority, stages):
+            with stages.measure("intake"):
+                data, cropping, subject = await self._decoded(photo, recipe, look)
         stages.record("preprocess", stages.elapsed - cropping, cropping)
         shape = (look.views, recipe.side, recipe.side, 3)
         return Seen(np.frombuffer(data, np.uint8).reshape(shape), subject)
+
+    async def _decoded(
+        self, photo: bytes, recipe: Recipe, look: Look
+    ) -> tuple[bytes, float, Subject | None]:
+        wanted = preprocess.order(self._limits, recipe, look)
+        try:
+            return await self._decoders.run(preprocess.ordered, photo, wanted)
+        except PhotoRejectedError as error:
+            raise _translated(error) from error
+        except DecodingUnavailable as error:
+            raise EmbedderUnavailable("no photo can be decoded now") from error
+        except DecodingOutOfMemory as error:
+            raise PhotoTooLarge(f"the photo can't be decoded: {error}") from error
+        except DecodingFailed as error:
+            raise PhotoUndecodable(f"the photo can't be decoded: {error}") from error
 
 
 def _translated(error: PhotoRejectedError) -> PhotoUndecodable | PhotoTooLarge:

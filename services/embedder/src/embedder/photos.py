@@ -85,15 +85,22 @@ class Photos:
         recipe, model = route.described.recipe, route.served.model
         if not isinstance(recipe, Recipe):
             raise ModelNotReady(f"{model} takes no photos")
-        with self.queues.of(model).place(call.priority, deadlines.remaining()):
-            seen = await self._see(item.photo or b"", recipe, look, call)
-            inputs: dict[str, Any] = {"image": seen.pixels}
-            if route.described.cameras:
-                inputs["kind"] = np.full((look.views, 1), item.camera, np.float32)
-            with call.stages.measure("infer"):
-                answer = await route.embed(inputs)
+        queue = self.queues.of(model)
+        with queue.place(call.priority, deadlines.remaining()):
+            async with queue.begun.turn(call.priority, call.stages):
+                seen, answer = await self._seen(item, recipe, look, route, call)
         EMBEDDED.labels(route.served.space, model).inc()
         return await self._embedding(item, seen, answer, route)
+
+    async def _seen(
+        self, item: Item, recipe: Recipe, look: Look, route: Route, call: Call
+    ) -> tuple[Seen, Answer]:
+        seen = await self._see(item.photo or b"", recipe, look, call)
+        inputs: dict[str, Any] = {"image": seen.pixels}
+        if route.described.cameras:
+            inputs["kind"] = np.full((look.views, 1), item.camera, np.float32)
+        with call.stages.measure("infer"):
+            return seen, await route.embed(inputs)
 
     async def _see(self, photo: bytes, recipe: Recipe, look: Look, call: Call) -> Seen:
         """Decode a photo, once for all the items of the call that are made of it alike."""

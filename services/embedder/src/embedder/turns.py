@@ -6,12 +6,13 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 
 from embedder.model import Priority, QueueFull
+from servicekit.telemetry import Stages
 
 urgency: ContextVar[Priority | None] = ContextVar("urgency", default=None)
 """Priority of the current call. None = nobody's call: what looks after a model asks it apart."""
@@ -45,6 +46,16 @@ class Turns:
         self._kept = kept
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority, stages: Stages) -> AsyncIterator[None]:
+        """Wait for a place, which is the stage "queue", and hold it while the block runs."""
+        with stages.measure("queue"):
+            await self.enter(priority)
+        try:
+            yield
+        finally:
+            self.leave()
 
     async def enter(self, priority: Priority) -> None:
         """Wait for a place, to be given back by `leave`."""
@@ -93,10 +104,15 @@ class Queue:
     interval at which items were done lately.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """At most `most` items of one priority at once."""
+    def __init__(
+        self, most: int, ahead: int = 16, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """At most `most` items of one priority at once; of all of them `ahead` have begun."""
         self._most = most
         self._clock = clock
+        self.begun = Turns(ahead)
+        """Photos are not decoded much sooner than the model takes them: what is decoded for later
+        takes the processors from what could be answered now."""
         self._inside: Counter[Priority] = Counter()
         self._interval = 0.0
         self._last = -math.inf
@@ -138,13 +154,14 @@ class Queue:
 class Queues:
     """A queue for each model: one that hangs holds up its own items only."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, ahead: int = 16) -> None:
         """As of Queue, for each."""
         self._most = most
+        self._ahead = ahead
         self._queues: dict[str, Queue] = {}
 
     def of(self, model: str) -> Queue:
         """Return the queue of a model by its name."""
         if model not in self._queues:
-            self._queues[model] = Queue(self._most)
+            self._queues[model] = Queue(self._most, self._ahead)
         return self._queues[model]
