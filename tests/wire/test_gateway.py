@@ -43,6 +43,7 @@ from sightline.retriever.v1 import (
 )
 from tests.fakes.gateway_wire import ALLOWED_URI, PRODUCTS, RECALL, SUBJECT, Suite, running
 from tests.fakes.kit_logs import json_logs
+from tests.waiting import until
 
 PHOTO = b"\xff\xd8 a secret photo \xff\xd9"
 ANN = event_pb2.Shopper(user_id="ann-the-customer")
@@ -72,12 +73,6 @@ async def refused(call) -> ServiceError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return from_rpc_error(caught.value)
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 # A photo goes in, recommendations come out.

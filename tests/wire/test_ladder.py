@@ -15,7 +15,8 @@ from sightline.common.v1 import answer_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.engines import MilvusLite
 from tests.fakes.photos import photo
-from tests.wire.test_retriever import Shop, compare, engine, eventually, shop, text, vector, wine
+from tests.waiting import until
+from tests.wire.test_retriever import Shop, compare, engine, shop, text, vector, wine
 
 __all__ = ["engine", "shop"]  # fixtures
 
@@ -39,7 +40,7 @@ async def by_the_index(shop: Shop, **fields: Any) -> vectors_pb.SearchResponse:
         found.CopyFrom(await shop.search(vector=vector(photo(seed=2)), **fields))
         return not found.degradations
 
-    await eventually(answered, seconds=60)
+    await until(answered)
     return found
 
 
@@ -83,7 +84,7 @@ async def test_a_dead_engine_costs_no_answer_and_is_found_again(
     async def told() -> bool:
         return (await shop.vectors.Count(vectors_pb.CountRequest())).indexed == -1
 
-    await eventually(told)
+    await until(told)
     written = await shop.upsert(wine("new", 5))
     assert not written.results[0].status.code
     seen = await shop.seen(written.index_token)

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,6 +62,7 @@ from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from tests.engines import MilvusLite, free_port, milvus_lite
 from tests.fakes.ranker import model, record
 from tests.stores import NewStore, only_sqlite
+from tests.waiting import until
 
 COUNT = 2_500
 """More than two batches."""
@@ -144,7 +145,7 @@ class Shop:
             found = await self.jobs.list(kinds=(PUBLISH,))
             return len(found) == number and found[0].state in DONE
 
-        await until(ended)
+        await until(ended, 180)
         job = await self.newest()
         assert job is not None
         assert job.params["model_version"] == version
@@ -224,13 +225,6 @@ def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[st
     scores: Floats = found.item_vectors @ QUERY + found.item_biases
     kept = {item: float(scores[row]) for item, row in found.item_rows.items() if among(item)}
     return dict(sorted(kept.items(), key=lambda pair: -pair[1])[:20])
-
-
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not await check():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 def house(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> House:

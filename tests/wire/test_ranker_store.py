@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc
 from tests.engines import free_port
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
+from tests.waiting import until
 from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
 
 __all__ = ["suite"]
@@ -139,14 +139,6 @@ async def more(acknowledged: set[str]) -> None:
     """Wait until twenty more are."""
     enough = len(acknowledged) + 20
     await until(lambda: len(acknowledged) >= enough)
-
-
-async def until(true, seconds: float = 30.0) -> None:
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 # ---- a full disk

@@ -45,6 +45,7 @@ from sightline_rules.duplicates import same_picture
 from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import encoded, photo, picture, turned
+from tests.waiting import until
 
 PRICE = money_pb2.Money(currency_code="EUR", units=12, nanos=500_000_000)
 
@@ -146,7 +147,7 @@ async def shop(tmp_path: Path, engine: MilvusLite) -> AsyncIterator[Shop]:
 
     start_worker()
     for catalog in settings.catalogs:
-        await eventually(lambda name=catalog: record.generation(name, "visual"))
+        await until(lambda name=catalog: record.generation(name, "visual"))
     watchdog = watch(settings, record)
     offered = bindings(
         settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
@@ -227,13 +228,6 @@ def refused(code: str, reason: str, field: str = "") -> Iterator[None]:
 
 def reason(status: status_pb2.Status) -> str:
     return from_status(status).reason if status.code else "OK"
-
-
-async def eventually(check: Callable[[], Any], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not await check():
-        assert time.monotonic() < until, "did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 # What goes in can be found
@@ -781,11 +775,11 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
         now = await shop.record.generation("default", "visual")
         return now is not None and now.collection == made.collection
 
-    await eventually(reshaped)
+    await until(reshaped)
     assert await found(shop) == FOUND
     assert await shop.index.count(made.collection) == len(rows)
     assert len(shop.embedder.calls) == photos
-    await eventually(former_gone)
+    await until(former_gone)
     assert await found(shop) == FOUND
 
 
@@ -909,7 +903,7 @@ async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -
     async def whole() -> bool:
         return (await shop.index.scan(generation.collection, "0", "g")) == held
 
-    await eventually(whole)
+    await until(whole)
 
 
 async def test_a_collection_that_vanished_is_made_and_filled_anew(shop: Shop) -> None:
@@ -922,7 +916,7 @@ async def test_a_collection_that_vanished_is_made_and_filled_anew(shop: Shop) ->
         count = await shop.vectors.Count(vectors_pb.CountRequest())
         return bool(count.indexed == 3)
 
-    await eventually(whole)
+    await until(whole)
 
 
 # Lists and the store

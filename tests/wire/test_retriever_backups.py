@@ -43,6 +43,7 @@ from sightline.retriever.v1.rebuild_service_pb2 import RebuildIndexRequest
 from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import photo
+from tests.waiting import until
 
 NUMBER = 150
 ENDED = (job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED)
@@ -327,10 +328,3 @@ def sqlite(settings: Settings) -> Callable[[str], int]:
             return int(connection.execute(query).fetchone()[0])
 
     return count
-
-
-async def until(check: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.001)

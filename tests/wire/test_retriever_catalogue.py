@@ -10,8 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.retriever.v1 import product_service_pb2 as pb
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from tests.fakes.photos import photo
+from tests.waiting import until
 
 FULL = import_pb2.IMPORT_MODE_FULL
 EUR = money_pb2.Money(currency_code="EUR", units=5)
@@ -193,13 +193,6 @@ def told(status: status_pb2.Status) -> str:
         return "OK"
     error = from_status(status)
     return " ".join([error.reason, *(item.field for item in error.violations)])
-
-
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not await check():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.005)
 
 
 # Partial updates and offers

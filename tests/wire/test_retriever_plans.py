@@ -28,7 +28,8 @@ from sightline.common.v1 import answer_pb2, filter_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money
 from tests.fakes.index import DIMENSION, VERSION
-from tests.wire.test_retriever import Shop, compare, engine, eventually, shop, text
+from tests.waiting import until
+from tests.wire.test_retriever import Shop, compare, engine, shop, text
 
 __all__ = ["engine", "shop"]  # fixtures
 
@@ -82,7 +83,7 @@ async def fill(shop: Shop, count: int = COUNT) -> np.ndarray[Any, np.dtype[np.fl
         fresh = await shop.record.freshness(made)
         return fresh.seq == fresh.head
 
-    await eventually(holds, seconds=30)
+    await until(holds)
     made = await shop.record.find_generation("default", "graph")
     await shop.index.flush(made.collection)  # what is in memory Milvus Lite compares one by one
     return values
@@ -153,7 +154,7 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
     async def mended() -> bool:
         return await shop.index.count(made.collection) == FEW
 
-    await eventually(mended, seconds=30)
+    await until(mended)
     for _ in range(2 * LEAST_LOOKS):  # those of before it was mended may raise `ef` once more
         await search()
     recall = await told()

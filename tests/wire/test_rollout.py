@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from sightline.retriever.v1 import index_service_pb2 as index_pb
 from tests.engines import MilvusLite, free_port, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import photo
+from tests.waiting import until
 
 NEW = "v2"
 DIMENSIONS = {VERSION: DIMENSION, NEW: 12}
@@ -253,13 +254,6 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
     db.close()
 
 
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not await check():
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.05)
-
-
 @contextlib.contextmanager
 def refused(reason: str) -> Iterator[None]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -364,7 +358,7 @@ async def some_searches(load: Load) -> None:
     async def enough() -> bool:
         return load.searches >= before + 8
 
-    await until(enough, 20)
+    await until(enough)
 
 
 # Backfills

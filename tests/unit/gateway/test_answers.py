@@ -7,6 +7,7 @@ from gateway import answers
 from gateway.answers import DROPPED, KEPT, AnswerQueue
 from gateway.model import AnsweredProduct, AnswerRecord, Peer, PeerUnavailable, Versions
 from servicekit.errors import InvalidArgument, ServiceError
+from tests.waiting import until
 
 VERSIONS = Versions((), "m1", "default", "abc", "plan", "1")
 
@@ -37,12 +38,6 @@ class Sink:
 
 def dropped(cause: str) -> float:
     return DROPPED.labels(cause)._value.get()
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 async def test_records_reach_the_ranker_in_one_call_a_catalog():

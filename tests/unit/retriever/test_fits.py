@@ -35,7 +35,8 @@ from sightline_rules.photos import image_id
 from tests.fakes.index import FakeEmbedder, FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
-from tests.unit.retriever.test_worker import Bench, until
+from tests.unit.retriever.test_worker import Bench
+from tests.waiting import until
 
 ANY: dict[str, Any] = {
     "backbone": "",

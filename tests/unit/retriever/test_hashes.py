@@ -18,7 +18,8 @@ from sightline_rules.photos import PhotoLimits, image_id, inspect
 from tests.fakes.index import FakePhotos
 from tests.fakes.photos import photo
 from tests.unit.retriever.conftest import write
-from tests.unit.retriever.test_worker import Bench, until
+from tests.unit.retriever.test_worker import Bench
+from tests.waiting import until
 
 PHOTOS = [photo(), photo(80, 60, 7), b"no photo at all"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from retriever.record import Record
 from retriever.watch import Watch, reach
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -31,12 +31,6 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 def watch(record: Record, index: FakeIndex) -> Watch:
     """One that waits for nothing."""
     return Watch(record, index, patience=0.05, pause=0.001)
-
-
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not check():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def count(watch: Watch, made: Generation, index: FakeIndex) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -28,6 +28,7 @@ from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.waiting import until
 
 PHOTOS = [b"photo %d" % n for n in range(6)]
 
@@ -111,16 +112,6 @@ class Bench:
 @pytest.fixture
 def bench(db: Database) -> Bench:
     return Bench(db)
-
-
-async def until(check: Callable[[], Awaitable[bool] | bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < end, "did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:

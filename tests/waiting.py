@@ -1,0 +1,22 @@
+"""Waiting for what other tasks and processes do."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+SECONDS = 90.0
+"""How long anything may take on a busy machine: a test that waits in vain fails, and says nothing
+of speed."""
+
+
+async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECONDS) -> None:
+    """Wait until `check`, or what it returns to be awaited, is true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if await found if inspect.isawaitable(found) else found:
+            return
+        assert time.monotonic() < end, "did not happen in time"
+        await asyncio.sleep(0.002)
