@@ -182,6 +182,24 @@ def test_views_that_cancel_each_other_out_give_no_vector() -> None:
         averaged(np.concatenate([up, -up]))
 
 
+async def test_a_shopper_s_photo_begins_while_bulk_work_has_begun_all_it_may() -> None:
+    inference, intake = FakeInference(gate=asyncio.Event()), FakeIntake()
+    embedder = embedder_of(inference, intake=intake, ahead=8)
+    stages = Stages("test")
+    bulk = [Item(photo=bytes([shade])) for shade in range(1, 20)]
+    imports = asyncio.create_task(embedder.embed(bulk, "default", Priority.BULK, stages, None))
+    await inference.started.wait()
+    shopper = [Item(photo=b"s")]
+    asked = embedder.embed(shopper, "default", Priority.INTERACTIVE, stages, None)
+    shown = asyncio.create_task(asked)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert [photo for photo, _ in intake.decoded].index(b"s") == len(intake.decoded) - 1 == 6
+    assert inference.gate is not None
+    inference.gate.set()
+    assert all(isinstance(outcome, Embedding) for outcome in [*await shown, *await imports])
+
+
 async def test_photos_are_decoded_only_a_little_sooner_than_the_model_takes_them() -> None:
     inference, intake = FakeInference(gate=asyncio.Event()), FakeIntake()
     photos = [Item(photo=bytes([shade])) for shade in range(1, 10)]

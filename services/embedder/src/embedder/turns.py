@@ -110,9 +110,9 @@ class Queue:
         """At most `most` items of one priority at once; of all of them `ahead` have begun."""
         self._most = most
         self._clock = clock
-        self.begun = Turns(ahead)
+        self.begun = Turns(ahead, kept=ahead // 4)
         """Photos are not decoded much sooner than the model takes them: what is decoded for later
-        takes the processors from what could be answered now."""
+        takes the processors from what could be answered now. A quarter is kept from bulk work."""
         self._inside: Counter[Priority] = Counter()
         self._interval = 0.0
         self._last = -math.inf
