@@ -53,7 +53,9 @@ class Transformer(Graph):
             "Transpose", [self.add("Reshape", [x, parts], f"{x}.split")], f"{x}.heads", perm=order
         )
 
-    def attend(self, query: str, key: str, value: str, p: str, *, width: int, unseen: str) -> str:
+    def attend(
+        self, query: str, key: str, value: str, p: str, *, width: int, unseen: str = ""
+    ) -> str:
         """Add the attention between heads of `width`: [N, T, heads * width].
 
         `query`, `value`: [N, heads, T, width]; `key`: [N, heads, width, T]; `unseen` is added to
