@@ -2,7 +2,8 @@
 ``python -m triton_engine.export CHECKPOINT --name NAME --licence SPDX --trained-on WHAT``.
 
 CHECKPOINT is a folder in Hugging Face's layout. It writes NAME.onnx and NAME.toml; the build takes
-them as it takes any ONNX file. Needs nothing that the build does not need.
+them as it takes any ONNX file. Needs nothing that the build does not need, and up to eight times
+the weights' size in memory: the check of the graph copies it.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from triton_engine.backbone import (
     OnnxPhotos,
     Pixels,
 )
-from triton_engine.checkpoint import Checkpoint
+from triton_engine.checkpoint import Seen
+from triton_engine.vision import Tower
 
 ZEROS = "0" * 64
 
@@ -47,11 +49,10 @@ def export(folder: Path, output: Path, named: Named) -> Path:
     The same weights give the same bytes. Raises CheckpointError for what is in the folder,
     ManifestError for what is named, and BuildError where another manifest of that name is there.
     """
-    found = checkpoint.read(folder)
-    file = vision.build(found.weights, found.tower, "tower").SerializeToString(deterministic=True)
-    model = _model(found, file, named)
+    tower, seen, file = _made(folder)
+    model = _model(tower, seen, file, named)
     graph = Graph(sha256=build.sha256(build.graph_bytes(file, model)))
-    text = manifest(model.model_copy(update={"graph": graph}), found.seen.notes).encode()
+    text = manifest(model.model_copy(update={"graph": graph}), seen.notes).encode()
     path = output / f"{model.name}.toml"
     if path.exists() and path.read_bytes() != text:
         raise BuildError(
@@ -63,9 +64,15 @@ def export(folder: Path, output: Path, named: Named) -> Path:
     return path
 
 
-def _model(found: Checkpoint, file: bytes, named: Named) -> OnnxPhotoModel:
+def _made(folder: Path) -> tuple[Tower, Seen, bytes]:
+    """Return the ONNX file, and what it is of; the weights are let go of."""
+    found = checkpoint.read(folder)
+    made = vision.build(found.weights, found.tower, "tower")
+    return found.tower, found.seen, made.SerializeToString(deterministic=True)
+
+
+def _model(tower: Tower, seen: Seen, file: bytes, named: Named) -> OnnxPhotoModel:
     """Return what the manifest will say, but for the graph's hash."""
-    tower, seen = found.tower, found.seen
     try:
         return OnnxPhotoModel(
             name=named.name,

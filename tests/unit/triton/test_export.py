@@ -3,6 +3,7 @@
 The checkpoints are tiny and random: what the published ones recognise is not measured here.
 """
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests.unit.triton.conftest import ENGINE, run_engine
 from tests.unit.triton.towers import Array, Made, clip_made, siglip_made
 from triton_engine import backbone, build, export
 from triton_engine.backbone import BuildError, ManifestError
@@ -127,6 +129,23 @@ def test_the_command_prints_the_manifest_that_it_writes(
         "scale = [68.5005, 66.6322, 70.3232]",
     ):
         assert line in text.splitlines()
+
+
+def test_the_engine_s_environment_has_all_that_it_needs(tmp_path: Path) -> None:
+    folder = MADE["SiglipModel"].write(tmp_path / "hub")
+    export.export(folder, tmp_path / "here", NAMED)
+    said = ("--name", "tiny", "--title", "Tiny", "--licence", "MIT", "--trained-on", "nothing")
+    there = tmp_path / "there"
+    run_engine("-m", "triton_engine.export", str(folder), *said, "--output", str(there))
+    for name in ("tiny.onnx", "tiny.toml"):
+        assert (there / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+def test_the_guide_shows_a_command_that_there_is() -> None:
+    guide = (ENGINE / "README.md").read_text().replace("\\\n", " ")
+    (shown,) = [line for line in guide.splitlines() if "-m triton_engine.export" in line]
+    said = export._parser().parse_args(shlex.split(shown)[3:])
+    assert (said.name, said.output) == ("clip_vit_b32", backbone.BACKBONES)
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
