@@ -156,7 +156,12 @@ def test_the_context_holds_what_is_built_from_and_nothing_private() -> None:
         "tests/conftest.py",
     ):
         assert ignored(path), path
-    for path in ("uv.lock", "protos/sightline/common/v1/job.proto", "kit/src/servicekit/sql.py"):
+    for path in (
+        "uv.lock",
+        "protos/sightline/common/v1/job.proto",
+        "kit/src/servicekit/sql.py",
+        "deploy/triton/triton_engine/backbones/exported.onnx",
+    ):
         assert not ignored(path), path
 
 

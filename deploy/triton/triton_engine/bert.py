@@ -5,16 +5,16 @@ vector: Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084. Weights are
 Face's BertModel names them; linear layers there are [out, in].
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import onnx
 
 from triton_engine.backbone import BertModel, BuildError
-from triton_engine.graph import Array, Graph, tensor
+from triton_engine.graph import Array, tensor
+from triton_engine.transformer import Transformer
 
 IDS: Final = "input_ids"
 MASK: Final = "attention_mask"
@@ -33,7 +33,7 @@ def build(weights: Mapping[str, Array], model: BertModel) -> onnx.ModelProto:
     Every constant is a weight as it is. Raises BuildError when the weights are those of another
     network than the manifest says.
     """
-    graph = _Network(weights=weights, heads=model.network.heads)
+    graph = _Network(weights=weights, heads=model.network.heads, epsilon=NORM_EPSILON)
     try:
         graph.connect(model.input.max_tokens)
     except KeyError as error:
@@ -46,12 +46,8 @@ def build(weights: Mapping[str, Array], model: BertModel) -> onnx.ModelProto:
 
 
 @dataclass(slots=True)
-class _Network(Graph):
+class _Network(Transformer):
     """A graph of transformer layers over the given weights."""
-
-    weights: Mapping[str, Array] = field(kw_only=True)
-    heads: int = field(kw_only=True)
-    used: set[str] = field(default_factory=set)
 
     def connect(self, tokens: int) -> None:
         """Add everything from the ids to the vector."""
@@ -66,7 +62,7 @@ class _Network(Graph):
 
     def _embed(self, tokens: int) -> str:
         """Sum what the word, its place and the (only) sentence say: [N, T, d]."""
-        word = self._weight("embeddings.word_embeddings.weight")
+        word = self.weight("embeddings.word_embeddings.weight")
         x = self.add("Gather", [word, IDS], "word")
         places = self.weights["embeddings.position_embeddings.weight"]
         self.used.add("embeddings.position_embeddings.weight")
@@ -80,7 +76,7 @@ class _Network(Graph):
         kinds = self.weights["embeddings.token_type_embeddings.weight"]
         self.used.add("embeddings.token_type_embeddings.weight")
         x = self.add("Add", [x, self.constant("first_sentence", kinds[0])], "word.typed")
-        return self._norm(x, "embeddings.LayerNorm")
+        return self.norm(x, "embeddings.LayerNorm")
 
     def _unseen(self, words: str) -> str:
         """0 where there is a word and much less where there is none: [N, 1, 1, T]."""
@@ -92,60 +88,20 @@ class _Network(Graph):
 
     def _layer(self, x: str, unseen: str, p: str) -> str:
         """Add one transformer layer: attention, then two dense layers, each beside its input."""
-        seen = self._dense(self._attend(x, unseen, p), p + "attention.output.dense")
+        seen = self.dense(self._attend(x, unseen, p), p + "attention.output.dense")
         x = self.add("Add", [seen, x], p + "attention.sum")
-        x = self._norm(x, p + "attention.output.LayerNorm")
-        y = self._gelu(self._dense(x, p + "intermediate.dense"), p + "gelu")
-        y = self._dense(y, p + "output.dense")
-        return self._norm(self.add("Add", [y, x], p + "output.sum"), p + "output.LayerNorm")
+        x = self.norm(x, p + "attention.output.LayerNorm")
+        y = self.gelu(self.dense(x, p + "intermediate.dense"), p + "gelu")
+        y = self.dense(y, p + "output.dense")
+        return self.norm(self.add("Add", [y, x], p + "output.sum"), p + "output.LayerNorm")
 
     def _attend(self, x: str, unseen: str, p: str) -> str:
         p += "attention.self."
         width = len(self.weights[p + "query.weight"]) // self.heads
-        query = self._split(self._dense(x, p + "query"), width, [0, 2, 1, 3])
-        key = self._split(self._dense(x, p + "key"), width, [0, 2, 3, 1])
-        value = self._split(self._dense(x, p + "value"), width, [0, 2, 1, 3])
-        scale = self.constant(p + "scale", np.float32(math.sqrt(width)))
-        scores = self.add(
-            "Div", [self.add("MatMul", [query, key], p + "scores"), scale], p + "scaled"
-        )
-        scores = self.add("Add", [scores, unseen], p + "masked")
-        shares = self.add("Softmax", [scores], p + "shares", axis=-1)
-        x = self.add("MatMul", [shares, value], p + "seen")
-        x = self.add("Transpose", [x], p + "seen.turned", perm=[0, 2, 1, 3])
-        whole = self.constant(p + "whole", np.array([0, 0, width * self.heads], np.int64))
-        return self.add("Reshape", [x, whole], p + "joined")
-
-    def _split(self, x: str, width: int, order: list[int]) -> str:
-        """[N, T, d] into heads of `width`, in this order of dimensions."""
-        parts = self.constant(f"{x}.parts", np.array([0, 0, self.heads, width], np.int64))
-        return self.add(
-            "Transpose", [self.add("Reshape", [x, parts], f"{x}.split")], f"{x}.heads", perm=order
-        )
-
-    def _dense(self, x: str, name: str) -> str:
-        weight = self.constant(
-            f"{name}.weight", np.ascontiguousarray(self.weights[f"{name}.weight"].T)
-        )
-        self.used.add(f"{name}.weight")
-        product = self.add("MatMul", [x, weight], f"{name}.product")
-        return self.add("Add", [product, self._weight(f"{name}.bias")], name)
-
-    def _gelu(self, x: str, name: str) -> str:
-        """x (1 + erf(x / sqrt 2)) / 2, in the form that onnxruntime fuses."""
-        root, one, half = (
-            self.constant(f"{name}.{what}", np.float32(value))
-            for what, value in (("root", math.sqrt(2)), ("one", 1), ("half", 0.5))
-        )
-        y = self.add("Erf", [self.add("Div", [x, root], f"{name}.divided")], f"{name}.erf")
-        y = self.add("Mul", [x, self.add("Add", [y, one], f"{name}.raised")], f"{name}.doubled")
-        return self.add("Mul", [y, half], name)
-
-    def _norm(self, x: str, name: str) -> str:
-        scale, shift = (self._weight(f"{name}.{part}") for part in ("weight", "bias"))
-        return self.add(
-            "LayerNormalization", [x, scale, shift], name, axis=-1, epsilon=NORM_EPSILON
-        )
+        query = self.split(self.dense(x, p + "query"), width, [0, 2, 1, 3])
+        key = self.split(self.dense(x, p + "key"), width, [0, 2, 3, 1])
+        value = self.split(self.dense(x, p + "value"), width, [0, 2, 1, 3])
+        return self.attend(query, key, value, p, width=width, unseen=unseen)
 
     def _mean(self, x: str, words: str) -> str:
         """Average over the words, padding left out: [N, d]."""
@@ -158,7 +114,3 @@ class _Network(Graph):
         count = self.add("ReduceSum", [words, axis], "count", keepdims=1)
         least = self.constant("least", np.float32(1e-9))
         return self.add("Div", [x, self.add("Max", [count, least], "count_or_more")], "mean")
-
-    def _weight(self, name: str) -> str:
-        self.used.add(name)
-        return self.constant(name, self.weights[name])

@@ -64,11 +64,11 @@ def ensure_one(folder: Path, backbone: Backbone, manifests: Path = BACKBONES) ->
                 f"manifest is {wanted}. A changed graph is another backbone: "
                 "give it a manifest of its own"
             )
-        _replace(path, graph)
+        replace(path, graph)
     for name, data in _beside(backbone, manifests).items():
         file = folder / name
         if not (file.is_file() and file.read_bytes() == data):
-            _replace(file, data)
+            replace(file, data)
     return path
 
 
@@ -152,7 +152,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes) -> None:
     """Write whole or not at all: another suite may be loading the same repository."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".model-")

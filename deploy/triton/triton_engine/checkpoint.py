@@ -1,0 +1,374 @@
+"""Read the tower of photos out of a folder in Hugging Face's layout, trusting nothing in it.
+
+``config.json`` says how the network is built, ``model.safetensors`` holds its weights, and
+``preprocessor_config.json``, where there is one, how photos were brought to its input. Only what
+the tower needs is read, and every tensor must have the shape that the configuration means. What
+``config.json`` leaves out is as Hugging Face's CLIPVisionConfig and SiglipVisionConfig have it.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import numpy as np
+import safetensors
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from triton_engine import vision
+from triton_engine.backbone import BuildError, Number, Positive
+from triton_engine.graph import Array
+from triton_engine.vision import TOWER, Activation, Tower
+
+CONFIG: Final = "config.json"
+WEIGHTS: Final = "model.safetensors"
+PREPROCESSOR: Final = "preprocessor_config.json"
+MAX_TEXT: Final = 1 << 20
+"""Bytes of a JSON file; published ones have a few thousand."""
+MAX_WEIGHTS: Final = 2**31 - 2**24
+"""Bytes in all: an ONNX file with its weights inside is one protobuf message."""
+PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+DTYPES: Final = ("F32", "F16")
+"""As safetensors calls them. Both become float32 without loss."""
+UNUSED: Final = ("embeddings.position_ids",)
+"""Parts of a tower that are no weights."""
+BICUBIC: Final = 3
+"""As Pillow numbers its filters; it is the embedder's."""
+
+Side = Annotated[int, Field(ge=1, le=4096)]
+Width = Annotated[int, Field(ge=1, le=16384)]
+Colours = tuple[Number, Number, Number]
+
+
+Read = TypeVar("Read", bound=BaseModel)
+
+
+class CheckpointError(BuildError):
+    """The folder can't be exported; the text says what is wrong and what to do."""
+
+
+class _Vision(BaseModel):
+    """What is read of a tower's configuration. Other keys are of training, or of texts."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    hidden_size: Width = 768
+    intermediate_size: Width = 3072
+    num_hidden_layers: Annotated[int, Field(ge=1, le=128)] = 12
+    num_attention_heads: Annotated[int, Field(ge=1, le=256)] = 12
+    num_channels: Literal[3] = 3
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 224
+
+
+class _Clip(_Vision):
+    patch_size: Side = 32
+    hidden_act: Activation = "quick_gelu"
+    layer_norm_eps: Positive = 1e-5
+
+
+class _Siglip(_Vision):
+    patch_size: Side = 16
+    hidden_act: Activation = "gelu_pytorch_tanh"
+    layer_norm_eps: Positive = 1e-6
+    vision_use_head: Literal[True] = True
+
+
+class _Projection(BaseModel):
+    """How long a vector is."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    projection_dim: Width = 512
+
+
+class _Preprocessor(BaseModel):
+    """What is read of ``preprocessor_config.json``; None = as the family has it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    size: Side | dict[str, Side | None] | None = None
+    crop_size: Side | dict[str, Side | None] | None = None
+    do_center_crop: bool | None = None
+    do_resize: Literal[True] | None = None
+    do_rescale: bool | None = True
+    do_normalize: bool | None = True
+    rescale_factor: Annotated[float, Field(ge=1e-4, le=1)] | None = 1 / 255
+    image_mean: Colours | None = None
+    image_std: tuple[Positive, Positive, Positive] | None = None
+    resample: int | None = BICUBIC
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """What a value of config.json's ``model_type`` stands for."""
+
+    kind: Literal["clip", "siglip"]
+    architecture: str
+    whole: bool
+    """Texts' tower is there too, so the photos' configuration is a part, ``vision_config``."""
+
+
+FAMILIES: Final[Mapping[str, _Family]] = {
+    "clip": _Family("clip", "CLIPModel", whole=True),
+    "clip_vision_model": _Family("clip", "CLIPVisionModelWithProjection", whole=False),
+    "siglip": _Family("siglip", "SiglipModel", whole=True),
+    "siglip_vision_model": _Family("siglip", "SiglipVisionModel", whole=False),
+}
+CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
+HALF: Final = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the authors did to a photo before the tower."""
+
+    crop: float
+    """Share of the photo's shorter side that the centre square keeps."""
+    mean: Colours
+    """Of bytes: the tower takes (byte - mean) / scale."""
+    scale: Colours
+    notes: tuple[str, ...] = ()
+    """Where Sightline does otherwise, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder's tower of photos."""
+
+    tower: Tower
+    weights: Mapping[str, Array]
+    """What vision.shapes lists, float32."""
+    seen: Seen
+
+
+def read(folder: Path) -> Checkpoint:
+    """Return the tower of photos of a folder. Raises CheckpointError."""
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no folder {folder}")
+    config = _json(folder / CONFIG)
+    tower = _tower(config)
+    seen = _seen(folder, tower)
+    return Checkpoint(tower, _weights(folder, tower), seen)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_TEXT + 1)
+        if len(text) > MAX_TEXT:
+            raise CheckpointError(
+                f"{path.name} is larger than {MAX_TEXT} bytes: it is another file"
+            )
+        found = json.loads(text)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path.name} can't be read ({error.strerror}): name a folder in Hugging Face's layout"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} is no JSON: download it anew") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path.name} is no JSON object: download it anew")
+    return found
+
+
+def _tower(config: Mapping[str, Any]) -> Tower:
+    """Return how the tower is built."""
+    family = _family(config)
+    told = config.get("vision_config") if family.whole else config
+    where = f"{CONFIG}, vision_config" if family.whole else CONFIG
+    v: _Clip | _Siglip
+    if family.kind == "clip":
+        v = _parse(_Clip, told, where)
+        # Of a whole CLIP the configuration itself says it, and its tower's may be of no use.
+        dimension = _parse(_Projection, config, CONFIG).projection_dim
+    else:
+        v = _parse(_Siglip, told, where)
+        dimension = v.hidden_size
+    if v.hidden_size % v.num_attention_heads or v.patch_size > v.image_size:
+        raise CheckpointError(
+            f"{where}: {v.num_attention_heads} heads of a width of {v.hidden_size}, patches of "
+            f"{v.patch_size} pixels of {v.image_size}: no such network can be, download it anew"
+        )
+    return Tower(
+        kind=family.kind,
+        size=v.image_size,
+        patch=v.patch_size,
+        width=v.hidden_size,
+        inner=v.intermediate_size,
+        layers=v.num_hidden_layers,
+        heads=v.num_attention_heads,
+        activation=v.hidden_act,
+        epsilon=v.layer_norm_eps,
+        dimension=dimension,
+    )
+
+
+def _family(config: Mapping[str, Any]) -> _Family:
+    """Return what the checkpoint is; one that does not say its class passes by its model_type."""
+    kind, classes = config.get("model_type"), config.get("architectures")
+    family = FAMILIES.get(kind) if isinstance(kind, str) else None
+    if family and (
+        not classes or (isinstance(classes, list) and classes[0] == family.architecture)
+    ):
+        return family
+    raise CheckpointError(
+        f"{CONFIG}: model_type {kind!r:.80} of architectures {classes!r:.80} is none of "
+        f'{_known()}: export it by its own tools, and write a manifest of the family "onnx"'
+    )
+
+
+def _known() -> str:
+    return ", ".join(family.architecture for family in FAMILIES.values())
+
+
+def _parse(kind: type[Read], told: object, where: str) -> Read:
+    try:
+        # As JSON, whose arrays a strict model takes for tuples.
+        return kind.model_validate_json(json.dumps(told))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise CheckpointError(
+            f"{where}: {wrong}. The export knows no such network: export it by its own tools, and "
+            'write a manifest of the family "onnx"'
+        ) from error
+
+
+def _weights(folder: Path, tower: Tower) -> dict[str, Array]:
+    """Return the tower's tensors after checking that they are those which it needs."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(_instead(folder))
+    shapes = vision.shapes(tower)
+    total = sum(4 * math.prod(shape) for shape in shapes.values())
+    if total > MAX_WEIGHTS:
+        raise CheckpointError(
+            f"the tower has {total} bytes of weights, an ONNX file holds {MAX_WEIGHTS}: take a "
+            "smaller model"
+        )
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            stored = _stored(set(file.keys()), shapes)
+            return {name: _tensor(file, stored[name], shapes[name]) for name in shapes}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{WEIGHTS} is no safetensors file ({error}): download it anew"
+        ) from error
+
+
+def _instead(folder: Path) -> str:
+    """Say what to do about a folder without the file of weights."""
+    names = sorted(path.name for path in folder.iterdir())
+    if f"{WEIGHTS}.index.json" in names:
+        return f"the weights are in several files: save them with one, {WEIGHTS}"
+    if pickles := [name for name in names if name.endswith(PICKLES)]:
+        return (
+            f"{pickles[0]} is a pickle, which may run anything when it is read, so it is not: take "
+            f"{WEIGHTS} of the same model, or where you trust it, convert it"
+        )
+    return f"there is no {WEIGHTS} in {folder}: download it there"
+
+
+def _stored(keys: set[str], shapes: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each needed tensor is called in the file.
+
+    Since transformers 5 a SiglipVisionModel is saved without its tower's prefix.
+    """
+    prefix = TOWER if any(key.startswith(TOWER) for key in keys) else ""
+    stored = {n: prefix + n.removeprefix(TOWER) if n.startswith(TOWER) else n for n in shapes}
+    if missing := [name for name in stored.values() if name not in keys]:
+        raise CheckpointError(
+            f"{WEIGHTS} has no {missing[0]}, one of {len(missing)} that {CONFIG} means: take both "
+            f"files of one model that gives vectors, such as {_known()}"
+        )
+    of_tower = {key for key in keys if key.startswith(prefix)} - set(stored.values())
+    if spare := sorted(k for k in of_tower if not k.removeprefix(prefix).startswith(UNUSED)):
+        raise CheckpointError(
+            f"{WEIGHTS} has {spare[0]}, one of {len(spare)} of which the network of {CONFIG} makes "
+            "no use: take both files of one model"
+        )
+    return stored
+
+
+def _tensor(file: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Return one tensor as float32."""
+    told = file.get_slice(name)
+    found, dtype = tuple(told.get_shape()), told.get_dtype()
+    if found != shape:
+        raise CheckpointError(
+            f"{WEIGHTS}: {name} is of shape {found}, {CONFIG} means {shape}: take both files of "
+            "one model"
+        )
+    if dtype not in DTYPES:
+        raise CheckpointError(f"{WEIGHTS}: {name} is of {dtype}: save the model as float32")
+    values: Array = file.get_tensor(name).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise CheckpointError(f"{WEIGHTS}: {name} is not of finite numbers: download it anew")
+    return values
+
+
+def _seen(folder: Path, tower: Tower) -> Seen:
+    """Return what was done to photos, in the manifest's terms."""
+    clip = tower.kind == "clip"
+    family = _Preprocessor(
+        size={"shortest_edge" if clip else "height": tower.size},
+        crop_size=tower.size,
+        do_center_crop=clip,
+        image_mean=CLIP_MEAN if clip else HALF,
+        image_std=CLIP_DEVIATION if clip else HALF,
+    )
+    path, notes = folder / PREPROCESSOR, []
+    if path.exists():
+        said = _parse(_Preprocessor, _json(path), PREPROCESSOR)
+        told = family.model_copy(update=said.model_dump(exclude_none=True, exclude_unset=True))
+    else:
+        told = family
+        notes.append(f"There was no {PREPROCESSOR}: crop, mean and scale are the family's.")
+    crop = _crop(told, tower.size)
+    if isinstance(told.size, dict) and "shortest_edge" not in told.size:
+        notes.append(
+            "The authors squeezed whole photos into the square; here it is cut from the middle."
+        )
+    if told.resample != BICUBIC:
+        notes.append(f"The authors resized by Pillow's filter {told.resample}; here it is bicubic.")
+    return _normalised(told, crop, notes)
+
+
+def _crop(told: _Preprocessor, size: int) -> float:
+    """Return the share that the centre square keeps."""
+    short = _side(told.size, "size")
+    kept = _side(told.crop_size, "crop_size") if told.do_center_crop else short
+    if kept != size or kept > short:
+        raise CheckpointError(
+            f"{PREPROCESSOR} makes squares of {kept} pixels out of {short}, the network takes "
+            f"{size}: take both files of one model"
+        )
+    return kept / short
+
+
+def _side(told: int | dict[str, int | None] | None, name: str) -> int:
+    """Return the side of the square that a size means."""
+    sides = told if isinstance(told, dict) else {"shortest_edge": told}
+    known = {name: n for name, n in sides.items() if n is not None}
+    if len(set(known.values())) != 1 or not known.keys() <= {"shortest_edge", "height", "width"}:
+        raise CheckpointError(
+            f"{PREPROCESSOR}: {name} {told} is no square: write the manifest by hand"
+        )
+    return next(iter(known.values()))
+
+
+def _normalised(told: _Preprocessor, crop: float, notes: Sequence[str]) -> Seen:
+    """Bring (byte * factor - mean) / deviation to (byte - mean) / scale."""
+    mean, deviation = told.image_mean, told.image_std
+    if mean is None or deviation is None or not told.do_normalize:
+        mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    factor = (told.do_rescale and told.rescale_factor) or 1.0
+    return Seen(crop, _divided(mean, factor), _divided(deviation, factor), tuple(notes))
+
+
+def _divided(numbers: Colours, factor: float) -> Colours:
+    """Keep six digits: so many of them the version of the space tells."""
+    red, green, blue = (float(f"{number / factor:.6g}") for number in numbers)
+    return red, green, blue
