@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench import featured, grocery
+from bench import doubts, featured, grocery
 from bench.grocery import Grocery, Photos
 from bench.model import Goal, Interval, Result, Table
 from embedder.fitting import space
@@ -34,7 +34,6 @@ from embedder.fitting.measuring import (
     UNSEEN,
     UNSEEN_ICONIC,
     UNSEEN_ICONIC_HIT,
-    Learn,
     Tally,
     Views,
     nearest_mean,
@@ -103,6 +102,8 @@ class Found:
     """Groceries by cross-validation, by views."""
     val: dict[str, tuple[Figure, ...]]
     """The val part, by views."""
+    doubts: tuple[Table, ...] = ()
+    """What the rule of doubts makes of wrong categories."""
     clothing: Evaluation | None = None
     dimension: int = 0
 
@@ -134,7 +135,7 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
     seen = featured.heads(featured.backbone(JUDGE), data.train.paths)
     scenes = grocery.scenes(seen, data.train.products)
     labelled = _labelled(data, train, iconic, scenes)
-    learn = _once()
+    learn = Once()
     for name, count in ((ONE, 1), (FOUR, VIEWS)):
         say(f"groceries: cross-validation, {name} a query")
         found.crossed[name] = evaluate(
@@ -146,14 +147,19 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
             views=Views(count, VIEWS),
             learn=learn,
         )
+    say("groceries: doubts")
+    judged = doubts.crossed(labelled, learn.fits, VIEWS, SEED)
     say("groceries: the map of the whole train part, on val")
     fitted = fit(labelled, Options(), SEED)
     found.dimension = fitted.projection.shape[1]
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
+    every = np.arange(len(asked.products))
+    judged[doubts.VAL] = doubts.judged(fitted, asked, every, VIEWS, SEED)
+    found.doubts = doubts.tables(judged, SEED)
     before = _off_the_shelf(data.validation)
     for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
         ours = (
-            vectors(fitted, asked, np.arange(len(asked.products)), count),
+            vectors(fitted, asked, every, count),
             vectors(fitted, labelled, np.arange(len(train)), VIEWS),
         )
         told = None
@@ -163,19 +169,25 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
         found.val[name] = _compared(data, ours, (before, plain[0]), told)
 
 
-def _once() -> Learn:
+class Once:
     """Fits each part of the photos once, for queries of one view and of several."""
-    known: dict[tuple[bytes, bool], Fitted] = {}
 
-    def learn(
-        data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bool], tuple[Rows, Fitted]] = {}
+
+    @property
+    def fits(self) -> list[tuple[Rows, Fitted]]:
+        """The rows of each part, and what was fitted on them."""
+        return list(self._known.values())
+
+    def __call__(
+        self, data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
     ) -> Fitted:
+        """Fit as `fit_rows` does."""
         key = rows.tobytes(), texts
-        if key not in known:
-            known[key] = fit_rows(data, rows, options, seed, texts=texts)
-        return known[key]
-
-    return learn
+        if key not in self._known:
+            self._known[key] = rows, fit_rows(data, rows, options, seed, texts=texts)
+        return self._known[key][1]
 
 
 def _features(name: str, photos: Photos, views: int) -> Floats:
@@ -336,6 +348,7 @@ def _tables(found: Found) -> tuple[Table, ...]:
             rows=tuple(rows),
             caption=CAPTION,
         ),
+        *found.doubts,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from retriever.model import CategoryPath, Classification, Doubt
 
@@ -14,12 +15,26 @@ UNKNOWN_AT_LEAST = 0.9
 """… or that it is of none that is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How surely a photo must contradict. What else they could be, the bench of accuracy tries."""
+
+    own_at_most: float = OWN_AT_MOST
+    other_at_least: float = OTHER_AT_LEAST
+    unknown_at_least: float = UNKNOWN_AT_LEAST
+
+
+LIMITS = Limits()
+
+
 def doubt(
     own: CategoryPath,
     told: Classification,
     known: Collection[CategoryPath],
     image_id: str,
     space_version: str,
+    *,
+    limits: Limits = LIMITS,
 ) -> Doubt | None:
     """What a photo has against a product's category; None = nothing, or it can't tell.
 
@@ -30,13 +45,13 @@ def doubt(
     if not own or not mine:
         return None
     chance = _at_most(told, mine)
-    if chance > OWN_AT_MOST:
+    if chance > limits.own_at_most:
         return None
     others = (guess for guess in told.guesses if not _related(guess.path, own))
     best = max(others, key=lambda guess: guess.probability, default=None)
-    if best is not None and best.probability >= OTHER_AT_LEAST:
+    if best is not None and best.probability >= limits.other_at_least:
         return Doubt(image_id, chance, best, space_version)
-    if told.unknown_probability >= UNKNOWN_AT_LEAST:
+    if told.unknown_probability >= limits.unknown_at_least:
         return Doubt(image_id, chance, None, space_version)
     return None
 
