@@ -147,26 +147,46 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
             views=Views(count, VIEWS),
             learn=learn,
         )
-    say("groceries: doubts")
-    judged = doubts.crossed(labelled, learn.fits, VIEWS, SEED)
     say("groceries: the map of the whole train part, on val")
     fitted = fit(labelled, Options(), SEED)
     found.dimension = fitted.projection.shape[1]
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
-    every = np.arange(len(asked.products))
-    judged[doubts.VAL] = doubts.judged(fitted, asked, every, VIEWS, SEED)
-    found.doubts = doubts.tables(judged, SEED)
-    before = _off_the_shelf(data.validation)
+    found.val = _validated(data, fitted, labelled, asked, plain[0])
+    say("groceries: doubts")
+    found.doubts = _doubts(labelled, learn.fits, fitted, asked)
+
+
+def _validated(
+    data: Grocery, fitted: Fitted, labelled: Labelled, asked: Labelled, plain: Floats
+) -> dict[str, tuple[Figure, ...]]:
+    """The val part beside the off-the-shelf vectors of it and of the train part (`plain`)."""
+    found, before = {}, _off_the_shelf(data.validation)
+    every, shown = np.arange(len(asked.products)), np.arange(len(data.train.products))
     for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
-        ours = (
-            vectors(fitted, asked, every, count),
-            vectors(fitted, labelled, np.arange(len(train)), VIEWS),
-        )
+        ours = vectors(fitted, asked, every, count), vectors(fitted, labelled, shown, VIEWS)
         told = None
         if fitted.head is not None:
             told = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
             told = np.array(fitted.head.categories)[told, 0]
-        found.val[name] = _compared(data, ours, (before, plain[0]), told)
+        found[name] = _compared(data, ours, (before, plain), told)
+    return found
+
+
+def _doubts(
+    labelled: Labelled, fits: doubts.Fits, fitted: Fitted, asked: Labelled
+) -> tuple[Table, ...]:
+    """What the rule of doubts makes of wrong categories, by heads that are there, and by one of
+    the first part of the photos that learned from wrong ones."""
+    found = doubts.crossed(labelled, fits, VIEWS, SEED)
+    given, wrong = doubts.misplaced(labelled, SEED)
+    rows = fits[0][0]
+    misled = fit_rows(given, rows, Options(), SEED, texts=False)
+    found[doubts.MISLED] = doubts.crossed(labelled, [(rows, misled)], VIEWS, SEED)[doubts.SEEN]
+    wrong = wrong[np.isin(wrong, rows)]
+    found[doubts.LEARNED] = doubts.learned(misled, labelled, given, wrong, VIEWS)
+    every = np.arange(len(asked.products))
+    found[doubts.VAL] = doubts.judged(fitted, asked, every, VIEWS, SEED)
+    return doubts.tables(found, SEED)
 
 
 class Once:

@@ -52,7 +52,7 @@ def test_flags_are_of_the_own_category_and_of_wrong_ones() -> None:
 def test_limits_that_are_lower_flag_more() -> None:
     close = photo(0.3)
     low = Limits(own_at_most=0.4, other_at_least=0.6)
-    assert doubts.flags([close], LIMITS).tolist() == [[0, 0]]
+    assert doubts.flags([close], Limits(0.2, 0.6)).tolist() == [[0, 0]]
     assert doubts.flags([close], low).tolist() == [[1, 0]]
 
 
@@ -87,6 +87,21 @@ def test_a_head_judges_what_it_was_not_fitted_on_by_what_it_knows_of_it(fitted: 
     assert found[STRANGERS][0].unknown
     assert set(found[SEEN][0].wrong) == {PEAR}
     assert doubts.flags(found[STRANGE], LIMITS).tolist() == [[0, 1], [0, 1]]
+
+
+def test_one_photo_in_twenty_is_put_into_another_category() -> None:
+    data = labelled([APPLE, PEAR, JUICE, APPLE] * 20, catalogue=range(40))
+    given, rows = doubts.misplaced(data, 0)
+    changed = [n for n, own in enumerate(data.categories) if own != given.categories[n]]
+    assert changed == rows.tolist()
+    assert len(rows) == 2
+    assert min(rows) >= 40
+
+
+def test_a_photo_that_was_learned_in_a_wrong_category_is_tried_under_that(fitted: Fitted) -> None:
+    data, given = labelled([APPLE, APPLE]), labelled([PEAR, JUICE])
+    found = doubts.learned(fitted, data, given, np.array([0, 1]), 1)
+    assert [each.wrong for each in found] == [(PEAR,), (JUICE,)]
 
 
 def test_the_tables_tell_limits_that_were_tried_and_those_in_use() -> None:
