@@ -390,6 +390,7 @@ def _plain(found: Found) -> Mapping[str, object]:
             "val": {
                 name: [asdict(each) for each in figures] for name, figures in found.val.items()
             },
+            "doubts": [asdict(table) for table in found.doubts],
             "clothing": None if found.clothing is None else asdict(found.clothing),
         }
     }
