@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench import featured, grocery
+from bench import doubts, featured, grocery
 from bench.grocery import Grocery, Photos
 from bench.model import Goal, Interval, Result, Table
 from embedder.fitting import space
@@ -34,7 +34,6 @@ from embedder.fitting.measuring import (
     UNSEEN,
     UNSEEN_ICONIC,
     UNSEEN_ICONIC_HIT,
-    Learn,
     Tally,
     Views,
     nearest_mean,
@@ -103,6 +102,8 @@ class Found:
     """Groceries by cross-validation, by views."""
     val: dict[str, tuple[Figure, ...]]
     """The val part, by views."""
+    doubts: tuple[Table, ...] = ()
+    """What the rule of doubts makes of wrong categories."""
     clothing: Evaluation | None = None
     dimension: int = 0
 
@@ -134,7 +135,7 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
     seen = featured.heads(featured.backbone(JUDGE), data.train.paths)
     scenes = grocery.scenes(seen, data.train.products)
     labelled = _labelled(data, train, iconic, scenes)
-    learn = _once()
+    learn = Once()
     for name, count in ((ONE, 1), (FOUR, VIEWS)):
         say(f"groceries: cross-validation, {name} a query")
         found.crossed[name] = evaluate(
@@ -150,32 +151,63 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
     fitted = fit(labelled, Options(), SEED)
     found.dimension = fitted.projection.shape[1]
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
-    before = _off_the_shelf(data.validation)
+    found.val = _validated(data, fitted, labelled, asked, plain[0])
+    say("groceries: doubts")
+    found.doubts = _doubts(labelled, learn.fits, fitted, asked)
+
+
+def _validated(
+    data: Grocery, fitted: Fitted, labelled: Labelled, asked: Labelled, plain: Floats
+) -> dict[str, tuple[Figure, ...]]:
+    """The val part beside the off-the-shelf vectors of it and of the train part (`plain`)."""
+    found, before = {}, _off_the_shelf(data.validation)
+    every, shown = np.arange(len(asked.products)), np.arange(len(data.train.products))
     for name, count in ((VAL_ONE, 1), (VAL_FOUR, VIEWS)):
-        ours = (
-            vectors(fitted, asked, np.arange(len(asked.products)), count),
-            vectors(fitted, labelled, np.arange(len(train)), VIEWS),
-        )
+        ours = vectors(fitted, asked, every, count), vectors(fitted, labelled, shown, VIEWS)
         told = None
         if fitted.head is not None:
             told = space.categories(fitted.head, ours[0])[:, :-1].argmax(axis=1)
             told = np.array(fitted.head.categories)[told, 0]
-        found.val[name] = _compared(data, ours, (before, plain[0]), told)
+        found[name] = _compared(data, ours, (before, plain), told)
+    return found
 
 
-def _once() -> Learn:
+def _doubts(
+    labelled: Labelled, fits: doubts.Fits, fitted: Fitted, asked: Labelled
+) -> tuple[Table, ...]:
+    """What the rule of doubts makes of wrong categories, by heads that are there, and by one of
+    the first part of the photos that learned from wrong ones."""
+    found = doubts.crossed(labelled, fits, VIEWS, SEED)
+    given, wrong = doubts.misplaced(labelled, SEED)
+    rows = fits[0][0]
+    misled = fit_rows(given, rows, Options(), SEED, texts=False)
+    found[doubts.MISLED] = doubts.crossed(labelled, [(rows, misled)], VIEWS, SEED)[doubts.SEEN]
+    wrong = wrong[np.isin(wrong, rows)]
+    found[doubts.LEARNED] = doubts.learned(misled, labelled, given, wrong, VIEWS)
+    every = np.arange(len(asked.products))
+    found[doubts.VAL] = doubts.judged(fitted, asked, every, VIEWS, SEED)
+    return doubts.tables(found, SEED)
+
+
+class Once:
     """Fits each part of the photos once, for queries of one view and of several."""
-    known: dict[tuple[bytes, bool], Fitted] = {}
 
-    def learn(
-        data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bool], tuple[Rows, Fitted]] = {}
+
+    @property
+    def fits(self) -> list[tuple[Rows, Fitted]]:
+        """The rows of each part, and what was fitted on them."""
+        return list(self._known.values())
+
+    def __call__(
+        self, data: Labelled, rows: Rows, options: Options, seed: int, *, texts: bool = True
     ) -> Fitted:
+        """Fit as `fit_rows` does."""
         key = rows.tobytes(), texts
-        if key not in known:
-            known[key] = fit_rows(data, rows, options, seed, texts=texts)
-        return known[key]
-
-    return learn
+        if key not in self._known:
+            self._known[key] = rows, fit_rows(data, rows, options, seed, texts=texts)
+        return self._known[key][1]
 
 
 def _features(name: str, photos: Photos, views: int) -> Floats:
@@ -336,6 +368,7 @@ def _tables(found: Found) -> tuple[Table, ...]:
             rows=tuple(rows),
             caption=CAPTION,
         ),
+        *found.doubts,
     )
 
 
@@ -357,6 +390,7 @@ def _plain(found: Found) -> Mapping[str, object]:
             "val": {
                 name: [asdict(each) for each in figures] for name, figures in found.val.items()
             },
+            "doubts": [asdict(table) for table in found.doubts],
             "clothing": None if found.clothing is None else asdict(found.clothing),
         }
     }

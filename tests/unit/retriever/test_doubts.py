@@ -25,6 +25,7 @@ from tests.stores import each_engine
 from tests.unit.retriever.conftest import generation, write
 
 APPLE, PEAR, JUICE = ("Fruit", "Apple"), ("Fruit", "Pear"), ("Juice",)
+HARDLY = OWN_AT_MOST / 2
 KNOWN: frozenset[CategoryPath] = frozenset({APPLE, PEAR, JUICE, *((f"C{n}",) for n in range(20))})
 
 
@@ -37,14 +38,14 @@ def found(own: CategoryPath, said: Classification) -> Doubt | None:
 
 
 def test_a_photo_that_is_surely_of_another_category_contradicts() -> None:
-    said = told((JUICE, 0.9), (APPLE, 0.03), unknown=0.05)
+    said = told((JUICE, 0.9), (APPLE, HARDLY), unknown=0.05)
     assert found(APPLE, said) == Doubt(
-        "photo", pytest.approx(0.03), CategoryGuess(JUICE, 0.9), VERSION
+        "photo", pytest.approx(HARDLY), CategoryGuess(JUICE, 0.9), VERSION
     )
 
 
 def test_a_photo_of_nothing_that_is_known_contradicts() -> None:
-    seen = found(APPLE, told((JUICE, 0.02), unknown=0.95))
+    seen = found(APPLE, told((JUICE, HARDLY), unknown=0.98))
     assert seen is not None
     assert seen.instead is None
     assert seen.probability <= OWN_AT_MOST
@@ -53,8 +54,8 @@ def test_a_photo_of_nothing_that_is_known_contradicts() -> None:
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        (APPLE, told((APPLE, 0.06), (JUICE, 0.9))),
-        (APPLE, told((JUICE, OTHER_AT_LEAST - 0.01), (APPLE, 0.01), unknown=0.1)),
+        (APPLE, told((APPLE, OWN_AT_MOST + 0.01), (JUICE, 0.9))),
+        (APPLE, told((JUICE, OTHER_AT_LEAST - 0.01), (APPLE, HARDLY), unknown=0.1)),
         (APPLE, told((JUICE, 0.05), unknown=UNKNOWN_AT_LEAST - 0.01)),
         # Nothing of the own category among the guesses: it may still have what is left.
         (APPLE, told((JUICE, 0.82), unknown=0.0)),
@@ -69,8 +70,9 @@ def test_what_may_be_right_is_not_doubted(own: CategoryPath, said: Classificatio
 
 
 def test_a_category_above_those_that_are_known_is_judged_by_them_together() -> None:
-    assert found(("Fruit",), told((JUICE, 0.9), (PEAR, 0.04), (APPLE, 0.03))) is None
-    assert found(("Fruit",), told((JUICE, 0.95), (PEAR, 0.02), (APPLE, 0.01))) is not None
+    much, little = 0.75 * OWN_AT_MOST, 0.25 * OWN_AT_MOST
+    assert found(("Fruit",), told((JUICE, 0.9), (PEAR, much), (APPLE, much))) is None
+    assert found(("Fruit",), told((JUICE, 0.9), (PEAR, little), (APPLE, little))) is not None
 
 
 # In the record
@@ -81,8 +83,8 @@ async def made(record: Record) -> Generation:
     return await record.create_generation(generation())
 
 
-WRONG = told((JUICE, 0.97), (APPLE, 0.01), unknown=0.01)
-RIGHT = told((APPLE, 0.97), (JUICE, 0.01), unknown=0.01)
+WRONG = told((JUICE, 0.97), (APPLE, HARDLY), unknown=0.01)
+RIGHT = told((APPLE, 0.97), (JUICE, HARDLY), unknown=0.01)
 
 
 async def doubts(record: Record, *names: str) -> dict[str, Doubt]:

@@ -21,6 +21,11 @@ def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
 
     `clusters` [n]: queries of one number are drawn together.
     """
+    return np.asarray(np.quantile(resampled(columns, clusters, seed), _ENDS, axis=0))
+
+
+def resampled(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
+    """Return [REPLICATES, k], the means of `columns` [n, k] of queries that were drawn again."""
     names, place = np.unique(clusters, return_inverse=True)
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, place, columns)
@@ -33,4 +38,4 @@ def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
         drawn = draw.integers(0, len(names), shape) + len(names) * np.arange(shape[0])[:, None]
         times = np.bincount(drawn.ravel(), minlength=shape[0] * len(names)).reshape(shape)
         means.append(times @ sums / (times @ sizes)[:, None])
-    return np.asarray(np.quantile(np.concatenate(means), _ENDS, axis=0))
+    return np.concatenate(means)
