@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder.fitting import manifest
+from embedder.fitting import manifest, process
 from embedder.fitting.manifest import Manifest
 from embedder.fitting.model import Verdict
 from embedder.fitting.store import SpaceStore, Standing
@@ -25,6 +26,7 @@ from embedder.model import (
     FitUnavailable,
     SpaceNotFound,
 )
+from tests.engines import ROOT
 from tests.fakes import features
 from tests.fakes.photos import photo
 from tests.fakes.spaces import TinySources, description
@@ -185,6 +187,21 @@ async def test_without_folders_nothing_is_fitted(bench: Bench) -> None:
     learner = Learner(None, bench.backbones, bench.sources, default_backbone="tiny")
     with pytest.raises(FitUnavailable, match="EMBEDDER_SPACES"):
         [each async for each in learner.fit(SETTINGS, some())]
+
+
+async def test_what_fitting_lacks_is_said_before_a_photo_is_looked_at(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LIBRARIES", ("numpy", "onnx_that_is_not", "scipy_that_is_not"))
+    with pytest.raises(FitUnavailable, match="no onnx_that_is_not and no scipy.* extra `fit`"):
+        await bench.fit()
+    assert bench.sources.calls == []
+
+
+def test_what_fitting_may_lack_is_what_its_extra_brings() -> None:
+    project = tomllib.loads((ROOT / "services/embedder/pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["fit"]
+    assert [wanted.split(">")[0] for wanted in extra] == list(process.LIBRARIES)
 
 
 async def test_a_process_that_dies_is_told_and_leaves_nothing(bench: Bench) -> None:

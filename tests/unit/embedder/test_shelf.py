@@ -1,6 +1,7 @@
 """The folder of fitted spaces."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,23 @@ async def test_what_is_tried_before_its_promotion_does_not_serve(tmp_path: Path)
 async def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert list(await shelf_of(tmp_path / "none").spaces("wine")) == []
     assert list(await shelf_of(None).spaces("wine")) == []
+
+
+async def test_a_damaged_space_is_logged_once_until_its_file_is_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SpaceStore(tmp_path).folder(NEW, Standing.SERVING)
+    folder.mkdir(parents=True)
+    shelf = shelf_of(tmp_path)
+
+    async def told() -> int:
+        """How often it was logged while the folder was read twice."""
+        assert [*await shelf.spaces("wine"), *await shelf.spaces("beer")] == []
+        return capsys.readouterr().out.count("left out")
+
+    assert (await told(), await told()) == (1, 0), "it has no manifest"
+    file = folder / "manifest.json"
+    file.write_text("{")
+    assert (await told(), await told()) == (1, 0)
+    os.utime(file, ns=(1, 1))
+    assert (await told(), await told()) == (1, 0), "written anew, and no better"

@@ -209,6 +209,11 @@ class Learner:
         """
         if self._store is None or self._backbones is None:
             raise FitUnavailable("EMBEDDER_SPACES and EMBEDDER_BACKBONES name no folders")
+        if lacking := process.lacking():  # said before hours of features, not after
+            raise FitUnavailable(
+                f"the embedder has no {' and no '.join(lacking)}: "
+                "install sightline-embedder with the extra `fit`"
+            )
         folder = self._folder(self._backbones, settings.backbone or self._default)
         if self._busy:
             raise FitInProgress

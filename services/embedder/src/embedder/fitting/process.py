@@ -7,6 +7,7 @@ its standard input does: with the service that started it.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -33,6 +34,8 @@ PROOF: Final = "proof.npz"
 GRAPH: Final = "1/model.onnx"
 BACKEND: Final = "1/model.py"
 NICE: Final = 15
+LIBRARIES: Final = ("onnx", "scipy")
+"""What the extra `fit` brings; the service does without."""
 
 Tell = Callable[[str, int], None]
 """Says at which stage the fit is, and how many of its steps are done."""
@@ -100,6 +103,11 @@ class Learning(Protocol):
         self, data: Labelled, baseline: Floats, order: Order, tell: Tell
     ) -> tuple[Fitted, Evaluation]:
         """Raises FitInvalid."""
+
+
+def lacking() -> list[str]:
+    """Return those of LIBRARIES that are not installed."""
+    return [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
 
 
 def run(work: Path, learn: Learning, tell: Tell) -> Result:

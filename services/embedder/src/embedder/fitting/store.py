@@ -54,6 +54,8 @@ class SpaceStore:
     def __init__(self, root: Path) -> None:
         """`root` and what it holds are made when first needed."""
         self._root = root
+        self._told: dict[Path, str] = {}
+        """Of damaged spaces, what was logged, and of what: each damage is logged once."""
 
     @property
     def features(self) -> Path:
@@ -157,7 +159,23 @@ class SpaceStore:
             try:
                 yield manifest.read(path)
             except SpaceDamaged as error:
-                log.warning("fitted space left out", reason=str(error))
+                self._tell(path, error)
+
+    def _tell(self, folder: Path, error: SpaceDamaged) -> None:
+        """Log why a space is left out, unless that was told of the same file: whoever watches the
+        suite reads the folder every few seconds."""
+        found = f"{_changed(folder / manifest.MANIFEST)} {error}"
+        if self._told.get(folder) != found:
+            self._told[folder] = found
+            log.warning("fitted space left out", reason=str(error))
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed last, in nanoseconds since 1970; 0 = it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _folders(found: Manifest) -> list[str]:
