@@ -1,9 +1,14 @@
 """A space learned from a shop's photos by the whole suite, and searched in."""
 
+import io
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from examples.wines import loading
-from examples.wines.catalogue import load_wines
+from examples.wines.catalogue import Wine, load_wines
 from sightline_client import (
     FailedPrecondition,
     JobState,
@@ -43,6 +48,8 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> No
         found = await client.search(image=wines[3].image, page_size=3)
         assert [each.version for each in found.versions.spaces] == [made.version]
         assert found.results[0].product.product_id == wines[3].id
+        await _titles_find_photos(client, wines)
+        await _a_head_that_learned_little_is_sure_of_nothing(client, wines)
         with pytest.raises(FailedPrecondition, match="generations stand"):
             await client.retire_space(model)
 
@@ -53,3 +60,39 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> No
     async with SightlineClient(gateway) as other:
         spaces = await other.list_spaces(include_all=True)
         assert model not in {each.model for each in spaces}, "it is another shop's"
+
+
+async def _titles_find_photos(client: SightlineClient, wines: Sequence[Wine]) -> None:
+    """By looks alone, beside what words and meanings add: chance finds one in 30 each time."""
+    for wine in wines[:5]:
+        answer = await client.recommend(text=wine.title, page_size=len(wines))
+        looks = {
+            each.product.product_id: part.value
+            for each in answer.results
+            for part in each.parts
+            if part.name == "text_visual"
+        }
+        others = [value for product, value in looks.items() if product != wine.id]
+        assert len(others) > 20
+        assert looks[wine.id] > 2 * max(others), wine.title  # 6 times, 2026-11
+
+
+async def _a_head_that_learned_little_is_sure_of_nothing(
+    client: SightlineClient, wines: Sequence[Wine]
+) -> None:
+    """One photo of each wine does not show what a category is, and the chances say so."""
+    told = [await client.classify(wine.image) for wine in wines[:5]]
+    named = [each.guesses[0].category_path for each in told]
+    right = [one == wine.category_path for one, wine in zip(named, wines, strict=False)]
+    assert sum(right) >= 4, named  # all five, 2026-11; 53% of the wines are red
+    for each in (*told, await client.classify(_noise())):
+        assert each.guesses[0].probability < 0.5
+        assert each.sure is None
+    assert [each async for each in client.list_products(doubted_only=True)] == []
+
+
+def _noise() -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
