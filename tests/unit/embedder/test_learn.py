@@ -193,7 +193,7 @@ async def test_what_fitting_lacks_is_said_before_a_photo_is_looked_at(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "LIBRARIES", ("numpy", "onnx_that_is_not", "scipy_that_is_not"))
-    with pytest.raises(FitUnavailable, match="no onnx_that_is_not and no scipy.* extra `fit`"):
+    with pytest.raises(FitUnavailable, match=r"no onnx_that_is_not and no scipy.* extra `fit`"):
         await bench.fit()
     assert bench.sources.calls == []
 
