@@ -490,8 +490,10 @@ def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float
     until = time.monotonic() + 20
     while True:
         found = figures(suite)
-        pending = [v for n, v in of(found, catalog).items() if n[1] == "sightline_index_pending"]
-        if set(pending) == {photos}:
+        told = of(found, catalog).items()
+        pending = [value for name, value in told if name[1] == "sightline_index_pending"]
+        lags = [value for name, value in told if name[1] == "sightline_index_lag_seconds"]
+        if set(pending) == {photos} and (photos or not any(lags)):
             return found
         assert time.monotonic() < until, f"{pending} photos of {catalog} wait, not {photos}"
         time.sleep(0.2)

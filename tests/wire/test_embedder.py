@@ -97,7 +97,7 @@ async def _served(
         fetch = Fetcher(policy, loopback_for_tests=True)
         WEB[0] = web
         async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
-            offered, RECOVERY[0] = bind(settings, triton, decoding, fetch)
+            offered, RECOVERY[0], _ = bind(settings, triton, decoding, fetch)
             running = await server.start(offered, settings, "embedder")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 yield channel

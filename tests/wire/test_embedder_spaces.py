@@ -86,7 +86,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
         real_triton(port, folder / "log", [LITE0, TEXT_MODEL], models),
         Triton(settings.triton_target, settings.infer_timeout_seconds) as triton,
     ):
-        offered, _ = bind(settings, triton, decoding, fetch)
+        offered, *_ = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "embedder")
         target = f"127.0.0.1:{running.port}"
         async with grpc.aio.insecure_channel(target) as channel:

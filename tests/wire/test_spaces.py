@@ -117,13 +117,14 @@ async def serving(tmp_path: Path) -> AsyncIterator[Service]:
     decoding, fetch = decoders(settings), fetcher(settings)
     try:
         async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
-            offered, _ = bind(settings, triton, decoding, fetch)
+            offered, _, sources = bind(settings, triton, decoding, fetch)
             running = await server.start(offered, settings, "e")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
                 trainer = EmbedderClient(f"127.0.0.1:{running.port}")
                 yield Service(channel, trainer)
                 await trainer.close()
             await running.stop()
+            await sources.close()
     finally:
         decoding.close()
         os.killpg(process.pid, signal.SIGKILL)

@@ -28,6 +28,8 @@ UP_SECONDS = 120.0
 _DOWN_SECONDS = 60.0
 _STRAY_SECONDS = 8.0
 _POLL_SECONDS = 0.1
+_KEPT_DOWN = frozenset({"STOPPED", "FATAL"})
+"""States in which supervisor starts nothing again."""
 _TAIL_LINES = 25
 _STARTS_THAT_FAIL = 3
 """A program that died this often while the suite starts has something wrong with it."""
@@ -203,7 +205,10 @@ class Suite:
         name = self._known(program).name
         if kill and self.pid(program):
             self.kill(program)
-        self._asked(lambda: self._control.stop(name))
+        # Between a death and the start that follows it supervisor finds nothing to stop.
+        while self._states()[name].state not in _KEPT_DOWN:
+            self._asked(lambda: self._control.stop(name))
+            time.sleep(_POLL_SECONDS)
 
     def start(self, program: str, seconds: float = 60.0) -> None:
         """Have it run again after `stop`, and wait until it answers."""

@@ -58,10 +58,10 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
 
 def bind(
     settings: EmbedderSettings, triton: Triton, decoding: Decoders, fetch: Fetcher
-) -> tuple[list[Binding], Recovery]:
+) -> tuple[list[Binding], Recovery, ModelSources]:
     """Put the service together around its models and what deals with strangers' files.
 
-    Returns what is offered, and what keeps the models alive while it runs.
+    Returns what is offered, what keeps the models alive while it runs, and what to close then.
     """
     backbones, store = _folder(settings.backbones), _store(settings)
     shelf = Shelf(store, triton)
@@ -105,7 +105,7 @@ def bind(
             space_service_pb2.DESCRIPTOR.services_by_name["SpaceService"].full_name,
         ),
     ]
-    return offered, recovery
+    return offered, recovery, sources
 
 
 def _spaces(
@@ -132,10 +132,11 @@ async def main(settings: EmbedderSettings) -> None:
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
     async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
-        offered, recovery = bind(settings, triton, decoding, fetch)
+        offered, recovery, sources = bind(settings, triton, decoding, fetch)
         watching = asyncio.create_task(recovery.run())
         await server.serve(offered, settings, service=SERVICE)
         watching.cancel()
+        await sources.close()
     await fetch.close()
     decoding.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -29,6 +30,12 @@ from embedder.versions import Route
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
 
+KEPT_SECONDS = 600.0
+"""What was loaded for a fit stays so long after it: the next fit often comes soon, with other
+settings, and a Triton that loaded and unloaded a model of Python's four times in five seconds
+aborted (boost's lock_exception at the end of an instance, server 2.51, 2026-11)."""
+CLOSE_SECONDS = 5.0
+
 
 class ModelSources:
     """The models of the server. See Sources in learn.py."""
@@ -40,26 +47,53 @@ class ModelSources:
         *,
         repository: Repository,
         control: ModelControl,
+        kept_seconds: float = KEPT_SECONDS,
     ) -> None:
         """`features`: returns the features model of a name."""
         self._embedder = embedder
         self._features = features
         self._repository = repository
         self._control = control
+        self._kept_seconds = kept_seconds
+        self._ours: set[str] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
 
     @contextlib.asynccontextmanager
     async def backbone(self, name: str) -> AsyncIterator[Source]:
-        """See Sources. What had to be loaded for this is unloaded afterwards."""
-        loads = name not in await self._repository.loaded()
-        if loads:
-            await self._control.load(name)
+        """See Sources. What had to be loaded for this is unloaded some time afterwards."""
+        await self._load(name)
         try:
             served = self._features(name)
             yield self._source(Route("", served, await served.description()), VIEWS)
         finally:
-            if loads:
-                with contextlib.suppress(ServiceError):
-                    await self._control.unload(name)
+            if name in self._ours:
+                self._leaving[name] = asyncio.create_task(self._unload_later(name))
+
+    async def close(self) -> None:
+        """Unload at once what was loaded for fits."""
+        for leaving in self._leaving.values():
+            leaving.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for name in sorted(self._ours):
+                    await self._unload(name)
+
+    async def _load(self, name: str) -> None:
+        if (leaving := self._leaving.pop(name, None)) is not None:
+            leaving.cancel()
+            await asyncio.wait([leaving])
+        if name not in await self._repository.loaded():
+            await self._control.load(name)
+            self._ours.add(name)
+
+    async def _unload_later(self, name: str) -> None:
+        await asyncio.sleep(self._kept_seconds)
+        await self._unload(name)
+
+    async def _unload(self, name: str) -> None:
+        self._ours.discard(name)
+        with contextlib.suppress(ServiceError):
+            await self._control.unload(name)
 
     async def baseline(self, catalog_id: str) -> Source:
         """See Sources: what photos are embedded with when nobody says how."""
