@@ -29,6 +29,9 @@ BACK_SECONDS: Final = 5.0
 """Within which all is well again after Triton is; what is promised."""
 TOLD_SECONDS: Final = 5.0
 """Within which a loss shows in ListSpaces."""
+UNSEEN_SECONDS: Final = 3.0
+"""A loss that is over so soon need not be told: what was found out is told again for a second, and
+to find it out takes another."""
 AWAY_SECONDS: Final = 4.0
 START_SECONDS: Final = 60.0
 LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
@@ -191,8 +194,8 @@ async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
     report.add(f"{name}: the embedder stays ready", not unready, f"{len(unready)} times it was not")
     if name not in HIDDEN:
         told = [when - lost for when, ready in load.told if when >= lost and not ready]
-        held = bool(told) and min(told) <= TOLD_SECONDS
-        first = f"after {min(told):.1f} s" if told else "never"
+        held = min(told) <= TOLD_SECONDS if told else back - lost < UNSEEN_SECONDS
+        first = f"after {min(told):.1f} s" if told else f"not: over after {back - lost:.1f} s"
         report.add(f"{name}: ListSpaces tells it", held, first)
 
 
