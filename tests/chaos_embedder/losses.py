@@ -194,8 +194,8 @@ async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
     report.add(f"{name}: the embedder stays ready", not unready, f"{len(unready)} times it was not")
     if name not in HIDDEN:
         told = [when - lost for when, ready in load.told if when >= lost and not ready]
-        held = min(told) <= TOLD_SECONDS if told else back - lost < UNSEEN_SECONDS
-        first = f"after {min(told):.1f} s" if told else f"not: over after {back - lost:.1f} s"
+        held = min(told) <= TOLD_SECONDS if told else well - lost < UNSEEN_SECONDS
+        first = f"after {min(told):.1f} s" if told else f"not: over after {well - lost:.1f} s"
         report.add(f"{name}: ListSpaces tells it", held, first)
 
 
