@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bench.model import Interval, Table
 from embedder.classify import classification
 from embedder.fitting import folds, space
-from embedder.fitting.bootstrap import resampled
+from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
 from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
 from embedder.servicer import GUESSES
@@ -210,7 +210,7 @@ def precision(false: Doubles, recall: Doubles) -> Doubles:
 
 
 def _interval(value: float, drawn: Doubles) -> Interval:
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    low, high = ends(drawn)
     return Interval(value, float(low), float(high))
 
 

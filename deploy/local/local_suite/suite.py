@@ -200,13 +200,18 @@ class Suite:
             raise SuiteError(f"{program} (process {pid}) outlived SIGKILL")
         return pid
 
-    def stop(self, program: str, *, kill: bool = False) -> None:
-        """End the process and keep it down until `start`; with `kill`, by SIGKILL."""
-        name = self._known(program).name
+    def stop(self, program: str, *, kill: bool = False, seconds: float = 60.0) -> None:
+        """End the process and keep it down until `start`; with `kill`, by SIGKILL.
+
+        Raises SuiteError when it is not down within `seconds`.
+        """
+        name, since = self._known(program).name, time.monotonic()
         if kill and self.pid(program):
             self.kill(program)
         # Between a death and the start that follows it supervisor finds nothing to stop.
         while self._states()[name].state not in _KEPT_DOWN:
+            if time.monotonic() - since > seconds:
+                raise SuiteError(f"{program} did not stop in {seconds:.0f} s")
             self._asked(lambda: self._control.stop(name))
             time.sleep(_POLL_SECONDS)
 

@@ -124,7 +124,7 @@ async def test_decoding_and_cropping_are_timed_apart(intake: PhotoIntake) -> Non
     stages = Stages("test")
     await seen(intake, photo(), stages)
     waiting, decoding, cropping = stages.finished
-    assert [waiting.name, decoding.name, cropping.name] == ["queue", "intake", "preprocess"]
+    assert [waiting.name, decoding.name, cropping.name] == ["intake_queue", "intake", "preprocess"]
     assert decoding.start <= cropping.start
     assert 0 < cropping.duration < decoding.duration
 

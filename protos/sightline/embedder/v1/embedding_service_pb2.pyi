@@ -136,7 +136,9 @@ class BatchEmbedResponse(google.protobuf.message.Message):
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
-        """"fetch" (of addresses), "queue", "intake" (decode, with "preprocess": crop, resize), "infer" (Triton)."""
+        """"fetch" (of addresses), "queue" (until the model takes more), "intake_queue" (until a process is free that
+        decodes), "intake" (decode, with "preprocess": crop, resize), "infer" (Triton).
+        """
 
     def __init__(
         self,

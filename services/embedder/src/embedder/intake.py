@@ -47,7 +47,7 @@ class PhotoIntake:
         Raises PhotoUndecodable, PhotoTooLarge or EmbedderUnavailable.
         """
         priority = urgency.get() or Priority.INTERACTIVE
-        async with self._turns.turn(priority, stages):
+        async with self._turns.turn(priority, stages, "intake_queue"):
             with stages.measure("intake"):
                 data, cropping, subject = await self._decoded(photo, recipe, look)
         stages.record("preprocess", stages.elapsed - cropping, cropping)

@@ -87,7 +87,7 @@ class Photos:
             raise ModelNotReady(f"{model} takes no photos")
         queue = self.queues.of(model)
         with queue.place(call.priority, deadlines.remaining()):
-            async with queue.begun.turn(call.priority, call.stages):
+            async with queue.begun.turn(call.priority, call.stages, "queue"):
                 seen, answer = await self._seen(item, recipe, look, route, call)
         EMBEDDED.labels(route.served.space, model).inc()
         return await self._embedding(item, seen, answer, route)

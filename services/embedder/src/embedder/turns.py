@@ -31,6 +31,9 @@ def asking(priority: Priority) -> Iterator[None]:
 SOONEST, LATEST = 0.1, 30.0
 """Seconds after which another try is advised, at least and at most."""
 
+AHEAD = 16
+"""Items of one model that have begun at once, if nobody says how many."""
+
 _MEMORY = 0.1
 """Weight of the newest interval between two items in the mean of them."""
 
@@ -48,9 +51,9 @@ class Turns:
         self._numbers = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, priority: Priority, stages: Stages) -> AsyncIterator[None]:
-        """Wait for a place, which is the stage "queue", and hold it while the block runs."""
-        with stages.measure("queue"):
+    async def turn(self, priority: Priority, stages: Stages, waiting: str) -> AsyncIterator[None]:
+        """Wait for a place, which is the stage `waiting`, and hold it while the block runs."""
+        with stages.measure(waiting):
             await self.enter(priority)
         try:
             yield
@@ -105,7 +108,7 @@ class Queue:
     """
 
     def __init__(
-        self, most: int, ahead: int = 16, clock: Callable[[], float] = time.monotonic
+        self, most: int, ahead: int = AHEAD, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """At most `most` items of one priority at once; of all of them `ahead` have begun."""
         self._most = most
@@ -154,7 +157,7 @@ class Queue:
 class Queues:
     """A queue for each model: one that hangs holds up its own items only."""
 
-    def __init__(self, most: int, ahead: int = 16) -> None:
+    def __init__(self, most: int, ahead: int = AHEAD) -> None:
         """As of Queue, for each."""
         self._most = most
         self._ahead = ahead

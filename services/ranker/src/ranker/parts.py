@@ -131,7 +131,7 @@ def blended(
     vector, bias = query(model, shopper, factors)
     scores: Floats
     if rows is None and model.item_columns is not None:
-        scores = np.append(vector, np.float32(bias)) @ model.item_columns
+        scores = np.concatenate((vector, (bias,)), dtype=np.float32) @ model.item_columns
     else:
         scores = _of(rows, model.item_vectors) @ vector
         scores += np.float32(bias) * _of(rows, model.item_biases)

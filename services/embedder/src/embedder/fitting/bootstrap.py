@@ -21,7 +21,12 @@ def intervals(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
 
     `clusters` [n]: queries of one number are drawn together.
     """
-    return np.asarray(np.quantile(resampled(columns, clusters, seed), _ENDS, axis=0))
+    return ends(resampled(columns, clusters, seed))
+
+
+def ends(drawn: Doubles) -> Doubles:
+    """Return [2, k], the ends of the 95% intervals of what was found in each draw [draws, k]."""
+    return np.asarray(np.quantile(drawn, _ENDS, axis=0))
 
 
 def resampled(columns: Doubles, clusters: Integers, seed: int) -> Doubles:
