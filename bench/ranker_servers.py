@@ -26,6 +26,7 @@ from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.requests import Context
 from servicekit import telemetry
 from servicekit.config import ServerSettings
+from servicekit.memory import keep_objects
 from servicekit.server import Binding, RunningServer, run, start
 from servicekit.sql import Database
 from sightline.ranker.v1 import ranking_service_pb2 as pb
@@ -115,6 +116,7 @@ async def main(folder: Path, *ports: int) -> None:
         add = ranking_service_pb2_grpc.add_RankingServiceServicer_to_server
         settings = ServerSettings(host="127.0.0.1", port=port)
         servers.append(await start([Binding(add, servicer, SERVICE)], settings, "ranker"))
+    keep_objects()  # as `serve` does
     await asyncio.Event().wait()
 
 

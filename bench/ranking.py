@@ -22,6 +22,7 @@ from bench.model import Goal, Interval, Result, Table
 from bench.races import CANDIDATES, Say, micros
 from bench.statistics import median_ratio
 from ranker.model import Product
+from servicekit.memory import keep_objects
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from tests.engines import free_port
@@ -84,6 +85,7 @@ async def _calls(products: Sequence[Product], say: Say) -> Mapping[str, list[flo
     scoring = shelves.request(shown, reason_top_k=0)
     diversity = pb.Diversity(diversity=0.3, brand_cap=3, exploration_places=[5])
     whole = shelves.request(shown, diversity=diversity, top_k=CANDIDATES)
+    keep_objects()  # or the client's collector, looking through a whole shop, is what takes longest
     with tempfile.TemporaryDirectory() as folder, _servers(folder) as ports:
         targets = [f"127.0.0.1:{port}" for port in ports]
         async with contextlib.AsyncExitStack() as stack:

@@ -97,16 +97,20 @@ def best(scores: Floats, count: int) -> Ints:
     count = min(count, len(scores))
     if count <= 0:
         return np.zeros(0, np.int64)
-    (places,) = (scores >= _bound(scores[::SAMPLE_STEP], count)).nonzero()
+    bound = _bound(scores[::SAMPLE_STEP], count)
+    if bound is None:
+        return _first(-scores, count)
+    (places,) = (scores >= bound).nonzero()
     if len(places) < count:
         places = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
     return places[_first(-scores[places], count)]
 
 
-def _bound(sample: Floats, count: int) -> float:
-    """A score that at least `count` of those behind the sample reach, as far as it can tell."""
+def _bound(sample: Floats, count: int) -> float | None:
+    """A score that at least `count` of those behind the sample reach, as far as it can tell; None =
+    there are too few to tell."""
     place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
-    return float(np.partition(sample, -place)[-place]) if place < len(sample) else -np.inf
+    return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
 
 
 def _first(values: Floats, count: int) -> Ints:

@@ -213,7 +213,9 @@ def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | N
 
 
 def _of(rows: Ints | None, values: Floats) -> Floats:
-    return values if rows is None else values.take(rows, axis=0)
+    """What products have of a value each; all rows are the model's, and to check that once more
+    takes as long as to read them."""
+    return values if rows is None else values.take(rows, axis=0, mode="clip")
 
 
 def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
