@@ -54,6 +54,8 @@ Say: TypeAlias = Callable[[str], None]
 
 BACKBONE = "efficientnet_lite2_features"
 OFF_THE_SHELF = "efficientnet_lite0_features"
+INTEGERS = "efficientnet_lite0_int8"
+"""The off-the-shelf network in 8-bit integers."""
 JUDGE = "efficientnet_lite1_features"
 """Says which photos are of one scene; it is not measured itself."""
 VIEWS = 4
@@ -102,6 +104,8 @@ class Found:
     """Groceries by cross-validation, by views."""
     val: dict[str, tuple[Figure, ...]]
     """The val part, by views."""
+    integers: tuple[Figure, ...] = ()
+    """The val part, off the shelf in 8-bit integers beside float32."""
     doubts: tuple[Table, ...] = ()
     """What the rule of doubts makes of wrong categories."""
     clothing: Evaluation | None = None
@@ -152,6 +156,9 @@ def _groceries(data: Grocery, found: Found, say: Say) -> None:
     found.dimension = fitted.projection.shape[1]
     asked = _asked(data, _features(BACKBONE, data.validation, VIEWS))
     found.val = _validated(data, fitted, labelled, asked, plain[0])
+    if featured.there(INTEGERS):
+        say("groceries: the off-the-shelf network in 8-bit integers")
+        found.integers = _in_integers(data, plain[0])
     say("groceries: doubts")
     found.doubts = _doubts(labelled, learn.fits, fitted, asked)
 
@@ -170,6 +177,14 @@ def _validated(
             told = np.array(fitted.head.categories)[told, 0]
         found[name] = _compared(data, ours, (before, plain), told)
     return found
+
+
+def _in_integers(data: Grocery, plain: Floats) -> tuple[Figure, ...]:
+    """The val part by vectors of 8-bit integers, beside those of float32 (`plain`: the train's)."""
+    asked, shown = (
+        _features(INTEGERS, photos, 1)[:, 0] for photos in (data.validation, data.train)
+    )
+    return _compared(data, (asked, shown), (_off_the_shelf(data.validation), plain), None)
 
 
 def _doubts(
@@ -326,7 +341,15 @@ def goals(found: Found) -> tuple[Goal, ...]:
         Goal(f"{each.name}{_instead(found, each)}", None, "", None, each.at_least)
         for each in WANTED
     ]
-    return (*gates, *absent)
+    return (*gates, _integers_goal(found.integers), *absent)
+
+
+def _integers_goal(figures: Sequence[Figure]) -> Goal:
+    """What integers lose has to be less than what these photos can tell at all."""
+    told = next((each for each in figures if each.name == NEAREST), None)
+    name = "val: 1-NN of int8 above float32's, paired; limit: half the interval of 1-NN itself"
+    half = None if told is None else (told.high - told.low) / 2
+    return Goal(name, None, "", _gain(figures), None if half is None else -half)
 
 
 def _gain(figures: Sequence[Figure]) -> Interval | None:
@@ -368,7 +391,22 @@ def _tables(found: Found) -> tuple[Table, ...]:
             rows=tuple(rows),
             caption=CAPTION,
         ),
+        *_integers_table(found.integers),
         *found.doubts,
+    )
+
+
+def _integers_table(figures: Sequence[Figure]) -> tuple[Table, ...]:
+    if not figures:
+        return ()
+    return (
+        Table(
+            title="int8 beside float32, off the shelf, val",
+            headers=("figure", "int8", "float32", "gain", "queries"),
+            rows=tuple(_cells(each) for each in figures),
+            caption="EfficientNet-Lite0, one view; 95% intervals over photos, gains are paired.",
+            section=None,
+        ),
     )
 
 
@@ -390,6 +428,7 @@ def _plain(found: Found) -> Mapping[str, object]:
             "val": {
                 name: [asdict(each) for each in figures] for name, figures in found.val.items()
             },
+            "int8": [asdict(each) for each in found.integers],
             "doubts": [asdict(table) for table in found.doubts],
             "clothing": None if found.clothing is None else asdict(found.clothing),
         }

@@ -173,7 +173,7 @@ def engine_tables(engine: Engines) -> list[Table]:
                         f"{min(engine.cosines):.4f}",
                     ),
                 ),
-                caption="Batches of 4 by turns, an image each; what it costs in accuracy: docs.",
+                caption="Batches of 4 by turns, an image each. `bench accuracy` has what it costs.",
                 section=None,
             )
         )

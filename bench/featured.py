@@ -1,4 +1,4 @@
-"""Photo files to a features model's numbers, as the product makes them, without a suite."""
+"""Photo files to a model's numbers, as the product makes them, without a suite."""
 
 import hashlib
 import os
@@ -33,23 +33,28 @@ CHUNK = 32
 BATCH = 4
 HEAD = "head"
 """Of the blocks: the last layer, as roots."""
-_INPUT, _OUTPUT = "image", "features"
+_INPUT = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A built features model."""
+    """A built model of photos."""
 
     name: str
     recipe: Recipe
     blocks: Mapping[str, slice]
-    """Where each block is in the features."""
+    """Where each block is in the features; none = the model gives vectors."""
     graph: bytes
+
+    @property
+    def output(self) -> str:
+        """What the graph calls what it gives."""
+        return triton.OUTPUTS[1] if self.blocks else triton.OUTPUTS[0]
 
 
 @cache
 def backbone(name: str) -> Backbone:
-    """The features model of this name. OSError when it is not built as its configuration says."""
+    """The model of this name. OSError when it is not built as its configuration says."""
     folder = MODELS / name
     config = text_format.Parse(
         (folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
@@ -71,7 +76,7 @@ def backbone(name: str) -> Backbone:
 def features(
     model: Backbone, paths: Sequence[Path], recipe: Recipe, views: int, keep: Path = KEPT
 ) -> Floats:
-    """The features of each view of each photo, float32 [n, views, f]; all cores work on it."""
+    """What the model gives for each view of each photo, float32 [n, views, f]; all cores work."""
     path = keep / f"{_key(model, paths, recipe, views)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
@@ -95,7 +100,7 @@ def heads(model: Backbone, paths: Sequence[Path]) -> Floats:
 
 
 def there(name: str) -> bool:
-    """Whether a features model was built."""
+    """Whether a model was built."""
     return (MODELS / name / "1" / "model.onnx").is_file()
 
 
@@ -132,7 +137,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
 def _chunk(name: str, paths: Sequence[Path], recipe: Recipe, views: int) -> Floats:
     given = pixels(paths, recipe, views).reshape(-1, recipe.side, recipe.side, 3)
     made: list[Floats] = [
-        _session(name).run([_OUTPUT], {_INPUT: given[start : start + BATCH]})[0]
+        _session(name).run([backbone(name).output], {_INPUT: given[start : start + BATCH]})[0]
         for start in range(0, len(given), BATCH)
     ]
     found = np.concatenate(made).reshape(len(paths), views, -1)

@@ -29,6 +29,14 @@ def test_the_gate_is_met_where_the_whole_gain_is_above_nothing() -> None:
     assert gate(-0.01) is Verdict.MISSED
 
 
+@pytest.mark.parametrize(("low", "verdict"), [(-0.04, Verdict.MET), (-0.06, Verdict.MISSED)])
+def test_integers_may_lose_what_is_within_the_accuracy_s_own_interval(
+    low: float, verdict: Verdict
+) -> None:
+    figure = Figure(NEAREST, 0.55, 0.5, 0.6, 296, 0.56, low, 0.01)
+    assert accuracy.goals(Found({}, {}, integers=(figure,)))[2].verdict is verdict
+
+
 def test_a_photo_finds_its_like_in_both_spaces_query_by_query() -> None:
     ours, before = np.array([1, 1, 1, 0]), np.array([0, 1, 0, 0])
     figure = accuracy._figure(NEAREST, ours, before)
