@@ -33,6 +33,8 @@ UNSEEN_SECONDS: Final = 3.0
 """A loss that is over so soon need not be told: what was found out is told again for a second, and
 to find it out takes another."""
 AWAY_SECONDS: Final = 4.0
+INSTANCES: Final = 2
+"""Processes of the model of photos, by its configuration."""
 START_SECONDS: Final = 60.0
 LOST: Final = frozenset({"EMBEDDER_UNAVAILABLE", "DEADLINE_EXCEEDED", "EMBED_QUEUE_FULL"})
 """All that a caller may be told meanwhile."""
@@ -60,6 +62,20 @@ class Scene:
                 return
             await asyncio.sleep(0.05)
         raise NotMeasured("Triton does not come back")
+
+    async def whole(self) -> None:
+        """Return once Triton runs the model in all of its processes: that it answers needs one.
+
+        Triton 2.51 loads a model without end when a process of it dies while it starts.
+        """
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(InferenceServerException):
+                ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
+                if ready and len(self.processes()) == INSTANCES:
+                    return
+            await asyncio.sleep(0.05)
+        raise NotMeasured(f"Triton does not run {INSTANCES} processes of {VISUAL} again")
 
     def processes(self) -> list[int]:
         """Ids of the processes in which Triton runs the model of photos."""
@@ -177,6 +193,7 @@ async def _scene(suite: Suite, repository: Repository) -> Any:
 async def _lose(scene: Scene, name: str, loss: Loss, report: Report) -> None:
     """One loss, from all well to all well, and what it cost."""
     load = scene.load
+    await scene.whole()
     await load.calm(time.monotonic())
     lost = time.monotonic()
     back = await loss(scene)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from embedder import recovery
 from embedder.model import (
     EmbedderUnavailable,
     ModelNotReady,
@@ -287,6 +288,29 @@ async def test_a_broken_space_costs_nobody_else_anything(ward: Ward, clock: Cloc
     assert 3 <= len(ward.control.calls) <= 6
     assert set(ward.control.calls) == {"load visual_0123456789ab"}
     await ward.embed()
+
+
+async def test_a_model_that_loads_without_end_holds_up_no_other(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "TENDED_SECONDS", 0.05)
+    ward.fitted = {"visual_0123456789ab"}
+    load, never = ward.control.load, asyncio.Event()
+
+    async def hangs(model: str) -> None:
+        if model == "visual_0123456789ab":
+            ward.control.calls.append("endless")
+            await never.wait()
+        await load(model)
+
+    ward.control.load = hangs  # type: ignore[method-assign]
+    assert not await ward.recovery.look()
+    assert not await ward.recovery.look()  # begins to load it
+    ward.control.now["fake"] = "UNAVAILABLE"
+    assert not await ward.recovery.look()
+    assert not await ward.recovery.look()
+    assert ward.control.calls == ["endless", "load fake"]
+    never.set()
 
 
 async def test_what_loads_already_is_waited_for(ward: Ward) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from prometheus_client import Counter, Gauge
@@ -46,6 +46,9 @@ A loaded server answers somebody."""
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
+TENDED_SECONDS: Final = 5.0
+"""Longer no look waits for one model: Triton 2.51 loads it without end when a process of it dies
+while it starts."""
 
 UP: Final = Gauge("sightline_triton_server_up", "Whether Triton itself answered the last look.")
 RETRIES: Final = Counter(
@@ -137,7 +140,8 @@ class _Ward:
     not_before: float = -math.inf
     missing: bool = False
     """Whether the last look found it not loaded."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tending: asyncio.Task[bool] | None = None
+    """The last look at it, which may go on longer than those at others."""
 
 
 class Recovery:
@@ -190,17 +194,22 @@ class Recovery:
         UP.set(1)
         models = {model.model: model for model in self._models()}
         names = {*models, *await self._fitted()}
-        tends = (
-            self._tend(name, models.get(name), states.get(name, ""), closely=closely)
-            for name in names
-        )
-        return all(await asyncio.gather(*tends))
+        tends = []
+        for name in names:
+            ward = self._wards.setdefault(name, _Ward())
+            if ward.tending is None or ward.tending.done():
+                state = states.get(name, "")
+                tend = self._tend(name, models.get(name), state, ward, closely=closely)
+                ward.tending = asyncio.create_task(tend)
+            tends.append(ward.tending)
+        if tends:
+            await asyncio.wait(tends, timeout=TENDED_SECONDS)
+        return all(each.done() and each.result() for each in tends)
 
     async def _tend(
-        self, name: str, model: ServedModel | None, state: str, *, closely: bool
+        self, name: str, model: ServedModel | None, state: str, ward: _Ward, *, closely: bool
     ) -> bool:
         """Look at one model; return whether it was well."""
-        ward = self._wards.setdefault(name, _Ward())
         if state == "LOADING":
             return False
         if state != "READY":
@@ -237,20 +246,19 @@ class Recovery:
         """Load a model anew, unless that was tried in vain a moment ago."""
         if self._clock() < ward.not_before:
             return
-        async with ward.lock:
-            began = self._clock()
-            try:
-                if unload:
-                    await self._control.unload(name)
-                await self._control.load(name)
-                if model is not None:
-                    await model.prove()
-            except ServiceError as error:
-                self._note(name, ward, "failed")
-                log.warning("triton_model_not_recovered", model=name, reason=error.reason)
-            else:
-                self._note(name, ward, "mended")
-                log.info("triton_model_recovered", model=name, seconds=self._clock() - began)
+        began = self._clock()
+        try:
+            if unload:
+                await self._control.unload(name)
+            await self._control.load(name)
+            if model is not None:
+                await model.prove()
+        except ServiceError as error:
+            self._note(name, ward, "failed")
+            log.warning("triton_model_not_recovered", model=name, reason=error.reason)
+        else:
+            self._note(name, ward, "mended")
+            log.info("triton_model_recovered", model=name, seconds=self._clock() - began)
 
     def _note(self, name: str, ward: _Ward, outcome: str) -> None:
         """Count an attempt, and put off the next: one that helps for a moment only is in vain."""
