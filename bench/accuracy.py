@@ -348,7 +348,7 @@ def _integers_goal(figures: Sequence[Figure]) -> Goal:
     """What integers lose has to be less than what these photos can tell at all."""
     told = next((each for each in figures if each.name == NEAREST), None)
     name = "val: 1-NN of int8 above float32's, paired; limit: half the interval of 1-NN itself"
-    half = None if told is None else (told.high - told.low) / 2
+    half = None if told is None else round((told.high - told.low) / 2, 3)
     return Goal(name, None, "", _gain(figures), None if half is None else -half)
 
 
