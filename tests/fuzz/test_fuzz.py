@@ -85,6 +85,12 @@ def test_what_is_kept_is_never_deleted_or_written_twice() -> None:
     )
     assert (first.catalog_id, first.products[0].product_id) == (KEPT, "a")
     assert second.products[0].product_id != "a"
+    ledger.reserve(["seed-0"])
+    request = UpsertProductsRequest(
+        catalog_id=KEPT, products=[product_pb2.Product(product_id="seed-0")]
+    ).SerializeToString()
+    third = UpsertProductsRequest.FromString(ledger.admit(UPSERT, request, composer.fresh))
+    assert third.products[0].product_id != "seed-0"
 
 
 def test_the_ledger_holds_what_was_acknowledged_and_nothing_else() -> None:
