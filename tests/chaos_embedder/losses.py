@@ -55,13 +55,12 @@ class Scene:
         """Return once Triton itself runs the model of photos."""
         image = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
         image.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            with contextlib.suppress(InferenceServerException):
-                await self.client.infer(VISUAL, [image], client_timeout=1.0)
-                return
-            await asyncio.sleep(0.05)
-        raise NotMeasured("Triton does not come back")
+
+        async def runs() -> bool:
+            await self.client.infer(VISUAL, [image], client_timeout=1.0)
+            return True
+
+        await _until(runs, "Triton does not come back")
 
     async def whole(self) -> None:
         """Return once Triton runs the model in all of its processes: that it answers needs one.
@@ -69,20 +68,29 @@ class Scene:
         Triton 2.51 loads a model without end when a process of it dies while it starts. There may
         be one more than it has now: the other one of before lives on when one had died at work.
         """
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            with contextlib.suppress(InferenceServerException):
-                ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
-                if ready and len(self.processes()) >= INSTANCES:
-                    return
-            await asyncio.sleep(0.05)
-        raise NotMeasured(f"Triton does not run {INSTANCES} processes of {VISUAL} again")
+
+        async def there() -> bool:
+            ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
+            return bool(ready) and len(self.processes()) >= INSTANCES
+
+        await _until(there, f"Triton does not run {INSTANCES} processes of {VISUAL} again")
 
     def processes(self) -> list[int]:
         """Ids of the processes in which Triton runs the model of photos."""
         mine = family(self.suite.pid("triton"))
         marked = f"/{VISUAL}/".encode()
         return [pid for pid in mine if marked in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def _until(check: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+    """Return once `check` is true; what Triton refuses meanwhile is not. Raises NotMeasured."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        with contextlib.suppress(InferenceServerException):
+            if await check():
+                return
+        await asyncio.sleep(0.05)
+    raise NotMeasured(otherwise)
 
 
 Loss = Callable[[Scene], Awaitable[float]]
@@ -119,11 +127,11 @@ async def restarted(scene: Scene) -> float:
     """SIGTERM: requests in progress are let end; the supervisor starts it again."""
     before = scene.suite.pid("triton")
     await asyncio.to_thread(scene.suite.kill, "triton", signal.SIGTERM)
-    until = time.monotonic() + START_SECONDS
-    while scene.suite.pid("triton") == before:
-        if time.monotonic() > until:
-            raise NotMeasured("Triton does not end")
-        await asyncio.sleep(0.1)
+
+    async def ended() -> bool:
+        return scene.suite.pid("triton") != before
+
+    await _until(ended, "Triton does not end")
     await scene.answers()
     return time.monotonic()
 

@@ -123,6 +123,7 @@ class Ledger:
         for product, result in zip(request.products, response.results, strict=True):
             if result.status.code == 0:
                 self.etags[request.catalog_id, product.product_id] = result.etag
+                self.reserve([product.product_id])  # the shop's own were not admitted first
             elif result.status.code in _OPEN:
                 self.unsure.add((request.catalog_id, product.product_id))
 

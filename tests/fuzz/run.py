@@ -102,7 +102,7 @@ async def open_shop(
         event = events.events.add(
             event_id=f"seed-{number}",
             type=event_pb2.EVENT_TYPE_VIEW,
-            product_id=_seed(number * 7 % len(photos)),
+            product_id=f"seed-{number * 7 % len(photos)}",
         )
         event.shopper.user_id = f"u-{number % 20}"
         event.event_time.FromSeconds(int(time.time()) - 3_600 + number)
@@ -139,13 +139,9 @@ async def _sent(sender: Sender, name: str, request: Message) -> Answer:
     return await sender.send(Call(named(name).path, request.SerializeToString(), 20.0))
 
 
-def _seed(number: int) -> str:
-    return f"seed-{number}"
-
-
 def _product(number: int, photo: bytes) -> product_pb2.Product:
     return product_pb2.Product(
-        product_id=_seed(number),
+        product_id=f"seed-{number}",
         title=f"Thing {number}",
         category_path=conditions.LEVELS[: number % 4],
         brand=conditions.BRANDS[number % len(conditions.BRANDS)],
@@ -165,8 +161,6 @@ class _Run:
         self._photos = pictures.seeds(plan.seed)
         self._composer = Composer(self._chance, self._photos)
         self._own = OwnImport(sender, ledger, self._photos)
-        # Else a request that is not answered could change one of the shop's own.
-        ledger.reserve(map(_seed, range(len(self._photos))))
         self._requests = self._images = 0
         self._until = time.monotonic() + plan.seconds
 

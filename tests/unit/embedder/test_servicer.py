@@ -123,7 +123,7 @@ async def test_each_stage_is_reported_once_from_its_first_start_to_its_last_end(
     response = await servicer.BatchEmbed(request(*items), None)
     timings = {timing.stage: timing for timing in response.stage_timings}
     assert list(timings) == ["queue", "intake_queue", "intake", "preprocess", "infer"]
-    assert len(response.stage_timings) == len(timings)
+    assert len(response.stage_timings) == 5
     assert all(timing.total.ToNanoseconds() > 0 for timing in timings.values())
     assert timings["intake"].start.ToNanoseconds() < timings["infer"].start.ToNanoseconds()
 
