@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import tritonclient.grpc.aio as triton
@@ -24,6 +24,8 @@ from tests.chaos.stage import channel_to
 from tests.chaos.watching import family, hung
 from tests.chaos_embedder.load import ASKERS, BROKEN, Asker, Load, counted
 from tests.chaos_embedder.stage import VISUAL, Repository, stage
+
+T = TypeVar("T")
 
 BACK_SECONDS: Final = 5.0
 """Within which all is well again after Triton is; what is promised."""
@@ -60,7 +62,7 @@ class Scene:
             await self.client.infer(VISUAL, [image], client_timeout=1.0)
             return True
 
-        await _until(runs, "Triton does not come back")
+        await _until(runs, bool, "Triton does not come back")
 
     async def whole(self) -> None:
         """Return once Triton runs the model in all of its processes: that it answers needs one.
@@ -73,7 +75,7 @@ class Scene:
             ready = await self.client.is_model_ready(VISUAL, client_timeout=1.0)
             return bool(ready) and len(self.processes()) >= INSTANCES
 
-        await _until(there, f"Triton does not run {INSTANCES} processes of {VISUAL} again")
+        await _until(there, bool, f"Triton does not run {INSTANCES} processes of {VISUAL} again")
 
     def processes(self) -> list[int]:
         """Ids of the processes in which Triton runs the model of photos."""
@@ -82,13 +84,13 @@ class Scene:
         return [pid for pid in mine if marked in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-async def _until(check: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-    """Return once `check` is true; what Triton refuses meanwhile is not. Raises NotMeasured."""
+async def _until(ask: Callable[[], Awaitable[T]], good: Callable[[T], bool], otherwise: str) -> T:
+    """Return what is told once it is good; Triton may refuse meanwhile. Raises NotMeasured."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         with contextlib.suppress(InferenceServerException):
-            if await check():
-                return
+            if good(told := await ask()):
+                return told
         await asyncio.sleep(0.05)
     raise NotMeasured(otherwise)
 
@@ -131,7 +133,7 @@ async def restarted(scene: Scene) -> float:
     async def ended() -> bool:
         return scene.suite.pid("triton") != before
 
-    await _until(ended, "Triton does not end")
+    await _until(ended, bool, "Triton does not end")
     await scene.answers()
     return time.monotonic()
 
@@ -279,21 +281,12 @@ async def _second_version(scene: Scene) -> str:
     first = await version()
     scene.repository.turned(2)
     await scene.client.load_model(VISUAL)
-    found = await _until(version, lambda told: told not in {"", first})
+    kept = "the version does not change"
+    found = await _until(version, lambda told: told not in {"", first}, kept)
     scene.repository.take(2)
     await scene.client.load_model(VISUAL)
-    await _until(version, lambda told: told == first)
+    await _until(version, lambda told: told == first, kept)
     return found
-
-
-async def _until(ask: Callable[[], Awaitable[str]], good: Callable[[str], bool]) -> str:
-    until = time.monotonic() + START_SECONDS
-    while True:
-        if good(told := await ask()):
-            return told
-        if time.monotonic() > until:
-            raise NotMeasured("the version does not change")
-        await asyncio.sleep(0.3)
 
 
 async def _switch(scene: Scene, wanted: str) -> None:
