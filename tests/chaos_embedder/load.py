@@ -28,10 +28,19 @@ from tests.chaos.model import NotMeasured
 WINES: Final = sorted(
     (Path(__file__).resolve().parents[2] / "examples/wines/images").glob("*.jpg")
 )[:24]
+TEXTS: Final = (
+    "a bottle of red wine",
+    "fresh milk in a carton",
+    "running shoes for women",
+    "a wooden kitchen table",
+    "a charger for a phone",
+    "a novel about the sea",
+)
 SERVICE: Final = "sightline.embedder.v1.EmbeddingService"
 WHOLE: Final = ""
 """What is noted of an answer that was whole; else it is the reason."""
 BROKEN: Final = "broken: "
+OTHER: Final = f"{BROKEN}another vector"
 PAUSE_SECONDS: Final = 0.05
 """Between two questions of one asker."""
 GRACE_SECONDS: Final = 0.5
@@ -42,7 +51,10 @@ PATIENCE_SECONDS: Final = 60.0
 LISTEN_SECONDS: Final = 2.0
 """For ListSpaces, which says within its deadline what it knows."""
 ALIKE: Final = 0.95
-"""Least cosine of an answer and what the same photo gave when all was well."""
+"""Least cosine of an answer and what the same photo gave when all was well. What is added to a text
+moves its vector: that of a text only has to be nearest to its own."""
+
+ITEMS: Final = len(WINES) + len(TEXTS)
 
 Floats = NDArray[np.float32]
 
@@ -93,18 +105,19 @@ class Load:
     told: list[tuple[float, bool]] = field(default_factory=list)
     """When, and whether, ListSpaces told that every inference succeeds."""
     _known: dict[int, Floats] = field(default_factory=dict)
+    """What each photo gives by its number; then what each text does."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def learn(self) -> None:
-        """Take down what each photo gives while all is well. Raises NotMeasured."""
+        """Take down what each item gives while all is well. Raises NotMeasured."""
         until = time.monotonic() + PATIENCE_SECONDS
-        while len(self._known) < len(WINES):
+        while asked := [n for n in range(ITEMS) if n not in self._known]:
             if time.monotonic() > until:
                 raise NotMeasured("the embedder does not embed")
-            asked = [n for n in range(len(WINES)) if n not in self._known]
             for number, result in await self._asked(Asker("first", len(asked), 20.0), asked):
                 if not result.status.code:
-                    self.signs.setdefault(result.vector.space_version, 1.0)
+                    if number < len(WINES):
+                        self.signs.setdefault(result.vector.space_version, 1.0)
                     self._known[number] = np.frombuffer(result.vector.data, "<f4")
 
     @asynccontextmanager
@@ -141,6 +154,7 @@ class Load:
     async def _asks(self, asker: Asker) -> None:
         for turn in itertools.count():
             numbers = [(turn * 7 + n) % len(WINES) for n in range(asker.photos)]
+            numbers += [len(WINES) + (turn + n) % len(TEXTS) for n in range(asker.texts)]
             began = time.monotonic()
             try:
                 results = await self._asked(asker, numbers)
@@ -162,17 +176,19 @@ class Load:
     async def _asked(
         self, asker: Asker, numbers: Sequence[int]
     ) -> list[tuple[int, pb.EmbedResult]]:
-        """Ask once; each photo is a new file, so that no cache answers in the model's place."""
+        """Ask once; each item is a new one, so that no cache answers in the model's place."""
         request = pb.BatchEmbedRequest(
             priority=vector_pb2.PRIORITY_BULK if asker.bulk else vector_pb2.PRIORITY_INTERACTIVE
         )
         for number in numbers:
-            request.items.add(image=WINES[number].read_bytes() + self._mark())
-        for _ in range(asker.texts):
-            request.items.add(text=f"A bottle of wine, {self._mark().decode()}")
+            if number < len(WINES):
+                request.items.add(image=WINES[number].read_bytes() + self._mark())
+            else:
+                text = TEXTS[number - len(WINES)]
+                request.items.add(text=f"{text}, {self._mark().decode()}")
         stub = EmbeddingServiceStub(self.channel)
         response = await stub.BatchEmbed(request, timeout=asker.seconds)
-        return list(zip([*numbers, *[-1] * asker.texts], response.results, strict=True))
+        return list(zip(numbers, response.results, strict=True))
 
     def _mark(self) -> bytes:
         return b"%012d" % next(self._numbers)
@@ -182,13 +198,14 @@ class Load:
         if result.status.code:
             return _reason(result)
         vector = np.frombuffer(result.vector.data, "<f4")
-        if number < 0:
-            return WHOLE if abs(float(vector @ vector) - 1) < 1e-3 else f"{BROKEN}no unit vector"
+        if number >= len(WINES):
+            alike = {n: float(vector @ self._known[n]) for n in range(len(WINES), ITEMS)}
+            return WHOLE if max(alike, key=lambda n: alike[n]) == number else OTHER
         sign = self.signs.get(result.vector.space_version)
         if sign is None:
             return f"{BROKEN}version {result.vector.space_version}"
         alike = float(vector @ self._known[number]) * sign
-        return WHOLE if alike > ALIKE else f"{BROKEN}another vector"
+        return WHOLE if alike > ALIKE else OTHER
 
     async def _watches(self) -> None:
         """Note when the embedder does not call itself ready."""

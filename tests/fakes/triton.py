@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from embedder.model import (
+    REQUEST_ID,
     ClassifierUnavailable,
     Description,
     Inferred,
@@ -201,6 +202,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.output = "embedding"
+        self.confirmed: int | None = None
+        """Said to be the number of the request that is answered, if not its own."""
 
     @property
     def config(self) -> Any:
@@ -223,6 +226,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         )
         answer.outputs.add(name=self.output, datatype="FP32", shape=[shape[0], dimension])
         answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
+        if REQUEST_ID in {output.name for output in self.configs[request.model_name].output}:
+            number = int(request.id) if self.confirmed is None else self.confirmed
+            answer.outputs.add(name=REQUEST_ID, datatype="INT64", shape=[shape[0], 1])
+            answer.raw_output_contents.append(np.full(shape[0], number, "<i8").tobytes())
         return answer
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:

@@ -14,8 +14,9 @@ import pytest
 
 from embedder import preprocess
 from embedder.__main__ import bind, decoders, fetcher
-from embedder.model import WHOLE, Recipe
+from embedder.model import REQUEST_ID, WHOLE, Recipe
 from embedder.settings import EmbedderSettings
+from embedder.space import blank
 from embedder.triton import Triton
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
@@ -50,6 +51,7 @@ class Served:
     beer: fitted.MadeSpace
     spaces: Path
     target: str
+    triton: Triton
 
     async def listed(self, catalog: str = "wine") -> dict[str, pb.Space]:
         request = pb.ListSpacesRequest(catalog_id=catalog)
@@ -90,7 +92,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
         running = await server.start(offered, settings, "embedder")
         target = f"127.0.0.1:{running.port}"
         async with grpc.aio.insecure_channel(target) as channel:
-            found = Served(pb_grpc.EmbeddingServiceStub(channel), *made, folder, target)
+            found = Served(pb_grpc.EmbeddingServiceStub(channel), *made, folder, target, triton)
             for model in (name for space in made for name in (space.name, f"{space.name}_text")):
                 await loaded(triton, model)
             await ready(found)
@@ -148,6 +150,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 async def test_fitted_spaces_texts_and_categories_by_the_real_server(served: Served) -> None:
     """One start of the server for all that needs it."""
     await fitted_spaces_belong_to_their_catalogs(served)
+    await every_model_says_whom_it_answers(served)
     await vectors_are_those_of_the_map_by_camera_and_views(served)
     await a_box_is_what_is_looked_at(served)
     await texts_are_cut_and_the_same_words_meet(served)
@@ -170,6 +173,14 @@ async def fitted_spaces_belong_to_their_catalogs(served: Served) -> None:
     item = pb.EmbedItem(image=WINES[0].read_bytes(), space_version=wine.version)
     (stranger,) = await served.embed(item, catalog="beer")
     assert reason(stranger) == "SPACE_VERSION_UNAVAILABLE"
+
+
+async def every_model_says_whom_it_answers(served: Served) -> None:
+    for model in (LITE0, TEXT_MODEL, served.wine.name, f"{served.wine.name}_text"):
+        described = await served.triton.inference(model).describe()
+        result = await served.triton.infer(model, blank(described))
+        number = int(result.get_response().id)
+        assert result.as_numpy(REQUEST_ID).tolist() == [[number]], model
 
 
 async def vectors_are_those_of_the_map_by_camera_and_views(served: Served) -> None:

@@ -24,7 +24,7 @@ MADE = [
     model.FitFailed(-9),
     model.PromotionRefused("WORSE", "x"),
     model.EmbedderUnavailable("x"),
-    model.ProcessEnded(),
+    model.ProcessLost("its process ended"),
     model.ModelSilent(),
     model.QueueFull(),
     model.DeadlinePassed(),

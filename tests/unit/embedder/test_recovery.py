@@ -11,7 +11,7 @@ from embedder.model import (
     EmbedderUnavailable,
     ModelNotReady,
     ModelSilent,
-    ProcessEnded,
+    ProcessLost,
     QueueFull,
     Tensors,
 )
@@ -67,7 +67,7 @@ async def answered(clock: Clock, *failures: ServiceError) -> tuple[Flaky, Retryi
 
 
 async def test_a_loss_of_a_moment_is_not_seen_by_the_caller(clock: Clock) -> None:
-    model, retrying = await answered(clock, GONE, ProcessEnded(), GONE)
+    model, retrying = await answered(clock, GONE, ProcessLost("its process ended"), GONE)
     assert len((await retrying.infer(INPUTS)).vectors) == 1
     assert model.asked == 4
 
@@ -189,8 +189,8 @@ async def test_a_model_that_is_well_is_left_alone_and_one_that_others_ask_is_not
 async def test_a_model_with_a_dead_process_is_unloaded_and_loaded_and_proved(ward: Ward) -> None:
     assert await ward.recovery.look()
     mended = outcomes("mended")
-    ward.inference.error = ProcessEnded()
-    with pytest.raises(ProcessEnded):
+    ward.inference.error = ProcessLost("its process ended")
+    with pytest.raises(ProcessLost):
         await ward.embed()
     assert ward.trouble.is_set(), "nobody waits for the next look"
     assert not await ward.recovery.look(closely=True)
@@ -204,7 +204,7 @@ async def test_one_dead_process_of_two_is_mended_though_no_caller_notices_it(war
     assert await ward.recovery.look()
     ward.inference.change(instances=2)
     await ward.model.refresh()
-    ward.inference.dies_in_turn = ProcessEnded()
+    ward.inference.dies_in_turn = ProcessLost("its process ended")
     for _ in range(4):
         await ward.embed()
     assert ward.trouble.is_set()
@@ -216,7 +216,7 @@ async def test_one_dead_process_of_two_is_mended_though_no_caller_notices_it(war
 
 async def test_a_dead_process_is_found_without_a_caller(ward: Ward, clock: Clock) -> None:
     assert await ward.recovery.look()
-    ward.inference.error = ProcessEnded()
+    ward.inference.error = ProcessLost("its process ended")
     clock.now += 3.0
     assert not await ward.recovery.look()
     assert ward.control.calls == ["unload fake", "load fake"]
@@ -226,7 +226,7 @@ async def test_what_loading_does_not_mend_is_tried_more_and_more_seldom(
     ward: Ward, clock: Clock
 ) -> None:
     ward.control.mends = False
-    ward.inference.error = ProcessEnded()
+    ward.inference.error = ProcessLost("its process ended")
     loads = []
     for _ in range(200):
         await ward.recovery.look()
@@ -258,7 +258,7 @@ async def test_an_error_of_the_model_itself_is_no_reason_to_load_it_anew(ward: W
 
 async def test_a_silent_server_is_told_and_its_models_are_left_alone(ward: Ward) -> None:
     ward.control.error = GONE
-    ward.inference.error = ProcessEnded()
+    ward.inference.error = ProcessLost("its process ended")
     assert not await ward.recovery.look()
     assert UP._value.get() == 0
     assert ward.control.calls == []

@@ -15,14 +15,23 @@ from embedder.model import (
     ModelFailed,
     ModelNotReady,
     Pixels,
-    ProcessEnded,
+    ProcessLost,
     QueueFull,
     Recipe,
     Sentences,
     Step,
     Tokens,
 )
-from embedder.triton import TABLE, UP, Triton, TritonInference, addresses, translate, uncontrolled
+from embedder.triton import (
+    STRAY,
+    TABLE,
+    UP,
+    Triton,
+    TritonInference,
+    addresses,
+    translate,
+    uncontrolled,
+)
 from servicekit import deadlines, telemetry
 from servicekit.errors import ServiceError
 from tests.fakes.triton import FakeTriton, vectors
@@ -85,7 +94,7 @@ def test_every_status_that_grpc_has_is_in_the_table() -> None:
             EmbedderUnavailable,
         ),
         ("NOT_FOUND", "Request for unknown model: 'x' is not found", EmbedderUnavailable),
-        ("INTERNAL", "Stub process 'x_0_0' is not healthy.", ProcessEnded),
+        ("INTERNAL", "Stub process 'x_0_0' is not healthy.", ProcessLost),
         ("INTERNAL", "onnx runtime error 6", ModelFailed),
         ("UNKNOWN", "", ModelFailed),
         ("INVALID_ARGUMENT", "unexpected shape for input", ModelNotReady),
@@ -166,6 +175,26 @@ async def test_an_answer_without_the_output_is_the_model_s_failure(
     triton.output = "other"
     with pytest.raises(ModelFailed):
         await door.infer({"image": PIXELS})
+
+
+async def test_an_answer_to_another_request_is_refused_and_counted(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    strays = STRAY.labels("efficientnet_lite0")._value
+    before = strays.get()
+    await door.infer({"image": PIXELS})
+    triton.confirmed = int(triton.requests[0].id)
+    with pytest.raises(ProcessLost):
+        await door.infer({"image": PIXELS})
+    assert strays.get() == before + 1
+
+
+async def test_a_model_that_does_not_say_whom_it_answers_is_believed(
+    door: TritonInference, triton: FakeTriton
+) -> None:
+    del triton.config.output[1]
+    answer = await door.infer({"image": PIXELS})
+    assert np.array_equal(answer.vectors, vectors(PIXELS, 1280))
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,20 @@ def model(module: ModuleType, arguments: dict[str, str]) -> Any:
     return model
 
 
-def request(*shape: int, dtype: Any = np.uint8, seed: int = 0) -> dict[str, Tensor]:
+class Request(dict[str, Tensor]):
+    """A request as Triton gives it: its inputs by name."""
+
+    id = ""
+
+    def request_id(self) -> str:
+        return self.id
+
+
+def request(*shape: int, dtype: Any = np.uint8, seed: int = 0, number: str = "") -> Request:
     values = np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
-    return {"image": Tensor("image", values)}
+    made = Request(image=Tensor("image", values))
+    made.id = number
+    return made
 
 
 def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: Any) -> None:
@@ -107,6 +118,20 @@ def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: 
         (alone,) = model.execute([one])
         assert np.allclose(answer.tensors[0].values, alone.tensors[0].values, atol=1e-6)
         assert len(answer.tensors[0].values) == len(one["image"].values)
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [(("7", "8"), (7, 8)), (("9" * 18, ""), (10**18 - 1, -1)), (("9" * 19, "mine"), (-1, -1))],
+)
+def test_each_answer_says_in_every_row_which_request_it_is_of(
+    model: Any, ids: tuple[str, str], told: tuple[int, int]
+) -> None:
+    requests = [request(n, 224, 224, 3, number=said) for n, said in zip((1, 3), ids, strict=True)]
+    for asked, answer, number in zip(requests, model.execute(requests), told, strict=True):
+        last = answer.tensors[-1]
+        assert (last.name, last.values.dtype) == ("request_id", np.int64)
+        assert last.values.tolist() == [[number]] * len(asked["image"].values)
 
 
 def test_a_request_of_another_shape_is_refused_and_its_neighbours_are_answered(model: Any) -> None:
@@ -182,11 +207,11 @@ def several(module: ModuleType, tmp_path: Path) -> Any:
     return built
 
 
-def words(*shape: int, kinds: int | None = None) -> dict[str, Tensor]:
+def words(*shape: int, kinds: int | None = None) -> Request:
     """Return a request of that many ids, all of them the length, of one kind a row."""
     ids = np.full(shape, shape[-1], np.int64)
     kind = np.full((shape[0] if kinds is None else kinds, 1), shape[-1] / 10, np.float32)
-    return {"ids": Tensor("ids", ids), "kind": Tensor("kind", kind)}
+    return Request(ids=Tensor("ids", ids), kind=Tensor("kind", kind))
 
 
 def test_requests_of_one_length_run_together_and_every_output_comes_back(several: Any) -> None:

@@ -1,5 +1,6 @@
 """Triton's Python backend around onnxruntime: whatever inputs and outputs the configuration names.
 
+One output is not the graph's: `request_id`, int64 [N, 1], the number that is the request's id.
 The build puts a copy beside each graph.
 """
 
@@ -26,6 +27,12 @@ TYPES: Final = {
 }
 ANY: Final = -1
 """A dimension of the configuration that each request chooses."""
+REQUEST_ID: Final = "request_id"
+"""Whose answer it is. The server gives a request up when this process stands still for a second;
+the answer that comes all the same is given to the next request (2.51, and 26.08 reads alike)."""
+NO_NUMBER: Final = -1
+DIGITS: Final = 18
+"""Of a number that int64 surely holds."""
 
 
 class TritonPythonModel:
@@ -47,7 +54,9 @@ class TritonPythonModel:
                 f"{path.name} of version {version} has sha256 {found}, config.pbtxt says {wanted}"
             )
         self.inputs = [_Input(told) for told in config["input"]]
-        self.outputs = [told["name"] for told in config["output"]]
+        names = [told["name"] for told in config["output"]]
+        self.confirms = REQUEST_ID in names
+        self.outputs = [name for name in names if name != REQUEST_ID]
         self.max_batch = config["max_batch_size"]
         self.session = onnxruntime.InferenceSession(graph, _options())
 
@@ -56,7 +65,10 @@ class TritonPythonModel:
         taken = [self._tensors(request) for request in requests]
         answers: list[Any] = [None] * len(requests)
         for group in self._groups(taken, answers):
-            self._run(group, taken, answers)
+            for place, tensors in self._run(group, taken):
+                if self.confirms:
+                    tensors.append(_confirmation(requests[place], _count(taken[place])))
+                answers[place] = pb.InferenceResponse(tensors)
         return answers
 
     def _tensors(self, request: Any) -> Tensors:
@@ -93,7 +105,8 @@ class TritonPythonModel:
             return "the inputs differ in how many there are"
         return ""
 
-    def _run(self, group: list[int], taken: Sequence[Tensors], answers: list[Any]) -> None:
+    def _run(self, group: list[int], taken: Sequence[Tensors]) -> Iterator[tuple[int, list[Any]]]:
+        """Run a group at once; yield the graph's outputs for each place."""
         first = taken[group[0]]
         together = len(group) > 1
         batch = {
@@ -104,11 +117,12 @@ class TritonPythonModel:
         start = 0
         for place in group:
             end = start + _count(taken[place])
-            answers[place] = pb.InferenceResponse(
+            yield (
+                place,
                 [
                     pb.Tensor(name, result[start:end])
                     for name, result in zip(self.outputs, results, strict=True)
-                ]
+                ],
             )
             start = end
 
@@ -149,6 +163,12 @@ def _options() -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
+
+
+def _confirmation(request: Any, count: int) -> Any:
+    told = request.request_id()
+    number = int(told) if told.isdecimal() and len(told) <= DIGITS else NO_NUMBER
+    return pb.Tensor(REQUEST_ID, np.full((count, 1), number, np.int64))
 
 
 def _refusal(message: str) -> Any:

@@ -23,7 +23,7 @@ ServiceError
 │   └── (servicekit.fetch)       URI_UNREADABLE             the address gave no file
 ├── Unavailable
 │   ├── EmbedderUnavailable      EMBEDDER_UNAVAILABLE       Triton does not answer
-│   │   ├── ProcessEnded         EMBEDDER_UNAVAILABLE       one of a model's processes was killed
+│   │   ├── ProcessLost          EMBEDDER_UNAVAILABLE       a process of the model ended, or strays
 │   │   └── ModelSilent          EMBEDDER_UNAVAILABLE       Triton takes too long
 │   └── FitInProgress            FIT_IN_PROGRESS            another space is being fitted here
 ├── ResourceExhausted
@@ -53,6 +53,9 @@ MAX_TEXT = 4096
 MAX_VIEWS = 4
 LEAST_BOX = 0.01
 """Share of each of the photo's sides that a box has at least."""
+REQUEST_ID = "request_id"
+"""An output that Triton's Python backend adds to a model's: the number that the request has as its
+id. Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -482,11 +485,9 @@ class EmbedderUnavailable(errors.Unavailable):
         super().__init__(message, reason="EMBEDDER_UNAVAILABLE", retry_after=RETRY_AFTER)
 
 
-class ProcessEnded(EmbedderUnavailable):
-    """A process in which Triton runs the model has ended; the others may go on."""
-
-    def __init__(self) -> None:
-        super().__init__("the model's process ended")
+class ProcessLost(EmbedderUnavailable):
+    """A process in which Triton runs the model has ended, or answers each request with what it owes
+    another one; the others may go on."""
 
 
 class ModelSilent(EmbedderUnavailable):

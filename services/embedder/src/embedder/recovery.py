@@ -20,7 +20,7 @@ from embedder.model import (
     Inference,
     Inferred,
     ModelSilent,
-    ProcessEnded,
+    ProcessLost,
     Tensors,
 )
 from embedder.space import ServedModel
@@ -236,7 +236,7 @@ class Recovery:
 
     def _is_broken(self, model: ServedModel) -> bool:
         silent = self._clock() - model.answered_at > HUNG_SECONDS
-        return isinstance(model.trouble, ProcessEnded) or (
+        return isinstance(model.trouble, ProcessLost) or (
             isinstance(model.trouble, ModelSilent) and silent
         )
 

@@ -1,7 +1,10 @@
 """The door to Triton: the only place that knows tritonclient, its types and its errors."""
 
 import asyncio
+import functools
+import itertools
 import re
+import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
@@ -9,12 +12,13 @@ from typing import Any, Final, Self
 
 import numpy as np
 import tritonclient.grpc.aio as triton
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from embedder import steps
 from embedder.model import (
     MAX_VIEWS,
+    REQUEST_ID,
     DeadlinePassed,
     Description,
     EmbedderUnavailable,
@@ -22,7 +26,7 @@ from embedder.model import (
     ModelFailed,
     ModelNotReady,
     ModelSilent,
-    ProcessEnded,
+    ProcessLost,
     QueueFull,
     Recipe,
     Sentences,
@@ -37,6 +41,8 @@ OUTPUTS: Final = ("embedding", "features")
 """A model has one of them: its vectors."""
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
+_NUMBERS: Final = itertools.count(secrets.randbits(59))
+"""Those of requests; embedders that share a server should not count alike. Less than 18 digits."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
@@ -45,6 +51,10 @@ CONTROL_SECONDS: Final = 120.0
 """Within which a server has to load or unload a model; TensorRT may build an engine first."""
 
 UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
+
+STRAY: Final = Counter(
+    "sightline_triton_stray_answers", "Answers to another request, which were refused.", ("model",)
+)
 
 READY: Final = "READY"
 _SERVED: Final = frozenset({READY, "LOADING"})
@@ -127,12 +137,19 @@ class Triton:
         return await self.call(model, self._client.get_model_config, model)
 
     async def infer(self, model: str, inputs: Tensors) -> Any:
-        """Return a model's InferResult."""
+        """Return a model's InferResult. Raises ProcessLost when it is that of another request."""
         given = []
         for name, values in inputs.items():
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
-        return await self.call(model, self._client.infer, model, given)
+        number = next(_NUMBERS)
+        infer = functools.partial(self._client.infer, request_id=str(number))
+        result = await self.call(model, infer, model, given)
+        answered = result.as_numpy(REQUEST_ID)
+        if answered is not None and (answered != number).any():
+            STRAY.labels(model).inc()
+            raise ProcessLost("the model answered another request")
+        return result
 
     async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
         """Call Triton within the caller's deadline, and translate what goes wrong.
@@ -191,7 +208,7 @@ def _absent(_message: str) -> ServiceError:
 
 def _broken(message: str) -> ServiceError:
     if "stub process" in message.lower():
-        return ProcessEnded()
+        return ProcessLost("the model's process ended")
     return ModelFailed("the model failed")
 
 

@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from embedder.fitting.graph import CATEGORY, EMBEDDING, FEATURES, KIND, SENTENCE
+from embedder.model import REQUEST_ID
 
 CONFIG: Final = "config.pbtxt"
 GRAPH_HASH: Final = "version_1_sha256"
@@ -35,13 +36,10 @@ def of_space(
     head). Raises ValueError when `text` is none of a features model.
     """
     config = _parsed(text)
-    if [each.name for each in config.output] != [FEATURES]:
+    if [each.name for each in config.output if each.name != REQUEST_ID] != [FEATURES]:
         raise ValueError(f"{config.name} is no features model: its output is not {FEATURES}")
-    config.ClearField("output")
     config.input.append(_tensor(pb.ModelInput, KIND, 1))
-    for output, size in zip((EMBEDDING, CATEGORY), sizes, strict=True):
-        if size:
-            config.output.append(_tensor(pb.ModelOutput, output, size))
+    _give(config, *zip((EMBEDDING, CATEGORY), sizes, strict=True))
     return _written(config, name, {"space": SPACE, GRAPH_HASH: graph_sha256, **parameters})
 
 
@@ -51,7 +49,6 @@ def of_text_map(
     """Return the configuration of a text map. `sizes`: components that it takes and gives."""
     config = _parsed(text)
     config.ClearField("input")
-    config.ClearField("output")
     # A matrix of a few hundred kilobytes: nothing to wait, to compile or to run twice for.
     for field in ("dynamic_batching", "optimization"):
         config.ClearField(field)
@@ -59,7 +56,7 @@ def of_text_map(
         group.count = 1
     config.max_batch_size = TEXT_BATCH
     config.input.append(_tensor(pb.ModelInput, SENTENCE, sizes[0]))
-    config.output.append(_tensor(pb.ModelOutput, EMBEDDING, sizes[1]))
+    _give(config, (EMBEDDING, sizes[1]))
     return _written(config, name, {"space": SPACE, GRAPH_HASH: graph_sha256, **parameters})
 
 
@@ -68,6 +65,14 @@ def _parsed(text: str) -> Any:
         return text_format.Parse(text, pb.ModelConfig())
     except text_format.ParseError as error:
         raise ValueError("no configuration of Triton's") from error
+
+
+def _give(config: Any, *outputs: tuple[str, int]) -> None:
+    """Put outputs of these widths, if any, in the place of the model's; the backend's own stays."""
+    kept = [each for each in config.output if each.name == REQUEST_ID]
+    config.ClearField("output")
+    config.output.extend(_tensor(pb.ModelOutput, name, width) for name, width in outputs if width)
+    config.output.extend(kept)
 
 
 def _tensor(kind: Any, name: str, width: int) -> Any:
