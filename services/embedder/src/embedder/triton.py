@@ -60,6 +60,10 @@ READY: Final = "READY"
 _SERVED: Final = frozenset({READY, "LOADING"})
 """States of the repository index in which a model answers, or does so soon."""
 
+LOST: Final = ("stub process", "health mutex", "failed to process the requests.")
+"""In what the Python backend says when a process of a model does not keep to their protocol. What a
+model itself raises comes after "Failed to process the request(s) for model"."""
+
 _VERSION_HASH: Final = re.compile(r"version_(\d+)_sha256")
 
 
@@ -207,7 +211,7 @@ def _absent(_message: str) -> ServiceError:
 
 
 def _broken(message: str) -> ServiceError:
-    if "stub process" in message.lower():
+    if any(said in message.lower() for said in LOST):
         return ProcessLost("the model's process ended")
     return ModelFailed("the model failed")
 
