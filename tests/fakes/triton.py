@@ -1,6 +1,7 @@
 """A model and a model server that answer at once, and fail when a test says so."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from embedder.model import (
-    REQUEST_ID,
+    CHECKSUM,
     ClassifierUnavailable,
     Description,
     Inferred,
@@ -202,8 +203,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         self.requests: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.output = "embedding"
-        self.confirmed: int | None = None
-        """Said to be the number of the request that is answered, if not its own."""
+        self.answers: list[Any] = []
+        self.spoil: Callable[[Any], Any] = lambda answer: answer
+        """Makes of an answer what the caller gets."""
 
     @property
     def config(self) -> Any:
@@ -226,11 +228,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         )
         answer.outputs.add(name=self.output, datatype="FP32", shape=[shape[0], dimension])
         answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
-        if REQUEST_ID in {output.name for output in self.configs[request.model_name].output}:
-            number = int(request.id) if self.confirmed is None else self.confirmed
-            answer.outputs.add(name=REQUEST_ID, datatype="INT64", shape=[shape[0], 1])
-            answer.raw_output_contents.append(np.full(shape[0], number, "<i8").tobytes())
-        return answer
+        if CHECKSUM in {output.name for output in self.configs[request.model_name].output}:
+            found = zlib.crc32(answer.raw_output_contents[0], zlib.crc32(request.id.encode()))
+            answer.outputs.add(name=CHECKSUM, datatype="UINT32", shape=[shape[0], 1])
+            answer.raw_output_contents.append(np.full(shape[0], found, "<u4").tobytes())
+        self.answers.append(answer)
+        return self.spoil(answer)
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:
         answer = service_pb2.RepositoryIndexResponse()

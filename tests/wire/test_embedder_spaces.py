@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from embedder import preprocess
 from embedder.__main__ import bind, decoders, fetcher
-from embedder.model import REQUEST_ID, WHOLE, Recipe
+from embedder.model import CHECKSUM, WHOLE, Recipe
 from embedder.settings import EmbedderSettings
 from embedder.space import blank
 from embedder.triton import Triton
@@ -150,7 +151,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 async def test_fitted_spaces_texts_and_categories_by_the_real_server(served: Served) -> None:
     """One start of the server for all that needs it."""
     await fitted_spaces_belong_to_their_catalogs(served)
-    await every_model_says_whom_it_answers(served)
+    await every_answer_shows_to_be_whole(served)
     await vectors_are_those_of_the_map_by_camera_and_views(served)
     await a_box_is_what_is_looked_at(served)
     await texts_are_cut_and_the_same_words_meet(served)
@@ -175,12 +176,14 @@ async def fitted_spaces_belong_to_their_catalogs(served: Served) -> None:
     assert reason(stranger) == "SPACE_VERSION_UNAVAILABLE"
 
 
-async def every_model_says_whom_it_answers(served: Served) -> None:
+async def every_answer_shows_to_be_whole(served: Served) -> None:
     for model in (LITE0, TEXT_MODEL, served.wine.name, f"{served.wine.name}_text"):
         described = await served.triton.inference(model).describe()
-        result = await served.triton.infer(model, blank(described))
-        number = int(result.get_response().id)
-        assert result.as_numpy(REQUEST_ID).tolist() == [[number]], model
+        answer = (await served.triton.infer(model, blank(described))).get_response()
+        *outputs, checksum = answer.raw_output_contents
+        expected = zlib.crc32(answer.id.encode() + b"".join(outputs))
+        assert answer.outputs[-1].name == CHECKSUM
+        assert checksum == expected.to_bytes(4, "little"), model
 
 
 async def vectors_are_those_of_the_map_by_camera_and_views(served: Served) -> None:

@@ -40,7 +40,7 @@ def test_what_the_backend_adds_is_kept_where_it_is(path: str) -> None:
     text = Path(MODEL / path).read_text()
     texts = configuration.of_text_map(text, "text", "b" * 64, (384, 24), {})
     mapped = text_format.Parse(texts, model_config_pb2.ModelConfig())
-    added = [("request_id", [1])] if mapped.backend == "python" else []
+    added = [("checksum", [1])] if mapped.backend == "python" else []
     assert outputs(mapped) == [("embedding", [24]), *added]
     assert outputs(space(text)) == [("embedding", [24]), ("category", [4]), *added]
 

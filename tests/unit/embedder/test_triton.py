@@ -1,7 +1,8 @@
 """The door to Triton, against a server that speaks Triton's protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import copy
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -180,16 +181,32 @@ async def test_an_answer_without_the_output_is_the_model_s_failure(
         await door.infer({"image": PIXELS})
 
 
-async def test_an_answer_to_another_request_is_refused_and_counted(
-    door: TritonInference, triton: FakeTriton
+def torn(first: Any, second: Any) -> Any:
+    """Return the vectors of one answer with the checksum of another."""
+    made = copy.deepcopy(first)
+    made.outputs[1].CopyFrom(second.outputs[1])
+    made.raw_output_contents[1] = second.raw_output_contents[1]
+    return made
+
+
+@pytest.mark.parametrize(
+    "stray", [lambda before, _: before, torn, lambda before, own: torn(own, before)]
+)
+@pytest.mark.parametrize("rows", [1, 3])
+async def test_an_answer_to_another_request_or_a_torn_one_is_refused_and_counted(
+    door: TritonInference, triton: FakeTriton, stray: Callable[[Any, Any], Any], rows: int
 ) -> None:
     strays = STRAY.labels("efficientnet_lite0")._value
-    before = strays.get()
-    await door.infer({"image": PIXELS})
-    triton.confirmed = int(triton.requests[0].id)
+    counted = strays.get()
+    await door.infer({"image": PIXELS[:rows]})
+    (before,) = triton.answers
+    triton.spoil = lambda own: stray(before, own)
     with pytest.raises(ProcessLost):
-        await door.infer({"image": PIXELS})
-    assert strays.get() == before + 1
+        await door.infer({"image": PIXELS[::-1]})
+    assert strays.get() == counted + 1
+    triton.spoil = lambda own: own
+    await door.infer({"image": PIXELS})
+    assert strays.get() == counted + 1
 
 
 async def test_a_model_that_does_not_say_whom_it_answers_is_believed(

@@ -36,7 +36,7 @@ def test_both_configurations_serve_the_same_model_under_the_same_names(
     assert list(cpu.input) == list(gpu.input)
     *graph_s, backend_s = cpu.output
     assert graph_s == list(gpu.output)
-    assert (backend_s.name, backend_s.data_type) == ("request_id", pb.TYPE_INT64)
+    assert (backend_s.name, backend_s.data_type) == ("checksum", pb.TYPE_UINT32)
     hashes = [c.parameters["version_1_sha256"].string_value for c in (cpu, gpu)]
     assert hashes[0] == hashes[1]
 

@@ -1,11 +1,13 @@
 """Triton's Python backend around onnxruntime: whatever inputs and outputs the configuration names.
 
-One output is not the graph's: `request_id`, int64 [N, 1], the number that is the request's id.
+One output is not the graph's: `checksum`, uint32 [N, 1], the same in each row: zlib's CRC-32 of the
+request's id, followed by the bytes of the other outputs in their order.
 The build puts a copy beside each graph.
 """
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,12 +29,10 @@ TYPES: Final = {
 }
 ANY: Final = -1
 """A dimension of the configuration that each request chooses."""
-REQUEST_ID: Final = "request_id"
-"""Whose answer it is. The server gives a request up when this process stands still for a second;
-the answer that comes all the same is given to the next request (2.51, and 26.08 reads alike)."""
-NO_NUMBER: Final = -1
-DIGITS: Final = 18
-"""Of a number that int64 surely holds."""
+CHECKSUM: Final = "checksum"
+"""Shows that an answer is whole and the request's own. The server gives a request up when this
+process stands still for a second. What is answered all the same goes to the next request, read out
+of memory that this process may be writing the next answer to (2.51, and 26.08 reads alike)."""
 
 
 class TritonPythonModel:
@@ -55,8 +55,8 @@ class TritonPythonModel:
             )
         self.inputs = [_Input(told) for told in config["input"]]
         names = [told["name"] for told in config["output"]]
-        self.confirms = REQUEST_ID in names
-        self.outputs = [name for name in names if name != REQUEST_ID]
+        self.checks = CHECKSUM in names
+        self.outputs = [name for name in names if name != CHECKSUM]
         self.max_batch = config["max_batch_size"]
         self.session = onnxruntime.InferenceSession(graph, _options())
 
@@ -65,9 +65,10 @@ class TritonPythonModel:
         taken = [self._tensors(request) for request in requests]
         answers: list[Any] = [None] * len(requests)
         for group in self._groups(taken, answers):
-            for place, tensors in self._run(group, taken):
-                if self.confirms:
-                    tensors.append(_confirmation(requests[place], _count(taken[place])))
+            for place, outputs in self._run(group, taken):
+                if self.checks:
+                    outputs[CHECKSUM] = _checksum(requests[place], outputs)
+                tensors = [pb.Tensor(name, values) for name, values in outputs.items()]
                 answers[place] = pb.InferenceResponse(tensors)
         return answers
 
@@ -105,7 +106,9 @@ class TritonPythonModel:
             return "the inputs differ in how many there are"
         return ""
 
-    def _run(self, group: list[int], taken: Sequence[Tensors]) -> Iterator[tuple[int, list[Any]]]:
+    def _run(
+        self, group: list[int], taken: Sequence[Tensors]
+    ) -> Iterator[tuple[int, dict[str, Array]]]:
         """Run a group at once; yield the graph's outputs for each place."""
         first = taken[group[0]]
         together = len(group) > 1
@@ -117,13 +120,8 @@ class TritonPythonModel:
         start = 0
         for place in group:
             end = start + _count(taken[place])
-            yield (
-                place,
-                [
-                    pb.Tensor(name, result[start:end])
-                    for name, result in zip(self.outputs, results, strict=True)
-                ],
-            )
+            named = zip(self.outputs, results, strict=True)
+            yield place, {name: result[start:end] for name, result in named}
             start = end
 
 
@@ -165,10 +163,11 @@ def _options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _confirmation(request: Any, count: int) -> Any:
-    told = request.request_id()
-    number = int(told) if told.isdecimal() and len(told) <= DIGITS else NO_NUMBER
-    return pb.Tensor(REQUEST_ID, np.full((count, 1), number, np.int64))
+def _checksum(request: Any, outputs: Tensors) -> Array:
+    found = zlib.crc32(request.request_id().encode())
+    for values in outputs.values():
+        found = zlib.crc32(values, found)
+    return np.full((_count(outputs), 1), found, np.uint32)
 
 
 def _refusal(message: str) -> Any:

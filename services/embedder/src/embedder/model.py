@@ -53,9 +53,9 @@ MAX_TEXT = 4096
 MAX_VIEWS = 4
 LEAST_BOX = 0.01
 """Share of each of the photo's sides that a box has at least."""
-REQUEST_ID = "request_id"
-"""An output that Triton's Python backend adds to a model's: the number that the request has as its
-id. Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
+CHECKSUM = "checksum"
+"""An output that Triton's Python backend adds to a model's: of the request's id and the others.
+Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -486,8 +486,8 @@ class EmbedderUnavailable(errors.Unavailable):
 
 
 class ProcessLost(EmbedderUnavailable):
-    """A process in which Triton runs the model has ended, or answers each request with what it owes
-    another one; the others may go on."""
+    """A process in which Triton runs the model has ended, or gives a request the answer to another
+    one; the others may go on."""
 
 
 class ModelSilent(EmbedderUnavailable):

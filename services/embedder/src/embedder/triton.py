@@ -6,6 +6,7 @@ import itertools
 import re
 import secrets
 import socket
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,8 +18,8 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from embedder import steps
 from embedder.model import (
+    CHECKSUM,
     MAX_VIEWS,
-    REQUEST_ID,
     DeadlinePassed,
     Description,
     EmbedderUnavailable,
@@ -42,7 +43,7 @@ OUTPUTS: Final = ("embedding", "features")
 CATEGORY: Final = "category"
 """The second output of a model with a head."""
 _NUMBERS: Final = itertools.count(secrets.randbits(59))
-"""Those of requests; embedders that share a server should not count alike. Less than 18 digits."""
+"""Those of requests; embedders that share a server should not count alike."""
 
 RESERVE: Final = 0.01
 """Seconds of the caller's deadline that are kept back to report that Triton was too slow."""
@@ -53,7 +54,9 @@ CONTROL_SECONDS: Final = 120.0
 UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
 
 STRAY: Final = Counter(
-    "sightline_triton_stray_answers", "Answers to another request, which were refused.", ("model",)
+    "sightline_triton_stray_answers",
+    "Answers that were not those to their request, and were refused.",
+    ("model",),
 )
 
 READY: Final = "READY"
@@ -141,16 +144,15 @@ class Triton:
         return await self.call(model, self._client.get_model_config, model)
 
     async def infer(self, model: str, inputs: Tensors) -> Any:
-        """Return a model's InferResult. Raises ProcessLost when it is that of another request."""
+        """Return a model's InferResult. Raises ProcessLost when it is not this request's own."""
         given = []
         for name, values in inputs.items():
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
-        number = next(_NUMBERS)
-        infer = functools.partial(self._client.infer, request_id=str(number))
+        number = str(next(_NUMBERS))
+        infer = functools.partial(self._client.infer, request_id=number)
         result = await self.call(model, infer, model, given)
-        answered = result.as_numpy(REQUEST_ID)
-        if answered is not None and (answered != number).any():
+        if not _is_own(result, number):
             STRAY.labels(model).inc()
             raise ProcessLost("the model answered another request")
         return result
@@ -197,6 +199,18 @@ class TritonInference:
             raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
         version = result.get_response().model_version
         return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
+
+
+def _is_own(result: Any, number: str) -> bool:
+    """Whether an answer is that to the request of this id, as far as the model says it."""
+    told = result.as_numpy(CHECKSUM)
+    if told is None:
+        return True
+    answer, found = result.get_response(), zlib.crc32(number.encode())
+    for output, content in zip(answer.outputs, answer.raw_output_contents, strict=False):
+        if output.name != CHECKSUM:
+            found = zlib.crc32(content, found)
+    return bool((told == found).all())
 
 
 def _unavailable(message: str) -> ServiceError:

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from embedder.fitting.graph import CATEGORY, EMBEDDING, FEATURES, KIND, SENTENCE
-from embedder.model import REQUEST_ID
+from embedder.model import CHECKSUM
 
 CONFIG: Final = "config.pbtxt"
 GRAPH_HASH: Final = "version_1_sha256"
@@ -36,7 +36,7 @@ def of_space(
     head). Raises ValueError when `text` is none of a features model.
     """
     config = _parsed(text)
-    if [each.name for each in config.output if each.name != REQUEST_ID] != [FEATURES]:
+    if [each.name for each in config.output if each.name != CHECKSUM] != [FEATURES]:
         raise ValueError(f"{config.name} is no features model: its output is not {FEATURES}")
     config.input.append(_tensor(pb.ModelInput, KIND, 1))
     _give(config, *zip((EMBEDDING, CATEGORY), sizes, strict=True))
@@ -69,7 +69,7 @@ def _parsed(text: str) -> Any:
 
 def _give(config: Any, *outputs: tuple[str, int]) -> None:
     """Put outputs of these widths, if any, in the place of the model's; the backend's own stays."""
-    kept = [each for each in config.output if each.name == REQUEST_ID]
+    kept = [each for each in config.output if each.name == CHECKSUM]
     config.ClearField("output")
     config.output.extend(_tensor(pb.ModelOutput, name, width) for name, width in outputs if width)
     config.output.extend(kept)
