@@ -229,7 +229,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore
         answer.outputs.add(name=self.output, datatype="FP32", shape=[shape[0], dimension])
         answer.raw_output_contents.append(vectors(pixels, dimension).tobytes())
         if CHECKSUM in {output.name for output in self.configs[request.model_name].output}:
-            found = zlib.crc32(answer.raw_output_contents[0], zlib.crc32(request.id.encode()))
+            names = [each.name for each in request.inputs]
+            given = sorted(zip(names, request.raw_input_contents, strict=True))
+            contents = [*(each for _, each in given), *answer.raw_output_contents]
+            found = zlib.crc32(request.id.encode() + b"".join(contents))
             answer.outputs.add(name=CHECKSUM, datatype="UINT32", shape=[shape[0], 1])
             answer.raw_output_contents.append(np.full(shape[0], found, "<u4").tobytes())
         self.answers.append(answer)

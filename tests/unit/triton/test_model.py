@@ -122,15 +122,36 @@ def test_requests_are_run_together_up_to_the_limit_and_each_gets_its_own(model: 
 
 
 @pytest.mark.parametrize("ids", [("7", "8"), ("", "of mine, é")])
-def test_each_answer_has_in_every_row_the_checksum_of_its_request_s_id_and_its_outputs(
+def test_each_answer_has_in_every_row_the_checksum_of_its_request_and_its_outputs(
     model: Any, ids: tuple[str, str]
 ) -> None:
     requests = [request(n, 224, 224, 3, number=said) for n, said in zip((1, 3), ids, strict=True)]
     for asked, answer in zip(requests, model.execute(requests), strict=True):
         vectors, checksum = answer.tensors
         assert (checksum.name, checksum.values.dtype) == ("checksum", np.uint32)
-        expected = zlib.crc32(asked.id.encode() + vectors.values.tobytes())
+        given = asked["image"].values.tobytes()
+        expected = zlib.crc32(asked.id.encode() + given + vectors.values.tobytes())
         assert checksum.values.tolist() == [[expected]] * len(asked["image"].values)
+
+
+def test_what_is_checked_is_what_the_graph_gets_whatever_becomes_of_the_request(
+    several: Any,
+) -> None:
+    several.outputs, several.checks = ["kind_again"], True
+    asked = words(2, 5)
+    expected = [asked[name].values.tobytes() for name in ("ids", "kind", "kind")]
+
+    class Overwriting:
+        """A session that meanwhile finds the request's memory taken by another one."""
+
+        def run(self, outputs: Any, inputs: Any) -> Any:
+            asked["ids"].values[:] = asked["kind"].values[:] = 9
+            return session.run(outputs, inputs)
+
+    session, several.session = several.session, Overwriting()
+    again, checksum = several.execute([asked])[0].tensors
+    assert again.values.tobytes() == expected[2]
+    assert checksum.values.tolist() == [[zlib.crc32(b"".join(expected))]] * 2
 
 
 def test_a_request_of_another_shape_is_refused_and_its_neighbours_are_answered(model: Any) -> None:

@@ -1,7 +1,7 @@
 """Triton's Python backend around onnxruntime: whatever inputs and outputs the configuration names.
 
 One output is not the graph's: `checksum`, uint32 [N, 1], the same in each row: zlib's CRC-32 of the
-request's id, followed by the bytes of the other outputs in their order.
+request's id, then the bytes of its inputs, then those of the other outputs, each in order of names.
 The build puts a copy beside each graph.
 """
 
@@ -30,9 +30,9 @@ TYPES: Final = {
 ANY: Final = -1
 """A dimension of the configuration that each request chooses."""
 CHECKSUM: Final = "checksum"
-"""Shows that an answer is whole and the request's own. The server gives a request up when this
-process stands still for a second. What is answered all the same goes to the next request, read out
-of memory that this process may be writing the next answer to (2.51, and 26.08 reads alike)."""
+"""Shows that an answer is the request's own. The server gives a request up when this process stands
+still for a second. Then each of the two goes on reading what the other may be writing, and what is
+answered all the same goes to the next request (2.51, and 26.08 reads alike)."""
 
 
 class TritonPythonModel:
@@ -67,14 +67,17 @@ class TritonPythonModel:
         for group in self._groups(taken, answers):
             for place, outputs in self._run(group, taken):
                 if self.checks:
-                    outputs[CHECKSUM] = _checksum(requests[place], outputs)
+                    outputs[CHECKSUM] = _checksum(requests[place], taken[place], outputs)
                 tensors = [pb.Tensor(name, values) for name, values in outputs.items()]
                 answers[place] = pb.InferenceResponse(tensors)
         return answers
 
     def _tensors(self, request: Any) -> Tensors:
+        """Copy a request's inputs, so that what is checked is what the graph gets."""
         found = {i.name: pb.get_input_tensor_by_name(request, i.name) for i in self.inputs}
-        return {name: tensor.as_numpy() for name, tensor in found.items() if tensor is not None}
+        return {
+            name: tensor.as_numpy().copy() for name, tensor in found.items() if tensor is not None
+        }
 
     def _groups(self, taken: Sequence[Tensors], answers: list[Any]) -> Iterator[list[int]]:
         """Split the well-shaped requests into runs; refuse the others where they stand."""
@@ -163,10 +166,11 @@ def _options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _checksum(request: Any, outputs: Tensors) -> Array:
+def _checksum(request: Any, inputs: Tensors, outputs: Tensors) -> Array:
     found = zlib.crc32(request.request_id().encode())
-    for values in outputs.values():
-        found = zlib.crc32(values, found)
+    for tensors in (inputs, outputs):
+        for name in sorted(tensors):
+            found = zlib.crc32(tensors[name], found)
     return np.full((_count(outputs), 1), found, np.uint32)
 
 

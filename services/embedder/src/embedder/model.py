@@ -54,7 +54,7 @@ MAX_VIEWS = 4
 LEAST_BOX = 0.01
 """Share of each of the photo's sides that a box has at least."""
 CHECKSUM = "checksum"
-"""An output that Triton's Python backend adds to a model's: of the request's id and the others.
+"""An output that Triton's Python backend adds to a model's: of the request and the other outputs.
 Triton's own backends do not have it, and do not need it: deploy/triton/README.md."""
 
 Pixels = npt.NDArray[np.uint8]

@@ -152,7 +152,7 @@ class Triton:
         number = str(next(_NUMBERS))
         infer = functools.partial(self._client.infer, request_id=number)
         result = await self.call(model, infer, model, given)
-        if not _is_own(result, number):
+        if not _is_own(result, number, inputs):
             STRAY.labels(model).inc()
             raise ProcessLost("the model answered another request")
         return result
@@ -201,14 +201,18 @@ class TritonInference:
         return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
 
 
-def _is_own(result: Any, number: str) -> bool:
-    """Whether an answer is that to the request of this id, as far as the model says it."""
+def _is_own(result: Any, number: str, inputs: Tensors) -> bool:
+    """Whether an answer is that to this request, as far as the model says it."""
     told = result.as_numpy(CHECKSUM)
     if told is None:
         return True
-    answer, found = result.get_response(), zlib.crc32(number.encode())
-    for output, content in zip(answer.outputs, answer.raw_output_contents, strict=False):
-        if output.name != CHECKSUM:
+    found = zlib.crc32(number.encode())
+    for name in sorted(inputs):
+        found = zlib.crc32(np.ascontiguousarray(inputs[name]), found)
+    answer = result.get_response()
+    outputs = zip([o.name for o in answer.outputs], answer.raw_output_contents, strict=False)
+    for name, content in sorted(outputs):
+        if name != CHECKSUM:
             found = zlib.crc32(content, found)
     return bool((told == found).all())
 
