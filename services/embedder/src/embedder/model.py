@@ -271,6 +271,8 @@ class Description:
     """Views of a catalogue photo that are averaged when the item names no number."""
     create_time: float = 0.0
     """When it was fitted, in seconds since 1970; 0 = it was not."""
+    checksums: bool = False
+    """Whether its answers have the output CHECKSUM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,19 +143,14 @@ class Triton:
         """Return a model's ModelConfigResponse."""
         return await self.call(model, self._client.get_model_config, model)
 
-    async def infer(self, model: str, inputs: Tensors) -> Any:
-        """Return a model's InferResult. Raises ProcessLost when it is not this request's own."""
+    async def infer(self, model: str, inputs: Tensors, request_id: str) -> Any:
+        """Return a model's InferResult."""
         given = []
         for name, values in inputs.items():
             tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
             given.append(tensor.set_data_from_numpy(values))
-        number = str(next(_NUMBERS))
-        infer = functools.partial(self._client.infer, request_id=number)
-        result = await self.call(model, infer, model, given)
-        if not _is_own(result, number, inputs):
-            STRAY.labels(model).inc()
-            raise ProcessLost("the model answered another request")
-        return result
+        infer = functools.partial(self._client.infer, request_id=request_id)
+        return await self.call(model, infer, model, given)
 
     async def call(self, model: str, function: Callable[..., Any], *arguments: object) -> Any:
         """Call Triton within the caller's deadline, and translate what goes wrong.
@@ -186,35 +181,46 @@ class TritonInference:
     def __init__(self, server: Triton, model: str) -> None:
         self.model = model
         self._server = server
+        self._checksums = True
+        """Whether its answers have checksums; until its configuration says that they have not."""
 
     async def describe(self) -> Description:
         """Read the model's configuration; see model.Inference."""
-        return described(await self._server.config(self.model))
+        found = described(await self._server.config(self.model))
+        self._checksums = found.checksums
+        return found
 
     async def infer(self, inputs: Tensors) -> Inferred:
-        """Run the model; see model.Inference."""
-        result = await self._server.infer(self.model, inputs)
+        """Run the model; see model.Inference. Raises ProcessLost when it answered another one."""
+        number = str(next(_NUMBERS))
+        result = await self._server.infer(self.model, inputs, number)
+        if not await self._is_own(result, number, inputs):
+            STRAY.labels(self.model).inc()
+            raise ProcessLost("the model answered another request")
         vectors = next((v for o in OUTPUTS if (v := result.as_numpy(o)) is not None), None)
         if vectors is None:
             raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
         version = result.get_response().model_version
         return Inferred(np.asarray(vectors, np.float32), str(version), result.as_numpy(CATEGORY))
 
+    async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
+        """Whether an answer is that to this request, as far as the model says it."""
+        told = result.as_numpy(CHECKSUM)
+        if told is None:  # torn, or from another model than it was
+            return not self._checksums or not (await self.describe()).checksums
+        return bool((told == _checksum(number, inputs, result.get_response())).all())
 
-def _is_own(result: Any, number: str, inputs: Tensors) -> bool:
-    """Whether an answer is that to this request, as far as the model says it."""
-    told = result.as_numpy(CHECKSUM)
-    if told is None:
-        return True
-    found = zlib.crc32(number.encode())
+
+def _checksum(request_id: str, inputs: Tensors, answer: Any) -> int:
+    """Return what the output CHECKSUM of a ModelInferResponse has to be."""
+    found = zlib.crc32(request_id.encode())
     for name in sorted(inputs):
-        found = zlib.crc32(np.ascontiguousarray(inputs[name]), found)
-    answer = result.get_response()
+        found = zlib.crc32(np.ascontiguousarray(inputs[name]).data, found)
     outputs = zip([o.name for o in answer.outputs], answer.raw_output_contents, strict=False)
     for name, content in sorted(outputs):
         if name != CHECKSUM:
             found = zlib.crc32(content, found)
-    return bool((told == found).all())
+    return found
 
 
 def _unavailable(message: str) -> ServiceError:
@@ -303,6 +309,7 @@ def described(response: Any) -> Description:
             shopper_views=int(parameters.get("shopper_views", "1")),
             catalogue_views=int(parameters.get("catalogue_views", "1")),
             create_time=float(parameters.get("create_time", "0")),
+            checksums=CHECKSUM in given,
         )
     except steps.StepsInvalidError as error:
         raise ModelNotReady(f"the parameter preprocessing of {config.name}: {error}") from error
