@@ -80,8 +80,15 @@ class Scene:
     def processes(self) -> list[int]:
         """Ids of the processes in which Triton runs the model of photos."""
         mine = family(self.suite.pid("triton"))
-        marked = f"/{VISUAL}/".encode()
-        return [pid for pid in mine if marked in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in mine if f"/{VISUAL}/" in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 async def _until(ask: Callable[[], Awaitable[T]], good: Callable[[T], bool], otherwise: str) -> T:
