@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from tests.chaos_embedder import stage
-from tests.chaos_embedder.load import BROKEN, WHOLE, Load
+from tests.chaos_embedder.load import BROKEN, TEXTS, WHOLE, WINES, Load
 from tests.chaos_embedder.stage import VISUAL, Repository
 
 VECTOR = np.eye(1, 8, dtype=np.float32)[0]
@@ -51,6 +51,13 @@ def test_an_answer_that_is_not_what_it_says_is_noticed(
     load: Load, found: pb.EmbedResult, told: str
 ) -> None:
     assert load._judged(0, found) == told
+
+
+def test_a_text_s_vector_has_to_be_nearest_to_its_own(load: Load) -> None:
+    own, *others = np.eye(len(TEXTS), dtype=np.float32)
+    load._known |= dict(enumerate([own, *others], len(WINES)))
+    assert load._judged(len(WINES), result(own + others[0] / 2)) == WHOLE
+    assert load._judged(len(WINES), result(own / 2 + others[0])) == f"{BROKEN}another vector"
 
 
 def test_a_typed_error_is_taken_down_by_its_reason(load: Load) -> None:
