@@ -1,4 +1,4 @@
-"""The real Triton, for wire tests."""
+"""The real Triton, for wire tests and the chaos run."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.chaos.watching import family
 from tests.engines import ROOT
 
 TRITON = ROOT / "deploy" / "triton"
@@ -38,3 +39,16 @@ async def real_triton(
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def processes_of(model: str, triton: int) -> list[int]:
+    """Ids of the processes in which a Triton of that id runs a model."""
+    return [pid for pid in family(triton) if f"/{model}/" in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""

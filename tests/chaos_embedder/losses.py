@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -21,9 +20,10 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import channel_to
-from tests.chaos.watching import family, hung
+from tests.chaos.watching import hung
 from tests.chaos_embedder.load import ASKERS, BROKEN, Asker, Load, counted
 from tests.chaos_embedder.stage import VISUAL, Repository, stage
+from tests.triton import processes_of
 
 T = TypeVar("T")
 
@@ -79,16 +79,7 @@ class Scene:
 
     def processes(self) -> list[int]:
         """Ids of the processes in which Triton runs the model of photos."""
-        mine = family(self.suite.pid("triton"))
-        return [pid for pid in mine if f"/{VISUAL}/" in _command(pid)]
-
-
-def _command(pid: int) -> str:
-    """The command line of a process; empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
+        return processes_of(VISUAL, self.suite.pid("triton"))
 
 
 async def _until(ask: Callable[[], Awaitable[T]], good: Callable[[T], bool], otherwise: str) -> T:

@@ -44,7 +44,7 @@ from tests.fakes.photos import (
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
 from tests.fakes.web import FakeWeb, answer
-from tests.triton import TRITON, real_triton
+from tests.triton import TRITON, processes_of, real_triton
 
 WEB: list[FakeWeb] = [FakeWeb()]
 RECOVERY: list[Recovery] = [None]  # type: ignore[list-item]
@@ -439,15 +439,6 @@ async def until(stub: Any, wanted: dict[str, bool], seconds: float) -> None:
 
 
 BOTH = {LITE0: True, LITE2: True}
-
-
-def processes_of(model: str, triton: int) -> list[int]:
-    """Ids of the processes in which Triton runs a model."""
-    return [
-        pid
-        for pid in children(triton)
-        if f"/{model}/".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """Triton's life: what is tried again, and what brings a model back that has gone.
 
-Triton goes on saying READY when a process of a model was killed, and starts no other (server 2.51,
-2026-11): only a real inference shows it, and only unloading and loading the model mends it.
+Triton goes on saying READY when a process of a model was killed, and starts no other, or when one
+answers other requests than it is asked (server 2.51, 2026-11): only a real inference shows it, and
+only unloading and loading the model mends it.
 """
 
 import asyncio
