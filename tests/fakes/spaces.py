@@ -52,11 +52,14 @@ class FolderServer:
     loaded: set[str] = field(default_factory=set)
     error: ServiceError | None = None
     """Raised by `load`."""
+    failures: int | None = None
+    """How often, at most; None = always."""
     spoils: bool = False
     """Whether what it gives is not what the graph gives."""
 
     async def load(self, model: str) -> None:
-        if self.error is not None:
+        if self.error is not None and self.failures != 0:
+            self.failures = None if self.failures is None else self.failures - 1
             raise self.error
         if not (self.models / model / "1/model.onnx").is_file():
             raise ModelNotReady(f"Triton can't load {model}")

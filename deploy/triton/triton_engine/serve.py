@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -236,6 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for folder in filter(None, (options.models, options.spaces)):
         end_orphans(folder)
     remove_orphans()
+    me = str(os.getpid())
+    subprocess.Popen([sys.executable, "-m", "triton_engine.watchdog", me, str(options.grpc_port)])
     line = command(options, wheel / "bin/tritonserver", backends, shared_memory_prefix(os.getpid()))
     sys.stdout.flush()
     os.execve(line[0], line, environment(dict(os.environ)))  # noqa: S606 # no shell wanted

@@ -15,10 +15,12 @@ from embedder.model import (
     EmbedderUnavailable,
     FitUnavailable,
     ModelNotReady,
+    ModelSilent,
+    ProcessLost,
     PromotionRefused,
     SpaceNotFound,
 )
-from embedder.promote import Promotion
+from embedder.promote import LOAD_PAUSES, Promotion
 from servicekit.errors import ServiceError
 from tests.fakes.spaces import FolderServer
 from tests.unit.embedder.test_learn import SETTINGS, Bench
@@ -46,7 +48,11 @@ class Service:
         self.root = root / "spaces"
         self.store = SpaceStore(self.root)
         self.server = FolderServer(self.root / "models")
-        self.promotion = Promotion(self.store, self.server, self.server.inference)
+        self.pauses: list[float] = []
+        self.promotion = Promotion(self.store, self.server, self.server.inference, self.pause)
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
     def only(self, catalog: str = "default") -> tuple[Manifest, Standing]:
         (found,) = self.store.spaces(catalog)
@@ -138,16 +144,35 @@ async def test_a_model_that_gives_something_else_than_was_fitted_never_serves(
     assert service.only()[1] is Standing.SERVING
 
 
-@pytest.mark.parametrize("error", [EmbedderUnavailable("gone"), ModelNotReady("can't load")])
+@pytest.mark.parametrize(
+    ("error", "pauses"),
+    [
+        (EmbedderUnavailable("gone"), [*LOAD_PAUSES]),
+        (ModelSilent(), []),
+        (ModelNotReady("can't load"), []),
+    ],
+)
 async def test_a_model_that_can_not_be_loaded_leaves_all_as_it_was(
-    service: Service, error: ServiceError
+    service: Service, error: ServiceError, pauses: list[float]
 ) -> None:
     found, _ = service.only()
     service.server.error = error
     with pytest.raises(type(error)):
         await service.promotion.promote("default", found.name, force=True)
+    assert service.pauses == pauses
     assert service.only() == (found, Standing.CANDIDATE)
     assert not service.folders(Standing.SERVING)
+
+
+@pytest.mark.parametrize("failures", [1, len(LOAD_PAUSES)])
+async def test_a_process_that_is_lost_while_it_starts_is_started_again(
+    service: Service, failures: int
+) -> None:
+    found, _ = service.only()
+    service.server.error, service.server.failures = ProcessLost("stood still"), failures
+    await service.promotion.promote("default", found.name, force=False)
+    assert service.only() == (found, Standing.SERVING)
+    assert service.pauses == [*LOAD_PAUSES][:failures]
 
 
 async def test_a_promotion_that_was_cut_short_is_a_candidate_still(service: Service) -> None:

@@ -390,6 +390,13 @@ async def test_a_step_that_is_unknown_is_named_to_the_operator(
         ("failed to load 'x', no version", "INTERNAL", "MODEL_NOT_READY", "can't load x"),
         ("failed to load 'x'", "INVALID_ARGUMENT", "MODEL_NOT_READY", "can't load x"),
         ("no such model", "NOT_FOUND", "MODEL_NOT_READY", "can't load x"),
+        (
+            "load failed for model 'x': version 1 is at UNAVAILABLE state: Internal: Stub process "
+            "'x_0_1' is not healthy.;",
+            "INVALID_ARGUMENT",
+            "EMBEDDER_UNAVAILABLE",
+            "stood still, while it started",
+        ),
         ("connection refused", "UNAVAILABLE", "EMBEDDER_UNAVAILABLE", "does not answer"),
         ("took too long", "DEADLINE_EXCEEDED", "EMBEDDER_UNAVAILABLE", "too long"),
     ],

@@ -401,3 +401,14 @@ async def test_a_blend_out_of_its_range_is_refused(
     with pytest.raises(RequestInvalid) as told:
         await names(blend(*parts), record, index)
     assert [violation.field for violation in told.value.violations] == [field]
+
+
+async def test_a_collection_that_is_being_made_is_empty_and_one_that_lost_its_rows_is_no_answer(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    held = index.rows.pop(made.collection)
+    assert (await search.count("default", "visual", record, index)).indexed == 0
+    index.rows[made.collection] = held
+    await stock(made, record, index, {"a": [b"1"]})
+    del index.rows[made.collection]
+    assert (await search.count("default", "visual", record, index)).indexed == -1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,10 +21,12 @@ from embedder.fitting.manifest import Manifest, SpaceDamaged
 from embedder.fitting.model import Verdict
 from embedder.fitting.store import SpaceStore, Standing
 from embedder.model import (
+    EmbedderUnavailable,
     FitUnavailable,
     Inference,
     ModelFailed,
     ModelNotReady,
+    ModelSilent,
     PromotionRefused,
 )
 from servicekit.errors import ServiceError
@@ -32,6 +34,10 @@ from servicekit.telemetry import get_logger
 
 ALIKE: Final = 0.9999
 """Least cosine of a vector of Triton's and the same one of NumPy."""
+
+LOAD_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further try to have a model loaded. A model's process may end or stand still
+while it starts, and the server with it, which is back within 5 seconds."""
 
 log = get_logger()
 
@@ -55,11 +61,13 @@ class Promotion:
         store: SpaceStore | None,
         control: ModelControl,
         inference: Callable[[str], Inference],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`store` None: there are no fitted spaces."""
         self._store = store
         self._control = control
         self._inference = inference
+        self._pause = pause
         self._turn = asyncio.Lock()
 
     async def promote(self, catalog_id: str, wanted: str, *, force: bool) -> Manifest:
@@ -114,7 +122,7 @@ class Promotion:
             await asyncio.to_thread(store.check, found, standing)
             await asyncio.to_thread(store.offer, found, standing)
             for name in _models(found):
-                await self._control.load(name)
+                await self._load(name)
             for name in _models(found):
                 await self._prove(store.folder(name, Standing.SERVING))
         except SpaceDamaged as error:
@@ -125,6 +133,18 @@ class Promotion:
             raise ModelNotReady(f"Triton can't run the space: {error}") from error
         except OSError as error:
             raise ModelNotReady(f"the space can't be copied: {error.strerror}") from error
+
+    async def _load(self, name: str) -> None:
+        """Have a model loaded, and try again what may help. Raises as ModelControl does."""
+        for pause in LOAD_PAUSES:
+            try:
+                return await self._control.load(name)
+            except ModelSilent:
+                raise
+            except EmbedderUnavailable as error:
+                log.warning("triton_load_tried_again", model=name, reason=error.reason)
+            await self._pause(pause)
+        return await self._control.load(name)
 
     async def _prove(self, folder: Path) -> None:
         """Raise ModelNotReady unless a model gives what NumPy gave when it was fitted."""

@@ -235,9 +235,13 @@ def _absent(_message: str) -> ServiceError:
 
 
 def _broken(message: str) -> ServiceError:
-    if any(said in message.lower() for said in LOST):
+    if _is_lost(message):
         return ProcessLost("the model's process ended")
     return ModelFailed("the model failed")
+
+
+def _is_lost(message: str) -> bool:
+    return any(said in message.lower() for said in LOST)
 
 
 def _unfit(_message: str) -> ServiceError:
@@ -362,6 +366,8 @@ def uncontrolled(error: InferenceServerException, model: str) -> ServiceError:
     message = str(error.message() or "")
     if "explicit model load" in message:
         return ModelNotReady("Triton has to run with --model-control-mode=explicit")
+    if _is_lost(message):
+        return ProcessLost(f"the process of {model} ended, or stood still, while it started")
     told = translate(error, own_limit=True)
     if isinstance(told, EmbedderUnavailable) and error.status() != "StatusCode.NOT_FOUND":
         return told

@@ -597,17 +597,25 @@ async def count(
     generation = None if standing is None else standing.generation
     counts = await record.counts(catalog_id, generation)
     lost = watch is not None and generation is not None and watch.lost(generation)
-    indexed = -1 if lost else await _indexed(generation, index, seconds)
+    indexed = -1 if lost else await _indexed(generation, record, index, seconds)
     return Census(counts, indexed, generation, None if standing is None else standing.freshness)
 
 
-async def _indexed(generation: Generation | None, index: VectorIndex, seconds: float | None) -> int:
+async def _indexed(
+    generation: Generation | None,
+    record: SearchRecord,
+    index: VectorIndex,
+    seconds: float | None,
+) -> int:
     """Rows that the engine holds of a generation; −1 = it does not answer."""
     try:
         async with asyncio.timeout(seconds):
             if generation is not None:
                 return await index.count(generation.collection)
             await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
-    except (IndexUnavailable, CollectionAbsent, CollectionReleased, TimeoutError):
+    except (IndexUnavailable, TimeoutError):
         return -1
+    except (CollectionAbsent, CollectionReleased):
+        # One that is being made lacks nothing; one that should hold rows is lost.
+        return -1 if generation and await record.row_count(generation, 1) else 0
     return 0

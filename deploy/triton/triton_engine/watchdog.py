@@ -1,0 +1,170 @@
+"""Ends what Triton would wait for without end: ``python -m triton_engine.watchdog SERVER PORT``.
+
+The Python backend (2.51, and 26.08 reads alike: StubLauncher::Launch) waits for the first word of a
+model's process with no limit of time, also of one that was killed. And one that stands still for a
+second while it starts is given up, but not ended: the backend then waits until it ends by itself.
+The model is loading from then on, and no further load or unload of it gets through.
+
+Who loads a model computes or reads. So where no process of a model that is loading or unloading
+does either for a while, they are killed: then the load fails, and can be tried again. Where there
+is none left to kill, the server is: whoever supervises it starts it anew.
+"""
+
+import argparse
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import psutil
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks."""
+ANSWER_SECONDS: Final = 1.0
+"""Longer no look waits for the server."""
+STILL_LOOKS: Final = 3
+"""Looks in a row that find nothing done before the processes of a model are killed, and again
+before the server is."""
+LOST_LOOKS: Final = 20
+"""Before the server is where there was no process: it may be starting one, from a slow disk."""
+WORKING: Final = {psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psutil.STATUS_STOPPED}
+"""States of a process that works, or will when whoever stopped it lets it."""
+SCRIPT: Final = "/model.py"
+"""End of the first argument of a process of a model."""
+EVERY: Final = ""
+"""Instead of a name: while the server starts it says nothing, and loads all that it was told to."""
+
+Work = frozenset[tuple[int, float, int]]
+"""Of each process its id, its processor time in seconds, and the bytes it read from disks."""
+
+log = logging.getLogger("watchdog")
+
+
+@dataclass(slots=True)
+class _Load:
+    """A model that is loading or unloading."""
+
+    done: Work | None = None
+    """What its processes had done at the last look; None = they were at it."""
+    looks: int = 0
+    """In a row that found nothing more done."""
+    killed: bool = False
+    """Whether its processes were."""
+
+    def see(self, done: Work | None) -> None:
+        self.looks = self.looks + 1 if done is not None and done == self.done else 0
+        self.done = done
+
+
+class Watchdog:
+    """What was seen of the models that a server is loading or unloading."""
+
+    def __init__(
+        self,
+        moving: Callable[[], Collection[str]],
+        processes: Callable[[str], Sequence[psutil.Process]],
+        server: psutil.Process,
+    ) -> None:
+        """`moving`: names of those models, or EVERY; `processes`: those of a model."""
+        self._moving = moving
+        self._processes = processes
+        self._server = server
+        self._loads: dict[str, _Load] = {}
+
+    def look(self) -> None:
+        """Look once, and end what does nothing."""
+        before, self._loads = self._loads, {}
+        for model in self._moving():
+            processes = self._processes(model)
+            load = self._loads[model] = before.get(model, _Load())
+            load.see(work(processes))
+            if load.looks >= STILL_LOOKS and processes:
+                load.killed = True
+                for process in processes:
+                    log.warning("process %d of %r does nothing; ending it", process.pid, model)
+                    _kill(process)
+            elif load.looks >= (STILL_LOOKS if load.killed else LOST_LOOKS) and model != EVERY:
+                log.error("the server waits for a process of %r that is gone; ending it", model)
+                _kill(self._server)
+
+
+def work(processes: Sequence[psutil.Process]) -> Work | None:
+    """Return what processes have done until now; None when one of them is at it."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess), process.oneshot():
+            if process.status() in WORKING:
+                return None
+            spent = process.cpu_times()
+            read = process.io_counters().read_bytes
+            found.add((process.pid, spent.user + spent.system, read))
+    return frozenset(found)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.Error):  # it ended meanwhile
+        process.kill()
+
+
+def processes_of(server: psutil.Process, model: str) -> list[psutil.Process]:
+    """Return the processes in which a server runs a model, or EVERY."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in server.children():
+            with suppress(psutil.NoSuchProcess):
+                line = child.cmdline()
+                if len(line) > 1 and line[1].endswith(SCRIPT) and _runs(line[1], model):
+                    found.append(child)
+    return found
+
+
+def _runs(script: str, model: str) -> bool:
+    return model == EVERY or f"/{model}/" in script
+
+
+class Server:
+    """What a server says of its models."""
+
+    def __init__(self, port: int) -> None:
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)])
+        self._calls = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._started = False
+
+    def moving(self) -> set[str]:
+        """Return the models that it is loading or unloading; none while it does not answer."""
+        try:
+            request = service_pb2.RepositoryIndexRequest()
+            answer = self._calls.RepositoryIndex(request, timeout=ANSWER_SECONDS)
+        except grpc.RpcError:
+            return set() if self._started else {EVERY}
+        self._started = True
+        return {each.name for each in answer.models if each.state in ("LOADING", "UNLOADING")}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Watch until the server ends."""
+    parser = argparse.ArgumentParser(prog="python -m triton_engine.watchdog", description=__doc__)
+    parser.add_argument("server", type=int, help="the server's process id")
+    parser.add_argument("port", type=int, help="port of its inference front on 127.0.0.1")
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a terminal sends to the server too
+    logging.basicConfig(format="%(asctime)s watchdog: %(message)s", stream=sys.stdout)
+    if os.getppid() != given.server:
+        return  # it ended already
+    ended = select.poll()
+    ended.register(os.pidfd_open(given.server), select.POLLIN)
+    server = psutil.Process(given.server)
+    watchdog = Watchdog(Server(given.port).moving, lambda name: processes_of(server, name), server)
+    while not ended.poll(LOOK_SECONDS * 1000):
+        watchdog.look()
+
+
+if __name__ == "__main__":
+    main()

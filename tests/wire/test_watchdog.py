@@ -1,0 +1,93 @@
+"""A load that the real Triton would wait for without end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+from tests.engines import free_port
+from tests.fakes.triton import LITE0
+from tests.triton import MODELS, processes_of, real_triton
+
+TEXTS = "minilm_l6_v2"
+GRAPH = MODELS / LITE0 / "1" / "model.onnx"
+STILL = 2.5
+"""Seconds, after which the server gave it up."""
+
+
+async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_model_loads_again(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with real_triton(port, tmp_path / "log", [TEXTS]) as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
+        await up(client)
+        for _ in range(20):
+            load = asyncio.create_task(client.load_model(LITE0, client_timeout=60))
+            if await stopped_at_once(server.pid, load):
+                break
+            await client.unload_model(LITE0, client_timeout=60)
+        (told,) = await asyncio.gather(load, return_exceptions=True)
+        assert isinstance(told, InferenceServerException), "no process was stopped in 20 loads"
+        assert "is not healthy" in str(told)
+        assert server.returncode is None
+
+        await client.load_model(LITE0, client_timeout=60)
+        photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
+        photo.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
+        answer = await client.infer(LITE0, [photo], client_timeout=20)
+        assert answer.as_numpy("embedding").shape == (1, 1280)
+        await client.close()
+
+
+async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_is_ended(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with real_triton(port, tmp_path / "log", [TEXTS]) as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
+        await up(client)
+        load = asyncio.create_task(client.load_model(LITE0, client_timeout=60))
+        while not (found := processes_of(LITE0, server.pid)):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        os.kill(found[0], signal.SIGKILL)
+        with contextlib.suppress(InferenceServerException):
+            await load
+        assert await server.wait() == -signal.SIGKILL
+        await client.close()
+
+
+async def up(client: triton.InferenceServerClient) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(InferenceServerException):
+                if await client.is_model_ready(TEXTS):
+                    return
+            await asyncio.sleep(0.1)
+
+
+async def stopped_at_once(server: int, load: asyncio.Task[None]) -> bool:
+    """Stop a process of the model while it initialises it; whether it was not done by then."""
+    found: list[int] = []
+    while not load.done() and not found:
+        found = [pid for pid in processes_of(LITE0, server) if initialising(pid)]
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0)
+    await asyncio.sleep(STILL)
+    for pid in found:
+        os.kill(pid, signal.SIGCONT)
+    return not load.done()
+
+
+def initialising(pid: int) -> bool:
+    """Whether a process has read the model's graph: that is in the midst of it."""
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).io_counters().read_chars > GRAPH.stat().st_size)
+    return False
