@@ -33,7 +33,8 @@ STILL_LOOKS: Final = 3
 """Looks in a row that find nothing done before the processes of a model are killed, and again
 before the server is."""
 LOST_LOOKS: Final = 20
-"""Before the server is where there was no process: it may be starting one, from a slow disk."""
+"""Before either is while the server starts; and before the server is where there was no process: it
+may be starting one, from a slow disk."""
 WORKING: Final = {psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psutil.STATUS_STOPPED}
 """States of a process that works, or will when whoever stopped it lets it."""
 SCRIPT: Final = "/model.py"
@@ -85,14 +86,16 @@ class Watchdog:
             processes = self._processes(model)
             load = self._loads[model] = before.get(model, _Load())
             load.see(work(processes))
-            if load.looks >= STILL_LOOKS and processes:
-                load.killed = True
-                for process in processes:
-                    log.warning("process %d of %r does nothing; ending it", process.pid, model)
-                    _kill(process)
-            elif load.looks >= (STILL_LOOKS if load.killed else LOST_LOOKS) and model != EVERY:
+            known = model != EVERY and (processes or load.killed)
+            if load.looks < (STILL_LOOKS if known else LOST_LOOKS):
+                continue
+            for process in processes:
+                log.warning("process %d of %r does nothing; ending it", process.pid, model)
+                _kill(process)
+            if not processes and model != EVERY:
                 log.error("the server waits for a process of %r that is gone; ending it", model)
                 _kill(self._server)
+            load.killed = True
 
 
 def work(processes: Sequence[psutil.Process]) -> Work | None:

@@ -125,6 +125,11 @@ def test_a_server_that_waits_for_a_process_that_is_gone_is_ended_later(start: St
 
 def test_a_server_that_starts_is_left_to_whoever_started_it(start: Start) -> None:
     stage = Stage(start, {EVERY})
+    stage.processes = [settled(start())]
+    stage.look(LOST_LOOKS)
+    assert not ended(stage.processes[0])
+    stage.look(1)
+    assert stage.processes.pop().wait(5) == -signal.SIGKILL
     stage.look(3 * LOST_LOOKS)
     assert not ended(stage.server)
 

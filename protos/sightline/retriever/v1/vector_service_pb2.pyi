@@ -504,7 +504,7 @@ class CountResponse(google.protobuf.message.Message):
     images: builtins.int
     """Photos of products in the record (a photo of two products counts twice), whatever the space."""
     indexed: builtins.int
-    """Rows in the active generation, as the engine counts them; -1 = the engine does not answer."""
+    """Rows in the active generation, as the engine counts them; -1 = it does not answer, or lost them all."""
     pending: builtins.int
     """Photos that wait for their vector in this space, or products, in the space "text"; 0 in one whose vectors are
     given.

@@ -48,8 +48,8 @@ FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 60.0
 """Seconds after a first and after a further attempt in vain."""
 TENDED_SECONDS: Final = 5.0
-"""Longer no look waits for one model: Triton's Python backend may wait for a process that died as it
-started, until a watchdog sees that (deploy/triton/README.md)."""
+"""Longer no look waits for one model: Triton's Python backend may wait for a process that is gone
+until its watchdog sees that (deploy/triton/README.md)."""
 
 UP: Final = Gauge("sightline_triton_server_up", "Whether Triton itself answered the last look.")
 RETRIES: Final = Counter(

@@ -883,7 +883,7 @@ class IndexState:
 
     products: int
     indexed: int
-    """Rows as the engine counts them; -1 = the engine does not answer."""
+    """Rows as the engine counts them; -1 = it does not answer, or lost them all."""
     pending: int
     failed: int
     space: SpaceVersion | None

@@ -144,5 +144,7 @@ def _milvus(retriever: _Told[IndexState]) -> ServiceError | None:
             "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"
         )
     if retriever.value is not None and retriever.value.indexed < 0:
-        return Unavailable("the engine does not answer", reason="INDEX_UNAVAILABLE")
+        return Unavailable(
+            "the engine does not answer, or lost the index", reason="INDEX_UNAVAILABLE"
+        )
     return None

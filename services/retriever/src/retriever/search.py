@@ -578,7 +578,7 @@ class Census:
 
     counts: Counts
     indexed: int
-    """Rows that the engine holds; −1 = it does not answer."""
+    """Rows that the engine holds; −1 = it does not answer, or lost them all."""
     generation: Generation | None
     freshness: Freshness | None
 
@@ -607,7 +607,7 @@ async def _indexed(
     index: VectorIndex,
     seconds: float | None,
 ) -> int:
-    """Rows that the engine holds of a generation; −1 = it does not answer."""
+    """Rows that the engine holds of a generation; −1 = it does not answer, or lost them all."""
     try:
         async with asyncio.timeout(seconds):
             if generation is not None:
