@@ -40,7 +40,7 @@ WORKING: Final = {psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP, psutil.STATUS
 SCRIPT: Final = "/model.py"
 """End of the first argument of a process of a model."""
 EVERY: Final = ""
-"""Instead of a name: while the server starts it says nothing, and loads all that it was told to."""
+"""Instead of a model: while the server starts it says nothing, and loads all that it is told to."""
 
 Work = frozenset[tuple[int, float, int]]
 """Of each process its id, its processor time in seconds, and the bytes it read from disks."""
@@ -73,7 +73,7 @@ class Watchdog:
         processes: Callable[[str], Sequence[psutil.Process]],
         server: psutil.Process,
     ) -> None:
-        """`moving`: names of those models, or EVERY; `processes`: those of a model."""
+        """`moving`: those models, by a part of their paths, or EVERY; `processes`: a model's."""
         self._moving = moving
         self._processes = processes
         self._server = server
@@ -141,14 +141,16 @@ class Server:
         self._started = False
 
     def moving(self) -> set[str]:
-        """Return the models that it is loading or unloading; none while it does not answer."""
+        """Return what it is loading or unloading, as NAME/VERSION, or NAME where it tells no version;
+        nothing while it does not answer."""
         try:
             request = service_pb2.RepositoryIndexRequest()
             answer = self._calls.RepositoryIndex(request, timeout=ANSWER_SECONDS)
         except grpc.RpcError:
             return set() if self._started else {EVERY}
         self._started = True
-        return {each.name for each in answer.models if each.state in ("LOADING", "UNLOADING")}
+        moving = [each for each in answer.models if each.state in ("LOADING", "UNLOADING")]
+        return {f"{each.name}/{each.version}".rstrip("/") for each in moving}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

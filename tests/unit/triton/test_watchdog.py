@@ -145,6 +145,8 @@ def test_only_the_model_s_own_processes_are_its_own(start: Start) -> None:
     short, longer = start("visual_a"), start("visual_a_text")
     me = psutil.Process(os.getpid())
     assert watchdog.processes_of(me, "visual_a") == [short]
+    assert watchdog.processes_of(me, "visual_a/1") == [short]
+    assert watchdog.processes_of(me, "visual_a/2") == []
     assert watchdog.processes_of(me, EVERY) == [short, longer]
     assert watchdog.processes_of(short, EVERY) == []
 
@@ -153,11 +155,11 @@ class Index(pb_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc] # no ty
     """A server's repository."""
 
     def RepositoryIndex(self, _request: Any, _context: Any) -> Any:
-        states = {"a": "READY", "b": "LOADING", "c": "UNLOADING", "d": "UNAVAILABLE", "e": ""}
-        entries = [
-            pb.RepositoryIndexResponse.ModelIndex(name=n, state=s) for n, s in states.items()
-        ]
-        return pb.RepositoryIndexResponse(models=entries)
+        told = ["a 1 READY", "a 2 LOADING", "b  LOADING", "c 1 UNLOADING", "d 1 UNAVAILABLE", "e  "]
+        answer = pb.RepositoryIndexResponse()
+        for name, version, state in (each.split(" ") for each in told):
+            answer.models.add(name=name, version=version, state=state)
+        return answer
 
 
 def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_later_nothing() -> (
@@ -173,7 +175,7 @@ def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_la
     deadline = time.monotonic() + 20
     while (found := asked.moving()) == {EVERY} and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert found == {"b", "c"}
+    assert found == {"a/2", "b", "c/1"}
     server.stop(0).wait()
     assert asked.moving() == set()
 
