@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
@@ -21,50 +24,60 @@ STILL = 2.5
 """Seconds, after which the server gave it up."""
 
 
-async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_model_loads_again(
-    tmp_path: Path,
-) -> None:
-    port = free_port()
-    async with real_triton(port, tmp_path / "log", [TEXTS]) as server:
-        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        await up(client)
-        for _ in range(20):
-            load = asyncio.create_task(client.load_model(LITE0, client_timeout=60))
-            if await stopped_at_once(server.pid, load):
-                break
-            await client.unload_model(LITE0, client_timeout=60)
-        (told,) = await asyncio.gather(load, return_exceptions=True)
-        assert isinstance(told, InferenceServerException), "no process was stopped in 20 loads"
-        assert "is not healthy" in str(told)
-        assert server.returncode is None
+@dataclass
+class Engine:
+    """The real Triton, which serves another model already."""
 
-        await client.load_model(LITE0, client_timeout=60)
-        photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
-        photo.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
-        answer = await client.infer(LITE0, [photo], client_timeout=20)
-        assert answer.as_numpy("embedding").shape == (1, 1280)
-        await client.close()
+    process: asyncio.subprocess.Process
+    client: triton.InferenceServerClient
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    port = free_port()
+    async with (
+        real_triton(port, tmp_path / "log", [TEXTS]) as process,
+        triton.InferenceServerClient(f"127.0.0.1:{port}") as client,
+    ):
+        await up(client)
+        yield Engine(process, client)
+
+
+async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_model_loads_again(
+    engine: Engine,
+) -> None:
+    for _ in range(20):
+        load = asyncio.create_task(engine.client.load_model(LITE0, client_timeout=60))
+        if await stood_still(engine.process.pid, load):
+            break
+        await engine.client.unload_model(LITE0, client_timeout=60)
+    (told,) = await asyncio.gather(load, return_exceptions=True)
+    assert isinstance(told, InferenceServerException), "no process was stopped in 20 loads"
+    assert "is not healthy" in str(told)
+    assert engine.process.returncode is None
+
+    await engine.client.load_model(LITE0, client_timeout=60)
+    photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
+    photo.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
+    answer = await engine.client.infer(LITE0, [photo], client_timeout=20)
+    assert answer.as_numpy("embedding").shape == (1, 1280)
 
 
 async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_is_ended(
-    tmp_path: Path,
+    engine: Engine,
 ) -> None:
-    port = free_port()
-    async with real_triton(port, tmp_path / "log", [TEXTS]) as server:
-        client = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        await up(client)
-        for _ in range(20):
-            load = asyncio.create_task(client.load_model(LITE0, client_timeout=60))
-            while not (found := processes_of(LITE0, server.pid)):  # noqa: ASYNC110
-                await asyncio.sleep(0)
-            os.kill(found[0], signal.SIGKILL)
-            with contextlib.suppress(InferenceServerException):
-                await load
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(server.wait(), 1)
-                break  # otherwise it had said its first word, which ends the load at once
-        assert server.returncode == -signal.SIGKILL
-        await client.close()
+    server = engine.process
+    for _ in range(20):
+        load = asyncio.create_task(engine.client.load_model(LITE0, client_timeout=60))
+        while not (found := processes_of(LITE0, server.pid)):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        os.kill(found[0], signal.SIGKILL)
+        with contextlib.suppress(InferenceServerException):
+            await load
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait(), 1)
+            break  # otherwise it had said its first word, which ends the load at once
+    assert server.returncode == -signal.SIGKILL
 
 
 async def up(client: triton.InferenceServerClient) -> None:
@@ -76,8 +89,8 @@ async def up(client: triton.InferenceServerClient) -> None:
             await asyncio.sleep(0.1)
 
 
-async def stopped_at_once(server: int, load: asyncio.Task[None]) -> bool:
-    """Stop a process of the model while it initialises it; whether it was not done by then."""
+async def stood_still(server: int, load: asyncio.Task[None]) -> bool:
+    """Stop a process of the model while it initialises it; whether the load waits for it still."""
     found: list[int] = []
     while not load.done() and not found:
         found = [pid for pid in processes_of(LITE0, server) if initialising(pid)]

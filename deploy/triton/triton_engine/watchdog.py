@@ -141,8 +141,10 @@ class Server:
         self._started = False
 
     def moving(self) -> set[str]:
-        """Return what it is loading or unloading, as NAME/VERSION, or NAME where it tells no version;
-        nothing while it does not answer."""
+        """Return what it is loading or unloading: NAME/VERSION, or NAME if it tells no version.
+
+        Nothing while it does not answer.
+        """
         try:
             request = service_pb2.RepositoryIndexRequest()
             answer = self._calls.RepositoryIndex(request, timeout=ANSWER_SECONDS)
