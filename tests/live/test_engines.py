@@ -346,7 +346,9 @@ async def test_an_engine_says_whether_it_compares_under_narrow_filters(
 ) -> None:
     if place.process is None:
         pytest.skip("NOT MEASURED: the engine at MILVUS_URI may be any")
-    assert await index.compares() is (place.process.name != "Milvus Lite")
+    # On a busy machine it may be asked in vain: it has 0.2 s, so that no search waits for it.
+    *_, told = [await index.compares() for _ in range(20)]
+    assert told is (place.process.name != "Milvus Lite")
 
 
 async def searched(
