@@ -247,7 +247,7 @@ async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
         await asyncio.sleep(0.01)
     for _ in range(5):
         done = pb.BatchEmbedRequest(items=[request.items[0]])
-        assert reasons(await stub.BatchEmbed(done, timeout=1)) == [""]
+        assert reasons(await stub.BatchEmbed(done, timeout=5)) == [""]
     for call in hanging:
         assert not call.done()
         call.cancel()
@@ -322,8 +322,8 @@ async def test_an_answer_comes_within_the_deadline_with_what_is_done(
     assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
     triton.delay = 10
     started = time.monotonic()
-    response = await stub.BatchEmbed(batch(photo(), b"text"), timeout=0.4)
-    assert time.monotonic() - started < 0.5
+    response = await stub.BatchEmbed(batch(photo(), b"text"), timeout=2)
+    assert time.monotonic() - started < 3
     assert reasons(response) == ["DEADLINE_EXCEEDED", "IMAGE_UNDECODABLE"]
 
 

@@ -428,7 +428,7 @@ async def test_a_filter_that_nothing_passes_is_an_empty_answer_without_loss(suit
 
 async def test_a_hanging_embedder_is_given_up_within_the_deadline_and_flagged(suite):
     suite.embedder.script.hang = {"BatchEmbed"}
-    answer = await suite.recommendation.Recommend(photo(), timeout=1.5)
+    answer = await suite.recommendation.Recommend(photo(), timeout=4)
 
     assert causes(answer) == [("visual", "STAGE_DEADLINE")]
     assert ids(answer)[:2] == ["p4", "p2"]
@@ -437,7 +437,7 @@ async def test_a_hanging_embedder_is_given_up_within_the_deadline_and_flagged(su
 
 async def test_a_hanging_ranker_is_given_up_within_the_deadline_and_flagged(suite):
     suite.ranker.script.hang = {"Rank"}
-    answer = await suite.recommendation.Recommend(photo(), timeout=1.5)
+    answer = await suite.recommendation.Recommend(photo(), timeout=4)
 
     assert causes(answer)[0] == ("rank", "STAGE_DEADLINE")
     assert ids(answer) == BY_SIMILARITY
@@ -447,14 +447,14 @@ async def test_a_hanging_ranker_is_given_up_within_the_deadline_and_flagged(suit
 
 
 async def test_each_peer_gets_less_than_what_the_caller_has_left(suite):
-    await suite.recommendation.Recommend(photo(shopper=ANN), timeout=1.2)
+    await suite.recommendation.Recommend(photo(shopper=ANN), timeout=3)
 
     peers = (suite.embedder, suite.retriever, suite.ranker)
     seen = [item for peer in peers for item in peer.script.seen if item.method != "RecordAnswers"]
     assert len(seen) == 6
     for item in seen:
         assert item.seconds_left is not None
-        assert 0 < item.seconds_left < 1.2
+        assert 0 < item.seconds_left < 3
 
 
 async def test_without_a_deadline_there_is_one_of_our_own(suite):

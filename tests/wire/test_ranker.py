@@ -729,7 +729,7 @@ async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes
         (training,) = children(first.pid)
         first.kill()
         await first.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while _state(training) != "Z":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     suite.retriever.gate.set()

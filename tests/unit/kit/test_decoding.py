@@ -160,7 +160,7 @@ async def test_closing_ends_who_waits_and_every_process(decoders: Decoders) -> N
     await asyncio.sleep(0.1)
     decoders.close()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(hang, 1)
+        await asyncio.wait_for(hang, 10)
     await asyncio.to_thread(_gone, [pid])
 
 
