@@ -142,6 +142,7 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
         return recall
 
     assert "watchdog" not in await search()
+    await shop.stop_worker()  # which may mend what was lost before it was looked at often enough
     await shop.index.delete(made.collection, [row.row_id for row in rows[::3]])
     plans = [await search() for _ in range(LEAST_LOOKS)]
     assert any("(×1.5 by the watchdog)" in plan for plan in [*plans, await search()])
@@ -154,6 +155,7 @@ async def test_rows_that_the_engine_lost_are_noticed_told_and_mended(shop: Shop)
     async def mended() -> bool:
         return await shop.index.count(made.collection) == FEW
 
+    shop.start_worker()
     await until(mended)
     for _ in range(2 * LEAST_LOOKS):  # those of before it was mended may raise `ef` once more
         await search()
