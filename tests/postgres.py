@@ -96,7 +96,12 @@ class PostgreSQL:
         """Its empty data."""
         given = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         command = [self._program("initdb"), "-D", self._data, *given]
-        subprocess.run(command, check=True, capture_output=True, **_account())
+        for _ in range(3):
+            done = subprocess.run(command, check=False, capture_output=True, **_account())
+            # The copy of a process full of gRPC's threads can die before it becomes the program.
+            if done.returncode >= 0:
+                break
+        done.check_returncode()
 
     @property
     def _data(self) -> str:
