@@ -78,7 +78,7 @@ class Shop:
         )
         return answer
 
-    async def search(self, seconds: float = 10, **fields: Any) -> vectors_pb.SearchResponse:
+    async def search(self, seconds: float = 30, **fields: Any) -> vectors_pb.SearchResponse:
         answer: vectors_pb.SearchResponse = await self.vectors.Search(
             vectors_pb.SearchRequest(**fields), timeout=seconds
         )
