@@ -10,18 +10,25 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+BECOME = """import os, sys
+user, group, *command = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(group))
+os.setuid(int(user))
+os.execv(command[0], command)"""
+"""Gives up root's rights and becomes the command; the process stays the same."""
 
 NOT_HERE = "NOT MEASURED: there is no PostgreSQL here (pgserver has wheels for Linux x86-64 only)"
 """What is said in place of a result."""
@@ -72,10 +79,9 @@ class PostgreSQL:
         place = [f"-k{self.folder}", "-clisten_addresses="]
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [self._program("postgres"), "-D", self._data, *place, *options],
+                [*_as_nobody(), self._program("postgres"), "-D", self._data, *place, *options],
                 stdout=log,
                 stderr=log,
-                **_account(),
             )
 
     def kill(self) -> None:
@@ -95,13 +101,8 @@ class PostgreSQL:
     def make(self) -> None:
         """Its empty data."""
         given = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        command = [self._program("initdb"), "-D", self._data, *given]
-        for _ in range(3):
-            done = subprocess.run(command, check=False, capture_output=True, **_account())
-            # The copy of a process full of gRPC's threads can die before it becomes the program.
-            if done.returncode >= 0:
-                break
-        done.check_returncode()
+        command = [*_as_nobody(), self._program("initdb"), "-D", self._data, *given]
+        subprocess.run(command, check=True, capture_output=True)
 
     @property
     def _data(self) -> str:
@@ -154,12 +155,21 @@ def _give_away(source: Path, folder: Path) -> None:
     unused = shutil.ignore_patterns("include", "*.a")
     for name in ("pgserver", "pgserver.libs"):
         shutil.copytree(source / name, folder / name, ignore=unused)
-    shutil.chown(folder, **_account())
+    nobody = _nobody()
+    shutil.chown(folder, nobody.pw_uid, nobody.pw_gid)
 
 
-def _account() -> dict[str, Any]:
-    """Whose process it is: PostgreSQL refuses to be root's."""
+def _as_nobody() -> list[str]:
+    """What runs the command after it under another account: PostgreSQL refuses to be root's.
+
+    Popen's own `user` and `group` would copy this whole process first (fork, where it uses vfork
+    otherwise), and the copy of one full of gRPC's threads can die before it becomes the program.
+    """
     if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid}
+        return []
+    nobody = _nobody()
+    return [sys.executable, "-I", "-c", BECOME, str(nobody.pw_uid), str(nobody.pw_gid)]
+
+
+def _nobody() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
