@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,8 @@ def test_a_folder_or_a_port_in_use_is_refused(engine: MilvusServer, tmp_path: Pa
 
 
 def test_its_parts_listen_where_linux_gives_no_connection_a_port(engine: MilvusServer) -> None:
-    ports = json.loads((engine.data / "ports.json").read_text()).values()
     given_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert max(ports) < given_from
+    assert max(ports_of(engine)) < given_from
 
 
 async def test_two_run_side_by_side_and_end_cleanly(engine: MilvusServer, tmp_path: Path) -> None:
@@ -66,6 +66,30 @@ async def test_two_run_side_by_side_and_end_cleanly(engine: MilvusServer, tmp_pa
         assert other.stop() == 0
         assert wait_gone(server, 1)
     assert engine.answers()
+
+
+def test_two_that_start_at_once_share_no_port(engine: MilvusServer, tmp_path: Path) -> None:
+    names = json.loads((engine.data / "ports.json").read_text())
+    ports = {name: free_port() for name in names}
+    first = MilvusServer(tmp_path / "first", free_port())
+    second = MilvusServer(tmp_path / "second", free_port())
+    for other in (first, second):
+        other.data.mkdir()
+        (other.data / "ports.json").write_text(json.dumps(ports))
+    try:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(MilvusServer.start, (first, second)))
+        assert not ports_of(first) & ports_of(second)
+        assert first.answers()
+        assert second.answers()
+    finally:
+        first.kill()
+        second.kill()
+
+
+def ports_of(engine: MilvusServer) -> set[int]:
+    """Where its parts listen."""
+    return set(json.loads((engine.data / "ports.json").read_text()).values())
 
 
 def test_the_server_does_not_outlive_a_kill_of_its_watcher(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ PORTS = range(30_000, 32_768)
 """Where theirs are drawn from: above what suites listen on, below what Linux gives to connections,
 which could take a port before its part listens, or while the server is down."""
 
+CLAIM = "milvus-server-engine-port"
+"""Begins the names that say which ports are spoken for: of sockets that have no file (abstract,
+unix(7)), which one process alone can have and the kernel takes back however that one ends."""
+
 SESSION_SECONDS = 10
 """How long a part that was killed counts as alive: collections are not loaded until its time is up.
 The release's 30 s are for machines that lose sight of each other."""
@@ -37,31 +41,35 @@ _LOGGING = "--logtostderr=true\n--minloglevel=2\n"
 """For the C++ part (glog); without this file the server exits with 1."""
 
 
-def choose_ports(data: Path) -> dict[str, int]:
+@contextmanager
+def chosen_ports(data: Path) -> Iterator[dict[str, int]]:
     """A free port for each of INTERNAL: those of the folder's last start as far as they are free.
 
-    A part that comes back at its old address takes its old registration over. At another one it
-    waits until that has run out, 30 s and more after a kill -9.
+    While the block runs no other server of this program chooses them: a part takes its port only
+    seconds later. A part that comes back at its old address takes its old registration over. At
+    another one it waits until that has run out, 30 s and more after a kill -9.
     """
     file = data / "ports.json"
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    with ExitStack() as held:
-        sockets = {name: held.enter_context(socket.socket()) for name in INTERNAL}
-        for name, each in sockets.items():
-            _bind(each, known.get(name))
-        ports = {name: int(each.getsockname()[1]) for name, each in sockets.items()}
-    file.write_text(json.dumps(ports, indent=2))
-    return ports
+    with ExitStack() as claims:
+        with ExitStack() as probes:
+            ports = {name: _choose(known.get(name), claims, probes) for name in INTERNAL}
+        file.write_text(json.dumps(ports, indent=2))
+        yield ports
 
 
-def _bind(probe: socket.socket, known: int | None) -> None:
-    """To the `known` port, or to one of PORTS when there is none or it is taken."""
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _choose(known: int | None, claims: ExitStack, probes: ExitStack) -> int:
+    """The `known` port, or one of PORTS when there is none or it is taken. Raises OSError."""
     drawn = random.sample(PORTS, len(PORTS))
     for port in [*filter(None, [known]), *drawn]:
-        with suppress(OSError):
+        with ExitStack() as trying, suppress(OSError):
+            claim = trying.enter_context(socket.socket(socket.AF_UNIX))
+            claim.bind(f"\0{CLAIM}-{port}")
+            probe = probes.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
-            return
+            claims.push(trying.pop_all())
+            return port
     raise OSError(f"no port of {HOST} from {PORTS.start} to {PORTS.stop - 1} is free")
 
 

@@ -39,7 +39,7 @@ It never ends by itself: its coordinator goes first and the other parts call it 
 10 minutes). Nothing is lost: a write is in the log on disk before it is acknowledged."""
 
 START_SECONDS = 120.0
-"""It is 3 s, but a minute where the folder's old ports are taken; see `choose_ports`."""
+"""It is 3 s, but a minute where the folder's old ports are taken; see `chosen_ports`."""
 _POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
@@ -139,10 +139,10 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 def run(data: Path, port: int, metrics_port: int) -> None:
     """Serves until SIGTERM or SIGINT, which arrive as KeyboardInterrupt. Raises CannotServe."""
-    with sole_owner(data):
+    with sole_owner(data), configuration.chosen_ports(data) as ports:
         check_free("--port", port)
         check_free("--metrics-port", metrics_port)
-        configuration.write(data, port, configuration.choose_ports(data))
+        configuration.write(data, port, ports)
         server = start(data, metrics_port)
         try:
             watch(server, metrics_port, lambda: _say_ready(data, port))
