@@ -71,18 +71,23 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
 async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_is_ended(
     tmp_path: Path,
 ) -> None:
-    async with engine(tmp_path / "log") as serving:
-        for _ in range(20):
-            load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=60))
-            while not (found := processes_of(LITE0, serving.process.pid)):  # noqa: ASYNC110
-                await asyncio.sleep(0)
-            os.kill(found[0], signal.SIGKILL)
-            (told,) = await asyncio.gather(load, return_exceptions=True)
-            assert "DEADLINE_EXCEEDED" not in str(told), "the load did not end"
-            if await ended(serving.process):
-                return
-            # It had said its first word, which ends the load at once.
-    pytest.fail("none of 20 processes was killed in time")
+    for _ in range(5):
+        async with engine(tmp_path / "log") as serving:
+            for _ in range(20):
+                load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=60))
+                while not (found := processes_of(LITE0, serving.process.pid)):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                os.kill(found[0], signal.SIGKILL)
+                (told,) = await asyncio.gather(load, return_exceptions=True)
+                assert "DEADLINE_EXCEEDED" not in str(told), "the load did not end"
+                if await ended(serving.process):
+                    break
+                # It had said its first word, which ends the load at once.
+            else:
+                pytest.fail("none of 20 processes was killed in time")
+            if serving.process.returncode == -signal.SIGKILL:
+                return  # which is how the watchdog ends it; a crash of its own has another number
+    pytest.fail("the server ended by itself 5 times")
 
 
 async def ended(process: asyncio.subprocess.Process) -> bool:
