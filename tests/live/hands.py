@@ -23,7 +23,10 @@ class Hands:
         self.gateway = gateway
         self.folder = folder
         self.catalog = catalog
-        self.environment = os.environ | {"SIGHTLINE_TARGET": gateway}
+        self.environment = os.environ | {
+            "SIGHTLINE_TARGET": gateway,
+            "PYTHONFAULTHANDLER": "1",  # a crash says where
+        }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

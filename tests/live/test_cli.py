@@ -30,8 +30,8 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
         process = hands.start(*command)
         hands.until_stored(stored + 1)
         process.send_signal(blow)
-        process.communicate(timeout=30)
-        assert process.returncode == (130 if blow == signal.SIGINT else -blow)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == (130 if blow == signal.SIGINT else -blow), err
     assert len(hands.ids()) < len(wanted), "nothing was interrupted"
     facts = hands.facts(*command, code=1)
     assert facts["state"]["storedCount"] == str(len(wanted))

@@ -18,6 +18,7 @@ from sightline_client.catalogue import ImportBatch, ImportReport, Product, RowFa
 from sightline_client.channel import MAX_MESSAGE_BYTES
 from sightline_client.errors import SightlineError, invalid
 from sightline_client.pipeline import in_flight, patiently
+from sightline_client.threads import in_thread
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -158,7 +159,7 @@ async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIte
                 break
         return taken
 
-    while chunk := await asyncio.to_thread(take):
+    while chunk := await in_thread(take):
         for item in chunk:
             yield item
 

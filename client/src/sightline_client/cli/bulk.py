@@ -1,6 +1,5 @@
 """Sends a file's rows in batches: events, offers."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files.model import Row, Table
 from sightline_client.files.rejected import Rejected
 from sightline_client.pipeline import in_flight
+from sightline_client.threads import in_thread
 
 M = TypeVar("M", bound=Message)
 
@@ -88,7 +88,7 @@ async def send_file(
 
 async def _lots(table: Table, make: Callable[[Row], M]) -> AsyncIterator[_Lot[M]]:
     rows = table.rows()
-    while lot := await asyncio.to_thread(_read, table, rows, make):
+    while lot := await in_thread(_read, table, rows, make):
         yield lot
 
 
