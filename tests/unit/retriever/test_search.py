@@ -26,6 +26,7 @@ from retriever.model import (
 )
 from retriever.record import Record
 from retriever.search import BlendPart, Query, read_index_token, write_index_token
+from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
@@ -274,6 +275,19 @@ async def test_a_wait_ends_with_the_deadline(
     query = near(b"1", min_index_token=write_index_token("default", seq))
     with pytest.raises(StageDeadline):
         await search.search(query, record, index, lambda: 0.03)
+
+
+async def test_a_wait_whose_last_look_took_all_the_time_says_what_it_waited_for(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    _, seq = await record.write("default", [write("a", b"1")])
+    query = near(b"1", min_index_token=write_index_token("default", seq))
+
+    def nothing_left() -> float | None:
+        raise DeadlineExceeded("16 ms of the deadline are left", reason="DEADLINE_EXCEEDED")
+
+    with pytest.raises(StageDeadline):
+        await search.search(query, record, index, nothing_left)
 
 
 @pytest.mark.parametrize("seq", [0, 1, 2**62])

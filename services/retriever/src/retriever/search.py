@@ -49,7 +49,7 @@ from retriever.sampling import Samples
 from retriever.standin import Copy
 from retriever.vectors import blended, check_vector
 from retriever.watch import Watch, reach
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import DeadlineExceeded, FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from sightline_rules import filters
 from sightline_rules.duplicates import Group
@@ -356,10 +356,18 @@ class Wait:
 
     async def pause(self) -> None:
         """Raises StageDeadline when there is no time left to look again."""
-        left = self._remaining()
+        left = self.left()
         if time.monotonic() > self._end or (left is not None and left < 2 * WAIT_STEP):
             raise StageDeadline
         await asyncio.sleep(WAIT_STEP)
+
+    def left(self) -> float | None:
+        """Seconds until an answer has to be begun; None without end. Raises StageDeadline when a
+        look took all there was: the write is what was waited for, whatever the clock says."""
+        try:
+            return self._remaining()
+        except DeadlineExceeded:
+            raise StageDeadline from None
 
 
 def wanted_write(query: Query) -> int:
@@ -387,7 +395,7 @@ async def reached(
     wait = Wait(remaining)
     while freshness.seq < wanted:
         if ladder is not None:
-            copy = await ladder.meanwhile(generation, query.condition, wanted, remaining())
+            copy = await ladder.meanwhile(generation, query.condition, wanted, wait.left())
             if copy is not None:
                 return copy.freshness, copy
         await wait.pause()
