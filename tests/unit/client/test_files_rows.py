@@ -1,5 +1,6 @@
 """A row becomes a product, an event or an offer, or says which column is wrong."""
 
+import os
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -25,10 +26,16 @@ def photos(tmp_path: Path) -> PhotoFolder:
     (root / "outside.jpg").symlink_to(tmp_path / "secret.jpg")
     (root / "circle.jpg").symlink_to("circle.jpg")
     (tmp_path / "secret.jpg").write_bytes(b"secret")
-    (root / "huge.jpg").write_bytes(bytes(10 * 1024 * 1024 + 1))
+    zeros(root / "huge.jpg", 10 * 1024 * 1024 + 1)
     for name in ("x", "y", "z", "w"):
-        (root / f"big-{name}.jpg").write_bytes(bytes(9 * 1024 * 1024))
+        zeros(root / f"big-{name}.jpg", 9 * 1024 * 1024)
     return PhotoFolder(root)
+
+
+def zeros(path: Path, size: int) -> None:
+    """A file of so many bytes that takes no room on the disk."""
+    path.touch()
+    os.truncate(path, size)
 
 
 def refused(row: dict[str, Any], photos: PhotoFolder) -> tuple[str, str]:

@@ -76,7 +76,7 @@ class Bench:
         )
         self.backups = BackupFiles("memory://backups")
         self.settings = Settings(
-            worker_poll_seconds=0.01, worker_lease_seconds=1, worker_flush_seconds=0.1
+            worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
         )
 
     def worker(self, owner: str) -> Worker:
