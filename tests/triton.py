@@ -25,7 +25,7 @@ async def real_triton(
     python = TRITON / ".venv" / "bin" / "python"
     assert python.exists(), "make its environment first: make setup"
     second = () if spaces is None else ("--spaces", str(spaces))
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *(python, "-m", "triton_engine.serve", "--grpc-port", str(port)),
             *(*second, "--load", *load),
@@ -40,6 +40,27 @@ async def real_triton(
         with suppress(ProcessLookupError):  # it ended, and what it had started
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+@asynccontextmanager
+async def triton_kept_up(
+    port: int, log: Path, load: Sequence[str], spaces: Path | None = None
+) -> AsyncIterator[None]:
+    """The same, started anew whenever it ended, as whatever runs a Triton does: its Python backend
+    may abort it where one of its processes gets no processor for a second as it starts."""
+
+    async def keep() -> None:
+        while True:
+            async with real_triton(port, log, load, spaces) as process:
+                await process.wait()
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
 
 
 def processes_of(model: str, triton: int) -> list[int]:

@@ -749,7 +749,10 @@ class Suite:
 
 @asynccontextmanager
 async def running(**settings: object) -> AsyncIterator[Suite]:
-    """A gateway with the given settings before scripted peers."""
+    """A gateway with the given settings before scripted peers.
+
+    Answers have more time than a shop gives them, as other tests may have the processor.
+    """
     products = list(PRODUCTS)
     answers = Answers(Script())
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
@@ -763,6 +766,7 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
             "retriever_target": f"127.0.0.1:{retriever.port}",
             "ranker_target": f"127.0.0.1:{ranker.port}",
             "catalogs": ("default", "other"),
+            "default_seconds": 10.0,
             **settings,
         }
     )

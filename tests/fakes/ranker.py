@@ -33,6 +33,7 @@ from sightline.retriever.v1 import (
     vector_service_pb2,
     vector_service_pb2_grpc,
 )
+from tests.waiting import SECONDS
 
 KEY = Pseudonyms(bytes(range(32)))
 HOUR = 3_600_000_000
@@ -300,7 +301,7 @@ class GatedLoad:
 
     def __call__(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
         self.calls.append(version)
-        self.gate.wait(5)
+        self.gate.wait(SECONDS)
         found = self.models[version]
         if isinstance(found, Exception):
             raise found

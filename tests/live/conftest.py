@@ -19,6 +19,7 @@ from local_suite.programs import sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
 from tests.engines import ROOT
+from tests.waiting import SECONDS
 
 CATALOGS = (
     *("default", "kills", "rubbish", "isolated", "beside", "hands", "peace", "war", "shell"),
@@ -86,7 +87,7 @@ async def _open_shop(gateway: str) -> None:
         await until_serving(client, version)
 
 
-async def until_indexed(client: SightlineClient, images: int, seconds: float = 60) -> None:
+async def until_indexed(client: SightlineClient, images: int, seconds: float = SECONDS) -> None:
     """Waits until at least so many photos are indexed and nothing waits any more."""
     until = time.monotonic() + seconds
     while True:
@@ -103,7 +104,7 @@ async def until_indexed(client: SightlineClient, images: int, seconds: float = 6
         await asyncio.sleep(0.1)
 
 
-async def until_serving(client: SightlineClient, version: str, seconds: float = 10) -> None:
+async def until_serving(client: SightlineClient, version: str, seconds: float = SECONDS) -> None:
     """Waits until the ranker answers with a model."""
     until = time.monotonic() + seconds
     while (await client.status()).model_version != version:

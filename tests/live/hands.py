@@ -11,6 +11,7 @@ from typing import Any
 
 from examples.wines.catalogue import load_wines
 from sightline_client import DeadlineExceeded, SyncSightlineClient, Unavailable
+from tests.waiting import SECONDS
 
 SIGHTLINE = Path(sys.executable).with_name("sightline")
 WINES = load_wines()
@@ -66,7 +67,7 @@ class Hands:
 
     def until_stored(self, count: int) -> None:
         """Waits until the catalog holds so many products, whoever is away meanwhile."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + SECONDS
         with SyncSightlineClient(self.gateway, catalog=self.catalog) as client:
             while _products(client) < count:
                 assert time.monotonic() < until, "the import stands still"

@@ -40,6 +40,7 @@ from sightline_client import (
 )
 from tests.fakes.photos import photo
 from tests.live.conftest import CATALOGS, until_indexed, until_serving
+from tests.waiting import SECONDS
 
 ISOLATED, BESIDE = "isolated", "beside"
 PHOTOS = [path.read_bytes() for path in sorted((HERE / "images").glob("*.jpg"))[:12]]
@@ -487,7 +488,7 @@ def calls(found: Mapping[Figure, float], method: str, code: str) -> float:
 
 def until_waiting(suite: Suite, catalog: str, photos: int) -> dict[Figure, float]:
     """The figures once they say that so many photos, and texts, of a catalog have no vector."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + SECONDS
     while True:
         found = figures(suite)
         told = of(found, catalog).items()
@@ -507,7 +508,7 @@ def until_still(suite: Suite, *catalogs: str) -> None:
 
 def scraped(port: int) -> str:
     """What a program shows to Prometheus."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
         return str(answer.read().decode())
 
 

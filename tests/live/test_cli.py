@@ -9,6 +9,7 @@ import pytest
 from local_suite.suite import Suite
 from sightline_client import Job, Product, SyncSightlineClient
 from tests.live.hands import WINES, Hands
+from tests.waiting import SECONDS
 
 PHOTOS = str(WINES[0].image.parent)
 
@@ -30,7 +31,7 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
         process = hands.start(*command)
         hands.until_stored(stored + 1)
         process.send_signal(blow)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=SECONDS)
         assert process.returncode == (130 if blow == signal.SIGINT else -blow), err
     assert len(hands.ids()) < len(wanted), "nothing was interrupted"
     facts = hands.facts(*command, code=1)
@@ -115,7 +116,7 @@ def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_
 
 def killed_half_way(suite: Suite, client: SyncSightlineClient) -> Job:
     """The job that deletes, as it stood when its worker was killed in the midst of it."""
-    worker, until = "retriever-worker", time.monotonic() + 30
+    worker, until = "retriever-worker", time.monotonic() + SECONDS
     while time.monotonic() < until:
         job = next(iter(client.list_jobs(kind="close_import")), None)
         if job is None or job.ended or not job.done:

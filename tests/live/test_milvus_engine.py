@@ -19,6 +19,7 @@ from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState, IndexRow, IndexUnavailable
 from sightline_rules.filters import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
+from tests.waiting import SECONDS
 
 WRITERS = 4
 BATCHES = 10
@@ -37,7 +38,7 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         [str(MILVUS_PYTHON), "-m", "milvus_engine.serve", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
         check=False,
     )
 
@@ -130,7 +131,7 @@ async def test_a_log_that_is_cut_off_ends_the_engine_and_loses_nothing(engine: M
     resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (most, most))
     with pytest.raises(IndexUnavailable):
         await index.upsert("many", rows(0, 1))
-    assert engine.process.wait(timeout=30) == 74
+    assert engine.process.wait(timeout=SECONDS) == 74
     engine.process = None
     engine.start()
     await index.load("many")

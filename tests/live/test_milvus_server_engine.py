@@ -14,6 +14,7 @@ from local_suite.processes import wait_gone
 from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState
 from tests.engines import MILVUS_SERVER_PYTHON, MilvusServer, free_port, milvus_server
+from tests.waiting import SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def serve(data: Path, port: int, metrics_port: int) -> subprocess.CompletedProce
         [*(str(MILVUS_SERVER_PYTHON), "-m", "milvus_server_engine.serve"), "--data", data, *ports],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
         check=False,
     )
 
@@ -104,7 +105,7 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
     command = [str(MILVUS_SERVER_PYTHON), "-m", "milvus_server_engine.serve"]
     options = ["--data", str(tmp_path), "--port", port, "--metrics-port", str(free_port())]
     ended = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=30, check=False
+        [*command, *options], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert ended.returncode == 2
     assert f"{port} is not a port from 1024 to 65535" in ended.stderr

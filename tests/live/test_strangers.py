@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from examples.wines.catalogue import load_wines
+from tests.waiting import SECONDS
 
 NODE = Path(__file__).parents[1] / "strangers" / "node"
 IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
@@ -44,7 +45,7 @@ def told(stranger: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
         cwd=stranger,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

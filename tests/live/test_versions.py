@@ -13,6 +13,7 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from sightline_client import SightlineClient
 from tests.fakes.photos import photo
+from tests.waiting import SECONDS
 
 
 async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_shop_s(
@@ -20,7 +21,7 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
 ) -> None:
     async with grpc.aio.insecure_channel(suite.addresses()["embedder"]) as channel:
         stub = EmbeddingServiceStub(channel)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SECONDS):
             while True:
                 listed = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
                 if all(space.ready for space in listed):

@@ -28,6 +28,7 @@ from sightline_client import (
     money,
 )
 from sightline_client.filters import F
+from tests.waiting import SECONDS
 
 HIT_AT_5 = 0.947
 """Measured 2026-11-20: 299 of 300 (.997); less five points."""
@@ -209,7 +210,7 @@ async def test_a_wine_listed_thrice_takes_one_place(
 
 
 async def test_a_text_finds_by_meaning_and_by_words(client: SightlineClient) -> None:
-    until = time.monotonic() + 60  # the index of texts may still be filled
+    until = time.monotonic() + SECONDS  # the index of texts may still be filled
     while True:
         named = await client.recommend(text="a BAROLO", page_size=3)
         if not named.degradations and {"text", "keywords"} <= {*named.results[0].branches}:
@@ -245,7 +246,7 @@ async def ranker_is_dead(suite: Suite) -> AsyncIterator[None]:
 async def test_without_the_ranker_the_order_is_that_of_similarity(
     client: SightlineClient, wines: tuple[Wine, ...], ranker_is_dead: None
 ) -> None:
-    until = time.monotonic() + 20  # a model that a busy machine made late is looked for again
+    until = time.monotonic() + SECONDS  # a model that a busy machine made late is looked for again
     while True:
         lost = (await client.recommend(image=wines[0].image, visitor="v")).degradations
         if not any(loss.stage == "visual" for loss in lost):
@@ -269,7 +270,7 @@ async def test_without_the_ranker_the_order_is_that_of_similarity(
 async def test_after_its_restart_the_ranker_ranks_again(
     client: SightlineClient, wines: tuple[Wine, ...]
 ) -> None:
-    until = time.monotonic() + 10  # the gateway looks for a lost peer every two seconds
+    until = time.monotonic() + SECONDS  # the gateway looks for a lost peer every two seconds
     while True:
         answer = await client.recommend(image=wines[0].image, user=load_ratings()[0].user_id)
         if not answer.degradations:

@@ -35,7 +35,8 @@ from sightline_rules.photos import PhotoLimits
 from tests import fitted
 from tests.engines import ROOT, free_port
 from tests.fakes.triton import LITE0
-from tests.triton import MODELS, real_triton
+from tests.triton import MODELS, triton_kept_up
+from tests.waiting import SECONDS
 
 WINES = sorted((ROOT / "examples" / "wines" / "images").glob("*.jpg"))[:3]
 TEXT_MODEL = "minilm_l6_v2"
@@ -56,12 +57,12 @@ class Served:
 
     async def listed(self, catalog: str = "wine") -> dict[str, pb.Space]:
         request = pb.ListSpacesRequest(catalog_id=catalog)
-        answer = await self.stub.ListSpaces(request, timeout=20)
+        answer = await self.stub.ListSpaces(request, timeout=SECONDS)
         return {space.model: space for space in answer.spaces}
 
     async def embed(self, *items: pb.EmbedItem, catalog: str = "wine") -> list[pb.EmbedResult]:
         request = pb.BatchEmbedRequest(items=items, catalog_id=catalog)
-        return list((await self.stub.BatchEmbed(request, timeout=30)).results)
+        return list((await self.stub.BatchEmbed(request, timeout=SECONDS)).results)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     )
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
-        real_triton(port, folder / "log", [LITE0, TEXT_MODEL], models),
+        triton_kept_up(port, folder / "log", [LITE0, TEXT_MODEL], models),
         Triton(settings.triton_target, settings.infer_timeout_seconds) as triton,
     ):
         offered, *_ = bind(settings, triton, decoding, fetch)
@@ -105,7 +106,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
 
 async def loaded(triton: Triton, model: str) -> None:
     """Has Triton serve a fitted model, as a promotion does, as soon as it is up."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         while True:
             try:
                 return await triton.load(model)
@@ -115,7 +116,7 @@ async def loaded(triton: Triton, model: str) -> None:
 
 async def ready(served: Served) -> None:
     """Waits until every space of both catalogs is."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         while True:
             listed = [await served.listed(catalog) for catalog in ("wine", "beer")]
             if all(len(each) == 3 and all(s.ready for s in each.values()) for each in listed):
@@ -267,7 +268,7 @@ async def photos_are_classified_by_the_newest_space(served: Served) -> None:
     photo = WINES[2].read_bytes()
     items = [pb.EmbedItem(image=photo, views=1), pb.EmbedItem(image=b"no photo")]
     request = pb.ClassifyRequest(items=items, catalog_id="wine", top_k=2)
-    good, bad = (await served.stub.Classify(request, timeout=20)).results
+    good, bad = (await served.stub.Classify(request, timeout=SECONDS)).results
     assert reason(bad) == "IMAGE_UNDECODABLE"
     vector = served.wine.vectors(features(seen(photo, views=1)), [0])
     head = served.wine.fitted.head
@@ -323,7 +324,7 @@ async def peers_hear_what_photos_are_of(served: Served) -> None:
 async def what_is_taken_out_of_service_is_gone(served: Served) -> None:
     version = (await served.listed("beer"))[served.beer.name].version
     (served.spaces / "retired" / served.beer.name).mkdir(parents=True)
-    end = time.monotonic() + 10
+    end = time.monotonic() + SECONDS
     while served.beer.name in await served.listed("beer"):
         assert time.monotonic() < end
         await asyncio.sleep(0.2)

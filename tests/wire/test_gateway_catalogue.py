@@ -217,7 +217,7 @@ async def test_jobs_of_both_owners_are_listed_newest_first_and_page_by_page(suit
 
 async def test_a_list_of_jobs_without_one_owner_is_refused_rather_than_half(suite):
     await suite.ranker.down()
-    error = await refused(suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(), timeout=5))
+    error = await refused(suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(), timeout=30))
     assert (error.code, error.reason) == ("UNAVAILABLE", "RANKER_UNAVAILABLE")
     found = await suite.jobs.GetJob(job_service_pb2.GetJobRequest(job_id="retriever/2"))
     assert found.job_id == "retriever/2"

@@ -19,6 +19,7 @@ from sightline.ranker.v1 import answer_service_pb2, event_service_pb2
 from sightline.ranker.v1 import online_report_pb2 as pb
 from tests.fakes.gateway_wire import Suite as Front
 from tests.fakes.gateway_wire import running
+from tests.waiting import SECONDS
 from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
 
 __all__ = ["suite"]
@@ -37,7 +38,7 @@ class Shop:
         """An answer, as soon as the ranker keeps it: the n-th of its catalog."""
         request = rec.RecommendRequest(signals=[rec.QuerySignal(image=b"\xff\xd8 \xff\xd9")])
         answer = await self.front.recommendation.Recommend(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SECONDS):
             while True:
                 if sum(one.answer_count for one in (await self.report()).groups) == answers:
                     return answer

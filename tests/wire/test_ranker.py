@@ -53,6 +53,7 @@ from sightline.ranker.v1 import (
 )
 from tests.fakes.ranker import FakeProducts, columns, product, serving
 from tests.stores import NewStore, address, only_sqlite
+from tests.waiting import SECONDS
 
 PRODUCTS = [product(f"r{n}", "Red", brand="A") for n in range(6)] + [
     product(f"w{n}", "White", brand="B") for n in range(6)
@@ -725,11 +726,11 @@ async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes
     suite.retriever.gate = asyncio.Event()
     asked = await suite.models.TrainModel(model_service_pb2.TrainModelRequest())
     async with worker_process() as first:
-        await asyncio.wait_for(suite.retriever.asked.wait(), 30)
+        await asyncio.wait_for(suite.retriever.asked.wait(), SECONDS)
         (training,) = children(first.pid)
         first.kill()
         await first.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             while _state(training) != "Z":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     suite.retriever.gate.set()

@@ -33,7 +33,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc
 from tests.engines import free_port
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 from tests.wire.test_ranker import ANN, Suite, event, refusal, suite
 
 __all__ = ["suite"]
@@ -183,7 +183,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         events = Events(channel)
         try:
-            await asyncio.wait_for(channel.channel_ready(), 60)
+            await asyncio.wait_for(channel.channel_ready(), SECONDS)
         except TimeoutError:
             pytest.skip("NOT MEASURED: this user can't mount a small disk")
         acknowledged, full = [], None

@@ -43,7 +43,7 @@ from sightline.retriever.v1.rebuild_service_pb2 import RebuildIndexRequest
 from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import photo
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 NUMBER = 150
 ENDED = (job_pb2.Job.STATE_SUCCEEDED, job_pb2.Job.STATE_FAILED, job_pb2.Job.STATE_CANCELLED)
@@ -88,10 +88,10 @@ class Shop:
             request = products_pb.UpsertProductsRequest(
                 products=[wine(n) for n in range(start, start + 50)]
             )
-            token = (await self.products.UpsertProducts(request, timeout=60)).index_token
-        await self.nearest(seconds=60, min_index_token=token)
+            token = (await self.products.UpsertProducts(request, timeout=SECONDS)).index_token
+        await self.nearest(min_index_token=token)
 
-    async def nearest(self, seconds: float = 20, **fields: Any) -> dict[str, float]:
+    async def nearest(self, seconds: float = SECONDS, **fields: Any) -> dict[str, float]:
         """The answer to the same question: product → similarity."""
         query = Vector(
             space="visual",
@@ -108,7 +108,7 @@ class Shop:
         answer = await self.products.ListProducts(request)
         return sorted(answer.products, key=lambda product: product.product_id)
 
-    async def ended(self, job: job_pb2.Job, seconds: float = 60) -> job_pb2.Job:
+    async def ended(self, job: job_pb2.Job, seconds: float = SECONDS) -> job_pb2.Job:
         until = time.monotonic() + seconds
         request = job_service_pb2.GetJobRequest(catalog_id=job.catalog_id, job_id=job.job_id)
         while (found := await self.jobs.GetJob(request)).state not in ENDED:
@@ -126,7 +126,7 @@ class Shop:
         assert job.state == job_pb2.Job.STATE_SUCCEEDED, job
         return result(job, "backup_id")
 
-    async def indexed(self, catalog: str, seconds: float = 30) -> None:
+    async def indexed(self, catalog: str, seconds: float = SECONDS) -> None:
         until = time.monotonic() + seconds
         request = vectors_pb.CountRequest(catalog_id=catalog)
         while True:

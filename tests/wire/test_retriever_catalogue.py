@@ -35,7 +35,7 @@ from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
 from sightline.retriever.v1 import product_service_pb2 as pb
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from tests.fakes.photos import photo
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 FULL = import_pb2.IMPORT_MODE_FULL
 EUR = money_pb2.Money(currency_code="EUR", units=5)
@@ -110,7 +110,7 @@ class Shop:
 
     async def send(self, name: str, *rows: pb.ImportRow) -> pb.ImportProductsResponse:
         answer: pb.ImportProductsResponse = await self.products.ImportProducts(
-            pb.ImportProductsRequest(import_id=name, rows=rows), timeout=20
+            pb.ImportProductsRequest(import_id=name, rows=rows), timeout=SECONDS
         )
         return answer
 

@@ -44,7 +44,7 @@ from sightline.retriever.v1 import index_service_pb2 as index_pb
 from tests.engines import MilvusLite, free_port, milvus_lite
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of
 from tests.fakes.photos import photo
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 NEW = "v2"
 DIMENSIONS = {VERSION: DIMENSION, NEW: 12}
@@ -102,7 +102,7 @@ class Shop:
             for n in numbers
         ]
         request = catalog_pb.UpsertProductsRequest(products=products)
-        answer = await self.catalog.UpsertProducts(request, timeout=20)
+        answer = await self.catalog.UpsertProducts(request, timeout=SECONDS)
         assert all(result.status.code == 0 for result in answer.results)
 
     async def settled(self) -> None:
@@ -175,7 +175,7 @@ class Shop:
 
     async def ask(self, *signals: pb.QuerySignal) -> pb.SearchResponse:
         answer: pb.SearchResponse = await self.recommendation.Search(
-            pb.SearchRequest(signals=signals, page_size=10), timeout=10
+            pb.SearchRequest(signals=signals, page_size=10), timeout=SECONDS
         )
         return answer
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import io
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -27,7 +26,9 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc, space_pb2, space_s
 from sightline.embedder.v1 import space_service_pb2 as space
 from sightline_rules.photos import image_id
 from tests.engines import free_port
-from tests.wire.test_embedder import LITE0, TRITON
+from tests.triton import TRITON, triton_kept_up
+from tests.waiting import SECONDS
+from tests.wire.test_embedder import LITE0
 
 TEXTS = "minilm_l6_v2"
 FITTED = 24
@@ -72,14 +73,26 @@ class Service:
         return [each async for each in told][-1]
 
     async def embed(self, *items: pb.EmbedItem) -> list[np.ndarray | ServiceError]:
-        answer = await self.embedding.BatchEmbed(pb.BatchEmbedRequest(items=items), timeout=20)
+        answer = await self.embedding.BatchEmbed(pb.BatchEmbedRequest(items=items), timeout=SECONDS)
         return [
             from_status(each.status) if each.status.code else np.frombuffer(each.vector.data, "<f4")
             for each in answer.results
         ]
 
+    async def promote(self, version: str) -> pb.Space:
+        """Asked again, as by who reads the error, where the model server had to be started anew."""
+        request = space.PromoteSpaceRequest(version=version, force=True)
+        for _ in range(10):
+            try:
+                return await self.spaces.PromoteSpace(request, timeout=SECONDS)
+            except grpc.aio.AioRpcError as error:
+                if from_rpc_error(error).reason != "EMBEDDER_UNAVAILABLE":
+                    raise
+            await asyncio.sleep(1)
+        raise AssertionError("the model server does not come up")
+
     async def listed(self, **fields: bool) -> dict[str, pb.Space]:
-        answer = await self.embedding.ListSpaces(pb.ListSpacesRequest(**fields), timeout=20)
+        answer = await self.embedding.ListSpaces(pb.ListSpacesRequest(**fields), timeout=SECONDS)
         return {each.model: each for each in answer.spaces}
 
 
@@ -93,18 +106,10 @@ async def refused(call: Awaitable[object]) -> ServiceError:
     raise AssertionError("it was not refused")
 
 
+@asynccontextmanager
 async def serving(tmp_path: Path) -> AsyncIterator[Service]:
     """An embedder in front of a real server that loads what fitting needs when it is needed."""
     spaces, port = tmp_path / "spaces", free_port()
-    with (tmp_path / "triton.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(TRITON / ".venv/bin/python", "-m", "triton_engine.serve", "--grpc-port", str(port)),
-            *("--spaces", spaces / "models", "--load", LITE0, TEXTS),
-            cwd=TRITON,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
     settings = EmbedderSettings(
         port=0,
         triton_target=f"127.0.0.1:{port}",
@@ -115,24 +120,23 @@ async def serving(tmp_path: Path) -> AsyncIterator[Service]:
         fit_backbone=LITE0,
     )
     decoding, fetch = decoders(settings), fetcher(settings)
-    try:
-        async with Triton(settings.triton_target, settings.infer_timeout_seconds) as triton:
-            offered, _, sources = bind(settings, triton, decoding, fetch)
-            running = await server.start(offered, settings, "e")
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-                trainer = EmbedderClient(f"127.0.0.1:{running.port}")
-                yield Service(channel, trainer)
-                await trainer.close()
-            await running.stop()
-            await sources.close()
-    finally:
-        decoding.close()
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    async with (
+        triton_kept_up(port, tmp_path / "triton.log", [LITE0, TEXTS], spaces / "models"),
+        Triton(settings.triton_target, settings.infer_timeout_seconds) as triton,
+    ):
+        offered, _, sources = bind(settings, triton, decoding, fetch)
+        running = await server.start(offered, settings, "e")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+            trainer = EmbedderClient(f"127.0.0.1:{running.port}")
+            yield Service(channel, trainer)
+            await trainer.close()
+        await running.stop()
+        await sources.close()
+    decoding.close()
 
 
 async def test_a_space_is_fitted_promoted_used_and_retired(tmp_path: Path) -> None:
-    async for service in serving(tmp_path):
+    async with serving(tmp_path) as service:
         await _whole_life(service, tmp_path / "spaces")
 
 
@@ -160,12 +164,10 @@ async def _whole_life(service: Service, folder: Path) -> None:
     assert made.model not in await service.listed()
     assert (await service.listed(include_all=True))[made.model] == made
 
-    promoted = await service.spaces.PromoteSpace(
-        space.PromoteSpaceRequest(version=made.version, force=True), timeout=60
-    )
+    promoted = await service.promote(made.version)
 
     assert (promoted.version, promoted.state) == (made.version, space_pb2.SPACE_STATE_SERVING)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         while not (listed := (await service.listed())[made.model]).ready:  # noqa: ASYNC110 - as a caller would
             await asyncio.sleep(0.1)
     assert (listed.version, listed.takes_texts) == (made.version, True)
@@ -183,14 +185,14 @@ async def _whole_life(service: Service, folder: Path) -> None:
     assert np.abs(of_shopper - of_catalogue).max() > 1e-3  # type: ignore[operator]
     assert made.category_count
     await _unseen_wines_stand_beside(service, made.version)
-    answer = await service.embedding.Classify(pb.ClassifyRequest(items=[shown]), timeout=20)
+    answer = await service.embedding.Classify(pb.ClassifyRequest(items=[shown]), timeout=SECONDS)
     head = answer.results[0].classification
     assert tuple(head.guesses[0].category_path) == photos[0].label.category_path
     assert 0.5 < head.guesses[0].probability < 1
     assert (head.unknown, head.space_version) == (False, made.version)
 
     retired = await service.spaces.RetireSpace(
-        space.RetireSpaceRequest(version=made.model), timeout=60
+        space.RetireSpaceRequest(version=made.model), timeout=SECONDS
     )
     assert retired.state == space_pb2.SPACE_STATE_RETIRED
     await asyncio.sleep(1.5)  # what is known of the repository is kept for a second
@@ -203,7 +205,7 @@ async def _whole_life(service: Service, folder: Path) -> None:
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
     damaged = await refused(
         service.spaces.PromoteSpace(
-            space.PromoteSpaceRequest(version=made.version, force=True), timeout=60
+            space.PromoteSpaceRequest(version=made.version, force=True), timeout=SECONDS
         )
     )
     assert damaged.reason == "MODEL_NOT_READY"

@@ -13,6 +13,7 @@ from ranker.record.tables import MIGRATIONS
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, FakeProducts, FakeVectors, event, serving
 from tests.fakes.trainings import PRODUCTS, drawn_vectors
+from tests.waiting import SECONDS
 
 
 async def bought(database: Database) -> None:
@@ -43,7 +44,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ranker.train", "--catalog", *arguments), env=environment
     )
-    return await asyncio.wait_for(process.wait(), 60)
+    return await asyncio.wait_for(process.wait(), SECONDS)
 
 
 async def test_a_timer_asks_for_a_training_and_sees_it_through(tmp_path: Path) -> None:

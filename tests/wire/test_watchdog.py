@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 from tests.engines import free_port
 from tests.fakes.triton import LITE0
 from tests.triton import MODELS, processes_of, real_triton
+from tests.waiting import SECONDS
 
 TEXTS = "minilm_l6_v2"
 GRAPH = MODELS / LITE0 / "1" / "model.onnx"
@@ -50,19 +51,19 @@ async def test_a_process_that_stood_still_while_it_started_is_ended_and_its_mode
     for _ in range(5):
         async with engine(tmp_path / "log") as serving:
             for _ in range(20):
-                load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=60))
+                load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=SECONDS))
                 if await stood_still(serving.process.pid, load):
                     break
-                await serving.client.unload_model(LITE0, client_timeout=60)
+                await serving.client.unload_model(LITE0, client_timeout=SECONDS)
             (told,) = await asyncio.gather(load, return_exceptions=True)
             assert isinstance(told, InferenceServerException), "no process was stopped in 20 loads"
             if await ended(serving.process):
                 continue  # by itself, as it may: it let go of memory that the process went on using
             assert "is not healthy" in str(told)
-            await serving.client.load_model(LITE0, client_timeout=60)
+            await serving.client.load_model(LITE0, client_timeout=SECONDS)
             photo = triton.InferInput("image", [1, 224, 224, 3], "UINT8")
             photo.set_data_from_numpy(np.zeros((1, 224, 224, 3), np.uint8))
-            answer = await serving.client.infer(LITE0, [photo], client_timeout=20)
+            answer = await serving.client.infer(LITE0, [photo], client_timeout=SECONDS)
             assert answer.as_numpy("embedding").shape == (1, 1280)
             return
     pytest.fail("the server ended 5 times")
@@ -74,7 +75,7 @@ async def test_a_server_that_waits_for_a_process_that_was_killed_as_it_started_i
     for _ in range(5):
         async with engine(tmp_path / "log") as serving:
             for _ in range(20):
-                load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=60))
+                load = asyncio.create_task(serving.client.load_model(LITE0, client_timeout=SECONDS))
                 while not (found := processes_of(LITE0, serving.process.pid)):  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 os.kill(found[0], signal.SIGKILL)
@@ -97,7 +98,7 @@ async def ended(process: asyncio.subprocess.Process) -> bool:
 
 
 async def up(client: triton.InferenceServerClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         while True:
             with contextlib.suppress(InferenceServerException):
                 if await client.is_model_ready(TEXTS):

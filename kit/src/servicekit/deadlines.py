@@ -51,3 +51,13 @@ def within(seconds: float) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+@contextmanager
+def otherwise(seconds: float) -> Iterator[None]:
+    """Run the body with an end `seconds` from now if the call has none of its own."""
+    if remaining() is not None:
+        yield
+        return
+    with within(seconds):
+        yield

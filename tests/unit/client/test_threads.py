@@ -9,6 +9,7 @@ import pytest
 from sightline_client.files.seen import Seen
 from sightline_client.importing import read_ahead
 from sightline_client.threads import in_thread
+from tests.waiting import SECONDS
 
 
 async def test_what_a_thread_comes_to_is_answered_or_raised() -> None:
@@ -23,7 +24,7 @@ async def test_work_that_is_called_off_is_waited_for() -> None:
 
     def work() -> None:
         begun.set()
-        go_on.wait(30)
+        go_on.wait(SECONDS)
         ended.append("whole")
         raise ValueError("which nobody hears")
 
@@ -44,7 +45,7 @@ async def test_rows_that_are_called_off_close_nothing_under_the_thread_that_read
 
     def rows(seen: Seen) -> Iterator[int]:
         begun.set()
-        go_on.wait(30)
+        go_on.wait(SECONDS)
         found.append(seen.first("a", 7))
         yield 7
 

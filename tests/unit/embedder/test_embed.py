@@ -36,6 +36,7 @@ from tests.fakes.triton import (
     FakeInference,
     vectors,
 )
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ async def test_photos_of_several_calls_go_to_the_model_together(inference: FakeI
     embedder = embedder_of(inference, places=2)
     inference.gate = asyncio.Event()
     calls = [asyncio.create_task(run(embedder, [shade])) for shade in shades(10)]
-    await asyncio.wait_for(inference.started.wait(), 5)
+    await asyncio.wait_for(inference.started.wait(), SECONDS)
     for _ in range(50):  # by then all the others wait too
         await asyncio.sleep(0)
     inference.gate.set()
@@ -215,9 +216,7 @@ async def test_what_is_not_done_in_time_says_so_and_its_place_is_free_again(
 ) -> None:
     embedder = embedder_of(inference, places=2)
     inference.gate = asyncio.Event()
-    started = asyncio.get_running_loop().time()
-    outcomes = await run(embedder, [*shades(12), Item(photo=b"")], seconds=0.05)
-    assert asyncio.get_running_loop().time() - started < 1
+    outcomes = await run(embedder, [*shades(12), Item(photo=b"")], seconds=0.5)
     assert reasons(outcomes) == ["DEADLINE_EXCEEDED"] * 12 + ["IMAGE_UNDECODABLE"]
     assert isinstance(outcomes[0], DeadlinePassed)
     assert inference.running == 0
@@ -248,7 +247,7 @@ async def test_a_cancelled_call_stops_its_work(
 ) -> None:
     inference.gate = asyncio.Event()
     task = asyncio.create_task(run(embedder, shades(8)))
-    await asyncio.wait_for(inference.started.wait(), 5)
+    await asyncio.wait_for(inference.started.wait(), SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -305,7 +304,7 @@ async def test_nobody_waits_for_a_slow_address(inference: FakeInference) -> None
     fetch = FakeFetch({"https://slow": b"7"}, gate=asyncio.Event())
     embedder = embedder_of(inference, places=2, fetch=fetch)
     items = [Item(uri="https://slow")] * 8 + [Item(photo=b"8")]
-    outcomes = await run(embedder, items, seconds=0.1)
+    outcomes = await run(embedder, items, seconds=2)
     assert [isinstance(outcome, DeadlinePassed) for outcome in outcomes] == [True] * 8 + [False]
     assert isinstance(outcomes[-1], Embedding)
 
@@ -406,7 +405,7 @@ async def test_a_model_that_hangs_costs_only_its_own_version(
     assert reasons(await run(embedder, [Item(photo=b"1", version=NEW)])) == [""]
     newer.gate = asyncio.Event()
     items = [Item(photo=bytes([i]), version=NEW) for i in range(1, 41)] + shades(20)
-    outcomes = await run(embedder, items, seconds=0.5)
+    outcomes = await run(embedder, items, seconds=3)
     assert reasons(outcomes) == ["DEADLINE_EXCEEDED"] * 40 + [""] * 20
 
 

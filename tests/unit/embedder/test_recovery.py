@@ -20,6 +20,7 @@ from embedder.space import KEPT, ServedModel
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from tests.fakes.triton import FakeInference
+from tests.waiting import SECONDS
 
 INPUTS: Tensors = {"image": np.zeros((1, 8, 8, 3), np.uint8)}
 GONE = EmbedderUnavailable("gone")
@@ -330,7 +331,7 @@ async def test_the_watch_goes_on_whatever_a_look_runs_into(ward: Ward) -> None:
 
     ward.control.states = states  # type: ignore[method-assign]
     watching = asyncio.create_task(ward.recovery.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS):
         while looks < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     watching.cancel()

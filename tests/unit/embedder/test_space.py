@@ -18,6 +18,7 @@ from embedder.model import (
 from embedder.space import KEPT, READY, SILENCE, ServedModel, check, version_of
 from servicekit import deadlines
 from tests.fakes.triton import DESCRIPTION, FakeInference
+from tests.waiting import SECONDS
 
 BLANK: Tensors = {"image": np.zeros((2, 8, 8, 3), np.uint8)}
 
@@ -231,7 +232,7 @@ async def test_a_state_is_told_within_its_time_while_the_model_hangs(
     version = (await space.state()).version
     clock.now += KEPT
     inference.gate = asyncio.Event()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         state = await space.state(seconds=0.05)
     assert (state.ready, state.version) == (False, version)
 

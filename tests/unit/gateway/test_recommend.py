@@ -247,7 +247,7 @@ async def test_with_the_record_lost_at_the_end_nothing_is_made_up():
 
 async def test_a_hanging_embedder_costs_its_budget_and_no_more():
     shop = shop_with_photo()
-    shop.seconds = 1.0
+    shop.seconds = 4.0
     shop.embedder.hang = True
     start = asyncio.get_running_loop().time()
 
@@ -255,12 +255,12 @@ async def test_a_hanging_embedder_costs_its_budget_and_no_more():
 
     assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
-    assert asyncio.get_running_loop().time() - start < 0.9
+    assert asyncio.get_running_loop().time() - start < 3.6
 
 
 async def test_a_hanging_search_is_cancelled_at_its_budget():
     shop = shop_with_photo()
-    shop.seconds = 0.3
+    shop.seconds = 2.0
     shop.retriever.hang = {"search"}
 
     answer = await recommend(by_photo(), shop.house)
@@ -271,7 +271,7 @@ async def test_a_hanging_search_is_cancelled_at_its_budget():
 
 async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
     shop = shop_with_photo()
-    shop.seconds = 0.3
+    shop.seconds = 2.0
     shop.ranker.hang = {"rank"}
 
     answer = await recommend(by_photo(), shop.house)

@@ -89,9 +89,9 @@ async def test_engines_are_told_apart_from_the_services_in_front_of_them():
 
 async def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_said():
     start = asyncio.get_running_loop().time()
-    found = await state(Suite(spaces="hang", count="hang", serving_model="hang"), seconds=0.3)
+    found = await state(Suite(spaces="hang", count="hang", serving_model="hang"), seconds=2)
 
-    assert asyncio.get_running_loop().time() - start < 0.7
+    assert asyncio.get_running_loop().time() - start < 5
     assert reasons(found)["ranker"] == "RANKER_UNAVAILABLE"
 
 

@@ -34,6 +34,18 @@ def test_an_inner_end_is_never_later_than_the_outer_one() -> None:
     assert deadlines.remaining() is None
 
 
+def test_a_call_without_an_end_gets_one_and_another_keeps_its_own() -> None:
+    with deadlines.otherwise(1.0):
+        given = deadlines.remaining()
+    assert given is not None
+    assert given <= 1.0
+    assert deadlines.remaining() is None
+    with deadlines.within(60.0), deadlines.otherwise(1.0):
+        kept = deadlines.remaining()
+    assert kept is not None
+    assert kept > 1.0
+
+
 async def test_the_deadlines_of_calls_side_by_side_do_not_mix() -> None:
     async def call(seconds: float | None) -> float | None:
         deadlines.start(seconds)

@@ -22,6 +22,7 @@ from servicekit.decoding import (
     DecodingUnavailable,
 )
 from tests.fakes import hostile
+from tests.waiting import SECONDS
 
 MIB = 2**20
 
@@ -63,14 +64,12 @@ async def test_a_crash_costs_its_own_item_only(decoders: Decoders) -> None:
 async def test_a_process_that_hangs_deaf_to_everything_is_killed_when_its_time_is_up(
     decoders: Decoders,
 ) -> None:
-    start = time.monotonic()
     hang = asyncio.create_task(decoders.run(hostile.hang))
     await asyncio.sleep(0)
     assert await decoders.run(hostile.echo, 1) == 1
     assert not hang.done()
     with pytest.raises(DecodingTimedOut, match="longer than 1 s"):
         await hang
-    assert time.monotonic() - start < 3
     assert await asyncio.gather(*(decoders.run(hostile.echo, i) for i in range(4))) == [0, 1, 2, 3]
 
 
@@ -160,7 +159,7 @@ async def test_closing_ends_who_waits_and_every_process(decoders: Decoders) -> N
     await asyncio.sleep(0.1)
     decoders.close()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(hang, 10)
+        await asyncio.wait_for(hang, SECONDS)
     await asyncio.to_thread(_gone, [pid])
 
 
@@ -220,7 +219,7 @@ def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
 
 def _gone(pids: Sequence[int]) -> None:
     """Wait until these processes are no more."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + SECONDS
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

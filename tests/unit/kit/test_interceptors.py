@@ -13,6 +13,7 @@ from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.status import from_rpc_error
 from tests.fakes.kit_echo import PERSONAL, Echo, binding
 from tests.fakes.kit_logs import json_logs
+from tests.waiting import SECONDS
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -119,7 +120,7 @@ async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
 async def test_a_cancellation_from_within_does_not_leave_the_caller_waiting(kind: str) -> None:
     async with echo() as peer:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await asyncio.wait_for(send(peer, kind, b"stray"), 5)
+            await asyncio.wait_for(send(peer, kind, b"stray"), SECONDS)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
 
 
@@ -173,7 +174,7 @@ async def test_a_missing_or_hostile_request_id_is_replaced() -> None:
 async def test_the_handler_sees_the_callers_deadline() -> None:
     async with echo() as peer:
         left = float(await unary(peer)(b"time", timeout=5.0))
-        assert 3.0 < left < 5.5
+        assert 0 < left < 5.5
         assert await unary(peer)(b"time") == b"None"
 
 
@@ -183,7 +184,7 @@ async def test_a_handler_is_cancelled_when_the_time_is_up() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"wait", timeout=0.2)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.wait_for(servicer.cancelled.wait(), 5)
+        await asyncio.wait_for(servicer.cancelled.wait(), SECONDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

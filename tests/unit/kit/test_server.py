@@ -15,6 +15,7 @@ from servicekit import channel, server
 from servicekit.config import ServerSettings
 from tests.engines import free_port
 from tests.fakes.kit_echo import NAME, Echo, binding
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def test_metrics_are_served_while_the_server_runs() -> None:
     running = await server.start([binding(Echo())], ServerSettings(metrics_port=port), "measured")
 
     def scrape() -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
             return bytes(answer.read())
 
     async with channel.connect(f"127.0.0.1:{running.port}") as peer:
@@ -107,7 +108,7 @@ class Served:
 
     async def one_call_in_progress(self) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":
         pending = self.call(b"wait", timeout=30, wait_for_ready=True)
-        await asyncio.wait_for(self.echo.started.wait(), 10)
+        await asyncio.wait_for(self.echo.started.wait(), SECONDS)
         return pending
 
 
@@ -117,12 +118,12 @@ async def test_after_sigterm_a_call_in_progress_is_answered_and_new_ones_are_ref
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.sleep(0.3)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await served.call(b"new", timeout=5)
+        await served.call(b"new", timeout=SECONDS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not served.stopped.is_set()
     served.echo.go_on.set()
     assert await pending == b"wait"
-    await asyncio.wait_for(served.task, 5)
+    await asyncio.wait_for(served.task, SECONDS)
     assert served.stopped.is_set()
     await served.peer.close(None)
 
@@ -138,7 +139,7 @@ async def test_a_call_that_does_not_end_is_cancelled_after_the_drain_or_a_second
         await asyncio.sleep(0.1)
     with pytest.raises(grpc.aio.AioRpcError):
         await pending
-    await asyncio.wait_for(served.task, 10)
+    await asyncio.wait_for(served.task, SECONDS)
     assert served.echo.cancelled.is_set()
     assert served.stopped.is_set()
     await served.peer.close(None)

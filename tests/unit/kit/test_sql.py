@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from servicekit import sql
 from servicekit.sql import Database, StoreBusy, StoreDamaged, StoreFull, StoreUnavailable
 from tests.fakes.kit_store import BOTTLE, METADATA, MIGRATIONS, SHELF
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[3]
 
@@ -279,7 +280,7 @@ def test_processes_that_start_at_once_migrate_once(file: Path) -> None:
     for process in together:
         assert process.stdin is not None
         process.stdin.close()
-    assert [process.wait(60) for process in together] == [0, 0, 0]
+    assert [process.wait(SECONDS) for process in together] == [0, 0, 0]
     with sqlite3.connect(file) as check:
         assert check.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
         assert check.execute("SELECT count(*) FROM bottle").fetchone() == (1,)

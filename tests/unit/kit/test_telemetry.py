@@ -10,6 +10,7 @@ from servicekit import telemetry
 from servicekit.telemetry import Stage, Stages
 from tests.engines import free_port
 from tests.fakes.kit_logs import json_logs
+from tests.waiting import SECONDS
 
 
 class Clock:
@@ -130,7 +131,7 @@ def test_metrics_are_served_until_stopped() -> None:
     port = free_port()
     stop = telemetry.serve_metrics(port)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
             assert b"sightline_stage_seconds" in answer.read()
         with pytest.raises(OSError, match="in use"):
             telemetry.serve_metrics(port)

@@ -19,6 +19,7 @@ from local_suite.health import http_ok
 from local_suite.model import Program, SuiteError
 from local_suite.suite import Suite, stored_facts
 from tests.engines import free_port
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[3]
 FAKE = ROOT / "tests" / "fakes" / "local_program.py"
@@ -225,7 +226,7 @@ def test_run_stops_everything_when_told_to(make: Make, data: Path, number: signa
     for _ in range(3):
         runner.send_signal(number)
     runner.stdout.read()
-    assert runner.wait(30) == 0
+    assert runner.wait(SECONDS) == 0
     runner.stdout.close()
     assert processes.marked(data) == []
 
@@ -233,12 +234,12 @@ def test_run_stops_everything_when_told_to(make: Make, data: Path, number: signa
 def test_run_that_is_told_to_stop_while_it_starts_leaves_nothing(make: Make, data: Path) -> None:
     log = make(program("front")).log("front")
     runner = run_in_a_process(data, "mute", free_port())
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while not log.exists():
         assert time.monotonic() < until
         time.sleep(0.05)
     runner.terminate()
-    runner.communicate(timeout=30)
+    runner.communicate(timeout=SECONDS)
     assert processes.marked(data) == []
 
 

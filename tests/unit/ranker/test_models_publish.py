@@ -25,6 +25,7 @@ from servicekit.errors import AlreadyExists, Unavailable
 from servicekit.jobs import Job, JobCancelled, Jobs, JobState
 from servicekit.sql import Database
 from tests.fakes.ranker import model, record
+from tests.waiting import SECONDS
 
 PRODUCTS = {f"p{n}": [n + 1.0, -n] for n in range(7)}
 
@@ -314,7 +315,7 @@ async def published(publisher: Publisher, jobs: Jobs, count: int) -> tuple[Job, 
     """The jobs, oldest first, once so many have ended; then the worker is stopped."""
     stop = asyncio.Event()
     task = asyncio.create_task(publisher.work(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while True:
             found = await jobs.list(kinds=(PUBLISH,))
             if sum(one.finished_time > 0 for one in found) >= count:

@@ -23,6 +23,7 @@ from servicekit.sql import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from tests.fakes.ranker import NOW, model, stored
+from tests.waiting import SECONDS
 
 TODAY = NOW // DAY_MICROS * DAY_MICROS
 EVERYTHING = Period(0, NOW + DAY_MICROS, DAY_MICROS)
@@ -192,7 +193,7 @@ async def test_a_look_that_fails_ends_nothing(
         raise RuntimeError("a mistake of ours")
 
     monkeypatch.setattr(watch, "look", fail)
-    await asyncio.wait_for(watch.work(stop), 10)
+    await asyncio.wait_for(watch.work(stop), SECONDS)
     assert looks == 3
 
 

@@ -20,6 +20,7 @@ from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
+from tests.waiting import SECONDS
 
 SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
 
@@ -46,7 +47,7 @@ async def worked(db: Database, command: worker.Command, until: Sequence[JobState
 
 async def reached(jobs: Jobs, job: Job, states: Sequence[JobState]) -> Job:
     """The job once it is in one of these states."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         while (found := await jobs.get(job.id)).state not in states:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return found
@@ -104,7 +105,7 @@ async def test_old_models_are_looked_for_after_a_training_and_no_other_job(db: D
     task = asyncio.create_task(work)
     for job in made:
         await reached(jobs, job, DONE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS):
         assert await tidied.get() == "default"
     stop.set()
     await task

@@ -16,6 +16,7 @@ from servicekit.sql import Database
 from sightline_rules.photos import image_id
 from tests.fakes.index import FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.waiting import SECONDS
 
 PHOTOS = [b"photo %d" % n for n in range(6)]
 
@@ -57,7 +58,7 @@ async def hold(record: Record, made: Generation, *photos: bytes) -> None:
 
 
 async def until(record: Record, made: Generation, waiting: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS):
         while (await record.backlog(made)).waiting != waiting:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

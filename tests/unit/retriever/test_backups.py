@@ -58,6 +58,7 @@ from tests.fakes.index import FakePhotos, vector_of
 from tests.fakes.photos import photo
 from tests.stores import NewStore
 from tests.unit.retriever.conftest import Clock, generation, record_at
+from tests.waiting import SECONDS
 
 BIG = ProductDraft(
     product_id="p/ü 1",
@@ -460,7 +461,7 @@ async def test_a_cancelled_backup_leaves_nothing(here: Place, tmp_path: Path) ->
 
     here.photos.get = hang  # type: ignore[method-assign]
     task = asyncio.create_task(backups.back_up(job, here.means, "1"))
-    await asyncio.wait_for(reading.wait(), 10)
+    await asyncio.wait_for(reading.wait(), SECONDS)
     assert [path.suffix for path in (tmp_path / "backups/default").iterdir()] == [".part"]
     await here.jobs.cancel(job.id)
     with pytest.raises(JobCancelled):

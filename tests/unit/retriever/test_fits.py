@@ -36,7 +36,7 @@ from tests.fakes.index import FakeEmbedder, FakePhotos
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
 from tests.unit.retriever.test_worker import Bench
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 ANY: dict[str, Any] = {
     "backbone": "",
@@ -333,4 +333,4 @@ async def test_a_photo_store_that_is_down_ends_the_fit_there_and_says_so_here(
     photos = some(labelled(), error=PhotosUnavailable())
     with pytest.raises(PhotosUnavailable):
         [each async for each in client.fit("shop", plan(), 2, photos)]
-    await asyncio.wait_for(server.ended.wait(), 5)
+    await asyncio.wait_for(server.ended.wait(), SECONDS)

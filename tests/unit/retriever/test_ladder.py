@@ -19,6 +19,7 @@ from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.test_search import near, stock
+from tests.waiting import SECONDS
 
 LOST = "exact comparison with 3 vectors of the record"
 
@@ -58,7 +59,7 @@ def names(answer: Answer) -> list[str]:
 
 
 async def lost(ladder: Ladder, made: Generation) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while not ladder.watch.lost(made):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -78,7 +79,7 @@ async def test_the_record_answers_the_same_when_the_engine_is_lost(
     before = await ask(near(b"2"), record, index, ladder)
     setattr(index, how, True)
     for _ in range(2):  # lost during the search, then known to be lost
-        answer = await ask(near(b"2"), record, index, ladder, seconds=0.1)
+        answer = await ask(near(b"2"), record, index, ladder, seconds=1)
         assert names(answer) == names(before)
         assert answer.substitute == LOST
         assert answer.plan == f"{LOST}, 1 round, 3 rows, the index is lost"
@@ -183,7 +184,7 @@ async def test_an_engine_that_lost_its_data_is_not_believed_before_it_holds_all_
         await asyncio.sleep(0.02)
         assert (await ask(near(b"2"), record, index, ladder)).substitute == LOST
         await index.upsert(made.collection, [row])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while (  # noqa: ASYNC110
             answer := await ask(near(b"2"), record, index, ladder)
         ).substitute:

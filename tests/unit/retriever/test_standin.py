@@ -19,6 +19,7 @@ from retriever.standin import OLDEST_SECONDS, RENEW_SECONDS, Copy, Standin, best
 from sightline_rules.filters import All, Comparison, Operator
 from tests.fakes.index import DIMENSION, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.waiting import SECONDS
 
 PHOTOS = [b"%d" % n for n in range(6)]
 FIRST = Comparison("brand", Operator.EQUAL, "b1")
@@ -130,7 +131,7 @@ async def test_old_rows_serve_while_new_ones_are_read(made: Generation, record: 
     await record.delete("default", ["p0"])
     clock.now = RENEW_SECONDS + 0.1
     assert await standin.rows(made, All(), 0) is first
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while "p0" in products(await standin.rows(made, All(), 0)):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

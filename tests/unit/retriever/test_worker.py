@@ -28,7 +28,7 @@ from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
 from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 PHOTOS = [b"photo %d" % n for n in range(6)]
 
@@ -103,7 +103,7 @@ class Bench:
             yield
         finally:
             stop.set()
-            await asyncio.wait_for(task, 60)
+            await asyncio.wait_for(task, SECONDS)
 
     def rows(self) -> set[str]:
         return {row.product_id for held in self.index.rows.values() for row in held.values()}
@@ -246,7 +246,7 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await until(lambda: bench.rows() == {"a"})
     waiting.set()
-    await asyncio.wait_for(second, 60)
+    await asyncio.wait_for(second, SECONDS)
 
 
 async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Bench) -> None:
@@ -291,7 +291,7 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
     stop = asyncio.Event()
     working = asyncio.create_task(work(bench.worker("w"), stop))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     stop.set()
@@ -416,7 +416,7 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
     await bench.record.want_some(made, "", 10)
     await jobs.cancel(job.id)
     async with bench.working():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(SECONDS):
             while (await jobs.get(job.id)).state != JobState.CANCELLED:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await until(lambda: bench.rows() == {"a"})

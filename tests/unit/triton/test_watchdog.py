@@ -17,6 +17,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as pb_grpc
 
 from tests.engines import free_port
+from tests.waiting import SECONDS
 from triton_engine import watchdog
 from triton_engine.watchdog import EVERY, LOST_LOOKS, STILL_LOOKS, Server, Watchdog
 
@@ -78,13 +79,13 @@ def test_processes_that_do_nothing_while_their_model_is_loading_are_ended(start:
     stage.look(STILL_LOOKS)
     assert not any(map(ended, stage.processes))
     stage.look(1)
-    assert [each.wait(5) for each in stage.processes] == [-signal.SIGKILL] * 2
+    assert [each.wait(SECONDS) for each in stage.processes] == [-signal.SIGKILL] * 2
     assert not ended(stage.server)
     stage.processes = []
     stage.look(STILL_LOOKS)
     assert not ended(stage.server)
     stage.look(1)
-    assert stage.server.wait(5) == -signal.SIGKILL, "the load went on without them"
+    assert stage.server.wait(SECONDS) == -signal.SIGKILL, "the load went on without them"
 
 
 def test_while_one_of_them_works_nothing_is_ended(start: Start) -> None:
@@ -120,7 +121,7 @@ def test_a_server_that_waits_for_a_process_that_is_gone_is_ended_later(start: St
     stage.look(LOST_LOOKS)
     assert not ended(stage.server)
     stage.look(1)
-    assert stage.server.wait(5) == -signal.SIGKILL
+    assert stage.server.wait(SECONDS) == -signal.SIGKILL
 
 
 def test_a_server_that_starts_is_left_to_whoever_started_it(start: Start) -> None:
@@ -129,7 +130,7 @@ def test_a_server_that_starts_is_left_to_whoever_started_it(start: Start) -> Non
     stage.look(LOST_LOOKS)
     assert not ended(stage.processes[0])
     stage.look(1)
-    assert stage.processes.pop().wait(5) == -signal.SIGKILL
+    assert stage.processes.pop().wait(SECONDS) == -signal.SIGKILL
     stage.look(3 * LOST_LOOKS)
     assert not ended(stage.server)
 
@@ -172,7 +173,7 @@ def test_before_its_first_answer_a_server_loads_everything_and_one_that_hangs_la
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Index(), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS
     while (found := asked.moving()) == {EVERY} and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found == {"a/2", "b", "c/1"}

@@ -92,8 +92,8 @@ class SearchRequest(google.protobuf.message.Message):
     include_query_product: builtins.bool
     """With `product_id`, and products of a `blend`: whether they may be in the answer. Default: they are left out."""
     min_index_token: builtins.str
-    """See at least this write, or fail with STAGE_DEADLINE; also waits for a space's first index. Empty =
-    whatever is indexed.
+    """See at least this write, or fail with STAGE_DEADLINE; also waits for a space's first index. It waits
+    as long as the caller's deadline lets it, 10 s where there is none. Empty = whatever is indexed.
     """
     generation: builtins.str
     """The index generation to search; empty = the active one."""

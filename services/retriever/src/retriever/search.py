@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -73,8 +72,6 @@ REFILL = 4
 """How many times more rows the next round asks for when products are missing."""
 WAIT_STEP = 0.02
 """Seconds between two looks at the index while a search waits for a write."""
-LONGEST_WAIT = 10.0
-"""Seconds that a search without a deadline waits for a write."""
 
 EVERYTHING = All()
 
@@ -352,12 +349,11 @@ class Wait:
 
     def __init__(self, remaining: Remaining) -> None:
         self._remaining = remaining
-        self._end = time.monotonic() + LONGEST_WAIT
 
     async def pause(self) -> None:
         """Raises StageDeadline when there is no time left to look again."""
         left = self.left()
-        if time.monotonic() > self._end or (left is not None and left < 2 * WAIT_STEP):
+        if left is not None and left < 2 * WAIT_STEP:
             raise StageDeadline
         await asyncio.sleep(WAIT_STEP)
 

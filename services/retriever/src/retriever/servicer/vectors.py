@@ -23,6 +23,8 @@ VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
 
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
+LONGEST_SECONDS = 10.0
+"""How long a search may take whose caller set no deadline: it may wait for a write in vain."""
 COUNT_SECONDS = 1.0
 """How long the engine may take to count: less than those wait who ask whether it answers."""
 
@@ -78,17 +80,18 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             collapse=wire.collapse(request.collapse),
         )
         stages = telemetry.Stages()
-        answer = await search.search(
-            query,
-            self._record,
-            self._index,
-            self._remaining,
-            stages.measure,
-            awaited=self._spaces,
-            samples=self._samples,
-            boost=self._watchdog.boost,
-            ladder=self._ladder,
-        )
+        with deadlines.otherwise(LONGEST_SECONDS):
+            answer = await search.search(
+                query,
+                self._record,
+                self._index,
+                self._remaining,
+                stages.measure,
+                awaited=self._spaces,
+                samples=self._samples,
+                boost=self._watchdog.boost,
+                ladder=self._ladder,
+            )
         self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             candidates=wire.columns([match.product for match in answer.matches]),
