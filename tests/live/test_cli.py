@@ -91,7 +91,6 @@ def test_an_import_whose_servers_are_killed_comes_to_the_same_as_one_in_peace(
     at_war.run("products", "status", "--wait", "--timeout", "60")
 
 
-@pytest.mark.timeout(200)
 def test_a_full_import_deletes_all_it_said_though_the_worker_is_killed_while_it_deletes(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
@@ -132,7 +131,6 @@ def killed_half_way(suite: Suite, client: SyncSightlineClient) -> Job:
     raise AssertionError("no job deletes anything")
 
 
-@pytest.mark.timeout(200)
 def test_events_offers_searches_and_purges_do_what_they_say(hands: Hands) -> None:
     hands.write("two.csv", [f"{WINES[0].id}@x", f"{WINES[1].id}@x"])
     hands.run("products", "import", "two.csv", "--images", PHOTOS)
