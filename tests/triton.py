@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.watching import family
@@ -42,21 +43,31 @@ async def real_triton(
         await process.wait()
 
 
+@dataclass
+class KeptUp:
+    """A real Triton that is started anew whenever it ended."""
+
+    pid: int = 0
+    """Of the one that runs now; 0 before the first."""
+
+
 @asynccontextmanager
 async def triton_kept_up(
     port: int, log: Path, load: Sequence[str], spaces: Path | None = None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[KeptUp]:
     """The same, started anew whenever it ended, as whatever runs a Triton does: its Python backend
     may abort it where one of its processes gets no processor for a second as it starts."""
+    kept = KeptUp()
 
     async def keep() -> None:
         while True:
             async with real_triton(port, log, load, spaces) as process:
+                kept.pid = process.pid
                 await process.wait()
 
     keeping = asyncio.create_task(keep())
     try:
-        yield
+        yield kept
     finally:
         keeping.cancel()
         with suppress(asyncio.CancelledError):

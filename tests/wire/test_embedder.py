@@ -44,7 +44,7 @@ from tests.fakes.photos import (
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
 from tests.fakes.web import FakeWeb, answer
-from tests.triton import TRITON, processes_of, real_triton, triton_kept_up
+from tests.triton import TRITON, processes_of, triton_kept_up
 from tests.waiting import SECONDS
 
 WEB: list[FakeWeb] = [FakeWeb()]
@@ -456,7 +456,7 @@ async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and
     tmp_path: Path,
 ) -> None:
     port = free_port()
-    async with real_triton(port, tmp_path / "log", [LITE0, LITE2]) as triton:
+    async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]) as triton:
         async for channel in _served(port):
             stub = pb_grpc.EmbeddingServiceStub(channel)
             await until(stub, BOTH, SECONDS)

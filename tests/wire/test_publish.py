@@ -316,7 +316,7 @@ async def start_ranker(
             "RANKER_MODEL_STORE": settings.model_store,
             "RANKER_CATALOGS": "default,other",
             "RANKER_PUBLISH": "true",
-            "RANKER_LEASE_SECONDS": "1",
+            "RANKER_LEASE_SECONDS": "5",
             "RANKER_POLL_SECONDS": "0.05",
         },
     )

@@ -694,10 +694,10 @@ async def test_a_tampered_model_is_not_promoted_and_the_former_one_goes_on(
 
 @asynccontextmanager
 async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker as it really runs, with claims of a second."""
+    """A worker as it really runs, with claims of five seconds."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ranker.worker"),
-        env=os.environ | {"RANKER_LEASE_SECONDS": "1", "RANKER_POLL_SECONDS": "0.1"},
+        env=os.environ | {"RANKER_LEASE_SECONDS": "5", "RANKER_POLL_SECONDS": "0.1"},
     )
     try:
         yield process

@@ -206,7 +206,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
         backups=str(tmp_path / "backups"),
         milvus_uri=engine.uri,
         milvus_prefix=f"t{time.time_ns()}",
-        worker_lease_seconds=1,
+        worker_lease_seconds=5,
         spaces=spaces,
     )
     environment = {
@@ -216,7 +216,7 @@ async def shop(tmp_path: Path, engine: MilvusLite, spaces: tuple[str, ...]) -> A
         "RETRIEVER_MILVUS_URI": settings.milvus_uri,
         "RETRIEVER_MILVUS_PREFIX": settings.milvus_prefix,
         "RETRIEVER_EMBEDDER_TARGET": f"127.0.0.1:{embedder_port}",
-        "RETRIEVER_WORKER_LEASE_SECONDS": "1",
+        "RETRIEVER_WORKER_LEASE_SECONDS": "5",
         "RETRIEVER_WORKER_POLL_SECONDS": "0.02",
         "RETRIEVER_WORKER_EMBED_BATCH": "4",
         "RETRIEVER_SPACES": ",".join(spaces),

@@ -22,7 +22,7 @@ from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
 from tests.waiting import SECONDS
 
-SETTINGS = WorkerSettings(lease_seconds=1, poll_seconds=0.05)
+SETTINGS = WorkerSettings(lease_seconds=4, poll_seconds=0.05)
 
 
 def python(code: str) -> worker.Command:
