@@ -20,7 +20,7 @@ from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 SETTINGS = WorkerSettings(lease_seconds=4, poll_seconds=0.05)
 
@@ -156,8 +156,11 @@ async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) ->
     stop.set()
     await task
     assert (await jobs.get(job.id)).state is JobState.RUNNING
-    await asyncio.sleep(1.1)
-    assert await jobs.claim(("train",), "next", 1) is not None
+
+    async def taken_up() -> bool:
+        return await jobs.claim(("train",), "next", 1) is not None
+
+    await until(taken_up)  # once the claim of the first one has run out
 
 
 def test_a_training_runs_in_this_python() -> None:
