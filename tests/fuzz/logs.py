@@ -10,6 +10,9 @@ _GUILTY = re.compile(r'"code": "(INTERNAL|UNKNOWN)"|Traceback \(most recent|"lev
 _ENGINES = frozenset({"triton", "milvus"})
 """They log in their own way."""
 _LINE = 1_500
+_GAVE_UP = "boost::interprocess::lock_exception"
+"""Last words of a Triton one of whose processes got no processor for a second as it started; see
+deploy/triton/README.md."""
 
 
 def marks(suite: Suite) -> dict[str, int]:
@@ -19,6 +22,19 @@ def marks(suite: Suite) -> dict[str, int]:
         for name in suite.programs
         if name not in _ENGINES and suite.log(name).exists()
     }
+
+
+def end_of(suite: Suite, name: str) -> int:
+    """Where a log ends now, an engine's too."""
+    log = suite.log(name)
+    return log.stat().st_size if log.exists() else 0
+
+
+def triton_gave_up(suite: Suite, since: int) -> bool:
+    """Whether Triton ended by itself since its log had that size, whatever it was sent."""
+    with suite.log("triton").open("rb") as file:
+        file.seek(since)
+        return _GAVE_UP.encode() in file.read()
 
 
 def guilty(suite: Suite, since: dict[str, int]) -> list[tuple[str, str]]:

@@ -85,7 +85,7 @@ async def _served(
         port=0,
         triton_target=f"127.0.0.1:{triton_port}",
         models=models,
-        infer_timeout_seconds=2,
+        infer_timeout_seconds=4,
         cache_bytes=0,  # the same few photos are asked for again and again here
         max_photo_pixels=max_pixels,
     )

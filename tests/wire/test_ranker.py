@@ -127,6 +127,7 @@ async def suite(
 ) -> AsyncIterator[Suite]:
     """A ranker on a free port, its record on each engine."""
     url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
+    (tmp_path / "key").write_text("5e" * 32)  # the order of people, and so models, hang on it
     settings = RankerSettings(
         port=0,
         database_url=url,
@@ -205,6 +206,7 @@ def crowd() -> list[event_pb2.Event]:
             "PURCHASE",
             ago=(10 - n) * 24 * HOUR + person,
             shopper=event_pb2.Shopper(user_id=f"{kind}-{person}"),
+            event_id=f"crowd-{kind}-{person}-{n}",  # the same model every time
         )
         for kind in "rw"
         for person in range(8)
