@@ -35,7 +35,7 @@ WHOLE_CATALOGUE: Filter = F.availability.in_(
 _CLIENTS = 4
 _TOP = 5
 _TRIES = 20
-"""How often a photo is asked for, a second apart, while the answers' part of photos is lost: what is
+"""How often a photo is asked for, a second apart, while answers lose their part of photos: what is
 measured is what likeness finds."""
 
 
