@@ -362,7 +362,7 @@ class _Run:
         gone = [name for name, pid in before.items() if not pid or after.get(name) != pid]
         measured = f"{len(before)} programs; ended or started again: {', '.join(gone) or 'none'}"
         if gone == ["triton"] and logs.triton_gave_up(self._suite, triton):
-            result.miss("no process died", f"{measured}, by itself, on a machine that stood still")
+            result.miss("no process died", f"{measured}, by itself (boost's lock_exception)")
         else:
             result.add("no process died", not gone, measured)
 

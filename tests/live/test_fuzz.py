@@ -9,6 +9,9 @@ from tests.fuzz import findings
 from tests.fuzz.model import Plan, Verdict
 from tests.fuzz.run import run
 
+TRITON_GAVE_UP = {"no process died", "memory of triton"}
+"""What can't be told where Triton ended by itself; all else has to be measured, and to hold."""
+
 
 async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     """Nothing answers INTERNAL, leaks, dies, grows or forgets what it acknowledged."""
@@ -24,8 +27,8 @@ async def test_rubbish_breaks_nothing(suite: Suite, tmp_path: Path) -> None:
     )
     result = await run(suite, plan, print)
     files = [str(path) for path in findings.write(tmp_path, result.findings)]
-    wrong = [check for check in result.checks if check.verdict is Verdict.VIOLATED]
-    assert not wrong, (wrong, result.findings, files)
-    if not result.clean:
-        missed = [check for check in result.checks if check.verdict is Verdict.NOT_MEASURED]
-        pytest.skip(f"NOT MEASURED: {missed}")
+    wrong = [check for check in result.checks if check.verdict is not Verdict.HELD]
+    unmeasured = {check.name for check in wrong if check.verdict is Verdict.NOT_MEASURED}
+    if unmeasured == TRITON_GAVE_UP and len(wrong) == len(unmeasured):
+        pytest.skip(f"NOT MEASURED: {wrong}")
+    assert result.clean, (wrong, result.findings, files)

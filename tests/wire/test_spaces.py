@@ -26,7 +26,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc, space_pb2, space_s
 from sightline.embedder.v1 import space_service_pb2 as space
 from sightline_rules.photos import image_id
 from tests.engines import free_port
-from tests.triton import TRITON, triton_kept_up
+from tests.triton import TRITON, KeptUp, triton_kept_up
 from tests.waiting import SECONDS
 from tests.wire.test_embedder import LITE0
 
@@ -58,8 +58,9 @@ def shop() -> Iterator[FitPhoto]:
 class Service:
     """The embedder's calls."""
 
-    def __init__(self, channel: grpc.aio.Channel, trainer: EmbedderClient) -> None:
+    def __init__(self, channel: grpc.aio.Channel, trainer: EmbedderClient, triton: KeptUp) -> None:
         self.trainer = trainer
+        self.triton = triton
         self.embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
         self.spaces = space_service_pb2_grpc.SpaceServiceStub(channel)
 
@@ -82,13 +83,16 @@ class Service:
     async def promote(self, version: str) -> pb.Space:
         """Asked again, as by who reads the error, where the model server had to be started anew."""
         request = space.PromoteSpaceRequest(version=version, force=True)
+        first = self.triton.pid
         for _ in range(10):
             try:
                 return await self.spaces.PromoteSpace(request, timeout=SECONDS)
             except grpc.aio.AioRpcError as error:
                 if from_rpc_error(error).reason != "EMBEDDER_UNAVAILABLE":
                     raise
-            await asyncio.sleep(1)
+                await asyncio.sleep(1)
+                if self.triton.pid == first:
+                    raise
         raise AssertionError("the model server does not come up")
 
     async def listed(self, **fields: bool) -> dict[str, pb.Space]:
@@ -121,14 +125,14 @@ async def serving(tmp_path: Path) -> AsyncIterator[Service]:
     )
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
-        triton_kept_up(port, tmp_path / "triton.log", [LITE0, TEXTS], spaces / "models"),
+        triton_kept_up(port, tmp_path / "triton.log", [LITE0, TEXTS], spaces / "models") as kept,
         Triton(settings.triton_target, settings.infer_timeout_seconds) as triton,
     ):
         offered, _, sources = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "e")
         async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
             trainer = EmbedderClient(f"127.0.0.1:{running.port}")
-            yield Service(channel, trainer)
+            yield Service(channel, trainer, kept)
             await trainer.close()
         await running.stop()
         await sources.close()
