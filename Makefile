@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 DATA ?= .data/suite
 PORT_BASE ?= 8600
 ENGINE ?= lite
+OUT ?= dist/protos
 # More than the cores of the smallest machine that runs the tests: many of them wait for processes.
 TEST_PROCESSES ?= 3
 UV_VERSION := 0.13.8
@@ -19,7 +20,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test up run down status setup tools lint types imports protolint proto image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test up wines run down status setup tools lint types imports protolint proto protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -36,8 +37,14 @@ demo-upgrade: setup ## A new embedding model rolled out, and back, while shopper
 demo-spaces: setup ## A space learned from the wines' photos, refused, forced, rolled out, back and retired
 	$(BIN)/python -m examples.wines.spaces
 
-up: setup ## Start the suite detached (DATA=, PORT_BASE= let several run side by side; ENGINE=server)
+up run: export RANKER_AUTO_PROMOTE ?= true
+
+up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE= let several run side by side; ENGINE=server)
 	$(SUITE) up
+	$(if $(WINES),$(BIN)/python -m examples.wines.load)
+
+wines: setup ## Load the wines into the suite that runs: 100 products with photos, 1,000 ratings, a model
+	$(BIN)/python -m examples.wines.load
 
 run: setup ## Keep the suite in the foreground; Ctrl-C stops it
 	$(SUITE) run
@@ -85,6 +92,9 @@ protolint: setup .cache/googleapis
 proto: setup .cache/googleapis ## Generate the contract's Python code
 	$(BIN)/python protos/generate.py
 
+protos-bundle: setup ## Write the contract's .proto files and their imports into one folder (OUT=, default dist/protos)
+	$(BIN)/python -m sightline.protos $(OUT)
+
 image: setup .cache/googleapis ## Freeze the contract of a release, which later ones must not break
 	$(BIN)/buf build --path protos/sightline -o protos/image.binpb
 
@@ -97,7 +107,7 @@ format: setup ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Make the environments and the model
 
-tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm, promtool)
+tools: ## Install what tests need and is not a Python package (Debian: chromium, kubectl, node, npm, promtool, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not what `make up` keeps elsewhere by DATA=)

@@ -7,7 +7,13 @@ from bench.model import Result, Table
 from bench.report import verdict
 
 EMBEDDER = ROOT / "docs" / "embedder.md"
-PAGES = {"accuracy": EMBEDDER, "embedding": EMBEDDER, "ablation": EMBEDDER}
+PERFORMANCE = ROOT / "docs" / "performance.md"
+PAGES = {
+    "accuracy": EMBEDDER,
+    "embedding": EMBEDDER,
+    "ablation": EMBEDDER,
+    "monolith": PERFORMANCE,
+}
 """Where each bench's tables are shown."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,8 +18,19 @@ class Timed(Generic[A]):
     answer: A
 
 
+def lasting(requests: Iterable[R], seconds: float, least: int = 1) -> Iterator[R]:
+    """Requests as long as the time lasts, from the first one on, but at least so many of them."""
+    until = 0.0
+    for number, request in enumerate(requests):
+        now = time.perf_counter()
+        until = until or now + seconds
+        if now > until and number >= least:
+            return
+        yield request
+
+
 async def closed_loop(
-    requests: Sequence[R], clients: int, call: Callable[[R], Awaitable[A]]
+    requests: Iterable[R], clients: int, call: Callable[[R], Awaitable[A]]
 ) -> tuple[list[Timed[A]], float]:
     """Every request once, by ``clients`` that each send the next as soon as they have an answer.
 

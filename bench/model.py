@@ -40,6 +40,8 @@ class Goal:
     by_figure: bool = False
     """Whether the figure decides and its interval is only told: of figures on a fixed set of
     people, whose interval says what other people might give."""
+    missing: str = ""
+    """Why there is no figure; shown where there is none."""
 
     @property
     def verdict(self) -> Verdict:

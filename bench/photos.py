@@ -14,11 +14,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from bench import processes
 from bench.model import Goal, Interval, Table
 from bench.raw import Raw
+from bench.sentences import Sentences
 from bench.statistics import ratio
 from examples.wines.loading import LoadingFailed
 from local_suite.processes import marked
@@ -28,6 +29,7 @@ from sightline_client import SightlineClient
 Say: TypeAlias = Callable[[str], None]
 
 NAME = "suite's processor time, photo file to searchable, over raw decode + onnxruntime"
+WITH_TITLES = f"{NAME}, of photo and title"
 AT_MOST = 1.4
 CHUNKS = 6
 WARM_UP = 64
@@ -50,11 +52,21 @@ class Chunk:
     """Processor seconds of each of the suite's programs."""
     raw: float
     """Processor seconds of decoding and embedding alone."""
+    titles: float = 0.0
+    """Processor seconds of embedding the titles alone; the photos' ids, as this folder's are."""
 
     @property
     def suite(self) -> float:
         """Processor seconds of all of the suite's processes."""
         return sum(self.programs.values())
+
+
+class Cost(Protocol):
+    """What a chunk of any kind tells."""
+
+    @property
+    def programs(self) -> Mapping[str, float]:
+        """Processor seconds of each of the suite's programs."""
 
 
 def find() -> tuple[Path, list[Path]]:
@@ -78,17 +90,19 @@ def chunks(files: Sequence[Path]) -> list[list[Path]]:
 
 def measure(suite: Suite, root: Path, files: Sequence[Path], say: Say) -> list[Chunk]:
     """Every chunk through the suite and through one process, by turns."""
-    raw, done, held = Raw(), [], 0
+    raw, titles, done, held = Raw(), Sentences(threads=1), [], 0
     for number, part in enumerate(chunks(files)):
         say(f"photos, chunk {number} of {CHUNKS}" if number else "photos, warming up")
         held += len(part)
-        chunk = _one(suite, root, part, held, raw)
+        chunk = _one(suite, root, part, held, raw, titles)
         if number:
             done.append(chunk)
     return done
 
 
-def _one(suite: Suite, root: Path, part: Sequence[Path], held: int, raw: Raw) -> Chunk:
+def _one(
+    suite: Suite, root: Path, part: Sequence[Path], held: int, raw: Raw, titles: Sentences
+) -> Chunk:
     target = suite.addresses()["gateway"]
     with tempfile.TemporaryDirectory(prefix="sightline-photos-") as name:
         folder = Path(name)
@@ -96,35 +110,52 @@ def _one(suite: Suite, root: Path, part: Sequence[Path], held: int, raw: Raw) ->
             copy = folder / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        before, since = _spent(suite), time.perf_counter()
+        before, since = spent(suite), time.perf_counter()
         command = processes.run(
             [SIGHTLINE, "products", "import", "--folder", name, "--target", target]
         )
-        asyncio.run(_searchable(target, held))
-        seconds, after = time.perf_counter() - since, _spent(suite)
+        asyncio.run(searchable(target, held, held))
+        seconds, after = time.perf_counter() - since, spent(suite)
     programs = {name: after[name] - before.get(name, 0.0) for name in after}
-    return Chunk(len(part), seconds, command.cpu_seconds, programs, raw.seconds(part))
+    spoken = sorted((path.stem.replace("_", " ").replace("-", " ") for path in part), key=len)
+    return Chunk(
+        len(part),
+        seconds,
+        command.cpu_seconds,
+        programs,
+        raw.seconds(part),
+        titles.seconds(spoken),
+    )
 
 
-def _spent(suite: Suite) -> dict[str, float]:
+def spent(suite: Suite) -> dict[str, float]:
+    """Processor seconds of each program until now."""
     named = {status.pid: status.name for status in suite.status() if status.pid}
     return processes.by_program(processes.read(marked(suite.layout.data)), named)
 
 
-async def _searchable(target: str, photos: int) -> None:
-    """Waits until so many photos are in the index. Asks seldom: every answer costs the suite an
-    inference or two."""
+async def state(target: str) -> tuple[int, int]:
+    """How many texts are in the index, and how many photos."""
+    async with SightlineClient(target) as client:
+        status = await client.status()
+    return status.indexed_texts or 0, status.indexed_images or 0
+
+
+async def searchable(target: str, photos: int, texts: int, limit: float = _SECONDS) -> None:
+    """Waits until so many photos and texts are in the index. Asks seldom: every answer costs the
+    suite an inference or two."""
     since = time.monotonic()
     async with SightlineClient(target) as client:
         while True:
             status = await client.status()
-            if status.failed_images:
-                raise LoadingFailed(f"{status.failed_images} photos could not be embedded")
-            left = photos - (status.indexed_images or 0)
-            if left <= 0 and not status.pending_images:
+            if failed := (status.failed_images or 0) + (status.failed_texts or 0):
+                raise LoadingFailed(f"{failed} photos and texts could not be embedded")
+            missing = max(0, photos - (status.indexed_images or 0))
+            left = missing + max(0, texts - (status.indexed_texts or 0))
+            if left <= 0 and not status.pending_images and not status.pending_texts:
                 return
-            if time.monotonic() - since > _SECONDS:
-                raise LoadingFailed(f"{left} photos are not in the index after {_SECONDS:.0f} s")
+            if time.monotonic() - since > limit:
+                raise LoadingFailed(f"{left} are not in the index after {limit:.0f} s")
             await asyncio.sleep(min(max(0.3, left / 200), 3))
 
 
@@ -133,11 +164,16 @@ def goal(done: Sequence[Chunk]) -> Goal:
     return Goal(NAME, AT_MOST, "×", _over_raw(done) if done else None)
 
 
+def goal_with_titles(done: Sequence[Chunk]) -> Goal:
+    """The same beside photos and titles, as what the suite embeds includes the texts."""
+    return Goal(WITH_TITLES, AT_MOST, "×", _over_both(done) if done else None)
+
+
 def table(done: Sequence[Chunk]) -> Table:
     """Figures for people."""
     speed, total = _speed(done), sum(chunk.photos for chunk in done)
     whole = ratio([(chunk.suite + chunk.command, chunk.raw) for chunk in done])
-    over = _over_raw(done)
+    over, both = _over_raw(done), _over_both(done)
     rows = [
         ("products/s, file to searchable", f"{speed.value:.1f}", _range(speed, 1)),
         ("raw decode + onnxruntime, ms", _each(sum(chunk.raw for chunk in done), total), ""),
@@ -146,7 +182,9 @@ def table(done: Sequence[Chunk]) -> Table:
     rows += [(f"  {name}, ms", _each(value, total), "") for name, value in programs(done)]
     rows += [
         ("the command, ms", _each(sum(chunk.command for chunk in done), total), ""),
+        ("raw onnxruntime of the titles, ms", _each(sum(c.titles for c in done), total), ""),
         ("suite ÷ raw", f"{over.value:.2f}", _range(over, 2)),
+        ("suite ÷ raw with titles", f"{both.value:.2f}", _range(both, 2)),
         ("(suite + command) ÷ raw", f"{whole.value:.2f}", _range(whole, 2)),
     ]
     return Table(
@@ -167,10 +205,11 @@ def figures(done: Sequence[Chunk]) -> dict[str, object]:
         "chunks": [{**asdict(chunk), "suite": chunk.suite} for chunk in done],
         "products_per_second": asdict(_speed(done)),
         "suite_over_raw": asdict(_over_raw(done)),
+        "suite_over_raw_with_titles": asdict(_over_both(done)),
     }
 
 
-def programs(done: Sequence[Chunk]) -> list[tuple[str, float]]:
+def programs(done: Sequence[Cost]) -> list[tuple[str, float]]:
     """Processor seconds of each program, the largest first."""
     total: dict[str, float] = defaultdict(float)
     for chunk in done:
@@ -181,6 +220,10 @@ def programs(done: Sequence[Chunk]) -> list[tuple[str, float]]:
 
 def _over_raw(done: Sequence[Chunk]) -> Interval:
     return ratio([(chunk.suite, chunk.raw) for chunk in done])
+
+
+def _over_both(done: Sequence[Chunk]) -> Interval:
+    return ratio([(chunk.suite, chunk.raw + chunk.titles) for chunk in done])
 
 
 def _speed(done: Sequence[Chunk]) -> Interval:

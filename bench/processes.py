@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_CPUCLOCK_SCHED = 2
+"""Of a process's clocks the one that the scheduler counts (linux/posix-timers.h)."""
 _POLL_SECONDS = 0.05
 _SELDOM = 10
 """The kernel adds proportional memory up anew each time, which costs milliseconds: every 10th look
@@ -72,6 +74,34 @@ def by_program(stats: Mapping[int, Stat], programs: Mapping[int, str]) -> dict[s
             at = stats[at].parent
         seconds[programs.get(at, "other")] += stat.seconds
     return dict(seconds)
+
+
+def clock(pid: int) -> float:
+    """Processor seconds of a process so far, all its threads, to the nanosecond; OSError when it
+    is gone. /proc counts in hundredths of a second, in which ten quick answers fit.
+    """
+    return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+def spent(programs: Mapping[int, str], pids: Collection[int] = ()) -> dict[str, float]:
+    """Processor seconds so far of each program, to the nanosecond: of its process in ``programs``
+    and of all that descend from it. What of ``pids`` descends from none counts as "other".
+
+    What has ended is not counted any more: for servers whose processes stay.
+    """
+    stats = read([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
+    exact = {pid: Stat(stat.parent, 0.0) for pid, stat in stats.items()}
+    for pid, stat in stats.items():
+        if pid in pids or _descends(pid, stats, programs):
+            with suppress(OSError):
+                exact[pid] = Stat(stat.parent, clock(pid))
+    return by_program(exact, programs)
+
+
+def _descends(pid: int, stats: Mapping[int, Stat], programs: Mapping[int, str]) -> bool:
+    while pid not in programs and pid in stats:
+        pid = stats[pid].parent
+    return pid in programs
 
 
 def of_trees(roots: Collection[int]) -> float:

@@ -65,6 +65,10 @@ class _Serving:
     def serving(self, catalog_id: str) -> Model | None:
         return self._model
 
+    def refused(self, catalog_id: str) -> bool:
+        """See Models."""
+        return False
+
     def former(self, catalog_id: str) -> Model | None:
         return None
 
@@ -95,7 +99,7 @@ async def _fill(record: EventRecord, now_micros: int) -> None:
     ]
     for first in range(0, len(given), BATCH):
         batch = given[first : first + BATCH]
-        await append("default", batch, KEY, record, lambda: now_micros)
+        await append("default", batch, KEY, record.append, lambda: now_micros)
 
 
 async def main(folder: Path, *ports: int) -> None:

@@ -39,7 +39,8 @@ def verdict(goal: Goal) -> str:
         f"{words} {value:,g} {goal.unit}" for words, value in bounds if value is not None
     )
     if goal.measured is None:
-        return f"{goal.verdict}: {goal.name} ({limit})"
+        why = f": {goal.missing}" if goal.missing else ""
+        return f"{goal.verdict}: {goal.name} ({limit}){why}"
     found = goal.measured
     return (
         f"{goal.verdict}: {goal.name} ({limit}): {_figure(found.value)}"

@@ -19,6 +19,7 @@ from bench.load import closed_loop
 from bench.model import Result
 from bench.peers import Bare, Faiss
 from bench.search_report import TOP, Case, Costs, Measured, result
+from retriever.columns.keeper import Columns
 from retriever.milvus import MilvusIndex
 from retriever.model import Generation, GivenVector, IndexKind, IndexParameters
 from retriever.record import Record
@@ -46,6 +47,11 @@ class Shop:
     cases: list[Case]
     faiss: Faiss | None = None
     samples: Samples = field(default_factory=Samples)
+    columns: Columns = field(init=False)
+    """They hold no vectors: the engine answers."""
+
+    def __post_init__(self) -> None:
+        self.columns = Columns(self.record, exact_rows=0, patience=None)
 
 
 def run(say: Say) -> Result:
@@ -179,9 +185,15 @@ async def _search(
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
     query = Query("default", vector=asked, condition=case.condition, top_k=TOP)
     answer = await search(
-        query, shop.record, shop.index, lambda: None, measure, samples=shop.samples
+        query,
+        shop.record,
+        shop.index,
+        lambda: None,
+        measure,
+        columns=shop.columns,
+        samples=shop.samples,
     )
-    return [match.product.content.product_id for match in answer.matches], answer.plan
+    return answer.candidates.product_ids, answer.plan
 
 
 async def _ask_at_once(shop: Shop) -> None:

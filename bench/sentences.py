@@ -1,5 +1,6 @@
 """Texts to vectors in one process: the suite's own graph and tokens, without a suite."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def there(model: Path = MODEL) -> bool:
 class Sentences:
     """The text model."""
 
-    def __init__(self, model: Path = MODEL) -> None:
-        """OSError when it was not built, or takes no texts."""
+    def __init__(self, model: Path = MODEL, threads: int = 0) -> None:
+        """``threads``: 0 = as many as onnxruntime likes. OSError when the model was not built, or
+        takes no texts."""
         config = text_format.Parse(
             (model / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
@@ -36,7 +38,16 @@ class Sentences:
         if not isinstance(recipe, Tokens):
             raise OSError(f"{model} takes no texts")
         self._tokens = tokens.read((model / tokens.FILE).read_bytes(), recipe)
-        self._session = onnxruntime.InferenceSession((model / "1" / "model.onnx").read_bytes())
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        graph = (model / "1" / "model.onnx").read_bytes()
+        self._session = onnxruntime.InferenceSession(graph, options)
+
+    def seconds(self, texts: Sequence[str]) -> float:
+        """Processor seconds to make tokens and vectors."""
+        since = time.process_time()
+        self.vectors(texts)
+        return time.process_time() - since
 
     def vectors(self, texts: Sequence[str]) -> Floats:
         """One of unit length for each text, [n, 384]."""

@@ -71,7 +71,7 @@ class Shelf:
         return Listing(
             branch,
             abs(weight),
-            _columns([self.ids[row] for row in best]),
+            Columns([self.ids[row] for row in best]),
             [float(near[row]) for row in best],
             signal=signal,
             away=weight < 0,
@@ -246,16 +246,18 @@ def _orders(shelf: Shelf, parts: Sequence[Part]) -> Iterator[tuple[str, list[str
 
 def _by_rank(listings: Sequence[Listing]) -> list[str]:
     """As Search answers."""
-    return [row.product_id for row in fuse(weighted(listings, {}), (), LISTED * 2).rows]
+    fused = fuse(weighted(listings, {}), (), LISTED * 2)
+    return [fused.columns.product_ids[place] for place in fused.order]
 
 
 def _by_score(listings: Sequence[Listing]) -> list[str]:
     """As Recommend answers where nothing is known of the shopper: by the sum of similarities."""
     fused = fuse(weighted(listings, {}), (), LISTED * 2)
-    total = np.zeros(len(fused.rows))
+    total = np.zeros(len(fused.order))
     for values in fused.similarities.values():
         total += np.nan_to_num(np.array(values))
-    return [fused.rows[row].product_id for row in np.argsort(-total, kind="stable")]
+    order = sorted(fused.order, key=lambda place: -total[place])
+    return [fused.columns.product_ids[place] for place in order]
 
 
 def _by_vector(shelf: Shelf, parts: Sequence[Part]) -> list[str]:
@@ -263,25 +265,6 @@ def _by_vector(shelf: Shelf, parts: Sequence[Part]) -> list[str]:
     if query is None:
         return []
     return list(shelf.listing((1.0, query), 0).columns.product_ids)
-
-
-def _columns(product_ids: list[str]) -> Columns:
-    """Candidates of which nothing but the id counts."""
-    none = [""] * len(product_ids)
-    zeros = [0] * len(product_ids)
-    return Columns(
-        product_ids=product_ids,
-        parent_ids=none,
-        category_paths=none,
-        brands=none,
-        price_micros=zeros,
-        currencies=none,
-        availabilities=zeros,
-        tags=none,
-        attributes=none,
-        create_time_micros=zeros,
-        image_hashes=zeros,
-    )
 
 
 # The result

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bench.engines import generation, image_id
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile, ratio
+from retriever.columns.keeper import Columns
 from retriever.ladder import Ladder
 from retriever.milvus import MilvusIndex
 from retriever.model import (
@@ -86,9 +87,10 @@ class Shop:
     index: MilvusIndex
     queries: Floats
 
-    def ladder(self, rows: int) -> Ladder:
+    def ladder(self, rows: int) -> tuple[Ladder, Columns]:
         """One that has read nothing yet."""
-        return Ladder(self.record, self.index, most=rows)
+        columns = Columns(self.record, exact_rows=0, exact_bytes=2**40, patience=None)
+        return Ladder(self.record, self.index, rows, columns), columns
 
 
 async def measure(folder: str, rows: int, dimension: int) -> Case:
@@ -147,12 +149,15 @@ async def _weigh(case: Case, shop: Shop) -> None:
     case.held_bytes, case.peak_bytes = held - before, peak - before
 
 
-async def _ask(shop: Shop, ladder: Ladder, vector: Floats, condition: Filter) -> float:
+async def _ask(shop: Shop, by: tuple[Ladder, Columns], vector: Floats, condition: Filter) -> float:
     """The seconds of one search."""
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
     query = Query("default", vector=asked, condition=condition, top_k=TOP)
     begun = time.perf_counter()
-    answer = await search(query, shop.record, shop.index, lambda: None, ladder=ladder)
+    ladder, columns = by
+    answer = await search(
+        query, shop.record, shop.index, lambda: None, columns=columns, ladder=ladder
+    )
     taken = time.perf_counter() - begun
     if not answer.substitute:
         raise OSError(f"something answers at {NOBODY}")

@@ -195,7 +195,7 @@ def _made(name: str, count: int, start: int) -> list[Event]:
 
 
 async def _append(events: Sequence[Event], writer: EventRecord | Bare) -> None:
-    done = await taking.append("default", events, KEY, writer, now_micros)
+    done = await taking.append("default", events, KEY, writer.append, now_micros)
     if done.written_count != len(events):
         raise RuntimeError(f"{done.written_count} of {len(events)} events were taken in")
 

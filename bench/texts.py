@@ -13,7 +13,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -362,7 +362,8 @@ class _Meanings:
 async def _by_words(record: Record, text: str) -> Scored:
     query = keywords.Query("default", text, top_k=LISTED, collapse=Collapse.OFF)
     answer = await keywords.search(query, record)
-    return [(it.product.content.product_id, it.similarity) for it in answer.matches]
+    found = answer.candidates
+    return list(zip(found.product_ids, found.similarities, strict=True))
 
 
 def _fused(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
@@ -371,7 +372,7 @@ def _fused(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list
         Listing(
             branch,
             1.0,
-            _columns([product_id for product_id, _ in scored]),
+            Columns([product_id for product_id, _ in scored]),
             [score for _, score in scored],
             signal=0,
         )
@@ -379,7 +380,7 @@ def _fused(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list
         if scored
     ]
     fused = fuse(weighted(listings, weights), (), LISTED)
-    return [row.product_id for row in fused.rows]
+    return [fused.columns.product_ids[place] for place in fused.order]
 
 
 def _summed(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) -> list[str]:
@@ -399,12 +400,6 @@ _FORMS: Mapping[str, Callable[[Mapping[Branch, Scored], Mapping[Any, float]], li
 
 def _named(form: str, share: float) -> str:
     return f"{form}, words × {share:g}"
-
-
-def _columns(product_ids: list[str]) -> Columns:
-    """Products of which nothing else is known."""
-    blank: dict[str, Any] = {it.name: [None] * len(product_ids) for it in fields(Columns)}
-    return Columns(**blank | {"product_ids": product_ids})
 
 
 # The figures

@@ -1,4 +1,4 @@
-"""Writes sync_client.py from client.py: the same calls with the same words, without await.
+"""Writes _generated/sync_client.py from client.py: the same calls with the same words, unawaited.
 
     .venv/bin/python client/generate_sync.py
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "src/sightline_client"
 SOURCE = PACKAGE / "client.py"
-TARGET = PACKAGE / "sync_client.py"
+TARGET = PACKAGE / "_generated/sync_client.py"
 
 HEAD = '''"""The client of Sightline's public API for programs without asyncio.
 
@@ -107,7 +107,12 @@ def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     call = f"self._client.{node.name}({', '.join(_passed(node.args))})"
     returns = ast.unparse(node.returns) if node.returns else ""
     if returns.startswith("Batches["):
-        body = f"return SyncBatches(self._loop, lambda: {call})"
+        (items,) = (
+            each.arg
+            for each in node.args.args
+            if each.annotation is not None and "Iterable" in ast.unparse(each.annotation)
+        )
+        body = f"return SyncBatches(self._loop, lambda: {call}, {items})"
     elif returns.startswith("AsyncIterator["):
         body = f"return self._loop.iterate({call})"
     else:
@@ -124,7 +129,8 @@ def _shell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     # What is awaited or followed asynchronously there is asked for or followed plainly here.
     doc = doc.replace(
         "``await`` it for a report, or ``async for`` it",
-        "``report()`` gives a report; ``for`` gives",
+        "A collection is sent when this is called.\n\n        ``report()`` gives a report; ``for``"
+        " gives",
     )
     doc = doc.replace("gives for each batch", "gives each batch")
     return f'    def {node.name}({arguments}) -> {returns}:\n        """{doc}"""'

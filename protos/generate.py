@@ -15,15 +15,10 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
+from sightline.protos import google_protos
+
 ROOT = Path(__file__).parent
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
-
-
-def google_protos() -> Path:
-    """Folder that holds google/rpc and google/type, from the googleapis-common-protos wheel."""
-    import google.rpc
-
-    return Path(next(iter(google.rpc.__path__))).parent.parent
 
 
 def generate(target: Path) -> None:

@@ -9,6 +9,7 @@ for tool in $tools; do
   command -v "${tool%=*}" >/dev/null 2>&1 || missing="$missing ${tool#*=}"
 done
 cd "$(dirname "$0")/../.."
+deploy/local/languages.sh
 PATH="$PATH:$PWD/.tools/bin"
 has_promtool() { command -v promtool >/dev/null 2>&1; }
 [ -z "$missing" ] && has_promtool && exit 0

@@ -14,7 +14,7 @@ from retriever.model import Freshness
 from retriever.planning import Plan, Route, Survivors
 from retriever.standin import Copy
 from sightline_client import filter_text
-from sightline_client.cli import app
+from sightline_client.cli import app, failures
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = ("filters.md", "models.md", "rolling-out.md", "backups.md", "profiles.md", "online.md")
@@ -40,6 +40,11 @@ def test_every_command_is_one_with_its_options(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("shelf.jpg").write_bytes(b"jpeg")
+    typed(line)
+
+
+def typed(line: str) -> None:
+    """Read a line as the command line reads it, and do nothing."""
     command: click.Command = typer.main.get_command(app)
     context, rest = None, shlex.split(line)[1:]
     while isinstance(command, click.Group):
@@ -67,13 +72,34 @@ def test_every_word_of_a_plan_is_explained() -> None:
         Plan(Route.FLAT, 100).words(1, 200),
         graph.words(1, 200),
         graph.words(1, 200, survivors=42),
-        replace(graph, boost=2.0).words(1, 200),
         replace(graph, route=Route.SLICES, slices=4).words(1, 200),
         Plan(Route.EXACT, 100, reason="by price").words(1, 200, survivors=42),
         Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, survivors=42),
     ]
     rows = Survivors([("row", "product", "photo")] * 100, np.zeros((100, 1), np.float32))
-    told.append(Copy(rows, rows.vectors[:, 0], Freshness(0, 0, 0, 0, 0)).words)
+    told += [Copy(rows, Freshness(0, 0, 0, 0, 0)).words, "in memory, 3068 rows compared"]
     explained = FILTERS.partition("| word | means |")[2]
     for word in {part for words in told for part in words.split(", ")}:
         assert f"`{word}`" in explained, word
+
+
+FIXES = sorted(
+    {
+        command
+        for text in [*failures.FIXES.values(), *failures.FIXES_BY_CODE.values()]
+        for command in re.findall(r"`(sightline [^`]+)`", text)
+    }
+)
+
+
+@pytest.mark.parametrize("line", FIXES)
+def test_every_command_that_a_fix_names_is_one(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("event_id,type\n")
+    typed(line)
+
+
+def test_fixes_name_commands() -> None:
+    assert len(FIXES) >= 8

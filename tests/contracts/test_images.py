@@ -6,14 +6,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from local_suite.programs import GRPC
 from tests import dockerfiles
 from tests.contracts.settings import variables
 from tests.dockerfiles import ROOT, Stage, exec_form, ignored, lineage, read
+from tests.waiting import SECONDS
 
 FILES = {
     "gateway": ROOT / "services/gateway/Dockerfile",
@@ -116,6 +119,23 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
     assert environment[f"{name.upper()}_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
     ours = {key for key in environment if key.startswith(f"{name.upper()}_")}
     assert ours <= variables(name)
+    assert GRPC.items() <= environment.items(), "as make up has it"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_grpc_knows_what_it_is_told_to_do_without(known: bool) -> None:
+    """What a later release does not know it only complains of."""
+    given = GRPC if known else {"GRPC_EXPERIMENTS": "-no_such_thing"}
+    program = "import grpc; grpc.insecure_channel('127.0.0.1:1').close()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert ("Unknown experiment" in ended.stderr) != known
 
 
 def test_the_image_for_training_is_the_worker() -> None:

@@ -51,5 +51,5 @@ def test_only_training_needs_lightfm() -> None:
     assert "rectools-lightfm" in closure("sightline-ranker", "train")
 
 
-def test_the_gateway_needs_neither_numpy_nor_sql() -> None:
-    assert closure("sightline-gateway") & {"numpy", "sqlalchemy", "pillow"} == set()
+def test_the_gateway_needs_neither_sql_nor_what_reads_photos() -> None:
+    assert closure("sightline-gateway") & {"sqlalchemy", "pillow", "pymilvus", "scipy"} == set()

@@ -176,7 +176,7 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
             scene="default",
             scene_version="s1",
             plan="visual → rank",
-            service_version="0.5.6",
+            service_version="0.6.0",
         ),
         missing_product_ids=["gone"],
         hidden_count=2,
@@ -763,6 +763,12 @@ class _Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("RollbackModel", request, context)
         return model_service_pb2.Model(
             model_version="m0", state=model_service_pb2.Model.STATE_PROMOTED
+        )
+
+    def DemoteModel(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DemoteModel", request, context)
+        return model_service_pb2.Model(
+            model_version="m7", state=model_service_pb2.Model.STATE_READY
         )
 
     def CreateGeneration(self, request: Any, context: Any) -> Any:

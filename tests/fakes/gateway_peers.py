@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from gateway.model import (
     AnswerMissing,
@@ -12,6 +12,7 @@ from gateway.model import (
     Box,
     Branch,
     Budgets,
+    Candidates,
     Classification,
     Columns,
     Embedded,
@@ -20,22 +21,27 @@ from gateway.model import (
     Fusion,
     Identity,
     Nominees,
+    Order,
     ProductRow,
     Query,
     Ranked,
     RankOrder,
     Reason,
+    Reasoned,
+    ReasonOrder,
     Rejection,
+    Rows,
     Scene,
     SceneNotFound,
     Scope,
     Shopper,
     Signal,
     SignalKind,
-    SpaceState,
+    Space,
     SpaceVersion,
     Subject,
     Vector,
+    Versions,
 )
 from gateway.moving import Move
 from gateway.ports import House, Peers
@@ -46,9 +52,21 @@ from servicekit.errors import (
     NotFound,
     ServiceError,
 )
+from sightline.common.v1.answer_pb2 import ReasonParameter
+from sightline_rules import duplicates
+
+
+def reason(code: str, text: str, product_id: str = "") -> Reason:
+    parameters = {"product_id": product_id} if product_id else {}
+    return Reason(
+        code=code,
+        text=text,
+        parameters=[ReasonParameter(name=name, value=value) for name, value in parameters.items()],
+    )
+
 
 ANN = Shopper(Identity.USER, "ann")
-SPACE = SpaceVersion("visual", "v1", "g1")
+SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
 DEFAULT = Scene(
     name="default",
     version="abc",
@@ -93,15 +111,9 @@ def columns(*ids: str) -> Columns:
     return Columns(
         product_ids=list(ids),
         parent_ids=[""] * len(ids),
-        category_paths=[f"Wine > {item}" for item in ids],
-        brands=["b"] * len(ids),
-        price_micros=[1_000_000] * len(ids),
-        currencies=["EUR"] * len(ids),
-        availabilities=[1] * len(ids),
-        tags=[f"tags of {item}" for item in ids],
-        attributes=[f"attributes of {item}" for item in ids],
-        create_time_micros=list(range(len(ids))),
         image_hashes=[0] * len(ids),
+        create_time_micros=list(range(len(ids))),
+        blocks=[(f"all of {' '.join(ids)}", range(len(ids)))],
     )
 
 
@@ -147,15 +159,15 @@ class FakeEmbedder:
     takers: tuple[str, ...] = ()
     """Versions of the visual space that take texts."""
 
-    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+    async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
         if self.lost is not None:
             raise self.lost
         return tuple(
-            SpaceState(
-                "visual",
-                version,
+            Space(
+                space="visual",
+                version=version,
                 ready=True,
-                default=version == self.served[0],
+                default_version=version == self.served[0],
                 takes_texts=version in self.takers,
             )
             for version in self.served
@@ -172,15 +184,18 @@ class FakeEmbedder:
         self.calls.append((photo,))
         if isinstance(self.told, ServiceError):
             raise self.told
-        subject = Subject(Box(0, 0, 0.5, 0.5)) if photo.find_subject else None
-        return replace(self.told, guesses=self.told.guesses[:top_k]), subject
+        subject = Subject(box=Box(right=0.5, bottom=0.5)) if photo.find_subject else None
+        told = Classification()
+        told.CopyFrom(self.told)
+        del told.guesses[top_k:]
+        return told, subject
 
     def _vector(self, version: str, signal: Signal, space: str) -> Vector | ServiceError:
         if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.takers:
             return FailedPrecondition("takes no texts", reason="SPACE_UNAVAILABLE")
         if version not in self.served:
             return FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
-        return Vector(space, version, 1, content_of(signal))
+        return Vector(space=space, space_version=version, dimension=1, data=content_of(signal))
 
 
 def content(near: Vector | str) -> bytes | str:
@@ -269,7 +284,7 @@ class FakeRetriever:
             similarities=tuple(found[item] for item in ids),
             image_ids=tuple(f"image of {item}" for item in ids),
             space=active,
-            freshness=Freshness("t1", 0.0, 1, 0),
+            freshness=Freshness(index_token="t1", index_time_micros=1),
             plan="flat",
             work=0.002,
             collapsed=[self.collapsed.get(item, ()) for item in ids],
@@ -318,21 +333,26 @@ class FakeRetriever:
         await self._called("newest", count, scope)
         return self._columns(self.record[:count])
 
+    titled: list[tuple[str, ...]] = field(default_factory=list)
+    """Whose titles each read of products asked for."""
+
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope
-    ) -> tuple[ProductRow, ...]:
+        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
+    ) -> Rows:
+        self.titled.append(tuple(titles))
         await self._called("products", tuple(ids), scope)
-        return tuple(
-            ProductRow(item, f"row of {item}", f"Title of {item}")
-            for item in ids
-            if item in self.record
+        return Rows(
+            tuple(ProductRow(product_id=item) for item in ids if item in self.record),
+            {item: f"Title of {item}" for item in titles if item in self.record},
         )
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         await self._called("rejection", product_id, scope)
         if scope.filter is not None:
             return self.rejections.get(product_id)
-        sold_out = Rejection("", "availability != OUT_OF_STOCK", ("availability: OUT_OF_STOCK",))
+        sold_out = Rejection(
+            condition="availability != OUT_OF_STOCK", held=["availability: OUT_OF_STOCK"]
+        )
         return sold_out if product_id in self.sold_out else None
 
     async def _called(self, name: str, what: object, scope: Scope) -> None:
@@ -346,6 +366,40 @@ class FakeRetriever:
                 raise
         if name in self.lost:
             raise self.lost[name]
+
+
+def part_of(order: Order, offset: int, limit: int) -> Order:
+    """A part of a whole order, as the ranker answers it; of no limit = all from there on."""
+    end = offset + limit if limit else order.total
+    parts = [(name, values[offset:end]) for name, values in order.parts]
+    columns = {
+        item.name: values[offset:end]
+        for item in fields(Order)
+        if isinstance(values := getattr(order, item.name), Sequence) and item.name != "parts"
+    }
+    return replace(order, **columns, parts=parts, offset=offset)  # type: ignore[arg-type]
+
+
+def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """By their places among these candidates, best first, those that stay and what collapses into
+    each; by the rule for single products."""
+    pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
+    own, columns = candidates.own, candidates.columns
+
+    def products(held: Columns, which: Sequence[int]) -> list[duplicates.Candidate]:
+        return [
+            duplicates.Candidate(
+                held.product_ids[row],
+                held.parent_ids[row] if held.parent_ids else "",
+                held.image_hashes[row] if held.image_hashes else 0,
+                [pair for pair in pairs if row in pair] if held is columns else (),
+            )
+            for row in which
+        ]
+
+    count = len(own.product_ids)
+    groups = duplicates.collapse((*products(own, range(count)), *products(columns, rows)))
+    return {group.place - count: group.collapsed for group in groups if group.place >= count}
 
 
 @dataclass
@@ -362,7 +416,7 @@ class FakeRanker:
     lost: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
-    reasons: tuple[Reason, ...] = (Reason("LOOKS_LIKE_QUERY", (), "alike"),)
+    reasons_given: tuple[Reason, ...] = (Reason(code="LOOKS_LIKE_QUERY", text="alike"),)
     moves: tuple[tuple[Move, ...], ...] = ()
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
     calls: list[tuple[str, object]] = field(default_factory=list)
@@ -384,39 +438,82 @@ class FakeRanker:
             return Nominees(kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out)
         nobody = (Basis.NOTHING, ())
         basis, ids = self.nominees.get(shopper.id if shopper else "", nobody)
-        return Nominees(tuple(item for item in ids if item not in exclude)[:top_k], basis, "m1")
+        named = tuple(item for item in ids if item not in exclude)[:top_k]
+        return Nominees(named, basis, "m1", history_token=self.history_token)
+
+    full: bool = False
+    """Whether it has no room for records."""
+    history_token: str = ""
 
     async def rank(self, order: RankOrder) -> Ranked:
         await self._called("rank", order)
         unseen = self.seen if order.drop_seen else set()
-        rows = [row for row in order.candidates.rows if row.product_id not in self.hidden]
-        shown = [row for row in rows if row.product_id not in unseen]
-        seen_count, rows = len(rows) - len(shown), shown
-        rows.sort(key=lambda row: -(row.similarity or 0.0))
-        visual = tuple(order.weights.get("visual", 0.0) * (row.similarity or 0.0) for row in rows)
-        taste = tuple(order.weights.get("taste", 0.0) * 0.5 for _ in rows)
+        near, ids = order.candidates.nearest, order.candidates.columns.product_ids
+        left = [row for row in order.candidates.order if ids[row] not in self.hidden]
+        rows = [row for row in left if ids[row] not in unseen]
+        rows.sort(key=lambda row: -(near[row] or 0.0))
+        whole = self._whole(order, rows)
+        if order.record is not None and not self.full:
+            versions = Versions()
+            versions.CopyFrom(order.record.versions)
+            versions.model_version = "m1"
+            hidden = len(ids) - len(left)
+            kept = replace(order.record, order=whole, versions=versions, hidden_count=hidden)
+            self.records.setdefault((order.catalog_id, kept.answer_id), kept)
+        first = part_of(whole, 0, order.top_k)
+        count = len(first.product_ids) if order.reason_count is None else order.reason_count
+        taste = dict(first.parts)["taste"]
         return Ranked(
-            product_ids=tuple(row.product_id for row in rows),
-            raw_scores=tuple(a + b for a, b in zip(visual, taste, strict=True)),
-            parts=(("visual", visual), ("taste", taste)),
-            reasons=tuple(self.reasons for _ in rows),
-            hidden_count=len(order.candidates.rows) - len(rows) - seen_count,
-            score_ranks=tuple(range(1, len(rows) + 1)),
-            moves=self.moves[: len(rows)],
-            propensities=(1.0,) * len(rows),
-            addends={"taste": tuple((("brand=b", value),) for value in taste)}
-            if order.explain
-            else {},
-            seen_count=seen_count,
+            order=replace(
+                first,
+                reasons=[self.reasons_given for _ in first.product_ids[:count]],
+                addends={"taste": [(("brand=b", value),) for value in taste[:count]]}
+                if order.explain
+                else {},
+            ),
+            hidden_count=len(ids) - len(left),
+            seen_count=len(left) - len(rows),
+            collapsed_count=len(rows) - whole.total,
             model_version="m1",
             work=0.003,
+            recorded=order.record is not None and not self.full,
         )
 
-    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
+    def _whole(self, order: RankOrder, rows: Sequence[int]) -> Order:
+        """The whole order of the candidates in these rows, best first."""
+        near, columns = order.candidates.nearest, order.candidates.columns
+        groups = _grouped(order.candidates, rows) if order.collapse else None
+        kept = list(groups or range(len(rows)))
+        visual = [order.weights.get("visual", 0.0) * (near[rows[at]] or 0.0) for at in kept]
+        taste = [order.weights.get("taste", 0.0) * 0.5 for _ in kept]
+        return Order(
+            product_ids=[columns.product_ids[rows[at]] for at in kept],
+            raw_scores=[a + b for a, b in zip(visual, taste, strict=True)],
+            parts=(("visual", visual), ("taste", taste)),
+            image_ids=[order.candidates.image_ids[rows[at]] for at in kept],
+            branches=[order.candidates.branches[rows[at]] for at in kept],
+            collapsed=[groups[at] for at in kept] if groups else [],
+            score_ranks=[at + 1 for at in kept],
+            moves=[self.moves[at] if at < len(self.moves) else () for at in kept],
+            total=len(kept),
+        )
+
+    async def reasons(self, order: ReasonOrder) -> Reasoned:
+        await self._called("reasons", order)
+        taste = dict(order.parts).get("taste", ())
+        return Reasoned(
+            [self.reasons_given for _ in order.rows],
+            {"taste": [(("brand=b", value),) for value in taste]} if order.explain else {},
+        )
+
+    async def answer(
+        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+    ) -> AnswerRecord:
         await self._called("answer", answer_id)
         if (catalog_id, answer_id) not in self.records:
             raise AnswerMissing
-        return replace(self.records[catalog_id, answer_id], shopper=None)
+        kept = self.records[catalog_id, answer_id]
+        return replace(kept, shopper=None, order=part_of(kept.order, offset, limit))
 
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))

@@ -1,6 +1,7 @@
 """Scripted peers of the gateway on real gRPC servers, and a real gateway in front of them."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ from sightline.retriever.v1 import (
     vector_service_pb2,
     vector_service_pb2_grpc,
 )
+from sightline_rules import duplicates
 
 PRODUCTS = ["p1", "p2", "p3", "p4", "p5"]
 NEAREST = {"p1": 0.8, "p2": 0.5, "p3": 0.9, "p4": 0.7}
@@ -313,6 +315,8 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
 
     async def BatchGetProducts(self, request, context):
         await self.script.take("BatchGetProducts", request, context)
+        if not request.product_ids:
+            raise InvalidArgument("product_ids: has 0 entries", reason="REQUEST_INVALID")
         ids = [item for item in request.product_ids if item in self.products]
         kind = product_service_pb2.BatchGetProductsResponse
         if request.explain_filter and (
@@ -325,7 +329,10 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
                     for i in ids
                 ],
             )
-        return self._answer(kind, ids, request.view)
+        answer = self._answer(kind, ids, request.view)
+        held = self.products
+        answer.titles.extend(f"Title {i}" if i in held else "" for i in request.title_product_ids)
+        return answer
 
     async def ListProducts(self, request, context):
         await self.script.take("ListProducts", request, context)
@@ -455,12 +462,16 @@ class Index(index_service_pb2_grpc.IndexServiceServicer):
 class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
     """Ranks by similarity; for shoppers it nominates p5 and p1, for nobody p4 and p2."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, answers: "Answers") -> None:
         self.script = script
+        self.answers = answers
+        self.keeps = True
+        """Whether it has room for records."""
         self.calibrated = False
         """Whether it gives the chance of a click, half of the raw score."""
         self.reasoned: int | None = None
         """Of how many products it gives reasons; None = of all."""
+        self.reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
         self.draws = False
         """Whether the first two change places, by a draw from four."""
 
@@ -471,7 +482,9 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ids, why = ["p5", "p1"], basis.BASIS_LONG_TERM
         else:
             ids, why = ["p4", "p2"], basis.BASIS_POPULARITY
-        return basis(product_ids=ids, scores=[1.0, 0.5], basis=why, model_version="m1")
+        return basis(
+            product_ids=ids, scores=[1.0, 0.5], basis=why, model_version="m1", history_token="h1"
+        )
 
     async def Rank(self, request, context):
         await self.script.take("Rank", request, context)
@@ -484,22 +497,152 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
                 for score, value in zip(seen, branch.similarities, strict=True)
             ]
         rows = sorted(range(len(ids)), key=lambda row: (-seen[row], -request.fused[row]))
-        reason = answer_pb2.Reason(code="LOOKS_LIKE_QUERY", text="alike")
-        clicked, chances = event_pb2.EVENT_TYPE_CLICK, [(seen[row] + 0.25) / 2 for row in rows]
-        return ranking_service_pb2.RankResponse(
-            product_ids=[ids[row] for row in rows],
-            raw_scores=[seen[row] + 0.25 for row in rows],
+        groups = (
+            _grouped(request, rows) if request.collapse else dict.fromkeys(range(len(rows)), ())
+        )
+        kept = [rows[at] for at in groups]
+        chances = [(seen[row] + 0.25) / 2 for row in kept]
+        clicked = event_pb2.EVENT_TYPE_CLICK
+        whole = ranking_service_pb2.RankResponse(
+            product_ids=[ids[row] for row in kept],
+            raw_scores=[seen[row] + 0.25 for row in kept],
             parts=[
-                ranking_service_pb2.PartColumn(name="visual", values=[seen[row] for row in rows]),
-                ranking_service_pb2.PartColumn(name="taste", values=[0.25] * len(rows)),
+                ranking_service_pb2.PartColumn(name="visual", values=[seen[row] for row in kept]),
+                ranking_service_pb2.PartColumn(name="taste", values=[0.25] * len(kept)),
             ],
-            reasons=[
-                ranking_service_pb2.ReasonList(reasons=[reason]) for _ in rows[: self.reasoned]
-            ],
+            collapsed=[
+                ranking_service_pb2.CollapsedProducts(product_ids=each) for each in groups.values()
+            ]
+            if any(groups.values())
+            else [],
+            **({"score_ranks": [at + 1 for at in groups]} if len(kept) < len(rows) else {}),
+            total_count=len(kept),
+            collapsed_count=len(rows) - len(kept),
             model_version="m1",
             **({"scores": chances, "score_event": clicked} if self.calibrated else {}),
-            **(_drawn(len(rows)) if self.draws else {}),
+            **(_drawn(len(kept)) if self.draws else {}),
         )
+        if request.HasField("record"):
+            whole.recorded = self.keeps
+            if self.keeps:
+                self.answers.kept.setdefault(request.record.answer_id, _record(request, whole))
+        answer = _first(whole, request.top_k)
+        count = len(rows) if self.reasoned is None else self.reasoned
+        if request.HasField("reason_top_k"):
+            count = min(count, request.reason_top_k)
+        answer.reasons.extend(
+            ranking_service_pb2.ReasonList(reasons=[self.reason])
+            for _ in answer.product_ids[:count]
+        )
+        return answer
+
+    async def GiveReasons(self, request, context):
+        await self.script.take("GiveReasons", request, context)
+        reason = answer_pb2.Reason()
+        reason.CopyFrom(self.reason)
+        reason.text += ", as asked"
+        return ranking_service_pb2.GiveReasonsResponse(
+            reasons=[
+                ranking_service_pb2.ReasonList(reasons=[reason])
+                for _ in request.candidates.product_ids
+            ],
+            model_version="m1",
+        )
+
+
+def _grouped(request: Any, rows: list[int]) -> dict[int, tuple[str, ...]]:
+    """By their places in the order of `rows`, the candidates that stay and what they stand for."""
+    own, held = request.query_products, request.candidates
+    flat = list(request.same_pictures)
+    pairs = [pair for pair in zip(flat[::2], flat[1::2], strict=True) if {*pair} <= {*rows}]
+
+    def products(columns: Any, which: Any, marks: Any) -> list[duplicates.Candidate]:
+        return [
+            duplicates.Candidate(
+                columns.product_ids[row],
+                columns.parent_ids[row] if columns.parent_ids else "",
+                columns.image_hashes[row] if columns.image_hashes else 0,
+                [pair for pair in marks if row in pair],
+            )
+            for row in which
+        ]
+
+    count = len(own.product_ids)
+    items = (*products(own, range(count), ()), *products(held, rows, pairs))
+    groups = duplicates.collapse(items)
+    return {group.place - count: group.collapsed for group in groups if group.place >= count}
+
+
+def _first(whole: Any, count: int) -> Any:
+    """The first `count` products of an order; 0 = all."""
+    first = ranking_service_pb2.RankResponse()
+    first.CopyFrom(whole)
+    columns = [first.product_ids, first.raw_scores, first.score_ranks, first.moves, first.scores]
+    columns += [first.propensities, first.collapsed, *(part.values for part in first.parts)]
+    for column in columns:
+        del column[count or len(column) :]
+    return first
+
+
+def _record(request: Any, whole: Any) -> answer_service_pb2.AnswerRecord:
+    """What the ranker keeps of an answer that it ranked."""
+    draft, ids = request.record, list(request.candidates.product_ids)
+    rows = [ids.index(product_id) for product_id in whole.product_ids]
+    record = answer_service_pb2.AnswerRecord(
+        answer_id=draft.answer_id,
+        request_digest=draft.request_digest,
+        shopper=request.shopper if request.HasField("shopper") else None,
+        scene=draft.versions.scene,
+        versions=draft.versions,
+        seed=request.seed,
+        degradations=draft.degradations,
+        total_count=whole.total_count,
+        columns=answer_service_pb2.AnsweredColumns(
+            product_ids=whole.product_ids,
+            raw_scores=packed(whole.raw_scores),
+            parts=[
+                answer_service_pb2.PackedPart(name=part.name, values=packed(part.values))
+                for part in whole.parts
+            ],
+            matched_image_ids=[draft.matched_image_ids[row] for row in rows]
+            if draft.matched_image_ids
+            else [],
+            branch_names=draft.branch_names,
+            branches=[draft.branches[row] for row in rows],
+            collapsed_counts=[len(each.product_ids) for each in whole.collapsed],
+            collapsed_product_ids=[i for each in whole.collapsed for i in each.product_ids],
+            score_ranks=whole.score_ranks,
+            moves=_move_columns(whole.moves),
+            propensities=packed(whole.propensities),
+            scores=packed(whole.scores),
+            score_event=whole.score_event,
+        ),
+    )
+    record.versions.model_version = whole.model_version
+    record.answer_time.FromMicroseconds(draft.answer_time_micros)
+    record.expire_time.FromMicroseconds(draft.expire_time_micros)
+    return record
+
+
+def _move_columns(moves: Any) -> list[answer_service_pb2.MoveColumn]:
+    causes = dict.fromkeys(move.cause for each in moves for move in each.moves)
+    return [
+        answer_service_pb2.MoveColumn(
+            cause=cause,
+            places=[sum(m.places for m in each.moves if m.cause == cause) for each in moves],
+        )
+        for cause in causes
+    ]
+
+
+def packed(values: Any) -> bytes:
+    """Numbers as a column of an answer's record has them."""
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def unpacked(data: bytes) -> list[float]:
+    """Numbers of a column of an answer's record."""
+    return list(struct.unpack(f"<{len(data) // 8}d", data))
 
 
 def _drawn(count: int) -> dict[str, Any]:
@@ -566,6 +709,27 @@ class Answers(answer_service_pb2_grpc.AnswerServiceServicer):
         found = answer_service_pb2.AnswerRecord()
         found.CopyFrom(self.kept[request.answer_id])
         found.ClearField("shopper")
+        begin, columns = request.offset, found.columns
+        end = begin + request.limit if request.limit else found.total_count
+        before = sum(columns.collapsed_counts[:begin])
+        count = sum(columns.collapsed_counts[begin:end])
+        names = columns.collapsed_product_ids[before : before + count]
+        del columns.collapsed_product_ids[:]
+        columns.collapsed_product_ids.extend(names)
+        for column in (
+            columns.product_ids,
+            columns.matched_image_ids,
+            columns.branches,
+            columns.collapsed_counts,
+            columns.score_ranks,
+            *(each.places for each in columns.moves),
+        ):
+            del column[end:]
+            del column[:begin]
+        for name in ("raw_scores", "propensities", "scores"):
+            setattr(columns, name, getattr(columns, name)[begin * 8 : end * 8])
+        for part in columns.parts:
+            part.values = part.values[begin * 8 : end * 8]
         return found
 
 
@@ -771,7 +935,6 @@ async def running(**settings: object) -> AsyncIterator[Suite]:
         }
     )
     gateway = build(values, SceneFiles())
-    gateway.answers.start()
     server = await start(gateway.bindings, values, "gateway")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         try:
@@ -871,7 +1034,7 @@ def _peers(
             [
                 Binding(
                     ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-                    Ranking(ranking),
+                    Ranking(ranking, answers),
                     "sightline.ranker.v1.RankingService",
                 ),
                 Binding(

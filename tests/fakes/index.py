@@ -41,7 +41,7 @@ from retriever.model import (
 )
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
-from servicekit.interceptors import ServerInterceptor
+from servicekit.interceptors import Observing
 from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
@@ -453,6 +453,7 @@ class FakeEmbedderServicer(embedder_grpc.EmbeddingServiceServicer):
 
 def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
     """A server, not yet started, and its port on 127.0.0.1."""
-    server = grpc.aio.server(interceptors=[ServerInterceptor("embedder")])
-    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), server)
+    server = grpc.aio.server()
+    observing = Observing(server, "embedder")
+    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)
     return server, server.add_insecure_port("127.0.0.1:0")

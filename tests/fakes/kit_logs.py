@@ -10,20 +10,21 @@ from servicekit import telemetry
 
 
 @contextmanager
-def json_logs() -> Iterator[None]:
+def json_logs(level: str = "info") -> Iterator[None]:
     """Logging as a service has it, to what is stderr now; put back afterwards."""
-    root, ours = logging.getLogger(), logging.getLogger("sightline")
-    before = root.handlers[:], root.level, ours.level
-    telemetry.configure_logging("shop", "info")
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    telemetry.configure_logging("shop", level)
     try:
         yield
     finally:
         _put_back(before)
 
 
-def _put_back(before: tuple[list[logging.Handler], int, int]) -> None:
-    root, ours = logging.getLogger(), logging.getLogger("sightline")
+def _put_back(before: tuple[list[logging.Handler], int]) -> None:
+    telemetry.flush_logs()
+    telemetry._lines = None
+    root = logging.getLogger()
     root.handlers[:] = before[0]
     root.setLevel(before[1])
-    ours.setLevel(before[2])
     structlog.reset_defaults()

@@ -1,9 +1,9 @@
 """A process for a suite: answers over HTTP, or misbehaves as its arguments say.
 
-    python local_program.py PORT [crash | deaf | mute | child]
+    python local_program.py PORT [crash | deaf | mute | slow | child]
 
-`crash` dies with a word in the log, `deaf` ignores SIGTERM, `mute` never answers, and `child`
-starts a process that would outlive it.
+`crash` dies with a word in the log, `deaf` ignores SIGTERM, `mute` never answers, `slow` works
+for 6 s of processor time before it does, and `child` starts a process that would outlive it.
 """
 
 import http.server
@@ -24,6 +24,8 @@ def main(port: int, manner: str) -> None:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     if manner == "mute":
         time.sleep(600)
+    while manner == "slow" and time.process_time() < 6:
+        pass
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
 
 

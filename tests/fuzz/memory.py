@@ -16,9 +16,9 @@ caches, what is stored meanwhile and one more decoding process, but nothing for 
 100,000 requests none took more than 14 MiB. Milvus, which holds what is written in memory, is not
 warm after a quarter of a short run: of 1,500 requests it took 62 MiB (measured 2026-11)."""
 _STORES = frozenset({"milvus"})
-_FOR_A_FIT = b"_features_"
-"""In the command of a model's process that Triton has only while a space is fitted from it, which a
-request of the fuzzer's may ask for."""
+_FOR_A_WHILE = (b"_features_", b"embedder.fitting", b"ranker.train")
+"""In the commands of processes that are there only while a job runs, which a request of the
+fuzzer's may ask for: a model of Triton's that a space is fitted from, a fit, and a training."""
 
 _PROC = Path("/proc")
 
@@ -29,8 +29,8 @@ def pids(suite: Suite) -> dict[str, int]:
 
 
 def resident(programs: Mapping[str, int]) -> dict[str, int]:
-    """Bytes of each program: proportional set size of its process and all below it, but for models
-    that are there for a fit alone."""
+    """Bytes of each program: proportional set size of its process and all below it, but for those
+    that are there for one job."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
@@ -43,7 +43,8 @@ def resident(programs: Mapping[str, int]) -> dict[str, int]:
 def _tree(pid: int, children: Mapping[int, list[int]]) -> int:
     own = 0
     with contextlib.suppress(OSError):
-        if _FOR_A_FIT in (_PROC / str(pid) / "cmdline").read_bytes():
+        command = (_PROC / str(pid) / "cmdline").read_bytes()
+        if any(name in command for name in _FOR_A_WHILE):
             return 0
         for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

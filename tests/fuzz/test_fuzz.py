@@ -1,6 +1,9 @@
 """The fuzzer sees what it looks for: each check fails when it should."""
 
+import os
 import random
+import subprocess
+import sys
 from typing import cast
 
 import pytest
@@ -294,3 +297,17 @@ async def test_the_ledger_s_own_import_sees_what_a_suite_forgets(
     assert f"{differ} differ" in outcome.measured
     assert len(shop.findings) == lost
     assert len(ledger.rows) == 3 * ROWS
+
+
+def test_processes_of_one_job_are_no_growth() -> None:
+    code = "import sys; held = bytearray(b'x') * 50_000_000; print(flush=True); sys.stdin.read()"
+    sizes = {}
+    for name in ("a.leak", "ranker.train"):
+        command = (sys.executable, "-c", code, name)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdout.readline()
+            sizes[name] = memory.resident({"worker": os.getpid()})["worker"]
+            child.stdin.close()
+    assert sizes["a.leak"] - sizes["ranker.train"] > 40_000_000

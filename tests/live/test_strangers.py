@@ -1,7 +1,7 @@
 """A client in another language that was given an address and no file of ours.
 
-It learns the services and their messages by reflection (tests/strangers/node), so what it can do is
-what any standard client can do.
+It learns the services and their messages by reflection (docs/clients/node/reflection.mjs), so what
+it can do is what any standard client can do.
 """
 
 import json
@@ -16,7 +16,7 @@ import pytest
 from examples.wines.catalogue import load_wines
 from tests.waiting import SECONDS
 
-NODE = Path(__file__).parents[1] / "strangers" / "node"
+NODE = Path(__file__).parents[2] / "docs" / "clients" / "node"
 IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 
 
@@ -26,7 +26,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"{tool} is missing: make tools"
     folder = tmp_path_factory.mktemp("stranger")
-    for name in ("package.json", "package-lock.json", "client.mjs"):
+    for name in ("package.json", "package-lock.json", "reflection.mjs"):
         shutil.copy(NODE / name, folder)
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     done = subprocess.run(
@@ -41,7 +41,7 @@ def told(stranger: Path, gateway: str, shop_is_open: None) -> Mapping[str, Any]:
     """What the stranger found out about the gateway, and what it was recommended."""
     photo = IMAGES / f"{load_wines()[0].id}.jpg"
     done = subprocess.run(
-        ["node", "client.mjs", gateway, str(photo)],
+        ["node", "reflection.mjs", gateway, str(photo)],
         cwd=stranger,
         capture_output=True,
         text=True,

@@ -82,7 +82,7 @@ def local_suite(command: str, data: Path, base: int) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=400,
     )
 
 

@@ -34,7 +34,7 @@ VENDORS = (
 )
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 OWN = {
-    "gateway": set[str](),
+    "gateway": {"numpy"},
     "embedder": {"tritonclient", "tokenizers", "onnx", "scipy", "numpy", "PIL"},
     "retriever": {"pymilvus", "sqlalchemy", "psycopg", "numpy", "PIL", "pyarrow"},
     "ranker": {"sqlalchemy", "psycopg", "numpy"},

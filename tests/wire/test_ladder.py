@@ -22,6 +22,12 @@ from tests.wire.test_retriever import Shop, compare, engine, shop, text, vector,
 __all__ = ["engine", "shop"]  # fixtures
 
 
+@pytest.fixture
+def exact_rows() -> int:
+    """The engine answers."""
+    return 0
+
+
 @contextmanager
 def hung(engine: MilvusLite) -> Iterator[None]:
     """The engine stands still and keeps its connections while the block runs."""

@@ -20,9 +20,10 @@ from ranker.__main__ import bindings, open_key
 from ranker.catalogue import Catalogue
 from ranker.models.artifact import ModelStore
 from ranker.models.live import LiveModels
+from ranker.record.answers import Answer, AnswerLog
 from ranker.record.models import ModelRegistry
+from ranker.record.queued import AnswerQueue
 from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
-from ranker.servicer.requests import page_token
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
 from ranker.training.job import Workshop
 from ranker.training.job import run as run_training
@@ -30,11 +31,11 @@ from ranker.worker import train_command, work
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
+from servicekit.requests import page_token
 from servicekit.server import start
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import (
-    answer_pb2,
     candidate_pb2,
     event_pb2,
     job_pb2,
@@ -53,7 +54,7 @@ from sightline.ranker.v1 import (
 )
 from tests.fakes.ranker import FakeProducts, columns, product, serving
 from tests.stores import NewStore, address, only_sqlite
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, until
 
 PRODUCTS = [product(f"r{n}", "Red", brand="A") for n in range(6)] + [
     product(f"w{n}", "White", brand="B") for n in range(6)
@@ -77,6 +78,11 @@ class Suite:
     models: model_service_pb2_grpc.ModelServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
     target: str
+    queue: AnswerQueue
+
+    async def stored(self) -> None:
+        """Wait until no answer waits to be stored."""
+        await until(lambda: not self.queue._queued._waiting)
 
     async def append(self, *events: event_pb2.Event, catalog: str = ""):
         request = event_service_pb2.AppendEventsRequest(catalog_id=catalog, events=events)
@@ -149,7 +155,9 @@ async def suite(
         monkeypatch.setenv("RANKER_MODEL_STORE", store_url)
         monkeypatch.setenv("RANKER_RETRIEVER_TARGET", target)
         monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "10")
-        server = await start(bindings(settings, database, key, live, store), settings, "ranker")
+        queue = AnswerQueue(AnswerLog(database), now_micros)
+        offered = bindings(settings, database, key, live, store, answers=queue)
+        server = await start(offered, settings, "ranker")
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             yield Suite(
                 tmp_path,
@@ -161,8 +169,10 @@ async def suite(
                 model_service_pb2_grpc.ModelServiceStub(channel),
                 job_service_pb2_grpc.JobServiceStub(channel),
                 f"127.0.0.1:{server.port}",
+                queue,
             )
         await server.stop(0)
+        await queue.close(1)
     await live.stop()
     database.close()
 
@@ -370,8 +380,7 @@ async def test_before_anything_happened_ranking_is_similarity_and_nominates_noth
     answer = await suite.rank(branches=[branch])
     assert answer.product_ids[0] == "w5"
     assert answer.model_version == ""
-    cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
-    assert [one.cause for one in answer.degradations] == [cause]
+    assert not answer.degradations, "that nothing was learned yet is no loss"
     assert [one.stage for one in answer.stage_timings] == ["history", "score"]
     assert answer.reasons[0].reasons[0].code == "LOOKS_LIKE_QUERY"
     nominated = await suite.nominate()
@@ -521,7 +530,87 @@ async def test_an_answer_is_kept_without_its_shopper_and_its_first_content_stays
     assert (await suite.answers.RecordAnswers(request)).written_count == 0
     get = answer_service_pb2.GetAnswerRequest(answer_id="a-1")
     record.ClearField("shopper")
+    record.total_count = 1
     assert await suite.answers.GetAnswer(get) == record
+
+
+async def test_what_was_ranked_is_kept_and_read_by_pages_before_and_after_it_is_stored(
+    suite: Suite,
+) -> None:
+    draft = ranking_service_pb2.AnswerDraft(answer_id="r-1", arms=["a"], branch_names=["visual"])
+    draft.branches.extend([1] * len(PRODUCTS))
+    branch = ranking_service_pb2.BranchSignal(
+        branch="visual", similarities=[1 - n / 20 for n in range(12)]
+    )
+    page = await suite.rank(
+        branches=[branch], record=draft, shopper=ANN, top_k=3, reason_top_k=0, collapse=True,
+        same_pictures=[0, 1],
+    )  # fmt: skip
+    assert (page.recorded, page.total_count, page.collapsed_count) == (True, 11, 1)
+    assert [list(one.product_ids) for one in page.collapsed] == [["r1"], [], []]
+    get = answer_service_pb2.GetAnswerRequest(answer_id="r-1", offset=3, limit=4, as_columns=True)
+    queued = await suite.answers.GetAnswer(get)
+    assert list(queued.columns.product_ids) == ["r4", "r5", "w0", "w1"]
+    assert (queued.total_count, list(queued.arms), queued.products) == (11, ["a"], [])
+    await suite.stored()
+    assert await suite.answers.GetAnswer(get) == queued
+    first = answer_service_pb2.GetAnswerRequest(answer_id="r-1", limit=2)
+    rows = (await suite.answers.GetAnswer(first)).products
+    assert [one.product_id for one in rows] == list(page.product_ids)[:2]
+    assert [one.raw_score for one in rows] == list(page.raw_scores)[:2]
+    assert (list(rows[0].collapsed_product_ids), list(rows[0].branches)) == (["r1"], ["visual"])
+    beyond = answer_service_pb2.GetAnswerRequest(answer_id="r-1", offset=11)
+    assert not (await suite.answers.GetAnswer(beyond)).products
+    get.limit = 2001
+    assert (await refusal(suite.answers.GetAnswer(get))).reason == "REQUEST_INVALID"
+
+
+async def test_columns_are_kept_as_products_are_and_refused_when_they_do_not_fit(
+    suite: Suite,
+) -> None:
+    columns = answer_service_pb2.AnsweredColumns(product_ids=["a", "b"], raw_scores=bytes(16))
+    record = answer_service_pb2.AnswerRecord(answer_id="c-1", columns=columns)
+    request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    assert (await suite.answers.RecordAnswers(request)).written_count == 1
+    got = await suite.answers.GetAnswer(answer_service_pb2.GetAnswerRequest(answer_id="c-1"))
+    assert [(one.product_id, one.score_rank) for one in got.products] == [("a", 1), ("b", 2)]
+    request.answers[0].columns.raw_scores = bytes(8)
+    error = await refusal(suite.answers.RecordAnswers(request))
+    assert error.violations[0].field == "answers[0].columns.raw_scores"
+
+
+async def test_a_record_of_an_earlier_release_is_missing_like_one_that_has_expired(
+    suite: Suite,
+) -> None:
+    record = answer_service_pb2.AnswerRecord(answer_id="o-1")
+    record.products.add(product_id="p1", score_rank=1).reasons.add(code="NEW")
+    old = Answer("default", "o-1", "", "k", record.SerializeToString(), 2 * now_micros())
+    await AnswerLog(suite.database).write([old], now_micros())
+    get = answer_service_pb2.GetAnswerRequest(answer_id="o-1")
+    assert (await refusal(suite.answers.GetAnswer(get))).reason == "ANSWER_RECORD_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"record": {"answer_id": "a b"}}, "record.answer_id"),
+        ({"record": {"answer_id": "a", "request_digest": b"x"}}, "record.request_digest"),
+        ({"record": {"answer_id": "a", "arms": [""]}}, "record.arms"),
+        ({"record": {"answer_id": "a", "branches": [1]}}, "record.branches"),
+        ({"record": {"answer_id": "a", "matched_image_ids": ["i"]}}, "record.matched_image_ids"),
+        ({"record": {"answer_id": "a", "expire_time_micros": -1}}, "record.expire_time_micros"),
+        ({"collapse": True, "same_pictures": [1]}, "same_pictures"),
+        ({"collapse": True, "same_pictures": [1, 12]}, "same_pictures"),
+        (
+            {"collapse": True, "query_products": {"product_ids": ["a"], "parent_ids": ["b", "c"]}},
+            "query_products.parent_ids",
+        ),
+    ],
+)
+async def test_a_bad_draft_or_likeness_is_refused_by_its_field(
+    suite: Suite, fields: dict[str, object], field: str
+) -> None:
+    assert (await refusal(suite.rank(**fields))).violations[0].field == field
 
 
 async def test_an_answer_that_has_expired_or_was_never_there_is_missing(suite: Suite) -> None:
@@ -596,8 +685,10 @@ async def test_the_same_request_starts_one_job_and_jobs_are_listed_newest_first(
     assert one.state == job_pb2.Job.STATE_PENDING
     jobs = await suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(kind="train", page_size=1))
     assert [job.job_id for job in jobs.jobs] == [other.job_id]
-    rest = job_service_pb2.ListJobsRequest(page_token=jobs.next_page_token)
+    rest = job_service_pb2.ListJobsRequest(kind="train", page_token=jobs.next_page_token)
     assert [job.job_id for job in (await suite.jobs.ListJobs(rest)).jobs] == [one.job_id]
+    rest.kind = "evaluate"
+    assert (await refusal(suite.jobs.ListJobs(rest))).reason == "PAGE_TOKEN_INVALID"
 
 
 async def test_a_publication_is_asked_for_once_and_of_a_model_that_is_there(
@@ -747,7 +838,7 @@ async def test_a_killed_worker_takes_its_training_along_and_another_one_finishes
 
 
 async def test_a_page_token_with_half_a_character_is_refused(suite: Suite) -> None:
-    token = page_token("jobs", ("\ud800",))
+    token = page_token(("default", ""), "\ud800")
     call = suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_token=token))
     assert (await refusal(call)).reason == "PAGE_TOKEN_INVALID"
 

@@ -310,6 +310,28 @@ async def test_a_rollback_serves_the_model_before_and_the_next_one_goes_further(
     assert (await suite.rank(shopper=ANN)).model_version == versions[0]
 
 
+async def test_demoting_goes_back_to_no_model_and_any_can_be_promoted_again(suite: Suite) -> None:
+    await suite.append(*crowd())
+    first, second = await suite.learn(1), await suite.learn(2)
+    before = await suite.rank(shopper=ANN)
+    for version in (first, second):
+        await suite.promote(version)
+    demoted = await suite.models.DemoteModel(model_service_pb2.DemoteModelRequest())
+    assert demoted.model_version == second
+    assert demoted.state == model_service_pb2.Model.STATE_READY
+    answer = await suite.rank(shopper=ANN)
+    assert answer.model_version == ""
+    assert not answer.degradations
+    assert answer.product_ids == before.product_ids
+    for call, request in (
+        (suite.models.DemoteModel, model_service_pb2.DemoteModelRequest()),
+        (suite.models.RollbackModel, model_service_pb2.RollbackModelRequest()),
+    ):
+        assert (await refusal(call(request))).reason == "MODEL_NOT_FOUND"
+    await suite.promote(first)
+    assert (await suite.rank(shopper=ANN)).model_version == first
+
+
 async def test_a_damaged_model_is_not_rolled_back_to(suite: Suite) -> None:
     await suite.append(*crowd())
     first, second = await suite.learn(1), await suite.learn(2)

@@ -31,6 +31,7 @@ from retriever.model import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.worker import EMBED_CALLS
 from servicekit import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2
@@ -390,8 +391,8 @@ async def test_a_backfill_survives_kill_9_and_embeds_nothing_twice(shop: Shop) -
         assert ended.state == job_pb2.Job.STATE_SUCCEEDED, ended
         await shop.settled()
         anew = [data for version, data in shop.embedder.embedded if version == NEW]
-        # At most the batch that was under way at the kill comes twice.
-        assert 62 <= len(anew) <= 62 + 4
+        # At most the calls that were under way at the kill come twice, of 4 photos each.
+        assert 62 <= len(anew) <= 62 + 4 * EMBED_CALLS
         assert (await shop.verify("two")).passed
     made = await shop.generation("two")
     assert (made.state, made.indexed_count, made.pending_count) == (READY, 62, 0)

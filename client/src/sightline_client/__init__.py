@@ -1,5 +1,6 @@
 """A typed client of Sightline: recommendations by what products look like and what people do."""
 
+from sightline_client._generated.sync_client import SyncSightlineClient
 from sightline_client.answers import (
     Cause,
     Degradation,
@@ -140,7 +141,6 @@ from sightline_client.spaces import (
     SpaceState,
     SpaceVerdict,
 )
-from sightline_client.sync_client import SyncSightlineClient
 from sightline_client.trainings import (
     ItemItem,
     PartAddition,

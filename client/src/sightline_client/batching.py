@@ -1,5 +1,6 @@
 """Cuts what is to be written into batches that the suite takes, and follows them."""
 
+import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from typing import Generic, TypeVar
 
@@ -7,22 +8,48 @@ T = TypeVar("T")
 B = TypeVar("B")
 R = TypeVar("R")
 
+NOTHING_SENT = (
+    "what was to be written was never sent: await the call, or go over it with async for"
+    " (SyncSightlineClient: a list is sent at once; of an iterator, call report() or go over it)"
+)
+
 
 class Batches(Generic[B, R]):
     """Work in batches. ``await`` it for the report at the end, or ``async for`` it for each batch
-    as soon as it is durable. Nothing is sent before one of the two; only one can be done, once."""
+    as soon as it is durable. Nothing is sent before one of the two; only one can be done, once.
+    RuntimeWarning where neither was."""
+
+    _begun = True
+    """Of an object that was never made."""
 
     def __init__(
         self, batches: AsyncIterator[B], report: Callable[[AsyncIterator[B]], Awaitable[R]]
     ) -> None:
         self._batches = batches
         self._report = report
+        self._begun = False
 
     def __aiter__(self) -> AsyncIterator[B]:
+        self._begun = True
         return self._batches
 
     def __await__(self) -> Generator[object, None, R]:
+        self._begun = True
         return self._report(self._batches).__await__()
+
+    def __del__(self) -> None:
+        if not self._begun:
+            warnings.warn(NOTHING_SENT, RuntimeWarning, stacklevel=2)
+
+    async def done(self) -> tuple[list[B], R]:
+        """Sends everything: the batches, and the report of them."""
+        found = [batch async for batch in self]
+
+        async def again() -> AsyncIterator[B]:
+            for batch in found:
+                yield batch
+
+        return found, await self._report(again())
 
 
 async def split(

@@ -4,11 +4,12 @@
 command line does for ``--json``.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from sightline.common.v1 import import_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
@@ -18,10 +19,6 @@ from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
-from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
-from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
-from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline.ranker.v1 import (
     evaluation_pb2,
     event_service_pb2,
@@ -34,331 +31,146 @@ from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_client import channel
 from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 
-M = TypeVar("M")
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+RECOMMENDATION = "sightline.gateway.v1.RecommendationService"
+CATALOG = "sightline.gateway.v1.CatalogService"
+EVENTS = "sightline.gateway.v1.UserEventService"
+ADMIN = "sightline.gateway.v1.AdminService"
+JOBS = "sightline.common.v1.JobService"
+
+
+def _never(_: Message) -> bool:
+    return False
+
+
+def _always(_: Message) -> bool:
+    return True
+
+
+class Unary(Generic[Q, A]):
+    """A call of a service, by its messages; its method is the attribute's name in CamelCase."""
+
+    def __init__(
+        self, service: str, request: type[Q], answer: type[A], once: Callable[[Q], bool] = _never
+    ) -> None:
+        """``once`` says whether a request is never tried again by itself."""
+        self.service, self.request, self.answer, self.once = service, request, answer, once
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.method = "".join(word.capitalize() for word in name.split("_"))
+
+    def __get__(
+        self, calls: "Calls", owner: type | None = None
+    ) -> Callable[[Q, float | None], Awaitable[A]]:
+        async def call(request: Q, timeout: float | None) -> A:
+            channel = calls.channel_once if self.once(request) else calls.channel
+            method = channel.unary_unary(
+                f"/{self.service}/{self.method}",
+                request_serializer=self.request.SerializeToString,
+                response_deserializer=self.answer.FromString,
+            )
+            try:
+                answer: A = await method(request, timeout=timeout)
+            except grpc.aio.AioRpcError as error:
+                raise calls.typed(error) from None
+            return answer
+
+        return call
 
 
 class Calls:
     """One method for each call. ``timeout`` is in seconds from now; None = no deadline."""
 
+    recommend = Unary(RECOMMENDATION, rec.RecommendRequest, rec.RecommendResponse)
+    explain_recommendation = Unary(
+        RECOMMENDATION, rec.ExplainRecommendationRequest, rec.ExplainRecommendationResponse
+    )
+    search = Unary(RECOMMENDATION, rec.SearchRequest, rec.SearchResponse)
+    classify = Unary(RECOMMENDATION, rec.ClassifyRequest, rec.ClassifyResponse)
+    upsert_products = Unary(
+        CATALOG,
+        catalog.UpsertProductsRequest,
+        catalog.UpsertProductsResponse,
+        once=lambda request: any(product.etag for product in request.products),
+    )
+    get_product = Unary(CATALOG, catalog.GetProductRequest, product_pb2.Product)
+    list_products = Unary(CATALOG, catalog.ListProductsRequest, catalog.ListProductsResponse)
+    delete_products = Unary(CATALOG, catalog.DeleteProductsRequest, catalog.DeleteProductsResponse)
+    update_products = Unary(
+        CATALOG,
+        catalog.UpdateProductsRequest,
+        catalog.UpsertProductsResponse,
+        once=lambda request: any(update.product.etag for update in request.updates),
+    )
+    update_offers = Unary(CATALOG, catalog.UpdateOffersRequest, catalog.UpdateOffersResponse)
+    purge_products = Unary(CATALOG, catalog.PurgeProductsRequest, catalog.PurgeProductsResponse)
+    open_import = Unary(CATALOG, catalog.OpenImportRequest, import_pb2.ImportState)
+    import_products = Unary(CATALOG, catalog.ImportProductsRequest, catalog.ImportProductsResponse)
+    close_import = Unary(CATALOG, catalog.CloseImportRequest, catalog.CloseImportResponse)
+    get_image = Unary(CATALOG, catalog.GetImageRequest, product_pb2.ProductImage)
+    write_events = Unary(EVENTS, user_event.WriteEventsRequest, user_event.WriteEventsResponse)
+    merge_shopper = Unary(EVENTS, user_event.MergeShopperRequest, user_event.MergeShopperResponse)
+    purge_events = Unary(EVENTS, user_event.PurgeEventsRequest, user_event.PurgeEventsResponse)
+    get_status = Unary(ADMIN, admin.GetStatusRequest, admin.GetStatusResponse)
+    train_model = Unary(ADMIN, model_service_pb2.TrainModelRequest, job_pb2.Job)
+    list_models = Unary(
+        ADMIN, model_service_pb2.ListModelsRequest, model_service_pb2.ListModelsResponse
+    )
+    evaluate_model = Unary(ADMIN, model_service_pb2.EvaluateModelRequest, job_pb2.Job)
+    get_evaluation = Unary(ADMIN, model_service_pb2.GetEvaluationRequest, evaluation_pb2.Evaluation)
+    promote_model = Unary(ADMIN, model_service_pb2.PromoteModelRequest, model_service_pb2.Model)
+    publish_model = Unary(ADMIN, model_service_pb2.PublishModelRequest, job_pb2.Job)
+    get_online_report = Unary(
+        ADMIN, online_report_pb2.GetOnlineReportRequest, online_report_pb2.OnlineReport
+    )
+    get_shopper_profile = Unary(ADMIN, profile.GetShopperProfileRequest, profile.ShopperProfile)
+    get_product_profile = Unary(ADMIN, profile.GetProductProfileRequest, profile.ProductProfile)
+    set_shopper_attributes = Unary(
+        ADMIN, profile.SetShopperAttributesRequest, profile.SetShopperAttributesResponse
+    )
+    list_segments = Unary(ADMIN, profile.ListSegmentsRequest, profile.ListSegmentsResponse)
+    export_events = Unary(ADMIN, event_service_pb2.ExportEventsRequest, job_pb2.Job)
+    rollback_model = Unary(
+        ADMIN, model_service_pb2.RollbackModelRequest, model_service_pb2.Model, once=_always
+    )
+    demote_model = Unary(
+        ADMIN, model_service_pb2.DemoteModelRequest, model_service_pb2.Model, once=_always
+    )
+    create_generation = Unary(ADMIN, index.CreateGenerationRequest, index.Generation, once=_always)
+    backfill_generation = Unary(ADMIN, index.BackfillGenerationRequest, job_pb2.Job)
+    verify_generation = Unary(ADMIN, index.VerifyGenerationRequest, job_pb2.Job)
+    activate_generation = Unary(ADMIN, index.ActivateGenerationRequest, index.Generation)
+    rollback_generation = Unary(
+        ADMIN, index.RollbackGenerationRequest, index.Generation, once=_always
+    )
+    drop_generation = Unary(ADMIN, index.DropGenerationRequest, index.Generation)
+    list_generations = Unary(ADMIN, index.ListGenerationsRequest, index.ListGenerationsResponse)
+    create_backup = Unary(ADMIN, backup_service_pb2.CreateBackupRequest, job_pb2.Job)
+    list_backups = Unary(
+        ADMIN, backup_service_pb2.ListBackupsRequest, backup_service_pb2.ListBackupsResponse
+    )
+    restore_backup = Unary(ADMIN, backup_service_pb2.RestoreBackupRequest, job_pb2.Job)
+    rebuild_index = Unary(ADMIN, rebuild_service_pb2.RebuildIndexRequest, job_pb2.Job)
+    fit_space = Unary(ADMIN, fit_service_pb2.FitSpaceRequest, job_pb2.Job)
+    list_spaces = Unary(ADMIN, embedding.ListSpacesRequest, embedding.ListSpacesResponse)
+    promote_space = Unary(ADMIN, space_service_pb2.PromoteSpaceRequest, embedding.Space)
+    retire_space = Unary(ADMIN, space_service_pb2.RetireSpaceRequest, embedding.Space)
+    list_jobs = Unary(JOBS, job_service_pb2.ListJobsRequest, job_service_pb2.ListJobsResponse)
+    get_job = Unary(JOBS, job_service_pb2.GetJobRequest, job_pb2.Job)
+    cancel_job = Unary(JOBS, job_service_pb2.CancelJobRequest, job_pb2.Job)
+
     def __init__(self, target: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
         self.target = target
-        self._channel = channel.connect(target, retries=True, credentials=credentials)
-        self._channel_once = channel.connect(target, retries=False, credentials=credentials)
-        self._recommendation = RecommendationServiceStub(self._channel)
-        self._catalog = CatalogServiceStub(self._channel)
-        self._catalog_once = CatalogServiceStub(self._channel_once)
-        self._user_event = UserEventServiceStub(self._channel)
-        self._admin = AdminServiceStub(self._channel)
-        self._admin_once = AdminServiceStub(self._channel_once)
-        self._jobs = JobServiceStub(self._channel)
+        self.channel = channel.connect(target, retries=True, credentials=credentials)
+        self.channel_once = channel.connect(target, retries=False, credentials=credentials)
+        self._jobs = JobServiceStub(self.channel)
 
     async def close(self) -> None:
         """Ends the connections; calls in flight are cancelled."""
-        await self._channel.close(None)
-        await self._channel_once.close(None)
-
-    async def recommend(
-        self, request: rec.RecommendRequest, timeout: float | None
-    ) -> rec.RecommendResponse:
-        """RecommendationService.Recommend."""
-        return await self._answer(self._recommendation.Recommend(request, timeout=timeout))
-
-    async def explain_recommendation(
-        self, request: rec.ExplainRecommendationRequest, timeout: float | None
-    ) -> rec.ExplainRecommendationResponse:
-        """RecommendationService.ExplainRecommendation."""
-        call = self._recommendation.ExplainRecommendation(request, timeout=timeout)
-        return await self._answer(call)
-
-    async def search(self, request: rec.SearchRequest, timeout: float | None) -> rec.SearchResponse:
-        """RecommendationService.Search."""
-        return await self._answer(self._recommendation.Search(request, timeout=timeout))
-
-    async def classify(
-        self, request: rec.ClassifyRequest, timeout: float | None
-    ) -> rec.ClassifyResponse:
-        """RecommendationService.Classify."""
-        return await self._answer(self._recommendation.Classify(request, timeout=timeout))
-
-    async def upsert_products(
-        self, request: catalog.UpsertProductsRequest, timeout: float | None
-    ) -> catalog.UpsertProductsResponse:
-        """CatalogService.UpsertProducts; tried again only when no product carries an etag."""
-        guarded = any(product.etag for product in request.products)
-        stub = self._catalog_once if guarded else self._catalog
-        return await self._answer(stub.UpsertProducts(request, timeout=timeout))
-
-    async def get_product(
-        self, request: catalog.GetProductRequest, timeout: float | None
-    ) -> product_pb2.Product:
-        """CatalogService.GetProduct."""
-        return await self._answer(self._catalog.GetProduct(request, timeout=timeout))
-
-    async def list_products(
-        self, request: catalog.ListProductsRequest, timeout: float | None
-    ) -> catalog.ListProductsResponse:
-        """CatalogService.ListProducts: one page."""
-        return await self._answer(self._catalog.ListProducts(request, timeout=timeout))
-
-    async def delete_products(
-        self, request: catalog.DeleteProductsRequest, timeout: float | None
-    ) -> catalog.DeleteProductsResponse:
-        """CatalogService.DeleteProducts."""
-        return await self._answer(self._catalog.DeleteProducts(request, timeout=timeout))
-
-    async def update_products(
-        self, request: catalog.UpdateProductsRequest, timeout: float | None
-    ) -> catalog.UpsertProductsResponse:
-        """CatalogService.UpdateProducts; tried again only when no product carries an etag."""
-        guarded = any(update.product.etag for update in request.updates)
-        stub = self._catalog_once if guarded else self._catalog
-        return await self._answer(stub.UpdateProducts(request, timeout=timeout))
-
-    async def update_offers(
-        self, request: catalog.UpdateOffersRequest, timeout: float | None
-    ) -> catalog.UpdateOffersResponse:
-        """CatalogService.UpdateOffers."""
-        return await self._answer(self._catalog.UpdateOffers(request, timeout=timeout))
-
-    async def purge_products(
-        self, request: catalog.PurgeProductsRequest, timeout: float | None
-    ) -> catalog.PurgeProductsResponse:
-        """CatalogService.PurgeProducts."""
-        return await self._answer(self._catalog.PurgeProducts(request, timeout=timeout))
-
-    async def open_import(
-        self, request: catalog.OpenImportRequest, timeout: float | None
-    ) -> import_pb2.ImportState:
-        """CatalogService.OpenImport."""
-        return await self._answer(self._catalog.OpenImport(request, timeout=timeout))
-
-    async def import_products(
-        self, request: catalog.ImportProductsRequest, timeout: float | None
-    ) -> catalog.ImportProductsResponse:
-        """CatalogService.ImportProducts."""
-        return await self._answer(self._catalog.ImportProducts(request, timeout=timeout))
-
-    async def close_import(
-        self, request: catalog.CloseImportRequest, timeout: float | None
-    ) -> catalog.CloseImportResponse:
-        """CatalogService.CloseImport."""
-        return await self._answer(self._catalog.CloseImport(request, timeout=timeout))
-
-    async def get_image(
-        self, request: catalog.GetImageRequest, timeout: float | None
-    ) -> product_pb2.ProductImage:
-        """CatalogService.GetImage."""
-        return await self._answer(self._catalog.GetImage(request, timeout=timeout))
-
-    async def write_events(
-        self, request: user_event.WriteEventsRequest, timeout: float | None
-    ) -> user_event.WriteEventsResponse:
-        """UserEventService.WriteEvents."""
-        return await self._answer(self._user_event.WriteEvents(request, timeout=timeout))
-
-    async def merge_shopper(
-        self, request: user_event.MergeShopperRequest, timeout: float | None
-    ) -> user_event.MergeShopperResponse:
-        """UserEventService.MergeShopper."""
-        return await self._answer(self._user_event.MergeShopper(request, timeout=timeout))
-
-    async def purge_events(
-        self, request: user_event.PurgeEventsRequest, timeout: float | None
-    ) -> user_event.PurgeEventsResponse:
-        """UserEventService.PurgeEvents."""
-        return await self._answer(self._user_event.PurgeEvents(request, timeout=timeout))
-
-    async def get_status(
-        self, request: admin.GetStatusRequest, timeout: float | None
-    ) -> admin.GetStatusResponse:
-        """AdminService.GetStatus."""
-        return await self._answer(self._admin.GetStatus(request, timeout=timeout))
-
-    async def train_model(
-        self, request: model_service_pb2.TrainModelRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.TrainModel."""
-        return await self._answer(self._admin.TrainModel(request, timeout=timeout))
-
-    async def list_models(
-        self, request: model_service_pb2.ListModelsRequest, timeout: float | None
-    ) -> model_service_pb2.ListModelsResponse:
-        """AdminService.ListModels: one page."""
-        return await self._answer(self._admin.ListModels(request, timeout=timeout))
-
-    async def evaluate_model(
-        self, request: model_service_pb2.EvaluateModelRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.EvaluateModel."""
-        return await self._answer(self._admin.EvaluateModel(request, timeout=timeout))
-
-    async def get_evaluation(
-        self, request: model_service_pb2.GetEvaluationRequest, timeout: float | None
-    ) -> evaluation_pb2.Evaluation:
-        """AdminService.GetEvaluation."""
-        return await self._answer(self._admin.GetEvaluation(request, timeout=timeout))
-
-    async def promote_model(
-        self, request: model_service_pb2.PromoteModelRequest, timeout: float | None
-    ) -> model_service_pb2.Model:
-        """AdminService.PromoteModel."""
-        return await self._answer(self._admin.PromoteModel(request, timeout=timeout))
-
-    async def publish_model(
-        self, request: model_service_pb2.PublishModelRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.PublishModel."""
-        return await self._answer(self._admin.PublishModel(request, timeout=timeout))
-
-    async def get_online_report(
-        self, request: online_report_pb2.GetOnlineReportRequest, timeout: float | None
-    ) -> online_report_pb2.OnlineReport:
-        """AdminService.GetOnlineReport."""
-        return await self._answer(self._admin.GetOnlineReport(request, timeout=timeout))
-
-    async def get_shopper_profile(
-        self, request: profile.GetShopperProfileRequest, timeout: float | None
-    ) -> profile.ShopperProfile:
-        """AdminService.GetShopperProfile."""
-        return await self._answer(self._admin.GetShopperProfile(request, timeout=timeout))
-
-    async def get_product_profile(
-        self, request: profile.GetProductProfileRequest, timeout: float | None
-    ) -> profile.ProductProfile:
-        """AdminService.GetProductProfile."""
-        return await self._answer(self._admin.GetProductProfile(request, timeout=timeout))
-
-    async def set_shopper_attributes(
-        self, request: profile.SetShopperAttributesRequest, timeout: float | None
-    ) -> profile.SetShopperAttributesResponse:
-        """AdminService.SetShopperAttributes."""
-        return await self._answer(self._admin.SetShopperAttributes(request, timeout=timeout))
-
-    async def list_segments(
-        self, request: profile.ListSegmentsRequest, timeout: float | None
-    ) -> profile.ListSegmentsResponse:
-        """AdminService.ListSegments."""
-        return await self._answer(self._admin.ListSegments(request, timeout=timeout))
-
-    async def export_events(
-        self, request: event_service_pb2.ExportEventsRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.ExportEvents."""
-        return await self._answer(self._admin.ExportEvents(request, timeout=timeout))
-
-    async def rollback_model(
-        self, request: model_service_pb2.RollbackModelRequest, timeout: float | None
-    ) -> model_service_pb2.Model:
-        """AdminService.RollbackModel; never tried again."""
-        return await self._answer(self._admin_once.RollbackModel(request, timeout=timeout))
-
-    async def create_generation(
-        self, request: index.CreateGenerationRequest, timeout: float | None
-    ) -> index.Generation:
-        """AdminService.CreateGeneration; never tried again."""
-        return await self._answer(self._admin_once.CreateGeneration(request, timeout=timeout))
-
-    async def backfill_generation(
-        self, request: index.BackfillGenerationRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.BackfillGeneration."""
-        return await self._answer(self._admin.BackfillGeneration(request, timeout=timeout))
-
-    async def verify_generation(
-        self, request: index.VerifyGenerationRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.VerifyGeneration."""
-        return await self._answer(self._admin.VerifyGeneration(request, timeout=timeout))
-
-    async def activate_generation(
-        self, request: index.ActivateGenerationRequest, timeout: float | None
-    ) -> index.Generation:
-        """AdminService.ActivateGeneration."""
-        return await self._answer(self._admin.ActivateGeneration(request, timeout=timeout))
-
-    async def rollback_generation(
-        self, request: index.RollbackGenerationRequest, timeout: float | None
-    ) -> index.Generation:
-        """AdminService.RollbackGeneration; never tried again."""
-        return await self._answer(self._admin_once.RollbackGeneration(request, timeout=timeout))
-
-    async def drop_generation(
-        self, request: index.DropGenerationRequest, timeout: float | None
-    ) -> index.Generation:
-        """AdminService.DropGeneration."""
-        return await self._answer(self._admin.DropGeneration(request, timeout=timeout))
-
-    async def list_generations(
-        self, request: index.ListGenerationsRequest, timeout: float | None
-    ) -> index.ListGenerationsResponse:
-        """AdminService.ListGenerations."""
-        return await self._answer(self._admin.ListGenerations(request, timeout=timeout))
-
-    async def create_backup(
-        self, request: backup_service_pb2.CreateBackupRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.CreateBackup."""
-        return await self._answer(self._admin.CreateBackup(request, timeout=timeout))
-
-    async def list_backups(
-        self, request: backup_service_pb2.ListBackupsRequest, timeout: float | None
-    ) -> backup_service_pb2.ListBackupsResponse:
-        """AdminService.ListBackups: one page."""
-        return await self._answer(self._admin.ListBackups(request, timeout=timeout))
-
-    async def restore_backup(
-        self, request: backup_service_pb2.RestoreBackupRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.RestoreBackup."""
-        return await self._answer(self._admin.RestoreBackup(request, timeout=timeout))
-
-    async def rebuild_index(
-        self, request: rebuild_service_pb2.RebuildIndexRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.RebuildIndex."""
-        return await self._answer(self._admin.RebuildIndex(request, timeout=timeout))
-
-    async def fit_space(
-        self, request: fit_service_pb2.FitSpaceRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """AdminService.FitSpace."""
-        return await self._answer(self._admin.FitSpace(request, timeout=timeout))
-
-    async def list_spaces(
-        self, request: embedding.ListSpacesRequest, timeout: float | None
-    ) -> embedding.ListSpacesResponse:
-        """AdminService.ListSpaces."""
-        return await self._answer(self._admin.ListSpaces(request, timeout=timeout))
-
-    async def promote_space(
-        self, request: space_service_pb2.PromoteSpaceRequest, timeout: float | None
-    ) -> embedding.Space:
-        """AdminService.PromoteSpace."""
-        return await self._answer(self._admin.PromoteSpace(request, timeout=timeout))
-
-    async def retire_space(
-        self, request: space_service_pb2.RetireSpaceRequest, timeout: float | None
-    ) -> embedding.Space:
-        """AdminService.RetireSpace."""
-        return await self._answer(self._admin.RetireSpace(request, timeout=timeout))
-
-    async def list_jobs(
-        self, request: job_service_pb2.ListJobsRequest, timeout: float | None
-    ) -> job_service_pb2.ListJobsResponse:
-        """JobService.ListJobs: one page."""
-        return await self._answer(self._jobs.ListJobs(request, timeout=timeout))
-
-    async def get_job(
-        self, request: job_service_pb2.GetJobRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """JobService.GetJob."""
-        return await self._answer(self._jobs.GetJob(request, timeout=timeout))
-
-    async def cancel_job(
-        self, request: job_service_pb2.CancelJobRequest, timeout: float | None
-    ) -> job_pb2.Job:
-        """JobService.CancelJob."""
-        return await self._answer(self._jobs.CancelJob(request, timeout=timeout))
+        await self.channel.close(None)
+        await self.channel_once.close(None)
 
     async def watch_job(
         self, request: job_service_pb2.WatchJobRequest, timeout: float | None
@@ -369,17 +181,12 @@ class Calls:
             async for job in call:
                 yield job
         except grpc.aio.AioRpcError as error:
-            raise self._typed(error) from None
+            raise self.typed(error) from None
         finally:
             call.cancel()
 
-    async def _answer(self, call: Awaitable[M]) -> M:
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise self._typed(error) from None
-
-    def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
+    def typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
+        """What a failed call raises."""
         typed = from_rpc_error(error)
         if isinstance(typed, Unavailable) and not typed.reason:
             # gRPC's own words, without details: nobody was there to say more.

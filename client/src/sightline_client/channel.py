@@ -69,11 +69,13 @@ would meet its own first."""
 ONCE = {
     "sightline.gateway.v1.AdminService": (
         "RollbackModel",
+        "DemoteModel",
         "RollbackGeneration",
         "CreateGeneration",
     )
 }
-"""Never tried again: going back twice is going back two models or generations; and a second try to
+"""Never tried again: going back twice is going back two models or generations, a model is
+demoted once, and a second try to
 create a generation would meet its own first, or create another one."""
 
 RETRY_POLICY = {

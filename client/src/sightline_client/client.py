@@ -731,6 +731,13 @@ class SightlineClient:
         request = model_service_pb2.RollbackModelRequest(catalog_id=self.catalog)
         return from_wire.model(await self.calls.rollback_model(request, self._deadline(timeout)))
 
+    async def demote_model(self, *, timeout: float | None = None) -> Model:
+        """Takes the serving model out of service, and returns it: answers come from similarity,
+        popularity and novelty until one is promoted. NotFound (MODEL_NOT_FOUND) when none serves.
+        Never tried again by itself."""
+        request = model_service_pb2.DemoteModelRequest(catalog_id=self.catalog)
+        return from_wire.model(await self.calls.demote_model(request, self._deadline(timeout)))
+
     async def create_generation(
         self,
         *,

@@ -411,9 +411,13 @@ def status(message: admin.GetStatusResponse) -> operations.Status:
         indexed_images=_count(message.indexed_images),
         pending_images=_count(message.pending_images),
         failed_images=_count(message.failed_images),
+        indexed_texts=_count(message.indexed_texts),
+        pending_texts=_count(message.pending_texts),
+        failed_texts=_count(message.failed_texts),
         freshness=freshness(message.freshness) if message.HasField("freshness") else None,
         model_version=message.model_version,
         scenes=tuple(message.scenes),
+        advice=tuple(message.advice),
         embedder_spaces=tuple(
             operations.EmbedderSpace(
                 space=item.space,

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 from sightline_client.batching import Batches
@@ -62,19 +62,25 @@ class Loop:
 
 
 class SyncBatches(Generic[B, R]):
-    """Work in batches. Call ``report`` for the report at the end, or go over it for each batch as
-    soon as it is durable. Nothing is sent before one of the two; only one can be done, once."""
+    """Work in batches. A list, or another collection, is sent when the call is made, and durable
+    when it returns. An iterator, which need not end, is sent as this is gone over, or by
+    ``report``; only one can be done, once, and RuntimeWarning where neither was."""
 
-    def __init__(self, loop: Loop, start: Callable[[], Batches[B, R]]) -> None:
+    def __init__(self, loop: Loop, start: Callable[[], Batches[B, R]], items: object) -> None:
+        """``items``: what is to be written."""
         self._loop = loop
         self._batches = start()
+        self._done = loop.run(self._batches.done()) if isinstance(items, Collection) else None
 
     def __iter__(self) -> Iterator[B]:
+        """Each batch as soon as it is durable."""
+        if self._done is not None:
+            return iter(self._done[0])
         return self._loop.iterate(self._batches.__aiter__())
 
     def report(self) -> R:
-        """Sends everything; what became of it."""
-        return self._loop.run(_awaited(self._batches))
+        """What became of everything; sends what is not sent yet."""
+        return self._done[1] if self._done is not None else self._loop.run(_awaited(self._batches))
 
 
 async def _awaited(work: Awaitable[T]) -> T:

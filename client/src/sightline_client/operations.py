@@ -303,8 +303,14 @@ class Status:
     scenes: tuple[str, ...]
     embedder_spaces: tuple[EmbedderSpace, ...] = ()
     """Every version of a space that the embedder serves; empty = not known, or an older suite."""
+    indexed_texts: int | None = 0
+    pending_texts: int | None = 0
+    """Products whose text waits for its vector."""
+    failed_texts: int | None = 0
     recall: tuple[RecallEstimate, ...] = ()
     """Of searches of the visual space; empty = nothing is known yet."""
+    advice: tuple[str, ...] = ()
+    """What to do as the catalog has outgrown its engine; empty = nothing."""
 
     @property
     def healthy(self) -> bool:

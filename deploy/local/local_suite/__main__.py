@@ -15,6 +15,9 @@ from local_suite.suite import Suite, stored_facts
 
 _DATA = ".data/suite"
 _PORT_BASE = "8600"
+_GATEWAY = f"127.0.0.1:{_PORT_BASE}"
+"""Where the command line looks by itself."""
+_PHOTO = "examples/wines/images/100062.jpg"
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -70,7 +73,22 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
 def _introduce(suite: Suite, environment: Mapping[str, str]) -> None:
     print(_lines(suite))
     which = f" DATA={environment['DATA']}" if environment.get("DATA", _DATA) != _DATA else ""
-    print(f"Stop it with: make down{which}")
+    gateway = suite.addresses()["gateway"]
+    target = "" if gateway == _GATEWAY else f" --target {gateway}"
+    print(
+        f"""
+What to type next:
+  make wines{which}
+      100 wines with photos, 1,000 ratings and a model, if you have nothing to load yet
+  .venv/bin/sightline products import FILE{target}
+      your own products, from a table of any shape; --help says how
+  .venv/bin/sightline recommend --image {_PHOTO} --top 5{target}
+      products that look like a photo
+  .venv/bin/sightline status{target}
+      whether all is well
+  make down{which}
+      stop it; what was loaded stays for the next `make up{which}`"""
+    )
 
 
 def _lines(suite: Suite) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from local_suite.model import MARKER
@@ -32,6 +32,17 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return after_name.split()[0] not in "ZX"
+
+
+def spent(pids: Iterable[int]) -> float:
+    """Seconds of processor time that processes have used so far, user and system together; those
+    that have ended count nothing."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            stat = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(stat[11]) + int(stat[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end(pids: Callable[[], list[int]], seconds: float) -> list[int]:

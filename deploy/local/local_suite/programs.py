@@ -23,6 +23,12 @@ LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
 
 _DRAIN_SECONDS = "5"
 
+GRPC = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
+"""For all services: gRPC's thread that asyncio waits on reads and writes itself, and does not wait
+for others to do so. That saves a fifth of an empty call's processor time at one caller, a seventh
+at eight (grpcio 1.85.1, 2026-11). Read when grpc is imported, so that it has to come from outside.
+The images say the same."""
+
 PORTS: Mapping[str, Mapping[str, int]] = {
     "gateway": {"grpc": 0, "metrics": 10},
     "embedder": {"grpc": 1, "metrics": 11},
@@ -151,7 +157,7 @@ def _services(
             folder=root,
             healthy=grpc_serving(ports[name]["grpc"], f"sightline.{name}.v1.{main}"),
             ports=ports[name],
-            environment={**common, **environment},
+            environment={**GRPC, **common, **environment},
         )
 
     def worker(owner: str, environment: Mapping[str, str]) -> Program:
@@ -167,7 +173,7 @@ def _services(
             folder=root,
             healthy=http_ok(metrics),
             ports=ports[name],
-            environment={**common, **environment},
+            environment={**GRPC, **common, **environment},
         )
 
     embedder = {

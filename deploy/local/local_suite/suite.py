@@ -1,5 +1,7 @@
 """Start, watch, disturb and stop a suite."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
@@ -22,8 +24,12 @@ from local_suite.model import HOST, MARKER, Program, SuiteError, layout
 
 Report = Callable[[str], None]
 
-UP_SECONDS = 120.0
-"""How long the start may take: on a loaded machine every process imports for seconds."""
+UP_SECONDS = 1_800.0
+"""How long a start may take in all."""
+STUCK_SECONDS = 120.0
+"""How long a start may go on without progress: a program that answers, or a second of processor
+time spent by the suite. On a loaded machine every process imports for long."""
+_SAY_SECONDS = 15.0
 
 _DOWN_SECONDS = 60.0
 _STRAY_SECONDS = 8.0
@@ -46,6 +52,42 @@ class ProgramStatus:
     pid: int
     address: str
     log: Path
+
+
+class _Patience:
+    """How long a start is waited for."""
+
+    def __init__(self, spent: Callable[[], float], seconds: float) -> None:
+        """`spent`: seconds of processor time of all processes so far; `seconds`: at most."""
+        self._spent, self._seconds = spent, seconds
+        self._since = self._said = time.monotonic()
+        self.renew()
+
+    @property
+    def waited(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._since
+
+    def renew(self) -> None:
+        """Something went on."""
+        self._renewed, self._before = time.monotonic(), self._spent()
+
+    def due(self) -> bool:
+        """Whether it is time to say what is waited for."""
+        if time.monotonic() - self._said < _SAY_SECONDS:
+            return False
+        self._said = time.monotonic()
+        if self._spent() - self._before >= 1:
+            self.renew()
+        return True
+
+    def over(self) -> str:
+        """Why nothing more is waited for; empty = go on."""
+        if self.waited > self._seconds:
+            return f"in {self._seconds:.0f} s"
+        if time.monotonic() - self._renewed > STUCK_SECONDS:
+            return f"and nothing went on for {STUCK_SECONDS:.0f} s"
+        return ""
 
 
 class Suite:
@@ -103,7 +145,8 @@ class Suite:
         """Start everything, detached; returns when every program answers.
 
         Raises SuiteError when it runs already, when a port is taken, or when a program does not
-        come up; everything is stopped again then, and the error holds the end of its log.
+        come up: after `seconds`, or STUCK_SECONDS without progress. Everything is stopped again
+        then, and the error holds the end of its log.
         """
         self.layout.make()
         with self._locked() as lock:
@@ -314,20 +357,27 @@ class Suite:
     def _wait_all(self, seconds: float) -> None:
         waiting = dict(self.programs)
         starts: dict[str, set[int]] = {name: set() for name in waiting}
-        until = time.monotonic() + seconds
+        patience = _Patience(lambda: processes.spent(processes.marked(self.layout.data)), seconds)
         while waiting:
             states = self._states()
             for name, program in list(waiting.items()):
                 starts[name].add(states[name].started)
                 if states[name].pid and program.healthy():
                     self._report(f"  {name} answers")
+                    patience.renew()
                     del waiting[name]
                 elif len(starts[name]) > _STARTS_THAT_FAIL or states[name].state == "FATAL":
                     raise SuiteError(f"{name} keeps dying\n{self._tail(name)}")
-            if waiting and time.monotonic() > until:
-                tails = "\n".join(self._tail(name) for name in waiting)
-                raise SuiteError(f"no answer in {seconds:.0f} s from {', '.join(waiting)}\n{tails}")
-            time.sleep(_POLL_SECONDS)
+            if waiting:
+                self._wait_on(list(waiting), patience)
+
+    def _wait_on(self, names: Sequence[str], patience: _Patience) -> None:
+        time.sleep(_POLL_SECONDS)
+        if problem := patience.over():
+            tails = "\n".join(self._tail(name) for name in names)
+            raise SuiteError(f"no answer from {', '.join(names)} {problem}\n{tails}")
+        if patience.due():
+            self._report(f"  waiting for {', '.join(names)} ({patience.waited:.0f} s)")
 
     def _tail(self, program: str) -> str:
         log = self.log(program)

@@ -1,11 +1,14 @@
 """Channels to peers: balanced, retried where that is safe, quick to find a restarted peer."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import grpc
 
-from servicekit.interceptors import client_interceptors
+from servicekit.interceptors import passing_on
+
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
@@ -20,15 +23,26 @@ def connect(
 
     `target` is `host:port` or a gRPC target with a scheme. `service_configs` lists the idempotent
     calls as (full service name, method): only these are tried again, up to 3 times in all, and
-    only after UNAVAILABLE. To be called where an event loop runs.
+    only after UNAVAILABLE. Its calls pass the request id and trace context of the current call on.
+    To be called where an event loop runs.
     """
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
-    return grpc.aio.insecure_channel(
-        target,
-        options=_options(service_config(service_configs), max_message_bytes),
-        interceptors=client_interceptors(),
+    made = grpc.aio.insecure_channel(
+        target, options=_options(service_config(service_configs), max_message_bytes)
     )
+    for kind in _KINDS:
+        setattr(made, kind, _passing_on(getattr(made, kind)))
+    return made
+
+
+def _passing_on(make: Callable[..., Callable[..., Any]]) -> Callable[..., Callable[..., Any]]:
+    """A channel's way to make calls, of calls that pass on what they are part of."""
+
+    def made(*arguments: Any, **options: Any) -> Callable[..., Any]:
+        return passing_on(make(*arguments, **options))
+
+    return made
 
 
 def service_config(idempotent: Iterable[tuple[str, str]]) -> str:

@@ -2,9 +2,9 @@
 
 import re
 import sys
-from typing import Annotated, Any, Literal, NoReturn, TextIO, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TextIO, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -101,6 +101,20 @@ class ServerSettings(Settings):
 
     catalogs: Catalogs = (DEFAULT_CATALOG,)
     """The catalogs of this installation; a request for another one is CATALOG_NOT_FOUND."""
+
+
+class SharedServerSettings(ServerSettings):
+    """What a server has that keeps nothing in memory for which its callers come back."""
+
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes that serve the port together, for more cores than one; another one looks after
+    them and serves the metrics of all. They take as much memory each."""
+
+    @model_validator(mode="after")
+    def _one_port(self) -> Self:
+        if self.processes > 1 and not self.port:
+            raise ValueError("several processes need a port of which they all know: not 0")
+        return self
 
 
 S = TypeVar("S", bound=Settings)

@@ -16,7 +16,12 @@
     ├── DataLoss             stored data is damaged
     └── Internal             our own mistake
 
-A service derives its own errors from these in its `model.py` and fixes their reason there.
+A service derives its own errors from these in its `model.py` and fixes their reason there, and what
+else is the same each time::
+
+    class ProductNotFound(NotFound):
+        reason = "PRODUCT_NOT_FOUND"
+        message = "this catalog has no such product"
 """
 
 import re
@@ -67,28 +72,33 @@ class ServiceError(Exception):
     """An outcome that the caller is told, with a reason that programs can rely on."""
 
     code: ClassVar[Code] = Code.INTERNAL
+    reason: str = ""
+    message: str = ""
+    violations: tuple[FieldViolation, ...] = ()
+    retry_after: timedelta | None = None
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
         *,
-        reason: str,
+        reason: str = "",
         violations: Sequence[FieldViolation] = (),
         retry_after: timedelta | None = None,
         metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`message` is shown to the caller. `reason` is UPPER_SNAKE and stable.
+        """`message` is shown to the caller. `reason` is UPPER_SNAKE and stable. What is not given
+        is the class's own.
 
         `metadata` holds what a program needs to react (a limit, a version), never personal data.
         Raises ValueError when `reason` is not UPPER_SNAKE of 2 to 63 characters.
         """
-        if not REASON.fullmatch(reason):
-            raise ValueError(f"not an error reason: {reason!r}")
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
-        self.violations = tuple(violations)
-        self.retry_after = retry_after
+        self.reason = reason or self.reason
+        if not REASON.fullmatch(self.reason):
+            raise ValueError(f"not an error reason: {self.reason!r}")
+        self.message = message or self.message
+        super().__init__(self.message)
+        self.violations = tuple(violations) or self.violations
+        self.retry_after = self.retry_after if retry_after is None else retry_after
         self.metadata = MappingProxyType(dict(metadata))
 
 

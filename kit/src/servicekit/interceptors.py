@@ -1,14 +1,17 @@
 """What happens around every call: request id, deadline, trace, metrics, logs and typed errors."""
 
+from __future__ import annotations
+
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
 from opentelemetry import context as otel_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Histogram
 
 from servicekit import deadlines, telemetry
 from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Unimplemented
@@ -17,9 +20,11 @@ from servicekit.status import DETAILS_KEY, to_status
 REQUEST_ID_KEY = "x-request-id"
 
 _PROPAGATOR = TraceContextTextMapPropagator()
-_QUIET = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+_TRACE_KEYS = ("traceparent", "tracestate")
+_QUIET = ("grpc.health.v1.Health/", "grpc.reflection.")
 """Calls that are logged at debug only: probes make them all the time."""
 _OUR_FAULT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS})
+_log = telemetry.get_logger()
 
 
 class RequestMalformed(InvalidArgument):
@@ -32,72 +37,110 @@ class RequestMalformed(InvalidArgument):
         )
 
 
-class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """The one interceptor of a server, for unary and streaming calls.
+class Observing:
+    """A server whose handlers, unary and streaming, are added with ours around them.
 
     Reads `x-request-id`, `traceparent` and the deadline into the context of the call, and sends
     `x-request-id` back in the trailers. A ServiceError becomes its status with details. Any other
     exception becomes INTERNAL without a word of its text. Counts and logs the call.
+
+    An interceptor of grpc.aio would do the same: it is asked for the handler of each call anew,
+    which alone takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, server: grpc.aio.Server, service: str) -> None:
+        """To be given to generated `add_…Servicer_to_server` in the place of `server`."""
+        self._server = server
         self._service = service
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """The handler of the call with ours around it; None stays None (no such method)."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        if handler.request_streaming and handler.response_streaming:
-            name, make = "stream_stream", grpc.stream_stream_rpc_method_handler
-        elif handler.response_streaming:
-            name, make = "unary_stream", grpc.unary_stream_rpc_method_handler
-        elif handler.request_streaming:
-            name, make = "stream_unary", grpc.stream_unary_rpc_method_handler
-        else:
-            name, make = "unary_unary", grpc.unary_unary_rpc_method_handler
-        inner = getattr(handler, name)
-        wrap = self._wrap_stream if inspect.isasyncgenfunction(inner) else self._wrap_call
-        return make(
-            wrap(method, inner),
-            _tolerant(handler.request_deserializer),
-            handler.response_serializer,
+    def add_generic_rpc_handlers(
+        self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
+    ) -> None:
+        """See grpc.aio.Server."""
+        self._server.add_generic_rpc_handlers(
+            tuple(_Generic(self._service, handler) for handler in handlers)
         )
 
-    def _wrap_call(
-        self, method: str, inner: Callable[[Any, Any], Awaitable[Any]]
-    ) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def call(request: Any, context: Any) -> Any:
-            observed = _Observed(self._service, method, context)
-            try:
-                answer = await inner(_well_formed(request), context)
-            except BaseException as error:
-                await observed.fail(error)
-                raise
-            observed.end(_own_code(context))
-            return answer
+    def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
+        """See grpc.aio.Server."""
+        self._server.add_registered_method_handlers(  # type: ignore[attr-defined]
+            name,
+            {
+                method: _wrapped(self._service, f"{name}/{method}", handler)
+                for method, handler in handlers.items()
+            },
+        )
 
-        return call
 
-    def _wrap_stream(
-        self, method: str, inner: Callable[[Any, Any], AsyncIterator[Any]]
-    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            observed = _Observed(self._service, method, context)
-            try:
-                async for answer in inner(_well_formed(request), context):
-                    yield answer
-            except BaseException as error:
-                await observed.fail(error)
-                raise
-            observed.end(_own_code(context))
+class _Generic(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    def __init__(self, service: str, inner: grpc.GenericRpcHandler[Any, Any]) -> None:
+        self._service, self._inner = service, inner
+        self._known: dict[str, Any] = {}
 
-        return call
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a method, made once; None where there is no such method."""
+        method = handler_call_details.method
+        found = self._known.get(method)
+        if found is None:
+            handler = self._inner.service(handler_call_details)
+            if handler is None:
+                return None
+            found = self._known[method] = _wrapped(self._service, method.lstrip("/"), handler)
+        return found
+
+
+def _wrapped(service: str, method: str, handler: Any) -> Any:
+    if handler.request_streaming and handler.response_streaming:
+        inner, make = handler.stream_stream, grpc.stream_stream_rpc_method_handler
+    elif handler.response_streaming:
+        inner, make = handler.unary_stream, grpc.unary_stream_rpc_method_handler
+    elif handler.request_streaming:
+        inner, make = handler.stream_unary, grpc.stream_unary_rpc_method_handler
+    else:
+        inner, make = handler.unary_unary, grpc.unary_unary_rpc_method_handler
+    wrap = _wrap_stream if inspect.isasyncgenfunction(inner) else _wrap_call
+    read = _each_well_formed if handler.request_streaming else _well_formed
+    return make(
+        wrap(_Method(service, method), read, inner),
+        _tolerant(handler.request_deserializer),
+        handler.response_serializer,
+    )
+
+
+def _wrap_call(
+    method: _Method,
+    read: Callable[[Any], Any],
+    inner: Callable[[Any, Any], Awaitable[Any]],
+) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def call(request: Any, context: Any) -> Any:
+        observed = _Observed(method, context)
+        try:
+            answer = await inner(read(request), context)
+        except BaseException as error:
+            await observed.fail(error)
+            raise
+        observed.end(_own_code(context))
+        return answer
+
+    return call
+
+
+def _wrap_stream(
+    method: _Method,
+    read: Callable[[Any], Any],
+    inner: Callable[[Any, Any], AsyncIterator[Any]],
+) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        observed = _Observed(method, context)
+        try:
+            async for answer in inner(read(request), context):
+                yield answer
+        except BaseException as error:
+            await observed.fail(error)
+            raise
+        observed.end(_own_code(context))
+
+    return call
 
 
 _MALFORMED = object()
@@ -119,10 +162,10 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
 
 
 def _well_formed(request: Any) -> Any:
-    """The request, or the stream of them; raises RequestMalformed at what could not be read."""
+    """The request; raises RequestMalformed when it could not be read."""
     if request is _MALFORMED:
         raise RequestMalformed
-    return _each_well_formed(request) if hasattr(request, "__aiter__") else request
+    return request
 
 
 async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -130,43 +173,73 @@ async def _each_well_formed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield _well_formed(request)
 
 
+class _Method:
+    """What is the same for all calls of one method."""
+
+    __slots__ = ("_seconds", "line", "name", "quiet", "service")
+
+    def __init__(self, service: str, name: str) -> None:
+        self.service, self.name = service, name
+        self.quiet = name.startswith(_QUIET)
+        self.line = telemetry.CallLine(service, name, Code.OK)
+        self._seconds: Histogram | None = None
+
+    def seconds(self, code: Code) -> Histogram:
+        """Where calls that ended with `code` are counted."""
+        if code is not Code.OK:
+            return telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
+        if self._seconds is None:  # a method that nobody calls is not shown
+            self._seconds = telemetry.RPC_SECONDS.labels(self.service, self.name, str(code))
+        return self._seconds
+
+
 class _Observed:
     """One call from its arrival to its end. Runs in the call's own task, and so in its context."""
 
-    def __init__(self, service: str, method: str, context: Any) -> None:
-        self._service, self._method, self._context = service, method, context
+    __slots__ = ("_context", "_method", "_request_id", "_start")
+
+    def __init__(self, method: _Method, context: Any) -> None:
+        self._method, self._context = method, context
         self._start = time.perf_counter()
-        carrier = {
-            key: value
-            for key, value in context.invocation_metadata() or ()
-            if isinstance(value, str)
-        }
-        telemetry.request_id.set(telemetry.accept_request_id(carrier.get(REQUEST_ID_KEY)))
-        telemetry.service_name.set(service)
+        given = None
+        carrier: dict[str, str] = {}
+        for key, value in context.invocation_metadata() or ():
+            if key == REQUEST_ID_KEY:
+                given = value
+            elif key in _TRACE_KEYS and isinstance(value, str):
+                carrier[key] = value
+        self._request_id = telemetry.accept_request_id(given)
+        telemetry.request_id.set(self._request_id)
+        telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
-        otel_context.attach(_PROPAGATOR.extract(carrier))
+        if carrier:
+            otel_context.attach(_PROPAGATOR.extract(carrier))
         context.set_trailing_metadata(_trailer())
 
     def end(self, code: Code, error: BaseException | None = None) -> None:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
-        # Anew: the message itself may have brought an id.
-        self._context.set_trailing_metadata(_trailer())
-        method = self._method.lstrip("/")
-        telemetry.RPC_SECONDS.labels(self._service, method, str(code)).observe(seconds)
-        log = telemetry.get_logger()
-        write = log.info
+        if telemetry.request_id.get() != self._request_id:  # the message itself brought one
+            self._context.set_trailing_metadata(_trailer())
+        self._method.seconds(code).observe(seconds)
+        ms = round(seconds * 1000, 2)
+        if code is Code.OK and not self._method.quiet:
+            self._method.line.log(ms)
+        else:
+            self._log(code, ms, error)
+
+    def _log(self, code: Code, ms: float, error: BaseException | None) -> None:
+        write = _log.info
         if code in _OUR_FAULT:
-            write = log.error
-        elif self._method.startswith(_QUIET):
-            write = log.debug
-        fields: dict[str, Any] = {"method": method, "code": str(code)}
-        fields["ms"] = round(seconds * 1000, 2)
+            write = _log.error
+        elif self._method.quiet:
+            write = _log.debug
+        fields: dict[str, Any] = {}
         if isinstance(error, ServiceError):
             fields["reason"] = error.reason
         if code in _OUR_FAULT and error is not None:
             fields["exc_info"] = error
-        write("call", **fields)
+        write("call", method=self._method.name, code=code, ms=ms, **fields)
 
     async def fail(self, error: BaseException) -> None:
         """Tell the caller what `error` means; returns when it has to pass as it is."""
@@ -219,6 +292,8 @@ def _is_ours(task: asyncio.Task[Any] | None) -> bool:
 def _own_code(context: Any) -> Code:
     """The code that a handler set or aborted with; OK when it set none."""
     code = context.code()
+    if not code:
+        return Code.OK
     if isinstance(code, grpc.StatusCode):
         return Code(code.name)
     for candidate in grpc.StatusCode:
@@ -230,48 +305,27 @@ def _own_code(context: Any) -> Code:
 def outgoing_metadata() -> dict[str, str]:
     """Request id and trace context of the current call, for a peer."""
     carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
+    if otel_context.get_current():
+        _PROPAGATOR.inject(carrier)
     if current := telemetry.request_id.get():
         carrier[REQUEST_ID_KEY] = current
     return carrier
 
 
-def _with_context(details: Any) -> Any:
-    added = outgoing_metadata()
-    if not added:
-        return details
-    metadata = grpc.aio.Metadata(*(details.metadata or ()))
-    for key, value in added.items():
-        if key not in metadata:
-            metadata.add(key, value)
-    return grpc.aio.ClientCallDetails(
-        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-    )
+def passing_on(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call` of a stub, with the request id and trace context of the current call for the peer.
 
+    Metadata that is given comes first. An interceptor of grpc.aio would do the same in a task of
+    its own for each call.
+    """
 
-# grpc.aio files an interceptor under the first kind that it is an instance of: four classes.
+    def passed(*arguments: Any, metadata: Any = None, **options: Any) -> Any:
+        added = outgoing_metadata()
+        if metadata:
+            given = {key for key, _ in metadata}
+            pairs = (*metadata, *(pair for pair in added.items() if pair[0] not in given))
+        else:
+            pairs = tuple(added.items())
+        return call(*arguments, metadata=pairs, **options)
 
-
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(_with_context(details), request)
-
-
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return await continuation(_with_context(details), request)
-
-
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(_with_context(details), requests)
-
-
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg]
-    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
-        return await continuation(_with_context(details), requests)
-
-
-def client_interceptors() -> list[Any]:
-    """Interceptors that pass request id and trace context of the current call on to a peer."""
-    return [_UnaryUnary(), _UnaryStream(), _StreamUnary(), _StreamStream()]
+    return passed

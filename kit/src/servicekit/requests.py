@@ -1,43 +1,52 @@
 """What every request has: a catalog, an id, pages; and how all services refuse it."""
 
-from collections.abc import Collection
+import base64
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from servicekit import telemetry
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 
-class RequestInvalid(InvalidArgument):
-    """Fields of a request are out of their documented range."""
+class FieldsInvalid(InvalidArgument):
+    """Fields are wrong, and the message says which. Subclasses fix the reason."""
 
     def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(describe(violations), reason="REQUEST_INVALID", violations=violations)
+        super().__init__(describe(violations), violations=violations)
 
 
-class PageSizeInvalid(InvalidArgument):
+class RequestInvalid(FieldsInvalid):
+    """Fields of a request are out of their documented range."""
+
+    reason = "REQUEST_INVALID"
+
+
+class PageSizeInvalid(FieldsInvalid):
     """The page size is out of its range."""
 
+    reason = "PAGE_SIZE_INVALID"
+
     def __init__(self, most: int) -> None:
-        violation = FieldViolation("page_size", f"must be 1 to {most}, or 0 for the default")
-        super().__init__(describe([violation]), reason="PAGE_SIZE_INVALID", violations=(violation,))
+        super().__init__(FieldViolation("page_size", f"must be 1 to {most}, or 0 for the default"))
 
 
-class PageTokenInvalid(InvalidArgument):
+class PageTokenInvalid(FieldsInvalid):
     """The page token is not ours, or belongs to another request."""
 
+    reason = "PAGE_TOKEN_INVALID"
+
     def __init__(self, description: str = "is not one of this list") -> None:
-        violation = FieldViolation("page_token", description)
-        super().__init__(
-            describe([violation]), reason="PAGE_TOKEN_INVALID", violations=(violation,)
-        )
+        super().__init__(FieldViolation("page_token", description))
 
 
 class CatalogNotFound(NotFound):
     """The catalog is not declared in the settings."""
 
-    def __init__(self) -> None:
-        violation = FieldViolation("catalog_id", "is not declared in the settings")
-        super().__init__(describe([violation]), reason="CATALOG_NOT_FOUND", violations=(violation,))
+    reason = "CATALOG_NOT_FOUND"
+    message = "catalog_id: is not declared in the settings"
+    violations = (FieldViolation("catalog_id", "is not declared in the settings"),)
 
 
 def describe(violations: Collection[FieldViolation]) -> str:
@@ -78,3 +87,56 @@ def page_size(given: int, default: int, most: int) -> int:
     if not 0 <= given <= most:
         raise PageSizeInvalid(most)
     return given or default
+
+
+_VERSION = 1
+"""Of page tokens."""
+
+
+def page_token(about: Sequence[str], *place: str | int) -> str:
+    """An opaque token for the page behind `place`, which is what the page before ended with.
+
+    `about`: all that says which list it is: its catalog, kind, filter, order. A token is good for
+    the same list only.
+    """
+    return pack_token(_VERSION, *about, *place)
+
+
+def page_place(token: str, about: Sequence[str], *types: type) -> tuple[Any, ...]:
+    """The place that `page_token` was given, of these types; () for an empty token.
+
+    A token is no secret, and a caller may make one: texts are not empty and can be stored, numbers
+    have 63 bits. Raises PageTokenInvalid.
+    """
+    if not token:
+        return ()
+    head, place = [_VERSION, *about], unpack_token(token)
+    place = place[len(head) :] if place[: len(head)] == head else []
+    if [type(part) for part in place] != [*types] or not all(map(_is_storable, place)):
+        raise PageTokenInvalid
+    return tuple(place)
+
+
+def pack_token(*parts: object) -> str:
+    """JSON values as one word."""
+    text = json.dumps(parts, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def unpack_token(token: str) -> list[Any]:
+    """What `pack_token` was given. Raises PageTokenInvalid."""
+    padded = token.rstrip("=") + "=" * (-len(token.rstrip("=")) % 4)
+    try:
+        parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, RecursionError) as error:
+        raise PageTokenInvalid from error
+    if not isinstance(parts, list):
+        raise PageTokenInvalid
+    return parts
+
+
+def _is_storable(part: str | int) -> bool:
+    """JSON also knows larger numbers than stores do, and halves of characters."""
+    if isinstance(part, int):
+        return abs(part) < 2**63
+    return part != "" and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in part)

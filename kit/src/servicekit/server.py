@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from servicekit import telemetry
-from servicekit.config import ServerSettings
-from servicekit.interceptors import ServerInterceptor
+from servicekit import processes, telemetry
+from servicekit.config import ServerSettings, SharedServerSettings
+from servicekit.interceptors import Observing
 from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+"""What gRPC hands each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,19 @@ class RunningServer:
         await asyncio.to_thread(self._stop_metrics)
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a service's `main` on uvloop."""
+def run(main: Coroutine[Any, Any, T], settings: SharedServerSettings | None = None) -> T:
+    """Run a service's `main` on uvloop.
+
+    Where `settings` ask for several processes, this one starts them by its own command, looks after
+    them, and exits with them.
+    """
+    number = processes.number()
+    if number is not None:
+        processes.end_with_keeper()
+        telemetry.number_lines(number)
+    elif settings is not None and settings.processes > 1:
+        main.close()
+        raise SystemExit(processes.look_after(settings))
     keep_memory()
     return uvloop.run(main)
 
@@ -67,17 +81,19 @@ async def start(
     Raises OSError when the port is taken.
     """
     server = grpc.aio.server(
-        interceptors=[ServerInterceptor(service)],
         options=_options(settings.max_message_bytes),
         maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
+    observing = Observing(server, service)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, observing)
     for binding in bindings:
-        binding.add_to_server(binding.servicer, server)
+        binding.add_to_server(binding.servicer, observing)
     names = [binding.full_name for binding in bindings]
-    reflection.enable_server_reflection(
-        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+        reflection.aio.ReflectionServicer(shown),  # type: ignore[attr-defined]
+        observing,
     )
     address = listen_address(settings.host, settings.port)
     try:
@@ -143,7 +159,7 @@ def listen_address(host: str, port: int) -> str:
 
 
 def _serve_metrics(settings: ServerSettings) -> Callable[[], None]:
-    if not settings.metrics_port:
+    if not settings.metrics_port or processes.number() is not None:
         return lambda: None
     return telemetry.serve_metrics(settings.metrics_port, settings.host)
 
@@ -153,7 +169,7 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
         # Two servers on one port would share its calls: a forgotten process must show at once.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(processes.number() is not None)),
         # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),

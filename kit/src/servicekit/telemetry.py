@@ -1,5 +1,7 @@
 """Logs, metrics and stage timings. Nothing personal and no message contents go in here."""
 
+import atexit
+import json
 import logging
 import re
 import sys
@@ -9,13 +11,19 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from json.encoder import encode_basestring
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import structlog
+from opentelemetry import context as otel_context
 from opentelemetry import trace
-from prometheus_client import Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram, start_http_server
+
+from servicekit.lines import Lines
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current call; goes into every log line and on to every peer."""
@@ -35,6 +43,9 @@ STAGE_SECONDS = Histogram(
     ("service", "stage"),
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
+
+# To find a child costs more than to observe. Labels are fixed words: there are few.
+_stage_seconds = cache(STAGE_SECONDS.labels)
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -79,12 +90,12 @@ class Stages:
         finally:
             duration = self._clock() - start
             self._stages.append(Stage(name, start - self._origin, duration))
-            STAGE_SECONDS.labels(self._service, name).observe(duration)
+            _stage_seconds(self._service, name).observe(duration)
 
     def record(self, name: str, start: float, duration: float) -> None:
         """Take down a part of ours that was timed in another process; as `measure` does."""
         self._stages.append(Stage(name, start, duration))
-        STAGE_SECONDS.labels(self._service, name).observe(duration)
+        _stage_seconds(self._service, name).observe(duration)
 
     def add(self, stage: Stage) -> None:
         """Take over a stage that was timed elsewhere, such as by a peer. No metric."""
@@ -104,28 +115,26 @@ class Stages:
 def configure_logging(service: str, level: str = "info") -> None:
     """One JSON object a line on stderr, for our own logs and for those of libraries.
 
-    Libraries log from `warning` up: below that they may print what they handle.
+    Libraries log from `warning` up: below that they may print what they handle. A warning or an
+    error is written at once, after all that came before it. What an event loop's thread logs below
+    that may be written up to 50 ms later, together: it is in the log after a normal stop, and may
+    be missing after a crash.
     """
-    shared: list[structlog.types.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _context(service),
-        _without_messages,
-    ]
+    global _lines, _calls_are_logged  # noqa: PLW0603 - like the logging that they belong to
+    flush_logs()
+    lines = _lines = Lines(sys.stderr)
+    _calls_are_logged = level in ("debug", "info")
+    finish = _finish(service)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[finish],
+        logger_factory=lambda *_: lines,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False, default=repr),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, finish]
         )
     )
     # What no line of ours shows need not be found out for each (docs.python.org, "Optimization").
@@ -134,45 +143,120 @@ def configure_logging(service: str, level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger(_OURS).setLevel(level.upper())
 
 
-_OURS = "sightline"
+_lines: Lines | None = None
+"""What the log is written with, once it is configured."""
+_calls_are_logged = False
+
+_process: dict[str, int] = {}
+"""What tells the lines of this process from those of others that serve the same port."""
 
 
-def get_logger() -> structlog.stdlib.BoundLogger:
+def number_lines(process: int) -> None:
+    """Have every line from here on say which of several processes it is of."""
+    _process["process"] = process
+
+
+def flush_logs() -> None:
+    """Write what waits to be written. Done at the end of the process, too."""
+    if _lines is not None:
+        _lines.flush()
+
+
+atexit.register(flush_logs)
+
+
+class _Handler(logging.Handler):
+    """Writes what libraries log among our own lines."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+        else:
+            self._lines.now(line)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
     """The logger of all our code. Events are short constant texts; values go in as fields."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(_OURS)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
-def _context(service: str) -> structlog.types.Processor:
-    def add(
-        _logger: object, _name: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+class CallLine:
+    """The line of every call of one kind: most of it is the same each time.
+
+    Every request leaves one in every service, so that what it costs counts.
+    """
+
+    def __init__(self, service: str, method: str, code: str) -> None:
+        """Of calls that `service` answered with `code`."""
+        self._fields = {"service": service, "method": method, "code": code}
+        same = {"event": "call", "level": "info", **self._fields, **_process}
+        self._same = _encode(same)[:-1]
+
+    def log(self, ms: float) -> None:
+        """Log a call that took `ms`, as `get_logger().info("call", …)` would."""
+        if _lines is None:
+            get_logger().info("call", **self._fields, ms=ms)
+        elif _calls_are_logged:
+            line = f'{self._same}, "ms": {ms}, "timestamp": "{_timestamp()}"'
+            if current := request_id.get():
+                line = f'{line}, "request_id": {encode_basestring(current)}'
+            if trace_id := _trace_id():
+                line = f'{line}, "trace_id": "{trace_id}"'
+            _lines.soon(line + "}")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
+
+
+def _timestamp() -> str:
+    return f"{datetime.now(UTC).isoformat()[:-6]}Z"
+
+
+def _trace_id() -> str:
+    """Of the trace that the current call is part of; empty when it is part of none."""
+    if not otel_context.get_current():
+        return ""
+    span = trace.get_current_span().get_span_context()
+    return f"{span.trace_id:032x}" if span.is_valid else ""
+
+
+def _finish(service: str) -> Callable[[object, str, MutableMapping[str, Any]], str]:
+    """The one processor of every line: one, because each costs as much as what it does."""
+
+    def finish(_logger: object, level: str, event: MutableMapping[str, Any]) -> str:
+        event["level"] = level
+        event["timestamp"] = _timestamp()
         event.setdefault("service", service_name.get() or service)
+        event.update(_process)
         if current := request_id.get():
             event.setdefault("request_id", current)
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            event.setdefault("trace_id", f"{span.trace_id:032x}")
-        return event
+        if trace_id := _trace_id():
+            event.setdefault("trace_id", trace_id)
+        if "exc_info" in event:
+            _without_messages(event)
+        return _encode(event)
 
-    return add
+    return finish
 
 
-def _without_messages(
-    _logger: object, _name: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _without_messages(event: MutableMapping[str, Any]) -> None:
     """Replace `exc_info` by types and places: an exception's text may quote the request."""
-    found = event.pop("exc_info", None)
+    found = event.pop("exc_info")
     if found is True:
         found = sys.exc_info()
     if isinstance(found, tuple):
         found = found[1]
     if isinstance(found, BaseException):
         event["exception"] = describe(found)
-    return event
 
 
 def describe(error: BaseException) -> list[str]:
@@ -201,12 +285,14 @@ def _places(traceback: TracebackType | None) -> list[str]:
     return places[-30:]
 
 
-def serve_metrics(port: int, host: str = "127.0.0.1") -> Callable[[], None]:
+def serve_metrics(
+    port: int, host: str = "127.0.0.1", registry: CollectorRegistry = REGISTRY
+) -> Callable[[], None]:
     """Serve Prometheus metrics on `host`:`port` from a thread; returns what stops it.
 
     Raises OSError when the port is taken.
     """
-    server, thread = start_http_server(port, addr=host)
+    server, thread = start_http_server(port, addr=host, registry=registry)
 
     def stop() -> None:
         server.shutdown()

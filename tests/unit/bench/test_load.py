@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bench.load import closed_loop
+from bench.load import closed_loop, lasting
 
 
 @pytest.mark.parametrize("clients", [1, 3])
@@ -31,3 +31,8 @@ async def test_the_first_error_ends_it_as_itself() -> None:
 
     with pytest.raises(ConnectionError):
         await closed_loop(range(12), 2, call)
+
+
+def test_requests_last_as_long_as_the_time_but_are_at_least_so_many() -> None:
+    assert [*lasting(range(10), 0.0, least=3)] == [0, 1, 2]
+    assert [*lasting(range(10), 60.0)] == [*range(10)]

@@ -8,7 +8,7 @@ from bench import photos
 from bench.model import Verdict
 from bench.photos import Chunk
 
-CHUNKS = [Chunk(500, 10, 1, {"triton": 12.0, "embedder": 1.0}, 10) for _ in range(6)]
+CHUNKS = [Chunk(500, 10, 1, {"triton": 12.0, "embedder": 1.0}, 10, 3) for _ in range(6)]
 
 
 def test_without_the_folder_nothing_is_measured(
@@ -44,6 +44,9 @@ def test_the_goal_is_the_suite_s_time_over_the_raw_one_s() -> None:
     assert goal.measured is not None
     assert goal.measured.value == pytest.approx(1.3)
     assert goal.verdict is Verdict.MET
+    titled = photos.goal_with_titles(CHUNKS)
+    assert titled.measured is not None
+    assert titled.measured.value == pytest.approx(1.0)
 
 
 def test_the_table_gives_milliseconds_a_product() -> None:

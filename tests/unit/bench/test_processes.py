@@ -1,8 +1,10 @@
 """Processor time and memory are those that the kernel counted."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,33 @@ def test_the_memory_of_a_tree_is_more_than_its_root_takes() -> None:
         assert processes.memory_of_tree(process.pid) > 2**26
         process.communicate(b"\n")
     assert processes.memory_of_tree(process.pid) == 0
+
+
+def test_the_clock_of_a_process_counts_what_a_hundredth_of_a_second_hides() -> None:
+    before = processes.clock(os.getpid())
+    ended = time.process_time() + 0.002
+    while time.process_time() < ended:
+        pass
+    assert 0.002 <= processes.clock(os.getpid()) - before < 1
+
+
+def test_the_clock_of_a_process_that_is_gone_is_an_error() -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        processes.clock(2**22 + 1)
+
+
+def test_what_programs_spent_holds_their_children_and_nobody_else() -> None:
+    code = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        until = time.monotonic() + 30
+        while not children.read_text() and time.monotonic() < until:
+            time.sleep(0.01)
+        child = int(children.read_text())
+        spent = processes.spent({parent.pid: "theirs"})
+        alone = processes.clock(parent.pid)
+        assert spent["theirs"] > 0
+        assert processes.spent({child: "child", parent.pid: "parent"})["child"] > 0
+        assert processes.spent({parent.pid: "theirs"})["theirs"] > alone
+        assert sum(spent.values()) == spent["theirs"]
+        parent.communicate(b"\n")

@@ -3,33 +3,16 @@
 import pytest
 
 from bench import recommend
-from bench.recommend import Case, Source
-from examples.wines import catalogue
+from bench.recommend import Case
 from sightline.common.v1 import answer_pb2
 from tests.fakes import gateway
-
-
-def test_no_photo_is_sent_twice() -> None:
-    wines = catalogue.load_wines()[:3]
-    source = Source(wines, catalogue.load_ratings())
-    asked = source.take("photo", 5) + source.take("photo", 5)
-    photos = {request.signals[0].image for request in asked}
-    assert len(photos) == 10
-    assert not photos & {wine.image.read_bytes() for wine in wines}
-
-
-def test_products_and_users_take_turns() -> None:
-    source = Source(catalogue.load_wines(), catalogue.load_ratings())
-    users = {request.shopper.user_id for request in source.take("user", 636)}
-    products = {r.signals[0].product_id for r in source.take("product", 100)}
-    assert (len(users), len(products)) == (636, 100)
 
 
 def test_a_stage_that_ran_twice_is_added_up_within_its_request() -> None:
     answer = gateway.answer()
     second = answer.stage_timings.add(stage="embed")
     second.total.FromMilliseconds(3)
-    case = Case("photo", 1)
+    case = Case("a shop", "photo", 1)
     recommend.note(case, answer)
     assert dict(case.stages) == {"embed": [15.0]}
 
@@ -39,19 +22,26 @@ def test_degraded_answers_are_counted_and_warned_of() -> None:
     answer.degradations.add(
         stage="collaborative", cause=answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE
     )
-    floor = Case("empty call", 1, latencies=[2.0], seconds=1)
-    case = Case("photo", 1, latencies=[10.0], seconds=1)
+    floor = Case("a shop", "empty call", 1, latencies=[2.0], seconds=1)
+    case = Case("a shop", "photo", 1, latencies=[10.0], seconds=1)
     recommend.note(case, answer)
     result = recommend.result([floor, case])
-    assert result.warnings == ("degraded answers, photo at 1: {'CAUSE_RANKER_UNAVAILABLE': 1}",)
+    assert result.warnings == (
+        "degraded answers, a shop, photo at 1: {'CAUSE_RANKER_UNAVAILABLE': 1}",
+    )
+
+
+def test_what_was_not_measured_is_said() -> None:
+    floor = Case("a shop", "empty call", 1, latencies=[2.0], seconds=1)
+    assert recommend.result([floor], ["photos: NOT MEASURED"]).warnings == ("photos: NOT MEASURED",)
 
 
 def test_ratios_are_to_the_empty_call_of_as_many_clients() -> None:
     cases = [
-        Case("empty call", 1, latencies=[2.0], seconds=1),
-        Case("photo", 1, latencies=[10.0], seconds=1),
-        Case("empty call", 8, latencies=[5.0], seconds=1),
-        Case("photo", 8, latencies=[100.0], seconds=1),
+        Case("a shop", "empty call", 1, latencies=[2.0], seconds=1),
+        Case("a shop", "photo", 1, latencies=[10.0], seconds=1),
+        Case("a shop", "empty call", 8, latencies=[5.0], seconds=1),
+        Case("a shop", "photo", 8, latencies=[100.0], seconds=1),
     ]
     table = recommend.result(cases).tables[0]
     assert [row[-1] for row in table.rows] == ["1.0", "5.0", "1.0", "20.0"]

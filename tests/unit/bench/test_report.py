@@ -13,7 +13,10 @@ from bench.model import Goal, Interval, Result, Table
 RESULT = Result(
     tables=(Table("End to end", ("request", "p50"), (("photo", "9.0"),), "as the caller sees it"),),
     figures={"cases": [1]},
-    goals=(Goal("p99", 10, "ms", Interval(9, 8, 9.5)), Goal("gpu", 5, "ms", None)),
+    goals=(
+        Goal("p99", 10, "ms", Interval(9, 8, 9.5)),
+        Goal("gpu", 5, "ms", None, missing="no GPU"),
+    ),
     warnings=("degraded answers",),
 )
 
@@ -23,7 +26,8 @@ def test_everything_is_printed() -> None:
     report.show(Console(file=out, width=120), RESULT, {"cores": 2})
     for text in (
         *("End to end", "photo", "9.0", "as the caller sees it", "Beware: degraded answers"),
-        *("MET: p99 (at most 10 ms): 9 (8 to 9.5)", "NOT MEASURED: gpu (at most 5 ms)", "cores 2"),
+        *("MET: p99 (at most 10 ms): 9 (8 to 9.5)", "NOT MEASURED: gpu (at most 5 ms): no GPU"),
+        "cores 2",
     ):
         assert text in out.getvalue()
 

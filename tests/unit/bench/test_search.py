@@ -123,8 +123,9 @@ async def test_a_record_that_was_filled_in_bulk_is_searched_like_any_other(
         for _, condition in corpus.conditions(share):
             query = Query("default", vector=vector, condition=condition, top_k=10)
             answer = await search(query, record, index, lambda: None)
-            found = [match.product.content.product_id for match in answer.matches]
-            assert found == [product_id(n) for n in corpus.nearest(share, 10)[0]]
+            assert answer.candidates.product_ids == [
+                product_id(n) for n in corpus.nearest(share, 10)[0]
+            ]
     assert await record.freshness(generation) == answer.freshness
     assert answer.freshness.seq == answer.freshness.head == 1
 

@@ -44,7 +44,7 @@ def test_every_public_call_has_been_decided_on() -> None:
     once = {(service, name) for service, of in channel.ONCE.items() for name in of}
     assert once == {
         ("sightline.gateway.v1.AdminService", name)
-        for name in ("RollbackModel", "RollbackGeneration", "CreateGeneration")
+        for name in ("RollbackModel", "DemoteModel", "RollbackGeneration", "CreateGeneration")
     }
     assert public == set(names()) | once
     assert len(names()) == len(public) - len(once)

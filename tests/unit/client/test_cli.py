@@ -101,7 +101,7 @@ def test_a_refusal_ends_with_1_and_names_option_and_mend(gateway: FakeGateway, p
     assert result.stdout == ""
     assert flat(result.stderr) == (
         "IMAGE_UNDECODABLE: not a photo --image (signals[0].image): text, not a photo"
-        " Mend: give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF, AVIF, HEIC,"
+        " Fix: give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF, AVIF, HEIC,"
         " TIFF or BMP"
     )
 
@@ -342,7 +342,7 @@ def test_every_mend_is_for_a_reason_that_the_docs_or_the_client_name() -> None:
     rows = re.findall(r"^\| ([A-Z_, ]+) \|", ERRORS.read_text(), re.MULTILINE)
     documented = {reason for row in rows for reason in row.split(", ")}
     assert len(documented) > 20
-    assert set(failures.MENDS) - documented == {"GATEWAY_UNREACHABLE"}
+    assert set(failures.FIXES) - documented == {"GATEWAY_UNREACHABLE"}
 
 
 def test_figures_that_cannot_be_are_shown_and_not_died_of(gateway: FakeGateway) -> None:

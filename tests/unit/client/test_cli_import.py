@@ -84,7 +84,7 @@ def test_bad_rows_are_told_by_number_and_kept_to_be_mended(shop: Shop) -> None:
     assert result.exit_code == 1
     kept_in = shop.folder / "wines.rejected.csv"
     again = f"sightline products import {kept_in} --images {shop.folder} --ignore colour"
-    assert f"Mend {kept_in}, then run: {again} --target {shop.gateway.target}\n" in result.stdout
+    assert f"Fix {kept_in}, then run: {again} --target {shop.gateway.target}\n" in result.stdout
     text = flat(result.stderr)
     assert "Row 2 (w2): PHOTO_MISSING: images: 'none.jpg' is not in" in text
     assert "Row 3 (w1): ID_TWICE: id: 'w1' is also the id of row 1" in text

@@ -237,31 +237,54 @@ def test_training_is_followed_and_promoted(line: Line, gateway: FakeGateway) -> 
     assert gateway.requests["PromoteModel"][0].model_version == "m1"
 
 
-def test_training_that_fails_is_1_and_says_why(line: Line, gateway: FakeGateway) -> None:
-    failed = gateway.job_states[-1]
-    failed.state = job_pb2.Job.STATE_FAILED
-    failed.error.CopyFrom(
+def too_little(gateway: FakeGateway) -> job_pb2.Job:
+    ended = gateway.job_states[-1]
+    ended.state = job_pb2.Job.STATE_FAILED
+    ended.error.CopyFrom(
         status(code_pb2.FAILED_PRECONDITION, "too few", reason="TRAINING_DATA_INSUFFICIENT")
     )
+    return ended
+
+
+def test_too_little_to_learn_from_ends_well_where_a_promotion_was_asked_for(
+    line: Line, gateway: FakeGateway
+) -> None:
+    too_little(gateway)
     result = line("models", "train", "--promote")
-    assert result.exit_code == 1
-    assert "TRAINING_DATA_INSUFFICIENT" in result.stderr
+    assert result.exit_code == 0
+    said = flat(result.stderr)
+    assert "Nothing was learned yet: too few." in said
+    assert "Serving now: model m0." in said
+    assert "sightline events import FILE" in said
     assert not gateway.requests["PromoteModel"]
+
+
+def test_a_model_without_evidence_is_kept_and_what_is_missing_is_said(
+    line: Line, gateway: FakeGateway
+) -> None:
+    unproven = status(
+        code_pb2.FAILED_PRECONDITION, "the evidence is INCONCLUSIVE", reason="MODEL_UNPROVEN"
+    )
+    gateway.fail("PromoteModel", unproven)
+    result = line("models", "train", "--promote")
+    assert result.exit_code == 0
+    said = flat(result.stderr)
+    assert "Model m1 is trained and kept, and does not serve yet." in said
+    assert "Evidence: the evidence is INCONCLUSIVE" in said
+    assert "Serving now: model m0." in said
+    assert "Come back when there is more of it" in said
+    assert "sightline models promote m1 --force" in said
 
 
 @pytest.mark.parametrize("options", [(), ("--promote",)])
 def test_training_that_fails_or_is_cancelled_is_told_once(
     line: Line, gateway: FakeGateway, options: tuple[str, ...]
 ) -> None:
-    ended = gateway.job_states[-1]
-    ended.state = job_pb2.Job.STATE_FAILED
-    ended.error.CopyFrom(
-        status(code_pb2.FAILED_PRECONDITION, "too few", reason="TRAINING_DATA_INSUFFICIENT")
-    )
+    ended = too_little(gateway)
+    ended.error.CopyFrom(status(code_pb2.ABORTED, "NaN", reason="TRAINING_DIVERGED"))
     result = line("models", "train", *options)
     assert result.exit_code == 1
-    told = "Job ranker/1 ended as FAILED: TRAINING_DATA_INSUFFICIENT: too few"
-    assert flat(result.stderr) == told
+    assert flat(result.stderr) == "Job ranker/1 ended as FAILED: TRAINING_DIVERGED: NaN"
     ended.state = job_pb2.Job.STATE_CANCELLED
     ended.ClearField("error")
     result = line("models", "train", *options)
@@ -284,6 +307,13 @@ def test_models_are_listed_promoted_and_rolled_back(line: Line, gateway: FakeGat
     gateway.fail("RollbackModel", status(code_pb2.UNAVAILABLE, "lost"))
     assert line("models", "rollback").exit_code == 1
     assert len(gateway.requests["RollbackModel"]) == 2, "going back twice is two models back"
+
+
+def test_a_model_is_demoted_once(line: Line, gateway: FakeGateway) -> None:
+    assert "Model m7 serves no more; none does." in flat(line("models", "demote").stdout)
+    gateway.fail("DemoteModel", status(code_pb2.UNAVAILABLE, "lost"))
+    assert line("models", "demote").exit_code == 1
+    assert len(gateway.requests["DemoteModel"]) == 2, "never tried again by itself"
 
 
 def test_a_model_is_published_and_the_job_followed(line: Line, gateway: FakeGateway) -> None:
@@ -338,7 +368,7 @@ def test_a_backup_is_restored(line: Line, gateway: FakeGateway) -> None:
     )
     result = line("backup", "restore", "b0")
     assert result.exit_code == 1
-    assert "--force (force): is needed Mend: restore into an empty" in flat(result.stderr)
+    assert "--force (force): is needed Fix: restore into an empty" in flat(result.stderr)
 
 
 def test_a_restore_that_fails_is_1(line: Line, gateway: FakeGateway) -> None:
@@ -398,6 +428,8 @@ def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> 
     assert "1 wait for their vector" in flat(line("products", "status").stdout)
     gateway.status.pending_images = 0
     assert line("products", "status", "--wait").exit_code == 0
+    gateway.status.pending_texts = 27_000
+    assert "27,000 wait for their vector" in flat(line("products", "status").stdout)
     gateway.status.products = -1
     assert line("products", "status").exit_code == 1
 
@@ -405,9 +437,11 @@ def test_what_waits_for_its_vector_is_told(line: Line, gateway: FakeGateway) -> 
 def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
     line: Line, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gateway.status.pending_texts = 3
+
     class Waiting(Patience):
         async def wait(self, call: Callable[[], Awaitable[Any]]) -> Any:
-            gateway.status.pending_images = 0
+            gateway.status.pending_images = gateway.status.pending_texts = 0
             gateway.status.freshness.ClearField("index_lag")
             draining = status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING")
             gateway.fail("GetStatus", *[draining] * 5)
@@ -424,7 +458,7 @@ def test_a_wait_for_vectors_says_how_to_stop_and_outlives_a_passing_failure(
 
 def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -> None:
     text = flat(line("config", "check").stdout)
-    assert f"gateway: {gateway.target} answers, version 0.5.6" in text
+    assert f"gateway: {gateway.target} answers, version 0.6.0" in text
     assert "catalog: shop is there, with 100 products" in text
     gateway.fail("Recommend", status(code_pb2.UNAVAILABLE, "x", reason="NOTHING_AVAILABLE"))
     facts = json.loads(line("config", "check", "--json").stdout)
@@ -489,4 +523,4 @@ def test_a_shell_can_learn_the_commands() -> None:
 
 
 def test_the_version_is_told() -> None:
-    assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.5.6"
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == "0.6.0"

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from google.rpc import code_pb2
 
 from sightline_client import (
     Event,
@@ -14,9 +15,10 @@ from sightline_client import (
     NotFound,
     Product,
     SightlineClient,
+    SightlineError,
     SyncSightlineClient,
 )
-from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway import FakeGateway, status
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,6 +52,37 @@ def test_calls_lists_and_batches_are_answered_without_await(gateway: FakeGateway
         with pytest.raises(NotFound):
             client.get_product("never")
     assert {r.catalog_id for r in gateway.requests["Recommend"]} == {"shop"}
+
+
+def test_a_list_is_written_when_the_call_is_made(gateway: FakeGateway) -> None:
+    with SyncSightlineClient(gateway.target) as client:
+        client.write_events([Event("e", EventType.VIEW, "a", user="u")])
+        assert [one.event_id for one in gateway.requests["WriteEvents"][0].events] == ["e"]
+        written = client.upsert_products([Product("a", "A")])
+        assert len(gateway.requests["UpsertProducts"]) == 1
+        assert written.report().stored_count == 1
+        assert len(list(written)) == 1
+    assert len(gateway.requests["UpsertProducts"]) == 1, "looking at it sends nothing again"
+
+
+def test_a_list_that_cannot_be_written_fails_where_it_is_written(gateway: FakeGateway) -> None:
+    gateway.fail("WriteEvents", *[status(code_pb2.INTERNAL, "lost")] * 5)
+    with SyncSightlineClient(gateway.target) as client, pytest.raises(SightlineError):
+        client.write_events([Event("e", EventType.VIEW, "a", user="u")])
+
+
+def test_an_iterator_that_is_dropped_warns(gateway: FakeGateway) -> None:
+    with SyncSightlineClient(gateway.target) as client:
+        with pytest.warns(RuntimeWarning, match="never sent"):
+            client.write_events(iter([Event("e", EventType.VIEW, "a", user="u")]))
+        assert not gateway.requests["WriteEvents"]
+
+
+async def test_writes_that_are_not_awaited_warn(gateway: FakeGateway) -> None:
+    async with SightlineClient(gateway.target) as client:
+        with pytest.warns(RuntimeWarning, match="await the call"):
+            client.write_events([Event("e", EventType.VIEW, "a", user="u")])
+        assert not gateway.requests["WriteEvents"]
 
 
 def test_an_import_runs_without_await(gateway: FakeGateway) -> None:

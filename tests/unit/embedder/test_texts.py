@@ -54,6 +54,20 @@ async def test_each_text_gets_the_vector_of_its_tokens_in_batches_that_the_model
     assert sorted(reader.batches) == [1, 3, 3]
 
 
+async def test_texts_of_like_length_go_together_and_long_ones_in_smaller_batches() -> None:
+    reader = FakeInference(replace(READER, max_batch=16))
+    lengths = [4, 30, 4, 120, 30, 4, 120, 60]
+    texts = [chr(97 + place) * length for place, length in enumerate(lengths)]
+    outcomes = await run([Item(text=text) for text in texts], texts=(reader,))
+    shapes = sorted(given["input_ids"].shape for given in reader.given)
+    # 4 texts and 4 × 32 tokens at most; a letter is a token.
+    assert shapes == [(1, 120), (1, 120), (2, 60), (4, 30)]
+    for text, outcome in zip(texts, outcomes, strict=True):
+        assert isinstance(outcome, Embedding)
+        tokens = await FakeEncoder().encode("", Tokens(256, ""), [text])
+        assert (outcome.values == vectors_of(tokens, 6)[0]).all()
+
+
 async def test_a_bad_text_and_a_photo_beside_it_fail_none_of_the_others() -> None:
     items = [
         Item(text=""),

@@ -24,12 +24,12 @@ from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")
 TOLD = Classification(
-    tuple(
-        CategoryGuess(("Fruit", name), 0.3 - place / 100) for place, name in enumerate("abcdefg")
-    ),
+    guesses=[
+        CategoryGuess(category_path=("Fruit", name), probability=0.3 - place / 100)
+        for place, name in enumerate("abcdefg")
+    ],
     unknown_probability=0.1,
-    unknown=False,
-    sure=CategoryGuess(("Fruit",), 0.9),
+    sure=CategoryGuess(category_path=("Fruit",), probability=0.9),
     space_version="v1",
 )
 
@@ -39,9 +39,9 @@ async def test_the_likeliest_categories_are_told_and_all_of_them_propose():
     shop.embedder.told = TOLD
     found = await classify(Question(replace(PHOTO, find_subject=True), top_k=2), shop.house)
 
-    assert [guess.path for guess in found.classification.guesses] == [
-        ("Fruit", "a"),
-        ("Fruit", "b"),
+    assert [list(guess.category_path) for guess in found.classification.guesses] == [
+        ["Fruit", "a"],
+        ["Fruit", "b"],
     ]
     assert found.proposals[0].paths == (("Fruit",),)
     assert found.proposals[0].probability == 1.0
@@ -85,8 +85,11 @@ async def test_what_the_embedder_refuses_is_told_with_its_field(
         (Question(PHOTO, top_k=21), "top_k"),
         (Question(PHOTO, top_k=-1), "top_k"),
         (Question(PHOTO, request_id="r" * 129), "request_id"),
-        (Question(replace(PHOTO, box=Box(0.5, 0, 0.1, 1))), "box"),
-        (Question(replace(PHOTO, box=Box(0, 0, 1, 1), find_subject=True)), "find_subject"),
+        (Question(replace(PHOTO, box=Box(left=0.5, top=0, right=0.1, bottom=1))), "box"),
+        (
+            Question(replace(PHOTO, box=Box(left=0, top=0, right=1, bottom=1), find_subject=True)),
+            "find_subject",
+        ),
     ],
 )
 async def test_what_is_out_of_its_range_is_refused_before_anything_is_called(question, field):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fuse import Listing, by_signal, fuse, weighted
-from gateway.model import Branch
+from gateway.model import SIMILARITY_BRANCHES, Branch, branches_of
+from tests.fakes import fusing
 from tests.fakes.gateway_peers import columns
 
 
@@ -24,7 +25,16 @@ def plain(branch: Branch, *ids: str, weight: float = 1.0) -> Listing:
 
 
 def order(candidates) -> list[str]:
-    return [row.product_id for row in candidates.rows]
+    return [candidates.columns.product_ids[place] for place in candidates.order]
+
+
+def named_by_signals(candidates) -> bool:
+    return any(branch in SIMILARITY_BRANCHES for branch in candidates.named)
+
+
+def by_id(candidates, column) -> dict:
+    """A column of the candidates, by product."""
+    return dict(zip(candidates.columns.product_ids, column, strict=True))
 
 
 @given(
@@ -44,10 +54,12 @@ def test_one_list_alone_keeps_the_order_of_similarity_with_ties_by_id(similariti
 def test_a_product_scores_the_sum_of_weight_by_60_plus_place():
     fused = fuse([listing(a=0.9, b=0.8), plain(Branch.COLLABORATIVE, "b", "c", weight=0.5)], (), 10)
 
-    scores = {row.product_id: row.fused for row in fused.rows}
+    scores = by_id(fused, fused.fused)
     assert scores == pytest.approx({"a": 1 / 61, "b": 1 / 62 + 0.5 / 61, "c": 0.5 / 62})
     assert order(fused) == ["b", "a", "c"]
-    assert fused.rows[0].branches == (Branch.VISUAL, Branch.COLLABORATIVE)
+    both = (Branch.VISUAL, Branch.COLLABORATIVE)
+    assert branches_of(by_id(fused, fused.branches)["b"]) == both
+    assert fused.named == both
 
 
 def test_equal_scores_are_ordered_by_id():
@@ -71,21 +83,28 @@ def test_columns_follow_the_products_out_of_every_list():
     fused = fuse([listing(a=0.9), plain(Branch.COLLABORATIVE, "b")], (), 10)
 
     assert fused.columns.product_ids == ["a", "b"]
-    assert fused.columns.category_paths == ["Wine > a", "Wine > b"]
-    assert fused.columns.tags == ["tags of a", "tags of b"]
+    assert fused.columns.blocks == [("all of a", range(1)), ("all of b", range(1))]
+
+
+def test_what_came_together_and_stays_together_goes_on_as_it_came():
+    one = listing(b=0.8, a=0.9)
+
+    assert fuse([one], (), 10).columns is one.columns
+    assert fuse([one, plain(Branch.COLLABORATIVE, "a")], (), 10).columns is one.columns
+    assert fuse([one], ("b",), 10).columns.blocks == [("all of b a", [1])]
 
 
 def test_similarity_and_photo_are_those_of_the_best_signal():
     fused = fuse([listing(a=0.2), listing(a=0.7)], (), 10)
 
-    assert fused.rows[0].similarity == 0.7
-    assert fused.rows[0].image_id == "photo of a"
+    assert fused.nearest == [0.7]
+    assert fused.image_ids == ["photo of a"]
 
 
 def test_a_branchs_similarity_is_the_weighted_mean_over_its_signals():
     fused = fuse([listing(weight=3.0, a=0.8, b=0.4), listing(weight=1.0, a=0.0, c=0.6)], (), 10)
 
-    similarities = dict(zip(order(fused), fused.similarities[Branch.VISUAL], strict=True))
+    similarities = by_id(fused, fused.similarities[Branch.VISUAL])
     assert similarities["a"] == pytest.approx((3 * 0.8 + 1 * 0.0) / 4)
     assert similarities["b"] == pytest.approx((3 * 0.4 + 1 * 0.0) / 4)
     assert similarities["c"] == pytest.approx((3 * 0.4 + 1 * 0.6) / 4)
@@ -94,10 +113,10 @@ def test_a_branchs_similarity_is_the_weighted_mean_over_its_signals():
 def test_a_product_that_no_signal_names_has_no_similarity():
     fused = fuse([listing(a=0.9), plain(Branch.COLLABORATIVE, "b")], (), 10)
 
-    similarities = dict(zip(order(fused), fused.similarities[Branch.VISUAL], strict=True))
+    similarities = by_id(fused, fused.similarities[Branch.VISUAL])
     assert math.isnan(similarities["b"])
     assert Branch.TEXT not in fused.similarities
-    assert fused.named_by_signals
+    assert named_by_signals(fused)
 
 
 def test_a_branch_counts_the_same_however_many_signals_it_has():
@@ -124,11 +143,11 @@ def test_what_is_not_wanted_is_named_by_no_list_and_falls_by_its_similarity():
 def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
     fused = fuse([listing(a=0.9, b=0.8, c=0.7), away(weight=0.5, a=0.7, b=0.3)], (), 10)
 
-    similarities = dict(zip(order(fused), fused.similarities[Branch.VISUAL], strict=True))
+    similarities = by_id(fused, fused.similarities[Branch.VISUAL])
     assert similarities["a"] == pytest.approx(0.9 - 0.5 * (0.7 - 0.3))
     assert similarities["b"] == pytest.approx(0.8)
     assert similarities["c"] == pytest.approx(0.7)
-    assert {row.product_id: row.similarity for row in fused.rows}["a"] == 0.9
+    assert by_id(fused, fused.nearest)["a"] == 0.9
 
 
 def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_another():
@@ -136,10 +155,10 @@ def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_anoth
     fused = fuse(weighted(lists, {Branch.TEXT: 1.0}), (), 10)
 
     assert order(fused) == ["a", "b"]
-    text = dict(zip(order(fused), fused.similarities[Branch.TEXT], strict=True))
+    text = by_id(fused, fused.similarities[Branch.TEXT])
     assert text["b"] == pytest.approx(-0.5 * (0.6 - 0.2))
     assert math.isnan(text["a"])
-    assert fused.named_by_signals
+    assert named_by_signals(fused)
 
 
 def test_what_is_not_wanted_alone_only_puts_down():
@@ -147,7 +166,7 @@ def test_what_is_not_wanted_alone_only_puts_down():
     fused = fuse(weighted(lists, {}), (), 10)
 
     assert order(fused) == ["b", "a"]
-    assert not fused.named_by_signals
+    assert not named_by_signals(fused)
 
 
 def test_shares_of_what_is_not_wanted_are_negative():
@@ -165,9 +184,9 @@ def test_shares_of_what_is_not_wanted_are_negative():
 def test_nothing_fuses_to_nothing():
     fused = fuse([], (), 10)
 
-    assert fused.rows == ()
+    assert fused.order == []
     assert fused.similarities == {}
-    assert not fused.named_by_signals
+    assert not named_by_signals(fused)
 
 
 def test_signals_share_a_similarity_by_weight_and_what_they_say():
@@ -192,3 +211,62 @@ def test_signals_share_a_similarity_by_weight_and_what_they_say():
 def test_a_similarity_of_nothing_has_no_shares():
     assert by_signal([replace(listing(a=0.0), signal=0)], ["a"]) == {"visual": ((),)}
     assert by_signal([plain(Branch.POPULAR, "a")], ["a"]) == {}
+
+
+# Against the same rule on objects, one product at a time.
+
+IDS = [f"{letter}{number}" for letter in "ab" for number in range(8)]
+SIMILAR = st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.5000001, 0.75, 1.0]) | st.floats(-1, 1, width=32)
+
+
+@st.composite
+def listings(draw):
+    """Lists as the branches make them: with ties, negatives, words, photos and gaps."""
+    branch = draw(st.sampled_from(list(Branch)))
+    similar = branch in SIMILARITY_BRANCHES and draw(st.integers(0, 5)) > 0
+    ids = draw(st.lists(st.sampled_from(IDS), unique=True, max_size=len(IDS)))
+    near = [draw(SIMILAR) for _ in ids] if similar else []
+    others = [draw(st.lists(st.sampled_from(IDS), unique=True, max_size=2)) for _ in ids]
+    return Listing(
+        branch,
+        draw(st.sampled_from([0.5, 1.0, 3.0])),
+        columns(*ids),
+        near,
+        [f"photo {place}" for place in range(len(ids))] if near and draw(st.booleans()) else [],
+        after=0 if near else draw(st.sampled_from([0, 3])),
+        collapsed=others if draw(st.booleans()) else [],
+        own=columns(*draw(st.lists(st.sampled_from(IDS), max_size=1))),
+        signal=draw(st.sampled_from([None, 0, 1])),
+        away=similar and draw(st.booleans()),
+    )
+
+
+@given(
+    st.lists(listings(), max_size=5),
+    st.lists(st.sampled_from(IDS), max_size=3),
+    st.integers(1, 20),
+    st.dictionaries(st.sampled_from(list(Branch)), st.sampled_from([0.5, 2.0])),
+)
+def test_columns_fuse_to_the_very_numbers_that_objects_do(lists, left_out, most, weights):
+    lists = weighted(lists, weights)
+    fused = fuse(lists, left_out, most)
+    expected = fusing.fuse(lists, left_out, most)
+
+    assert order(fused) == [row.product_id for row in expected.rows]
+    for values, name in (
+        (fused.fused, "fused"),
+        (fused.nearest, "similarity"),
+        (fused.image_ids, "image_id"),
+        ([branches_of(bits) for bits in fused.branches], "branches"),
+    ):
+        assert by_id(fused, values) == {row.product_id: getattr(row, name) for row in expected.rows}
+    ids = order(fused)
+    assert set(fused.similarities) == set(expected.similarities)
+    for branch, values in expected.similarities.items():
+        mine = by_id(fused, fused.similarities[branch])
+        assert repr([mine[each] for each in ids]) == repr(list(values))  # NaN is NaN
+    assert list(fused.own.product_ids) == list(expected.own)
+    held = fused.columns.product_ids
+    pairs = {frozenset((held[one], held[other])) for one, other in fused.same_pictures}
+    assert pairs == {pair for pair in expected.pairs if pair <= set(ids)}
+    assert by_signal(lists, ids) == fusing.by_signal(lists, ids)

@@ -27,5 +27,4 @@ async def test_a_gateway_is_built_whole_while_every_peer_is_down():
         "sightline.gateway.v1.AdminService",
         "sightline.common.v1.JobService",
     }
-    gateway.answers.start()
     await gateway.close(1)

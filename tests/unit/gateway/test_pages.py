@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import AnswerMissing, NothingAvailable, Peer, PeerUnavailable, Shopper
+from gateway.model import AnswerMissing, Cause, NothingAvailable, Peer, PeerUnavailable, Shopper
+from gateway.moving import Move
 from gateway.recommend import recommend
-from servicekit.errors import NotFound
+from servicekit.errors import Internal, NotFound
 from servicekit.requests import PageTokenInvalid
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, photo, shop_with_photo
+from tests.fakes.gateway_peers import ANN, Shop, by_photo, photo, reason, shop_with_photo
 
 
 def ids(answer):
@@ -42,7 +43,7 @@ async def test_a_later_page_neither_embeds_nor_ranks_again():
     await first_page(shop, page_token=one.next_page_token)
 
     assert shop.embedder.calls == []
-    assert shop.ranker.asked == ["answer"]
+    assert shop.ranker.asked == ["answer", "reasons"]
 
 
 async def test_the_next_in_order_takes_the_place_and_rank_of_a_product_that_vanished():
@@ -61,12 +62,14 @@ async def test_the_next_in_order_takes_the_place_and_rank_of_a_product_that_vani
 async def test_a_record_that_is_not_handed_over_yet_is_found():
     shop = shop_with_photo()
     shop.answers.waiting = True
+    shop.ranker.lost["rank"] = Internal("a bug", reason="INTERNAL")
     one = await first_page(shop)
 
     two = await first_page(shop, page_token=one.next_page_token)
 
     assert ids(two) == ["p4", "p2"]
-    assert "answer" not in shop.ranker.asked
+    assert two.results[0].answered.reasons[0].code == "LOOKS_LIKE_QUERY"
+    assert shop.ranker.asked == ["rank"]
 
 
 async def test_a_lost_record_is_said_to_be_missing():
@@ -161,7 +164,7 @@ async def test_the_record_holds_the_whole_order_beyond_the_page():
     await first_page(shop, shopper=ANN)
 
     (record,) = shop.ranker.records.values()
-    assert [item.product_id for item in record.products] == ["p3", "p1", "p4", "p2"]
+    assert record.order.product_ids == ["p3", "p1", "p4", "p2"]
     assert record.shopper == ANN
     assert len(record.request_digest) == 32
     assert record.expire_micros > record.answer_micros
@@ -179,6 +182,81 @@ async def test_a_page_after_many_vanished_products_costs_few_calls():
     assert len([name for name, _ in shop.retriever.calls if name == "products"]) <= 3
 
 
+async def test_when_the_page_and_what_is_ahead_of_it_vanished_the_rest_is_asked_for_and_kept_once():
+    shop = shop_with_photo()
+    shop.retriever.nearest[b"photo"] = {f"q{i:03}": 1 - i / 1000 for i in range(100)}
+    shop.scene(lambda scene: replace(scene, least_candidates=100))
+    shop.retriever.record = ["q097", "q099"]
+
+    one = await recommend(by_photo(page_size=1), shop.house)
+    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.house)
+
+    assert (ids(one), ids(two)) == (["q097"], ["q099"])
+    asked = [what for name, what in shop.ranker.calls if name == "rank"]
+    assert [(order.top_k, order.record is None) for order in asked] == [(12, False), (0, True)]
+    assert len(shop.ranker.records) == 1
+    assert one.versions.plan == "visual: top 100 (flat) → rank" == two.versions.plan
+    assert one.results[0].answered.reasons[0].text == "alike"
+
+
+async def test_what_took_the_place_of_a_vanished_product_gets_its_reasons_by_name():
+    shop = shop_with_photo()
+    shop.retriever.record.remove("p1")
+    viewed = reason("SIMILAR_TO_VIEWED", "Similar to something", "p9")
+    shop.ranker.reasons_given = (viewed,)
+
+    one = await first_page(shop)
+
+    assert ids(one) == ["p3", "p4"]
+    texts = {item.answered.reasons[0].text for item in one.results}
+    assert texts == {"Because you looked at Title of p9"}
+    (order,) = [what for name, what in shop.ranker.calls if name == "reasons"]
+    assert [row.product_id for row in order.rows] == ["p4"]
+    assert dict(order.parts)["visual"] == [0.7]
+    assert order.weights == shop.scenes.get("").parts_with_signals
+
+
+async def test_later_pages_say_which_products_were_given_a_place():
+    shop = shop_with_photo()
+    up, down = (
+        Move(cause=Move.CAUSE_EXPLORATION, places=2),
+        Move(cause=Move.CAUSE_EXPLORATION, places=-1),
+    )
+    shop.ranker.moves = ((), (), (down,), (up,))
+    one = await first_page(shop)
+    await first_page(shop, page_token=one.next_page_token)
+    (order,) = [what for name, what in shop.ranker.calls if name == "reasons"]
+    assert list(order.explored) == [1]
+
+
+async def test_an_order_that_ends_while_it_is_read_leaves_a_short_page():
+    shop = shop_with_photo()
+    shop.retriever.nearest[b"photo"] = {f"q{i:03}": 1 - i / 1000 for i in range(100)}
+    shop.scene(lambda scene: replace(scene, least_candidates=100))
+    shop.retriever.record = ["q000", "q099"]
+    rank = shop.ranker.rank
+
+    async def first_alone(order):
+        if not order.top_k:
+            raise PeerUnavailable(Peer.RANKER)
+        return await rank(order)
+
+    shop.ranker.rank = first_alone
+    answer = await first_page(shop)
+
+    assert ids(answer) == ["q000"]
+    assert [item.cause for item in answer.degradations] == [Cause.RANKER_UNAVAILABLE]
+
+
+async def test_on_later_pages_parts_of_behaviour_are_split_where_it_is_asked_for():
+    shop = shop_with_photo()
+    one = await first_page(shop, explain=True)
+    two = await first_page(shop, explain=True, page_token=one.next_page_token)
+
+    assert set(one.results[0].answered.addends) == {"visual", "taste"}
+    assert two.results[0].answered.addends == {"taste": (("brand=b", 0.05),)}
+
+
 async def test_products_read_ahead_of_a_full_page_come_on_the_next():
     shop = shop_with_photo()
     shop.retriever.record.remove("p3")
@@ -193,9 +271,9 @@ async def test_what_the_first_page_alone_lost_is_not_flagged_on_the_next():
     shop.retriever.record.remove("p3")
     products = shop.retriever.products
 
-    async def first_call(catalog_id, asked, scope):
+    async def first_call(*asked):
         shop.retriever.products = products
-        found = await products(catalog_id, asked, scope)
+        found = await products(*asked)
         shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
         return found
 

@@ -19,11 +19,13 @@ from tests.fakes.gateway_peers import ANN, Shop
 
 
 def space(version):
-    return SpaceVersion("collaborative", version, f"collaborative-{version}-1")
+    return SpaceVersion(
+        space="collaborative", version=version, generation=f"collaborative-{version}-1"
+    )
 
 
 def vector(version):
-    return Vector("collaborative", version, 1, version.encode())
+    return Vector(space="collaborative", space_version=version, dimension=1, data=version.encode())
 
 
 @pytest.fixture

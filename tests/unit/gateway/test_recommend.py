@@ -18,11 +18,10 @@ from gateway.model import (
     PeerUnavailable,
     ProductNotFound,
     Query,
-    Reason,
     SceneNotFound,
     Scope,
 )
-from gateway.moving import Diversity, Move, MoveCause
+from gateway.moving import Diversity, Move
 from gateway.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
 from servicekit.requests import CatalogNotFound
@@ -34,6 +33,7 @@ from tests.fakes.gateway_peers import (
     by_photo,
     near,
     photo,
+    reason,
     shop_with_photo,
     words,
 )
@@ -61,7 +61,7 @@ async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_p
     assert first.branches == ("visual",)
     assert first.reasons[0].code == "LOOKS_LIKE_QUERY"
     assert answer.degradations == ()
-    assert answer.versions.spaces == (SPACE,)
+    assert list(answer.versions.spaces) == [SPACE]
     assert answer.versions.model_version == "m1"
     assert answer.versions.plan == "visual: top 40 (flat) → rank"
     assert answer.freshness.index_token == "t1"
@@ -70,8 +70,11 @@ async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_p
 async def test_each_stage_is_timed_with_the_peers_own_work():
     answer = await recommend(by_photo(), shop_with_photo().house)
 
-    work = {item.stage: item.work for item in answer.timings}
-    assert work == {"embed": 0.001, "retrieve": 0.002, "rank": 0.003, "hydrate": None}
+    work = {"embed": 1_000, "retrieve": 2_000, "rank": 3_000}
+    for item in answer.timings:
+        said = min(work.get(item.stage, 0), item.total.ToMicroseconds())
+        assert item.HasField("work") == (item.stage in work)
+        assert item.work.ToMicroseconds() == said
     assert [item.stage for item in answer.timings] == ["embed", "retrieve", "rank", "hydrate"]
 
 
@@ -182,7 +185,11 @@ async def test_with_the_embedder_lost_popular_products_stand_in():
 
     assert ids(answer) == ["p5", "p6"]
     assert answer.degradations == (
-        Degradation("visual", Cause.EMBEDDER_UNAVAILABLE, "popular products that pass the filter"),
+        Degradation(
+            stage="visual",
+            cause=Degradation.CAUSE_EMBEDDER_UNAVAILABLE,
+            substitute="popular products that pass the filter",
+        ),
     )
     assert answer.results[0].answered.branches == ("popular",)
     assert not answer.no_good_match
@@ -190,13 +197,13 @@ async def test_with_the_embedder_lost_popular_products_stand_in():
 
 @pytest.mark.parametrize(
     ("asked", "count"),
-    [({}, 100), ({"page_size": 80}, 160), ({"explain": True}, None)],
+    [({}, 20), ({"page_size": 80}, 80), ({"explain": True}, 20)],
 )
-async def test_reasons_are_asked_for_as_deep_as_people_look(asked, count):
+async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_it(asked, count):
     shop = Shop()
     await recommend(Query(shopper=ANN, **asked), shop.house)
     (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
-    assert order.reason_count == count
+    assert (order.reason_count, order.top_k) == (count, 2 * count + 10)
 
 
 async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
@@ -457,7 +464,7 @@ async def test_no_good_match_is_said_below_the_asked_similarity_only():
 
 async def test_a_dropped_record_is_flagged_and_promises_no_page():
     shop = shop_with_photo()
-    shop.answers.full = True
+    shop.ranker.full = True
 
     answer = await recommend(by_photo(page_size=1), shop.house)
 
@@ -587,7 +594,10 @@ async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
 async def test_moves_sum_to_the_way_from_the_score_rank_to_the_rank_near_duplicates_included():
     shop = shop_with_photo()
     shop.retriever.parents = {"p1": "p3"}
-    up, down = Move(MoveCause.DIVERSITY, 1), Move(MoveCause.DIVERSITY, -1)
+    up, down = (
+        Move(cause=Move.CAUSE_DIVERSITY, places=1),
+        Move(cause=Move.CAUSE_DIVERSITY, places=-1),
+    )
     shop.ranker.moves = ((), (), (up,), (down,))
 
     answer = await recommend(by_photo(), shop.house)
@@ -597,24 +607,23 @@ async def test_moves_sum_to_the_way_from_the_score_rank_to_the_rank_near_duplica
     assert [item.moves for item in answer.results] == [
         (),
         (up,),
-        (down, Move(MoveCause.COLLAPSE, 2)),
+        (down, Move(cause=Move.CAUSE_COLLAPSE, places=2)),
     ]
     for item in answer.results:
         assert sum(m.places for m in item.moves) == item.answered.score_rank - item.rank
 
 
-async def test_the_record_keeps_moves_and_propensities_and_no_features():
+async def test_the_record_keeps_moves_and_no_features():
     shop = shop_with_photo()
-    up = (Move(MoveCause.EXPLORATION, 3),)
+    up = (Move(cause=Move.CAUSE_EXPLORATION, places=3),)
     shop.ranker.moves = (up, (), (), ())
 
     answer = await recommend(by_photo(explain=True), shop.house)
 
     (record,) = shop.ranker.records.values()
-    assert record.products[0].moves == up
-    assert [item.propensity for item in record.products] == [1.0] * 4
+    assert record.order.product(0).moves == up
     assert answer.results[0].answered.addends
-    assert all(not item.addends for item in record.products)
+    assert not record.order.addends
 
 
 async def test_features_are_there_when_asked_for_alone_and_sum_to_their_parts():
@@ -642,7 +651,7 @@ async def test_the_scenes_diversity_and_the_requests_time_go_to_the_ranker():
     assert order.time_micros == record.answer_micros > 1_700_000_000_000_000
 
 
-VIEWED = Reason("SIMILAR_TO_VIEWED", (("product_id", "p9"),), "Similar to something")
+VIEWED = reason("SIMILAR_TO_VIEWED", "Similar to something", "p9")
 
 
 @pytest.mark.parametrize(
@@ -651,13 +660,13 @@ VIEWED = Reason("SIMILAR_TO_VIEWED", (("product_id", "p9"),), "Similar to someth
 )
 async def test_a_reason_names_the_product_by_its_title(language, text):
     shop = shop_with_photo()
-    shop.ranker.reasons = (VIEWED,)
+    shop.ranker.reasons_given = (VIEWED,)
 
     answer = await recommend(by_photo(language_code=language, page_size=2), shop.house)
 
     assert {item.answered.reasons[0].text for item in answer.results} == {text}
     read = [what for name, what in shop.retriever.calls if name == "products"]
-    assert sorted(read, key=len) == [("p9",), ("p3", "p1")]
+    assert (read, shop.retriever.titled) == ([("p3", "p1")], [("p9",)])
     later = await recommend(
         by_photo(language_code=language, page_size=2, page_token=answer.next_page_token),
         shop.house,
@@ -667,7 +676,7 @@ async def test_a_reason_names_the_product_by_its_title(language, text):
 
 async def test_without_the_title_the_reason_is_as_the_ranker_words_it():
     shop = shop_with_photo()
-    shop.ranker.reasons = (replace(VIEWED, parameters=(("product_id", "gone"),)),)
+    shop.ranker.reasons_given = (reason(VIEWED.code, VIEWED.text, "gone"),)
     answer = await recommend(by_photo(), shop.house)
     assert answer.results[0].answered.reasons[0].text == "Similar to something"
     assert answer.degradations == ()

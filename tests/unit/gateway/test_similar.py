@@ -121,7 +121,7 @@ async def test_what_is_not_wanted_may_be_missing():
 async def test_a_blend_is_embedded_once_more_when_the_index_holds_another_version():
     shop = shop_of(Fusion.VECTOR)
     shop.embedder.served = ("v1", "v2")
-    shop.retriever.active = [SpaceVersion("visual", "v2", "g2")]
+    shop.retriever.active = [SpaceVersion(space="visual", version="v2", generation="g2")]
     shop.retriever.nearest["+1 photo +1 second"] = {"p4": 0.9}
     query = Query(signals=(photo(), photo(1, b"second")))
 
@@ -161,7 +161,7 @@ async def test_with_a_shopper_it_is_enough_to_say_what_is_not_wanted():
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     assert not answer.no_good_match
     (order,) = (what for name, what in shop.ranker.calls if name == "rank")
-    assert [row.product_id for row in order.candidates.rows][-1] == "p1"
+    assert order.candidates.columns.product_ids[order.candidates.order[-1]] == "p1"
     # How much it counts, in a scene that lets similarity count nothing without signals.
     assert order.weights == {"taste": 1.0, "popularity": 1.0, "visual": 1.0}
 
@@ -175,7 +175,7 @@ async def test_a_shopper_without_history_gets_what_is_popular_but_not_what_is_un
 
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     (order,) = (what for name, what in shop.ranker.calls if name == "rank")
-    assert [row.product_id for row in order.candidates.rows][-1] == "p1"
+    assert order.candidates.columns.product_ids[order.candidates.order[-1]] == "p1"
 
 
 @pytest.mark.parametrize("call", [recommend, search])
@@ -213,7 +213,10 @@ async def test_an_explanation_splits_a_score_by_signals_and_sums_up(fusion):
 
 async def test_subjects_are_answered_with_the_place_of_their_signal():
     shop = shop_of(Fusion.RANK)
-    subject = Subject(Box(0.1, 0.2, 0.6, 0.7), (Box(0, 0, 1, 1),))
+    subject = Subject(
+        box=Box(left=0.1, top=0.2, right=0.6, bottom=0.7),
+        alternatives=[Box(right=1, bottom=1)],
+    )
     embed = shop.embedder.embed
 
     async def finding(*args: object, **kwargs: object) -> Embedded:

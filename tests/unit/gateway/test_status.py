@@ -2,11 +2,12 @@
 
 import asyncio
 
-from gateway.model import IndexState, Peer, PeerUnavailable, SpaceState, SpaceVersion
+from gateway.model import IndexState, Peer, PeerUnavailable, Space
 from gateway.status import look
 from servicekit.errors import ServiceError
+from sightline.common.v1.answer_pb2 import SpaceVersion
 
-SPACE = SpaceVersion("visual", "v1", "g1")
+SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
 
 
 class Suite:
@@ -14,6 +15,7 @@ class Suite:
 
     def __init__(self, ready: bool = True, indexed: int = 7, **lost: ServiceError | str) -> None:
         self.ready, self.indexed, self.lost = ready, indexed, lost
+        self.texts = True
 
     async def _called(self, name: str) -> None:
         error = self.lost.get(name)
@@ -22,13 +24,16 @@ class Suite:
         if error == "hang":
             await asyncio.Event().wait()
 
-    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+    async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
         await self._called("spaces")
-        return (SpaceState("text", "", False), SpaceState("visual", "v2", self.ready))
+        return (Space(space="text"), Space(space="visual", version="v2", ready=self.ready))
 
-    async def count(self, catalog_id: str) -> IndexState:
+    async def count(self, catalog_id: str, space: str) -> IndexState:
         await self._called("count")
-        return IndexState(5, self.indexed, 1, 2, SPACE, None)
+        if space == "text":
+            held = SpaceVersion(space="text", version="t1") if self.texts else None
+            return IndexState(products=5, indexed=3, pending=2, failed=1, space=held)
+        return IndexState(products=5, indexed=self.indexed, pending=1, failed=2, space=SPACE)
 
     async def serving_model(self, catalog_id: str) -> str:
         await self._called("serving_model")
@@ -36,7 +41,17 @@ class Suite:
 
 
 async def state(suite: Suite, seconds: float = 1.0):
-    return await look("default", suite, suite, suite, seconds)
+    return await look(
+        suite.spaces("default"),
+        suite.count("default", "visual"),
+        suite.count("default", "text"),
+        suite.serving_model("default"),
+        seconds,
+    )
+
+
+def numbers(count: IndexState) -> tuple[int, int, int]:
+    return count.indexed, count.pending, count.failed
 
 
 def reasons(found):
@@ -49,13 +64,21 @@ async def test_a_suite_that_is_well_says_so_with_its_numbers():
     assert reasons(found) == dict.fromkeys(
         ("gateway", "embedder", "triton", "retriever", "milvus", "ranker"), ""
     )
-    assert (found.products, found.indexed_images, found.pending_images, found.failed_images) == (
-        (5, 7, 1, 2)
-    )
-    assert found.visual_space == SPACE
-    assert found.embedder_space_version == "v2"
-    assert [item.space for item in found.embedder_spaces] == ["text", "visual"]
+    assert found.images.products == 5
+    assert numbers(found.images) == (7, 1, 2)
+    assert numbers(found.texts) == (3, 2, 1)
+    assert found.images.space == SPACE
+    assert found.offered == "v2"
+    assert [item.space for item in found.spaces] == ["text", "visual"]
     assert found.model_version == "m1"
+
+
+async def test_where_there_is_no_index_of_texts_none_waits():
+    suite = Suite()
+    suite.texts = False
+    found = await state(suite)
+
+    assert numbers(found.texts) == (0, 0, 0)
 
 
 async def test_everything_down_is_still_an_answer():
@@ -74,9 +97,8 @@ async def test_everything_down_is_still_an_answer():
         "milvus": "RETRIEVER_UNAVAILABLE",
         "ranker": "RANKER_UNAVAILABLE",
     }
-    assert (found.products, found.indexed_images, found.pending_images, found.failed_images) == (
-        (-1, -1, -1, -1)
-    )
+    assert found.images.products == -1
+    assert numbers(found.images) == numbers(found.texts) == (-1, -1, -1)
     assert found.model_version == ""
 
 
@@ -97,13 +119,13 @@ async def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_sa
 
 async def test_the_model_that_counts_is_that_of_the_version_that_the_index_holds():
     class Rolling(Suite):
-        async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+        async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
             return (
-                SpaceState("visual", "v2", False, default=True),
-                SpaceState("visual", "v1", True),
+                Space(space="visual", version="v2", default_version=True),
+                Space(space="visual", version="v1", ready=True),
             )
 
     found = await state(Rolling())
 
     assert reasons(found)["triton"] == ""
-    assert found.embedder_space_version == "v2"
+    assert found.offered == "v2"

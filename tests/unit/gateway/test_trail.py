@@ -1,17 +1,26 @@
 """The notes of one request."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from gateway.model import Cause, Columns, Found, Freshness, SpaceVersion, StageLate
-from gateway.trail import Trail
+from gateway.trail import Trail, timing
 from servicekit import deadlines
 
 
 def found(generation: str, lag: float) -> Found:
-    space = SpaceVersion("visual", "v1", generation)
-    return Found(Columns(), (), (), space, Freshness(f"t{lag}", lag, 0, 0), "", None)
+    space = SpaceVersion(space="visual", version="v1", generation=generation)
+    return Found(
+        Columns(),
+        (),
+        (),
+        space,
+        Freshness(index_token=f"t{lag}", index_lag=timedelta(seconds=lag)),
+        "",
+        None,
+    )
 
 
 async def test_a_stage_is_timed_from_the_requests_start():
@@ -22,8 +31,9 @@ async def test_a_stage_is_timed_from_the_requests_start():
         now[0] = 10.75
         note.work = 0.1
 
-    (timing,) = trail.timings
-    assert (timing.stage, timing.start, timing.total, timing.work) == ("embed", 0.25, 0.5, 0.1)
+    (told,) = trail.timings
+    seconds = [each.ToTimedelta().total_seconds() for each in (told.start, told.total, told.work)]
+    assert (told.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
 
 
 async def test_a_stage_that_is_late_is_cancelled_and_still_timed():
@@ -97,3 +107,25 @@ async def test_losses_are_known_by_their_cause():
 
     assert trail.lost(Cause.RANKER_UNAVAILABLE, Cause.INDEX_UNAVAILABLE)
     assert not trail.lost(Cause.RANKER_UNAVAILABLE)
+
+
+def test_what_the_peer_did_not_work_was_spent_on_the_way():
+    message = timing("embed", 0.5, 0.3, 0.2)
+
+    assert message.start.ToTimedelta().total_seconds() == 0.5
+    assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.2)
+    assert message.network.ToTimedelta().total_seconds() == pytest.approx(0.1)
+
+
+def test_work_by_another_clock_never_exceeds_the_stage():
+    message = timing("embed", 0.0, 0.1, 0.2)
+
+    assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.1)
+    assert message.network.ToTimedelta().total_seconds() == 0
+
+
+def test_unknown_work_is_absent():
+    message = timing("hydrate", 0.0, 0.1, None)
+
+    assert not message.HasField("work")
+    assert not message.HasField("network")

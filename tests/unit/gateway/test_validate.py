@@ -109,12 +109,15 @@ def test_search_needs_a_signal():
 @pytest.mark.parametrize(
     ("signal", "field"),
     [
-        (replace(photo(), box=Box(0.5, 0, 0.5, 1)), "signals[0].box"),
-        (replace(photo(), box=Box(0, 0, float("nan"), 1)), "signals[0].box"),
-        (replace(photo(), box=Box(-0.1, 0, 1, 1)), "signals[0].box"),
-        (replace(photo(), box=Box(0, 0.9, 1, 0.1)), "signals[0].box"),
-        (replace(photo(), box=Box(0, 0, 1, 1), find_subject=True), "signals[0].find_subject"),
-        (replace(near("p1"), box=Box(0, 0, 1, 1)), "signals[0].box"),
+        (replace(photo(), box=Box(left=0.5, top=0, right=0.5, bottom=1)), "signals[0].box"),
+        (replace(photo(), box=Box(left=0, top=0, right=float("nan"), bottom=1)), "signals[0].box"),
+        (replace(photo(), box=Box(left=-0.1, top=0, right=1, bottom=1)), "signals[0].box"),
+        (replace(photo(), box=Box(left=0, top=0.9, right=1, bottom=0.1)), "signals[0].box"),
+        (
+            replace(photo(), box=Box(left=0, top=0, right=1, bottom=1), find_subject=True),
+            "signals[0].find_subject",
+        ),
+        (replace(near("p1"), box=Box(left=0, top=0, right=1, bottom=1)), "signals[0].box"),
         (replace(words(), find_subject=True), "signals[0].find_subject"),
     ],
 )
@@ -126,4 +129,6 @@ def test_a_part_of_a_photo_that_can_not_be_is_refused(signal: Signal, field: str
 
 
 def test_the_whole_photo_is_a_box():
-    check(Query(signals=(replace(photo(), box=Box(0, 0, 1, 1)),)), {"default"})
+    check(
+        Query(signals=(replace(photo(), box=Box(left=0, top=0, right=1, bottom=1)),)), {"default"}
+    )

@@ -6,8 +6,8 @@ from gateway.recommend import begin
 from gateway.versions import SpaceVersions
 from tests.fakes.gateway_peers import Shop, near, photo, shop_with_photo
 
-OLD = SpaceVersion("visual", "v1", "g1")
-NEW = SpaceVersion("visual", "v2", "g2")
+OLD = SpaceVersion(space="visual", version="v1", generation="g1")
+NEW = SpaceVersion(space="visual", version="v2", generation="g2")
 
 
 def rolled_out(*active: SpaceVersion) -> Shop:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway import wording
 from gateway.explanation import Outcome
-from gateway.model import CallersFilter, NothingAvailable, Peer, PeerUnavailable, Rejection
+from gateway.model import CallersFilter, Cause, NothingAvailable, Peer, PeerUnavailable, Rejection
 from gateway.why import explain
 from servicekit.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
@@ -67,7 +67,11 @@ async def test_what_the_request_leaves_out_itself():
 
 async def test_what_the_filter_leaves_out_is_told_by_its_condition():
     shop = shop_with_photo()
-    why = Rejection("filter.all.filters[1].comparison", "price < 30 EUR", ("price: 45 EUR",))
+    why = Rejection(
+        path="filter.all.filters[1].comparison",
+        condition="price < 30 EUR",
+        held=["price: 45 EUR"],
+    )
     shop.retriever.rejections["p1"] = why
 
     found = await asked("p1", shop, filter=FILTER)
@@ -92,7 +96,7 @@ async def test_what_can_not_be_bought_is_the_scenes_doing():
 @pytest.mark.parametrize("drop_seen", [False, True])
 async def test_a_hidden_product_is_told_as_hidden(drop_seen):
     shop = shop_with_photo()
-    shop.ranker.hidden = {"p1"}
+    shop.ranker.hidden = frozenset({"p1"})
     shop.scene(lambda scene: replace(scene, drop_seen=drop_seen))
     found = await asked("p1", shop, shopper=ANN)
     assert (found.outcome, found.placed) == (Outcome.HIDDEN, None)
@@ -137,7 +141,7 @@ async def test_no_candidate_is_told_how_near_it_is_and_where_it_would_stand():
         False,
         4,
     )
-    assert (verdict.similarity, verdict.last_similarity) == (0.3, 0.5)
+    assert (verdict.similarity, verdict.last_similarity) == pytest.approx((0.3, 0.5))
     assert found.placed.rank == 5
     assert found.placed.answered.parts == (("visual", 0.3), ("taste", 0.05))
     assert found.placed.answered.addends["visual"] == (("signals[0]", 0.3),)
@@ -156,13 +160,13 @@ async def test_of_several_signals_each_tells_of_the_product():
 
     assert found.outcome is Outcome.SHOWN
     assert [item.named for item in found.branches] == [True, False]
-    assert [item.similarity for item in found.branches] == [0.5, 0.1]
+    assert [item.similarity for item in found.branches] == pytest.approx([0.5, 0.1])
 
 
 async def test_a_product_that_nothing_tells_of_is_placed_by_what_is_left():
     found = await asked("p8")
     assert found.outcome is Outcome.NOT_A_CANDIDATE
-    assert found.branches[0].similarity is None
+    assert not found.branches[0].HasField("similarity")
     assert found.placed.rank == 5
     assert texts(found)[0] == "No branch named it; it would stand at place 5."
 
@@ -172,7 +176,7 @@ async def test_with_the_ranker_lost_the_place_is_that_of_fusion_and_it_is_said()
     shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
     found = await asked("p1", shop)
     assert found.outcome is Outcome.SHOWN
-    assert [item.cause for item in found.degradations] == ["RANKER_UNAVAILABLE"]
+    assert [item.cause for item in found.degradations] == [Cause.RANKER_UNAVAILABLE]
 
 
 async def test_with_the_record_lost_nothing_can_be_told():

@@ -14,7 +14,7 @@ from gateway.model import (
     Query,
     Signal,
     SignalKind,
-    SpaceState,
+    Space,
     SpaceVersion,
 )
 from gateway.recommend import recommend
@@ -61,7 +61,9 @@ async def test_words_are_a_branch_and_a_part_of_their_own():
         "p2": ("text",),
     }
     (order,) = [call for name, call in shop.ranker.calls if name == "rank"]
-    assert order.candidates.similarities[Branch.KEYWORDS][:2] == (0.6, 0.8)
+    matches = order.candidates.similarities[Branch.KEYWORDS]
+    held = order.candidates.columns.product_ids
+    assert [matches[list(held).index(each)] for each in ("p1", "p3")] == [0.6, 0.8]
     assert order.weights["visual"] == 1.0  # the signals named candidates
     assert not answer.no_good_match
 
@@ -130,7 +132,7 @@ async def test_each_list_of_a_text_has_its_verdict():
     assert told.outcome is Outcome.SHOWN
     verdicts = {verdict.branch: verdict for verdict in told.branches}
     assert verdicts[Branch.KEYWORDS].named
-    assert verdicts[Branch.KEYWORDS].similarity == 0.8
+    assert verdicts[Branch.KEYWORDS].similarity == pytest.approx(0.8)
     assert not verdicts[Branch.TEXT].named
 
 
@@ -141,7 +143,7 @@ def shop_that_takes_texts(version: str = "f1") -> Shop:
     """A shop whose visual space was fitted with titles."""
     shop = shop_with_words()
     shop.embedder.served, shop.embedder.takers = ("v1", version), (version,)
-    shop.retriever.active = [SpaceVersion("visual", version, "g2")]
+    shop.retriever.active = [SpaceVersion(space="visual", version=version, generation="g2")]
     return shop
 
 
@@ -169,7 +171,7 @@ async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_lost():
 
 async def test_an_index_of_a_version_that_takes_no_texts_is_learnt_and_no_loss():
     shop = shop_that_takes_texts()
-    shop.retriever.active = [SpaceVersion("visual", "v1", "g1")]
+    shop.retriever.active = [SpaceVersion(space="visual", version="v1", generation="g1")]
     house = shop.house
     first = await search(by_text(), house)
     before = len(asked(shop))
@@ -186,14 +188,14 @@ async def test_an_index_of_a_version_that_takes_no_texts_is_learnt_and_no_loss()
 class Spaces:
     def __init__(self) -> None:
         self.states = (
-            SpaceState("visual", "v1", True, default=True),
-            SpaceState("visual", "f1", True, takes_texts=True),
-            SpaceState("text", "t1", True, takes_texts=True),
+            Space(space="visual", version="v1", default_version=True),
+            Space(space="visual", version="f1", takes_texts=True),
+            Space(space="text", version="t1", takes_texts=True),
         )
         self.lost = False
         self.calls = 0
 
-    async def __call__(self, catalog_id: str) -> tuple[SpaceState, ...]:
+    async def __call__(self, catalog_id: str) -> tuple[Space, ...]:
         self.calls += 1
         if self.lost:
             raise PeerUnavailable(Peer.EMBEDDER)

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -216,6 +217,68 @@ async def test_metadata_that_a_client_gives_itself_is_kept() -> None:
             assert dict(await call.trailing_metadata())["x-request-id"] == "explicit"
     finally:
         telemetry.request_id.reset(token)
+
+
+async def test_every_call_leaves_one_line_under_its_own_id(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with json_logs():
+        async with echo() as peer:
+            for name in ("r-1", "r-2"):
+                await unary(peer)(b"x", metadata=(("x-request-id", name),))
+            with pytest.raises(grpc.aio.AioRpcError):
+                await unary(peer)(b"bad", metadata=(("x-request-id", "r-3"),))
+            health = peer.unary_unary("/grpc.health.v1.Health/Check", None, None)
+            await health(b"")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["request_id"], line["code"], line.get("reason")) for line in told] == [
+        ("r-1", "OK", None),
+        ("r-2", "OK", None),
+        ("r-3", "INVALID_ARGUMENT", "COLOUR_UNKNOWN"),
+    ]
+    for line in told:
+        assert line["event"] == "call"
+        assert line["service"] == "shop"
+        assert line["method"] == "test.Echo/Unary"
+        assert line["ms"] > 0
+
+
+async def test_a_handler_is_wrapped_once_and_not_for_each_call() -> None:
+    asked: list[str] = []
+
+    class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+            asked.append(handler_call_details.method)
+            if not handler_call_details.method.startswith("/test.Echo/"):
+                return None
+            return grpc.unary_unary_rpc_method_handler(Echo().unary)
+
+    def add(_servicer: object, at: grpc.aio.Server) -> None:
+        at.add_generic_rpc_handlers((Handlers(),))
+
+    offered = server.Binding(add, None, "test.Echo")
+    running = await server.start([offered], ServerSettings(), "shop")
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        assert [await unary(peer)(b"x") for _ in range(3)] == [b"x"] * 3
+        with pytest.raises(grpc.aio.AioRpcError):
+            await peer.unary_unary("/test.Other/Unary", None, None)(b"x")
+    await running.stop()
+    assert asked.count("/test.Echo/Unary") == 1
+    assert asked.count("/test.Other/Unary") == 1
+
+
+async def test_handlers_registered_by_name_are_wrapped_too() -> None:
+    def add(servicer: Echo, at: Any) -> None:
+        handler = grpc.unary_unary_rpc_method_handler(servicer.unary)
+        at.add_registered_method_handlers("test.Echo", {"Unary": handler})
+
+    running = await server.start([server.Binding(add, Echo(), "test.Echo")], ServerSettings(), "by")
+    async with channel.connect(f"127.0.0.1:{running.port}") as peer:
+        call = unary(peer)(b"x", metadata=(("x-request-id", "r-1"),))
+        assert await call == b"x"
+        assert dict(await call.trailing_metadata())["x-request-id"] == "r-1"
+    await running.stop()
+    assert count("by", "test.Echo/Unary", "OK") == 1
 
 
 async def test_each_call_is_counted_once_under_its_code() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from servicekit import telemetry
@@ -9,7 +11,9 @@ from servicekit.requests import (
     RequestInvalid,
     describe,
     enter,
+    page_place,
     page_size,
+    page_token,
 )
 
 
@@ -57,3 +61,30 @@ def test_refusals_name_their_fields_and_stay_short() -> None:
         FieldViolation("page_token", "is not one of this list"),
     )
     assert describe([]) == ""
+
+
+@pytest.mark.parametrize("place", [("a",), (0,), (-(2**63) + 1, 'é/\\"葡'), (7, 8)])
+def test_a_page_token_gives_its_place_back_to_its_own_list_alone(place: tuple[Any, ...]) -> None:
+    token = page_token(("default", "train"), *place)
+    types = [type(part) for part in place]
+    assert page_place(token, ("default", "train"), *types) == place
+    assert page_place("", ("default", "train"), *types) == ()
+    for about in (("default", ""), ("other", "train"), ("default",), ("default", "train", "x")):
+        with pytest.raises(PageTokenInvalid):
+            page_place(token, about, *types)
+
+
+@pytest.mark.parametrize(
+    "place", [("",), ("a\0",), ("\ud800",), (2**63,), (True,), (1.5,), (None,), ([],), ("a", "b")]
+)
+def test_a_place_that_no_store_can_hold_is_a_wrong_token(place: tuple[Any, ...]) -> None:
+    token = page_token(("default",), *place)
+    for kind in (str, int):
+        with pytest.raises(PageTokenInvalid):
+            page_place(token, ("default",), kind)
+
+
+@pytest.mark.parametrize("token", ["x", "?", "é", "bnVsbA", "W10=", "e30", "W" * 100_000])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(PageTokenInvalid):
+        page_place(token, ("default",), str)

@@ -1,12 +1,17 @@
 import asyncio
+import contextvars
 import json
 import logging
 import urllib.request
+from datetime import datetime
 
 import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
 from prometheus_client import REGISTRY
 
 from servicekit import telemetry
+from servicekit.errors import Code
 from servicekit.telemetry import Stage, Stages
 from tests.engines import free_port
 from tests.fakes.kit_logs import json_logs
@@ -87,6 +92,33 @@ def test_a_log_line_is_json_with_service_and_request_id(
     assert (line["event"], line["bottles"], line["level"]) == ("sold", 2, "info")
     assert (line["service"], line["request_id"]) == ("shop", "r-1")
     assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("level", ["info", "warning"])
+@pytest.mark.parametrize("traced", [True, False])
+def test_the_line_of_a_call_is_what_the_logger_would_log(
+    capsys: pytest.CaptureFixture[str], level: str, traced: bool
+) -> None:
+    def log() -> None:
+        telemetry.request_id.set('r-"\\-1')
+        if traced:
+            span = trace.NonRecordingSpan(trace.SpanContext(0xABC, 0xDEF, is_remote=True))
+            otel_context.attach(trace.set_span_in_context(span))
+        telemetry.CallLine("shop", "shop.v1.Till/Pay", Code.OK).log(0.25)
+        telemetry.get_logger().info("call", method="shop.v1.Till/Pay", code=Code.OK, ms=0.25)
+
+    with json_logs(level):
+        contextvars.copy_context().run(log)
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    if level == "warning":
+        assert told == []
+        return
+    direct, logged = told
+    assert ("trace_id" in direct) == traced
+    assert datetime.fromisoformat(direct.pop("timestamp")) <= datetime.fromisoformat(
+        logged.pop("timestamp")
+    )
+    assert direct == logged
 
 
 def test_a_traceback_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -> None:

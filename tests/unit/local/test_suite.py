@@ -73,8 +73,10 @@ def make(data: Path) -> Iterator[Make]:
     """Makes suites that are stopped at the end, whatever happened."""
     with ExitStack() as stack:
 
-        def made(*programs: Program, at: Path = data) -> Suite:
-            suite = Suite(at, programs, report=lambda _: None, facts={"port_base": 1})
+        def made(
+            *programs: Program, at: Path = data, report: Callable[[str], None] = lambda _: None
+        ) -> Suite:
+            suite = Suite(at, programs, report=report, facts={"port_base": 1})
             stack.callback(suite.down)
             return suite
 
@@ -96,6 +98,26 @@ def test_up_returns_when_all_answer_and_down_leaves_nothing(make: Make, data: Pa
     assert not suite.running()
     assert {row.state for row in suite.status()} == {"STOPPED"}
     suite.down()
+
+
+def test_a_start_without_progress_ends_and_says_what_it_waited_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_suite.suite.STUCK_SECONDS", 3.0)
+    monkeypatch.setattr("local_suite.suite._SAY_SECONDS", 0.5)
+    lines: list[str] = []
+    suite = make(program("front"), program("back", "mute"), report=lines.append)
+    with pytest.raises(SuiteError, match=r"no answer from back and nothing went on for 3 s"):
+        suite.up()
+    assert any(line.startswith("  waiting for back (") for line in lines)
+
+
+def test_a_start_that_takes_its_time_is_waited_for_as_long_as_it_works(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_suite.suite.STUCK_SECONDS", 3.0)
+    monkeypatch.setattr("local_suite.suite._SAY_SECONDS", 0.5)
+    make(program("front", "slow")).up()
 
 
 def test_a_second_start_in_the_same_data_is_refused(make: Make) -> None:
@@ -169,7 +191,7 @@ def test_a_program_that_keeps_dying_fails_the_start_with_the_end_of_its_log(
 def test_a_program_that_never_answers_fails_the_start_after_its_time(
     make: Make, data: Path
 ) -> None:
-    with pytest.raises(SuiteError, match=r"no answer in 2 s from back"):
+    with pytest.raises(SuiteError, match=r"no answer from back in 2 s"):
         make(program("front"), program("back", "mute")).up(2)
     assert processes.marked(data) == []
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ranker import diversity, fold_in
 from ranker.diversity import Policy, Shelf, arrange, similarity
-from ranker.exploration import DAY_MICROS, seed_of
-from ranker.model import History
+from ranker.exploration import seed_of
+from ranker.model import DAY_MICROS, History
 from ranker.rank import rank
 from tests.fakes.ranker import NOW, candidates, model, product
 

@@ -13,7 +13,8 @@ import pytest
 from ranker.events import export
 from ranker.events.export import COLUMNS, EXPORT, MANIFEST
 from ranker.events.export_store import UNFINISHED, ExportFile, ExportStore
-from ranker.model import EventType, ExportUnwritable, Extent, Interrupted, Money
+from ranker.events.selection import params, request_key, selection_of
+from ranker.model import EventType, ExportUnwritable, Interrupted, Money, Selection
 from ranker.record.events import EventRecord
 from ranker.record.exports import ExportRecord
 from ranker.record.tables import JOBS
@@ -40,10 +41,9 @@ def jobs(db: Database) -> Jobs:
 
 async def claimed(db: Database, jobs: Jobs, **conditions: object) -> Job:
     """An export of these events that this process has claimed."""
-    given = {"from_micros": None, "before_micros": None, "types": (), **conditions}
     last = await ExportRecord(db).last_sequence("default")
-    extent = Extent("default", last_sequence=last, **given)  # type: ignore[arg-type]
-    await jobs.create(EXPORT, "default", export.params(extent))
+    extent = Selection("default", last_sequence=last, **conditions)  # type: ignore[arg-type]
+    await jobs.create(EXPORT, "default", params(extent))
     job = await jobs.claim((EXPORT,), "me", 30)
     assert job is not None
     return job
@@ -193,8 +193,8 @@ async def test_in_a_bucket(db: Database, events: EventRecord, jobs: Jobs) -> Non
 
 
 def test_a_request_asked_again_is_the_same_job_also_when_events_came_in() -> None:
-    one, later = (Extent("default", None, NOW, (), last_sequence=n) for n in (3, 9))
-    assert export.request_key("r", one) == export.request_key("r", later)
-    assert export.request_key("r", one) != export.request_key("r", Extent("default", 1, NOW, (), 3))
-    assert export.request_key("", one) == ""
-    assert export.extent_of("default", export.params(one)) == one
+    one, later = (Selection("default", NOW, last_sequence=n) for n in (3, 9))
+    assert request_key("r", one) == request_key("r", later)
+    assert request_key("r", one) != request_key("r", Selection("default", NOW, from_micros=1))
+    assert request_key("", one) == ""
+    assert selection_of("default", params(one)) == one

@@ -12,7 +12,7 @@ FIVE_MINUTES = 5 * 60 * 1_000_000
 
 
 async def appended(*events, writer=None, now=NOW):
-    return await append("default", events, KEY, writer or FakeWriter(), lambda: now)
+    return await append("default", events, KEY, (writer or FakeWriter()).append, lambda: now)
 
 
 async def test_a_bad_event_never_fails_the_rest() -> None:

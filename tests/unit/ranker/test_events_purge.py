@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from ranker.events import purge
+from ranker.events.selection import request_key
 from ranker.model import EventType, PurgeCount, Purged, PurgePlace, Selection
 from ranker.record.tables import JOBS
 from servicekit.jobs import Job, JobCancelled, Jobs
@@ -97,8 +98,8 @@ async def test_a_busy_store_is_waited_for(jobs: Jobs, monkeypatch: pytest.Monkey
 
 
 def test_a_request_asked_again_is_the_same_job_and_another_purge_under_its_id_is_not() -> None:
-    key = purge.request_key("r1", SELECTION)
-    assert key == purge.request_key("r1", SELECTION)
-    assert key != purge.request_key("r1", Selection("default", product_id="p"))
-    assert key != purge.request_key("r2", SELECTION)
-    assert purge.request_key("", SELECTION) == ""
+    key = request_key("r1", SELECTION)
+    assert key == request_key("r1", SELECTION)
+    assert key != request_key("r1", Selection("default", product_id="p"))
+    assert key != request_key("r2", SELECTION)
+    assert request_key("", SELECTION) == ""

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ranker.events import retention
-from ranker.events.retention import DAY_MICROS, Sweeper, days_by_type
-from ranker.model import EventType, Identity, Shopper
+from ranker.events.retention import Sweeper, days_by_type
+from ranker.model import DAY_MICROS, EventType, Identity, Shopper
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.retention import RetentionRecord, expired
@@ -32,7 +32,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sweeper(db: Database, event_days: float = 10, impression_days: float = 0) -> Sweeper:
     days = days_by_type(event_days, impression_days)
-    return Sweeper(("default",), days, RetentionRecord(db), AnswerLog(db), lambda: NOW)
+    return Sweeper(("default",), days, RetentionRecord(db).expire, AnswerLog(db).sweep, lambda: NOW)
 
 
 async def left(events: EventRecord, catalog: str = "default") -> set[str]:
@@ -122,7 +122,9 @@ async def test_killed_half_way_it_goes_on(
             return batches[-1]
 
     days = {VIEW: 10.0}
-    await Sweeper(("default",), days, Stopping(), AnswerLog(db), lambda: NOW).sweep(stop)
+    await Sweeper(("default",), days, Stopping().expire, AnswerLog(db).sweep, lambda: NOW).sweep(
+        stop
+    )
     assert len(await left(events)) == 16
     await sweeper(db).sweep(asyncio.Event())
     assert await left(events) == set()
@@ -153,7 +155,7 @@ async def test_a_busy_store_is_tried_again(db: Database) -> None:
             stop.set()
             return 0
 
-    await Sweeper((), {}, RetentionRecord(db), Busy(), lambda: NOW).work(0.01, stop)
+    await Sweeper((), {}, RetentionRecord(db).expire, Busy().sweep, lambda: NOW).work(0.01, stop)
     assert len(tries) == 2
 
 

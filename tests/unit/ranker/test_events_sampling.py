@@ -51,7 +51,9 @@ async def test_what_is_left_out_counts_as_written_however_often_it_is_sent() -> 
     writer = FakeWriter()
     given = [event("i", type=IMPRESSION, attribution_token="t"), event("v"), event("", type=None)]
     for again in (False, True):
-        done = await append("default", given, KEY, writer, lambda: NOW, impression_share=1e-9)
+        done = await append(
+            "default", given, KEY, writer.append, lambda: NOW, impression_share=1e-9
+        )
         assert [error is None for error in done.errors] == [True, True, False]
         assert (done.written_count, done.duplicate_count) == ((1, 1) if again else (2, 0))
     assert set(writer.stored) == {"v"}

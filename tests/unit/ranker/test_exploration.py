@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ranker.exploration import DAY_MICROS, explored, seed_of
+from ranker.exploration import explored, seed_of
+from ranker.model import DAY_MICROS
 from tests.fakes.ranker import NOW
 
 SEED = seed_of(7, "ann", "", NOW)

@@ -1,20 +1,35 @@
 import numpy as np
 
-from ranker.feedback.answers import Answered, AnswerLog, Outcome, feedback_of, joined
+from ranker.feedback.answers import AnswerLog, Outcome, feedback_of, joined
 
 CLICKED = Outcome(shown=True, weight=2.0, position=7, clicked=True, bought=False)
 SHOWN = Outcome(shown=True, weight=1.0, position=0, clicked=False, bought=True)
 UNSEEN = Outcome(shown=False, weight=5.0, position=3, clicked=True, bought=False)
 
 
-def answer(answer_id: str, at: int, version: str, *products: Answered, **outcomes: Outcome):
-    return AnswerLog(answer_id, at, version, products, outcomes)
+def answer(answer_id: str, at: int, version: str, *products: str, **outcomes: Outcome):
+    """An answer of some of the products below."""
+    given = [PRODUCTS[item] for item in products]
+    names = sorted({name for _, parts, _ in given for name in parts})
+    return AnswerLog(
+        answer_id,
+        at,
+        version,
+        products,
+        np.array([score for score, _, _ in given]),
+        {name: np.array([parts.get(name, 0.0) for _, parts, _ in given]) for name in names},
+        np.array([propensity for *_, propensity in given]),
+        outcomes,
+    )
 
 
-A = Answered("a", 3.0, {"taste": 1.0, "visual": 2.0}, 0.5)
-B = Answered("b", 1.0, {"visual": 1.0})
-LATE = answer("x", 20, "m2", A, B, a=CLICKED)
-EARLY = answer("y", 10, "m1", B, A, b=SHOWN, a=UNSEEN, c=SHOWN)
+PRODUCTS = {
+    "a": (3.0, {"taste": 1.0, "visual": 2.0}, 0.5),
+    "b": (1.0, {"visual": 1.0}, 1.0),
+    "c": (0.5, {"text": 0.5}, 1.0),
+}
+LATE = answer("x", 20, "m2", "a", "b", a=CLICKED)
+EARLY = answer("y", 10, "m1", "b", "a", b=SHOWN, a=UNSEEN, c=SHOWN)
 
 
 def test_answers_are_sorted_by_time_and_keep_their_own_order() -> None:
@@ -45,7 +60,7 @@ def test_only_what_was_shown_is_an_impression() -> None:
 
 
 def test_batches_are_one_again() -> None:
-    plain = answer("z", 5, "m0", Answered("c", 0.5, {"text": 0.5}))
+    plain = answer("z", 5, "m0", "c")
     whole = feedback_of([plain, EARLY, LATE])
     parts = joined([feedback_of([]), feedback_of([plain]), feedback_of([EARLY, LATE])])
     assert (parts.part_names, parts.versions) == (whole.part_names, whole.versions)

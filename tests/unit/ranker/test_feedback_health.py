@@ -14,9 +14,9 @@ from ranker.feedback.health import (
     to_json,
     windows,
 )
-from ranker.feedback.online import DAY_MICROS, Joined
+from ranker.feedback.online import Joined
 from ranker.feedback.policies import Policy
-from ranker.model import Model, ProductFeatures
+from ranker.model import DAY_MICROS, Model, ProductFeatures
 from tests.fakes.ranker import NOW, model
 
 COMPARED = windows(NOW, 7, 28)

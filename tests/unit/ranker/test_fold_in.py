@@ -3,10 +3,9 @@ from dataclasses import replace
 import numpy as np
 
 from ranker import fold_in
-from ranker.fold_in import HOUR_MICROS, FoldIn
+from ranker.fold_in import HOUR_MICROS
 from ranker.model import EventType, History, Interaction
-from ranker.signals import Signals
-from tests.fakes.ranker import FakeReader, did, model
+from tests.fakes.ranker import model
 
 
 def test_a_newcomer_is_the_shrunk_mean_of_the_last_five_known_products() -> None:
@@ -39,33 +38,6 @@ def test_somebody_who_only_told_of_themselves_is_as_those_who_told_the_same() ->
     np.testing.assert_allclose(trained.long_term, [0.0, 3.0])
     unheard = fold_in.by_history(made, "b", History(attributes=(("age", "90s"),)))
     assert not unheard.personal
-
-
-async def test_the_last_products_go_by_the_settings_of_signals() -> None:
-    seen = (did("a", "p", EventType.RATING, value=3.0),)
-    reader = FakeReader({"a": History(recent=seen)})
-    for least, personal in ((3.5, False), (2.5, True)):
-        signals = Signals(liked_rating=least)
-        _, shopper = await fold_in.read(
-            "default", "a", model({"p": [1.0]}), reader, signals=signals
-        )
-        assert shopper.personal is personal
-
-
-async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
-    reader = FakeReader()
-    assert await fold_in.read("default", None, model({"p": [1.0]}), reader) == (
-        History(),
-        FoldIn(),
-    )
-    assert reader.limits == []
-
-
-async def test_without_a_model_hides_are_still_read() -> None:
-    reader = FakeReader({"a": History(hidden=frozenset({"p"}))})
-    history, shopper = await fold_in.read("default", "a", None, reader)
-    assert history.hidden == {"p"}
-    assert not shopper.personal
 
 
 def test_last_products_fade_with_the_hours_beside_what_training_knows() -> None:

@@ -77,6 +77,30 @@ async def test_a_bad_model_leaves_the_former_serving_and_a_good_one_is_taken_aft
         assert live.serving("default") is expected
 
 
+async def test_a_model_that_is_demoted_serves_no_more(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    promotions.now["default"] = record("v1")
+    await live.refresh()
+    promotions.now.clear()
+    await live.refresh()
+    assert live.serving("default") is None
+    assert live.former("default") is None
+    assert not live.refused("default")
+
+
+async def test_only_a_promoted_model_that_cant_be_loaded_is_refused(
+    live: LiveModels, promotions: FakePromotions
+) -> None:
+    for version, expected in (("bad", True), ("v1", False), ("bad", True)):
+        promotions.now["default"] = record(version)
+        await live.refresh()
+        assert live.refused("default") is expected
+    promotions.now.clear()
+    await live.refresh()
+    assert not live.refused("default")
+
+
 async def test_a_slow_look_never_puts_an_older_model_back(
     live: LiveModels, promotions: FakePromotions, load: GatedLoad
 ) -> None:

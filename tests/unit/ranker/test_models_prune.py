@@ -1,7 +1,7 @@
 import pytest
 
+from ranker.models.collaborative import Published
 from ranker.models.prune import prune
-from ranker.models.publish import Published
 from servicekit.errors import Unavailable
 from tests.fakes.ranker import NOW
 
@@ -42,7 +42,7 @@ def published(version: str, *, live: bool = True) -> Published:
 async def test_files_go_but_for_models_whose_products_are_in_the_index() -> None:
     registry, files = Registry(("old", "older")), Files()
     index = Index(published("live"), published("dropped", live=False))
-    await prune("default", 5, registry, files, index, now_micros=NOW)
+    await prune("default", 5, registry.prune, files.delete, index, now_micros=NOW)
     assert registry.asked == [(5, {"live"})]
     assert files.deleted == ["old", "older"]
 
@@ -50,5 +50,5 @@ async def test_files_go_but_for_models_whose_products_are_in_the_index() -> None
 async def test_everything_stays_while_nobody_says_what_is_published() -> None:
     registry, files = Registry(("old",)), Files()
     with pytest.raises(Unavailable):
-        await prune("default", 5, registry, files, Index(away=True), now_micros=NOW)
+        await prune("default", 5, registry.prune, files.delete, Index(away=True), now_micros=NOW)
     assert (registry.asked, files.deleted) == ([], [])

@@ -16,7 +16,8 @@ from ranker.model import (
     PublishIncomplete,
 )
 from ranker.models import publish
-from ranker.models.publish import PUBLISH, Publication, Published, item_vectors, query_vector
+from ranker.models.collaborative import Published
+from ranker.models.publish import PUBLISH, Publication, item_vectors, query_vector
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings

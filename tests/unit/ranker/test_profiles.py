@@ -114,7 +114,7 @@ def test_what_is_hidden_or_rated_low_is_disliked_and_makes_no_affinity() -> None
         hidden={"w1"},
     )
     profile = of(seen)
-    assert profile.disliked == ("w1", "w2")
+    assert profile.disliked_product_ids == ("w1", "w2")
     assert profile.affinities == ()
     assert profile.segment is None
 
@@ -123,28 +123,28 @@ def test_a_group_is_that_of_the_nearest_interests_also_for_somebody_new() -> Non
     red, white = of(history(did("x", "r1"))).segment, of(history(did("x", "w1"))).segment
     assert red is not None
     assert white is not None
-    assert red.number != white.number
+    assert red.segment_id != white.segment_id
     assert red.text.startswith("People who like ")
     assert red.affinities[0].value == "Wine > Red"
-    assert [one.number for one in profiles.segments_of(SHOP, EN)] == [1, 2]
+    assert [one.segment_id for one in profiles.segments_of(SHOP, EN)] == [1, 2]
     assert sum(one.share for one in profiles.segments_of(SHOP, EN)) == pytest.approx(1)
 
 
 def test_recency_and_frequency_are_told_by_visits() -> None:
     week = 7 * 24
     events = [did("ann", "r1", at=-at) for at in (2 * week, 2 * week - 0.4, 72, 48)]  # type: ignore[arg-type]
-    times = [replace(one, time_micros=int(one.time_micros)) for one in events]
-    activity = of(history(*times, replace(times[3], type=PURCHASE, event_id="p"))).activity
+    times = [one._replace(time_micros=int(one.time_micros)) for one in events]
+    activity = of(history(*times, times[3]._replace(type=PURCHASE, event_id="p"))).activity
     assert activity is not None
     assert activity.visit_count == 3
     assert activity.visits_a_week == pytest.approx(1.5)
-    assert activity.days_since_last == pytest.approx(2)
+    assert activity.days_since_last_event == pytest.approx(2)
     assert activity.purchase_count == 1
     assert activity.text == "Last here 2 days ago; 3 visits, 1.5 a week"
 
 
 def test_a_robot_is_told_as_such() -> None:
-    many = [replace(did("bot", f"r{n % 8}", at=0), event_id=str(n)) for n in range(9)]
+    many = [did("bot", f"r{n % 8}", at=0)._replace(event_id=str(n)) for n in range(9)]
     strict = Signals(robot_events_a_day=8)
     assert profiles.of_shopper(history(*many), SHOP, strict, EN, NOW).robot
     assert not of(history(*many)).robot
@@ -170,11 +170,11 @@ def test_without_events_or_without_a_model_a_profile_says_less_and_is_no_error()
 
 def test_a_product_is_told_in_full() -> None:
     found = profiles.of_product("r1", SHOP, 0.25, EN)
-    assert (found.category, found.brand, found.tags) == ("Wine > Red", "r-house1", ("dry",))
+    assert (found.category_path, found.brand, found.tags) == ("Wine > Red", "r-house1", ("dry",))
     assert found.attributes == (("country", "Italy"),)
     assert found.trend == pytest.approx(-13 / 15)
     assert found.style == (1.0, 0.0)
-    assert found.similar[:2] == ("r0", "r2")
+    assert found.similar_style_product_ids[:2] == ("r0", "r2")
     assert found.texts == (
         "It belongs to Wine > Red",
         "It is by r-house1",
@@ -189,7 +189,7 @@ def test_a_product_is_told_in_full() -> None:
 
 def test_a_product_without_photo_has_no_style() -> None:
     found = profiles.of_product("w7", SHOP, 0.0, EN)
-    assert (found.style, found.similar) == ((), ())
+    assert (found.style, found.similar_style_product_ids) == ((), ())
 
 
 @pytest.mark.parametrize("serving", [SHOP, None, model({"r1": (1.0, 0.0)})])

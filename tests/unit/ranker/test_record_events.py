@@ -8,7 +8,7 @@ from ranker.record import histories
 from ranker.record.events import EventRecord
 from ranker.record.histories import _HISTORY, _SEEN
 from ranker.record.popularity import HALF_LIFE_MICROS
-from servicekit.sql import Database
+from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
 from tests.stores import only_sqlite
 
@@ -189,7 +189,7 @@ async def test_training_reads_likes_and_hides_in_order_of_time(events: EventReco
 @only_sqlite
 async def test_a_history_is_read_through_its_index_alone(db: Database) -> None:
     given = {"catalog_id": "default", "actor": "a", "newest": 50}
-    for statement in (_HISTORY, _SEEN):
+    for statement in (_HISTORY.statement, _SEEN):
         made = statement.params(**given)
         text = made.compile(db.engine, compile_kwargs={"literal_binds": True})
         with db.engine.connect() as connection:
@@ -205,3 +205,28 @@ async def test_of_very_many_events_the_newest_tell_what_was_seen(
     await events.append([stored(f"e{n}", at=n, product_id=f"p{n}") for n in range(4)])
     monkeypatch.setattr(histories, "_SEEN", histories._SEEN.limit(3))
     assert (await history(events)).seen == {"p1", "p2", "p3"}
+
+
+async def test_the_most_popular_are_read_anew_once_something_was_written(
+    events: EventRecord, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await events.append([stored("e1", product_id="a")])
+    assert await events.most_popular("default", 5) == (("a", 1.0),)
+    await events.append([stored("e2", product_id="b", type=EventType.PURCHASE)])
+    found = await events.most_popular("default", 5)
+    assert [item for item, _ in found] == ["b", "a"]
+    if db.local:
+        monkeypatch.setattr(db, "read", None)
+        assert await events.most_popular("default", 5) == found
+
+
+async def test_a_history_is_read_by_a_thread_where_it_can_t_be_read_at_once(
+    events: EventRecord, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await events.append([stored("e1")])
+
+    def busy(work: object) -> None:
+        raise StoreBusy
+
+    monkeypatch.setattr(db, "read_here", busy)
+    assert len((await history(events, with_seen=False)).recent) == 1

@@ -3,8 +3,8 @@
 import pytest
 
 from ranker.feedback.answers import Outcome
-from ranker.feedback.online import DAY_MICROS, Joined, Period, Sums, rates
-from ranker.model import EventType
+from ranker.feedback.online import Joined, Period, Sums, rates
+from ranker.model import DAY_MICROS, EventType
 from ranker.record import feedback as batches
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord

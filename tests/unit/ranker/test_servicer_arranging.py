@@ -1,9 +1,13 @@
 """A policy is taken whole or refused by its fields; moves are told where there are any."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 
 from ranker.diversity import Arrangement, Cause, Policy
+from ranker.order import Order, order_of
+from ranker.rank import Ranking
 from ranker.servicer.arranging import moved, policy_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
@@ -58,14 +62,20 @@ def test_what_is_out_of_its_range_is_refused_by_its_field(fields, field):
     assert [item.field for item in caught.value.violations] == [f"diversity.{field}"]
 
 
+def order(places: Sequence[int], moves: Mapping[Cause, Sequence[int]], *chances: float) -> Order:
+    """Three products, all of which stay."""
+    ranking = Ranking(np.arange(3), np.zeros(3), {}, 0, 0)
+    steps = {cause: np.array(each) for cause, each in moves.items()}
+    return order_of(ranking, Arrangement(np.array(places), steps, np.array(chances)), None, None)
+
+
 def test_moves_are_told_by_product_and_only_where_there_are_some():
-    order = np.array([1, 0, 2])
-    still = Arrangement(np.arange(3), {Cause.DIVERSITY: np.zeros(3, int)}, np.ones(3))
-    assert moved(still, 3) == {"score_ranks": [], "moves": [], "propensities": []}
-    drawn = Arrangement(np.arange(3), {Cause.EXPLORATION: np.zeros(3, int)}, np.full(3, 0.5))
-    assert moved(drawn, 3)["propensities"] == [0.5, 0.5, 0.5]
-    moves = {Cause.DIVERSITY: np.array([1, -1, 0]), Cause.BRAND_CAP: np.array([0, 0, 0])}
-    told = moved(Arrangement(order, moves, np.array([1, 0.5, 1])), 2)
+    still = order([0, 1, 2], {Cause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
+    assert moved(still) == {"score_ranks": [], "moves": [], "propensities": []}
+    drawn = order([0, 1, 2], {Cause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
+    assert moved(drawn)["propensities"] == [0.5, 0.5, 0.5]
+    moves = {Cause.DIVERSITY: [1, -1, 0], Cause.BRAND_CAP: [0, 0, 0]}
+    told = moved(order([1, 0, 2], moves, 1, 0.5, 1).first(2))
     assert [[(move.cause, move.places) for move in one.moves] for one in told["moves"]] == [
         [(answer_pb2.Move.CAUSE_DIVERSITY, 1)],
         [(answer_pb2.Move.CAUSE_DIVERSITY, -1)],

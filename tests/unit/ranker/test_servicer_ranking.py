@@ -39,6 +39,9 @@ class Serving:
     def serving(self, catalog_id: str) -> Model:
         return made()
 
+    def refused(self, catalog_id: str) -> bool:
+        return False
+
     def former(self, catalog_id: str) -> Model:
         return made("lfm-before")
 

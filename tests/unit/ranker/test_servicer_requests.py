@@ -2,7 +2,7 @@ import pytest
 
 from ranker.model import Identity, Shopper
 from ranker.servicer import requests
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 from tests.fakes.ranker import KEY
 
@@ -26,38 +26,8 @@ def test_where_a_shopper_is_needed_nobody_is_refused() -> None:
         requests.actor(event_pb2.Shopper(), "default", KEY, required=True)
 
 
-def test_a_page_token_comes_back_as_the_place_it_was_made_of() -> None:
-    token = requests.page_token("events", (-5, 7))
-    assert requests.page_place("events", token, (int, int)) == (-5, 7)
-    assert requests.page_place("events", "", (int, int)) is None
-
-
-@pytest.mark.parametrize(
-    "token",
-    [
-        "x",
-        "é",
-        "AAAA",
-        "W" * 100_000,
-        requests.page_token("models", (1, 2)),
-        requests.page_token("events", (1,)),
-        requests.page_token("events", (1, "2")),
-        requests.page_token("events", (2**63, 1)),
-    ],
-)
-def test_a_token_that_is_not_of_this_list_is_refused(token: str) -> None:
-    with pytest.raises(PageTokenInvalid):
-        requests.page_place("events", token, (int, int))
-
-
 @pytest.mark.parametrize("micros", [0, -1, -62_135_596_800_000_000, 1_790_000_000_123_456])
 def test_times_before_and_after_1970_are_told_to_the_microsecond(micros: int) -> None:
     found = requests.timestamp(micros)
     assert found.seconds * 1_000_000 + found.nanos // 1000 == micros
     assert 0 <= found.nanos < 10**9
-
-
-@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\0b"])
-def test_a_token_with_a_text_that_no_store_can_hold_is_refused(text: str) -> None:
-    with pytest.raises(PageTokenInvalid):
-        requests.page_place("jobs", requests.page_token("jobs", (text,)), (str,))

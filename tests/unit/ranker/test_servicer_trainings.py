@@ -4,7 +4,8 @@ import math
 import pytest
 
 from ranker.recipe import RANGES, Blend, ItemItem, Loss, Recipe
-from ranker.servicer.trainings import params_of, recipe_message, tell
+from ranker.servicer.messages import message_of
+from ranker.servicer.trainings import params_of, tell
 from ranker.settings import TrainSettings
 from ranker.training.job import order_of
 from servicekit.requests import RequestInvalid
@@ -39,7 +40,7 @@ def test_what_is_asked_for_is_what_is_trained_and_told_again() -> None:
     request = pb.TrainModelRequest(seed=4, recipe=ALL, search_trials=5, search_seconds=60)
     params = params_of(request)
     order = order_of(params, TrainSettings())
-    assert recipe_message(order.recipe) == ALL
+    assert message_of(recipe_pb2.Recipe, order.recipe) == ALL
     assert (order.recipe.seed, order.budget.trials, order.budget.seconds) == (4, 5, 60)
 
 
@@ -57,9 +58,9 @@ def test_a_message_of_a_recipe_names_fields_of_the_recipe_alone() -> None:
 
 def test_every_loss_and_kind_has_its_number() -> None:
     for loss in Loss:
-        assert recipe_message(Recipe(loss=loss)).loss
+        assert message_of(recipe_pb2.Recipe, Recipe(loss=loss)).loss
     for item_item in ItemItem:
-        assert recipe_message(Recipe(item_item=item_item)).item_item
+        assert message_of(recipe_pb2.Recipe, Recipe(item_item=item_item)).item_item
 
 
 @pytest.mark.parametrize("name", RANGES)

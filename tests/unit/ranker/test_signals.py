@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import random
 from collections.abc import Sequence
@@ -10,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker.log import log_of
-from ranker.model import EventType, Interaction
+from ranker.model import DAY_MICROS, EventType, Interaction
 from ranker.signals import (
-    DAY_MICROS,
     DEFAULTS,
     INTEREST,
     Signals,
@@ -89,10 +87,10 @@ def test_interests_weigh_more_the_closer_they_are_to_buying() -> None:
 
 def test_three_pieces_say_as_much_as_one_piece_bought_three_times() -> None:
     one = did("a", "p", CART)
-    at_once = alone(dataclasses.replace(one, quantity=3))
+    at_once = alone(one._replace(quantity=3))
     (one_by_one,) = positives([did("a", "p", CART, at=n) for n in range(3)], AGELESS)
     assert at_once == pytest.approx(one_by_one.weight)
-    assert alone(dataclasses.replace(did("a", "p", VIEW), quantity=3)) == alone(did("a", "p", VIEW))
+    assert alone(did("a", "p", VIEW)._replace(quantity=3)) == alone(did("a", "p", VIEW))
 
 
 def test_repeats_say_more_but_less_each_time_and_never_more_than_certainty() -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ranker.log import log_of
-from ranker.model import EventType, Interaction
+from ranker.model import DAY_MICROS, EventType, Interaction
 from ranker.recipe import Recipe
-from ranker.signals import DAY_MICROS
 from ranker.training import baskets
 from ranker.training.baskets import bought_together
 

@@ -45,7 +45,6 @@ def test_what_does_not_differ_has_no_groups() -> None:
 def test_groups_of_many_points_are_learned_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE", 40)
     monkeypatch.setattr(module, "JUDGED", 30)
-    monkeypatch.setattr(module, "CHUNK", 7)
     found = clusters(blobs(), [3], seed=1)
     assert found is not None
     assert np.bincount(found.members).tolist() == [50, 30, 20]

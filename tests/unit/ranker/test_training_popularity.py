@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ranker.log import log_of
-from ranker.model import EventType, Interaction
-from ranker.signals import DAY_MICROS, Interests, Signals, interests
+from ranker.model import DAY_MICROS, EventType, Interaction
+from ranker.signals import Interests, Signals, interests
 from ranker.training.popularity import TREND_HALF_LIFE_DAYS, TREND_SHRINKAGE, popularity, trend
 
 IDS = ("new", "old", "rare", "steady")

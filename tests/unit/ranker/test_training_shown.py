@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ranker.answer_columns import of_products
 from ranker.model import EventType, Identity, ModelRecord, Shopper
 from ranker.models.artifact import ModelStore
 from ranker.recipe import Blend
@@ -45,7 +46,9 @@ async def write(db: Database, store: ModelStore) -> None:
             )
             for place, (taste, session) in enumerate(raw.tolist())
         ]
-        content = pb.AnswerRecord(answer_id=f"a{n}", products=products).SerializeToString()
+        content = pb.AnswerRecord(
+            answer_id=f"a{n}", columns=of_products(products)
+        ).SerializeToString()
         answers.append(Answer("default", f"a{n}", "", "k", content, NOW * 2, NOW - n - 1, "m1"))
         like = 1 / (1 + np.exp(1.5 - raw @ [2.0, 0.3]))
         clicked = rng.random(PLACES) < like / np.arange(1, PLACES + 1) ** 0.7

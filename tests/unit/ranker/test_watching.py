@@ -8,9 +8,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ranker import answered
+from ranker.answer_columns import of_products
 from ranker.feedback import health
-from ranker.feedback.online import DAY_MICROS, Joined, Period
-from ranker.model import EventType, Identity, ModelRecord, Shopper
+from ranker.feedback.online import Joined, Period
+from ranker.model import DAY_MICROS, EventType, Identity, ModelRecord, Shopper
 from ranker.models.artifact import ModelStore
 from ranker.record.activity import ActivityRecord
 from ranker.record.answers import Answer, AnswerLog
@@ -69,7 +70,7 @@ def record(answer_id: str, version: str, rng: np.random.Generator) -> pb.AnswerR
         )
         for place in order
     ]
-    return pb.AnswerRecord(answer_id=answer_id, products=products)
+    return pb.AnswerRecord(answer_id=answer_id, columns=of_products(products))
 
 
 async def live(db: Database, days: range, a_day: int = 20, version: str = "m1") -> None:
@@ -91,9 +92,8 @@ async def live(db: Database, days: range, a_day: int = 20, version: str = "m1") 
                 "answer_id": answer_id,
                 "attribution_token": "t",
             }
-            for place, product in enumerate(kept.products, start=1):
+            for place, item in enumerate(kept.columns.product_ids, start=1):
                 shown = {"type": EventType.IMPRESSION, "position": place}
-                item = product.product_id
                 events.append(stored(f"i-{answer_id}-{item}", product_id=item, **shown, **fields))
                 if rng.random() < 0.2:
                     clicked = {"type": EventType.CLICK, "position": place}

@@ -152,7 +152,7 @@ async def test_a_photos_vector_twice_in_a_batch_is_the_second(record: Record) ->
     twice = [VectorWrite(image_id(A), vector_of(data)) for data in (B, C)]
     outcomes, seq = await record.save_vectors(made, twice)
     assert (outcomes, seq) == ([None, None], 4)
-    _, (held,) = await record.seed(made, "a") or (None, [])
+    (held,) = await record.product_vectors(made, "a")
     assert held.tolist() == vector_of(C).tolist()
     entries = [(change.seq, change.product_id) for change in await record.changes(made, 10)]
     assert entries[2:] == [(3, "a"), (3, "b"), (4, "a"), (4, "b")]

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from retriever import catalogue
+from retriever.columns.keeper import Columns
 from retriever.model import (
     Amount,
     ImageDraft,
@@ -228,8 +229,9 @@ async def test_a_page_size_out_of_range_is_refused(record: Record, size: int) ->
 async def test_products_come_in_the_order_asked(record: Record, clock: Clock) -> None:
     await stock(record, clock, 4)
     odd = Comparison("brand", Operator.EQUAL, "odd")
-    found = await catalogue.batch_get("default", ["p03", "no", "p00", "p01", "p03"], odd, record)
-    names = [product.content.product_id for product in found.products]
+    asked = ["p03", "no", "p00", "p01", "p03"]
+    found = await catalogue.batch_get("default", asked, odd, Columns(record))
+    names = [found.view.table.ids[place] for place in found.places]
     assert (names, found.missing, found.filtered) == (["p03", "p01", "p03"], ["no"], ["p00"])
 
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from retriever import collapse, search
+from retriever.candidates import most_marked
+from retriever.columns.reads import ProductRow
+from retriever.columns.table import Table
 from retriever.model import (
     Collapse,
     Floats,
@@ -19,12 +22,19 @@ from retriever.model import (
 )
 from retriever.record import Record
 from retriever.search import Answer, Query
-from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, Candidate, same_picture
+from sightline_rules.duplicates import (
+    CERTAIN,
+    COLOUR_BITS,
+    POSSIBLE,
+    Candidate,
+    same_picture,
+)
 from sightline_rules.duplicates import collapse as collapse_by_rule
+from sightline_rules.grouping import near_pictures
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
-from tests.unit.retriever.test_search import follow, forever
+from tests.unit.retriever.test_search import follow, forever, own
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 UNSURE = PICTURE ^ ((1 << (CERTAIN + 1)) - 1 << COLOUR_BITS)
@@ -85,8 +95,8 @@ async def asked(record: Record, index: FakeIndex, query: Query = QUERY) -> Answe
 
 
 def told(answer: Answer) -> dict[str, tuple[str, ...]]:
-    ids = [match.product.content.product_id for match in answer.matches]
-    return dict(zip(ids, answer.collapsed, strict=True))
+    found = answer.candidates
+    return dict(zip(found.product_ids, found.collapsed, strict=True))
 
 
 SHOP = {
@@ -122,8 +132,9 @@ async def test_off_they_are_products_like_any_other(
 ) -> None:
     await stock(made, record, index, SHOP)
     answer = await asked(record, index, replace(QUERY, collapse=Collapse.OFF, top_k=5))
-    ids = [match.product.content.product_id for match in answer.matches]
-    assert (ids, answer.collapsed) == (["red", "twin", "hat", "blue", "copy"], [])
+    found = answer.candidates
+    assert found.product_ids == ["red", "twin", "hat", "blue", "copy"]
+    assert not any(found.collapsed)
 
 
 @pytest.mark.parametrize("mode", [Collapse.DROP, Collapse.MARK])
@@ -138,7 +149,9 @@ async def test_what_collapses_makes_room_for_more(
     found = told(answer)
     assert set(others) <= set(found)
     assert found["v000"] == tuple(f"v{n:03}" for n in range(1, 200))
-    assert len(found) == (10 if mode is Collapse.DROP else 209)
+    marked = 0 if mode is Collapse.DROP else most_marked(10)
+    assert list(found)[:1] + list(found)[marked + 1 :] == ["v000", *others]
+    assert len(found) == 10 + marked
     assert index.limits == [50, 200, 800]
 
 
@@ -159,11 +172,11 @@ async def test_vectors_are_read_only_where_hashes_leave_something_open(
     asked_for: list[int] = []
 
     class Counting(Record):
-        async def image_vectors(
-            self, generation: Generation, image_ids: Sequence[str]
+        async def first_vectors(
+            self, generation: Generation, product_ids: Sequence[str]
         ) -> dict[str, Floats]:
-            asked_for.append(len(image_ids))
-            return await super().image_vectors(generation, image_ids)
+            asked_for.append(len(product_ids))
+            return await super().first_vectors(generation, product_ids)
 
     counting = Counting(record._db)
     await asked(counting, index)
@@ -181,7 +194,7 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
     query = Query("default", product_id="blue")
     answer = await asked(record, index, query)
     assert told(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
-    assert [item.content.parent_id for item in answer.own] == ["shirt"]
+    assert own(answer) == ["blue"]
     twin = await asked(record, index, Query("default", product_id="copy"))
     assert told(twin) == {"blue": ("red",), "hat": (), "coat": ()}
 
@@ -193,7 +206,7 @@ async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
     query = Query("default", product_id="blue", include_query_product=True)
     answer = await asked(record, index, query)
     assert told(answer)["blue"] == ("red",)
-    assert answer.own == ()
+    assert own(answer) == []
 
 
 async def test_with_collapse_off_only_the_product_itself_is_left_out(
@@ -202,8 +215,8 @@ async def test_with_collapse_off_only_the_product_itself_is_left_out(
     await stock(made, record, index, SHOP)
     query = Query("default", product_id="blue", collapse=Collapse.OFF)
     answer = await asked(record, index, query)
-    assert "red" in [match.product.content.product_id for match in answer.matches]
-    assert answer.own == ()
+    assert "red" in answer.candidates.product_ids
+    assert own(answer) == []
 
 
 async def test_the_first_photo_speaks_for_a_product(
@@ -242,7 +255,7 @@ def likenesses() -> list[int]:
     ]
 
 
-def test_look_alikes_are_the_pairs_that_may_be_of_one_picture() -> None:
+def test_pairs_that_may_be_of_one_picture_are_those_of_the_rule() -> None:
     hashes = likenesses()
     expected = [
         (one, other)
@@ -251,21 +264,35 @@ def test_look_alikes_are_the_pairs_that_may_be_of_one_picture() -> None:
         if same_picture(hashes[one], hashes[other], 1.0)
     ]
     assert any(not same_picture(hashes[one], hashes[other]) for one, other in expected)
-    assert sorted(collapse.look_alikes(hashes)) == expected
-    assert collapse.look_alikes([]) == []
+    pairs, distances = near_pictures(np.array(hashes, np.uint64), POSSIBLE)
+    assert sorted(map(tuple, pairs.tolist())) == expected
+    for (one, other), distance in zip(pairs.tolist(), distances.tolist(), strict=True):
+        assert (distance <= CERTAIN) == same_picture(hashes[one], hashes[other])
+    assert len(near_pictures(np.array([], np.uint64), POSSIBLE)[0]) == 0
 
 
-async def test_groups_are_those_of_the_rule(record: Record, made: Generation) -> None:
+@pytest.mark.parametrize("wanted", [1, 3, 100])
+async def test_groups_are_those_of_the_rule(wanted: int) -> None:
     """The rule looks for the same pictures one by one; searches look at all pairs at a time."""
-    items = [Item(0.5, image_hash) for image_hash in likenesses()]
-    names = [f"p{number}" for number in range(len(items))]
-    await record.write(
-        "default", [product(name, it) for name, it in zip(names, items, strict=True)]
+    hashes = likenesses()
+    names = [f"p{number}" for number in range(len(hashes))]
+    table = Table(
+        ProductRow(name, "", "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, image_hash)
+        for name, image_hash in zip(names, hashes, strict=True)
     )
-    held = await record.get("default", names)
-    groups = await collapse.Grouping(made, ()).groups([held[name] for name in names], record)
+
+    async def unknown(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        return [None] * len(pairs)
+
+    found = await collapse.choose(table, table.places(names), table.places([]), wanted, unknown)
     candidates = [
-        Candidate(name, image_hash=it.image_hash) for name, it in zip(names, items, strict=True)
+        Candidate(name, image_hash=image_hash)
+        for name, image_hash in zip(names, hashes, strict=True)
     ]
-    assert tuple(groups) == collapse_by_rule(candidates)
-    assert any(group.collapsed for group in groups)
+    expected = collapse_by_rule(candidates)
+    assert any(group.collapsed for group in expected)
+    kept = [group.place for group in expected]
+    assert list(found.kept)[:wanted] == kept[:wanted]
+    if wanted == 100:  # the whole order was looked at
+        told = [tuple(names[it] for it in found.members.get(place, ())) for place in kept]
+        assert told == [group.collapsed for group in expected]

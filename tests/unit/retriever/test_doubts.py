@@ -8,7 +8,7 @@ import pytest
 
 from retriever import catalogue
 from retriever.doubts import OTHER_AT_LEAST, OWN_AT_MOST, UNKNOWN_AT_LEAST, doubt
-from retriever.index import embed_pending
+from retriever.embedding import embed_pending
 from retriever.model import (
     CategoryGuess,
     CategoryPath,

@@ -24,7 +24,7 @@ from retriever.model import (
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
-from servicekit.interceptors import ServerInterceptor
+from servicekit.interceptors import Observing
 from servicekit.jobs import Job, JobState
 from servicekit.requests import RequestInvalid
 from servicekit.sql import Database
@@ -48,7 +48,7 @@ ANY: dict[str, Any] = {
 
 
 def plan(**fields: Any) -> FitPlan:
-    return fits.plan(**{**ANY, **fields})
+    return fits.plan(FitPlan(**{**ANY, **fields}))
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ class Trainer(space_service_pb2_grpc.SpaceServiceServicer):
 @pytest.fixture
 async def trainer() -> AsyncIterator[tuple[Trainer, EmbedderClient]]:
     made = Trainer()
-    server = grpc.aio.server(interceptors=[ServerInterceptor("embedder")])
-    space_service_pb2_grpc.add_SpaceServiceServicer_to_server(made, server)
+    server = grpc.aio.server()
+    space_service_pb2_grpc.add_SpaceServiceServicer_to_server(made, Observing(server, "embedder"))
     client = EmbedderClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", seconds=5)
     await server.start()
     yield made, client

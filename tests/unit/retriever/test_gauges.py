@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from retriever import gauges
 from retriever.gauges import RecallCollector
 from retriever.model import Freshness, Generation
-from retriever.watchdog import BOOSTS, LEAST_LOOKS
+from retriever.watchdog import LEAST_LOOKS
 from tests.unit.retriever.test_subset import MADE
 from tests.unit.retriever.test_watchdog import Watched
 
@@ -35,7 +35,6 @@ async def test_metrics_tell_the_worst_of_all_generations_and_of_many_catalogs() 
     assert worst < 0.8
     assert value(many, "sightline_recall", "several") == worst
     assert value(many, "sightline_recall_below_floor", "several") == 1.0
-    assert value(many, "sightline_ef_factor", "several") == BOOSTS[1]
     assert many.get_sample_value(
         "sightline_watched_searches_total", {"outcome": "looked"}
     ) == float(watched.dog.looked)

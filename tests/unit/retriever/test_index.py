@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from retriever import embedding
 from retriever import index as use_cases
+from retriever.embedding import embed_pending
 from retriever.filters import shaped
 from retriever.index import (
     LeadershipLost,
     apply_outbox,
     collection_of,
     drop_former,
-    embed_pending,
     ensure_generation,
     open_collection,
     reconcile,
@@ -172,7 +173,7 @@ async def test_a_call_is_never_larger_than_the_embedder_takes(
     photos: FakePhotos,
     embedder: FakeEmbedder,
 ) -> None:
-    monkeypatch.setattr(use_cases, "EMBED_BYTES", 25)  # a photo of these tests counts 10
+    monkeypatch.setattr(embedding, "EMBED_BYTES", 25)  # a photo of these tests counts 10
     await record.write("default", [write("a", *PHOTOS[:5])])
     await embed_pending(made, record, photos, embedder, 16)
     assert embedder.calls == [2]
@@ -280,6 +281,18 @@ async def test_photos_of_deleted_products_are_not_embedded(
 
 
 # The outbox
+
+
+async def test_only_rows_of_later_commits_are_read_anew(made: Generation, record: Record) -> None:
+    await record.write("default", [write("a", *PHOTOS[:2]), write("b", PHOTOS[2])])
+    _, seq = await record.save_vectors(made, vectors(*PHOTOS[:3]))
+    assert await record.rows(made, ["a", "b"], after=seq) == []
+    assert len(await record.rows(made, ["a", "b"], after=seq - 1)) == 1
+    await record.save_vectors(made, vectors(PHOTOS[1]))
+    (row,) = await record.rows(made, ["a", "b"], after=seq)
+    assert row.image_id == image_id(PHOTOS[1])
+    await record.write("default", [write("a", *PHOTOS[:2], title="other")])
+    assert len(await record.rows(made, ["a", "b"], after=seq)) == 2
 
 
 async def test_the_index_holds_what_the_record_says(

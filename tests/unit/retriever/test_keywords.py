@@ -54,10 +54,10 @@ async def shop(record: Record) -> Record:
 
 async def found(record: Record, text: str, **fields: Any) -> list[str]:
     answer = await keywords.search(Query("default", text, **fields), record)
-    similarities = [match.similarity for match in answer.matches]
+    similarities = list(answer.candidates.similarities)
     assert similarities == sorted(similarities, reverse=True)
     assert all(0 < value < 1 for value in similarities)
-    return [match.product.content.product_id for match in answer.matches]
+    return answer.candidates.product_ids
 
 
 async def test_titles_count_most_then_names_then_details(shop: Record) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from retriever import search
+from retriever.columns.keeper import Columns
+from retriever.columns.reads import PhotoRow
 from retriever.ladder import Ladder
 from retriever.model import Generation, IndexTokenInvalid, IndexUnavailable, StageDeadline
-from retriever.planning import Survivors
 from retriever.record import Record
 from retriever.search import Answer, Query, write_index_token
 from retriever.watch import Watch
@@ -39,7 +41,12 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 
 @pytest.fixture
 def ladder(record: Record, index: FakeIndex) -> Ladder:
-    return patient(Ladder(record, index), record, index)
+    return patient(Ladder(record, index, columns=read_whole(record)), record, index)
+
+
+def read_whole(record: Record) -> Columns:
+    """Columns that are waited for until all is read."""
+    return Columns(record, patience=None)
 
 
 def patient(ladder: Ladder, record: Record, index: FakeIndex) -> Ladder:
@@ -55,7 +62,7 @@ async def ask(
 
 
 def names(answer: Answer) -> list[str]:
-    return [match.product.content.product_id for match in answer.matches]
+    return answer.candidates.product_ids
 
 
 async def lost(ladder: Ladder, made: Generation) -> None:
@@ -104,7 +111,7 @@ async def test_rounds_go_on_over_the_record(
 async def test_a_large_catalogue_says_that_the_index_is_lost(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    ladder = patient(Ladder(record, index, most=2), record, index)
+    ladder = patient(Ladder(record, index, 2, read_whole(record)), record, index)
     index.down = True
     with pytest.raises(IndexUnavailable):
         await ask(near(b"2"), record, index, ladder)
@@ -117,11 +124,14 @@ async def test_rows_that_are_not_read_in_time_are_told_as_the_loss_they_are(
     made: Generation, record: Record, index: FakeIndex, db: Database
 ) -> None:
     class Slow(Record):
-        async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
+        async def photo_rows(
+            self, generation: Generation, product_ids: Sequence[str] | None
+        ) -> list[PhotoRow]:
             await asyncio.sleep(0.2)
-            return await record.all_rows(generation, most)
+            return await record.photo_rows(generation, product_ids)
 
-    ladder = patient(Ladder(Slow(db), index), record, index)
+    slow = Slow(db)
+    ladder = patient(Ladder(slow, index, columns=read_whole(slow)), record, index)
     index.down = True
     with pytest.raises(IndexUnavailable):
         await ask(near(b"2"), record, index, ladder, seconds=0.05)
@@ -163,7 +173,7 @@ async def test_a_write_that_a_live_engine_lacks_is_waited_for(
 async def test_a_large_catalogue_without_its_engine_is_not_waited_for(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    ladder = patient(Ladder(record, index, most=1), record, index)
+    ladder = patient(Ladder(record, index, 1, read_whole(record)), record, index)
     _, seq = await record.delete("default", ["c"])
     index.down = True
     query = near(b"1", min_index_token=write_index_token("default", seq))

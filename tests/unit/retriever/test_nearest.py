@@ -115,7 +115,7 @@ def expected(numbers: Iterable[int], count: int) -> list[str]:
 
 
 def names(answer: Answer) -> list[str]:
-    return [match.product.content.product_id for match in answer.matches]
+    return answer.candidates.product_ids
 
 
 async def test_a_narrow_filter_is_answered_exactly_from_the_record(
@@ -125,9 +125,9 @@ async def test_a_narrow_filter_is_answered_exactly_from_the_record(
     assert names(answer) == expected(range(3, COUNT, 20), 5)
     assert answer.plan == "exact over 10 survivors, 1 round, 10 rows, by brand"
     assert not index.limits, "the graph was not asked"
-    best = answer.matches[0]
-    assert best.similarity == pytest.approx(
-        float(vector_of(b"x") @ vector_of(best.product.content.product_id[1:].lstrip("0").encode()))
+    best = answer.candidates.product_ids[0]
+    assert answer.candidates.similarities[0] == pytest.approx(
+        float(vector_of(b"x") @ vector_of(best[1:].lstrip("0").encode()))
     )
 
 

@@ -71,22 +71,6 @@ def test_ef_is_bounded() -> None:
     assert chosen(Estimate(10_000, 0.5), keen).ef == 30_000, "what the operator asked for"
 
 
-def test_the_watchdog_raises_ef_and_the_plan_says_so() -> None:
-    def boosted(guess: Estimate) -> Plan:
-        return choose(HNSW, guess, 100, 0, 2, boost=2.0)
-
-    plan = boosted(Estimate(10_000, 0.5))
-    assert plan.ef == 4_800
-    words = "graph ef 4800 (×2 by the watchdog), 1 round, 200 rows, about 50% pass"
-    assert plan.words(1, 200) == words
-    assert plan.deeper(400).ef == 9_600
-    assert boosted(Estimate(20, 0.5)).ef == 400, "beyond what the rows suggest"
-    assert boosted(Estimate(10_000_000, 0.08)).ef == MAX_EF, "the boost alone goes no further"
-    exact = boosted(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
-    assert exact.words(1, 9, 9) == "exact over 9 survivors, 1 round, 9 rows, by brand"
-    assert graph(HNSW, Estimate(100_000, 0.5), 200, exact.boost).ef == 4_800
-
-
 def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
     plan = chosen(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert (plan.route, plan.narrowing) == (Route.EXACT, BRAND)

@@ -110,7 +110,7 @@ async def test_vectors_are_stored_by_product_and_what_does_not_fit_is_refused(
     (status,) = await record.statuses("default", "collaborative")
     assert (status.indexed, status.pending, status.failed) == (2, 0, 0)
     assert await record.row_count(made) == 2
-    _, held = await record.seed(made, "b") or (None, [])
+    held = await record.product_vectors(made, "b")
     assert [vector.tolist() for vector in held] == [[0, 1, 0]]
 
 
@@ -202,7 +202,8 @@ async def test_it_is_verified_activated_and_searched_by_inner_product(
     assert (status.generation.active, status.generation.forced) == (True, False)
     query = search.Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
     answer = await search.search(query, record, engine, lambda: None)
-    found = [(m.product.content.product_id, m.similarity, m.image_id) for m in answer.matches]
+    rows = answer.candidates
+    found = list(zip(rows.product_ids, rows.similarities, rows.image_ids, strict=True))
     assert found == [("a", 2.5, ""), ("c", 2.0, "")]
 
 

@@ -109,5 +109,3 @@ def test_a_window_keeps_what_is_new_and_not_too_much() -> None:
         window.add(look(50, 50, time=WINDOW_SECONDS + 2))
     assert window.rows <= MOST_ROWS
     assert window.rows == sum(len(each.expected) for each in window.looks)
-    window.clear()
-    assert (window.rows, len(window.looks)) == (0, 0)

@@ -277,11 +277,9 @@ async def test_vectors_for_others_are_told_apart(record: Record) -> None:
     ]
     outcomes, _ = await record.save_vectors(made, given)
     assert [type(outcome) for outcome in outcomes] == [type(None), ImageNotFound, ProductNotFound]
-    assert await record.seed(made, "nobody") is None
-    known = await record.get("default", ["a", "b"])
-    assert await record.seed(made, "b") == (known["b"], [])
-    product, (held,) = await record.seed(made, "a") or (None, [])
-    assert product == known["a"]
+    assert await record.product_vectors(made, "nobody") == []
+    assert await record.product_vectors(made, "b") == []
+    (held,) = await record.product_vectors(made, "a")
     assert held.tolist() == vector_of(A).tolist()
 
 
@@ -396,7 +394,11 @@ async def test_an_id_with_a_nul_is_like_one_that_is_not_there(record: Record, db
         assert await record.delete("default", ["a\x00"]) == (0, 1)
         assert await record.generation("default", "visual\x00", "visual-1\x00") is None
         assert await record.image("default", "\x00") is None
-        assert await record.seed(made, "a\x00") is None
+        assert await record.product_vectors(made, "a\x00") == []
+        assert await record.product_rows("default", ["a\x00"]) == []
+        assert await record.photo_rows(made, ["a\x00"]) == []
+        assert await record.image_ids("default", ["a\x00"]) == {}
+        assert await record.first_vectors(made, ["a\x00"]) == {}
     assert not any("\x00" in text for text in seen)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from retriever import search
+from retriever.columns.keeper import Columns
 from retriever.index import apply_outbox
 from retriever.model import (
     Generation,
@@ -25,7 +26,7 @@ from retriever.model import (
     VersionMismatch,
 )
 from retriever.record import Record
-from retriever.search import BlendPart, Query, read_index_token, write_index_token
+from retriever.search import Answer, BlendPart, Query, read_index_token, write_index_token
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
@@ -74,9 +75,14 @@ async def follow(made: Generation, record: Record, index: FakeIndex, *photos: by
     return done.generation
 
 
+def own(answer: Answer) -> list[str]:
+    """The query's products whose near-duplicates were left out."""
+    return [answer.candidates.view.table.ids[place] for place in answer.own]
+
+
 async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:
     answer = await search.search(query, record, index, forever)
-    return [match.product.content.product_id for match in answer.matches]
+    return answer.candidates.product_ids
 
 
 async def test_the_nearest_product_comes_first(
@@ -84,11 +90,11 @@ async def test_the_nearest_product_comes_first(
 ) -> None:
     await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
     answer = await search.search(near(b"2"), record, index, forever)
-    assert answer.matches[0].product.content.product_id == "b"
-    assert answer.matches[0].similarity == pytest.approx(1.0)
-    assert answer.matches[0].image_id == image_id(b"2")
-    similarities = [match.similarity for match in answer.matches]
-    assert similarities == sorted(similarities, reverse=True)
+    found = answer.candidates
+    assert found.product_ids[0] == "b"
+    assert found.similarities[0] == pytest.approx(1.0)
+    assert found.image_ids[0] == image_id(b"2")
+    assert list(found.similarities) == sorted(found.similarities, reverse=True)
     assert answer.plan == "flat, 1 round, 3 rows"
 
 
@@ -134,21 +140,26 @@ async def test_what_fails_the_filter_on_the_record_makes_room_for_more(
     assert index.limits == [50, 200]
 
 
-async def test_only_as_many_products_are_read_as_it_takes(
-    made: Generation, record: Record, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+async def test_no_product_is_decoded_and_photos_are_read_of_those_that_pass(
+    made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    monkeypatch.setattr(search, "HYDRATED", 2)
     await stock(made, record, index, {f"p{n}": [b"%d" % n] for n in range(9)})
-    asked: list[int] = []
+    asked: list[set[str]] = []
 
     class Counting(Record):
         async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
-            asked.append(len(product_ids))
-            return await super().get(catalog_id, product_ids)
+            raise AssertionError("columns hold what a search needs")
+
+        async def image_ids(
+            self, catalog_id: str, product_ids: Sequence[str]
+        ) -> dict[str, frozenset[str]]:
+            asked.append(set(product_ids))
+            return await super().image_ids(catalog_id, product_ids)
 
     counting = Counting(record._db)
+    everything = {f"p{n}" for n in range(9)}
     assert len(await names(near(b"0", top_k=3), counting, index)) == 3
-    assert asked == [3]
+    assert asked[0] <= everything
     dear = Comparison("price", Operator.GREATER, Money("EUR", 5))
     for name in ("p1", "p2"):
         await record.write("default", [write(name, name[1:].encode(), price=Money("EUR", 9))])
@@ -157,11 +168,11 @@ async def test_only_as_many_products_are_read_as_it_takes(
     assert found == []  # the index knows the old prices, the record is asked about no hit
     assert asked == []
     cheap = Comparison("price", Operator.LESS, Money("EUR", 6))
-    found = await names(near(b"1", top_k=3, condition=cheap), counting, index)
+    found = await names(near(b"1", top_k=3, condition=cheap, excluded=("p3",)), counting, index)
     assert len(found) == 3
-    assert not {"p1", "p2"} & set(found)
-    assert asked[0] == 3
-    assert sum(asked) < 9
+    assert not {"p1", "p2", "p3"} & set(found)
+    assert asked
+    assert set().union(*asked) <= everything - {"p1", "p2", "p3"}
 
 
 async def test_a_photo_that_the_product_has_no_more_does_not_speak_for_it(
@@ -171,7 +182,7 @@ async def test_a_photo_that_the_product_has_no_more_does_not_speak_for_it(
     await record.write("default", [write("a", b"2")])
     await record.delete("default", ["b"])
     answer = await search.search(near(b"1"), record, index, forever)
-    assert [match.image_id for match in answer.matches] == [image_id(b"2")]
+    assert answer.candidates.image_ids == [image_id(b"2")]
 
 
 async def test_a_product_without_vectors_finds_nothing(
@@ -326,7 +337,7 @@ async def test_a_search_that_is_to_see_the_first_write_waits_for_the_spaces_inde
     made = await record.create_generation(generation())
     await index.create(made.collection, DIMENSION)
     await follow(made, record, index, b"1")
-    assert [match.product.content.product_id for match in (await waiting).matches] == ["a"]
+    assert (await waiting).candidates.product_ids == ["a"]
 
 
 async def test_only_what_a_caller_is_to_see_in_a_space_to_come_is_waited_for(
@@ -375,7 +386,7 @@ async def test_products_of_a_blend_stand_in_it_and_are_left_out(
     everything = replace(query, include_query_product=True)
     assert (await names(everything, record, index))[:2] == ["a", "b"]
     answer = await search.search(query, record, index, forever)
-    assert [product.content.product_id for product in answer.own] == ["a", "c"]
+    assert own(answer) == ["a", "c"]
 
 
 async def test_every_product_of_a_blend_that_is_missing_is_told_with_its_path(
@@ -426,3 +437,13 @@ async def test_a_collection_that_is_being_made_is_empty_and_one_that_lost_its_ro
     await stock(made, record, index, {"a": [b"1"]})
     del index.rows[made.collection]
     assert (await search.count("default", "visual", record, index)).indexed == -1
+
+
+async def test_a_catalog_that_outgrew_what_is_held_in_memory_is_advised(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {"a": [b"1"], "b": [b"2"]})
+    for rows, advised in ((1, True), (2, False)):
+        columns = Columns(record, exact_rows=rows)
+        census = await search.count("default", "visual", record, index, columns=columns)
+        assert ("make up ENGINE=server" in census.advice) == advised

@@ -71,7 +71,6 @@ def searched(
     k: int = 10,
     condition: Filter = All(),  # noqa: B008 - a frozen value
     metric: Metric = Metric.COSINE,
-    boost: float = 1.0,
 ) -> Seen:
     """A search that an engine answered which holds just these rows."""
     kept = [r for r in rows if passes(condition, r.facts)]
@@ -79,7 +78,7 @@ def searched(
     keys = [(r.row_id, r.product_id, r.image_id) for r in kept]
     hits: list[Hit] = compare(Survivors(keys, vectors), [query], metric)[: 2 * k]
     generation = replace(MADE, parameters=replace(HNSW, metric=metric))
-    plan = Plan(Route.GRAPH, 2 * k, 100, boost=boost)
+    plan = Plan(Route.GRAPH, 2 * k, 100)
     nearest = Nearest(
         plan, Estimate(1_000), generation, [query], condition, False, None, None, None,  # type: ignore[arg-type]
         Haul(hits, complete=len(hits) < 2 * k),

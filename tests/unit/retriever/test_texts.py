@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from retriever import backfill, generations, index, search, verification
+from retriever.embedding import embed_pending
 from retriever.generations import Demand, Order
 from retriever.model import (
     Attribute,
@@ -85,6 +86,45 @@ def test_what_names_it_changes_text_and_digest(other: dict[str, object]) -> None
     assert digest_of(changed) != digest_of(text_of(WINE))
 
 
+@pytest.mark.parametrize(
+    ("title", "product_id"),
+    [
+        ("a26fcf8f e1a3 4607 9854 9afef6745c86", "hat/a26fcf8f-e1a3-4607-9854-9afef6745c86.jpg"),
+        ("D41D8CD98F00B204E9800998ECF8427E", "p"),
+        ("IMG 2041", "shirts/IMG_2041.jpg"),
+        ("DSC_0007", "p"),
+        ("4006381333931", "wine-3"),
+        ("B0-07", "b007"),
+        ("p 12", "shoes/p_12.webp"),
+    ],
+)
+def test_a_title_that_names_a_file_or_an_id_alone_is_left_out(title: str, product_id: str) -> None:
+    content = ProductContent(product_id, title, category_path=("Hats", "Red"))
+    assert text_of(content) == "Hats > Red"
+    assert text_of(replace(content, category_path=())) == ""
+
+
+@pytest.mark.parametrize(
+    ("title", "product_id"),
+    [
+        ("red dress", "dresses/red_dress.jpg"),
+        ("hat", "hat.jpg"),
+        ("1984", "p"),
+        ("501", "levis-501"),
+        ("WH-1000XM5", "p"),
+        ("Photo album", "p"),
+        ("Photo album 2", "p"),
+        ("Decade facade", "p"),
+        ("Беда", "p"),
+        ("葡萄酒", "p"),
+        ("红酒", "wine/红酒.jpg"),
+        ("!", "p"),
+    ],
+)
+def test_a_title_that_names_the_product_stays(title: str, product_id: str) -> None:
+    assert text_of(ProductContent(product_id, title)) == title
+
+
 def test_a_long_text_ends_with_a_whole_word() -> None:
     tags = tuple(f"tag{number:03}" for number in range(300))
     text = text_of(replace(WINE, tags=tags))
@@ -123,7 +163,7 @@ async def embed(record: Record, made: Generation, embedder: FakeEmbedder) -> lis
     """Embed all that is due; the texts that the embedder got."""
     embedder.embedded.clear()
     while await record.due(made, 1):
-        await index.embed_pending(made, record, FakePhotos(), embedder, 2)
+        await embed_pending(made, record, FakePhotos(), embedder, 2)
     return [str(text) for _, text in embedder.embedded]
 
 
@@ -227,7 +267,7 @@ async def test_an_outage_is_waited_out(
 ) -> None:
     embedder.down = True
     with pytest.raises(EmbedderUnavailable):
-        await index.embed_pending(made, record, FakePhotos(), embedder, 8)
+        await embed_pending(made, record, FakePhotos(), embedder, 8)
     embedder.down = False
     clock.now += 10_000_000
     assert sorted(await embed(record, made, embedder)) == ["Red", "White"]
@@ -314,7 +354,7 @@ async def test_products_are_near_by_vector_and_by_product(
     vector = GivenVector("text", "t1", 6, vector_of("White", 6, "t1").tobytes())
     query = search.Query("default", vector=vector, top_k=1)
     answer = await search.search(query, record, engine, lambda: None)
-    assert [match.product.content.product_id for match in answer.matches] == ["b"]
+    assert answer.candidates.product_ids == ["b"]
     query = search.Query("default", product_id="a", space="text", top_k=5)
     answer = await search.search(query, record, engine, lambda: None)
-    assert [match.product.content.product_id for match in answer.matches] == ["b"]
+    assert answer.candidates.product_ids == ["b"]

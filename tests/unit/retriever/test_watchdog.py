@@ -1,4 +1,4 @@
-"""The watchdog: what it looks at, what it concludes, and what it changes."""
+"""The watchdog: what it looks at, and what it concludes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retriever.model import Freshness, Generation, IndexRow, IndexUnavailable
 from retriever.planning import Plan, Route
 from retriever.recall import WINDOW_SECONDS
 from retriever.search import Answer, Query
-from retriever.watchdog import BOOSTS, RELAX_SECONDS, Watchdog
+from retriever.watchdog import Watchdog
 from tests.unit.retriever.test_subset import MADE, RED, Rows, rows_of, searched
 
 NEW = Freshness(1, 1, 0, 0, 0)
@@ -57,8 +57,7 @@ class Watched:
         share = 0.33 if condition is RED else 1.0
         nearest.guess = replace(nearest.guess, share=share)
         nearest.generation = self.generation
-        boost = self.dog.boost(self.generation, share)
-        nearest.plan = Plan(self.route, 40, 100, boost=boost)
+        nearest.plan = Plan(self.route, 40, 100)
         return Answer([], self.generation, NEW, "", nearest=nearest)
 
     async def search(self, times: int, condition: object = None) -> None:
@@ -81,42 +80,21 @@ async def test_nothing_is_expected_of_rows_that_were_just_read() -> None:
     assert (watched.dog.looked, watched.dog.verdicts()) == (0, [])
 
 
-async def test_ef_is_raised_step_by_step_while_recall_is_below_the_floor() -> None:
+async def test_recall_below_the_floor_is_reported_and_the_worker_asked_once() -> None:
     watched = await Watched(lost=0.3).settled()
-    seen = []
-    for _ in range(6):
+    for _ in range(3):
         await watched.search(watchdog.LEAST_LOOKS)
         (verdict,) = watched.dog.verdicts()
         assert verdict.below_floor
-        seen.append(verdict.boost)
-    assert seen == [*BOOSTS[1:], BOOSTS[-1], BOOSTS[-1]]
     assert 0.5 < verdict.recall.lower < 0.7 < verdict.recall.upper < 0.8
-    assert watched.dog.boost(MADE, 1.0) == 4.0
-    assert watched.dog.boost(MADE, 0.5) == 1.0, "filters of another class"
-    assert watched.dog.boost(replace(MADE, collection="other"), 1.0) == 1.0
     assert watched.record.wanted == ["g"], "the worker is asked once to look for lost rows"
 
 
-async def test_ef_comes_down_again_slowly_once_recall_is_well_above_the_floor() -> None:
-    watched = await Watched(lost=0.3).settled()
-    await watched.search(2 * watchdog.LEAST_LOOKS)
-    assert watched.dog.boost(MADE, 1.0) == BOOSTS[2]
-    watched.lost = 0.0
-    await watched.search(100)
-    (verdict,) = watched.dog.verdicts()
-    assert (verdict.recall.value, verdict.below_floor, verdict.boost) == (1.0, False, BOOSTS[2])
-    watched.clock.now += RELAX_SECONDS
-    await watched.search(2)  # the first has the rows read again
-    watched.clock.now += watchdog.SETTLE_SECONDS
-    await watched.search(100)
-    assert watched.dog.boost(MADE, 1.0) == BOOSTS[1], "one step, and not the next at once"
-
-
-async def test_other_plans_are_watched_and_their_ef_is_left() -> None:
+async def test_other_plans_are_watched_too() -> None:
     watched = await Watched(lost=0.3, route=Route.FLAT).settled()
     await watched.search(2 * watchdog.LEAST_LOOKS)
     (verdict,) = watched.dog.verdicts()
-    assert (verdict.kind.route, verdict.below_floor, verdict.boost) == (Route.FLAT, True, 1.0)
+    assert (verdict.kind.route, verdict.below_floor) == (Route.FLAT, True)
     assert watched.record.wanted == ["g"]
 
 
@@ -131,17 +109,6 @@ async def test_kinds_of_searches_are_told_apart_and_forgotten_after_an_hour() ->
     assert not any(each.below_floor for each in watched.dog.verdicts()), "too few to conclude"
     watched.clock.now += WINDOW_SECONDS
     assert watched.dog.verdicts() == []
-
-
-async def test_a_search_of_another_ef_says_nothing_of_this_one() -> None:
-    watched = await Watched(lost=0.3).settled()
-    late = watched.answer()
-    await watched.search(watchdog.LEAST_LOOKS)
-    assert watched.dog.boost(MADE, 1.0) > 1
-    before = watched.dog.verdicts()
-    watched.dog.see(QUERY, late)
-    await watched.dog.caught_up()
-    assert watched.dog.verdicts() == before
 
 
 async def test_a_share_is_looked_at_and_what_can_not_wait_is_let_go() -> None:

@@ -6,7 +6,9 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
-from retriever import wire
+from retriever import column_messages, wire
+from retriever.columns.reads import ProductRow
+from retriever.columns.table import Table
 from retriever.model import (
     Amount,
     Attribute,
@@ -43,6 +45,7 @@ from sightline_rules.filters import (
 )
 
 Value = filter_pb2.FilterValue
+MORE = '[["grape", "a"], ["abv", 12.0], ["bio", true]]'
 EQUAL = filter_pb2.Comparison.OPERATOR_EQUAL
 
 
@@ -137,22 +140,33 @@ def test_what_is_not_said_becomes_its_default_and_nonsense_none() -> None:
     assert wire.draft(keyless).attributes == (("k", None),)
 
 
-def test_every_column_is_as_long_as_the_others() -> None:
-    products = [
-        Product(ProductContent("a", "A", price=Money("EUR", 5)), (), 7, 8, "e", 1),
-        Product(ProductContent("b", "B", tags=("x",)), (), 9, 9, "e", 2),
-    ]
-    columns = wire.columns(products)
+def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
+    table = Table(
+        [
+            ProductRow("a", "p", "A", "", "", 5, "EUR", "IN_STOCK", "[]", "[]", 7, 8, 0),
+            ProductRow("-", "", "-", "", "", 1, "USD", "IN_STOCK", "[]", "[]", 1, 1, 1),
+            ProductRow("b", "", "B", "x > y", "", None, None, "IN_STOCK", '["x"]', MORE, 9, 9, 3),
+        ]
+    )
+    columns = column_messages.columns(table, table.places(["a", "b"]).tolist())
     lengths = {
         name: len(value)
         for field in columns.DESCRIPTOR.fields
         if (name := field.name)
         for value in [getattr(columns, name)]
     }
+    assert lengths.pop("brands") == 0, "none has one"
     assert set(lengths.values()) == {2}, lengths
+    assert list(columns.parent_ids) == ["p", ""]
+    assert list(columns.category_paths) == ["", "x > y"]
     assert list(columns.price_micros) == [5, -1]
     assert list(columns.currencies) == ["EUR", ""]
     assert list(columns.create_time_micros) == [7, 9]
+    assert list(columns.product_ids) == ["a", "b"]
+    assert list(columns.image_hashes) == [0, 3]
+    assert [list(each.values) for each in columns.tags] == [[], ["x"]]
+    told = [(it.key, it.WhichOneof("value")) for it in columns.attributes[1].values]
+    assert told == [("grape", "text"), ("abv", "number"), ("bio", "flag")]
 
 
 def test_a_photo_tells_its_shape_and_bytes() -> None:

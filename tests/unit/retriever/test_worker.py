@@ -22,7 +22,7 @@ from retriever.model import EmbeddingSpace, Generation, GenerationState, Waiting
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import job_queue
-from retriever.worker import Backoff, Followed, Leadership, Worker, work
+from retriever.worker import LOADED_SECONDS, Backoff, Followed, Leadership, Worker, work
 from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
@@ -119,6 +119,33 @@ async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
         await until(lambda: bench.index.flushed > 0)
+
+
+async def test_while_much_waits_to_be_embedded_changes_are_applied_in_larger_steps(
+    bench: Bench,
+) -> None:
+    made = await bench.record.create_generation(generation())
+    await bench.record.mark(made, check_wanted=False)
+    (made,) = await bench.record.generations("default")
+    await bench.index.create(made.collection, made.dimension)
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await bench.record.save_vectors(made, vectors(PHOTOS[0]))
+    worker, state = bench.worker("one"), Followed(former_dropped=True)
+    assert await worker.leadership.acquire()
+    state.applied = state.looked = state.checked = time.monotonic()
+    state.wants_check = False
+    worker.loaded.add("default visual v1")
+    assert not await worker._follow_one(made, state)
+    assert bench.rows() == set()
+    state.applied -= LOADED_SECONDS
+    await worker._follow_one(made, state)
+    assert bench.rows() == {"a"}
+    await bench.record.write("default", [write("b", PHOTOS[1])])
+    await bench.record.save_vectors(made, vectors(PHOTOS[1]))
+    worker.loaded.clear()
+    (made,) = await bench.record.generations("default")
+    await worker._follow_one(made, state)
+    assert bench.rows() == {"a", "b"}
 
 
 def test_an_engine_whose_writes_wait_for_a_flush_is_flushed_when_it_is_quiet() -> None:

@@ -8,6 +8,7 @@ from sightline_client.cli import (
     backup,
     classify,
     config,
+    doctor,
     events,
     explain,
     index,
@@ -40,7 +41,7 @@ app = Commands(
     Every command takes --target (else the environment's SIGHTLINE_TARGET, else 127.0.0.1:8600,
     where `make up` puts the gateway), --catalog (the shop) and --json (for programs).
 
-    Exit codes: 0 done; 1 refused or failed, with the field and the mend on standard error;
+    Exit codes: 0 done; 1 refused or failed, with the field and the fix on standard error;
     2 wrong usage; 130 interrupted. `sightline --install-completion` teaches your shell the
     commands.
     """),
@@ -62,6 +63,7 @@ app.add_typer(index.app, name="index")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(backup.app, name="backup")
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 
 

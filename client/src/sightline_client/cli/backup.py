@@ -7,8 +7,9 @@ import typer
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2
 from sightline_client import from_wire
-from sightline_client.cli import following, listings, options, running
+from sightline_client.cli import following, listings, options
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 
 app = Commands(no_args_is_help=True, help="Copy a catalogue into one file, and restore it.")
@@ -20,10 +21,7 @@ Wait = Annotated[bool, typer.Option(help="Follow the job to its end, or only sta
 def create(
     *,
     wait: Wait = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Copy the catalogue, as it is at one moment, while it is written to.
 
@@ -41,9 +39,7 @@ def create(
         job = await client.create_backup()
         return await _job(client, job.job_id, wait=wait)
 
-    following.show(
-        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
-    )
+    following.show(suite.run(ask), suite, wait=wait)
 
 
 @app.command("list")
@@ -52,10 +48,7 @@ def list_(
     top: Annotated[
         int, typer.Option(min=1, max=200, metavar="N", help="How many, newest first.")
     ] = 20,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List the backups of a catalog, newest first.
 
@@ -63,16 +56,12 @@ def list_(
 
       sightline backup list
     """
-    request = backup_service_pb2.ListBackupsRequest(catalog_id=catalog, page_size=top)
+    request = backup_service_pb2.ListBackupsRequest(catalog_id=suite.catalog, page_size=top)
 
-    async def ask(client: SightlineClient) -> backup_service_pb2.ListBackupsResponse:
-        return await client.calls.list_backups(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(listings.backups([from_wire.backup(item) for item in response.backups]))
+    response = suite.run(lambda client: client.calls.list_backups(request, suite.timeout))
+    suite.show(
+        response, lambda: listings.backups([from_wire.backup(item) for item in response.backups])
+    )
 
 
 @app.command()
@@ -100,10 +89,7 @@ def restore(
         ),
     ] = False,
     wait: Wait = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Restore a backup: products as they were, with ids, etags, times, photos and vectors.
 
@@ -121,9 +107,7 @@ def restore(
         job = await client.restore_backup(backup, source_catalog=source, force=force)
         return await _job(client, job.job_id, wait=wait)
 
-    following.show(
-        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
-    )
+    following.show(suite.run(ask), suite, wait=wait)
 
 
 async def _job(client: SightlineClient, job_id: str, *, wait: bool) -> job_pb2.Job:

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import classifications_from_wire, requests
 from sightline_client.cli import classified, options, running
-from sightline_client.client import SightlineClient
+from sightline_client.cli.suite import Suite
 
 
 def classify(
@@ -27,10 +26,7 @@ def classify(
             "--top", min=1, max=20, metavar="K", help="How many categories.", show_default=True
         ),
     ] = 5,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Say which categories a photo is of, and which filters it proposes.
 
@@ -45,14 +41,11 @@ def classify(
     """
     (content,) = options.photos([photo])
     request = requests.classify(
-        content, catalog=catalog, box=options.part(box), find_subject=find_subject, top=top
+        content, catalog=suite.catalog, box=options.part(box), find_subject=find_subject, top=top
     )
 
-    async def ask(client: SightlineClient) -> rec.ClassifyResponse:
-        return await client.calls.classify(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    response = suite.run(lambda client: client.calls.classify(request, suite.timeout))
+    if suite.json:
         running.show_json(response)
     else:
         told = classifications_from_wire.classification(response)

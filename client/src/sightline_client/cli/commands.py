@@ -13,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sightline_client.cli import failures, running
+from sightline_client.cli.groups import spread
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,7 +78,8 @@ class Commands(typer.Typer):
 
         def register(function: F) -> F:
             told = settings | {"help": flowing(function.__doc__ or "")}
-            return outer(name, **told)(function)
+            outer(name, **told)(spread(function))
+            return function
 
         return register
 

@@ -14,6 +14,20 @@ from sightline_client.version import VERSION
 app = Commands(no_args_is_help=True, help="Look whether the command line is set up well.")
 
 
+async def status_and_version(
+    client: SightlineClient, timeout: float
+) -> tuple[admin.GetStatusResponse, str]:
+    """How the suite is, and the gateway's version; empty = not known."""
+    request = admin.GetStatusRequest(catalog_id=client.catalog)
+    message = await client.calls.get_status(request, timeout)
+    try:
+        # An answer names the gateway's version.
+        one = rec.RecommendRequest(catalog_id=client.catalog, page_size=1)
+        return message, (await client.calls.recommend(one, timeout)).versions.service_version
+    except SightlineError:
+        return message, ""  # nothing to recommend yet, or a part is down
+
+
 @app.command()
 def check(
     *,
@@ -32,17 +46,12 @@ def check(
       sightline config check --target shop.example:8600 --catalog shoes
     """
 
-    async def ask(client: SightlineClient) -> tuple[admin.GetStatusResponse, str]:
-        message = await client.calls.get_status(admin.GetStatusRequest(catalog_id=catalog), timeout)
-        try:
-            # An answer names the gateway's version.
-            request = rec.RecommendRequest(catalog_id=catalog, page_size=1)
-            version = (await client.calls.recommend(request, timeout)).versions.service_version
-        except SightlineError:
-            version = ""  # nothing to recommend yet, or a part is down
-        return message, version
-
-    message, gateway = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message, gateway = running.run(
+        lambda client: status_and_version(client, timeout),
+        target=target,
+        catalog=catalog,
+        timeout=timeout,
+    )
     value = from_wire.status(message)
     if json:
         versions = {"clientVersion": VERSION, "gatewayVersion": gateway, "target": target}
@@ -54,6 +63,6 @@ def check(
         f"catalog: {catalog} is there, with {tables.count(value.products)} products",
         f"client: version {VERSION}",
         f"visual space: {space.version if space else 'not known'}",
-        f"ranking model: {value.model_version or 'none promoted yet'}",
+        f"ranking model: {value.model_version or 'none yet'}",
     ]
     running.show(Text("\n".join(tables.plain(line) for line in lines)))

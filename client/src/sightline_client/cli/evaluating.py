@@ -19,6 +19,7 @@ from sightline_client.cli import (
     progress,
     running,
 )
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.evaluation_from_wire import evaluation
 
@@ -76,10 +77,7 @@ def command(
         ),
     ] = 0,
     ignore: options.Ignore = None,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Measure a model on events that were held out, beside the model that serves and classic
     recommenders, and say whether it may serve.
@@ -109,16 +107,13 @@ def command(
             raise typer.BadParameter("the suite measures both", param_hint="--split")
         found = running.run(
             lambda client: _there(client, version, show=show),
-            target=target,
-            catalog=catalog,
-            timeout=timeout,
+            target=suite.target,
+            catalog=suite.catalog,
+            timeout=suite.timeout,
         )
     if html is not None:
         running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
-    if json:
-        running.show_json(found)
-    else:
-        running.show(evaluation_tables.evaluation(evaluation(found)))
+    suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
     if html is not None:
         running.say(Text(f"The same as a page, with plots: {html}"))
 

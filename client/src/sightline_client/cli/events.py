@@ -15,15 +15,19 @@ from sightline.common.v1 import event_pb2, job_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client import from_wire, to_wire
 from sightline_client.cli import bulk, following, listings, mending, options, running, tables
+from sightline_client.cli.columns import FileColumns, Rows
 from sightline_client.cli.commands import Commands
 from sightline_client.cli.patience import Patience, reach
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.events import EventType
 from sightline_client.files import events as event_rows
-from sightline_client.files.opening import open_table
+from sightline_client.files import shapes
 
 _TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+
+EVENTS = Rows(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
 
 app = Commands(no_args_is_help=True, help="Tell what shoppers did, and take it back.")
 
@@ -37,8 +41,8 @@ def import_(
             metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
         ),
     ],
-    ignore: options.Ignore = None,
     in_flight: options.InFlight = 4,
+    columns: FileColumns,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 60.0,
@@ -75,9 +79,7 @@ def import_(
             duplicates += response.duplicate_count
             return response.statuses
 
-        table = open_table(
-            file, columns=event_rows.COLUMNS, needed=event_rows.NEEDED, ignore=ignore or ()
-        )
+        table = EVENTS.open(file, columns)
         try:
             await reach(client)
             return await bulk.send_file(
@@ -114,7 +116,7 @@ def import_(
             ("events", "import"),
             target=target,
             catalog=catalog,
-            ignore=ignore or (),
+            ignore=columns.ignore or (),
         )
     if outcome.refused:
         raise typer.Exit(1)
@@ -210,10 +212,7 @@ def export(
         typer.Option(case_sensitive=False, help="Only this type. May be given several times."),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Write events to Parquet files, on the ranker's side; people are pseudonyms in them.
 
@@ -230,9 +229,9 @@ def export(
         )
         return await (following.follow if wait else following.get)(client, job.job_id)
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     value = from_wire.job(message)
-    if json:
+    if suite.json:
         running.show_json(message)
     else:
         running.show(listings.jobs([value]))
@@ -252,10 +251,7 @@ def merge(
     user: Annotated[
         str, typer.Argument(metavar="USER", help="To which customer.", callback=options.named)
     ],
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make a visitor's events, and those to come, a customer's: after a login.
 
@@ -263,17 +259,15 @@ def merge(
 
       sightline events merge cookie-7 1209683
     """
-    request = user_event.MergeShopperRequest(catalog_id=catalog, to=to_wire.shopper(user, None))
+    request = user_event.MergeShopperRequest(
+        catalog_id=suite.catalog, to=to_wire.shopper(user, None)
+    )
     getattr(request, "from").visitor_id = visitor
 
-    async def ask(client: SightlineClient) -> user_event.MergeShopperResponse:
-        return await client.calls.merge_shopper(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(Text(f"{tables.counted(response.moved_count, 'event', 'events')} moved."))
+    response = suite.run(lambda client: client.calls.merge_shopper(request, suite.timeout))
+    suite.show(
+        response, lambda: Text(f"{tables.counted(response.moved_count, 'event', 'events')} moved.")
+    )
 
 
 def _in_zone(value: datetime) -> datetime:

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import explanations_from_wire, requests
-from sightline_client.cli import explained, options, running
-from sightline_client.client import SightlineClient
+from sightline_client.cli import explained, options
+from sightline_client.cli.suite import Suite
 from sightline_client.signals import AWAY_WEIGHT
 
 
@@ -35,10 +34,7 @@ def explain(
     scene: options.Scene = "",
     exclude: options.Excluded = None,
     language: options.Language = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Say why a product is, or is not, among what a request recommends.
 
@@ -56,7 +52,7 @@ def explain(
     request = requests.explain(
         shown,
         requests.recommend(
-            catalog=catalog,
+            catalog=suite.catalog,
             images=[*options.photos(image), *options.uris(image_uri)],
             products=product or (),
             text=text,
@@ -73,11 +69,7 @@ def explain(
         ),
     )
 
-    async def ask(client: SightlineClient) -> rec.ExplainRecommendationResponse:
-        return await client.calls.explain_recommendation(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(explained.explanation(explanations_from_wire.explanation(response)))
+    response = suite.run(lambda client: client.calls.explain_recommendation(request, suite.timeout))
+    suite.show(
+        response, lambda: explained.explanation(explanations_from_wire.explanation(response))
+    )

@@ -1,4 +1,4 @@
-"""Says what went wrong and how to mend it, in words."""
+"""Says what went wrong and how to fix it, in words."""
 
 import re
 from types import MappingProxyType
@@ -30,27 +30,27 @@ _OPTIONS = (
 )
 """The contract's field → the option that sets it."""
 
-MENDS = MappingProxyType(
+FIXES = MappingProxyType(
     {
         "GATEWAY_UNREACHABLE": "start the suite (make up), or name the gateway with --target",
         "CATALOG_NOT_FOUND": "name a catalog that the gateway is set up for with --catalog",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
-        "PRODUCT_NOT_FOUND": "take a product id that the catalogue holds",
+        "PRODUCT_NOT_FOUND": "take a product id that `sightline products list` shows",
         "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
         " AVIF, HEIC, TIFF or BMP",
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
         " short side are plenty",
         "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",
-        "FILTER_INVALID": "mend the condition that is named; `sightline recommend --help` has the"
+        "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
         " fields and operators",
-        "PRODUCT_INVALID": "mend the fields that are named and import the product again",
+        "PRODUCT_INVALID": "fix the fields that are named and import the product again",
         "ETAG_MISMATCH": "somebody else changed it: read it again, then write",
         "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
         "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
         "MODEL_UNPROVEN": "look at the evidence: `sightline models evaluate VERSION --show`;"
         " --force promotes it all the same",
         "JOB_NOT_FOUND": "take an id that `sightline jobs list` shows",
-        "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import`",
+        "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import FILE`",
         "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"
         " --force",
         "BACKUP_NOT_FOUND": "take one that `sightline backup list` shows; --from names the catalog"
@@ -67,7 +67,7 @@ MENDS = MappingProxyType(
 )
 """Reason → what to do about it."""
 
-_MENDS_BY_CODE = {
+FIXES_BY_CODE = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "give it longer with --timeout; `sightline status` says"
     " what is slow or down",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once: a message holds 32 MiB at most",
@@ -77,7 +77,7 @@ _MENDS_BY_CODE = {
 
 
 def explain(error: SightlineError) -> RenderableType:
-    """The failure, each field at fault with its option, and the mend."""
+    """The failure, each field at fault with its option, and the fix."""
     reason = plain(error.reason or error.code.name)
     head = Text.assemble((reason, "bold red"), f": {plain(error.message)}")
     lines = [head]
@@ -85,9 +85,9 @@ def explain(error: SightlineError) -> RenderableType:
         option = _option(violation.field)
         where = f"{option} ({violation.field})" if option else violation.field
         lines.append(Text(f"  {plain(where)}: {plain(violation.description)}"))
-    mend = MENDS.get(error.reason) or _MENDS_BY_CODE.get(error.code)
-    if mend:
-        lines.append(Text.assemble(("Mend: ", "bold"), mend))
+    fix = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
+    if fix:
+        lines.append(Text.assemble(("Fix: ", "bold"), fix))
     if error.retry_after is not None:
         seconds = error.retry_after.total_seconds()
         lines.append(Text(f"The suite asks to wait {seconds:g} s before the next try."))
@@ -95,10 +95,10 @@ def explain(error: SightlineError) -> RenderableType:
 
 
 def of_file(error: FileRefused) -> RenderableType:
-    """A file that can't be used, and the mend."""
+    """A file that can't be used, and the fix."""
     return Group(
         Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
-        Text.assemble(("Mend: ", "bold"), plain(error.mend)),
+        Text.assemble(("Fix: ", "bold"), plain(error.mend)),
     )
 
 

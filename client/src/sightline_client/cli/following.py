@@ -7,6 +7,7 @@ from sightline.common.v1 import job_pb2
 from sightline.common.v1.job_service_pb2 import GetJobRequest
 from sightline_client import from_wire
 from sightline_client.cli import listings, progress, running, tables
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.operations import Job, JobState
 
@@ -34,12 +35,9 @@ def ended_well(job: Job) -> bool:
     return False
 
 
-def show(message: job_pb2.Job, *, wait: bool, json: bool) -> None:
+def show(message: job_pb2.Job, suite: Suite, *, wait: bool) -> None:
     """A job as it was left; a followed one that did not succeed ends the command with 1."""
     value = from_wire.job(message)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([value]))
+    suite.show(message, lambda: listings.jobs([value]))
     if wait and not ended_well(value):
         raise typer.Exit(1)

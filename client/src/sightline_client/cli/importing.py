@@ -1,7 +1,9 @@
 """What ``sightline products import`` does, from opening the file to the last deleted product."""
 
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,17 +14,20 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import from_wire, to_wire
 from sightline_client.catalogue import ImportMode
 from sightline_client.cli import following, progress, running
+from sightline_client.cli.columns import FileColumns, Rows
 from sightline_client.cli.patience import Patience, reach
 from sightline_client.cli.tables import counted, plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
 from sightline_client.files.folder import PhotoTree
+from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, Table, bad
-from sightline_client.files.opening import fingerprint, open_table
+from sightline_client.files.opening import fingerprint
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import Seen, twice
+from sightline_client.files.shapes import PRODUCTS, Shaped
 from sightline_client.importing import Line, Sender, read_ahead, send_all, too_large
 
 SHOWN = 10
@@ -75,11 +80,16 @@ class Outcome:
     """Something beside a row went wrong, and has been said."""
 
 
-def open_file(path: Path, images: Path | None, ignore: Sequence[str]) -> Source:
+ROWS = Rows(products.COLUMNS, products.NEEDED, PRODUCTS)
+
+
+def open_file(path: Path, images: Path | None, columns: FileColumns) -> Source:
     """A table of products; photos are looked for beside it unless ``images`` says where."""
-    table = open_table(path, columns=products.COLUMNS, needed=products.NEEDED, ignore=ignore)
+    table = ROWS.open(path, columns)
     with progress.meter(f"looking at {path.name}", path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
+    if isinstance(table, Mapped | Shaped):  # read otherwise, it is another import
+        content = hashlib.sha256(f"{content} {table.how}".encode()).hexdigest()[:32]
     return Source(path, table, PhotoFolder(images or path.parent), content)
 
 
@@ -110,7 +120,15 @@ async def run(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
         await _close(client, state.import_id, plan, outcome)
     outcome.stored = outcome.closing.state.stored_count
     outcome.seconds = time.monotonic() - since
+    await _advise(client)
     return outcome
+
+
+async def _advise(client: SightlineClient) -> None:
+    """Says what to do if the catalog has outgrown its engine."""
+    with suppress(SightlineError):  # the import is over either way
+        for line in (await client.status()).advice:
+            running.say(Text(f"This catalog has outgrown its engine: {plain(line)}."))
 
 
 async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
@@ -256,7 +274,7 @@ async def _may_close(client: SightlineClient, import_id: str, plan: Plan, outcom
         running.say(
             Text(
                 f"Nothing is deleted: {rows} no"
-                " id that can be read, and may be of these products. Mend the file, or run it again"
+                " id that can be read, and may be of these products. Fix the file, or run it again"
                 " with --force."
             )
         )

@@ -10,6 +10,7 @@ from sightline.retriever.v1 import index_service_pb2 as pb
 from sightline_client import from_wire, to_wire
 from sightline_client.cli import following, listings, options, running, tables, upgrade
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.operations import IndexKind, IndexMetric, IndexParameters
 
@@ -43,10 +44,7 @@ def list_(
     *,
     space: Space = "",
     dropped: Annotated[bool, typer.Option("--dropped", help="Also those dropped.")] = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List the generations, oldest first, and which one searches use.
 
@@ -54,13 +52,12 @@ def list_(
 
       sightline index list
     """
-    request = pb.ListGenerationsRequest(catalog_id=catalog, space=space, include_dropped=dropped)
+    request = pb.ListGenerationsRequest(
+        catalog_id=suite.catalog, space=space, include_dropped=dropped
+    )
 
-    async def ask(client: SightlineClient) -> pb.ListGenerationsResponse:
-        return await client.calls.list_generations(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    response = suite.run(lambda client: client.calls.list_generations(request, suite.timeout))
+    if suite.json:
         running.show_json(response)
     else:
         found = [from_wire.generation(message) for message in response.generations]
@@ -94,10 +91,7 @@ def create(
     partitions: Annotated[
         int, typer.Option(min=0, help="Parts by top category; 0 = one for all.")
     ] = 0,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Create a generation beside the active one. Every write reaches it from then on.
 
@@ -114,16 +108,16 @@ def create(
     async def ask(client: SightlineClient) -> pb.Generation:
         with to_wire.sendable("request"):
             request = pb.CreateGenerationRequest(
-                catalog_id=catalog,
+                catalog_id=suite.catalog,
                 name=name,
                 space=space,
                 space_version=version,
                 metric=to_wire.index_metric(IndexMetric(metric.upper())),
                 parameters=to_wire.index_parameters(parameters),
             )
-        return await client.calls.create_generation(request, timeout)
+        return await client.calls.create_generation(request, suite.timeout)
 
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    _show(suite.run(ask), suite)
 
 
 @app.command()
@@ -131,10 +125,7 @@ def backfill(
     *,
     name: Name,
     wait: Wait = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Embed every stored photo that a generation lacks. Interrupted or cancelled, it goes on where
     it was.
@@ -148,11 +139,8 @@ def backfill(
         job = await client.backfill_generation(name)
         return await (following.follow if wait else following.get)(client, job.job_id)
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout, keeps=True)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([from_wire.job(message)]))
+    message = suite.run(ask, keeps=True)
+    suite.show(message, lambda: listings.jobs([from_wire.job(message)]))
     if wait and not following.ended_well(from_wire.job(message)):
         raise typer.Exit(1)
 
@@ -171,10 +159,7 @@ def verify(
     min_recall: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Least recall; 0 = 0.98.")
     ] = 0.0,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Prove a generation: recall against exact search, photos embedded again, counts. Exit code 0 =
     it passed.
@@ -188,15 +173,15 @@ def verify(
         job = await client.verify_generation(name, sample_size=sample, k=k, min_recall=min_recall)
         if not following.ended_well(from_wire.job(await following.follow(client, job.job_id))):
             return None
-        request = pb.ListGenerationsRequest(catalog_id=catalog)
-        listed = await client.calls.list_generations(request, timeout)
+        request = pb.ListGenerationsRequest(catalog_id=suite.catalog)
+        listed = await client.calls.list_generations(request, suite.timeout)
         return next((each for each in listed.generations if each.name == name), None)
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     if message is None:
         raise typer.Exit(1)
     found = from_wire.generation(message).verification
-    if json:
+    if suite.json:
         running.show_json(message)
     elif found is not None:
         running.show(listings.verification(found))
@@ -211,10 +196,7 @@ def activate(
     force: Annotated[
         bool, typer.Option("--force", help="Whatever its verification says; it is logged.")
     ] = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make a generation the one that searches use, at once and without a failed request.
 
@@ -222,22 +204,19 @@ def activate(
 
       sightline index activate visual-lite2
     """
-    request = pb.ActivateGenerationRequest(catalog_id=catalog, name=name, force=force)
+    request = pb.ActivateGenerationRequest(catalog_id=suite.catalog, name=name, force=force)
 
-    async def ask(client: SightlineClient) -> pb.Generation:
-        return await client.calls.activate_generation(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    _show(
+        suite.run(lambda client: client.calls.activate_generation(request, suite.timeout)),
+        suite,
+    )
 
 
 @app.command()
 def rollback(
     *,
     space: Space = "visual",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make the generation active again that was so before the present one.
 
@@ -245,22 +224,19 @@ def rollback(
 
       sightline index rollback
     """
-    request = pb.RollbackGenerationRequest(catalog_id=catalog, space=space)
+    request = pb.RollbackGenerationRequest(catalog_id=suite.catalog, space=space)
 
-    async def ask(client: SightlineClient) -> pb.Generation:
-        return await client.calls.rollback_generation(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    _show(
+        suite.run(lambda client: client.calls.rollback_generation(request, suite.timeout)),
+        suite,
+    )
 
 
 @app.command()
 def drop(
     *,
     name: Name,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Drop a generation that is not active, with its vectors unless another one has them.
 
@@ -268,12 +244,12 @@ def drop(
 
       sightline index drop visual-3f9a1b22c4d1-1
     """
-    request = pb.DropGenerationRequest(catalog_id=catalog, name=name)
+    request = pb.DropGenerationRequest(catalog_id=suite.catalog, name=name)
 
-    async def ask(client: SightlineClient) -> pb.Generation:
-        return await client.calls.drop_generation(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    _show(
+        suite.run(lambda client: client.calls.drop_generation(request, suite.timeout)),
+        suite,
+    )
 
 
 @app.command("upgrade")
@@ -289,10 +265,7 @@ def upgrade_(
             callback=options.text,
         ),
     ] = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Roll a version of a space out: create, backfill, verify, activate. Interrupted, it goes on
     where it was when it is run again. The new generation is searched as the active one is: same
@@ -312,9 +285,9 @@ def upgrade_(
         await upgrade.upgrade(client, space, version, made)
 
     try:
-        running.run(ask, target=target, catalog=catalog, timeout=timeout, keeps=True)
+        suite.run(ask, keeps=True)
     finally:
-        _show_upgrade(made, json=json)
+        _show_upgrade(made, json=suite.json)
     if not made.done:
         raise typer.Exit(1)
 
@@ -339,14 +312,11 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     if found is not None and not found.passed and not made.done:
         running.show(listings.verification(found))
         running.show(
-            Text(f"Mend that and run it again, or: sightline index activate {name} --force")
+            Text(f"Fix that and run it again, or: sightline index activate {name} --force")
         )
     if made.done:
         running.show(Text(f"{name} is active. Back in one call: sightline index rollback"))
 
 
-def _show(message: pb.Generation, *, json: bool) -> None:
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.generations([from_wire.generation(message)]))
+def _show(message: pb.Generation, suite: Suite) -> None:
+    suite.show(message, lambda: listings.generations([from_wire.generation(message)]))

@@ -6,8 +6,9 @@ import typer
 
 from sightline.common.v1 import job_pb2, job_service_pb2
 from sightline_client import from_wire
-from sightline_client.cli import following, listings, options, running
+from sightline_client.cli import following, listings, options
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 
 app = Commands(
@@ -32,10 +33,7 @@ def list_(
     top: Annotated[
         int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
     ] = 20,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List jobs, newest first.
 
@@ -43,26 +41,17 @@ def list_(
 
       sightline jobs list --kind train
     """
-    request = job_service_pb2.ListJobsRequest(catalog_id=catalog, kind=kind, page_size=top)
+    request = job_service_pb2.ListJobsRequest(catalog_id=suite.catalog, kind=kind, page_size=top)
 
-    async def ask(client: SightlineClient) -> job_service_pb2.ListJobsResponse:
-        return await client.calls.list_jobs(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(listings.jobs([from_wire.job(job) for job in response.jobs]))
+    response = suite.run(lambda client: client.calls.list_jobs(request, suite.timeout))
+    suite.show(response, lambda: listings.jobs([from_wire.job(job) for job in response.jobs]))
 
 
 @app.command()
 def watch(
     *,
     job: JobId,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Follow a job to its end. Exit code 0 = it succeeded.
 
@@ -74,12 +63,9 @@ def watch(
     async def ask(client: SightlineClient) -> job_pb2.Job:
         return await following.follow(client, job)
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     value = from_wire.job(message)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([value]))
+    suite.show(message, lambda: listings.jobs([value]))
     if not following.ended_well(value):
         raise typer.Exit(1)
 
@@ -88,10 +74,7 @@ def watch(
 def cancel(
     *,
     job: JobId,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Ask a job to stop. It ends soon after, unless it ended first.
 
@@ -99,13 +82,7 @@ def cancel(
 
       sightline jobs cancel ranker/0190…
     """
-    request = job_service_pb2.CancelJobRequest(catalog_id=catalog, job_id=job)
+    request = job_service_pb2.CancelJobRequest(catalog_id=suite.catalog, job_id=job)
 
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        return await client.calls.cancel_job(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([from_wire.job(message)]))
+    message = suite.run(lambda client: client.calls.cancel_job(request, suite.timeout))
+    suite.show(message, lambda: listings.jobs([from_wire.job(message)]))

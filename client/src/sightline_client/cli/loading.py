@@ -12,15 +12,17 @@ from rich.text import Text
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.catalogue import ImportMode
 from sightline_client.cli import bulk, importing, mending, options, running, tables
+from sightline_client.cli.columns import FileColumns, Rows
 from sightline_client.cli.patience import Patience, reach
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
 from sightline_client.files.model import FileRefused, Row
-from sightline_client.files.opening import open_table
 from sightline_client.files.rejected import MARK
 from sightline_client.files.seen import Seen, twice
 
+OFFERS = Rows(offer_rows.COLUMNS, offer_rows.NEEDED)
 _STORED = ("product stored", "products stored")
 _CHECKED = (
     "Checked as far as can be seen without the suite: columns, values, photos' paths and sizes."
@@ -88,12 +90,9 @@ def import_(
             callback=options.text,
         ),
     ] = "",
-    ignore: options.Ignore = None,
     in_flight: options.InFlight = 4,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    columns: FileColumns,
+    suite: Suite,
 ) -> None:
     """Import products, replacing each whole.
 
@@ -116,6 +115,10 @@ def import_(
 
       sightline products import wines.parquet --mode full
 
+      sightline products import theirs.csv --map guess --dry-run
+
+      sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
+
       sightline products import --folder clothing/
     """
     if (file is None) is (folder is None):
@@ -125,20 +128,20 @@ def import_(
             "a file of rejected rows is a part of a catalogue: full would delete the rest",
             param_hint="--mode",
         )
-    source = _open(file, folder, images, ignore or ())
+    source = _open(file, folder, images, columns)
     plan = importing.Plan(ImportMode(mode.value.upper()), import_id, dry_run, force, in_flight)
     work = importing.check if dry_run else importing.run
     try:
         outcome = running.run(
             lambda client: work(client, source, plan),
-            target=target,
-            catalog=catalog,
-            timeout=timeout,
+            target=suite.target,
+            catalog=suite.catalog,
+            timeout=suite.timeout,
             keeps=not dry_run,
         )
     finally:
         source.table.close()
-    if json:
+    if suite.json:
         running.show_facts(
             running.facts(outcome.closing) | _facts(source, outcome, dry_run=dry_run)
         )
@@ -147,10 +150,10 @@ def import_(
         mending.show(
             outcome.rejected,
             ("products", "import"),
-            target=target,
-            catalog=catalog,
+            target=suite.target,
+            catalog=suite.catalog,
             images=images or folder,
-            ignore=ignore or (),
+            ignore=columns.ignore or (),
         )
     if outcome.refused or outcome.failed:
         raise typer.Exit(1)
@@ -164,8 +167,8 @@ def offers(
             metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
         ),
     ],
-    ignore: options.Ignore = None,
     in_flight: options.InFlight = 4,
+    columns: FileColumns,
     target: options.Target = options.DEFAULT_TARGET,
     catalog: options.Catalog = "default",
     timeout: options.Timeout = 30.0,
@@ -193,9 +196,7 @@ def offers(
             return response.statuses
 
         with Seen() as seen:
-            table = open_table(
-                file, columns=offer_rows.COLUMNS, needed=offer_rows.NEEDED, ignore=ignore or ()
-            )
+            table = OFFERS.open(file, columns)
             try:
                 await reach(client)
                 return await bulk.send_file(
@@ -229,18 +230,18 @@ def offers(
             ("products", "offers"),
             target=target,
             catalog=catalog,
-            ignore=ignore or (),
+            ignore=columns.ignore or (),
         )
     if outcome.refused:
         raise typer.Exit(1)
 
 
 def _open(
-    file: Path | None, folder: Path | None, images: Path | None, ignore: Sequence[str]
+    file: Path | None, folder: Path | None, images: Path | None, columns: FileColumns
 ) -> importing.Source:
     return running.guarded(
         lambda: (
-            importing.open_file(file, images, ignore)
+            importing.open_file(file, images, columns)
             if file is not None
             else importing.open_folder(_folder(folder))
         )

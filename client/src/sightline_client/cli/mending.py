@@ -33,5 +33,5 @@ def show(
         words += ["--ignore", column]
     words += ["--catalog", catalog] if catalog != options.DEFAULT_CATALOG else []
     words += ["--target", target] if target != options.DEFAULT_TARGET else []
-    head = f"Mend {tables.plain(str(rejected))}, then run: "
+    head = f"Fix {tables.plain(str(rejected))}, then run: "
     running.show(Text(head + tables.plain(shlex.join(words))), whole_lines=True)

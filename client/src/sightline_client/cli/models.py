@@ -1,5 +1,6 @@
 """``sightline models``"""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +11,6 @@ from sightline.ranker.v1 import model_service_pb2
 from sightline_client import from_wire
 from sightline_client.cli import (
     evaluating,
-    failures,
     following,
     listings,
     online,
@@ -20,14 +20,15 @@ from sightline_client.cli import (
     trained,
 )
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.errors import FailedPrecondition, SightlineError
-from sightline_client.operations import JobState
+from sightline_client.operations import JobState, Model
 from sightline_client.trainings import TrainingLoss, TrainingRecipe
 
 app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
 
-UNPROVEN = "MODEL_UNPROVEN"
+UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
 
 ForcePromotion = Annotated[
     bool, typer.Option("--force", help="Whatever its evaluation says; this is logged.")
@@ -76,14 +77,13 @@ def train(
         int | None, typer.Option(min=1, max=256, metavar="N", help="1 = reproducible bit for bit.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Train a model over all events and products.
 
-    What is not given is as the installation's settings say. `models show` tells what came of it.
+    What is not given is as the installation's settings say. `models show` says what came of it.
+    With --promote a model whose evidence is not enough yet is kept, whatever serves goes on, and
+    the command says what is missing and ends with 0.
 
     [bold]Examples[/bold]
 
@@ -100,12 +100,13 @@ def train(
     if force and not promote:
         raise typer.BadParameter("it goes with --promote", param_hint="--force")
     unproven: SightlineError | None = None
+    models: Sequence[Model] = ()
     recipe = TrainingRecipe(
         loss or TrainingLoss.UNKNOWN, dimension=dimension, epochs=epochs, threads=threads
     )
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
-        nonlocal unproven
+        nonlocal unproven, models
         job = await client.train_model(
             None if recipe == TrainingRecipe() else recipe,
             seed=seed,
@@ -125,11 +126,13 @@ def train(
                 if error.reason != UNPROVEN:
                     raise
                 unproven = error  # the training did what it was for, and is to be seen
+        if promote:
+            models = await client.list_models()
         return message
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     value = from_wire.job(message)
-    if json:
+    if suite.json:
         running.show_json(message)
     else:
         running.show(listings.jobs([value]))
@@ -137,8 +140,11 @@ def train(
             version = tables.plain(value.results.get("model_version", ""))
             running.show(Text(f"Model {version} serves now."))
     if unproven is not None:
-        running.say(failures.explain(unproven))
-    if unproven is not None or (wait and not following.ended_well(value)):
+        version = value.results.get("model_version", "")
+        running.say(trained.not_yet(version, models, unproven.message))
+    elif promote and value.error is not None and value.error.reason == INSUFFICIENT:
+        running.say(trained.nothing_learned(models, value.error.message))
+    elif wait and not following.ended_well(value):
         raise typer.Exit(1)
 
 
@@ -148,10 +154,7 @@ def list_(
     top: Annotated[
         int, typer.Option(min=1, max=1000, metavar="N", help="How many, newest first.")
     ] = 20,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List the models, newest first, with how well each orders events held out in time.
 
@@ -159,16 +162,12 @@ def list_(
 
       sightline models list
     """
-    request = model_service_pb2.ListModelsRequest(catalog_id=catalog, page_size=top)
+    request = model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top)
 
-    async def ask(client: SightlineClient) -> model_service_pb2.ListModelsResponse:
-        return await client.calls.list_models(request, timeout)
-
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(listings.models([from_wire.model(model) for model in response.models]))
+    response = suite.run(lambda client: client.calls.list_models(request, suite.timeout))
+    suite.show(
+        response, lambda: listings.models([from_wire.model(model) for model in response.models])
+    )
 
 
 @app.command()
@@ -182,10 +181,7 @@ def show(
             callback=options.text,
         ),
     ] = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show how a model was trained: its recipe, how much each part counts, and what each adds.
 
@@ -198,9 +194,9 @@ def show(
         token = ""
         while True:
             request = model_service_pb2.ListModelsRequest(
-                catalog_id=catalog, page_size=1000 if version else 1, page_token=token
+                catalog_id=suite.catalog, page_size=1000 if version else 1, page_token=token
             )
-            page = await client.calls.list_models(request, timeout)
+            page = await client.calls.list_models(request, suite.timeout)
             for model in page.models:
                 if version in ("", model.model_version):
                     return model
@@ -208,14 +204,11 @@ def show(
             if not token:
                 return None
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     if message is None:
         running.say(Text("There is no such model: `sightline models list` names them."))
         raise typer.Exit(1)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(trained.model(from_wire.model(message)))
+    suite.show(message, lambda: trained.model(from_wire.model(message)))
 
 
 @app.command()
@@ -228,10 +221,7 @@ def promote(
         ),
     ],
     force: ForcePromotion = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make a model the serving one, at once and without a failed request, if its evaluation passed
     against the model that serves now.
@@ -241,13 +231,13 @@ def promote(
       sightline models promote lfm-6f1c…
     """
     request = model_service_pb2.PromoteModelRequest(
-        catalog_id=catalog, model_version=version, force=force
+        catalog_id=suite.catalog, model_version=version, force=force
     )
 
-    async def ask(client: SightlineClient) -> model_service_pb2.Model:
-        return await client.calls.promote_model(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    _show(
+        suite.run(lambda client: client.calls.promote_model(request, suite.timeout)),
+        suite,
+    )
 
 
 @app.command()
@@ -263,10 +253,7 @@ def publish(
         bool, typer.Option("--rewrite", help="Also if it is published already.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Put a model's products into the index's collaborative space.
 
@@ -279,12 +266,9 @@ def publish(
         job = await client.publish_model(version, rewrite=rewrite)
         return await (following.follow if wait else following.get)(client, job.job_id)
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
+    message = suite.run(ask)
     value = from_wire.job(message)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.jobs([value]))
+    suite.show(message, lambda: listings.jobs([value]))
     if wait and not following.ended_well(value):
         raise typer.Exit(1)
 
@@ -292,10 +276,7 @@ def publish(
 @app.command()
 def rollback(
     *,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make the model that served before the present one the serving one again.
 
@@ -303,16 +284,33 @@ def rollback(
 
       sightline models rollback
     """
-    request = model_service_pb2.RollbackModelRequest(catalog_id=catalog)
+    request = model_service_pb2.RollbackModelRequest(catalog_id=suite.catalog)
 
-    async def ask(client: SightlineClient) -> model_service_pb2.Model:
-        return await client.calls.rollback_model(request, timeout)
+    _show(
+        suite.run(lambda client: client.calls.rollback_model(request, suite.timeout)),
+        suite,
+    )
 
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+
+@app.command()
+def demote(
+    *,
+    suite: Suite,
+) -> None:
+    """Let no model serve, as before the first promotion: answers come from similarity, popularity
+    and novelty. Nothing is deleted; `models promote` puts it back.
+
+    [bold]Example[/bold]
+
+      sightline models demote
+    """
+    request = model_service_pb2.DemoteModelRequest(catalog_id=suite.catalog)
+    message = suite.run(lambda client: client.calls.demote_model(request, suite.timeout))
+    suite.show(
+        message,
+        lambda: Text(f"Model {tables.plain(message.model_version)} serves no more; none does."),
+    )
 
 
-def _show(message: model_service_pb2.Model, *, json: bool) -> None:
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.models([from_wire.model(message)]))
+def _show(message: model_service_pb2.Model, suite: Suite) -> None:
+    suite.show(message, lambda: listings.models([from_wire.model(message)]))

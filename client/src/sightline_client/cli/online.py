@@ -11,9 +11,8 @@ from rich.text import Text
 
 from sightline.ranker.v1 import online_report_pb2
 from sightline_client import online_from_wire
-from sightline_client.cli import options, running
+from sightline_client.cli.suite import Suite
 from sightline_client.cli.tables import counted, plain
-from sightline_client.client import SightlineClient
 from sightline_client.online import (
     AttributionCounts,
     DriftItem,
@@ -37,10 +36,7 @@ def command(
             min=1, max=90, metavar="N", help="A purchase counts up to N days after the click."
         ),
     ] = 7,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show how answers fared: clicks, purchases and hides by model, estimates of other orders, and
     what drifted.
@@ -52,17 +48,11 @@ def command(
       sightline models online --json | jq .groups
     """
     request = online_report_pb2.GetOnlineReportRequest(
-        catalog_id=catalog, days=days, conversion_days=conversion_days
+        catalog_id=suite.catalog, days=days, conversion_days=conversion_days
     )
 
-    async def ask(client: SightlineClient) -> online_report_pb2.OnlineReport:
-        return await client.calls.get_online_report(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(report(online_from_wire.report(message)))
+    message = suite.run(lambda client: client.calls.get_online_report(request, suite.timeout))
+    suite.show(message, lambda: report(online_from_wire.report(message)))
 
 
 def report(value: OnlineReport) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client import from_wire, to_wire
@@ -15,6 +15,7 @@ from sightline_client.catalogue import Order
 from sightline_client.cli import following, listings, options, progress, running, tables
 from sightline_client.cli.commands import Commands
 from sightline_client.cli.patience import Patience
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 
 app = Commands(no_args_is_help=True, help="Load and keep the catalogue.")
@@ -38,10 +39,7 @@ def get(
     product: Annotated[
         str, typer.Argument(metavar="ID", help="The product.", callback=options.named)
     ],
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show one product.
 
@@ -49,16 +47,10 @@ def get(
 
       sightline products get wine-1
     """
-    request = catalog_pb2.GetProductRequest(catalog_id=catalog, product_id=product)
+    request = catalog_pb2.GetProductRequest(catalog_id=suite.catalog, product_id=product)
 
-    async def ask(client: SightlineClient) -> product_pb2.Product:
-        return await client.calls.get_product(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(listings.product(from_wire.product(message)))
+    message = suite.run(lambda client: client.calls.get_product(request, suite.timeout))
+    suite.show(message, lambda: listings.product(from_wire.product(message)))
 
 
 @app.command("list")
@@ -78,10 +70,7 @@ def list_(
     top: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many; 0 = all.", show_default=True)
     ] = 50,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List products.
 
@@ -95,7 +84,7 @@ def list_(
     """
     ordered = Order.NEWEST if order is ListOrder.NEWEST else Order.PRODUCT_ID
     request = catalog_pb2.ListProductsRequest(
-        catalog_id=catalog,
+        catalog_id=suite.catalog,
         filter=to_wire.filter_(options.condition(filter, currency)),
         order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{ordered}"),
         doubted_only=doubted,
@@ -106,15 +95,15 @@ def list_(
         with progress.meter("listing", top or None, stays=False) as bar:
             while True:
                 request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
-                page = await client.calls.list_products(request, timeout)
+                page = await client.calls.list_products(request, suite.timeout)
                 found.products.extend(page.products)
                 bar.at(len(found.products), top, rows=len(found.products))
                 found.next_page_token = request.page_token = page.next_page_token
                 if not page.next_page_token or (top and len(found.products) >= top):
                     return found
 
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    response = suite.run(ask)
+    if suite.json:
         running.show_json(response)
     else:
         rows = [from_wire.product(message) for message in response.products]
@@ -127,10 +116,7 @@ def delete(
     products: Annotated[
         list[str], typer.Argument(metavar="ID…", help="The products.", callback=options.named)
     ],
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Delete products by id. One that does not exist counts as deleted.
 
@@ -143,15 +129,15 @@ def delete(
         result = catalog_pb2.DeleteProductsResponse()
         for start in range(0, len(products), _DELETE):
             request = catalog_pb2.DeleteProductsRequest(
-                catalog_id=catalog, product_ids=products[start : start + _DELETE]
+                catalog_id=suite.catalog, product_ids=products[start : start + _DELETE]
             )
-            answer = await client.calls.delete_products(request, timeout)
+            answer = await client.calls.delete_products(request, suite.timeout)
             result.deleted_count += answer.deleted_count
             result.index_token = answer.index_token
         return result
 
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    response = suite.run(ask)
+    if suite.json:
         running.show_json(response)
     else:
         absent = len(set(products)) - response.deleted_count
@@ -216,8 +202,8 @@ def status(
         bool,
         typer.Option(
             "--wait",
-            help="Wait until no photo waits for its vector any more, however long that takes;"
-            " Ctrl-C ends the wait and nothing else. --timeout is for each call.",
+            help="Wait until no photo or text waits for its vector any more, however long that"
+            " takes; Ctrl-C ends the wait and nothing else. --timeout is for each call.",
         ),
     ] = False,
     target: options.Target = options.DEFAULT_TARGET,
@@ -225,7 +211,7 @@ def status(
     timeout: options.Timeout = 5.0,
     json: options.Json = False,
 ) -> None:
-    """Say how much of the catalogue can be found by its looks.
+    """Say how much of the catalogue can be found by its photos and texts.
 
     [bold]Examples[/bold]
 
@@ -242,10 +228,11 @@ def status(
         if _behind(message):
             running.say(Text("Waiting for vectors. Ctrl-C ends the wait; the suite goes on."))
         patience = Patience()
-        with progress.meter("photos in the index") as bar:
+        with progress.meter("photos and texts in the index") as bar:
             while _behind(message):
-                photos = message.indexed_images + max(message.pending_images, 0)
-                bar.at(message.indexed_images, photos)
+                indexed = message.indexed_images + message.indexed_texts
+                waiting = max(message.pending_images, 0) + max(message.pending_texts, 0)
+                bar.at(indexed, indexed + waiting)
                 await asyncio.sleep(_PAUSE)
                 message = await patience.wait(lambda: client.calls.get_status(request, timeout))
         return message
@@ -262,4 +249,5 @@ def status(
 
 def _behind(message: admin.GetStatusResponse) -> bool:
     """The index does not hold all of the catalogue yet."""
-    return bool(message.pending_images or from_wire.freshness(message.freshness).lag)
+    waiting = message.pending_images or message.pending_texts
+    return bool(waiting or from_wire.freshness(message.freshness).lag)

@@ -12,10 +12,10 @@ from rich.text import Text
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline_client import profiles_from_wire, to_wire
-from sightline_client.cli import options, running
+from sightline_client.cli import options
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.cli.tables import counted, plain
-from sightline_client.client import SightlineClient
 from sightline_client.profiles import Affinity, ProductProfile, Segment, Segments, ShopperProfile
 
 app = Commands(no_args_is_help=True, help="Show what is known of shoppers and products.")
@@ -38,10 +38,7 @@ def show(
     who: Who,
     visitor: Visitor = False,
     language: Language = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show what is known of a shopper, and from which products it was inferred.
 
@@ -52,17 +49,11 @@ def show(
       sightline profiles show cookie-7 --visitor --language zh
     """
     request = pb.GetShopperProfileRequest(
-        catalog_id=catalog, shopper=_shopper(who, visitor=visitor), language_code=language
+        catalog_id=suite.catalog, shopper=_shopper(who, visitor=visitor), language_code=language
     )
 
-    async def ask(client: SightlineClient) -> pb.ShopperProfile:
-        return await client.calls.get_shopper_profile(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(_of_shopper(profiles_from_wire.shopper(message)))
+    message = suite.run(lambda client: client.calls.get_shopper_profile(request, suite.timeout))
+    suite.show(message, lambda: _of_shopper(profiles_from_wire.shopper(message)))
 
 
 @app.command()
@@ -72,10 +63,7 @@ def product(
         str, typer.Argument(metavar="ID", help="The product.", callback=options.named)
     ],
     language: Language = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show what the serving model knows of a product.
 
@@ -84,17 +72,11 @@ def product(
       sightline profiles product 100062
     """
     request = pb.GetProductProfileRequest(
-        catalog_id=catalog, product_id=product_id, language_code=language
+        catalog_id=suite.catalog, product_id=product_id, language_code=language
     )
 
-    async def ask(client: SightlineClient) -> pb.ProductProfile:
-        return await client.calls.get_product_profile(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(_of_product(profiles_from_wire.product(message)))
+    message = suite.run(lambda client: client.calls.get_product_profile(request, suite.timeout))
+    suite.show(message, lambda: _of_product(profiles_from_wire.product(message)))
 
 
 @app.command("set")
@@ -112,10 +94,7 @@ def set_(
         typer.Option("--consent", help="The shopper consents to have this kept and used."),
     ] = False,
     visitor: Visitor = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Keep what a shopper told of themselves, in the place of all that was kept before.
 
@@ -127,12 +106,12 @@ def set_(
         problem = "only what a shopper consents to may be kept"
         raise typer.BadParameter(problem, param_hint="--consent")
     request = pb.SetShopperAttributesRequest(
-        catalog_id=catalog,
+        catalog_id=suite.catalog,
         shopper=_shopper(who, visitor=visitor),
         attributes=[_attribute(one) for one in attributes],
         consent=consent,
     )
-    _set(request, target, catalog, timeout, json=json)
+    _set(request, suite)
 
 
 @app.command()
@@ -140,10 +119,7 @@ def clear(
     *,
     who: Who,
     visitor: Visitor = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Delete what a shopper told of themselves: the consent is withdrawn.
 
@@ -152,19 +128,16 @@ def clear(
       sightline profiles clear 1209683
     """
     request = pb.SetShopperAttributesRequest(
-        catalog_id=catalog, shopper=_shopper(who, visitor=visitor)
+        catalog_id=suite.catalog, shopper=_shopper(who, visitor=visitor)
     )
-    _set(request, target, catalog, timeout, json=json)
+    _set(request, suite)
 
 
 @app.command()
 def segments(
     *,
     language: Language = "",
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show the groups of shoppers with like interests that the serving model knows.
 
@@ -172,36 +145,17 @@ def segments(
 
       sightline profiles segments
     """
-    request = pb.ListSegmentsRequest(catalog_id=catalog, language_code=language)
+    request = pb.ListSegmentsRequest(catalog_id=suite.catalog, language_code=language)
 
-    async def ask(client: SightlineClient) -> pb.ListSegmentsResponse:
-        return await client.calls.list_segments(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        running.show(_of_segments(profiles_from_wire.segments(message)))
+    message = suite.run(lambda client: client.calls.list_segments(request, suite.timeout))
+    suite.show(message, lambda: _of_segments(profiles_from_wire.segments(message)))
 
 
-def _set(
-    request: pb.SetShopperAttributesRequest,
-    target: str,
-    catalog: str,
-    timeout: float,
-    *,
-    json: bool,
-) -> None:
-    async def ask(client: SightlineClient) -> pb.SetShopperAttributesResponse:
-        return await client.calls.set_shopper_attributes(request, timeout)
-
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
-        running.show_json(message)
-    else:
-        kept = counted(message.kept_count, "attribute is", "attributes are")
-        before = f"{message.former_count:,} before"
-        running.show(Text(f"{kept} kept now, {before}."))
+def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
+    message = suite.run(lambda client: client.calls.set_shopper_attributes(request, suite.timeout))
+    kept = counted(message.kept_count, "attribute is", "attributes are")
+    before = f"{message.former_count:,} before"
+    suite.show(message, lambda: Text(f"{kept} kept now, {before}."))
 
 
 def _shopper(who: str, *, visitor: bool) -> event_pb2.Shopper | None:

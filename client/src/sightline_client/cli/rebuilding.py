@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from sightline.common.v1 import job_pb2
-from sightline_client.cli import following, options, running
+from sightline_client.cli import following, options
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 
 
@@ -16,10 +17,7 @@ def rebuild(
         typer.Option(metavar="SPACE", help="The space to rebuild.", callback=options.text),
     ] = "visual",
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Make an index that lost its data hold again what the record says.
 
@@ -36,6 +34,4 @@ def rebuild(
         job = await client.rebuild_index(space=space)
         return await (following.follow if wait else following.get)(client, job.job_id)
 
-    following.show(
-        running.run(ask, target=target, catalog=catalog, timeout=timeout), wait=wait, json=json
-    )
+    following.show(suite.run(ask), suite, wait=wait)

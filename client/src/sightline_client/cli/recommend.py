@@ -13,6 +13,7 @@ from sightline_client import from_wire, requests
 from sightline_client.answers import Recommendations
 from sightline_client.cli import batch as batches
 from sightline_client.cli import classified, explained, options, page, running, tables
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.signals import AWAY_WEIGHT
@@ -68,10 +69,7 @@ def recommend(
         typer.Option(dir_okay=False, metavar="OUT.jsonl", help="Where --batch writes its answers."),
     ] = None,
     in_flight: options.InFlight = 8,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Recommend products for a photo, products, words, a customer, or any mix of them.
 
@@ -111,11 +109,11 @@ def recommend(
                 " connect go with --batch",
                 param_hint="--batch",
             )
-        _many(batch, out, top, currency, in_flight, target, catalog, timeout, json=json)
+        _many(batch, out, top, currency, in_flight, suite)
         return
     files = options.photos(image)
     request = requests.recommend(
-        catalog=catalog,
+        catalog=suite.catalog,
         images=[*files, *options.uris(image_uri)],
         text=text,
         products=product or (),
@@ -133,15 +131,15 @@ def recommend(
     )
 
     async def ask(client: SightlineClient) -> rec.RecommendResponse:
-        response = await client.calls.recommend(request, timeout)
+        response = await client.calls.recommend(request, suite.timeout)
         if html is not None:
             names = [tables.plain(path.name) for path in image or ()]
             queries = list(zip(names, files, strict=True))
             await _write(client, html, queries, product or (), response)
         return response
 
-    response = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    response = suite.run(ask)
+    if suite.json:
         running.show_json(response)
     else:
         answer = from_wire.recommendations(response)
@@ -160,11 +158,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
     top: int,
     currency: str,
     in_flight: int,
-    target: str,
-    catalog: str,
-    timeout: float,
-    *,
-    json: bool,
+    suite: Suite,
 ) -> None:
     if out.exists() and out.samefile(batch):
         raise typer.BadParameter("would overwrite the requests", param_hint="--out")
@@ -174,8 +168,8 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
             client, batch, out, top=top, currency=currency, side_by_side=in_flight
         )
 
-    outcome = running.run(work, target=target, catalog=catalog, timeout=timeout)
-    if json:
+    outcome = suite.run(work)
+    if suite.json:
         running.show_facts(
             {"answeredCount": outcome.answered, "failedCount": outcome.failed, "out": str(out)}
         )

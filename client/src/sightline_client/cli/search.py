@@ -7,7 +7,7 @@ import typer
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client import from_wire, requests
 from sightline_client.cli import classified, listings, options, running
-from sightline_client.client import SightlineClient
+from sightline_client.cli.suite import Suite
 from sightline_client.photos import Uri
 from sightline_client.signals import AWAY_WEIGHT
 
@@ -27,10 +27,7 @@ def search(
     filter: options.Filter = "",
     currency: options.Currency = "",
     top: options.Top = 10,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Find the nearest products, not ranked for anyone.
 
@@ -47,7 +44,7 @@ def search(
         raise typer.BadParameter("give at least one thing to be near to", param_hint="--image")
     _ask(
         requests.search(
-            catalog=catalog,
+            catalog=suite.catalog,
             images=photos,
             products=product or (),
             text=text,
@@ -57,9 +54,7 @@ def search(
             box=options.part(box),
             find_subject=find_subject,
         ),
-        target=target,
-        timeout=timeout,
-        json=json,
+        suite,
     )
 
 
@@ -71,10 +66,7 @@ def similar(
     filter: options.Filter = "",
     currency: options.Currency = "",
     top: options.Top = 10,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Find the products that look like a product of the catalogue.
 
@@ -86,23 +78,18 @@ def similar(
     """
     _ask(
         requests.search(
-            catalog=catalog,
+            catalog=suite.catalog,
             products=product,
             filter=options.condition(filter, currency),
             page_size=top,
         ),
-        target=target,
-        timeout=timeout,
-        json=json,
+        suite,
     )
 
 
-def _ask(request: rec.SearchRequest, *, target: str, timeout: float, json: bool) -> None:
-    async def ask(client: SightlineClient) -> rec.SearchResponse:
-        return await client.calls.search(request, timeout)
-
-    response = running.run(ask, target=target, catalog=request.catalog_id, timeout=timeout)
-    if json:
+def _ask(request: rec.SearchRequest, suite: Suite) -> None:
+    response = suite.run(lambda client: client.calls.search(request, suite.timeout))
+    if suite.json:
         running.show_json(response)
     else:
         answer = from_wire.found(response)

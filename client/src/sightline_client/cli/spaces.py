@@ -11,6 +11,7 @@ from sightline.embedder.v1 import space_service_pb2
 from sightline_client import from_wire, spaces_from_wire
 from sightline_client.cli import failures, following, options, running, space_tables, tables
 from sightline_client.cli.commands import Commands
+from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.errors import FailedPrecondition
 from sightline_client.operations import JobState
@@ -68,10 +69,7 @@ def fit(
     ] = False,
     force: Force = False,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")] = True,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Fit a space on the catalogue's photos: products with several, variants, categories, titles.
 
@@ -114,10 +112,10 @@ def fit(
                 refused = error  # the fit did what it was for, and is to be seen
         return message
 
-    message = running.run(ask, target=target, catalog=catalog, timeout=timeout)
-    following.show(message, wait=wait, json=json)
+    message = suite.run(ask)
+    following.show(message, suite, wait=wait)
     value = from_wire.job(message)
-    if not json and wait:
+    if not suite.json and wait:
         version = tables.plain(value.results.get("space_version", ""))
         told = f"It serves now: `sightline index upgrade --version {version}` has searches use it."
         if not promote:
@@ -133,10 +131,7 @@ def fit(
 def list_(
     *,
     all_: Annotated[bool, typer.Option("--all", help="Also candidates and retired ones.")] = False,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """List the spaces that can be embedded into.
 
@@ -144,21 +139,17 @@ def list_(
 
       sightline spaces list --all
     """
-    response = _listed(target, catalog, timeout, include_all=all_)
-    if json:
-        running.show_json(response)
-    else:
-        running.show(space_tables.spaces(list(map(spaces_from_wire.space, response.spaces))))
+    response = _listed(suite, include_all=all_)
+    suite.show(
+        response, lambda: space_tables.spaces(list(map(spaces_from_wire.space, response.spaces)))
+    )
 
 
 @app.command()
 def show(
     *,
     version: Version,
-    target: options.Target = options.DEFAULT_TARGET,
-    catalog: options.Catalog = "default",
-    timeout: options.Timeout = 10.0,
-    json: options.Json = False,
+    suite: Suite,
 ) -> None:
     """Show what a space is, and what fitting it found.
 
@@ -166,12 +157,12 @@ def show(
 
       sightline spaces show visual_1f0c2a7b93d4
     """
-    response = _listed(target, catalog, timeout, include_all=True)
+    response = _listed(suite, include_all=True)
     found = next((each for each in response.spaces if version in (each.version, each.model)), None)
     if found is None:
         running.say(Text("There is no such space: `sightline spaces list --all` names them."))
         raise typer.Exit(1)
-    _show(found, json=json)
+    _show(found, suite)
 
 
 @app.command()
@@ -194,11 +185,8 @@ def promote(
     request = space_service_pb2.PromoteSpaceRequest(
         catalog_id=catalog, version=version, force=force
     )
-
-    async def ask(client: SightlineClient) -> pb.Space:
-        return await client.calls.promote_space(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    suite = Suite(target, catalog, timeout, json)
+    _show(suite.run(lambda client: client.calls.promote_space(request, timeout)), suite)
 
 
 @app.command()
@@ -217,26 +205,14 @@ def retire(
       sightline spaces retire visual_1f0c2a7b93d4
     """
     request = space_service_pb2.RetireSpaceRequest(catalog_id=catalog, version=version)
-
-    async def ask(client: SightlineClient) -> pb.Space:
-        return await client.calls.retire_space(request, timeout)
-
-    _show(running.run(ask, target=target, catalog=catalog, timeout=timeout), json=json)
+    suite = Suite(target, catalog, timeout, json)
+    _show(suite.run(lambda client: client.calls.retire_space(request, timeout)), suite)
 
 
-def _listed(
-    target: str, catalog: str, timeout: float, *, include_all: bool
-) -> pb.ListSpacesResponse:
-    request = pb.ListSpacesRequest(catalog_id=catalog, include_all=include_all)
-
-    async def ask(client: SightlineClient) -> pb.ListSpacesResponse:
-        return await client.calls.list_spaces(request, timeout)
-
-    return running.run(ask, target=target, catalog=catalog, timeout=timeout)
+def _listed(suite: Suite, *, include_all: bool) -> pb.ListSpacesResponse:
+    request = pb.ListSpacesRequest(catalog_id=suite.catalog, include_all=include_all)
+    return suite.run(lambda client: client.calls.list_spaces(request, suite.timeout))
 
 
-def _show(message: pb.Space, *, json: bool) -> None:
-    if json:
-        running.show_json(message)
-    else:
-        running.show(space_tables.space(spaces_from_wire.space(message)))
+def _show(message: pb.Space, suite: Suite) -> None:
+    suite.show(message, lambda: space_tables.space(spaces_from_wire.space(message)))

@@ -56,7 +56,8 @@ CAUSES = MappingProxyType(
         " personal, and what they hid may be shown",
         Cause.STAGE_DEADLINE: "a stage used up its part of the time",
         Cause.SPACE_UNAVAILABLE: "no model for this kind of query is installed yet",
-        Cause.MODEL_NOT_READY: "no ranking model has been trained and promoted yet",
+        Cause.MODEL_NOT_READY: "the promoted ranking model can't be loaded: see the ranker's"
+        " log, or promote another one",
         Cause.ANSWER_RECORD_DROPPED: "this answer was not recorded: later pages and replay will"
         " not find it",
     }
@@ -129,7 +130,7 @@ def versions(value: Versions, freshness: Freshness | None) -> list[Text]:
         f" {plain(space.generation) or '–'}"
         for space in value.spaces
     ]
-    lines.append(f"ranking model: {plain(value.model_version) or 'none'}")
+    lines.append(f"ranking model: {plain(value.model_version) or 'none yet'}")
     lines.append(
         f"scene: {plain(value.scene)} (content {plain(value.scene_version)}); plan:"
         f" {plain(value.plan)}; gateway {plain(value.service_version)}"
@@ -251,6 +252,8 @@ def _status_lines(value: Status) -> list[str]:
         f"products in the catalogue: {count(value.products)}",
         f"photos: {count(value.indexed_images)} in the index, {count(value.pending_images)} wait"
         f" for their vector, {count(value.failed_images)} could not be embedded",
+        f"texts: {count(value.indexed_texts)} in the index, {count(value.pending_texts)} wait"
+        f" for their vector, {count(value.failed_texts)} could not be embedded",
         "visual space: "
         + (
             f"version {space.version}, index generation {space.generation}"
@@ -264,8 +267,9 @@ def _status_lines(value: Status) -> list[str]:
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
     lines += map(_recall_line, value.recall)
-    lines.append(f"ranking model: {value.model_version or 'none promoted yet'}")
+    lines.append(f"ranking model: {value.model_version or 'none yet'}")
     lines.append(f"scenes: {', '.join(value.scenes) or 'none'}")
+    lines += [f"outgrown: {each}" for each in value.advice]
     return [plain(line) for line in lines]
 
 

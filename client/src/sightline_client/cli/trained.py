@@ -1,5 +1,6 @@
 """How a model was trained, for the terminal."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 from rich.console import Group, RenderableType
@@ -31,6 +32,53 @@ def model(value: Model) -> RenderableType:
     else:
         parts.append(Text("It was not measured what each part adds."))
     return Group(*parts)
+
+
+def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableType:
+    """What a training came to whose model does not serve yet."""
+    made = next((one for one in models if one.model_version == version), None)
+    learned = ""
+    if made is not None:
+        learned = (
+            f" It learned from {made.event_count:,} events of {made.shopper_count:,} shoppers about"
+            f" {made.product_count:,} products."
+        )
+    return Group(
+        Text(f"Model {plain(version)} is trained and kept, and does not serve yet.{learned}"),
+        _serving(models),
+        Text(f"Evidence: {plain(evidence)}"),
+        Text(
+            "Come back when there is more of it: train again each night, or after about as many"
+            " events again as there are now. It shows once 100 shoppers or more with a history come"
+            " back in the last fifth of the events."
+        ),
+        Text.assemble(
+            ("Fix: ", "bold"),
+            f"see the evidence with `sightline models evaluate {plain(version)} --show`; let it"
+            f" serve all the same with `sightline models promote {plain(version)} --force`.",
+        ),
+    )
+
+
+def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
+    """What a training came to that had too little to learn from."""
+    return Group(
+        Text(f"Nothing was learned yet: {plain(why)}."),
+        _serving(models),
+        Text.assemble(
+            ("Fix: ", "bold"),
+            "import what shoppers did with `sightline events import FILE`, or send it as it"
+            " happens; views, clicks and purchases count in answers at once. Train again"
+            " tomorrow.",
+        ),
+    )
+
+
+def _serving(models: Sequence[Model]) -> Text:
+    serving = next((one.model_version for one in models if one.promoted), "")
+    if serving:
+        return Text(f"Serving now: model {plain(serving)}.")
+    return Text("Serving now: model none yet; answers come from similarity and popularity.")
 
 
 EXPLAINED = (

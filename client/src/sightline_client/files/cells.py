@@ -5,8 +5,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
@@ -26,6 +28,8 @@ _STATES = {
 }
 _LARGEST = Decimal(2**63 - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999, since 1970."""
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 
 
@@ -151,7 +155,8 @@ def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
 
 
 def time(cells: Cells, name: str) -> Timestamp | None:
-    """An instant: ISO 8601 with a zone, or seconds since 1970; None = not said."""
+    """An instant: ISO 8601 or RFC 2822 with a zone, or seconds since 1970, or milli-, micro- or
+    nanoseconds where so many seconds would be beyond the year 9999; None = not said."""
     value = cells.get(name)
     if value is None or value == "":
         return None
@@ -159,14 +164,22 @@ def time(cells: Cells, name: str) -> Timestamp | None:
         zone = f'give the column one, in pandas frame["{name}"].dt.tz_localize("UTC")'
         return _instant(name, value, zone)
     if isinstance(value, str):
-        try:
-            written = datetime.fromisoformat(_checked(name, value))
+        written = _written(_checked(name, value))
+        if written is not None:
             return _instant(name, written, "append Z for UTC, or +02:00")
-        except ValueError:
-            pass
     elif isinstance(value, date):
         raise bad(name, f"{value} has no time of day: write 2026-03-01T12:00:00Z")
     return _seconds(name, number(_seconds_of(name, value), name))
+
+
+def _written(text: str) -> datetime | None:
+    """A time as it is written; None = it is none, or a number."""
+    if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
+        text = f"{text[:-4]}+00:00"
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, TypeError, IndexError):
+            return read(text)
+    return None
 
 
 def _seconds_of(name: str, value: object) -> Cells:
@@ -182,8 +195,11 @@ def _seconds_of(name: str, value: object) -> Cells:
 def _seconds(name: str, value: Decimal | None) -> Timestamp | None:
     if value is None:
         return None
-    if not -62_135_596_800 <= value <= 253_402_300_799:
-        raise bad(name, f"{value} is no second of the years 1 to 9999; are these milliseconds?")
+    for _ in range(3):  # milliseconds, microseconds, nanoseconds
+        if abs(value) > _LAST_SECOND:
+            value /= 1000
+    if not -62_135_596_800 <= value <= _LAST_SECOND:
+        raise bad(name, f"{value} is no second of the years 1 to 9999")
     seconds = math.floor(value)
     return Timestamp(seconds=seconds, nanos=int((value - seconds) * 1_000_000_000))
 
@@ -223,7 +239,11 @@ def _checked(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise bad(name, "is not UTF-8 text: save the file as UTF-8") from None
+        raise bad(
+            name,
+            "is not UTF-8 text: save the file as UTF-8, or name what it is"
+            " with --encoding, such as cp1252",
+        ) from None
     return unicodedata.normalize("NFC", value.strip())
 
 

@@ -1,5 +1,6 @@
 """CSV, TSV and their kin: the separator is found from the header, quotes are those of RFC 4180."""
 
+import codecs
 import csv
 import io
 from collections.abc import Collection, Iterator
@@ -19,13 +20,19 @@ _LONGEST_FIELD = 8 * 1024 * 1024
 class Delimited:
     """A CSV file. UTF-8, with or without a byte order mark, or UTF-16 with one."""
 
-    def __init__(self, path: Path, known: Collection[str]) -> None:
-        """``known``: the column names that tell the separator. FileRefused for no header."""
+    def __init__(self, path: Path, known: Collection[str], encoding: str = "") -> None:
+        """``known``: column names that tell the separator; where none is found, what separates the
+        most tells it. ``encoding``: empty = UTF-8, or UTF-16 with a mark. FileRefused for an
+        encoding that nobody knows, and for columns of one name."""
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
+        given = _known(encoding) if encoding else ""
         self.total = path.stat().st_size
         self._file: BinaryIO = path.open("rb")
         self._text = io.TextIOWrapper(
-            self._file, encoding=_encoding(self._file), errors="surrogateescape", newline=""
+            self._file,
+            encoding=given or _encoding(self._file),
+            errors="surrogateescape",
+            newline="",
         )
         self._lines = _Lines(self._text)
         self._path = path
@@ -100,10 +107,12 @@ class Delimited:
     def _header(self, known: Collection[str]) -> tuple[str, tuple[str, ...]]:
         line = next(self._lines, "")
         found = [(sep, _names(line, sep)) for sep in SEPARATORS]
-        separator, names = max(found, key=lambda item: sum(name in known for name in item[1]))
-        if not any(name in known for name in names):
+        separator, names = max(
+            found, key=lambda item: (sum(name in known for name in item[1]), len(item[1]))
+        )
+        if not any(names):
             raise FileRefused(
-                f"{self._path} has no header: its first line names none of the columns",
+                f"{self._path} has no header: its first line names no column",
                 f"name the columns in the first line, e.g. {','.join(list(known)[:4])}",
             )
         twice = {name for name in names if names.count(name) > 1}
@@ -138,6 +147,15 @@ class _Lines:
             while rest and not rest.endswith(("\n", "\r")):
                 rest = self._text.readline(_LONGEST_LINE)
         return line
+
+
+def _known(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise FileRefused(
+            f"{encoding!r} is no encoding", "name one such as utf-8, cp1252, latin-1 or shift_jis"
+        ) from None
 
 
 def _encoding(file: BinaryIO) -> str:

@@ -2,12 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
-from sightline_client.files.model import NOTE, FileRefused, Table, unread
+from sightline_client.files.mapping import ColumnMap, Mapped
+from sightline_client.files.model import FileRefused, Row, Table, unread
 from sightline_client.files.parquet import Parquet
+from sightline_client.files.proposing import SAMPLE
+from sightline_client.files.shapes import Shape, Shaped
 
 DELIMITED = frozenset({".csv", ".tsv", ".txt"})
 LINES = frozenset({".jsonl", ".ndjson"})
@@ -15,20 +20,55 @@ PARQUET = frozenset({".parquet"})
 _PART = 8 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is read that is not made for us."""
+
+    map: ColumnMap = field(default_factory=ColumnMap)
+    shape: Shape | None = None
+    encoding: str = ""
+    """Of text; empty = UTF-8, or UTF-16 with a mark."""
+
+
+AS_IT_IS = Reading()
+
+
 def open_table(
-    path: Path, *, columns: Collection[str], needed: Collection[str], ignore: Collection[str] = ()
+    path: Path,
+    *,
+    columns: Collection[str],
+    needed: Collection[str],
+    ignore: Collection[str] = (),
+    reading: Reading = AS_IT_IS,
 ) -> Table:
     """The file, open, its columns checked. FileRefused says what it lacks or has too much: a column
     that nobody reads would be lost without a word. In JSON Lines each row is checked as it is
     read."""
-    table = _open(path, columns, ignore)
-    if table.columns:
-        try:
-            _check(path, table.columns, columns, needed, ignore)
-        except FileRefused:
-            table.close()
-            raise
-    return table
+    table = _open(path, columns, reading, ignore)
+    try:
+        if reading.shape is not None:
+            return Shaped(table, reading.shape, reading.map.constants)
+        ours: Table = Mapped(table, reading.map, columns) if reading.map else table
+        if table.columns:
+            _check_names(path, table.columns, columns, reading.map, ignore)
+            _check_needed(path, ours.columns, columns, needed)
+    except FileRefused:
+        table.close()
+        raise
+    return ours
+
+
+def look(
+    path: Path, known: Collection[str], encoding: str = ""
+) -> tuple[tuple[str, ...], list[Row]]:
+    """The columns of a file, and its first rows."""
+    table = _open(path, known, Reading(encoding=encoding), strict=False)
+    try:
+        rows = [row for row in islice(table.rows(), SAMPLE) if row.error is None]
+    finally:
+        table.close()
+    names = table.columns or tuple(dict.fromkeys(name for row in rows for name in row.cells))
+    return names, rows
 
 
 def fingerprint(path: Path, told: Callable[[int], None] | None = None) -> str:
@@ -43,12 +83,23 @@ def fingerprint(path: Path, told: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()[:32]
 
 
-def _open(path: Path, columns: Collection[str], ignore: Collection[str]) -> Table:
+def _open(
+    path: Path,
+    columns: Collection[str],
+    reading: Reading,
+    ignore: Collection[str] = (),
+    *,
+    strict: bool = True,
+) -> Table:
     suffix = path.suffix.lower()
     if suffix in DELIMITED:
-        return Delimited(path, columns)
+        theirs = reading.shape.marks if reading.shape else frozenset(reading.map.columns)
+        return Delimited(path, {*columns, *theirs}, reading.encoding)
     if suffix in LINES:
-        return JsonLines(path, known=columns, ignore=ignore)
+        if reading.shape is not None or not strict:
+            return JsonLines(path)
+        paths = {name.partition(".")[0] for name in reading.map.columns}
+        return JsonLines(path, known={*columns, *paths}, ignore=ignore)
     if suffix in PARQUET:
         return Parquet(path)
     raise FileRefused(
@@ -57,23 +108,36 @@ def _open(path: Path, columns: Collection[str], ignore: Collection[str]) -> Tabl
     )
 
 
-def _check(
+def _check_names(
     path: Path,
-    found: Collection[str],
+    theirs: Collection[str],
     known: Collection[str],
-    needed: Collection[str],
+    by: ColumnMap,
     ignore: Collection[str],
 ) -> None:
-    twice = sorted(name for name in set(found) if list(found).count(name) > 1)
+    twice = sorted(name for name in set(theirs) if list(theirs).count(name) > 1)
     if twice:
         raise FileRefused(f"{path.name} names the column {twice[0]!r} twice", "give each one name")
-    for name in found:
-        if name not in known and name not in ignore and not name.startswith(NOTE):
+    left = by.unread(theirs, known)
+    if len(left) == len(theirs):
+        raise FileRefused(
+            f"{path} has no header: its first line names none of the columns",
+            f"name the columns in the first line, e.g. {','.join(list(known)[:4])}, or say which"
+            " is which: --map guess proposes it",
+        )
+    for name in left:
+        if name not in ignore:
             problem = f"{path.name} has a column {name!r} that nothing reads"
             raise FileRefused(problem, unread(name, known))
-    missing = [name for name in needed if name not in found]
+
+
+def _check_needed(
+    path: Path, ours: Collection[str], known: Collection[str], needed: Collection[str]
+) -> None:
+    missing = [name for name in needed if name not in ours]
     if missing:
         raise FileRefused(
             f"{path.name} lacks the column {missing[0]!r}",
-            f"its columns are read as {', '.join(found)}; known ones are {', '.join(known)}",
+            f"its columns are read as {', '.join(ours)}; known ones are {', '.join(known)}; say"
+            f" which one it is with --map theirs={missing[0]}",
         )

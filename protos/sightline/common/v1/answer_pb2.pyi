@@ -279,7 +279,9 @@ class Degradation(google.protobuf.message.Message):
         CAUSE_SPACE_UNAVAILABLE: Degradation._Cause.ValueType  # 7
         """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
         CAUSE_MODEL_NOT_READY: Degradation._Cause.ValueType  # 8
-        """No model has been trained and promoted yet."""
+        """The promoted ranking model can't be loaded: the order is by similarity and popularity. Before a first model is
+        promoted nothing is lost, and this is not said.
+        """
         CAUSE_ANSWER_RECORD_DROPPED: Degradation._Cause.ValueType  # 9
         """The answer's record could not be handed over: later pages and replay will not find it."""
 
@@ -303,7 +305,9 @@ class Degradation(google.protobuf.message.Message):
     CAUSE_SPACE_UNAVAILABLE: Degradation.Cause.ValueType  # 7
     """The space that a signal needs does not exist yet (e.g. text before there is a text model)."""
     CAUSE_MODEL_NOT_READY: Degradation.Cause.ValueType  # 8
-    """No model has been trained and promoted yet."""
+    """The promoted ranking model can't be loaded: the order is by similarity and popularity. Before a first model is
+    promoted nothing is lost, and this is not said.
+    """
     CAUSE_ANSWER_RECORD_DROPPED: Degradation.Cause.ValueType  # 9
     """The answer's record could not be handed over: later pages and replay will not find it."""
 
@@ -346,7 +350,7 @@ class Versions(google.protobuf.message.Message):
     scene_version: builtins.str
     """Hash of the scene's content."""
     plan: builtins.str
-    """What was planned and done, in one line for people, e.g. "visual: top 200 (flat, 1 round, 400 rows) → rank".
+    """What was planned and done, in one line for people, e.g. "visual: top 200 (in memory, 3068 rows compared) → rank".
     What stands in parentheses is the retriever's own plan.
     """
     service_version: builtins.str
@@ -434,7 +438,7 @@ class RecallEstimate(google.protobuf.message.Message):
     below_floor: builtins.bool
     """Whether even `upper` is below the floor (RETRIEVER_WATCH_FLOOR), after 20 searches at least."""
     ef_factor: builtins.float
-    """By what the watchdog multiplies these searches' ef now, 1 to 4."""
+    """Always 1: the watchdog changes no search. Releases up to 0.5.6 multiplied ef by it where rows were missed."""
     def __init__(
         self,
         *,

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/import.proto\x12\x13sightline.common.v1\"\x9f\x01\n\x0bImportState\x12\x11\n\timport_id\x18\x01 \x01(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\x12\x11\n\trows_done\x18\x03 \x01(\x03\x12\x14\n\x0cstored_count\x18\x04 \x01(\x03\x12\x15\n\rrefused_count\x18\x05 \x01(\x03\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08*\\\n\nImportMode\x12\x1b\n\x17IMPORT_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17IMPORT_MODE_INCREMENTAL\x10\x01\x12\x14\n\x10IMPORT_MODE_FULL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/import.proto\x12\x13sightline.common.v1\"\x9f\x01\n\x0bImportState\x12\x11\n\timport_id\x18\x01 \x01(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\x12\x11\n\trows_done\x18\x03 \x01(\x03\x12\x14\n\x0cstored_count\x18\x04 \x01(\x03\x12\x15\n\rrefused_count\x18\x05 \x01(\x03\x12\x0e\n\x06\x63losed\x18\x06 \x01(\x08*\\\n\nImportMode\x12\x1b\n\x17IMPORT_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17IMPORT_MODE_INCREMENTAL\x10\x01\x12\x14\n\x10IMPORT_MODE_FULL\x10\x02\x42\x42\n\x13sightline.common.v1B\x0bImportProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.import_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\013ImportProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_IMPORTMODE']._serialized_start=219
   _globals['_IMPORTMODE']._serialized_end=311
   _globals['_IMPORTSTATE']._serialized_start=58

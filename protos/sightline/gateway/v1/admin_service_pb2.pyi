@@ -61,6 +61,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     SCENES_FIELD_NUMBER: builtins.int
     EMBEDDER_SPACES_FIELD_NUMBER: builtins.int
     RECALL_FIELD_NUMBER: builtins.int
+    INDEXED_TEXTS_FIELD_NUMBER: builtins.int
+    PENDING_TEXTS_FIELD_NUMBER: builtins.int
+    FAILED_TEXTS_FIELD_NUMBER: builtins.int
+    ADVICE_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """The embedder's default version of the space; differs from `visual_space` after a roll-out until the embedder
     names the new model first, or while a default one waits to be rolled out.
@@ -75,6 +79,12 @@ class GetStatusResponse(google.protobuf.message.Message):
     """Photos that could not be embedded; -1 = not known."""
     model_version: builtins.str
     """The serving model; empty = none."""
+    indexed_texts: builtins.int
+    """Products whose text is in the index of texts, 0 or more, 0 in a catalog without one; -1 = not known."""
+    pending_texts: builtins.int
+    """Products whose text waits for its vector, 0 or more, 0 in a catalog without an index of texts; -1 = not known."""
+    failed_texts: builtins.int
+    """Products whose text could not be embedded, 0 or more, 0 in a catalog without an index of texts; -1 = not known."""
     @property
     def components(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]:
         """gateway, embedder, triton, retriever, milvus, ranker: each as its caller found it."""
@@ -103,6 +113,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         of one replica of the retriever sees it; below_floor says that something is wrong. Empty = nothing is known.
         """
 
+    @property
+    def advice(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What to do as the catalog has outgrown its engine, in lines for people; none = nothing."""
+
     def __init__(
         self,
         *,
@@ -118,9 +132,13 @@ class GetStatusResponse(google.protobuf.message.Message):
         scenes: collections.abc.Iterable[builtins.str] | None = ...,
         embedder_spaces: collections.abc.Iterable[Global___EmbedderSpace] | None = ...,
         recall: collections.abc.Iterable[sightline.common.v1.answer_pb2.RecallEstimate] | None = ...,
+        indexed_texts: builtins.int = ...,
+        pending_texts: builtins.int = ...,
+        failed_texts: builtins.int = ...,
+        advice: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "freshness", b"freshness", "indexed_images", b"indexed_images", "model_version", b"model_version", "pending_images", b"pending_images", "products", b"products", "recall", b"recall", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "recall", b"recall", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
 

@@ -149,6 +149,22 @@ _AdminServiceRollbackModelType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceDemoteModelType = typing_extensions.TypeVar(
+    '_AdminServiceDemoteModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+)
+
 _AdminServicePublishModelType = typing_extensions.TypeVar(
     '_AdminServicePublishModelType',
     grpc.UnaryUnaryMultiCallable[
@@ -501,7 +517,7 @@ _AdminServiceRetireSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceGetOnlineReportType, _AdminServiceExportEventsType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceRestoreBackupType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceRetireSpaceType]):
     """Runs the suite: models, profiles and state."""
 
     @typing.overload
@@ -532,6 +548,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -655,6 +675,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
             sightline.ranker.v1.model_service_pb2.Model,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.PublishModelRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -765,6 +789,11 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceT
     RollbackModel: _AdminServiceRollbackModelType
     """Makes the model that served before the present one the serving one again."""
 
+    DemoteModel: _AdminServiceDemoteModelType
+    """Takes the serving model out of service: answers come from similarity, popularity and novelty again, until a model is
+    promoted. Returns the model that served. MODEL_NOT_FOUND when none serves.
+    """
+
     PublishModel: _AdminServicePublishModelType
     """Starts a job that publishes a model's products into the index's "collaborative" space."""
 
@@ -860,6 +889,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -1010,6 +1043,16 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes the model that served before the present one the serving one again."""
+
+    @abc.abstractmethod
+    def DemoteModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
+        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, until a model is
+        promoted. Returns the model that served. MODEL_NOT_FOUND when none serves.
+        """
 
     @abc.abstractmethod
     def PublishModel(

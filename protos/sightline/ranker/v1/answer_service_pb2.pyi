@@ -39,6 +39,8 @@ class AnswerRecord(google.protobuf.message.Message):
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     HIDDEN_COUNT_FIELD_NUMBER: builtins.int
     ARMS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]."""
     request_digest: builtins.bytes
@@ -49,6 +51,8 @@ class AnswerRecord(google.protobuf.message.Message):
     """Seed of everything drawn by chance."""
     hidden_count: builtins.int
     """How many products were dropped because the shopper hid them."""
+    total_count: builtins.int
+    """Length of the whole order; 0 = the products of this message are all."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """To whom; absent = nobody in particular. Stored as a pseudonym, never given back."""
@@ -79,6 +83,12 @@ class AnswerRecord(google.protobuf.message.Message):
         no experiment ran. Clicks, conversions and hides are told for each; see OnlineReport.
         """
 
+    @property
+    def columns(self) -> Global___AnsweredColumns:
+        """The final order as columns, in place of `products`: a record has either. GetAnswer gives those of the range asked
+        for, when `as_columns` is set.
+        """
+
     def __init__(
         self,
         *,
@@ -94,11 +104,145 @@ class AnswerRecord(google.protobuf.message.Message):
         expire_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         hidden_count: builtins.int = ...,
         arms: collections.abc.Iterable[builtins.str] | None = ...,
+        columns: Global___AnsweredColumns | None = ...,
+        total_count: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer_time", b"answer_time", "columns", b"columns", "expire_time", b"expire_time", "shopper", b"shopper", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time", b"answer_time", "arms", b"arms", "columns", b"columns", "degradations", b"degradations", "expire_time", b"expire_time", "hidden_count", b"hidden_count", "products", b"products", "request_digest", b"request_digest", "scene", b"scene", "seed", b"seed", "shopper", b"shopper", "total_count", b"total_count", "versions", b"versions"]) -> None: ...
 
 Global___AnswerRecord: typing_extensions.TypeAlias = AnswerRecord
+
+@typing.final
+class AnsweredColumns(google.protobuf.message.Message):
+    """Products of an answer as packed columns: entry i of every column speaks of the same product. All numbers are
+    little-endian. A column that is empty is so for all products.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    RAW_SCORES_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    MATCHED_IMAGE_IDS_FIELD_NUMBER: builtins.int
+    BRANCH_NAMES_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
+    COLLAPSED_COUNTS_FIELD_NUMBER: builtins.int
+    COLLAPSED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    SCORE_RANKS_FIELD_NUMBER: builtins.int
+    MOVES_FIELD_NUMBER: builtins.int
+    PROPENSITIES_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    SCORE_EVENT_FIELD_NUMBER: builtins.int
+    raw_scores: builtins.bytes
+    """Raw scores, float64: 8 bytes each."""
+    propensities: builtins.bytes
+    """The probability that each stood at its place of the ranker's order, float64; empty = 1 for all."""
+    scores: builtins.bytes
+    """Calibrated scores, 0 to 1, float64; empty = there were none."""
+    score_event: sightline.common.v1.event_pb2.EventType.ValueType
+    """Of which event the scores are the chance; UNSPECIFIED = there are none."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids, best first. No other column is longer."""
+
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PackedPart]:
+        """The parts of the raw scores."""
+
+    @property
+    def matched_image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The photos that matched best; "" = none."""
+
+    @property
+    def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of branches, up to 16."""
+
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which branches named each: bit i stands for `branch_names[i]`."""
+
+    @property
+    def collapsed_counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How many near-duplicates each stands for."""
+
+    @property
+    def collapsed_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """These near-duplicates, those of the first product first."""
+
+    @property
+    def score_ranks(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Places by the raw score alone, from 1; empty = each stands there."""
+
+    @property
+    def moves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MoveColumn]:
+        """Why products stood elsewhere; none = nothing was moved."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        raw_scores: builtins.bytes = ...,
+        parts: collections.abc.Iterable[Global___PackedPart] | None = ...,
+        matched_image_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        branch_names: collections.abc.Iterable[builtins.str] | None = ...,
+        branches: collections.abc.Iterable[builtins.int] | None = ...,
+        collapsed_counts: collections.abc.Iterable[builtins.int] | None = ...,
+        collapsed_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        score_ranks: collections.abc.Iterable[builtins.int] | None = ...,
+        moves: collections.abc.Iterable[Global___MoveColumn] | None = ...,
+        propensities: builtins.bytes = ...,
+        scores: builtins.bytes = ...,
+        score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branch_names", b"branch_names", "branches", b"branches", "collapsed_counts", b"collapsed_counts", "collapsed_product_ids", b"collapsed_product_ids", "matched_image_ids", b"matched_image_ids", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores"]) -> None: ...
+
+Global___AnsweredColumns: typing_extensions.TypeAlias = AnsweredColumns
+
+@typing.final
+class PackedPart(google.protobuf.message.Message):
+    """One part of all raw scores."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The part's name; see sightline.common.v1.ScorePart."""
+    values: builtins.bytes
+    """One value for each product, float64."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        values: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "values", b"values"]) -> None: ...
+
+Global___PackedPart: typing_extensions.TypeAlias = PackedPart
+
+@typing.final
+class MoveColumn(google.protobuf.message.Message):
+    """One cause of moves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: builtins.int
+    PLACES_FIELD_NUMBER: builtins.int
+    cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType
+    """Why."""
+    @property
+    def places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """By how many places each product was moved, as in sightline.common.v1.Move; 0 = not at all."""
+
+    def __init__(
+        self,
+        *,
+        cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType = ...,
+        places: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "places", b"places"]) -> None: ...
+
+Global___MoveColumn: typing_extensions.TypeAlias = MoveColumn
 
 @typing.final
 class AnsweredProduct(google.protobuf.message.Message):
@@ -231,19 +375,33 @@ class GetAnswerRequest(google.protobuf.message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     ANSWER_ID_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    AS_COLUMNS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
     """For logs; empty = the service makes one."""
     answer_id: builtins.str
     """The answer."""
+    offset: builtins.int
+    """First product to give, from 0."""
+    limit: builtins.int
+    """How many products at most, up to 2,000; 0 = all."""
+    as_columns: builtins.bool
+    """Whether the products come as `columns` rather than `products`. Default: products, without reasons where the
+    record was made by release 0.6 or later.
+    """
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         answer_id: builtins.str = ...,
+        offset: builtins.int = ...,
+        limit: builtins.int = ...,
+        as_columns: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "as_columns", b"as_columns", "catalog_id", b"catalog_id", "limit", b"limit", "offset", b"offset", "request_id", b"request_id"]) -> None: ...
 
 Global___GetAnswerRequest: typing_extensions.TypeAlias = GetAnswerRequest

@@ -387,6 +387,28 @@ class GetEvaluationRequest(google.protobuf.message.Message):
 Global___GetEvaluationRequest: typing_extensions.TypeAlias = GetEvaluationRequest
 
 @typing.final
+class DemoteModelRequest(google.protobuf.message.Message):
+    """Asks for no model."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___DemoteModelRequest: typing_extensions.TypeAlias = DemoteModelRequest
+
+@typing.final
 class RollbackModelRequest(google.protobuf.message.Message):
     """Asks to go back."""
 

@@ -68,6 +68,11 @@ class ModelServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
                 _registered_method=True)
+        self.DemoteModel = channel.unary_unary(
+                '/sightline.ranker.v1.ModelService/DemoteModel',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.DemoteModelRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+                _registered_method=True)
         self.PublishModel = channel.unary_unary(
                 '/sightline.ranker.v1.ModelService/PublishModel',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.PublishModelRequest.SerializeToString,
@@ -130,7 +135,16 @@ class ModelServiceServicer(object):
 
     def RollbackModel(self, request, context):
         """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
-        none.
+        none: DemoteModel is the way back from a first model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DemoteModel(self, request, context):
+        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, as before the
+        first promotion, until a model is promoted. Returns the model that served; nothing of it is deleted, and it can be
+        promoted again. MODEL_NOT_FOUND when none serves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,6 +204,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
             'RollbackModel': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackModel,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
+            ),
+            'DemoteModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DemoteModel,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.DemoteModelRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.SerializeToString,
             ),
             'PublishModel': grpc.unary_unary_rpc_method_handler(
@@ -365,6 +384,33 @@ class ModelService(object):
             target,
             '/sightline.ranker.v1.ModelService/RollbackModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DemoteModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.ModelService/DemoteModel',
+            sightline_dot_ranker_dot_v1_dot_model__service__pb2.DemoteModelRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.Model.FromString,
             options,
             channel_credentials,

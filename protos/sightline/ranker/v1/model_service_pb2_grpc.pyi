@@ -124,6 +124,22 @@ _ModelServiceRollbackModelType = typing_extensions.TypeVar(
     ],
 )
 
+_ModelServiceDemoteModelType = typing_extensions.TypeVar(
+    '_ModelServiceDemoteModelType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+)
+
 _ModelServicePublishModelType = typing_extensions.TypeVar(
     '_ModelServicePublishModelType',
     grpc.UnaryUnaryMultiCallable[
@@ -156,7 +172,7 @@ _ModelServiceGetOnlineReportType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServiceDemoteModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType]):
     """The ranking models of a catalog."""
 
     @typing.overload
@@ -183,6 +199,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -219,6 +239,10 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+            sightline.ranker.v1.model_service_pb2.Model,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
             sightline.ranker.v1.model_service_pb2.Model,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
@@ -260,7 +284,13 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
 
     RollbackModel: _ModelServiceRollbackModelType
     """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
-    none.
+    none: DemoteModel is the way back from a first model.
+    """
+
+    DemoteModel: _ModelServiceDemoteModelType
+    """Takes the serving model out of service: answers come from similarity, popularity and novelty again, as before the
+    first promotion, until a model is promoted. Returns the model that served; nothing of it is deleted, and it can be
+    promoted again. MODEL_NOT_FOUND when none serves.
     """
 
     PublishModel: _ModelServicePublishModelType
@@ -303,6 +333,10 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
+        sightline.ranker.v1.model_service_pb2.Model,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
         sightline.ranker.v1.model_service_pb2.Model,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -377,7 +411,18 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
         """Makes the model that served before the present one the serving one again. MODEL_NOT_FOUND when there was
-        none.
+        none: DemoteModel is the way back from a first model.
+        """
+
+    @abc.abstractmethod
+    def DemoteModel(
+        self,
+        request: sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
+        """Takes the serving model out of service: answers come from similarity, popularity and novelty again, as before the
+        first promotion, until a model is promoted. Returns the model that served; nothing of it is deleted, and it can be
+        promoted again. MODEL_NOT_FOUND when none serves.
         """
 
     @abc.abstractmethod

@@ -46,6 +46,11 @@ class RankRequest(google.protobuf.message.Message):
     TIME_MICROS_FIELD_NUMBER: builtins.int
     REASON_TOP_K_FIELD_NUMBER: builtins.int
     PHOTO_VECTORS_FIELD_NUMBER: builtins.int
+    COLLAPSE_FIELD_NUMBER: builtins.int
+    QUERY_PRODUCTS_FIELD_NUMBER: builtins.int
+    SAME_PICTURES_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    HISTORY_TOKEN_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -71,6 +76,15 @@ class RankRequest(google.protobuf.message.Message):
     reason_top_k: builtins.int
     """How many of the first answered products get reasons and, with `explain`, split parts: 0 to
     2,000; absent = all of them.
+    """
+    collapse: builtins.bool
+    """Whether near-duplicates collapse: of the products that show the same picture, and of the variants of one parent
+    (`candidates.parent_ids`, `candidates.image_hashes`, `same_pictures`), the best stays and names the others.
+    `top_k` counts what stays. Default: they are products like any other.
+    """
+    history_token: builtins.str
+    """NominateResponse.history_token of the same request: the history that was read then is not read again. Empty,
+    unknown or of another shopper = it is read.
     """
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
@@ -102,6 +116,24 @@ class RankRequest(google.protobuf.message.Message):
         their other features alone.
         """
 
+    @property
+    def query_products(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
+        """With `collapse`: products of the request itself, up to 100, whose near-duplicates are dropped. Only ids, parents
+        and hashes are read.
+        """
+
+    @property
+    def same_pictures(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """With `collapse`: pairs of candidates that are known to show the same picture, whatever their hashes say: entries
+        2i and 2i + 1 are the places, from 0, of a pair in `candidates`. An even number of entries, up to 20,000.
+        """
+
+    @property
+    def record(self) -> Global___AnswerDraft:
+        """What to keep of the answer; absent = nothing is kept. The record holds the whole order, however small `top_k` is.
+        It is written after the answer, from a bounded queue; see RankResponse.recorded.
+        """
+
     def __init__(
         self,
         *,
@@ -122,12 +154,84 @@ class RankRequest(google.protobuf.message.Message):
         time_micros: builtins.int = ...,
         reason_top_k: builtins.int | None = ...,
         photo_vectors: Global___PhotoVectors | None = ...,
+        collapse: builtins.bool = ...,
+        query_products: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
+        same_pictures: collections.abc.Iterable[builtins.int] | None = ...,
+        record: Global___AnswerDraft | None = ...,
+        history_token: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "reason_top_k", b"reason_top_k", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "reason_top_k", b"reason_top_k", "request_id", b"request_id", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "candidates", b"candidates", "diversity", b"diversity", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_reason_top_k", b"_reason_top_k", "branches", b"branches", "candidates", b"candidates", "catalog_id", b"catalog_id", "collapse", b"collapse", "diversity", b"diversity", "drop_seen", b"drop_seen", "explain", b"explain", "fused", b"fused", "history_token", b"history_token", "language_code", b"language_code", "photo_vectors", b"photo_vectors", "query_products", b"query_products", "reason_top_k", b"reason_top_k", "record", b"record", "request_id", b"request_id", "same_pictures", b"same_pictures", "seed", b"seed", "session_id", b"session_id", "shopper", b"shopper", "time_micros", b"time_micros", "top_k", b"top_k", "weights", b"weights"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_reason_top_k", b"_reason_top_k"]) -> typing.Literal["reason_top_k"] | None: ...
 
 Global___RankRequest: typing_extensions.TypeAlias = RankRequest
+
+@typing.final
+class AnswerDraft(google.protobuf.message.Message):
+    """What the caller knows of an answer that the ranker is to keep; see AnswerRecord for the meaning of the fields."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: builtins.int
+    REQUEST_DIGEST_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    DEGRADATIONS_FIELD_NUMBER: builtins.int
+    ANSWER_TIME_MICROS_FIELD_NUMBER: builtins.int
+    EXPIRE_TIME_MICROS_FIELD_NUMBER: builtins.int
+    ARMS_FIELD_NUMBER: builtins.int
+    MATCHED_IMAGE_IDS_FIELD_NUMBER: builtins.int
+    BRANCH_NAMES_FIELD_NUMBER: builtins.int
+    BRANCHES_FIELD_NUMBER: builtins.int
+    answer_id: builtins.str
+    """The answer's id: 1 to 64 characters of [A-Za-z0-9_-]. The first content of an id stays."""
+    request_digest: builtins.bytes
+    """SHA-256 of the request without its photos' bytes but with their hashes (32 bytes)."""
+    answer_time_micros: builtins.int
+    """When it is served, microseconds since 1970 (UTC)."""
+    expire_time_micros: builtins.int
+    """When the record may go, microseconds since 1970 (UTC); 0 = after the service's own time."""
+    @property
+    def versions(self) -> sightline.common.v1.answer_pb2.Versions:
+        """Versions that made it; the ranker puts the model's version in."""
+
+    @property
+    def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
+        """What was lost before ranking; the ranker adds its own losses."""
+
+    @property
+    def arms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The arms of experiments; see AnswerRecord."""
+
+    @property
+    def matched_image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The photo of each candidate that matched best, "" = none; empty = no candidate has one."""
+
+    @property
+    def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of branches, up to 16."""
+
+    @property
+    def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Which branches named each candidate: bit i stands for `branch_names[i]`; one entry for each candidate."""
+
+    def __init__(
+        self,
+        *,
+        answer_id: builtins.str = ...,
+        request_digest: builtins.bytes = ...,
+        versions: sightline.common.v1.answer_pb2.Versions | None = ...,
+        degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
+        answer_time_micros: builtins.int = ...,
+        expire_time_micros: builtins.int = ...,
+        arms: collections.abc.Iterable[builtins.str] | None = ...,
+        matched_image_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        branch_names: collections.abc.Iterable[builtins.str] | None = ...,
+        branches: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time_micros", b"answer_time_micros", "arms", b"arms", "branch_names", b"branch_names", "branches", b"branches", "degradations", b"degradations", "expire_time_micros", b"expire_time_micros", "matched_image_ids", b"matched_image_ids", "request_digest", b"request_digest", "versions", b"versions"]) -> None: ...
+
+Global___AnswerDraft: typing_extensions.TypeAlias = AnswerDraft
 
 @typing.final
 class Diversity(google.protobuf.message.Message):
@@ -307,14 +411,26 @@ class RankResponse(google.protobuf.message.Message):
     PROPENSITIES_FIELD_NUMBER: builtins.int
     SCORES_FIELD_NUMBER: builtins.int
     SCORE_EVENT_FIELD_NUMBER: builtins.int
+    COLLAPSED_FIELD_NUMBER: builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    COLLAPSED_COUNT_FIELD_NUMBER: builtins.int
+    RECORDED_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Candidates dropped because the shopper hid them."""
     seen_count: builtins.int
     """Candidates dropped because the shopper has seen them (`drop_seen`)."""
     model_version: builtins.str
-    """The model that scored; empty = none."""
+    """The model that scored; empty = none yet."""
     score_event: sightline.common.v1.event_pb2.EventType.ValueType
     """Of which event `scores` are the chance; UNSPECIFIED = not calibrated yet."""
+    total_count: builtins.int
+    """Length of the whole order: candidates that are neither hidden, nor (`drop_seen`) seen, nor (`collapse`) collapsed.
+    The answer holds the first `top_k` of them.
+    """
+    collapsed_count: builtins.int
+    """With `collapse`: candidates that collapsed into another one or into one of `query_products`."""
+    recorded: builtins.bool
+    """With `record`: whether the record was taken into the queue. False = it is lost (the queue is full)."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of the candidates that are left, best first."""
@@ -333,7 +449,7 @@ class RankResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. MODEL_NOT_READY."""
+        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded. Before the first promotion nothing is lost."""
 
     @property
     def stage_timings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.StageTiming]:
@@ -363,6 +479,10 @@ class RankResponse(google.protobuf.message.Message):
         of the raw score, learned on impressions. One for each product; empty = the model is not calibrated yet.
         """
 
+    @property
+    def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CollapsedProducts]:
+        """With `collapse`: the near-duplicates that each stands for, best first. Empty = none stands for any."""
+
     def __init__(
         self,
         *,
@@ -380,10 +500,34 @@ class RankResponse(google.protobuf.message.Message):
         propensities: collections.abc.Iterable[builtins.float] | None = ...,
         scores: collections.abc.Iterable[builtins.float] | None = ...,
         score_event: sightline.common.v1.event_pb2.EventType.ValueType = ...,
+        collapsed: collections.abc.Iterable[Global___CollapsedProducts] | None = ...,
+        total_count: builtins.int = ...,
+        collapsed_count: builtins.int = ...,
+        recorded: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "stage_timings", b"stage_timings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "degradations", b"degradations", "hidden_count", b"hidden_count", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
+
+@typing.final
+class CollapsedProducts(google.protobuf.message.Message):
+    """Several near-duplicates."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Product ids, best first."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_ids", b"product_ids"]) -> None: ...
+
+Global___CollapsedProducts: typing_extensions.TypeAlias = CollapsedProducts
 
 @typing.final
 class PartColumn(google.protobuf.message.Message):
@@ -566,10 +710,13 @@ class NominateResponse(google.protobuf.message.Message):
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     VECTORS_FIELD_NUMBER: builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    HISTORY_TOKEN_FIELD_NUMBER: builtins.int
     basis: Global___NominateResponse.Basis.ValueType
     """What they were chosen by."""
     model_version: builtins.str
     """The model; empty = none."""
+    history_token: builtins.str
+    """Opaque mark of the history that was read, for a `Rank` of the same request that follows within 10 s; empty = none."""
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids, best first."""
@@ -580,7 +727,7 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def degradations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.Degradation]:
-        """E.g. MODEL_NOT_READY."""
+        """E.g. CAUSE_MODEL_NOT_READY: the promoted model can't be loaded. Before the first promotion nothing is lost."""
 
     @property
     def vectors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.vector_pb2.Vector]:
@@ -607,7 +754,105 @@ class NominateResponse(google.protobuf.message.Message):
         degradations: collections.abc.Iterable[sightline.common.v1.answer_pb2.Degradation] | None = ...,
         vectors: collections.abc.Iterable[sightline.common.v1.vector_pb2.Vector] | None = ...,
         exclude_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        history_token: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["basis", b"basis", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["basis", b"basis", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "history_token", b"history_token", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
 
 Global___NominateResponse: typing_extensions.TypeAlias = NominateResponse
+
+@typing.final
+class GiveReasonsRequest(google.protobuf.message.Message):
+    """Asks for reasons of ranked products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    CANDIDATES_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    WEIGHTS_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
+    EXPLORED_PLACES_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog; empty = "default"."""
+    request_id: builtins.str
+    """For logs; empty = the service makes one."""
+    language_code: builtins.str
+    """BCP 47 language of the reasons; empty = "en"."""
+    session_id: builtins.str
+    """The visit, up to 128 bytes; empty = unknown."""
+    explain: builtins.bool
+    """Whether the parts are split by feature. Default: no."""
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """For whom; absent = nobody in particular."""
+
+    @property
+    def candidates(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
+        """1 to 200 products, as they were ranked."""
+
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartColumn]:
+        """The parts of their scores as Rank answered them, one value for each candidate; `features` is not read."""
+
+    @property
+    def weights(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartWeight]:
+        """How much each kind of part counts, as in RankRequest: what explains a split part."""
+
+    @property
+    def explored_places(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Places, from 0, in `candidates` of those that were given a place to be seen at (CAUSE_EXPLORATION, up): they say
+        so first. None = no one was.
+        """
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        language_code: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
+        session_id: builtins.str = ...,
+        candidates: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
+        parts: collections.abc.Iterable[Global___PartColumn] | None = ...,
+        weights: collections.abc.Iterable[Global___PartWeight] | None = ...,
+        explain: builtins.bool = ...,
+        explored_places: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "catalog_id", b"catalog_id", "explain", b"explain", "explored_places", b"explored_places", "language_code", b"language_code", "parts", b"parts", "request_id", b"request_id", "session_id", b"session_id", "shopper", b"shopper", "weights", b"weights"]) -> None: ...
+
+Global___GiveReasonsRequest: typing_extensions.TypeAlias = GiveReasonsRequest
+
+@typing.final
+class GiveReasonsResponse(google.protobuf.message.Message):
+    """The reasons."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REASONS_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    model_version: builtins.str
+    """The model that words them; empty = none."""
+    @property
+    def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonList]:
+        """Reasons of each candidate, in their order."""
+
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PartColumn]:
+        """With `explain`: the parts again, split by feature."""
+
+    def __init__(
+        self,
+        *,
+        reasons: collections.abc.Iterable[Global___ReasonList] | None = ...,
+        parts: collections.abc.Iterable[Global___PartColumn] | None = ...,
+        model_version: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["model_version", b"model_version", "parts", b"parts", "reasons", b"reasons"]) -> None: ...
+
+Global___GiveReasonsResponse: typing_extensions.TypeAlias = GiveReasonsResponse

@@ -45,6 +45,11 @@ class RankingServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateResponse.FromString,
                 _registered_method=True)
+        self.GiveReasons = channel.unary_unary(
+                '/sightline.ranker.v1.RankingService/GiveReasons',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsResponse.FromString,
+                _registered_method=True)
 
 
 class RankingServiceServicer(object):
@@ -52,8 +57,8 @@ class RankingServiceServicer(object):
     """
 
     def Rank(self, request, context):
-        """Scores and orders up to 2,000 candidates. Works without a model (similarity and popularity; flagged
-        MODEL_NOT_READY).
+        """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
+        popularity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +67,14 @@ class RankingServiceServicer(object):
     def Nominate(self, request, context):
         """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
         shopper without history; none when nobody has done anything yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GiveReasons(self, request, context):
+        """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
+        by what is known of the shopper now, by the scores that the answer had.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +92,11 @@ def add_RankingServiceServicer_to_server(servicer, server):
                     servicer.Nominate,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateResponse.SerializeToString,
+            ),
+            'GiveReasons': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveReasons,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +154,33 @@ class RankingService(object):
             '/sightline.ranker.v1.RankingService/Nominate',
             sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.NominateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveReasons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.RankingService/GiveReasons',
+            sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_ranking__service__pb2.GiveReasonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

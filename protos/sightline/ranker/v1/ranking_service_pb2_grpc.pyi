@@ -57,7 +57,23 @@ _RankingServiceNominateType = typing_extensions.TypeVar(
     ],
 )
 
-class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingServiceNominateType]):
+_RankingServiceGiveReasonsType = typing_extensions.TypeVar(
+    '_RankingServiceGiveReasonsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
+    ],
+)
+
+class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingServiceNominateType, _RankingServiceGiveReasonsType]):
     """Orders candidates for a shopper, and names candidates by behaviour."""
 
     @typing.overload
@@ -69,6 +85,10 @@ class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingService
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.ranking_service_pb2.NominateRequest,
             sightline.ranker.v1.ranking_service_pb2.NominateResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+            sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -82,16 +102,25 @@ class RankingServiceStub(typing.Generic[_RankingServiceRankType, _RankingService
             sightline.ranker.v1.ranking_service_pb2.NominateRequest,
             sightline.ranker.v1.ranking_service_pb2.NominateResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+            sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     Rank: _RankingServiceRankType
-    """Scores and orders up to 2,000 candidates. Works without a model (similarity and popularity; flagged
-    MODEL_NOT_READY).
+    """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
+    popularity.
     """
 
     Nominate: _RankingServiceNominateType
     """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
     shopper without history; none when nobody has done anything yet.
+    """
+
+    GiveReasons: _RankingServiceGiveReasonsType
+    """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
+    by what is known of the shopper now, by the scores that the answer had.
     """
 
 RankingServiceAsyncStub: typing_extensions.TypeAlias = RankingServiceStub[
@@ -102,6 +131,10 @@ RankingServiceAsyncStub: typing_extensions.TypeAlias = RankingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.ranking_service_pb2.NominateRequest,
         sightline.ranker.v1.ranking_service_pb2.NominateResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+        sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse,
     ],
 ]
 
@@ -114,8 +147,8 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.ranking_service_pb2.RankRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.RankResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.RankResponse]]:
-        """Scores and orders up to 2,000 candidates. Works without a model (similarity and popularity; flagged
-        MODEL_NOT_READY).
+        """Scores and orders up to 2,000 candidates. Works without a model too: from similarity and
+        popularity.
         """
 
     @abc.abstractmethod
@@ -126,6 +159,16 @@ class RankingServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.NominateResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.NominateResponse]]:
         """The products of the whole catalogue that fit a shopper's behaviour best; popular ones for a
         shopper without history; none when nobody has done anything yet.
+        """
+
+    @abc.abstractmethod
+    def GiveReasons(
+        self,
+        request: sightline.ranker.v1.ranking_service_pb2.GiveReasonsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse, collections.abc.Awaitable[sightline.ranker.v1.ranking_service_pb2.GiveReasonsResponse]]:
+        """Reasons, and split parts, of products that were ranked before: for later pages of a kept answer. They are worded
+        by what is known of the shopper now, by the scores that the answer had.
         """
 
 def add_RankingServiceServicer_to_server(servicer: RankingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -150,6 +150,7 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     FILTER_FIELD_NUMBER: builtins.int
     VIEW_FIELD_NUMBER: builtins.int
     EXPLAIN_FILTER_FIELD_NUMBER: builtins.int
+    TITLE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog; empty = "default"."""
     request_id: builtins.str
@@ -166,6 +167,12 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Products that do not pass are left out and named in `filtered_product_ids`; absent = all pass."""
 
+    @property
+    def title_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Products whose titles alone are wanted, up to 1,000, whatever the filter says: those that reasons name. One read
+        serves a page and its reasons.
+        """
+
     def __init__(
         self,
         *,
@@ -175,9 +182,10 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
         filter: sightline.common.v1.filter_pb2.Filter | None = ...,
         view: Global___ProductView.ValueType = ...,
         explain_filter: builtins.bool = ...,
+        title_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "explain_filter", b"explain_filter", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "explain_filter", b"explain_filter", "filter", b"filter", "product_ids", b"product_ids", "request_id", b"request_id", "title_product_ids", b"title_product_ids", "view", b"view"]) -> None: ...
 
 Global___BatchGetProductsRequest: typing_extensions.TypeAlias = BatchGetProductsRequest
 
@@ -192,6 +200,7 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     MISSING_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     FILTERED_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     REJECTIONS_FIELD_NUMBER: builtins.int
+    TITLES_FIELD_NUMBER: builtins.int
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products, in the order asked."""
@@ -212,6 +221,10 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Rejection]:
         """With `explain_filter`: why, of each of them."""
 
+    @property
+    def titles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Titles of `title_product_ids`, in their order; "" = the catalog does not hold the product, or it has no title."""
+
     def __init__(
         self,
         *,
@@ -220,9 +233,10 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
         missing_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         filtered_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         rejections: collections.abc.Iterable[Global___Rejection] | None = ...,
+        titles: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections", "titles", b"titles"]) -> None: ...
 
 Global___BatchGetProductsResponse: typing_extensions.TypeAlias = BatchGetProductsResponse
 

@@ -37,8 +37,8 @@ class _CollapseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     `product_id`, the near-duplicates of that product are left out as it is itself.
     """
     COLLAPSE_MARK: _Collapse.ValueType  # 2
-    """As COLLAPSE_DROP, but the others stay in the answer too, up to 1,000 products in all: for callers that
-    put several answers together and collapse them then.
+    """As COLLAPSE_DROP, but the nearest of the others stay in the answer too, up to 20 + top_k / 4 of them and 1,000
+    products in all: for callers that put several answers together and collapse them then.
     """
     COLLAPSE_OFF: _Collapse.ValueType  # 3
     """Near-duplicates are products like any other."""
@@ -53,8 +53,8 @@ COLLAPSE_DROP: Collapse.ValueType  # 1
 `product_id`, the near-duplicates of that product are left out as it is itself.
 """
 COLLAPSE_MARK: Collapse.ValueType  # 2
-"""As COLLAPSE_DROP, but the others stay in the answer too, up to 1,000 products in all: for callers that
-put several answers together and collapse them then.
+"""As COLLAPSE_DROP, but the nearest of the others stay in the answer too, up to 20 + top_k / 4 of them and 1,000
+products in all: for callers that put several answers together and collapse them then.
 """
 COLLAPSE_OFF: Collapse.ValueType  # 3
 """Near-duplicates are products like any other."""
@@ -211,8 +211,8 @@ class SearchResponse(google.protobuf.message.Message):
     QUERY_PRODUCT_FIELD_NUMBER: builtins.int
     DEGRADATIONS_FIELD_NUMBER: builtins.int
     plan: builtins.str
-    """How the search was done, in one line for people, in no fixed form: every row compared ("flat, 2 rounds, 400
-    rows"), a walk through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), the rows that pass, compared
+    """How the search was done, in one line for people, in no fixed form: every row of a small generation compared by the
+    retriever ("in memory, 3068 rows compared"), every row compared by the engine ("flat, 2 rounds, 400 rows"), a walk through a graph ("graph ef 8000, 1 round, 100 rows, about 5% pass"), the rows that pass, compared
     by the engine ("compared by the engine in 4 slices, 1 round, 100 rows, about 15% pass") or by the retriever
     ("exact over 42 survivors, 1 round, 42 rows, by price"). Rounds beyond the first refill a page that
     near-duplicates, exclusions or the re-check of the filter had thinned. docs/filters.md explains the words.
@@ -245,8 +245,8 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def collapsed(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductIds]:
-        """The near-duplicates of each, see Collapse, among the products that the search went through: as long as
-        `similarities`; empty = none has any.
+        """The near-duplicates of each, see Collapse, among the products that the search went through, up to 1,000 in all: as
+        long as `similarities`; empty = none has any.
         """
 
     @property
@@ -499,6 +499,7 @@ class CountResponse(google.protobuf.message.Message):
     SPACE_FIELD_NUMBER: builtins.int
     FRESHNESS_FIELD_NUMBER: builtins.int
     RECALL_FIELD_NUMBER: builtins.int
+    ADVICE_FIELD_NUMBER: builtins.int
     products: builtins.int
     """Products in the record."""
     images: builtins.int
@@ -513,6 +514,10 @@ class CountResponse(google.protobuf.message.Message):
     """Photos, or products, that could not be embedded and are not tried again."""
     outbox: builtins.int
     """Writes that the index does not hold yet."""
+    advice: builtins.str
+    """What to do as the space has outgrown the way in which it is searched, in one line for people: more rows than the
+    retriever compares in memory, and an engine that goes through all of them in Python. Empty = nothing.
+    """
     @property
     def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
         """The active generation; absent = none yet."""
@@ -539,8 +544,9 @@ class CountResponse(google.protobuf.message.Message):
         space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         recall: collections.abc.Iterable[sightline.common.v1.answer_pb2.RecallEstimate] | None = ...,
+        advice: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["failed", b"failed", "freshness", b"freshness", "images", b"images", "indexed", b"indexed", "outbox", b"outbox", "pending", b"pending", "products", b"products", "recall", b"recall", "space", b"space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "failed", b"failed", "freshness", b"freshness", "images", b"images", "indexed", b"indexed", "outbox", b"outbox", "pending", b"pending", "products", b"products", "recall", b"recall", "space", b"space"]) -> None: ...
 
 Global___CountResponse: typing_extensions.TypeAlias = CountResponse

@@ -69,7 +69,8 @@ def bind(
 
     def serve(model: str, space: str) -> ServedModel:
         once = triton.inference(model)
-        asked = Batching(Retrying(once, trouble.set), settings.batch, settings.places)
+        most = settings.text_batch if space == TEXT else settings.batch
+        asked = Batching(Retrying(once, trouble.set), most, settings.places)
         return ServedModel(asked, settings.describe_seconds, space, probe=once)
 
     spaces = _spaces(settings, shelf, serve)
@@ -82,7 +83,7 @@ def bind(
     embedder = Embedder(
         spaces=spaces,
         photos=Photos(intake, queues, Cache(settings.cache_bytes), shelf),
-        texts=Texts(spaces, queues, encoder, settings.batch),
+        texts=Texts(spaces, queues, encoder, settings.text_batch),
         fetch=fetch,
     )
     sources = ModelSources(

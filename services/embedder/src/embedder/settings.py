@@ -65,6 +65,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     batch: int = Field(default=4, ge=1, le=64)
     """Most photos in one inference; the model's own limit may be lower."""
 
+    text_batch: int = Field(default=8, ge=1, le=64)
+    """Most texts of up to 32 tokens in one inference, fewer of longer ones; the model's own limit
+    may be lower."""
+
     places: int = Field(default=3, ge=2, le=256)
     """Inferences of one model in progress at once; one of them is kept from bulk work."""
 

@@ -1,7 +1,10 @@
 """Texts to vectors, in the space of texts or, by a learned map, in a visual space."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from embedder.call import EMBEDDED, Call, side_by_side
 from embedder.model import (
@@ -13,6 +16,7 @@ from embedder.model import (
     ModelNotReady,
     Sentences,
     SpaceUnavailable,
+    Tensors,
     TextInvalid,
     Tokens,
 )
@@ -21,6 +25,12 @@ from embedder.turns import Queues
 from embedder.versions import Route, Spaces
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+
+Lengths = npt.NDArray[np.int64]
+
+EACH = 32
+"""Tokens that a text of a full batch may have, filling included; of longer ones fewer go at once.
+256 tokens are 60 ms of one core, which a shopper's text may have to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,18 @@ class Texts:
         except ServiceError as error:
             call.lose(items, error)
             return
-        size = min(self.batch, way.first.described.max_batch)
+        try:
+            with call.stages.measure("intake"):
+                texts = [item.text or "" for item in items.values()]
+                tokens = await self.encoder.encode(way.first.served.model, way.tokens, texts)
+        except ServiceError as error:
+            call.lose(items, error)
+            return
         places = list(items)
-        groups = [places[start : start + size] for start in range(0, len(places), size)]
+        size = min(self.batch, way.first.described.max_batch)
         await side_by_side(
-            self._in_turn({place: items[place].text or "" for place in group}, way, call)
-            for group in groups
+            self._in_turn([places[row] for row in rows], inputs, way, call)
+            for rows, inputs in grouped(tokens, size)
         )
 
     async def _way(self, route: Route, catalog: str) -> "_Way":
@@ -70,31 +86,55 @@ class Texts:
             raise ModelNotReady(f"{first.described.model} takes no texts")
         return _Way(first, first.described.recipe, mapped, route.version)
 
-    async def _in_turn(self, group: Mapping[int, str], way: "_Way", call: Call) -> None:
+    async def _in_turn(
+        self, places: Sequence[int], inputs: Tensors, way: "_Way", call: Call
+    ) -> None:
         """Embed one group when its turn comes."""
         first = way.first.served
         try:
             queue = self.queues.of(first.model)
-            with queue.place(call.priority, deadlines.remaining(), len(group)):
-                answer = await self._answer(list(group.values()), way, call)
+            with queue.place(call.priority, deadlines.remaining(), len(places)):
+                answer = await self._answer(inputs, way, call)
         except ServiceError as error:
-            call.lose(group, error)
+            call.lose(places, error)
             return
         last = first if way.mapped is None else way.mapped.served
-        EMBEDDED.labels(last.space, last.model).inc(len(group))
-        for place, vector in zip(group, answer.vectors, strict=True):
+        EMBEDDED.labels(last.space, last.model).inc(len(places))
+        for place, vector in zip(places, answer.vectors, strict=True):
             version = way.version or answer.version
             call.outcomes[place] = Embedding(last.space, version, vector)
 
-    async def _answer(self, texts: Sequence[str], way: "_Way", call: Call) -> Answer:
+    async def _answer(self, inputs: Tensors, way: "_Way", call: Call) -> Answer:
         """Run the models one after the other."""
-        with call.stages.measure("intake"):
-            inputs = await self.encoder.encode(way.first.served.model, way.tokens, texts)
         with call.stages.measure("infer"):
             answer = await way.first.embed(inputs)
             if way.mapped is None:
                 return answer
             return await way.mapped.embed({"sentence": answer.vectors})
+
+
+def grouped(tokens: Tensors, most: int) -> Iterator[tuple[list[int], Tensors]]:
+    """Texts of like length together, the shortest first: the rows of each group, and its inputs.
+
+    `tokens`: what Encode returns. A group has up to `most` texts and `most` × EACH tokens, each
+    text filled up to the longest of its group, so that little is computed for nothing.
+    """
+    lengths = tokens["attention_mask"].sum(axis=1)
+    order = np.argsort(lengths, kind="stable").tolist()
+    group: list[int] = []
+    for row in order:
+        if group and (len(group) == most or (len(group) + 1) * lengths[row] > most * EACH):
+            yield group, _cut(tokens, group, lengths)
+            group = []
+        group.append(row)
+    yield group, _cut(tokens, group, lengths)
+
+
+def _cut(tokens: Tensors, rows: list[int], lengths: Lengths) -> Tensors:
+    if len(lengths) == 1:
+        return tokens
+    longest = int(lengths[rows[-1]])
+    return {name: values[rows, :longest] for name, values in tokens.items()}
 
 
 @dataclass(frozen=True, slots=True)

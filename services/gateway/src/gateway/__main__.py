@@ -97,12 +97,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
                 admin.AdminServicer(
                     settings.catalogs,
                     scenes=scenes,
-                    spaces=embedding,
-                    index=retrieving,
-                    models=ranking,
-                    embedder=to_embedder,
-                    ranker=to_ranker,
-                    retriever=to_retriever,
+                    embedder=embedding,
+                    ranker=ranking,
+                    retriever=retrieving,
                     status_seconds=settings.status_seconds,
                 ),
                 admin.NAME,
@@ -124,7 +121,6 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
 async def main(settings: GatewaySettings, scenes: SceneFiles) -> None:
     """Serve until asked to stop."""
     gateway = build(settings, scenes)
-    gateway.answers.start()
     await server.serve(
         gateway.bindings,
         settings,
@@ -141,7 +137,7 @@ def start() -> None:
         scenes = SceneFiles(settings.scenes_folder)
     except ScenesInvalid as error:
         sys.exit(f"bad scenes: {error}")
-    server.run(main(settings, scenes))
+    server.run(main(settings, scenes), settings)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway import collapse
 from gateway.fresh import fresh
-from gateway.fuse import Listing, pick
+from gateway.fuse import Listing
 from gateway.model import (
     SIMILARITY_BRANCHES,
     Basis,
@@ -17,6 +17,7 @@ from gateway.model import (
     ProductNotFound,
     Shopper,
     SpaceMissing,
+    gathered,
 )
 from gateway.personal import near_shopper
 from gateway.plan import MOST_ASKED
@@ -209,6 +210,8 @@ async def _nominate(
         return None
     run.trail.model_version = run.trail.model_version or nominees.model_version
     run.trail.heard(nominees.degradations)
+    if shopper is not None:
+        run.trail.history_token = nominees.history_token or run.trail.history_token
     return nominees
 
 
@@ -248,6 +251,6 @@ async def _newest(run: Run, before: Listing | None) -> Listing | None:
         return None
     done = f"{Branch.NEW}: top {count}"
     (run.trail.named if before is None else run.trail.steps).append(done)
-    known, whole = frozenset(named), Listing(Branch.NEW, 1.0, columns)
+    known = frozenset(named)
     rows = [row for row, item in enumerate(columns.product_ids) if item not in known]
-    return Listing(Branch.NEW, 1.0, pick([(whole, row) for row in rows]), after=len(named))
+    return Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=len(named))

@@ -1,7 +1,5 @@
 """Classify: what a photo is of, and which filters it proposes."""
 
-from dataclasses import replace
-
 from gateway.embedding import photo_error
 from gateway.model import Classified, Question
 from gateway.ports import House
@@ -28,5 +26,6 @@ async def classify(question: Question, house: House) -> Classified:
             )
     except ServiceError as error:
         raise photo_error(question.photo, error) or error from error
-    shown = replace(told, guesses=told.guesses[: question.guess_count])
-    return Classified(shown, proposals(told), subject)
+    proposed = proposals(told)
+    del told.guesses[question.guess_count :]
+    return Classified(told, proposed, subject)

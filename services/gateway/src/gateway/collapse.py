@@ -1,77 +1,96 @@
 """Near-duplicates across branches collapse into the best. Pure; the rule is shared.
 
 The best is that of the final order, after hidden products are out of it: who hides a product sees
-its variants still. A search tells which of its own products show the same picture, as it has their
-vectors; between products of different branches the hashes decide.
+its variants still. So the ranker collapses what it ranks; here it is done to an order that it did
+not make, or that has to be explained. A search says which of its own products show the same
+picture, as it has their vectors; between products of different branches the hashes decide.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
-from gateway.model import AnsweredProduct, Candidates, Columns
-from sightline_rules import duplicates
-from sightline_rules.duplicates import Candidate
+import numpy as np
 
-
-def collapse(
-    candidates: Candidates, order: Sequence[AnsweredProduct]
-) -> tuple[AnsweredProduct, ...]:
-    """The order without near-duplicates of better products and of the query's own."""
-    own = candidates.own
-    return tuple(
-        replace(order[group.place - len(own)], collapsed=group.collapsed)
-        for group in _groups(candidates, order)
-        if group.place >= len(own)
-    )
+from gateway.model import Candidates, Columns, Order
+from sightline_rules.grouping import Grouped, grouped, near_pictures
 
 
-def stands_behind(candidates: Candidates, order: Sequence[AnsweredProduct], product_id: str) -> str:
+def collapse(candidates: Candidates, order: Order) -> Order:
+    """A whole order without near-duplicates of better products and of the query's own."""
+    groups, own = _groups(candidates, order), len(candidates.own.product_ids)
+    kept = [place - own for place in groups.kept if place >= own]
+    if len(kept) == len(order.product_ids):
+        return order
+    members, ids = groups.members(), order.product_ids
+    collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
+    ranks = order.score_ranks or range(1, len(ids) + 1)
+    return _picked(replace(order, score_ranks=ranks), kept, collapsed)
+
+
+def _picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]) -> Order:
+    """Only these rows of a whole order."""
+    held = {column.name: getattr(order, column.name) for column in fields(Order)}
+    columns: dict[str, Any] = {
+        name: [values[row] for row in rows if row < len(values)]
+        for name, values in held.items()
+        if isinstance(values, Sequence) and values
+    }
+    columns |= {
+        "parts": [(name, [values[row] for row in rows]) for name, values in order.parts],
+        "addends": {
+            part: [values[row] for row in rows if row < len(values)]
+            for part, values in order.addends.items()
+        },
+    }
+    return replace(order, **columns | {"collapsed": collapsed, "total": len(rows)})
+
+
+def stands_behind(candidates: Candidates, order: Order, product_id: str) -> str:
     """The better product, or the query's own, that a product of the order is a near-duplicate of;
     "" = none."""
-    own = [item.product_id for item in candidates.own]
-    ids = [*own, *(item.product_id for item in order)]
-    into = (group.place for group in _groups(candidates, order) if product_id in group.collapsed)
-    return next((ids[place] for place in into), "")
+    ids = [*candidates.own.product_ids, *order.product_ids]
+    place = ids.index(product_id)
+    into = _groups(candidates, order).into[place]
+    return "" if into == place else ids[into]
 
 
-def _groups(
-    candidates: Candidates, order: Sequence[AnsweredProduct]
-) -> tuple[duplicates.Group, ...]:
+def _groups(candidates: Candidates, order: Order) -> Grouped:
     """The query's own products, then the order, in groups of near-duplicates."""
-    known = {item.product_id: item for item in near_duplicates(candidates.columns)}
-    ordered = (
-        replace(known[item.product_id], marks=candidates.marks.get(item.product_id, ()))
-        for item in order
-    )
-    return duplicates.collapse((*candidates.own, *ordered))
-
-
-def near_duplicates(columns: Columns) -> list[Candidate]:
-    """What decides whether products are near-duplicates."""
-    return [
-        Candidate(product_id, parent_id, image_hash)
-        for product_id, parent_id, image_hash in zip(
-            columns.product_ids, columns.parent_ids, columns.image_hashes, strict=True
-        )
+    places, own = candidates.places, candidates.own
+    rows = [places[product_id] for product_id in order.product_ids]
+    at = {place: number for number, place in enumerate(rows, start=len(own.product_ids))}
+    pairs = [
+        (at[one], at[other]) for one, other in candidates.same_pictures if one in at and other in at
     ]
+    families, hashes = _families(candidates.columns), candidates.columns.image_hashes
+    return _grouped(
+        [*_families(own), *(families[row] for row in rows)],
+        [*(own.image_hashes or [0] * len(own.product_ids)), *(hashes[row] for row in rows)]
+        if hashes
+        else (),
+        pairs,
+    )
+
+
+def _grouped(
+    families: Sequence[Hashable], hashes: Sequence[int], pairs: Sequence[tuple[int, int]]
+) -> Grouped:
+    near, _ = near_pictures(np.array(hashes, np.uint64))
+    return grouped(families, [*near.tolist(), *pairs])
+
+
+def _families(columns: Columns) -> Sequence[str]:
+    """What all variants of a parent and the parent itself share."""
+    if not columns.parent_ids:
+        return columns.product_ids
+    pairs = zip(columns.parent_ids, columns.product_ids, strict=True)
+    return [parent or own for parent, own in pairs]
 
 
 def count(columns: Columns, left_out: Collection[str]) -> int:
     """How many products stay of those not left out."""
-    items = near_duplicates(columns)
-    return len(duplicates.collapse(item for item in items if item.product_id not in left_out))
-
-
-def marks(
-    searches: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
-) -> Mapping[str, Sequence[Hashable]]:
-    """Marks of products, from those of several searches and what each of them stands for."""
-    found: dict[str, list[Hashable]] = defaultdict(list)
-    for number, (product_ids, collapsed) in enumerate(searches):
-        for product_id, others in zip(product_ids, collapsed, strict=False):
-            for other in others:
-                mark = (number, product_id, other)
-                found[product_id].append(mark)
-                found[other].append(mark)
-    return found
+    rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
+    families, hashes = _families(columns), columns.image_hashes
+    shown = [hashes[row] for row in rows] if hashes else ()
+    return len(_grouped([families[row] for row in rows], shown, ()).kept)

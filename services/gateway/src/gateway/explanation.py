@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.model import Branch, Degradation, ProductRow, Rejection, Result, Versions
+from gateway.model import Degradation, ProductRow, Rejection, Result, Versions
+from sightline.gateway.v1 import recommendation_service_pb2
+
+BranchVerdict = recommendation_service_pb2.BranchVerdict
+"""What one list of a branch says of the product."""
 
 
 class Outcome(StrEnum):
@@ -19,21 +23,6 @@ class Outcome(StrEnum):
     COLLAPSED = "COLLAPSED"
     NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
     OUTRANKED = "OUTRANKED"
-
-
-@dataclass(frozen=True, slots=True)
-class BranchVerdict:
-    """What one list of a branch says of the product."""
-
-    branch: Branch
-    signal: int | None
-    """The place of the signal that the list is near to; None = it is near to none."""
-    named: bool
-    named_count: int
-    similarity: float | None
-    """Cosine; None = the list has no similarities, or the product has none."""
-    last_similarity: float | None
-    """Of the last product named."""
 
 
 @dataclass(frozen=True, slots=True)

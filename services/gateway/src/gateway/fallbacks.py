@@ -1,10 +1,10 @@
 """The ladder of degradation: what a failure means, and what the answer then rests on. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.model import Branch, Candidate, Cause, Degradation, Peer, Reason
+from gateway.model import Branch, Cause, Degradation, Peer, Reason
 from gateway.wording import own_reason
 from servicekit.errors import Code, ServiceError
 
@@ -95,9 +95,13 @@ def degradations(
     In the order of the stages, however they raced.
     `named` are the branches that did name candidates.
     """
-    once: dict[tuple[str, Cause], Degradation] = {}
+    once: dict[tuple[str, int], Degradation] = {}
     for loss in sorted(losses, key=_place):
-        own = Degradation(loss.stage, loss.cause, _substitute(loss, named))
+        own = Degradation(
+            stage=loss.stage,
+            cause=Degradation.Cause.ValueType(loss.cause),
+            substitute=_substitute(loss, named),
+        )
         once.setdefault((loss.stage, loss.cause), own)
     for item in told:
         once.setdefault((item.stage, item.cause), item)
@@ -105,13 +109,13 @@ def degradations(
 
 
 def reasons_for(
-    candidate: Candidate, given: tuple[Reason, ...], language_code: str = ""
+    branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
 ) -> tuple[Reason, ...]:
     """The ranker's reasons, else our own; only the gateway knows that a product is new."""
     if not given:
-        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in candidate.branches)
+        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in branches)
     new = OWN_CODES[Branch.NEW]
-    if Branch.NEW in candidate.branches and all(reason.code != new for reason in given):
+    if Branch.NEW in branches and all(reason.code != new for reason in given):
         return (*given, own_reason(new, language_code))
     return given
 
@@ -121,7 +125,7 @@ _STAGES = (*Branch, "rank", "hydrate", "record")
 
 def _place(loss: Loss) -> tuple[int, str, str]:
     place = _STAGES.index(loss.stage) if loss.stage in _STAGES else len(_STAGES)
-    return place, loss.stage, loss.cause
+    return place, loss.stage, loss.cause.name
 
 
 def _substitute(loss: Loss, named: Sequence[Branch]) -> str:

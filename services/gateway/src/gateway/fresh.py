@@ -5,8 +5,8 @@ places are to be filled asks the catalogue itself. With signals nobody asks: wha
 is named by the search, and what is new and far has no place beside it.
 """
 
-from gateway.fuse import Listing, pick
-from gateway.model import Branch, Peer
+from gateway.fuse import Listing
+from gateway.model import Branch, Peer, gathered
 from gateway.trail import Run
 from servicekit.errors import ServiceError
 
@@ -34,6 +34,4 @@ async def fresh(run: Run) -> Listing | None:
     if not rows:
         return None
     run.trail.named.append(f"{Branch.NEW}: top {MOST_FRESH}")
-    whole = Listing(Branch.NEW, 1.0, columns)
-    named = pick([(whole, row) for row in rows])
-    return Listing(Branch.NEW, 1.0, named, after=BEHIND)
+    return Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)

@@ -6,8 +6,6 @@ to be while somebody reads on is newer than all that was shown, and is left out.
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import json
 from collections import deque
@@ -15,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from servicekit.requests import PageTokenInvalid
+from servicekit.requests import PageTokenInvalid, pack_token, unpack_token
 
 VERSION = 1
 
@@ -34,6 +32,7 @@ class Entry:
 Place = tuple[str, str] | None
 """An owner's token of the page that is being read and the entry that was shown last (empty = none);
 None = all was shown."""
+
 
 Fetch = Callable[[str, int], Awaitable[tuple[Sequence[Entry], str]]]
 """An owner's page, newest first, and the token of its next one; of a page token and a size."""
@@ -115,17 +114,12 @@ async def merged(
             break
         shown.append(reading[newest[1]].take())
     left = {name: owner.place() for name, owner in reading.items()}
-    text = json.dumps([VERSION, context, shown[-1].created, left], separators=(",", ":"))
-    return shown, base64.urlsafe_b64encode(text.encode()).decode()
+    return shown, pack_token(VERSION, context, shown[-1].created, left)
 
 
 def _read(token: str, context: str, owners: Mapping[str, Fetch]) -> tuple[int, dict[str, Place]]:
     """What `merged` put into its token."""
-    try:
-        parts = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise PageTokenInvalid from error
-    match parts:
+    match unpack_token(token):
         case [int(version), str(given), int(bound), dict(places)] if (
             (version, given) == (VERSION, context)
             and places.keys() == owners.keys()

@@ -1,6 +1,7 @@
 """The gateway's values and errors.
 
-Nothing here knows of the wire. Errors, each with its reason on the wire::
+What peers say that is only passed on or looked into stays the message that it came as; such
+messages are named here, and nothing else here knows of the wire. Errors, each with its reason::
 
     ServiceError
     ├── InvalidArgument
@@ -8,7 +9,6 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
     ├── NotFound
     │   ├── SceneNotFound       SCENE_NOT_FOUND
     │   ├── ProductNotFound     PRODUCT_NOT_FOUND
-    │   ├── JobNotFound         JOB_NOT_FOUND
     │   └── AnswerMissing       ANSWER_RECORD_MISSING
     ├── FailedPrecondition
     │   ├── ImageUnreadable     URI_UNREADABLE
@@ -21,13 +21,19 @@ Nothing here knows of the wire. Errors, each with its reason on the wire::
         └── StageLate           STAGE_DEADLINE
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from functools import cache, reduce
+from operator import or_
 from types import MappingProxyType
+from typing import Annotated, TypeVar
 
-from gateway.moving import Addends, Diversity, Move, MoveCause
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import dataclasses as checked
+
+from gateway.moving import Addends, Diversity, Move
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -37,7 +43,35 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
+from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2, vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2
+from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 from sightline_rules import duplicates
+
+T = TypeVar("T")
+
+Box = photo_pb2.Box
+Subject = photo_pb2.Subject
+Classification = photo_pb2.Classification
+CategoryGuess = photo_pb2.CategoryGuess
+Vector = vector_pb2.Vector
+Reason = answer_pb2.Reason
+ProductRow = product_pb2.Product
+SpaceVersion = answer_pb2.SpaceVersion
+Freshness = answer_pb2.IndexFreshness
+Versions = answer_pb2.Versions
+Timing = answer_pb2.StageTiming
+Degradation = answer_pb2.Degradation
+
+Space = embedding_service_pb2.Space
+"""A version of a space as the embedder has it."""
+
+Rejection = product_service_pb2.Rejection
+"""Why a product does not pass a filter. Its path is within the caller's filter; empty = it is not
+the caller's."""
+
+IndexState = vector_service_pb2.CountResponse
+"""What record and index hold of a space."""
 
 RETRY_AFTER = timedelta(seconds=1)
 """When a caller may try again after something was unavailable."""
@@ -126,13 +160,6 @@ class SpaceInUse(FailedPrecondition):
         )
 
 
-class JobNotFound(NotFound):
-    """There is no job of this id in this catalog."""
-
-    def __init__(self) -> None:
-        super().__init__("this catalog has no such job", reason="JOB_NOT_FOUND")
-
-
 class AnswerMissing(NotFound):
     """The answer's record was lost, has expired or was never handed over."""
 
@@ -165,12 +192,12 @@ class PeerUnavailable(Unavailable):
 class NothingAvailable(Unavailable):
     """So much is lost that there is nothing to answer with."""
 
-    def __init__(self, causes: Iterable[str]) -> None:
+    def __init__(self, causes: Iterable["Cause"]) -> None:
         super().__init__(
             "what an answer could rest on is unavailable",
             reason="NOTHING_AVAILABLE",
             retry_after=RETRY_AFTER,
-            metadata={"causes": ",".join(sorted(set(causes)))},
+            metadata={"causes": ",".join(sorted({cause.name for cause in causes}))},
         )
 
 
@@ -183,18 +210,18 @@ class StageLate(DeadlineExceeded):
         )
 
 
-class Cause(StrEnum):
-    """Why quality was lost; the names are those of Degradation.Cause without its prefix."""
+class Cause(IntEnum):
+    """Why quality was lost, by the numbers of Degradation.Cause."""
 
-    EMBEDDER_UNAVAILABLE = "EMBEDDER_UNAVAILABLE"
-    INDEX_UNAVAILABLE = "INDEX_UNAVAILABLE"
-    RETRIEVER_UNAVAILABLE = "RETRIEVER_UNAVAILABLE"
-    RANKER_UNAVAILABLE = "RANKER_UNAVAILABLE"
-    PROFILE_UNAVAILABLE = "PROFILE_UNAVAILABLE"
-    STAGE_DEADLINE = "STAGE_DEADLINE"
-    SPACE_UNAVAILABLE = "SPACE_UNAVAILABLE"
-    MODEL_NOT_READY = "MODEL_NOT_READY"
-    ANSWER_RECORD_DROPPED = "ANSWER_RECORD_DROPPED"
+    EMBEDDER_UNAVAILABLE = Degradation.CAUSE_EMBEDDER_UNAVAILABLE
+    INDEX_UNAVAILABLE = Degradation.CAUSE_INDEX_UNAVAILABLE
+    RETRIEVER_UNAVAILABLE = Degradation.CAUSE_RETRIEVER_UNAVAILABLE
+    RANKER_UNAVAILABLE = Degradation.CAUSE_RANKER_UNAVAILABLE
+    PROFILE_UNAVAILABLE = Degradation.CAUSE_PROFILE_UNAVAILABLE
+    STAGE_DEADLINE = Degradation.CAUSE_STAGE_DEADLINE
+    SPACE_UNAVAILABLE = Degradation.CAUSE_SPACE_UNAVAILABLE
+    MODEL_NOT_READY = Degradation.CAUSE_MODEL_NOT_READY
+    ANSWER_RECORD_DROPPED = Degradation.CAUSE_ANSWER_RECORD_DROPPED
 
 
 class Branch(StrEnum):
@@ -255,25 +282,6 @@ class SignalKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle within a photo that stands upright, in shares of its sides, 0 to 1."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a photo shows most of."""
-
-    box: Box
-    alternatives: tuple[Box, ...] = ()
-    """What else may be meant, the most salient first."""
-
-
-@dataclass(frozen=True, slots=True)
 class Signal:
     """One thing to be near to, or far from. Never logged."""
 
@@ -329,17 +337,6 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a product does not pass a filter, as the retriever says it."""
-
-    path: str
-    """Of the condition that decides, within the caller's filter; empty = it is not the caller's."""
-    condition: str
-    held: tuple[str, ...]
-    """What the product has in the fields that the condition names."""
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """What Recommend or Search is asked. Limits are those of the messages; see validate.py."""
 
@@ -379,72 +376,75 @@ class Query:
         return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
 
 
-@dataclass(frozen=True, slots=True)
+Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+_FILES = ConfigDict(extra="forbid")
+_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+_SEARCHED = (*SIMILARITY_BRANCHES, Branch.COLLABORATIVE)
+
+
+def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
+    if unknown := weights.keys() - set(_SEARCHED):
+        raise ValueError(
+            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _SEARCHED))}"
+        )
+    return {branch: weights.get(branch, 1.0) for branch in _SEARCHED}
+
+
+def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
+    known = {*_SEARCHED, *_BEHAVIOUR}
+    if unknown := weights.keys() - known:
+        raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(map(str, known))}")
+    return weights
+
+
+Parts = Annotated[Mapping[str, Weight], AfterValidator(_known_parts)]
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
 class Budgets:
     """By which share of a request's time each stage has to be over; 0 to 1, rising."""
 
-    embed: float
-    candidates: float
-    fallback: float
-    rank: float
+    embed: Part = 0.5
+    candidates: Part = 0.65
+    fallback: Part = 0.8
+    rank: Part = 0.9
+
+    def __post_init__(self) -> None:
+        if not self.embed <= self.candidates <= self.fallback <= self.rank:
+            raise ValueError("must rise: embed ≤ candidates ≤ fallback ≤ rank")
 
 
-@dataclass(frozen=True, slots=True)
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
 class Scene:
-    """A named way to answer; see scenes/default.toml for what each entry does."""
+    """A named way to answer, as a file describes it; see scenes/default.toml for what each entry
+    does."""
 
     name: str
     version: str
     """Hash of the content."""
-    over_fetch: float
-    least_candidates: int
-    most_candidates: int
-    buyable_only: bool
-    drop_seen: bool
-    min_quality: float
-    popular_fallback: bool
-    new_fallback: bool
-    branches: Mapping[Branch, float]
+    over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
+    least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
+    most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
+    buyable_only: bool = True
+    drop_seen: bool = False
+    min_quality: Annotated[float, Field(ge=0, le=1)] = 0.0
+    popular_fallback: bool = True
+    new_fallback: bool = True
+    branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(
+        default_factory=lambda: _each_branch({})
+    )
     """Weight of each branch in the fusion; 0 = not used."""
-    parts_with_signals: Mapping[str, float]
+    parts_with_signals: Parts = field(default_factory=lambda: {"visual": 1.0})
     """How much each part of the raw score counts when the signals named candidates."""
-    parts_without_signals: Mapping[str, float]
+    parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(_BEHAVIOUR, 1.0))
     """The same when they did not."""
-    budgets: Budgets
+    budgets: Budgets = field(default_factory=Budgets)
     diversity: Diversity = field(default_factory=Diversity)
     fusion: Fusion = Fusion.VECTOR
     """How several signals of one branch become one list."""
-    views: int = 0
+    views: Annotated[int, Field(ge=0, le=4)] = 0
     """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceVersion:
-    """A space and the index generation that was searched."""
-
-    space: str
-    version: str
-    generation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """How fresh an index is against the record."""
-
-    index_token: str
-    lag_seconds: float
-    time_micros: int
-    pending: int
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """A vector, carried from the embedder to the retriever."""
-
-    space: str
-    space_version: str
-    dimension: int
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,27 +465,6 @@ class Embedded:
     """Seconds of work in the peer; None = not said."""
     subjects: tuple[Subject | None, ...] = ()
     """Where the subjects are of photos that were to be looked for; empty = of none."""
-
-
-@dataclass(frozen=True, slots=True)
-class CategoryGuess:
-    """A category that a photo may be of."""
-
-    path: tuple[str, ...]
-    """From the root down."""
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What a photo is of, as a head learned from the catalogue tells it; see photo.proto."""
-
-    guesses: tuple[CategoryGuess, ...]
-    """Full paths, the likeliest first."""
-    unknown_probability: float
-    unknown: bool
-    sure: CategoryGuess | None
-    space_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,30 +502,56 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the record says of products; entry i of every column speaks of the same product."""
+    """What the record says of products; entry i of every column speaks of the same product.
+
+    What is empty is not known of any of them.
+    """
 
     product_ids: Sequence[str] = ()
     parent_ids: Sequence[str] = ()
-    category_paths: Sequence[str] = ()
-    brands: Sequence[str] = ()
-    price_micros: Sequence[int] = ()
-    currencies: Sequence[str] = ()
-    availabilities: Sequence[int] = ()
-    tags: Sequence[object] = ()
-    """Carried through untouched, as `attributes` are."""
-    attributes: Sequence[object] = ()
-    create_time_micros: Sequence[int] = ()
     image_hashes: Sequence[int] = ()
     """See sightline_rules.duplicates; 0 = none."""
+    create_time_micros: Sequence[int] = ()
+    blocks: Sequence[tuple[object, Sequence[int]]] = ()
+    """Everything that is said of them: whole columns, as they came, with the rows of each, rising,
+    that are meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Degradation:
-    """What a lost dependency cost."""
+def gathered(parts: Sequence[tuple[Columns, Sequence[int]]]) -> Columns:
+    """Rows, rising, of several columns behind each other."""
+    parts = [(columns, rows) for columns, rows in parts if len(rows)]
+    if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
+        return parts[0][0]  # as it came: nothing of it has to be made anew
+    return Columns(
+        product_ids=_column(parts, "product_ids", ""),
+        parent_ids=_column(parts, "parent_ids", ""),
+        image_hashes=_column(parts, "image_hashes", duplicates.NO_HASH),
+        create_time_micros=_column(parts, "create_time_micros", 0),
+        blocks=[block for columns, rows in parts for block in _blocks(columns, rows)],
+    )
 
-    stage: str
-    cause: Cause
-    substitute: str
+
+def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: T) -> list[T]:
+    column: list[T] = []
+    for columns, rows in parts:
+        held = getattr(columns, name)
+        if not len(held):
+            column += [unknown] * len(rows)
+        else:
+            column += held if len(held) == len(rows) else [held[row] for row in rows]
+    return column
+
+
+def _blocks(columns: Columns, rows: Sequence[int]) -> Iterator[tuple[object, Sequence[int]]]:
+    if len(rows) == len(columns.product_ids):
+        yield from columns.blocks
+        return
+    begin = 0
+    for source, held in columns.blocks:
+        end = begin + len(held)
+        if inside := [held[row - begin] for row in rows if begin <= row < end]:
+            yield source, inside
+        begin = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -593,51 +598,193 @@ class Nominees:
     the one before it."""
     exclude: tuple[str, ...] = ()
     """With `vectors`: products to leave out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a product is in the answer."""
-
-    code: str
-    parameters: tuple[tuple[str, str], ...]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A product that branches named."""
-
-    product_id: str
-    fused: float
-    """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
-    branches: tuple[Branch, ...]
-    """In the order of Branch."""
-    similarity: float | None
-    """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
-    image_id: str
-    """The photo of that best match; empty = none."""
+    history_token: str = ""
+    """Marks the history that was read, for a ranking of the same request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The fused candidates, best first."""
+    """The candidates as columns: entry i of every column speaks of the same product.
 
-    rows: tuple[Candidate, ...]
-    similarities: Mapping[Branch, tuple[float, ...]]
-    """For each similarity branch one value a row: the weighted mean of its cosines to what is
-    wanted, less what it has of what is not; NaN = the branch did not name it."""
+    They lie as they were named, the first list first; `order` says which are the best.
+    """
+
     columns: Columns
-    """What the record says of them, in the same order."""
-    own: tuple[duplicates.Candidate, ...] = ()
+    fused: Sequence[float]
+    """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
+    order: Sequence[int]
+    """Places of the candidates, best first by `fused`."""
+    branches: Sequence[int]
+    """Which branches named each: bit i stands for the i-th Branch."""
+    nearest: Sequence[float | None]
+    """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
+    image_ids: Sequence[str]
+    """The photo of that best match; empty = none."""
+    similarities: Mapping[Branch, Sequence[float]]
+    """By similarity branch: the weighted mean of the cosines to what is wanted, less what it has of
+    what is not; NaN = the branch did not name it."""
+    own: Columns = field(default_factory=Columns)
     """The query's own products."""
-    marks: Mapping[str, Sequence[Hashable]] = field(default_factory=dict)
-    """Of products that a search found to be near-duplicates: each two share one."""
+    same_pictures: Sequence[tuple[int, int]] = ()
+    """Places of pairs that a search found to show the same picture."""
 
     @property
-    def named_by_signals(self) -> bool:
-        """Whether any signal named a candidate."""
-        return any(branch in SIMILARITY_BRANCHES for row in self.rows for branch in row.branches)
+    def named(self) -> tuple[Branch, ...]:
+        """The branches that named a candidate."""
+        return branches_of(reduce(or_, self.branches, 0))
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Where each product lies."""
+        return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
+
+    def picked(self, places: Sequence[int]) -> "Candidates":
+        """Only the candidates at these places, in this order."""
+        at = {place: number for number, place in enumerate(places)}
+        pairs = ((at.get(one), at.get(other)) for one, other in self.same_pictures)
+        return Candidates(
+            columns=gathered([(self.columns, places)]),
+            fused=[self.fused[place] for place in places],
+            order=[at[place] for place in self.order if place in at],
+            branches=[self.branches[place] for place in places],
+            nearest=[self.nearest[place] for place in places],
+            image_ids=[self.image_ids[place] for place in places],
+            similarities={
+                branch: [values[place] for place in places]
+                for branch, values in self.similarities.items()
+            },
+            own=self.own,
+            same_pictures=[
+                (one, other) for one, other in pairs if one is not None and other is not None
+            ],
+        )
+
+
+@cache
+def branches_of(bits: int) -> tuple[Branch, ...]:
+    """The branches that bits stand for, in the order of Branch."""
+    return tuple(branch for bit, branch in enumerate(Branch) if bits >> bit & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A raw score as a chance, as the ranker learned it on impressions."""
+
+    chance: float
+    """0 to 1, that a shopper to whom the product is shown does `event` with it."""
+    event: int
+    """The event's type, by its number in the contract."""
+
+
+@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
+class AnsweredProduct:
+    """One product of an answer's final order."""
+
+    product_id: str
+    raw_score: float
+    """The sum of the parts."""
+    parts: tuple[tuple[str, float], ...]
+    reasons: tuple[Reason, ...]
+    matched_image_id: str
+    branches: tuple[Branch, ...] = ()
+    """Branches that named it."""
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates that it stands for, best first."""
+    score: Score | None = None
+    """None = not calibrated."""
+    score_rank: int = 0
+    """Place by raw score alone, from 1; 0 = not known."""
+    moves: tuple[Move, ...] = ()
+    """Why its place in the ranker's order is another one."""
+    addends: Mapping[str, Addends] = field(default_factory=dict)
+    """By part what it is made of; only where asked for, and never in a record."""
+
+
+FUSED = "fusion"
+"""The only part of a score that no ranker made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A final order, or a part of it, as columns, best first.
+
+    Entry i of every column speaks of the same product; a column that is empty is so for all.
+    """
+
+    product_ids: Sequence[str] = ()
+    raw_scores: Sequence[float] = ()
+    parts: Sequence[tuple[str, Sequence[float]]] = ()
+    """Name of each part with its values."""
+    image_ids: Sequence[str] = ()
+    """The photos that matched best."""
+    branches: Sequence[int] = ()
+    """Which branches named each; see Candidates."""
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates that each stands for, best first."""
+    score_ranks: Sequence[int] = ()
+    """Places by raw score alone, from 1; empty = the order is that of the scores."""
+    moves: Sequence[Sequence[Move]] = ()
+    """Why the places in the ranker's order are others."""
+    chances: Sequence[float] = ()
+    """Calibrated scores, 0 to 1; empty = the model is not calibrated."""
+    event: int = 0
+    """Of which event `chances` are the chance; see Score."""
+    reasons: Sequence[tuple[Reason, ...]] = ()
+    """Of the first products; of the others nobody asked."""
+    addends: Mapping[str, Sequence[Addends]] = field(default_factory=dict)
+    """By part, of the first products, what it is made of; only where asked for."""
+    offset: int = 0
+    """Place of its first product in the whole order, from 0."""
+    total: int = 0
+    """Length of the whole order."""
+
+    @property
+    def end(self) -> int:
+        """Place in the whole order behind its last product."""
+        return self.offset + len(self.product_ids)
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether no ranker made it."""
+        return [name for name, _ in self.parts] == [FUSED]
+
+    def branches_at(self, place: int) -> tuple[Branch, ...]:
+        """The branches that named the product at this place of the whole order."""
+        return branches_of(self.branches[place - self.offset]) if self.branches else ()
+
+    def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
+        """Why the product at this place of the whole order is there, as the ranker says it; None =
+        nobody asked."""
+        row = place - self.offset
+        if row < len(self.reasons):
+            return self.reasons[row]
+        return () if self.is_fused else None
+
+    def product(
+        self,
+        place: int,
+        reasons: tuple[Reason, ...] = (),
+        addends: Mapping[str, Addends] | None = None,
+    ) -> AnsweredProduct:
+        """The product at this place of the whole order, with these reasons."""
+        row = place - self.offset
+        return AnsweredProduct(
+            product_id=self.product_ids[row],
+            raw_score=self.raw_scores[row],
+            parts=tuple([(name, values[row]) for name, values in self.parts]),
+            reasons=reasons,
+            matched_image_id=self.image_ids[row] if self.image_ids else "",
+            branches=self.branches_at(place),
+            collapsed=tuple(self.collapsed[row]) if self.collapsed else (),
+            score=Score(self.chances[row], self.event) if self.chances else None,
+            score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
+            moves=tuple(self.moves[row]) if self.moves else (),
+            addends={
+                part: column[row] for part, column in self.addends.items() if row < len(column)
+            }
+            if addends is None
+            else addends,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -657,82 +804,57 @@ class RankOrder:
     """When the request was made, microseconds since 1970 (UTC); 0 = now."""
     explain: bool = False
     """Whether parts are split by feature."""
+    top_k: int = 0
+    """How many of the first products are wanted; 0 = all."""
     reason_count: int | None = None
     """Of how many of the first products reasons are wanted; None = of all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A raw score as a chance, as the ranker learned it on impressions."""
-
-    chance: float
-    """0 to 1, that a shopper to whom the product is shown does `event` with it."""
-    event: int
-    """The event's type, by its number in the contract."""
+    collapse: bool = True
+    """Whether near-duplicates collapse."""
+    record: "AnswerRecord | None" = None
+    """What the ranker is to keep of the answer, without its order; None = nothing."""
+    history_token: str = ""
+    """Nominees.history_token of the same request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Ordered candidates, best first; entry i of every column speaks of the same product."""
+    """What the ranker answers."""
 
-    product_ids: tuple[str, ...]
-    raw_scores: tuple[float, ...]
-    parts: tuple[tuple[str, tuple[float, ...]], ...]
-    """Name of each part with its values."""
-    reasons: tuple[tuple[Reason, ...], ...]
+    order: Order
     hidden_count: int
     model_version: str
     degradations: tuple[Degradation, ...] = ()
     work: float | None = None
-    scores: tuple[Score, ...] = ()
-    """Empty = the model is not calibrated."""
-    score_ranks: tuple[int, ...] = ()
-    """Places by raw score alone, from 1; empty = the order is that of the scores."""
-    moves: tuple[tuple[Move, ...], ...] = ()
-    """Empty = nothing was moved."""
-    propensities: tuple[float, ...] = ()
-    """The probability of each to stand where it stands; empty = 1 for all."""
-    addends: Mapping[str, tuple[Addends, ...]] = field(default_factory=dict)
-    """By part, of the first products, what it is made of; only where asked for."""
     seen_count: int = 0
+    collapsed_count: int = 0
+    """Candidates that stand behind another one, or behind the query's own products."""
+    recorded: bool = False
+    """Whether the answer's record will be kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredProduct:
-    """One product of an answer's final order."""
+class ReasonOrder:
+    """Of which ranked products reasons are asked, after the answer."""
 
-    product_id: str
-    raw_score: float
-    """The sum of the parts."""
-    parts: tuple[tuple[str, float], ...]
-    reasons: tuple[Reason, ...]
-    matched_image_id: str
-    branches: tuple[str, ...] = ()
-    """Branches that named it."""
-    collapsed: tuple[str, ...] = ()
-    """Ids of the near-duplicates that it stands for, best first."""
-    score: Score | None = None
-    """None = not calibrated."""
-    score_rank: int = 0
-    """Place by raw score alone, from 1; 0 = not known."""
-    moves: tuple[Move, ...] = ()
-    """Why its place in the ranker's order is another one."""
-    propensity: float = 0.0
-    """The probability to stand at that place; 0 = not known."""
-    addends: Mapping[str, Addends] = field(default_factory=dict)
-    """By part what it is made of; only where asked for, and never in a record."""
+    catalog_id: str
+    language_code: str
+    shopper: Shopper | None
+    session_id: str = field(repr=False)
+    rows: Sequence[ProductRow]
+    parts: Sequence[tuple[str, Sequence[float]]]
+    """The parts of their scores."""
+    weights: Mapping[str, float]
+    explored: Sequence[int] = ()
+    """Which of them, from 0, were given a place to be seen at."""
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Versions:
-    """Which versions made an answer."""
+class Reasoned:
+    """Reasons of ranked products, in the order asked."""
 
-    spaces: tuple[SpaceVersion, ...]
-    model_version: str
-    scene: str
-    scene_version: str
-    plan: str
-    service_version: str
+    reasons: Sequence[tuple[Reason, ...]]
+    addends: Mapping[str, Sequence[Addends]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -745,29 +867,28 @@ class AnswerRecord:
     shopper: Shopper | None
     versions: Versions
     seed: int
-    products: tuple[AnsweredProduct, ...]
-    """The whole final order."""
     degradations: tuple[Degradation, ...]
     answer_micros: int
     """When it was asked for, microseconds since 1970 (UTC)."""
     expire_micros: int
     """When record and token may go; 0 = the ranker's own time."""
-    hidden_count: int
+    order: Order = field(default_factory=Order)
+    """The whole final order, or the part of it that was asked for."""
+    hidden_count: int = 0
     arms: tuple[str, ...] = ()
     """The arms of experiments that made it."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProductRow:
-    """A product as the record has it now."""
+class Rows:
+    """Products as the record has them now, and titles of others."""
 
-    product_id: str
-    message: object
-    """The whole product, carried through untouched."""
-    title: str = ""
+    rows: tuple[ProductRow, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """By product id; what can't be had is missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
 class Result:
     """A product in an answer."""
 
@@ -782,22 +903,12 @@ class Result:
         told = self.answered.moves
         if not self.answered.score_rank:
             return told
+        if told:
+            told = tuple(move for move in told if move.cause != Move.CAUSE_COLLAPSE)
         # What stands above it in the ranker's order and is not shown lets it move up.
-        place = self.answered.score_rank - sum(move.places for move in told)
+        place = self.answered.score_rank - sum([move.places for move in told])
         gained = place - self.rank
-        return (*told, Move(MoveCause.COLLAPSE, gained)) if gained else told
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long a stage took; all in seconds."""
-
-    stage: str
-    start: float
-    """Since the request's start."""
-    total: float
-    work: float | None = None
-    """In the peer, by its own clock; None = not known."""
+        return (*told, Move(cause=Move.CAUSE_COLLAPSE, places=gained)) if gained else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -841,52 +952,3 @@ class Findings:
     freshness: Freshness | None
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """By the place of the signal in the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpaceState:
-    """A version of a space as the embedder has it."""
-
-    space: str
-    version: str
-    ready: bool
-    """Whether an item would be embedded now."""
-    default: bool = False
-    """Whether items are embedded with it that name no version."""
-    model: str = ""
-    """The model behind it."""
-    dimension: int = 0
-    """Components of its vectors; 0 = not known yet."""
-    takes_texts: bool = False
-    """Whether texts can be embedded into it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecallEstimate:
-    """How much live searches found lately; see RecallEstimate in answer.proto."""
-
-    plan: str
-    filter_class: str
-    k: int
-    recall: float
-    lower: float
-    upper: float
-    search_count: int
-    row_count: int
-    below_floor: bool
-    ef_factor: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexState:
-    """What record and index hold of the visual space."""
-
-    products: int
-    indexed: int
-    """Rows as the engine counts them; -1 = it does not answer, or lost them all."""
-    pending: int
-    failed: int
-    space: SpaceVersion | None
-    freshness: Freshness | None
-    recall: tuple[RecallEstimate, ...] = ()
-    """By plan and class of filter."""

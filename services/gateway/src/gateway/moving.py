@@ -1,46 +1,56 @@
 """What else than the raw score places products in an answer, as values."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import dataclasses as checked
+
+from sightline.common.v1 import answer_pb2
+from sightline_rules.categories import MAX_LEVELS
 
 Addends = tuple[tuple[str, float], ...]
 """What one part of a raw score is made of: names with values, largest first."""
 
 
-class MoveCause(StrEnum):
-    """Why a product moved; the names are those of Move.Cause without its prefix."""
+Move = answer_pb2.Move
+"""Why a product does not stand where its raw score would put it."""
 
-    UNSPECIFIED = "UNSPECIFIED"
-    """One that a newer ranker knows."""
-    DIVERSITY = "DIVERSITY"
-    BRAND_CAP = "BRAND_CAP"
-    CATEGORY_CAP = "CATEGORY_CAP"
-    POPULARITY = "POPULARITY"
-    EXPLORATION = "EXPLORATION"
-    CONTROL = "CONTROL"
-    COLLAPSE = "COLLAPSE"
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=200)]
+Level = Annotated[int, Field(ge=1, le=MAX_LEVELS)]
+Place = Annotated[int, Field(ge=2, le=200)]
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Why a product does not stand where its raw score would put it."""
-
-    cause: MoveCause
-    places: int
-    """Up (> 0) or down."""
+def _pairs(caps: object) -> object:
+    """The entries of a file's table; a list is none."""
+    if isinstance(caps, list):
+        raise ValueError("must be a table: level = number")  # noqa: TRY004 (pydantic collects it)
+    return tuple(caps.items()) if isinstance(caps, dict) else caps
 
 
-@dataclass(frozen=True, slots=True)
+def _rising(places: tuple[int, ...]) -> tuple[int, ...]:
+    if list(places) != sorted(set(places)):
+        raise ValueError("exploration_places must rise")
+    return places
+
+
+@checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Diversity:
     """What a scene asks of the order beside the raw score; see scenes/default.toml. All off."""
 
-    diversity: float = 0.0
-    popularity: float = 0.0
-    window: int = 100
-    cap_places: int = 10
-    brand_cap: int = 0
+    diversity: Share = 0.0
+    popularity: Share = 0.0
+    window: Annotated[int, Field(ge=2, le=500)] = 100
+    cap_places: Count = 10
+    brand_cap: Annotated[int, Field(ge=0, le=200)] = 0
     """0 = any number."""
-    category_caps: tuple[tuple[int, int], ...] = ()
+    category_caps: Annotated[
+        tuple[tuple[Level, Count], ...],
+        BeforeValidator(_pairs),
+        AfterValidator(lambda caps: tuple(sorted(caps))),
+    ] = ()
     """(level, most of one category), by level."""
-    exploration_places: tuple[int, ...] = ()
-    exploration_days: float = 30.0
+    exploration_places: Annotated[
+        tuple[Place, ...], Field(max_length=20), AfterValidator(_rising)
+    ] = ()
+    exploration_days: Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False)] = 30.0

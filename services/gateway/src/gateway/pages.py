@@ -1,30 +1,39 @@
 """Cuts pages out of an answer's order: the record decides anew what may be shown."""
 
-import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from gateway.fallbacks import cause_of, degradations
+from gateway.fallbacks import cause_of, degradations, reasons_for
 from gateway.model import (
+    SIMILARITY_BRANCHES,
     Answer,
     AnsweredProduct,
     AnswerMissing,
     AnswerRecord,
     NothingAvailable,
+    Order,
     Peer,
+    ProductRow,
+    Reason,
+    ReasonOrder,
     Result,
+    Scope,
 )
-from gateway.plan import MOST_ASKED
-from gateway.titles import titles_of, worded
+from gateway.moving import Addends, Move
+from gateway.plan import MOST_ASKED, weights_of
 from gateway.tokens import Attribution, Page, attribution_token, page_token, read_page_token
 from gateway.trail import Run
+from gateway.wording import named_products, titled
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 
 HYDRATE = "hydrate"
 READ_AHEAD = 100
 """Products that are read at once, at least, when some of the first ones are gone."""
+
+Rest = Callable[[int], Awaitable[Order]]
+"""The order from a place on, where it goes on behind what was asked for; raises ServiceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,60 +47,131 @@ class Cut:
     """Products that this and earlier pages served."""
 
 
+@dataclass(slots=True)
+class _Shown:
+    """A product of a page: as the record has it, where it stands, and why."""
+
+    row: ProductRow
+    order: Order
+    place: int
+    reasons: tuple[Reason, ...] | None
+    """None = nobody asked the ranker for them."""
+    addends: Mapping[str, Addends] | None = None
+    """None = those that came with the order."""
+
+
 async def cut(
-    run: Run, order: Sequence[AnsweredProduct], *, offset: int = 0, served: int = 0
+    run: Run, order: Order, rest: Rest | None = None, *, offset: int = 0, served: int = 0
 ) -> Cut:
     """A page of products from `offset` on, as the record has them now.
 
     A product that vanished or no longer passes is skipped and the next one takes its place and
     rank. Raises NothingAvailable when the record can't be read at all; a record lost halfway
-    leaves a short page, and that is noted. Titles for the reasons are read side by side with it.
+    leaves a short page, and that is noted. Titles for the reasons come with it. Reasons that nobody
+    asked for, as of later pages, are asked for now; what can't be had costs a plainer sentence.
     """
-    ahead = order[offset : offset + run.query.results_a_page]
-    asking = asyncio.create_task(titles_of(run, ahead))
-    try:
-        page = await _read(run, order, offset, served)
-        named = worded(page.results, await asking, run.query.language_code)
-        return replace(page, results=named)
-    finally:
-        asking.cancel()
+    shown, titles, offset = await _read(run, order, rest, offset)
+    if unasked := [item for item in shown if item.reasons is None]:
+        titles |= await _ask_reasons(run, unasked)
+    language = run.query.language_code
+    results = []
+    for rank, item in enumerate(shown, start=served + 1):
+        reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
+        if titles:
+            reasons = tuple([titled(reason, titles, language) for reason in reasons])
+        answered = item.order.product(item.place, reasons, item.addends)
+        results.append(Result(item.row, rank, answered))
+    return Cut(tuple(results), offset, served + len(results))
 
 
-async def _read(run: Run, order: Sequence[AnsweredProduct], offset: int, served: int) -> Cut:
-    """The page with reasons as the ranker words them."""
-    size, results = run.query.results_a_page, list[Result]()
+async def _read(
+    run: Run, order: Order, rest: Rest | None, offset: int
+) -> tuple[list[_Shown], dict[str, str], int]:
+    """The products of the page, titles of those that their reasons name, and where it ends."""
+    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     count = size
-    while len(results) < size and offset < len(order):
-        batch = order[offset : offset + min(count, MOST_ASKED)]
+    while len(shown) < size and offset < order.total:
         try:
+            if offset >= order.end and rest is not None:
+                order = await rest(offset)
+            begin = offset - order.offset
+            ids = order.product_ids[begin : begin + min(count, MOST_ASKED)]
+            if not ids:
+                break
+            named = named_products(order.reasons[begin : begin + len(ids)])
             async with run.trail.stage(HYDRATE, run.plan.ends.answer):
-                rows = await run.house.peers.retriever.products(
-                    run.query.catalog_id, [item.product_id for item in batch], run.plan.scope
+                found = await run.house.peers.retriever.products(
+                    run.query.catalog_id, ids, run.plan.scope, named
                 )
         except ServiceError as error:
             run.trail.fail(HYDRATE, Peer.RETRIEVER, error)
-            if not results:
+            if not shown:
                 raise NothingAvailable(loss.cause for loss in run.trail.losses) from error
             break
+        titles |= found.titles
         # One call a vanished product would be many, where a whole catalogue was exchanged.
         count = max(size, READ_AHEAD)
-        by_id = {row.product_id: row for row in rows}
-        for answered in batch:
-            if len(results) == size:
+        by_id = {row.product_id: row for row in found.rows}
+        for product_id in ids:
+            if len(shown) == size:
                 break
+            if product_id in by_id:
+                reasons = order.reasons_at(offset)
+                shown.append(_Shown(by_id[product_id], order, offset, reasons))
             offset += 1
-            if answered.product_id in by_id:
-                rank = served + len(results) + 1
-                results.append(Result(by_id[answered.product_id], rank, answered))
-    return Cut(tuple(results), offset, served + len(results))
+    return shown, titles, offset
+
+
+def _explored(product: AnsweredProduct) -> bool:
+    return any(move.cause == Move.CAUSE_EXPLORATION and move.places > 0 for move in product.moves)
+
+
+async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
+    """Give products the ranker's reasons, where they can be had; the titles that these name."""
+    if Peer.RANKER in run.trail.gone:
+        return {}
+    answered = [item.order.product(item.place) for item in shown]
+    parts = [name for name, _ in answered[0].parts]
+    order = ReasonOrder(
+        catalog_id=run.query.catalog_id,
+        language_code=run.query.language_code,
+        shopper=run.query.shopper,
+        session_id=run.query.session_id,
+        rows=[item.row for item in shown],
+        parts=[(part, [item.parts[at][1] for item in answered]) for at, part in enumerate(parts)],
+        weights=weights_of(
+            run.plan.scene,
+            [branch for item in answered for branch in item.branches],
+            [part for part in parts if part in SIMILARITY_BRANCHES],
+        ),
+        explored=[place for place, item in enumerate(answered) if _explored(item)],
+        explain=run.query.explain,
+    )
+    try:
+        async with run.trail.stage("reasons", run.plan.ends.answer):
+            told = await run.house.peers.ranker.reasons(order)
+        for row, (item, reasons) in enumerate(zip(shown, told.reasons, strict=True)):
+            item.reasons = reasons
+            item.addends = {part: values[row] for part, values in told.addends.items()}
+        named = named_products(told.reasons)
+        if not named:
+            return {}
+        async with run.trail.stage("titles", run.plan.ends.answer):
+            catalog_id = run.query.catalog_id
+            return (await run.house.peers.retriever.products(catalog_id, (), Scope(), named)).titles
+    except ServiceError:
+        return {}
 
 
 async def later_page(run: Run) -> Answer:
     """A page read from the answer's record; what may be shown is checked anew."""
     here = read_page_token(run.query.page_token, run.digests.callers)
     record = await _recorded(run, here)
-    page = await cut(run, record.products, offset=here.offset, served=here.served)
-    more = page.offset < len(record.products)
+
+    async def rest(offset: int) -> Order:
+        return (await _read_record(run, here.answer_id, offset)).order
+
+    page = await cut(run, record.order, rest, offset=here.offset, served=here.served)
     return Answer(
         results=page.results,
         no_good_match=here.no_good_match,
@@ -107,19 +187,19 @@ async def later_page(run: Run) -> Answer:
         hidden_count=record.hidden_count,
         attribution_token=attribution(run, record),
         next_page_token=(
-            next_page(run, record, page, no_good_match=here.no_good_match) if more else ""
+            next_page(run, record, page, no_good_match=here.no_good_match)
+            if page.offset < record.order.total
+            else ""
         ),
     )
 
 
 async def _recorded(run: Run, here: Page) -> AnswerRecord:
-    """The record that a page token points to, if it is this request's."""
-    catalog_id = run.query.catalog_id
-    record = run.house.answers.find(catalog_id, here.answer_id)
+    """The record that a page token points to, if it is this request's, from its place on."""
+    record = run.house.answers.find(run.query.catalog_id, here.answer_id)
     if record is None:
         try:
-            async with run.trail.stage("record", run.plan.ends.rank):
-                record = await run.house.peers.ranker.answer(catalog_id, here.answer_id)
+            record = await _read_record(run, here.answer_id, here.offset, run.plan.ahead)
         except Unavailable as error:
             raise NothingAvailable([cause_of(Peer.RANKER, error)]) from error
     if record.request_digest != run.digests.stored:
@@ -127,6 +207,11 @@ async def _recorded(run: Run, here: Page) -> AnswerRecord:
     if 0 < record.expire_micros < time.time() * 1e6:
         raise AnswerMissing
     return record
+
+
+async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
+    async with run.trail.stage("record", run.plan.ends.rank):
+        return await run.house.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
 
 
 def next_page(run: Run, record: AnswerRecord, page: Cut, *, no_good_match: bool) -> str:

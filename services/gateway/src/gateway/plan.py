@@ -1,13 +1,16 @@
 """Decides how a request is answered: scene × request → branches, counts and time. Pure."""
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.model import Branch, Query, Scene, Scope, SignalKind
+from gateway.model import SIMILARITY_BRANCHES, Branch, Query, Scene, Scope, SignalKind
 
 MOST_ASKED = 1_000
 """What the retriever and the ranker answer at most."""
 MOST_RANKED = 2_000
 """What the ranker orders at most, and a record holds."""
+SPARE = 10
+"""Products beyond two pages that are asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class Plan:
     """Candidates asked of the ranker, before the filter."""
     most: int
     """Candidates that are ranked."""
+    ahead: int
+    """Products of the final order that are asked for at once: the page, and what takes the place of
+    those of it that vanished."""
     scope: Scope
     ends: Ends
 
@@ -65,6 +71,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         # The ranker knows no filter: what it names is thinned out afterwards.
         nominees=top_k if query.filter is None else MOST_ASKED,
         most=min(scene.most_candidates, MOST_RANKED),
+        ahead=2 * query.results_a_page + SPARE,
         scope=scope_of(query, scene),
         ends=Ends(
             embed=scene.budgets.embed * seconds,
@@ -74,6 +81,20 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
             answer=seconds,
         ),
     )
+
+
+def weights_of(
+    scene: Scene, named: Collection[Branch], parts: Iterable[str]
+) -> Mapping[str, float]:
+    """How much each part of raw scores counts, by the branches that named candidates and the
+    similarities that they have.
+
+    Where the signals name none, but say what is not wanted, that counts as it does otherwise.
+    """
+    if any(branch in SIMILARITY_BRANCHES for branch in named):
+        return scene.parts_with_signals
+    away = {str(part): scene.parts_with_signals.get(part, 0.0) for part in parts}
+    return {**scene.parts_without_signals, **away} if away else scene.parts_without_signals
 
 
 def scope_of(query: Query, scene: Scene) -> Scope:

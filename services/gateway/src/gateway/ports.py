@@ -11,17 +11,18 @@ from gateway.model import (
     Columns,
     Embedded,
     Found,
-    IndexState,
     Nominees,
-    ProductRow,
     Ranked,
     RankOrder,
+    Reasoned,
+    ReasonOrder,
     Rejection,
+    Rows,
     Scene,
     Scope,
     Shopper,
     Signal,
-    SpaceState,
+    Space,
     Subject,
     Vector,
 )
@@ -46,7 +47,7 @@ class Embedder(Protocol):
         """A vector or an error for each signal, all into one space; an empty version = its default
         one. `views`: of each photo; 0 = the space's own number."""
 
-    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+    async def spaces(self, catalog_id: str) -> Sequence[Space]:
         """The spaces as they are now."""
 
     async def classify(
@@ -90,9 +91,10 @@ class Retriever(Protocol):
         """The newest products that pass, newest first."""
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope
-    ) -> tuple[ProductRow, ...]:
-        """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
+    ) -> Rows:
+        """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
+        titles of up to 1,000 others, whether they pass or not."""
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""
@@ -119,8 +121,14 @@ class Ranker(Protocol):
     async def rank(self, order: RankOrder) -> Ranked:
         """The candidates ordered, hidden ones dropped."""
 
-    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
-        """A kept answer; ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+    async def reasons(self, order: ReasonOrder) -> Reasoned:
+        """Reasons of up to 200 products that were ranked before."""
+
+    async def answer(
+        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+    ) -> AnswerRecord:
+        """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
+        ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
 
 
 class AnswerSink(Protocol):
@@ -128,30 +136,6 @@ class AnswerSink(Protocol):
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records; raises ServiceError when that fails."""
-
-
-class Spaces(Protocol):
-    """Tells of the embedder."""
-
-    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
-        """The spaces as they are now."""
-
-
-class Index(Protocol):
-    """Tells of the retriever."""
-
-    async def count(self, catalog_id: str) -> IndexState:
-        """What record and index hold."""
-
-    async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
-        """The index generations of a version that are not dropped, by name."""
-
-
-class Models(Protocol):
-    """Tells of the ranker."""
-
-    async def serving_model(self, catalog_id: str) -> str:
-        """Version of the serving model; empty = none."""
 
 
 class Answers(Protocol):

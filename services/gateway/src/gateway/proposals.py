@@ -32,8 +32,8 @@ def _chances(guesses: Sequence[CategoryGuess]) -> dict[tuple[str, ...], float]:
     """Of every category of the guesses and all above them."""
     chances: dict[tuple[str, ...], float] = {}
     for guess in guesses:
-        for depth in range(1, len(guess.path) + 1):
-            path = guess.path[:depth]
+        for depth in range(1, len(guess.category_path) + 1):
+            path = tuple(guess.category_path[:depth])
             chances[path] = min(chances.get(path, 0.0) + guess.probability, 1.0)
     return chances
 
@@ -44,7 +44,7 @@ def _together(guesses: Sequence[CategoryGuess]) -> Proposal | None:
     best = sorted(guesses, key=lambda guess: -guess.probability)[:MOST_TOGETHER]
     for count, chance in enumerate(accumulate(guess.probability for guess in best), start=1):
         if chance >= ENOUGH:
-            paths = tuple(guess.path for guess in best[:count])
+            paths = tuple(tuple(guess.category_path) for guess in best[:count])
             return Proposal(paths, min(chance, 1.0)) if count > 1 else None
     return None
 

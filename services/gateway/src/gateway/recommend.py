@@ -1,42 +1,50 @@
 """A request from top to bottom: plan → branches → fuse → rank → page → answer."""
 
+import secrets
 import time
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from gateway import tokens
 from gateway.branches import find
 from gateway.collapse import collapse
-from gateway.fallbacks import degradations, reasons_for
+from gateway.fallbacks import degradations
 from gateway.fuse import Listing, by_signal, fuse, weighted
 from gateway.model import (
+    FUSED,
     Answer,
-    AnsweredProduct,
     AnswerRecord,
     Branch,
     Candidates,
     Cause,
     Degradation,
+    Order,
     Peer,
     PeerUnavailable,
     Query,
     Ranked,
     RankOrder,
-    Scene,
+    Result,
     Versions,
 )
-from gateway.pages import Cut, attribution, cut, later_page, next_page
-from gateway.plan import make_plan
+from gateway.pages import Cut, Rest, attribution, cut, later_page, next_page
+from gateway.plan import make_plan, weights_of
 from gateway.ports import House
 from gateway.trail import Run, Trail
 from gateway.validate import check
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
-REASONED, REASONED_PAGES = 100, 2
-"""So many of the first products, and pages, have the ranker's reasons; what is further down has our
-own. To word reasons takes the ranker longer than all the rest."""
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The final order of an answer, or its first products, and what became of its record."""
+
+    order: Order
+    hidden_count: int = 0
+    recorded: bool = False
+    """Whether the ranker keeps the record; it keeps it of what it ranked alone."""
+    rest: Rest | None = None
 
 
 async def recommend(query: Query, house: House) -> Answer:
@@ -52,12 +60,17 @@ async def recommend(query: Query, house: House) -> Answer:
             return await later_page(run)
         listings = await find(run)
         candidates = fused(run, listings)
-        ranked, hidden = await ordered(run, candidates)
-        products = collapsed(run, candidates, split_by_signal(run, listings, ranked))
-        page = await cut(run, products)
-        record = _record(run, candidates, products, hidden)
-        kept = _keep(run, record)
-        return _answer(run, candidates, record, page, kept=kept)
+        record = _record(run, candidates)
+        ordered = await ranked(run, candidates, record)
+        is_ranked = ordered is not None
+        ordered = ordered or Ordered(unranked(run, candidates))
+        page = await cut(run, ordered.order, ordered.rest)
+        if query.explain:
+            page = replace(page, results=split_by_signal(listings, page.results))
+        if not is_ranked:
+            record, kept = _keep(run, candidates, record, ordered.order)
+            ordered = replace(ordered, recorded=kept)
+        return _answer(run, candidates, record, ordered, page)
 
 
 def begin(query: Query, house: House) -> Run:
@@ -75,29 +88,53 @@ def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
     return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
 
 
-async def ordered(run: Run, candidates: Candidates) -> tuple[tuple[AnsweredProduct, ...], int]:
-    """The final order of all candidates and how many were hidden; without the ranker as fused."""
-    if not candidates.rows:
-        return (), 0
+async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Ordered | None:
+    """The first products of the ranker's order; None = it could not be had."""
+    if not candidates.order:
+        return None
+    page = run.query.results_a_page
+    order = rank_order(run, candidates, run.plan.ahead, page, record)
+    answer = await rank(run, order)
+    if answer is None:
+        return None
+    if answer.collapsed_count:
+        run.trail.steps.append(f"{answer.collapsed_count} collapsed")
+
+    async def rest(_: int) -> Order:
+        # The record of the first call stays. It may not be written yet, and so is not read here.
+        again = await rank(run, replace(order, top_k=0, reason_count=0, record=None))
+        return Order() if again is None else again.order
+
+    return Ordered(answer.order, answer.hidden_count, answer.recorded, rest)
+
+
+async def rank(run: Run, order: RankOrder) -> Ranked | None:
+    """What the ranker answers; None = it is lost, and that is noted."""
     try:
         if Peer.RANKER in run.trail.gone:
             raise PeerUnavailable(Peer.RANKER)
         async with run.trail.stage("rank", run.plan.ends.rank) as note:
-            ranked = await run.house.peers.ranker.rank(rank_order(run, candidates))
-            note.work = ranked.work
+            answer = await run.house.peers.ranker.rank(order)
+            note.work = answer.work
     except ServiceError as error:
         run.trail.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
             run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
-        run.trail.steps.append("as fused")
-        return as_fused(candidates, run.query.language_code), 0
-    run.trail.heard(ranked.degradations)
-    run.trail.model_version = ranked.model_version
-    run.trail.steps.append("rank")
-    return _ranked(candidates, ranked, run.query.language_code), ranked.hidden_count
+        return None
+    if "rank" not in run.trail.steps:  # the rest of an order is no further step
+        run.trail.heard(answer.degradations)
+        run.trail.model_version = answer.model_version
+        run.trail.steps.append("rank")
+    return answer
 
 
-def rank_order(run: Run, candidates: Candidates) -> RankOrder:
+def rank_order(
+    run: Run,
+    candidates: Candidates,
+    top_k: int = 0,
+    reason_count: int | None = None,
+    record: AnswerRecord | None = None,
+) -> RankOrder:
     """What the ranker is asked."""
     scene = run.plan.scene
     return RankOrder(
@@ -106,149 +143,121 @@ def rank_order(run: Run, candidates: Candidates) -> RankOrder:
         shopper=run.query.shopper,
         session_id=run.query.session_id,
         candidates=candidates,
-        weights=weights_of(scene, candidates),
+        weights=weights_of(scene, candidates.named, candidates.similarities),
         drop_seen=scene.drop_seen,
         seed=tokens.seed_of(run.digests.stored),
         diversity=scene.diversity,
         time_micros=run.time_micros,
         explain=run.query.explain,
-        reason_count=(
-            None if run.query.explain else max(REASONED, REASONED_PAGES * run.query.results_a_page)
-        ),
+        history_token=run.trail.history_token,
+        top_k=top_k,
+        reason_count=reason_count,
+        record=record,
     )
 
 
-def weights_of(scene: Scene, candidates: Candidates) -> Mapping[str, float]:
-    """How much each part of the candidates' raw scores counts.
-
-    Where the signals name none, but say what is not wanted, that counts as it does otherwise.
-    """
-    if candidates.named_by_signals:
-        return scene.parts_with_signals
-    away = {str(part): scene.parts_with_signals.get(part, 0.0) for part in candidates.similarities}
-    return {**scene.parts_without_signals, **away} if away else scene.parts_without_signals
-
-
-def _ranked(
-    candidates: Candidates, ranked: Ranked, language_code: str
-) -> tuple[AnsweredProduct, ...]:
-    rows = {row.product_id: row for row in candidates.rows}
-    return tuple(
-        AnsweredProduct(
-            product_id=product_id,
-            raw_score=ranked.raw_scores[place],
-            parts=tuple((name, values[place]) for name, values in ranked.parts),
-            reasons=reasons_for(rows[product_id], ranked.reasons[place], language_code),
-            matched_image_id=rows[product_id].image_id,
-            branches=rows[product_id].branches,
-            score=ranked.scores[place] if ranked.scores else None,
-            score_rank=ranked.score_ranks[place] if ranked.score_ranks else place + 1,
-            moves=ranked.moves[place] if ranked.moves else (),
-            propensity=ranked.propensities[place] if ranked.propensities else 1.0,
-            addends={
-                part: column[place]
-                for part, column in ranked.addends.items()
-                if place < len(column)
-            },
-        )
-        for place, product_id in enumerate(ranked.product_ids)
-        if product_id in rows
-    )
-
-
-def split_by_signal(
-    run: Run, listings: Sequence[Listing], order: tuple[AnsweredProduct, ...]
-) -> tuple[AnsweredProduct, ...]:
-    """The order with the similarity parts split by signal, where the request asks for it: only
-    here is it known which signal said what."""
-    if not run.query.explain:
-        return order
-    shares = by_signal(listings, [item.product_id for item in order])
+def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """The results with the similarity parts split by signal: only here is it known which signal
+    said what."""
+    shares = by_signal(listings, [item.answered.product_id for item in results])
     return tuple(
         replace(
             item,
-            addends={
-                **item.addends,
-                **{
-                    part: tuple((name, value * share) for name, share in shares[part][place])
-                    for part, value in item.parts
-                    if part in shares
+            answered=replace(
+                item.answered,
+                addends={
+                    **item.answered.addends,
+                    **{
+                        part: tuple((name, value * share) for name, share in shares[part][place])
+                        for part, value in item.answered.parts
+                        if part in shares
+                    },
                 },
-            },
+            ),
         )
-        for place, item in enumerate(order)
+        for place, item in enumerate(results)
     )
 
 
-def collapsed(
-    run: Run, candidates: Candidates, order: tuple[AnsweredProduct, ...]
-) -> tuple[AnsweredProduct, ...]:
+def unranked(run: Run, candidates: Candidates) -> Order:
+    """The order where the ranker is lost."""
+    if candidates.order:
+        run.trail.steps.append("as fused")
+    return collapsed(run, candidates, as_fused(candidates))
+
+
+def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
     """The order with one product for each group of near-duplicates."""
-    products = collapse(candidates, order)
-    if len(products) < len(order):
-        run.trail.steps.append(f"{len(order) - len(products)} collapsed")
-    return products
+    left = collapse(candidates, order)
+    if left.total < order.total:
+        run.trail.steps.append(f"{order.total - left.total} collapsed")
+    return left
 
 
-def as_fused(candidates: Candidates, language_code: str = "") -> tuple[AnsweredProduct, ...]:
+def as_fused(candidates: Candidates) -> Order:
     """The candidates in their fused order, which is the only part of their scores."""
-    return tuple(
-        AnsweredProduct(
-            product_id=row.product_id,
-            raw_score=row.fused,
-            parts=(("fusion", row.fused),),
-            reasons=reasons_for(row, (), language_code),
-            matched_image_id=row.image_id,
-            branches=row.branches,
-            score_rank=place,
-            propensity=1.0,
-        )
-        for place, row in enumerate(candidates.rows, start=1)
+    places = candidates.order
+    scores = [candidates.fused[place] for place in places]
+    return Order(
+        product_ids=[candidates.columns.product_ids[place] for place in places],
+        raw_scores=scores,
+        parts=((FUSED, scores),),
+        image_ids=[candidates.image_ids[place] for place in places],
+        branches=[candidates.branches[place] for place in places],
+        total=len(places),
     )
 
 
-def _record(
-    run: Run, candidates: Candidates, products: tuple[AnsweredProduct, ...], hidden: int
-) -> AnswerRecord:
+def _record(run: Run, candidates: Candidates) -> AnswerRecord:
+    """What is to be kept of the answer, but for its order: that of the ranker, if it can be had."""
     return AnswerRecord(
-        answer_id=uuid.uuid4().hex,
+        answer_id=secrets.token_hex(16),
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
-        versions=versions_of(run),
+        versions=versions_of(run, "rank"),
         seed=tokens.seed_of(run.digests.stored),
-        products=tuple(replace(item, addends={}) if item.addends else item for item in products),
         degradations=lost(run, candidates),
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.house.answer_seconds * 1e6),
-        hidden_count=hidden,
     )
 
 
-def _keep(run: Run, record: AnswerRecord) -> bool:
-    """Hand the record over, unless the ranker, which keeps it, is gone; a dropped one is noted."""
+def _keep(
+    run: Run, candidates: Candidates, record: AnswerRecord, fused_order: Order
+) -> tuple[AnswerRecord, bool]:
+    """The record of an answer that the ranker did not rank, and whether it is handed over: unless
+    the ranker, which keeps it, is gone."""
+    record = replace(
+        record,
+        # Under the first id the ranker may yet have kept what it ranked too late.
+        answer_id=secrets.token_hex(16),
+        versions=versions_of(run),
+        degradations=lost(run, candidates),
+        order=fused_order,
+    )
     gone = Peer.RANKER in run.trail.gone
-    if not gone and run.house.answers.offer(run.query.catalog_id, record):
-        return True
-    run.trail.lose("record", Cause.ANSWER_RECORD_DROPPED)
-    return False
+    return record, not gone and run.house.answers.offer(run.query.catalog_id, record)
 
 
 def _answer(
-    run: Run, candidates: Candidates, record: AnswerRecord, page: Cut, *, kept: bool
+    run: Run, candidates: Candidates, record: AnswerRecord, ordered: Ordered, page: Cut
 ) -> Answer:
     """The first page's answer; later pages are promised only when the record was kept."""
     poor = _no_good_match(run, candidates)
-    more = kept and page.offset < len(record.products)
+    if not ordered.recorded:
+        run.trail.lose("record", Cause.ANSWER_RECORD_DROPPED)
+    versions = versions_of(run)
+    more = ordered.recorded and page.offset < ordered.order.total
     return Answer(
         results=page.results,
         no_good_match=poor,
         degradations=lost(run, candidates),
         timings=run.trail.by_start,
-        versions=record.versions,
+        versions=versions,
         freshness=run.trail.freshness,
         missing_product_ids=tuple(dict.fromkeys(run.trail.missing_places.values())),
-        hidden_count=record.hidden_count,
-        attribution_token=attribution(run, record),
+        hidden_count=ordered.hidden_count,
+        attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
         subjects=run.trail.subjects,
     )
@@ -260,25 +269,22 @@ def _no_good_match(run: Run, candidates: Candidates) -> bool:
         space.space == Branch.COLLABORATIVE for space in run.trail.spaces
     ):
         return False
-    near = [row.similarity for row in candidates.rows if row.similarity is not None]
+    near = [similarity for similarity in candidates.nearest if similarity is not None]
     return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)
 
 
 def lost(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
     """What was lost so far."""
-    named = {branch for row in candidates.rows for branch in row.branches}
-    return degradations(
-        run.trail.losses, run.trail.told, tuple(branch for branch in Branch if branch in named)
-    )
+    return degradations(run.trail.losses, run.trail.told, candidates.named)
 
 
-def versions_of(run: Run) -> Versions:
-    """Which versions made the answer so far."""
+def versions_of(run: Run, *steps: str) -> Versions:
+    """Which versions made the answer so far, and with further steps of its plan."""
     return Versions(
         spaces=tuple(sorted(run.trail.spaces, key=lambda item: item.space)),
         model_version=run.trail.model_version,
         scene=run.plan.scene.name,
         scene_version=run.plan.scene.version,
-        plan=run.trail.plan,
+        plan=" → ".join((run.trail.plan, *steps)),
         service_version=run.house.service_version,
     )

@@ -1,15 +1,19 @@
 """Whether a fitted space can be taken out of service: the embedder, which does it, has no index."""
 
-from gateway.model import SpaceInUse
-from gateway.ports import Index, Spaces
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.model import Space, SpaceInUse
 
 
-async def check_unused(catalog_id: str, wanted: str, spaces: Spaces, index: Index) -> None:
+async def check_unused(
+    wanted: str, spaces: Sequence[Space], holding: Callable[[str], Awaitable[Sequence[str]]]
+) -> None:
     """Raise SpaceInUse while a generation stands on a space, given by its version or model's name.
 
-    Of a space that is not in service nothing is asked: taking it out changes nothing.
+    `spaces` are those in service; of any other nothing is asked: taking it out changes nothing.
+    `holding` names the generations of a version.
     """
-    for state in await spaces.spaces(catalog_id):
+    for state in spaces:
         meant = bool(wanted) and wanted in {state.version, state.model}
-        if meant and (held := await index.holding(catalog_id, state.version)):
+        if meant and (held := await holding(state.version)):
             raise SpaceInUse(held)

@@ -19,7 +19,7 @@ async def search(query: Query, house: House) -> Findings:
     with deadlines.within(run.plan.ends.answer):
         candidates = fused(run, await find_near(run))
         page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
-    nearest = {row.product_id: row.similarity for row in candidates.rows}
+    nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return Findings(
         results=tuple(
             FoundProduct(

@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.config import ServerSettings
+from servicekit.config import SharedServerSettings
 
 
-class GatewaySettings(ServerSettings):
+class GatewaySettings(SharedServerSettings):
     """Everything that can be set, with what it does."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
@@ -46,8 +46,9 @@ class GatewaySettings(ServerSettings):
     same name. Changes are taken up without a restart; unset = built-in scenes only."""
 
     answer_queue_products: int = Field(default=100_000, ge=0, le=10_000_000)
-    """Answer records that wait to be handed to the ranker, counted in products (about 1 KB each).
-    What does not fit is dropped and counted; 0 keeps none, and then there are no later pages."""
+    """Records of answers that the ranker did not rank, waiting to be handed to it, counted in
+    products (about 100 bytes each). What does not fit is dropped and counted; 0 keeps none, and
+    then such answers have no later pages."""
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)
     """How long an answer's record is asked to be kept and its attribution token is good."""

@@ -72,7 +72,7 @@ async def similar(run: Run, branch: Branch) -> tuple[Listing, ...]:
     """
     for _ in range(MOST_ROUNDS):
         nears = await _near_all(run, branch)
-        if len({near.found.space for near in nears}) <= 1:
+        if all(near.found.space == nears[0].found.space for near in nears):
             break
     else:
         run.trail.lose(branch, Cause.INDEX_UNAVAILABLE)
@@ -87,6 +87,8 @@ async def similar(run: Run, branch: Branch) -> tuple[Listing, ...]:
 
 async def side_by_side(*jobs: Coroutine[object, object, T]) -> list[T]:
     """The results of all jobs; the first error cancels the others and is raised as it is."""
+    if len(jobs) == 1:
+        return [await jobs[0]]
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]
@@ -141,7 +143,7 @@ async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> lis
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
     found = await side_by_side(
         *(_near_product(run, branch, signal) for signal in products),
-        _near_embedded(run, branch, to_embed),
+        *([_near_embedded(run, branch, to_embed)] if to_embed else []),
     )
     return [near for nears in found for near in nears]
 

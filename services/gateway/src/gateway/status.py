@@ -2,25 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model import (
-    Freshness,
-    IndexState,
-    Peer,
-    PeerUnavailable,
-    RecallEstimate,
-    SpaceState,
-    SpaceVersion,
-)
-from gateway.ports import Index, Models, Spaces
+from gateway.model import IndexState, Peer, PeerUnavailable, Space
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
 
 T = TypeVar("T")
-VISUAL = "visual"
+VISUAL, TEXT = "visual", "text"
+_UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +28,17 @@ class ComponentState:
 
 @dataclass(frozen=True, slots=True)
 class SuiteState:
-    """How the suite is. Numbers are -1 where they are not known."""
+    """How the suite is."""
 
     components: tuple[ComponentState, ...]
-    visual_space: SpaceVersion | None
-    """As the index has it."""
-    embedder_space_version: str
-    embedder_spaces: tuple[SpaceState, ...]
-    """Empty = not known."""
-    products: int
-    indexed_images: int
-    pending_images: int
-    failed_images: int
-    freshness: Freshness | None
+    spaces: Sequence[Space]
+    """As the embedder has them; empty = not known."""
+    offered: str
+    """The default version of the visual space; empty = not known."""
+    images: IndexState
+    texts: IndexState
+    """Of both, numbers are -1 where they are not known."""
     model_version: str
-    recall: tuple[RecallEstimate, ...] = ()
-    """Of searches of the visual space, by plan and class of filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +51,36 @@ class _Told(Generic[T]):
 
 
 async def look(
-    catalog_id: str, spaces: Spaces, index: Index, models: Models, seconds: float
+    spaces: Coroutine[object, object, Sequence[Space]],
+    images: Coroutine[object, object, IndexState],
+    texts: Coroutine[object, object, IndexState],
+    model: Coroutine[object, object, str],
+    seconds: float,
 ) -> SuiteState:
-    """The suite's state; no peer is waited for longer than `seconds`."""
-    embedder, retriever, ranker = await asyncio.gather(
-        _ask(spaces.spaces(catalog_id), Peer.EMBEDDER, seconds),
-        _ask(index.count(catalog_id), Peer.RETRIEVER, seconds),
-        _ask(models.serving_model(catalog_id), Peer.RANKER, seconds),
+    """The suite's state, by what its peers answer to these questions; none is waited for longer
+    than `seconds`."""
+    embedder, retriever, of_texts, ranker = await asyncio.gather(
+        _ask(spaces, Peer.EMBEDDER, seconds),
+        _ask(images, Peer.RETRIEVER, seconds),
+        _ask(texts, Peer.RETRIEVER, seconds),
+        _ask(model, Peer.RANKER, seconds),
     )
-    count = retriever.value
-    held = count.space.version if count is not None and count.space is not None else ""
-    offered, used = _visual(embedder.value, held)
+    counted = retriever.value or _UNKNOWN
+    offered, used = _visual(embedder.value or (), counted.space.version)
     return SuiteState(
         components=(
             ComponentState("gateway", None, 0.0),
             ComponentState("embedder", embedder.error, embedder.seconds),
-            ComponentState("triton", _triton(embedder, used), embedder.seconds),
+            ComponentState("triton", _triton(embedder.error, used), embedder.seconds),
             ComponentState("retriever", retriever.error, retriever.seconds),
             ComponentState("milvus", _milvus(retriever), retriever.seconds),
             ComponentState("ranker", ranker.error, ranker.seconds),
         ),
-        visual_space=count.space if count is not None else None,
-        embedder_space_version=offered.version if offered is not None else "",
-        embedder_spaces=embedder.value or (),
-        products=count.products if count is not None else -1,
-        indexed_images=count.indexed if count is not None else -1,
-        pending_images=count.pending if count is not None else -1,
-        failed_images=count.failed if count is not None else -1,
-        freshness=count.freshness if count is not None else None,
+        spaces=embedder.value or (),
+        offered=offered.version if offered is not None else "",
+        images=counted,
+        texts=_texts(of_texts.value or _UNKNOWN),
         model_version=ranker.value or "",
-        recall=count.recall if count is not None else (),
     )
 
 
@@ -112,23 +99,28 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
     return _Told(value, error, time.perf_counter() - start)
 
 
-def _visual(
-    spaces: tuple[SpaceState, ...] | None, held: str
-) -> tuple[SpaceState | None, SpaceState | None]:
+def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | None]:
     """The visual space's default version, which is listed first, and the one that searches need.
 
     They need the one that the index holds; where it is not served, the default one.
     """
-    versions = [item for item in spaces or () if item.space == VISUAL]
-    first = next((item for item in versions if item.default), versions[0] if versions else None)
+    versions = [item for item in spaces if item.space == VISUAL]
+    first = next(
+        (item for item in versions if item.default_version), versions[0] if versions else None
+    )
     return first, next((item for item in versions if item.version == held), first)
 
 
-def _triton(
-    embedder: _Told[tuple[SpaceState, ...]], visual: SpaceState | None
-) -> ServiceError | None:
+def _texts(count: IndexState) -> IndexState:
+    """What the index has of texts; without a generation none is indexed, waits or failed."""
+    if count is _UNKNOWN or count.HasField("space"):
+        return count
+    return IndexState(advice=count.advice)
+
+
+def _triton(error: ServiceError | None, visual: Space | None) -> ServiceError | None:
     """Triton as the embedder sees it."""
-    if embedder.error is not None:
+    if error is not None:
         return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
     if visual is None:
         return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.model import SpaceState
+from gateway.model import Space
 from servicekit.errors import ServiceError
 
 LOOK_SECONDS = 10.0
@@ -24,7 +24,7 @@ class TextTakers:
         self._looking: dict[str, asyncio.Task[tuple[str, ...]]] = {}
 
     async def of(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[SpaceState]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
     ) -> tuple[str, ...]:
         """The versions that take texts, the default one first.
 
@@ -39,7 +39,7 @@ class TextTakers:
         return held[1]
 
     def _look(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[SpaceState]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
     ) -> asyncio.Task[tuple[str, ...]]:
         """One look for all who want it; it goes on when they have given up."""
         task = self._looking.get(catalog_id)
@@ -49,7 +49,7 @@ class TextTakers:
         return task
 
     async def _asked(
-        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[SpaceState]]]
+        self, catalog_id: str, ask: Callable[[str], Awaitable[Sequence[Space]]]
     ) -> tuple[str, ...]:
         _, before = self._held.get(catalog_id, (0.0, ()))
         try:
@@ -60,7 +60,7 @@ class TextTakers:
         else:
             takers = tuple(
                 item.version
-                for item in sorted(spaces, key=lambda item: not item.default)
+                for item in sorted(spaces, key=lambda item: not item.default_version)
                 if item.space == "visual" and item.takes_texts and item.version
             )
         self._held[catalog_id] = self._clock(), takers

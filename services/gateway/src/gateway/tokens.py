@@ -7,36 +7,51 @@ anyway: a page is served only when the request itself has the token's digest.
 """
 
 import base64
-import binascii
 import hashlib
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstraints, TypeAdapter
 
 from gateway.model import Query, Signal
 from gateway.plan import MOST_RANKED
 from servicekit.requests import PageTokenInvalid
 
-VERSION = 1
+VERSION: Literal[1] = 1
 KEY_ID = ""
 MAC = ""
 
-_ANSWER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
+"""An id that a record can have: nothing else is asked of the ranker."""
+Text = Annotated[str, StringConstraints(max_length=1024)]
+Count = Annotated[int, Field(ge=0, le=MOST_RANKED)]
+Flag = Annotated[bool, Strict(False), Field(alias="g"), PlainSerializer(int)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    """What both tokens have; on the wire each field has a short name."""
+
+    version: Annotated[Literal[1], Field(alias="v")] = VERSION
+    key_id: Annotated[str, Field(alias="k")] = KEY_ID
+    mac: Annotated[str, Field(alias="m")] = MAC
+
+    __pydantic_config__ = ConfigDict(strict=True, ser_json_bytes="hex", val_json_bytes="hex")
 
 
 @dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(_Token):
     """What an attribution token says of its answer."""
 
-    answer_id: str
-    catalog_id: str
-    scene: str
-    scene_version: str
-    model_version: str
-    seed: int
-    expire_micros: int
+    answer_id: AnswerId
+    catalog_id: Annotated[Text, Field(alias="c")]
+    scene: Annotated[Text, Field(alias="s")]
+    scene_version: Annotated[Text, Field(alias="sv")]
+    model_version: Annotated[Text, Field(alias="mv")]
+    seed: Annotated[int, Field(alias="n", ge=0, lt=2**64)]
+    expire_micros: Annotated[int, Field(alias="x", ge=0, lt=2**63)]
     """When it stops being good, microseconds since 1970 (UTC)."""
 
 
@@ -52,17 +67,20 @@ class Attributed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(_Token):
     """Where a later page begins."""
 
-    answer_id: str
-    offset: int
+    answer_id: AnswerId
+    offset: Annotated[Count, Field(alias="o")]
     """Products of the answer's order that earlier pages went through, served or not."""
-    served: int
+    served: Annotated[Count, Field(alias="r")]
     """Products that earlier pages served; the next one's rank is one more."""
-    digest: bytes
+    digest: Annotated[bytes, Field(alias="d")]
     """Digest of the request, the shopper included."""
-    no_good_match: bool
+    no_good_match: Flag
+
+
+_ATTRIBUTION, _PAGE = TypeAdapter(Attribution), TypeAdapter(Page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,40 +144,21 @@ def _content(signal: Signal) -> bytes:
 def _how(signal: Signal) -> str:
     """Empty for a signal that is wanted, of all of its photo: its digest is as it always was."""
     away = "|away" if signal.negative else ""
-    box = f"|{signal.box}" if signal.box is not None else ""
+    part = signal.box
+    box = ""
+    if part is not None:
+        box = f"|Box(left={part.left}, top={part.top}, right={part.right}, bottom={part.bottom})"
     return away + box + ("|find" if signal.find_subject else "")
 
 
 def attribution_token(said: Attribution) -> str:
     """The token; at most about 400 characters."""
-    return _encode(
-        {
-            "v": VERSION,
-            "k": KEY_ID,
-            "a": said.answer_id,
-            "c": said.catalog_id,
-            "s": said.scene,
-            "sv": said.scene_version,
-            "mv": said.model_version,
-            "n": said.seed,
-            "x": said.expire_micros,
-            "m": MAC,
-        }
-    )
+    return _text(_ATTRIBUTION.dump_json(said, by_alias=True))
 
 
 def read_attribution_token(token: str) -> Attribution:
     """What a token says; raises ValueError when it is not one of ours."""
-    said = _decode(token)
-    return Attribution(
-        answer_id=_answer_id(said),
-        catalog_id=_text(said, "c"),
-        scene=_text(said, "s"),
-        scene_version=_text(said, "sv"),
-        model_version=_text(said, "mv"),
-        seed=_number(said, "n", 2**64 - 1),
-        expire_micros=_number(said, "x", 2**63 - 1),
-    )
+    return _ATTRIBUTION.validate_json(_json(token))
 
 
 def answer_of(token: str, catalog_id: str, happened_micros: int) -> tuple[str, Attributed]:
@@ -181,18 +180,7 @@ def answer_of(token: str, catalog_id: str, happened_micros: int) -> tuple[str, A
 
 def page_token(page: Page) -> str:
     """The token of a later page."""
-    return _encode(
-        {
-            "v": VERSION,
-            "k": KEY_ID,
-            "a": page.answer_id,
-            "o": page.offset,
-            "r": page.served,
-            "d": page.digest.hex(),
-            "g": int(page.no_good_match),
-            "m": MAC,
-        }
-    )
+    return _text(_PAGE.dump_json(page, by_alias=True))
 
 
 def read_page_token(token: str, request: bytes) -> Page:
@@ -202,14 +190,7 @@ def read_page_token(token: str, request: bytes) -> Page:
     token was made for.
     """
     try:
-        said = _decode(token)
-        page = Page(
-            answer_id=_answer_id(said),
-            offset=_number(said, "o", MOST_RANKED),
-            served=_number(said, "r", MOST_RANKED),
-            digest=bytes.fromhex(_text(said, "d")),
-            no_good_match=bool(_number(said, "g", 1)),
-        )
+        page = _PAGE.validate_json(_json(token))
     except ValueError as error:
         raise PageTokenInvalid("is not one that this service gave") from error
     if page.digest != request:
@@ -217,40 +198,10 @@ def read_page_token(token: str, request: bytes) -> Page:
     return page
 
 
-def _encode(said: dict[str, str | int]) -> str:
-    text = json.dumps(said, separators=(",", ":"), ensure_ascii=True)
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def _text(said: bytes) -> str:
+    return base64.urlsafe_b64encode(said).decode().rstrip("=")
 
 
-def _decode(token: str) -> dict[str, object]:
+def _json(token: str) -> bytes:
     """Raises ValueError."""
-    try:
-        data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        said = json.loads(data)
-    except (binascii.Error, UnicodeError, RecursionError) as error:
-        raise ValueError("not a token") from error
-    if not isinstance(said, dict) or said.get("v") != VERSION:
-        raise ValueError("not a token of this version")
-    return said
-
-
-def _text(said: dict[str, object], key: str) -> str:
-    value = said.get(key)
-    if not isinstance(value, str) or len(value) > 1024:
-        raise ValueError(f"{key} is no text")
-    return value
-
-
-def _answer_id(said: dict[str, object]) -> str:
-    """An id that a record can have: nothing else is asked of the ranker."""
-    value = _text(said, "a")
-    if not _ANSWER_ID.fullmatch(value):
-        raise ValueError("a is no answer's id")
-    return value
-
-
-def _number(said: dict[str, object], key: str, most: int) -> int:
-    value = said.get(key)
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"{key} is no number from 0 to {most}")
-    return value
+    return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)

@@ -7,35 +7,35 @@ so that its score and its would-be place are those that the ranker gives it.
 
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gateway.branches import find, near_signals
 from gateway.collapse import stands_behind
 from gateway.explanation import BranchVerdict, Explanation, Outcome
-from gateway.fuse import Listing, fuse, pick
+from gateway.fuse import Listing, fuse
 from gateway.model import (
-    AnsweredProduct,
-    Branch,
-    Candidate,
     Candidates,
     Columns,
     NothingAvailable,
+    Order,
     Peer,
     ProductRow,
     Query,
     Result,
     Scope,
+    gathered,
 )
 from gateway.pages import HYDRATE, Cut, cut
 from gateway.plan import MOST_ASKED
 from gateway.ports import House
 from gateway.recommend import (
+    as_fused,
     begin,
     collapsed,
     fused,
     lost,
-    ordered,
+    rank,
     rank_order,
     split_by_signal,
     versions_of,
@@ -44,8 +44,6 @@ from gateway.trail import Run, Trail
 from gateway.validate import check, check_product
 from servicekit import deadlines
 from servicekit.errors import ServiceError
-
-Order = tuple[AnsweredProduct, ...]
 
 
 async def explain(query: Query, product_id: str, house: House) -> Explanation:
@@ -71,7 +69,7 @@ async def explain(query: Query, product_id: str, house: House) -> Explanation:
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
     """The product as the record has it, whatever the request's filter says."""
     retriever, catalog_id = run.house.peers.retriever, run.query.catalog_id
-    rows = await retriever.products(catalog_id, [product_id], Scope())
+    rows = (await retriever.products(catalog_id, [product_id], Scope())).rows
     columns = await retriever.columns(catalog_id, [product_id], Scope())
     return (rows[0], columns) if rows and columns.product_ids else (None, columns)
 
@@ -98,10 +96,10 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
     listings = await find(run)
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)
-    named = any(item.product_id == product_id for item in candidates.rows)
+    named = product_id in candidates.columns.product_ids
     if not named:
         candidates = _with_product(candidates, columns, reaching)
-    order, _ = await ordered(run, candidates)
+    order = await _ordered(run, candidates)
     told = Explanation(
         Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
         row=row,
@@ -111,17 +109,33 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
         degradations=lost(run, candidates),
         versions=versions_of(run),
     )
-    if all(item.product_id != product_id for item in order):
+    if product_id not in order.product_ids:
         return replace(told, outcome=await _dropped(run, candidates, product_id))
-    into = stands_behind(candidates, order, product_id)
-    split = _split(run, listings, reaching, order, product_id)
-    if into:
-        score = next(item for item in split if item.product_id == product_id)
-        return replace(
-            told, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=Result(row, 0, score)
-        )
-    products = collapsed(run, candidates, split)
-    return _against(await cut(run, products), told, products, row)
+
+    def split(results: Sequence[Result]) -> Sequence[Result]:
+        """By signal, also the product's own, which the listings may lack."""
+        found: list[Result] = []
+        for item in results:
+            lists = reaching if item.row.product_id == product_id else listings
+            found += split_by_signal(lists, (item,))
+        return found
+
+    if into := stands_behind(candidates, order, product_id):
+        alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
+        (placed,) = split([alone])
+        return replace(told, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
+    products = collapsed(run, candidates, order)
+    page = await cut(run, products)
+    return _against(page, told, products, row, split)
+
+
+async def _ordered(run: Run, candidates: Candidates) -> Order:
+    """The whole order, near-duplicates included."""
+    ranked = await rank(run, replace(rank_order(run, candidates), collapse=False))
+    if ranked is None:
+        run.trail.steps.append("as fused")
+        return as_fused(candidates)
+    return ranked.order
 
 
 async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> tuple[Listing, ...]:
@@ -151,48 +165,35 @@ def _extended(listing: Listing, columns: Columns, alone: Listing) -> Listing:
     row = ids.index(product_id)
     return replace(
         listing,
-        columns=_joined(listing.columns, columns),
+        columns=_with(listing.columns, columns),
         similarities=(*listing.similarities, alone.similarities[row]),
         image_ids=(*listing.image_ids, alone.image_ids[row]) if listing.image_ids else (),
         collapsed=(*listing.collapsed, ()) if listing.collapsed else (),
     )
 
 
-def _joined(columns: Columns, more: Columns) -> Columns:
-    return Columns(
-        **{
-            column.name: [*getattr(columns, column.name), *getattr(more, column.name)]
-            for column in fields(Columns)
-        }
-    )
+def _with(columns: Columns, one: Columns) -> Columns:
+    return gathered([(columns, range(len(columns.product_ids))), (one, (0,))])
 
 
 def _with_product(
     candidates: Candidates, columns: Columns, reaching: Sequence[Listing]
 ) -> Candidates:
     """The candidates with one more, the last of them, that no branch named."""
-    (product_id,) = columns.product_ids
     whole = fuse(reaching, (), sys.maxsize)
-    ids = list(whole.columns.product_ids)
-    place = ids.index(product_id) if product_id in ids else None
-    near = None if place is None else whole.rows[place]
+    place = whole.places.get(columns.product_ids[0])
     return replace(
         candidates,
-        rows=(
-            *candidates.rows,
-            Candidate(
-                product_id,
-                fused=0.0,
-                branches=(),
-                similarity=near.similarity if near else None,
-                image_id=near.image_id if near else "",
-            ),
-        ),
+        columns=_with(candidates.columns, columns),
+        fused=[*candidates.fused, 0.0],
+        order=[*candidates.order, len(candidates.order)],
+        branches=[*candidates.branches, 0],
+        nearest=[*candidates.nearest, None if place is None else whole.nearest[place]],
+        image_ids=[*candidates.image_ids, "" if place is None else whole.image_ids[place]],
         similarities={
-            branch: (*values, math.nan if place is None else whole.similarities[branch][place])
+            branch: [*values, math.nan if place is None else whole.similarities[branch][place]]
             for branch, values in candidates.similarities.items()
         },
-        columns=_joined(candidates.columns, columns),
     )
 
 
@@ -200,44 +201,31 @@ async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome
     """Why the ranker left out a candidate."""
     if not run.plan.scene.drop_seen:
         return Outcome.HIDDEN
-    row = [item.product_id for item in candidates.rows].index(product_id)
-    alone = replace(
-        candidates,
-        rows=(candidates.rows[row],),
-        similarities={branch: (values[row],) for branch, values in candidates.similarities.items()},
-        columns=pick([(Listing(Branch.NEW, 1.0, candidates.columns), row)]),
-    )
+    alone = candidates.picked([candidates.places[product_id]])
     ranked = await run.house.peers.ranker.rank(rank_order(run, alone))
     return Outcome.SEEN if ranked.seen_count else Outcome.HIDDEN
 
 
-def _split(
-    run: Run,
-    listings: Sequence[Listing],
-    reaching: Sequence[Listing],
-    order: Order,
-    product_id: str,
-) -> Order:
-    """The order with similarity parts split by signal, also that of a product that the listings
-    lack."""
-    return tuple(
-        split_by_signal(run, reaching, (item,))[0] if item.product_id == product_id else item
-        for item in split_by_signal(run, listings, order)
-    )
-
-
-def _against(page: Cut, told: Explanation, products: Order, row: ProductRow) -> Explanation:
+def _against(
+    page: Cut,
+    told: Explanation,
+    products: Order,
+    row: ProductRow,
+    split: Callable[[Sequence[Result]], Sequence[Result]],
+) -> Explanation:
     """The product's place against what the first page shows."""
-    last = page.results[-1] if page.results else None
-    for result in page.results:
+    results = split(page.results)
+    last = results[-1] if results else None
+    for result in results:
         if result.row.product_id == row.product_id:
             named = told.outcome is Outcome.OUTRANKED
             outcome = Outcome.SHOWN if named else told.outcome
             return replace(told, outcome=outcome, placed=result, last_shown=last)
-    place = next(place for place, item in enumerate(products) if item.product_id == row.product_id)
+    place = list(products.product_ids).index(row.product_id)
     # Those behind the page were not read: they count as shown.
     rank = page.served + max(place - page.offset, 0) + 1
-    return replace(told, placed=Result(row, rank, products[place]), last_shown=last)
+    (placed,) = split([Result(row, rank, products.product(place))])
+    return replace(told, placed=placed, last_shown=last)
 
 
 def _verdict(product_id: str, listing: Listing, reaching: Listing) -> BranchVerdict:

@@ -5,7 +5,7 @@ worded here once more where its title is at hand. Languages that we do not have 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from functools import lru_cache
 
 from gateway.explanation import Explanation, Outcome
 from gateway.model import Reason
@@ -82,22 +82,27 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
+@lru_cache(256)
 def own_reason(code: str, language_code: str) -> Reason:
     """A reason of the gateway's own."""
-    return Reason(code, (), _of(OWN, language_code)[code])
+    return Reason(code=code, text=_of(OWN, language_code)[code])
 
 
-def named_products(reasons: Iterable[Reason]) -> tuple[str, ...]:
+def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
     """The products that reasons name and can be worded with, each once."""
-    found = {_product(reason): None for reason in reasons if reason.code in TITLED["en"]}
-    return tuple(product_id for product_id in found if product_id)
+    titled = TITLED["en"]
+    found = {_product(each): None for some in reasons for each in some if each.code in titled}
+    return [product_id for product_id in found if product_id]
 
 
 def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
     """The reason with the title of the product that it names; as it is where there is none."""
-    template = _of(TITLED, language_code).get(reason.code)
-    title = titles.get(_product(reason), "")
-    return replace(reason, text=template.format(title=title)) if template and title else reason
+    template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
+    title = titles.get(_product(reason)) if template else None
+    if not template or not title:
+        return reason
+    text = template.format(title=title)
+    return Reason(code=reason.code, parameters=reason.parameters, text=text)
 
 
 def outcome(value: Explanation, language_code: str) -> str:
@@ -113,7 +118,7 @@ def outcome(value: Explanation, language_code: str) -> str:
         key, known["last"] = f"{key}/score", value.last_shown.answered.raw_score
     if value.outcome is Outcome.NOT_A_CANDIDATE:
         for verdict in value.branches:
-            if verdict.similarity is not None and verdict.last_similarity is not None:
+            if verdict.HasField("similarity") and verdict.HasField("last_similarity"):
                 key = f"{Outcome.NOT_A_CANDIDATE}/similarity"
                 known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
                 break
@@ -121,7 +126,7 @@ def outcome(value: Explanation, language_code: str) -> str:
 
 
 def _product(reason: Reason) -> str:
-    return dict(reason.parameters).get("product_id", "")
+    return next((each.value for each in reason.parameters if each.name == "product_id"), "")
 
 
 def _of(texts: Mapping[str, Mapping[str, str]], language_code: str) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ import sys
 from threadpoolctl import threadpool_limits
 
 from ranker import pseudonyms
-from ranker.model import KeyUnusable
+from ranker.model import DAY_MICROS, KeyUnusable
 from ranker.models.artifact import ModelStore
 from ranker.models.live import LiveModels
 from ranker.pseudonyms import Pseudonyms
@@ -21,15 +21,17 @@ from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.record.purges import PurgeRecord
+from ranker.record.queued import AnswerQueue
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
-from ranker.servicer.jobs import JobServicer
+from ranker.servicer.jobs import OWNER
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.profiles import ProfileServicer
 from ranker.servicer.ranking import RankingServicer
 from ranker.settings import RankerSettings
 from servicekit import config, telemetry
+from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs, now_micros
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
@@ -42,7 +44,8 @@ from sightline.ranker.v1 import (
     ranking_service_pb2_grpc,
 )
 
-DAY_MICROS = 86_400 * 1_000_000
+CLOSE_SECONDS = 5.0
+"""How long a server that stops goes on storing answers."""
 
 
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
@@ -60,8 +63,11 @@ def bindings(
     key: Pseudonyms,
     live: LiveModels,
     store: ModelStore,
+    *,
+    answers: AnswerQueue | None = None,
 ) -> list[Binding]:
-    """All services of the ranker."""
+    """All services of the ranker; `answers` is for whoever closes it."""
+    answers = answers or AnswerQueue(AnswerLog(database), now_micros)
     catalogs, events, jobs = (
         settings.catalogs,
         EventRecord(database, settings.signals),
@@ -79,6 +85,8 @@ def bindings(
                 live,
                 settings.nominate_in_memory_items,
                 signals=settings.signals,
+                answers=answers,
+                keep_micros=keep,
             ),
             "sightline.ranker.v1.RankingService",
         ),
@@ -88,7 +96,7 @@ def bindings(
                 catalogs,
                 key,
                 events,
-                now_micros,
+                now=now_micros,
                 shoppers=ShopperRecord(database),
                 purges=PurgeRecord(database, settings.signals),
                 jobs=jobs,
@@ -99,7 +107,7 @@ def bindings(
         ),
         Binding(
             answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
-            AnswerServicer(catalogs, key, AnswerLog(database), now_micros, keep),
+            AnswerServicer(catalogs, key, answers, now_micros, keep),
             "sightline.ranker.v1.AnswerService",
         ),
         Binding(
@@ -113,7 +121,7 @@ def bindings(
                 online=OnlineRecord(database),
                 activity=ActivityRecord(database),
                 refresh=live.refresh,
-                now_micros=now_micros,
+                now=now_micros,
             ),
             "sightline.ranker.v1.ModelService",
         ),
@@ -126,13 +134,13 @@ def bindings(
                 live,
                 attributes=AttributeRecord(database),
                 signals=settings.signals,
-                now_micros=now_micros,
+                now=now_micros,
             ),
             "sightline.ranker.v1.ProfileService",
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(catalogs, jobs),
+            JobServicer(OWNER, catalogs, jobs),
             "sightline.common.v1.JobService",
         ),
     ]
@@ -166,7 +174,11 @@ async def main() -> None:
         await asyncio.to_thread(database.migrate)
         key = await open_key(database, settings)
         await live.start()
-        await serve(bindings(settings, database, key, live, store), settings, service="ranker")
+        answers = AnswerQueue(AnswerLog(database), now_micros)
+        offered = bindings(settings, database, key, live, store, answers=answers)
+        await serve(
+            offered, settings, service="ranker", on_stop=lambda: answers.close(CLOSE_SECONDS)
+        )
     except KeyUnusable as error:
         sys.exit(f"the ranker does not start: {error}")
     finally:

@@ -3,7 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-from ranker.feedback.answers import Answered, AnswerLog, Feedback, feedback_of, joined
+import numpy as np
+
+from ranker import answer_columns
+from ranker.answer_columns import numbers
+from ranker.feedback.answers import AnswerLog, Feedback, feedback_of, joined
 from ranker.model import ModelCorrupt, ModelNotFound
 from ranker.models.artifact import ModelStore
 from ranker.parts import DEFAULT_BLEND, POPULARITY
@@ -30,22 +34,17 @@ async def feedback(
 
 
 def _answer(kept: KeptAnswer) -> AnswerLog:
-    record = pb.AnswerRecord.FromString(kept.content)
+    columns = answer_columns.cut(pb.AnswerRecord.FromString(kept.content).columns, 0, MOST_PRODUCTS)
+    count = len(columns.product_ids)
     return AnswerLog(
         answer_id=kept.answer_id,
         answer_micros=kept.answer_micros,
         model_version=kept.model_version,
-        products=tuple(map(_product, record.products[:MOST_PRODUCTS])),
+        product_ids=tuple(columns.product_ids),
+        raw_scores=numbers(columns.raw_scores) if columns.raw_scores else np.zeros(count),
+        parts={one.name: numbers(one.values) for one in columns.parts},
+        propensities=numbers(columns.propensities) if columns.propensities else np.ones(count),
         outcomes=kept.outcomes,
-    )
-
-
-def _product(message: pb.AnsweredProduct) -> Answered:
-    return Answered(
-        message.product_id,
-        message.raw_score,
-        {part.name: part.value for part in message.parts},
-        message.propensity,
     )
 
 

@@ -16,19 +16,20 @@ the sum is exact: single precision and, where a model does not keep what its vec
 features that a product had when it was trained.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from ranker import parts
 from ranker.features import STYLE_KIND, feature_names
-from ranker.features import split as kind_and_value
 from ranker.fold_in import FoldIn
-from ranker.model import Doubles, Model
+from ranker.model import Doubles, Floats, Model
 from ranker.parts import BOUGHT_TOGETHER, ITEM_ITEM, SESSION, TASTE
-from ranker.rank import Candidates, Ranking
+from ranker.rank import Candidates, Ranking, represent
 
 Addends = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""
@@ -36,6 +37,7 @@ Addends = tuple[tuple[str, float], ...]
 MOST_ADDENDS = 16
 """Named ones of one value; the smallest of the others go together as OTHER."""
 BIAS, OTHER = "bias", "other"
+_STYLE = f"{STYLE_KIND}="
 NEGLIGIBLE = 1e-9
 """Share of a part below which what is left over is not told."""
 
@@ -52,14 +54,6 @@ class Evidence:
     """By part what its raw part was multiplied with."""
 
     @cached_property
-    def gains(self) -> Doubles | None:
-        """(features,) what each of the model's features adds to the raw taste; None = no taste."""
-        model, long_term = self.model, self.shopper.long_term
-        if model is None or long_term is None or TASTE not in self.ranking.parts:
-            return None
-        return (model.feature_vectors @ long_term + model.feature_biases).astype(np.float64)
-
-    @cached_property
     def terms(self) -> Mapping[str, Doubles]:
         """By part, (ranked, products of its trail), what each last product adds to the part."""
         model, ranking = self.model, self.ranking
@@ -69,10 +63,10 @@ class Evidence:
         return {
             name: self.factors[name] * values
             for name, values in raw.items()
-            if name in ranking.parts
+            if name in ranking.parts and name in self.factors
         }
 
-    @property
+    @cached_property
     def trails(self) -> Mapping[str, tuple[str, ...]]:
         """By part the last products that it rests on, in the order of `terms`."""
         model, shopper = self.model, self.shopper
@@ -87,30 +81,67 @@ class Evidence:
             if model is not None
         }
 
-    def features(self, place: int) -> list[tuple[str, float]]:
-        """What the features of the ranked product at `place` add to its raw taste: those that the
-        model made its vector of, else those that it has and the model knows. The axes of the style
-        count as one."""
-        model, gains = self.model, self.gains
-        if model is None or gains is None:
-            return []
-        found: dict[str, float] = {}
-        for row, amount in self._made_of(model, int(self.ranking.rows[place])):
-            name = model.feature_names[row]
-            name = STYLE_KIND if kind_and_value(name)[0] == STYLE_KIND else name
-            found[name] = found.get(name, 0.0) + amount * float(gains[row])
-        return list(found.items())
+    @property
+    def tastes(self) -> bool:
+        """Whether a part is of long-term taste."""
+        known = TASTE in self.ranking.parts and TASTE in self.factors
+        return known and self.model is not None and self.shopper.long_term is not None
 
-    def _made_of(self, model: Model, candidate: int) -> Iterable[tuple[int, float]]:
+    def features(self, places: Sequence[int]) -> Mapping[int, list[tuple[str, float]]]:
+        """What the features of the ranked products at these places add to their raw taste: those
+        that the model made a vector of, else those that a product has and the model knows. The
+        axes of the style count as one. Empty = no part is of taste."""
+        model, taste = self.model, self.shopper.long_term
+        if model is None or taste is None or not self.tastes or not places:
+            return {}
+        made = [self._made_of(model, int(self.ranking.rows[place])) for place in places]
+        rows = np.concatenate([each for each, _ in made])
+        each = model.feature_vectors[rows] @ taste + model.feature_biases[rows]
+        gains = np.concatenate([amounts for _, amounts in made]) * each.astype(np.float64)
+        told = zip(rows.tolist(), gains.tolist(), strict=True)
+        found: list[dict[str, float]] = [{} for _ in made]
+        for (own, _), sums in zip(made, found, strict=True):
+            for row, gain in islice(told, len(own)):
+                name = model.feature_names[row]
+                if name.startswith(_STYLE):
+                    name = STYLE_KIND
+                sums[name] = sums.get(name, 0.0) + gain
+        return {place: list(sums.items()) for place, sums in zip(places, found, strict=True)}
+
+    def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
         """Rows of features with how much of each makes up a candidate's vector."""
         item = model.item_rows.get(self.candidates.ids[candidate])
         if item is not None and model.item_features is not None:
             made = model.item_features
             piece = slice(made.starts[item], made.starts[item + 1])
-            return zip(made.items[piece].tolist(), made.weights[piece].tolist(), strict=True)
+            return made.items[piece], made.weights[piece]
         names = feature_names(self.candidates.products[candidate], model.attribute_keys)
-        rows = model.feature_rows
-        return [(rows[name], 1.0) for name in names if name in rows]
+        rows = [model.feature_rows[name] for name in names if name in model.feature_rows]
+        return np.array(rows, np.int32), np.ones(len(rows), np.float32)
+
+
+def again(
+    candidates: Candidates,
+    given: Mapping[str, Doubles],
+    weights: Mapping[str, float],
+    shopper: FoldIn,
+    model: Model | None,
+) -> Evidence:
+    """What explains the parts that products were `given` when they were ranked, as far as it is
+    known now. A part of which nothing is known is left out."""
+    factors = parts.factors(model, weights) if model else {}
+    similarities = {
+        name: values / weights[name]
+        for name, values in given.items()
+        if name not in parts.OWN_PARTS and weights.get(name)
+    }
+    known = {name: given[name] for name in given if name in (*similarities, *parts.OWN_PARTS)}
+    count = len(candidates.ids)
+    items = represent(candidates, model) if model and shopper.personal else None
+    ranking = Ranking(np.arange(count), np.zeros(count), known, 0, 0, items)
+    return Evidence(
+        replace(candidates, similarities=similarities), ranking, shopper, model, factors
+    )
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:
@@ -119,11 +150,12 @@ def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:
     The addends of a value sum to it, to 1e-6 × the sum of their absolute values.
     """
     found = {part: _by_product(evidence, part) for part in evidence.terms}
-    if evidence.gains is not None:
-        factor = evidence.factors[TASTE]
+    if evidence.tastes:
+        factor, values = evidence.factors[TASTE], evidence.ranking.parts[TASTE].tolist()
+        made = evidence.features(range(len(values)))
         found[TASTE] = tuple(
-            _whole([(name, factor * gain) for name, gain in evidence.features(place)], value, OTHER)
-            for place, value in enumerate(evidence.ranking.parts[TASTE].tolist())
+            _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
+            for place, value in enumerate(values)
         )
     return found
 

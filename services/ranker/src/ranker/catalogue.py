@@ -1,15 +1,15 @@
 """The retriever's products and what they look like, as a training reads them."""
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import grpc
 import numpy as np
 
 from ranker.columns import products_of
 from ranker.model import Product, Vectors
+from ranker.models.collaborative import told
 from servicekit.errors import ServiceError
-from servicekit.status import from_rpc_error
 from servicekit.telemetry import get_logger
 from sightline.retriever.v1 import (
     product_service_pb2,
@@ -23,8 +23,6 @@ IDEMPOTENT = (
     ("sightline.retriever.v1.VectorService", "ListVectors"),
 )
 """Calls that the channel may try again."""
-
-Answer = TypeVar("Answer")
 
 PAGE_SIZE = 1000
 PAGE_SECONDS = 30.0
@@ -43,67 +41,47 @@ class Catalogue:
 
     async def products(self, catalog_id: str) -> tuple[Product, ...]:
         """All products, sorted by id."""
+        request = product_service_pb2.ListProductsRequest(
+            catalog_id=catalog_id,
+            page_size=PAGE_SIZE,
+            view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
+        )
         products: dict[str, Product] = {}
-        token = ""
-        while True:
-            page = await self._page(catalog_id, token)
+        async for page in _pages(self._products.ListProducts, request):
             products |= {one.product_id: one for one in products_of(page.columns, "columns")}
-            token = page.next_page_token
-            if not token:
-                return tuple(products[item] for item in sorted(products))
+        return tuple(products[item] for item in sorted(products))
 
     async def vectors(self, catalog_id: str) -> Vectors | None:
         """The vectors of all products' photos; None = there are none.
 
         They are held in memory: 4 bytes × dimension for each product.
         """
+        request = vector_service_pb2.ListVectorsRequest(
+            catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE
+        )
         vectors: dict[str, bytes] = {}
-        token = version = ""
-        dimension = 0
-        while True:
-            try:
-                page = await self._vector_page(catalog_id, token)
-            except ServiceError as error:
-                if error.reason not in NO_VECTORS and error.code not in NO_VECTORS:
-                    raise
-                get_logger().info("no style is learned", reason=error.reason)
-                return None
-            dimension, version = page.dimension, page.space.version
-            width = 4 * dimension
-            for place, item in enumerate(page.product_ids):
-                vectors[item] = page.vectors[place * width : (place + 1) * width]
-            token = page.next_page_token
-            if not token:
-                break
+        version, dimension = "", 0
+        try:
+            async for page in _pages(self._vectors.ListVectors, request):
+                dimension, version = page.dimension, page.space.version
+                width = 4 * dimension
+                for place, item in enumerate(page.product_ids):
+                    vectors[item] = page.vectors[place * width : (place + 1) * width]
+        except ServiceError as error:
+            if error.reason not in NO_VECTORS and error.code not in NO_VECTORS:
+                raise
+            get_logger().info("no style is learned", reason=error.reason)
+            return None
         ids = tuple(sorted(vectors))
         values = np.frombuffer(b"".join(vectors[item] for item in ids), "<f4")
         return Vectors(ids, values.reshape(len(ids), dimension), version)
 
-    async def _page(self, catalog_id: str, token: str) -> product_service_pb2.ListProductsResponse:
-        request = product_service_pb2.ListProductsRequest(
-            catalog_id=catalog_id,
-            page_size=PAGE_SIZE,
-            page_token=token,
-            view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
-        )
-        # A retriever that is only just starting is waited for.
-        return await _answer(
-            self._products.ListProducts(request, timeout=PAGE_SECONDS, wait_for_ready=True)
-        )
 
-    async def _vector_page(
-        self, catalog_id: str, token: str
-    ) -> vector_service_pb2.ListVectorsResponse:
-        request = vector_service_pb2.ListVectorsRequest(
-            catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE, page_token=token
-        )
-        return await _answer(
-            self._vectors.ListVectors(request, timeout=PAGE_SECONDS, wait_for_ready=True)
-        )
-
-
-async def _answer(call: Awaitable[Answer]) -> Answer:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error) from error
+async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:
+    """All pages of a list. A retriever that is only just starting is waited for."""
+    while True:
+        page = await told(call(request, timeout=PAGE_SECONDS, wait_for_ready=True))
+        yield page
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return

@@ -18,6 +18,7 @@ COLUMNS = (
     "tags",
     "attributes",
     "create_time_micros",
+    "image_hashes",
 )
 """All columns beside the ids; each is empty or as long as they are."""
 
@@ -28,6 +29,12 @@ def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[
     `path` names the columns' field in violations. A product is read each time it is asked for:
     most requests need only a few of them.
     """
+    check_lengths(columns, path)
+    return _Lazily(len(columns.product_ids), lambda place: _product(columns, place))
+
+
+def check_lengths(columns: candidate_pb2.CandidateColumns, path: str) -> None:
+    """RequestInvalid unless each column is empty or as long as the ids."""
     count = len(columns.product_ids)
     lengths = {name: len(getattr(columns, name)) for name in COLUMNS}
     wrong = [
@@ -37,7 +44,6 @@ def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[
     ]
     if wrong:
         raise RequestInvalid(*wrong)
-    return _Lazily(count, lambda place: _product(columns, place))
 
 
 class _Lazily(Sequence[Product]):

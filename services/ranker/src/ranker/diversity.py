@@ -22,8 +22,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from ranker.exploration import DAY_MICROS, explored
-from ranker.model import Doubles, Floats, Ints, Model
+from ranker.exploration import explored
+from ranker.model import DAY_MICROS, Doubles, Floats, Ints, Model
 from ranker.parts import UNKNOWN
 from ranker.rank import Candidates, Ranking
 from sightline_rules.categories import join, split
@@ -225,13 +225,12 @@ def _diverse(shelf: Shelf, relevance: Doubles, order: Ints, policy: Policy) -> I
     window = len(order)
     alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
     worth = (1 - policy.diversity) * relevance[order]
-    closest = np.zeros(window)
+    left = worth - policy.diversity * alike  # of each (column) below each (row)
     taken = np.empty(window, dtype=np.int64)
     for place in range(window):
-        best = int(np.argmax(worth - policy.diversity * closest))
-        taken[place] = best
+        taken[place] = best = int(worth.argmax())
+        np.minimum(worth, left[best], out=worth)
         worth[best] = -np.inf
-        np.maximum(closest, alike[best], out=closest)
     return order[taken]
 
 

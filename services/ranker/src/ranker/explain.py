@@ -26,6 +26,7 @@ Whoever knows titles may word a reason with a product_id better; see the gateway
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,6 +40,7 @@ Parameters = tuple[tuple[str, str], ...]
 LARGEST = 2
 LEAST_SHARE = 0.2
 
+_ID = f"{ID_KIND}="
 KEYWORDS = "keywords"
 SIMILARITY_CODES = {
     "visual": "LOOKS_LIKE_QUERY",
@@ -99,18 +101,19 @@ def explain(
     """
     ranking = evidence.ranking
     names, count = list(ranking.parts), len(ranking.rows)
-    wordings = Wordings(TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"]))
     speaking: list[list[int]] = [[]] * count
     if names and count:
         speaking = _speaking(np.stack([ranking.parts[name] for name in names], axis=1))
     sources = {part: _sources(evidence, part) for part in evidence.terms}
+    tasted = [n for n, parts in enumerate(speaking) if any(names[part] == TASTE for part in parts)]
+    liked = evidence.features(tasted)
     return tuple(
         tuple(
-            wordings.reason(code, parameters)
+            _reason(language_code, code, parameters)
             for code, parameters in dict.fromkeys(
                 [
                     *([("NEW", ())] if place in explored else []),
-                    *(_evidence_of(evidence, place, names[part], sources) for part in parts),
+                    *(_evidence_of(evidence, place, names[part], sources, liked) for part in parts),
                 ]
             )
         )
@@ -118,51 +121,43 @@ def explain(
     )
 
 
-class Wordings:
-    """Words reasons, each one once: hundreds of products share a few."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        self._known: dict[tuple[str, Parameters], Reason] = {}
-
-    def reason(self, code: str, parameters: Parameters) -> Reason:
-        """The reason with its sentence."""
-        found = self._known.get((code, parameters))
-        if found is None:
-            found = self._known[code, parameters] = self._word(code, parameters)
-        return found
-
-    def _word(self, code: str, parameters: Parameters) -> Reason:
-        named = dict(parameters)
-        special = self._texts.get(f"{code}/{named.get('feature', '')}")
-        template = special or self._texts.get(code)
-        # A branch that we have no words for: its name is the caller's, and no template.
-        return Reason(code, parameters, code if template is None else template.format(**named))
+@lru_cache(4096)
+def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
+    """The reason with its sentence: hundreds of products share a few."""
+    texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
+    named = dict(parameters)
+    template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
+    # A branch that we have no words for: its name is the caller's, and no template.
+    return Reason(code, parameters, code if template is None else template.format(**named))
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:
     """For each row of (products, parts) the columns that deserve a reason, largest first."""
-    least = LEAST_SHARE * np.where(parts > 0, parts, 0).sum(axis=1, keepdims=True)
-    speaks = (parts > 0) & (parts >= least)
-    order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST]
+    least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
+    speaks = ((parts > 0) & (parts >= least)).tolist()
+    order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST].tolist()
     return [
-        [column for column, counts in zip(columns, marks, strict=True) if counts]
-        for columns, marks in zip(
-            order.tolist(), np.take_along_axis(speaks, order, axis=1).tolist(), strict=True
-        )
+        [column for column in columns if marks[column]]
+        for columns, marks in zip(order, speaks, strict=True)
     ]
 
 
 def _evidence_of(
-    evidence: Evidence, place: int, part: str, sources: Mapping[str, Sequence[str]]
+    evidence: Evidence,
+    place: int,
+    part: str,
+    sources: Mapping[str, Sequence[str]],
+    liked: Mapping[int, Sequence[tuple[str, float]]],
 ) -> tuple[str, Parameters]:
     """Code and parameters of the reason that a part gives for a ranked product."""
     if part in sources:
         return _behind(evidence, place, part, sources[part])
     if part == TASTE:
-        return "MATCHES_TASTE", _strongest_feature(evidence, place)
+        return "MATCHES_TASTE", _strongest_feature(liked.get(place, ()))
     if part in (POPULARITY, TREND):
         return "POPULAR", ()
+    if part in PRODUCT_CODES:  # of a shopper of whom less is known than when it was ranked
+        return PRODUCT_CODES[part], ()
     similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
     named = "match" if part == KEYWORDS else "cosine"
     return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
@@ -172,10 +167,10 @@ def _behind(
     evidence: Evidence, place: int, part: str, source: Sequence[str]
 ) -> tuple[str, Parameters]:
     """The reason that a part by last products gives."""
-    terms = evidence.terms[part][place]
-    bias = evidence.ranking.parts[part][place] - terms.sum()
-    if part == SESSION and bias > terms.max():
-        return "POPULAR", ()
+    if part == SESSION:
+        terms = evidence.terms[part][place]
+        if evidence.ranking.parts[part][place] - terms.sum() > terms.max():
+            return "POPULAR", ()
     if source[place]:
         return PRODUCT_CODES[part], (("product_id", source[place]),)
     return "VIEWED_RECENTLY", ()
@@ -196,9 +191,9 @@ def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
     )
 
 
-def _strongest_feature(evidence: Evidence, place: int) -> Parameters:
+def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
     """The feature, other than the product itself, that adds most to the taste part."""
-    named = [one for one in evidence.features(place) if split(one[0])[0] != ID_KIND]
+    named = [one for one in features if not one[0].startswith(_ID)]
     name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
     if gain <= 0:
         return ()

@@ -13,9 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ranker.model import Doubles, Ints
-
-DAY_MICROS = 86_400_000_000
+from ranker.model import DAY_MICROS, Doubles, Ints
 
 
 def seed_of(seed: int, actor: str | None, visit: str, time_micros: int) -> bytes:

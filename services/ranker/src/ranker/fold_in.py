@@ -12,7 +12,6 @@ from ranker.model import (
     EventType,
     Floats,
     History,
-    HistoryReader,
     Interaction,
     Ints,
     Model,
@@ -172,24 +171,6 @@ def _trail(model: Model, products: Sequence[str], window: Window, first: float =
     return Trail(np.array(rows, np.int64), decays)
 
 
-async def read(
-    catalog_id: str,
-    actor: str | None,
-    model: Model | None,
-    reader: HistoryReader,
-    *,
-    with_seen: bool = False,
-    now_micros: int | None = None,
-    signals: Signals = DEFAULTS,
-) -> tuple[History, FoldIn]:
-    """What the record knows of a shopper, and their vectors as of `now_micros` (None = right after
-    their newest event); `actor` None = nobody in particular."""
-    if actor is None:
-        return History(), FoldIn()
-    history = await reader.history(catalog_id, actor, limit=HISTORY_LIMIT, with_seen=with_seen)
-    return history, by_history(model, actor, history, now_micros, signals)
-
-
 def by_history(
     model: Model | None,
     actor: str | None,
@@ -201,8 +182,6 @@ def by_history(
     if model is None:
         return FoldIn()
     products = recent_products(history.recent, history.hidden, signals)
-    newest = history.recent[0].time_micros if history.recent else 0
-    idle = 0 if now_micros is None else now_micros - newest
     bought = basket(history.recent, products)
     return of(
         model,
@@ -210,8 +189,14 @@ def by_history(
         products,
         bought,
         attributes=history.attributes,
-        idle_micros=idle,
+        idle_micros=idle(history, now_micros),
     )
+
+
+def idle(history: History, now_micros: int | None) -> int:
+    """How long before `now_micros` the newest event was, in microseconds; None = right after it."""
+    newest = history.recent[0].time_micros if history.recent else 0
+    return 0 if now_micros is None else now_micros - newest
 
 
 def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str, ...]:

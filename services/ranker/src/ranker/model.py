@@ -31,7 +31,7 @@ Nothing here knows of SQL, files or the wire. Errors, each with its reason on th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ from servicekit.errors import (
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+DAY_MICROS = 86_400 * 1_000_000
 
 
 class EventInvalid(InvalidArgument):
@@ -72,24 +74,20 @@ class EventTimeInvalid(InvalidArgument):
 class EventConflict(AlreadyExists):
     """An event of this id is stored with other content."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "another event has this event_id: an event can't be changed", reason="EVENT_CONFLICT"
-        )
+    reason = "EVENT_CONFLICT"
+    message = "another event has this event_id: an event can't be changed"
 
 
 class ModelNotFound(NotFound):
     """The catalog has no model of this version, or none that served before."""
 
-    def __init__(self, message: str = "this catalog has no such model") -> None:
-        super().__init__(message, reason="MODEL_NOT_FOUND")
+    reason, message = "MODEL_NOT_FOUND", "this catalog has no such model"
 
 
 class EvaluationMissing(NotFound):
     """The model was not evaluated."""
 
-    def __init__(self) -> None:
-        super().__init__("this model was not evaluated yet", reason="EVALUATION_NOT_FOUND")
+    reason, message = "EVALUATION_NOT_FOUND", "this model was not evaluated yet"
 
 
 class ProductUnknown(NotFound):
@@ -103,71 +101,58 @@ class ProductUnknown(NotFound):
 class AnswerMissing(NotFound):
     """The answer's record was lost, has expired or was never handed over."""
 
-    def __init__(self) -> None:
-        super().__init__("no record of this answer is kept", reason="ANSWER_RECORD_MISSING")
+    reason, message = "ANSWER_RECORD_MISSING", "no record of this answer is kept"
 
 
 class PromotionConflict(Aborted):
     """Another model was promoted, or one rolled back, while a rollback was on its way."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the serving model changed meanwhile: look which one serves, then decide",
-            reason="PROMOTION_CONFLICT",
-        )
+    reason = "PROMOTION_CONFLICT"
+    message = "the serving model changed meanwhile: look which one serves, then decide"
 
 
 class ConsentRequired(FailedPrecondition):
     """Attributes of a shopper came without their consent."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "attributes are stored only with the shopper's consent: say so in `consent`",
-            reason="CONSENT_REQUIRED",
-        )
+    reason = "CONSENT_REQUIRED"
+    message = "attributes are stored only with the shopper's consent: say so in `consent`"
 
 
 class ModelCorrupt(FailedPrecondition):
     """A model's files are missing or do not have the hashes that were recorded for them."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, reason="MODEL_CORRUPT")
+    reason = "MODEL_CORRUPT"
 
 
 class ModelUnproven(FailedPrecondition):
     """No evaluation shows that the model may take the place of what serves."""
 
-    def __init__(self, missing: str) -> None:
-        super().__init__(missing, reason="MODEL_UNPROVEN")
+    reason = "MODEL_UNPROVEN"
 
 
 class PublishIncomplete(FailedPrecondition):
     """The retriever's index did not come to hold what a model has to publish."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, reason="PUBLISH_INCOMPLETE")
+    reason = "PUBLISH_INCOMPLETE"
 
 
 class DataInsufficient(FailedPrecondition):
     """There is too little to train on."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, reason="TRAINING_DATA_INSUFFICIENT")
+    reason = "TRAINING_DATA_INSUFFICIENT"
 
 
 class TrainingDiverged(FailedPrecondition):
     """What a training learned is no longer finite: its steps are too large."""
 
-    def __init__(self) -> None:
-        message = "the training diverged: a smaller learning_rate, or fewer epochs, may help"
-        super().__init__(message, reason="TRAINING_DIVERGED")
+    reason = "TRAINING_DIVERGED"
+    message = "the training diverged: a smaller learning_rate, or fewer epochs, may help"
 
 
 class BaseUnusable(FailedPrecondition):
     """An incremental training has no model to begin from."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, reason="TRAINING_BASE_UNUSABLE")
+    reason = "TRAINING_BASE_UNUSABLE"
 
 
 class StoreUnwritable(FailedPrecondition):
@@ -287,7 +272,8 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events of a catalog are to be counted or deleted: those that fit all that is given."""
+    """Which events of a catalog are counted, deleted or exported: those that fit all that is
+    given."""
 
     catalog_id: str
     before_micros: int | None = None
@@ -300,21 +286,8 @@ class Selection:
     """Only those of this pseudonym; empty = anybody's."""
     last_sequence: int | None = None
     """Only up to this one in the record's own order: what comes in later stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Which events of a catalog are to be exported: those that fit all that is given."""
-
-    catalog_id: str
-    from_micros: int | None
-    """Only those from then on, microseconds since 1970 (UTC); None = any time."""
-    before_micros: int | None
-    """Only those before; None = any time."""
-    types: tuple[EventType, ...]
-    """Only these; empty = all."""
-    last_sequence: int
-    """Only up to this one in the record's own order: what comes in later is left."""
+    from_micros: int | None = None
+    """Only those from then on; None = any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +329,8 @@ class Written(StrEnum):
     CONFLICT = "CONFLICT"
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """What ranking and training need of an event."""
+class Interaction(NamedTuple):
+    """What ranking and training need of an event; a tuple, as each request reads dozens."""
 
     actor: str
     product_id: str
@@ -368,7 +340,7 @@ class Interaction:
     event_id: str
     quantity: int = 0
     """0 = not said."""
-    session: str = field(default="", repr=False)
+    session: str = ""
     """Pseudonym of the visit; empty = unknown."""
     order_id: str = ""
     """Empty = unknown."""
@@ -628,13 +600,6 @@ class HistoryReader(Protocol):
         """The most popular products with that share, best first; ties by id."""
 
 
-class EventWriter(Protocol):
-    """Keeps events."""
-
-    async def append(self, events: Sequence[StoredEvent]) -> tuple[Written, ...]:
-        """Store events in one transaction that is on disk when this returns."""
-
-
 class Purger(Protocol):
     """Deletes events."""
 
@@ -650,6 +615,9 @@ class Models(Protocol):
 
     def serving(self, catalog_id: str) -> Model | None:
         """The catalog's model; None = none is promoted, or none could be loaded."""
+
+    def refused(self, catalog_id: str) -> bool:
+        """Whether a model is promoted that can't be loaded."""
 
     def former(self, catalog_id: str) -> Model | None:
         """The one that served before it, whose products the index may still hold; None = there is

@@ -11,7 +11,7 @@ from ranker.evaluation.splits import Protocol
 from ranker.log import Log, log_of
 from ranker.model import EventType, Interaction, Model, Money, Product
 from ranker.recipe import Recipe
-from ranker.servicer.evaluations import evaluation_message
+from ranker.servicer.messages import message_of
 from ranker.training.fitting import fitted
 from ranker.training.subject import Given
 from servicekit.jobs import now_micros
@@ -57,7 +57,7 @@ def evaluate(
         progress=progress,
         now_micros=now_micros(),
     )
-    return evaluation_message(report)
+    return message_of(evaluation_pb2.Evaluation, report)
 
 
 def interaction(event: event_pb2.Event) -> Interaction:

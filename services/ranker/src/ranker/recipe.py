@@ -4,10 +4,12 @@ Every default is to be the choice of a validation split in time, never of a test
 says of which.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from ranker.signals import Signals
 
@@ -120,22 +122,10 @@ class Recipe:
         return asdict(self)
 
 
+_RECIPE = TypeAdapter(Recipe)
+
+
 def recipe_of(content: Mapping[str, Any]) -> Recipe:
     """What `json` made, also in another release: what is not known there is passed over, and what
-    is not said has its default. TypeError or ValueError when a value makes no sense."""
-    known = {one.name for one in fields(Recipe)}
-    values = {name: value for name, value in content.items() if name in known}
-    makers: Mapping[str, Callable[[Any], Any]] = {
-        "loss": Loss,
-        "item_item": ItemItem,
-        "attribute_keys": tuple,
-        "blend": lambda value: _of(Blend, value),
-        "signals": lambda value: _of(Signals, value),
-    }
-    made = {name: makers[name](value) for name, value in values.items() if name in makers}
-    return Recipe(**(values | made))
-
-
-def _of(kind: Any, content: Mapping[str, Any]) -> Any:
-    known = {one.name for one in fields(kind)}
-    return kind(**{name: value for name, value in content.items() if name in known})
+    is not said has its default. ValueError when a value makes no sense."""
+    return _RECIPE.validate_python(content)

@@ -146,6 +146,13 @@ class WorkerSettings(StoreSettings, SignalSettings):
     """Whether the model that serves is published into the retriever's `collaborative` space by
     itself, after each promotion and rollback."""
 
+    auto_promote: bool = False
+    """Whether each catalog that has events is trained once a night by itself, and the model
+    promoted if its evidence is enough; what serves goes on otherwise."""
+
+    auto_promote_hour: int = Field(default=3, ge=0, le=23)
+    """From which hour of the day on (UTC)."""
+
     keep_models: int = Field(default=10, ge=2, le=1000)
     """How many trained models keep their files, and how many promotions can be rolled back to;
     those that serve or are in the index stay in any case. Others are pruned after each training."""

@@ -25,11 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.log import TYPES, UNKNOWN, Log, is_type
-from ranker.model import Doubles, EventType, Interaction, Ints
+from ranker.model import DAY_MICROS, Doubles, EventType, Interaction, Ints
 
 Flags = npt.NDArray[np.bool_]
 
-DAY_MICROS = 86_400 * 1_000_000
 MINUTE_MICROS = 60 * 1_000_000
 MOST_STARS = 5.0
 

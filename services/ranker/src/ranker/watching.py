@@ -13,9 +13,9 @@ from prometheus_client import Gauge
 from ranker import answered
 from ranker.feedback import health
 from ranker.feedback.health import Health
-from ranker.feedback.online import DAY_MICROS, Period
+from ranker.feedback.online import Period
 from ranker.feedback.policies import policies
-from ranker.model import Model, ModelCorrupt, ModelRecord
+from ranker.model import DAY_MICROS, Model, ModelCorrupt, ModelRecord
 from ranker.models.artifact import ModelStore
 from ranker.record.activity import ActivityRecord
 from ranker.record.feedback import FeedbackRecord

@@ -31,8 +31,10 @@ from ranker.models import publish
 from ranker.models.artifact import ModelStore
 from ranker.models.collaborative import CollaborativeIndex
 from ranker.models.prune import prune
-from ranker.models.publish import PUBLISH, ModelSource, Publication, PublishIndex
+from ranker.models.publish import PUBLISH, ModelSource, Publication
+from ranker.nightly import Nightly
 from ranker.record.answers import AnswerLog
+from ranker.record.events import EventRecord
 from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.purges import PurgeRecord
@@ -239,12 +241,16 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def tidying(registry: ModelRegistry, store: ModelStore, index: PublishIndex, keep: int) -> Tidy:
+def tidying(
+    registry: ModelRegistry, store: ModelStore, index: CollaborativeIndex, keep: int
+) -> Tidy:
     """Prunes as models/prune.py says; put off to the next training while the retriever is away."""
 
     async def tidy(catalog_id: str) -> None:
         try:
-            await prune(catalog_id, keep, registry, store, index, now_micros=now_micros())
+            await prune(
+                catalog_id, keep, registry.prune, store.delete, index, now_micros=now_micros()
+            )
         except (ServiceError, OSError) as error:
             telemetry.get_logger().warning("models not pruned", problem=str(error))
 
@@ -276,7 +282,7 @@ class Publisher:
         self,
         jobs: Jobs,
         models: ModelSource,
-        index: PublishIndex,
+        index: CollaborativeIndex,
         settings: WorkerSettings,
         registry: ModelRegistry,
     ) -> None:
@@ -341,8 +347,8 @@ def sweeper(settings: WorkerSettings, database: Database) -> Sweeper:
     return Sweeper(
         settings.catalogs,
         days_by_type(settings.event_days, settings.impression_days),
-        RetentionRecord(database, settings.signals),
-        AnswerLog(database),
+        RetentionRecord(database, settings.signals).expire,
+        AnswerLog(database).sweep,
         now_micros,
     )
 
@@ -386,6 +392,11 @@ async def main() -> None:
             )
             tasks.create_task(sweeper(settings, database).work(settings.sweep_seconds, stop))
             tasks.create_task(publisher.work(stop))
+            tasks.create_task(
+                Nightly(
+                    settings, jobs, registry, EventRecord(database), models.load, now_micros
+                ).work(stop)
+            )
             tasks.create_task(Watch(settings, database, store).work(stop))
     finally:
         await channel.close(None)

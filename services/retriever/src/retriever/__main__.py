@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from contextlib import suppress
 
 from prometheus_client import REGISTRY
+from threadpoolctl import threadpool_limits
 
 from retriever.backup_store import BackupFiles
+from retriever.columns.keeper import Columns
 from retriever.gauges import RecallCollector, keep_measuring
 from retriever.ladder import Ladder
 from retriever.milvus import MilvusIndex
@@ -15,15 +19,17 @@ from retriever.record import Record
 from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
 from retriever.servicer.fits import FIT_SERVICE, FitServicer
 from retriever.servicer.index import INDEX_SERVICE, IndexServicer
-from retriever.servicer.jobs import JOB_SERVICE, JobServicer
 from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
 from retriever.watchdog import Watchdog
+from retriever.wire import JOB_OWNER
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
+from servicekit.errors import ServiceError
+from servicekit.job_service import JOB_SERVICE, JobServicer
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
@@ -48,8 +54,10 @@ def bindings(
     *,
     backups: BackupFiles,
     watchdog: Watchdog | None = None,
+    columns: Columns | None = None,
 ) -> list[Binding]:
-    """What the server offers. `watchdog`: None = a new one, as the settings say."""
+    """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
+    columns = columns or columns_of(settings, record)
     return [
         Binding(
             backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
@@ -68,7 +76,14 @@ def bindings(
         ),
         Binding(
             product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-            ProductServicer(settings.catalogs, record, photos, jobs, settings.import_delete_share),
+            ProductServicer(
+                settings.catalogs,
+                record,
+                photos,
+                jobs,
+                settings.import_delete_share,
+                columns=columns,
+            ),
             PRODUCT_SERVICE,
         ),
         Binding(
@@ -79,14 +94,15 @@ def bindings(
                 index,
                 settings.milvus_seconds,
                 spaces=settings.spaces,
-                ladder=Ladder(record, index, settings.milvus_standin_rows),
+                ladder=Ladder(record, index, settings.milvus_standin_rows, columns),
+                columns=columns,
                 watchdog=watchdog or watch(settings, record),
             ),
             VECTOR_SERVICE,
         ),
         Binding(
             keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
-            KeywordServicer(settings.catalogs, record),
+            KeywordServicer(settings.catalogs, record, columns),
             KEYWORD_SERVICE,
         ),
         Binding(
@@ -96,22 +112,45 @@ def bindings(
         ),
         Binding(
             job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(settings.catalogs, jobs),
+            JobServicer(JOB_OWNER, settings.catalogs, jobs),
             JOB_SERVICE,
         ),
     ]
 
 
+def columns_of(settings: Settings, record: Record) -> Columns:
+    """The columns of this process."""
+    return Columns(
+        record,
+        most_products=settings.columns_products,
+        exact_rows=settings.exact_rows,
+        exact_bytes=settings.exact_megabytes * 2**20,
+    )
+
+
+async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
+    """Have in memory what the first searches want, so that they need not wait for it."""
+    with suppress(ServiceError):  # who searches is told what is wrong
+        for catalog in catalogs:
+            live = await record.generations(catalog)
+            await columns.warm([generation for generation in live if generation.active])
+
+
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    # A search compares vectors in a thread of its own; more of BLAS's wait for one another.
+    threadpool_limits(limits=1, user_api="blas")
     db, photos, index = database(settings), photo_store(settings), milvus_index(settings)
     backups, record = backup_files(settings), Record(db)
     watchdog = watch(settings, record)
     REGISTRY.register(RecallCollector(watchdog, settings.catalogs))
     measuring = asyncio.create_task(keep_measuring(settings.catalogs, record))
+    columns = columns_of(settings, record)
+    warming = asyncio.create_task(warm(columns, record, settings.catalogs))
 
     async def close() -> None:
         measuring.cancel()
+        warming.cancel()
         await watchdog.close()
         await index.close()
         photos.close()
@@ -120,7 +159,14 @@ async def main(settings: Settings) -> None:
 
     await photos.start()
     offered = bindings(
-        settings, record, photos, index, job_queue(db), backups=backups, watchdog=watchdog
+        settings,
+        record,
+        photos,
+        index,
+        job_queue(db),
+        backups=backups,
+        watchdog=watchdog,
+        columns=columns,
     )
     await serve(offered, settings, service="retriever", on_stop=close)
 

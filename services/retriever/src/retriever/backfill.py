@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 from retriever.model import Backlog, Generation, GenerationNotFound
-from retriever.ports import BackfillRecord, JobQueue, VectorIndex
-from servicekit.jobs import Job, JobCancelled
+from retriever.ports import BackfillRecord, VectorIndex
+from servicekit.jobs import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
 WANT = 1_000
@@ -27,7 +27,7 @@ SEARCHES_END_SECONDS = 10.0
 log = get_logger()
 
 
-async def backfill(job: Job, record: BackfillRecord, jobs: JobQueue) -> dict[str, Any]:
+async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, Any]:
     """Do a job of this kind; what came of it.
 
     Raises JobCancelled once what waited for it alone waits no more; GenerationNotFound when the
@@ -54,9 +54,7 @@ async def take_back(generation: Generation, record: BackfillRecord) -> None:
         pass
 
 
-async def _want_all(
-    job: Job, generation: Generation, record: BackfillRecord, jobs: JobQueue
-) -> int:
+async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jobs: Jobs) -> int:
     """Make pending what the generation lacks; how many photos there are in all."""
     total = await record.photo_count(generation)
     await jobs.progress(job.id, job.done, total)
@@ -68,7 +66,7 @@ async def _want_all(
 
 
 async def _await_vectors(
-    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: JobQueue
+    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
 ) -> Backlog:
     """Until every photo is embedded, or fails for a reason of its own."""
     while True:
@@ -81,7 +79,7 @@ async def _await_vectors(
 
 
 async def _await_index(
-    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: JobQueue
+    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
 ) -> None:
     """Until the collection holds what was embedded by now."""
     wanted = (await record.freshness(generation)).head
@@ -96,9 +94,7 @@ async def _await_index(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def clear(
-    job: Job, record: BackfillRecord, index: VectorIndex, jobs: JobQueue
-) -> dict[str, Any]:
+async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs) -> dict[str, Any]:
     """Delete what a dropped generation leaves: its collection, and vectors that no other one has.
 
     Raises JobCancelled, JobClaimLost, IndexUnavailable: what is deleted stays so.

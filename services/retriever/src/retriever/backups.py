@@ -7,8 +7,6 @@ and the photos that it names, which never change. What restores it is in `restor
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import hashlib
 import json
@@ -29,10 +27,10 @@ from retriever.archive.model import (
 from retriever.archive.reading import manifest_of
 from retriever.archive.writing import Spool, Writer, fill
 from retriever.model import ImageDamaged, ImageNotFound
-from retriever.ports import BackupRecord, BackupStore, JobQueue, Photos
+from retriever.ports import BackupRecord, BackupStore, Photos
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job
-from servicekit.requests import PageTokenInvalid, page_size
+from servicekit.jobs import Job, Jobs
+from servicekit.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 
 BACKUP, RESTORE = "backup", "restore"
@@ -64,13 +62,13 @@ class Means:
     record: BackupRecord
     photos: Photos
     store: BackupStore
-    jobs: JobQueue
+    jobs: Jobs
 
 
 # Asked for
 
 
-async def create(catalog_id: str, jobs: JobQueue, *, now: int, request_id: str) -> Job:
+async def create(catalog_id: str, jobs: Jobs, *, now: int, request_id: str) -> Job:
     """Ask for a backup."""
     time = datetime.fromtimestamp(now / 1e6, UTC)
     params = {"backup_id": f"{time:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"}
@@ -82,11 +80,11 @@ async def list_backups(
 ) -> tuple[list[Listed], str]:
     """A page of a catalog's backups, newest first, and the token of the next one."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
-    after = _read_token(token, catalog_id)
-    names = [name for name in await store.names(catalog_id) if not after or name < after]
+    after = page_place(token, (catalog_id,), str)
+    names = [name for name in await store.names(catalog_id) if not after or name < after[0]]
     page = [await _look(catalog_id, name, store) for name in names[:size]]
     more = len(names) > size
-    return page, _write_token(names[size - 1], catalog_id) if more else ""
+    return page, page_token((catalog_id,), names[size - 1]) if more else ""
 
 
 async def _look(catalog_id: str, backup_id: str, store: BackupStore) -> Listed:
@@ -99,30 +97,12 @@ async def _look(catalog_id: str, backup_id: str, store: BackupStore) -> Listed:
         return Listed(backup_id, size, error)
 
 
-def _write_token(backup_id: str, catalog_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([1, catalog_id, backup_id]).encode()).decode()
-
-
-def _read_token(token: str, catalog_id: str) -> str:
-    """The backup that the page before ended with; empty = first page."""
-    if not token:
-        return ""
-    try:
-        parts = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise PageTokenInvalid from error
-    match parts:
-        case [1, str(of), str(backup_id)] if of == catalog_id and backup_id:
-            return backup_id
-    raise PageTokenInvalid
-
-
 async def ask_restore(
     catalog_id: str,
     backup_id: str,
     record: BackupRecord,
     store: BackupStore,
-    jobs: JobQueue,
+    jobs: Jobs,
     *,
     source: str,
     force: bool,
@@ -145,8 +125,8 @@ async def ask_restore(
     before = await record.commit_number(catalog_id)
     if not force:
         # What is written from now on counts as newer than the backup.
-        held = await record.tally(catalog_id, All(), before=before, after=None, limit=1, sample=0)
-        if held.count:
+        held = await record.tally(catalog_id, All(), before=before, after=None, limit=1)
+        if held.product_ids:
             raise CatalogNotEmpty
     params = {"backup_id": backup_id, "source": source, "force": force, "before": before}
     return await jobs.create(RESTORE, catalog_id, params, same)
@@ -168,7 +148,7 @@ async def back_up(job: Job, means: Means, service_version: str) -> Mapping[str, 
     return await telling(work, job, progress, means.jobs)
 
 
-async def telling(work: Awaitable[T], job: Job, progress: Progress, jobs: JobQueue) -> T:
+async def telling(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
     """Await the work and say meanwhile how far it is. A cancelled job's work is stopped."""
     task = asyncio.ensure_future(work)
     try:

@@ -7,15 +7,15 @@ transaction that mentions them begins; a write is acknowledged when that transac
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+import numpy as np
+
+from retriever.columns.keeper import Columns, View
 from retriever.model import (
     Amount,
     Attribute,
@@ -72,11 +72,11 @@ class Page:
 class Found:
     """Products asked for by id, in the order asked."""
 
-    products: list[Product]
+    view: View
+    places: list[int]
+    """In the view's table, of those that pass."""
     missing: list[str]
     filtered: list[str]
-    rejections: dict[str, Rejection]
-    """Why, by product, of those filtered out; only where asked for."""
 
 
 async def upsert(
@@ -101,26 +101,31 @@ async def batch_get(
     catalog_id: str,
     product_ids: Sequence[str],
     condition: Filter,
-    record: CatalogueRecord,
+    columns: Columns,
     *,
-    explain: bool = False,
+    beside: Sequence[str] = (),
 ) -> Found:
-    """Products by id; an id asked for twice is answered twice. `explain`: say why of those that do
-    not pass."""
+    """Products by id; an id asked for twice is answered twice. `beside`: products that the columns
+    are to hold too, whatever the filter says."""
     check_count("product_ids", len(product_ids), MAX_GET)
+    view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
+    places = view.table.places(product_ids)
+    passing = view.conditions.passing(condition, places)
+    return Found(
+        view,
+        places[passing].tolist(),
+        [product_ids[row] for row in np.flatnonzero(places < 0).tolist()],
+        [product_ids[row] for row in np.flatnonzero((places >= 0) & ~passing).tolist()],
+    )
+
+
+async def rejections(
+    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
+) -> dict[str, Rejection]:
+    """Why products do not pass a filter, of those that do not."""
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
-    found = Found([], [], [], {})
-    for product_id in product_ids:
-        product = held.get(product_id)
-        if product is None:
-            found.missing.append(product_id)
-        elif filters.passes(condition, product.facts):
-            found.products.append(product)
-        else:
-            found.filtered.append(product_id)
-            if explain and (why := rejection(condition, product.facts)) is not None:
-                found.rejections[product_id] = why
-    return found
+    why = {name: rejection(condition, product.facts) for name, product in held.items()}
+    return {name: found for name, found in why.items() if found is not None}
 
 
 async def list_products(
@@ -136,7 +141,8 @@ async def list_products(
     """A page of the products that pass. A page may be short, or empty, and yet not the last."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
     context = _list_context(catalog_id, order, condition, doubted_only=doubted_only)
-    after = _read_token(page_token, context) if page_token else None
+    place = requests.page_place(page_token, (context,), int, str)
+    after = _checked_place(*place) if place else None
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
@@ -148,10 +154,10 @@ async def list_products(
             if filters.passes(condition, product.facts):
                 kept.append(product)
                 if len(kept) == wanted:
-                    return Page(kept, _write_token(after, context))
+                    return Page(kept, requests.page_token((context,), *after))
         if len(batch) < limit:
             return Page(kept, "")
-    return Page(kept, _write_token(after, context) if after else "")
+    return Page(kept, requests.page_token((context,), *after) if after else "")
 
 
 async def delete(
@@ -386,29 +392,12 @@ def _position(order: Order, product: Product) -> tuple[int, str]:
     return (product.create_time if order is Order.NEWEST else 0, product.content.product_id)
 
 
-def _write_token(position: tuple[int, str], context: str) -> str:
-    text = json.dumps([1, context, *position])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_token(token: str, context: str) -> tuple[int, str]:
-    try:
-        padded = token + "=" * (-len(token) % 4)
-        parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise PageTokenInvalid from error
-    match parts:
-        case [1, str(given), int(time), str(product_id)] if given == context:
-            return _checked_place(time, product_id)
-    raise PageTokenInvalid
-
-
 def _checked_place(time: int, product_id: str) -> tuple[int, str]:
     """A place that a product can have: a token is no secret, and a caller may make one."""
     try:
         ids.check_id(product_id)
     except ids.IdInvalidError as error:
         raise PageTokenInvalid from error
-    if isinstance(time, bool) or not 0 <= time < 2**63:
+    if time < 0:
         raise PageTokenInvalid
     return time, product_id

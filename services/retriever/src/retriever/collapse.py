@@ -5,94 +5,100 @@ Where hashes leave open whether two photos are one picture, the photos' vectors 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from retriever.model import Floats, Generation, Product
-from retriever.ports import SearchRecord
+from retriever.columns.table import Ints, Table
 from sightline_rules import duplicates
-from sightline_rules.duplicates import Candidate, Group
+from sightline_rules.grouping import grouped, near_pictures
 
-_COLOURS = (1 << duplicates.COLOUR_BITS) - 1
-_ONES = np.array([byte.bit_count() for byte in range(256)], np.uint8)
-"""In how many bits a byte is 1."""
+SPARE = 32
+"""Families, beyond those wanted, whose pictures are compared at first: some show the same."""
 
+MOST_COMPARED = 512
+"""Products of which each is compared with each."""
 
-@dataclass(slots=True)
-class Grouping:
-    """Groups the products of one search, anew whenever it found more."""
-
-    generation: Generation | None
-    """Whose vectors are compared; None = no photo has one, and hashes decide alone."""
-    own: Sequence[Product]
-    """The products whose near-duplicates are left out."""
-    _vectors: dict[str, Floats | None] = field(default_factory=dict)
-    """By photo; None = it has none."""
-
-    async def groups(self, products: Sequence[Product], record: SearchRecord) -> list[Group]:
-        """The groups of products, nearest first, without those of the query's own products."""
-        everything, before = [*self.own, *products], len(self.own)
-        hashes = [product.image_hash for product in everything]
-        pairs = look_alikes(hashes)
-        if not pairs and not any(product.content.parent_id for product in everything):
-            # As in most answers: nothing is like anything else.
-            return [Group(place) for place in range(len(products))]
-        await self._read(
-            {
-                everything[place].images[0].image_id
-                for one, other in pairs
-                if not duplicates.same_picture(hashes[one], hashes[other])
-                for place in (one, other)
-            },
-            record,
-        )
-        marks: dict[int, list[int]] = defaultdict(list)
-        for number, (one, other) in enumerate(pairs):
-            cosine = self._cosine(everything[one], everything[other])
-            if duplicates.same_picture(hashes[one], hashes[other], cosine):
-                marks[one].append(number)
-                marks[other].append(number)
-        # Without hashes: the marks say already which pictures are the same, all pairs at a time.
-        groups = duplicates.collapse(
-            Candidate(
-                product.content.product_id, product.content.parent_id, marks=marks.get(place, ())
-            )
-            for place, product in enumerate(everything)
-        )
-        return [
-            Group(group.place - before, group.collapsed)
-            for group in groups
-            if group.place >= before
-        ]
-
-    async def _read(self, image_ids: set[str], record: SearchRecord) -> None:
-        unknown = sorted(image_ids - self._vectors.keys())
-        if unknown and self.generation is not None:
-            found = await record.image_vectors(self.generation, unknown)
-            self._vectors.update({image_id: found.get(image_id) for image_id in unknown})
-
-    def _cosine(self, one: Product, other: Product) -> float | None:
-        left = self._vectors.get(one.images[0].image_id)
-        right = self._vectors.get(other.images[0].image_id)
-        if left is None or right is None:
-            return None
-        return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
+Cosines = Callable[[Sequence[tuple[int, int]]], Awaitable[Sequence[float | None]]]
+"""The cosine of the first photos' vectors of pairs of products, by their places in the table; None
+= one of them has none."""
 
 
-def look_alikes(hashes: Sequence[int]) -> list[tuple[int, int]]:
-    """Places of pairs of hashes that are of one picture, or may be if the vectors agree.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of some products stay, as places in their order, best first."""
 
-    By colour first, which sets most pairs apart and is one byte.
+    kept: Sequence[int]
+    members: dict[int, list[int]] = field(default_factory=dict)
+    """By one that stays, its near-duplicates, best first; none = it has none."""
+
+
+def most_marked(top_k: int) -> int:
+    """Near-duplicates, at most, that stay beside what they collapse into, for callers who may drop
+    that: a shop with thirty variants a product is not thirty times the work."""
+    return 20 + top_k // 4
+
+
+async def choose(
+    table: Table, order: Ints, own: Ints, wanted: int, cosines: Cosines | None
+) -> Chosen:
+    """The products that stay of an order, best first, without near-duplicates of better ones and of
+    the query's own products.
+
+    `order`, `own`: places in the table. Only as much of the order is looked at as it takes to have
+    `wanted` products, if there are so many. `cosines`: None = near-duplicates are products like
+    any other.
     """
-    values = np.array(hashes, np.uint64)
-    held = np.flatnonzero(values)
-    values = values[held]
-    colours = (values & np.uint64(_COLOURS)).astype(np.uint8)
-    rows, columns = np.nonzero(np.triu(_ONES[colours[:, None] ^ colours] <= duplicates.COLOUR, 1))
-    differing = (values[rows] ^ values[columns]) >> np.uint64(duplicates.COLOUR_BITS)
-    luminance = _ONES[differing.view(np.uint8).reshape(-1, 8)].sum(axis=1)
-    near = np.flatnonzero(luminance <= duplicates.POSSIBLE)
-    return list(zip(held[rows[near]].tolist(), held[columns[near]].tolist(), strict=True))
+    if cosines is None:
+        return Chosen(range(len(order)))
+    places = np.concatenate([own, order])
+    families = table.families(places)
+    firsts = np.sort(np.unique(families, return_index=True)[1])
+    count = wanted + len(own) + SPARE
+    while True:
+        end = len(places) if len(firsts) <= count else int(firsts[count])
+        pairs = await _same_pictures(
+            table, places[:end], families[:end], firsts[firsts < end], cosines
+        )
+        found = grouped(families[:end].tolist(), pairs)
+        kept = [place - len(own) for place in found.kept if place >= len(own)]
+        if len(kept) >= wanted or end == len(places):
+            members = {
+                into - len(own): [place - len(own) for place in places]
+                for into, places in found.members().items()
+                if into >= len(own)
+            }
+            return Chosen(kept, members)
+        count *= 2
+
+
+async def _same_pictures(
+    table: Table, places: Ints, families: Ints, firsts: Ints, cosines: Cosines
+) -> list[tuple[int, int]]:
+    """Pairs of an order that show the same picture: of a long one those that decide what stays. Of
+    two variants of one parent only the better is compared then, unless it collapses itself."""
+    hashes = table.image_hash[places]
+    few = len(places) <= MOST_COMPARED
+    pairs, distances = _near(hashes, np.arange(len(places)) if few else firsts)
+    if len(pairs) and not few:
+        involved = np.isin(families, families[pairs.reshape(-1)])
+        others = np.setdiff1d(np.flatnonzero(involved), firsts)
+        if len(others):
+            pairs, distances = _near(hashes, np.union1d(firsts, others))
+    open_ = np.flatnonzero(distances > duplicates.CERTAIN)
+    same = [(one, other) for one, other in pairs[distances <= duplicates.CERTAIN].tolist()]
+    if len(open_):
+        open_pairs = [(one, other) for one, other in pairs[open_].tolist()]
+        asked = [(int(places[one]), int(places[other])) for one, other in open_pairs]
+        for pair, cosine in zip(open_pairs, await cosines(asked), strict=True):
+            if cosine is not None and cosine >= duplicates.COSINE:
+                same.append(pair)
+    return same
+
+
+def _near(hashes: npt.NDArray[np.uint64], looked: Ints) -> tuple[Ints, npt.NDArray[np.uint8]]:
+    """Pairs among some places whose hashes may be of one picture, and how far they are apart."""
+    pairs, distances = near_pictures(hashes[looked], duplicates.POSSIBLE)
+    return looked[pairs], distances

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 
 import grpc
 from google.rpc import status_pb2
@@ -65,10 +66,8 @@ class EmbedderClient:
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         """See Embedder. A version whose model has not answered yet is not offered."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        try:
+        with _translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
-        except grpc.aio.AioRpcError as error:
-            raise _meaning(error) from error
         first = {found.space: found for found in reversed(answer.spaces)}
         # An embedder of one version a space says of none that it is the default one.
         by_default = first | {
@@ -92,10 +91,8 @@ class EmbedderClient:
     ) -> frozenset[CategoryPath]:
         """See Embedder."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
-        try:
+        with _translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
-        except grpc.aio.AioRpcError as error:
-            raise _meaning(error) from error
         return frozenset(
             tuple(path.levels)
             for found in answer.spaces
@@ -118,10 +115,8 @@ class EmbedderClient:
             items=[_item(item, space, version, classify) for item in items],
             priority=vector_pb2.PRIORITY_BULK,
         )
-        try:
+        with _translated():
             answer = await self._stub.BatchEmbed(request, timeout=self._seconds)
-        except grpc.aio.AioRpcError as error:
-            raise _meaning(error) from error
         if len(answer.results) != len(items):
             raise Internal("the embedder answered other items", reason="EMBEDDER_ANSWER_INVALID")
         return [_result(result, version) for result in answer.results]
@@ -153,11 +148,10 @@ class EmbedderClient:
 
         call = self._spaces.FitSpace(_fit_requests(catalog_id, plan, total, in_turn()))
         try:
-            async for answer in call:
-                answered.set()
-                yield _fit_progress(answer)
-        except grpc.aio.AioRpcError as error:
-            raise _meaning(error) from error
+            with _translated():
+                async for answer in call:
+                    answered.set()
+                    yield _fit_progress(answer)
         except asyncio.CancelledError:
             if unread:
                 raise unread[0] from None
@@ -220,9 +214,14 @@ def _item(item: bytes | str, space: str, version: str, classify: bool) -> pb.Emb
     )
 
 
-def _meaning(error: grpc.aio.AioRpcError) -> ServiceError:
-    told = from_rpc_error(error)
-    return EmbedderUnavailable() if told.reason in _GONE else told
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What a call that fails means."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        told = from_rpc_error(error)
+        raise (EmbedderUnavailable() if told.reason in _GONE else told) from error
 
 
 def _result(result: pb.EmbedResult, version: str) -> GivenVector | ServiceError:

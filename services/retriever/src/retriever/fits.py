@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retriever.archive.model import Progress
 from retriever.backups import telling
 from retriever.model import FitPhoto, FitPlan, ImageDamaged, ImageNotFound, Label
-from retriever.ports import JobQueue, LabelRecord, Photos, SpaceTrainer
+from retriever.ports import LabelRecord, Photos, SpaceTrainer
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, JobState
+from servicekit.jobs import Job, Jobs, JobState
 from servicekit.requests import RequestInvalid
 from sightline_rules import duplicates
 
@@ -43,46 +43,35 @@ class Means:
     record: LabelRecord
     photos: Photos
     trainer: SpaceTrainer
-    jobs: JobQueue
+    jobs: Jobs
 
 
-def plan(
-    *,
-    backbone: str,
-    max_dimension: int,
-    seed: int,
-    max_photos: int,
-    shopper_photo_tags: Sequence[str],
-) -> FitPlan:
+def plan(given: FitPlan) -> FitPlan:
     """Return what is asked for, with the defaults in the place of zeros. Raises RequestInvalid."""
+    dimension, photos, tags = given.max_dimension, given.max_photos, given.shopper_photo_tags
     checks = {
-        "backbone": (len(backbone) <= MOST_NAME, f"has more than {MOST_NAME} characters"),
+        "backbone": (len(given.backbone) <= MOST_NAME, f"has more than {MOST_NAME} characters"),
         "max_dimension": (
-            max_dimension == 0 or 16 <= max_dimension <= 256,
+            dimension == 0 or 16 <= dimension <= 256,
             "must be 16 to 256, or 0 for 256",
         ),
         "max_photos": (
-            max_photos == 0 or 100 <= max_photos <= 1_000_000,
+            photos == 0 or 100 <= photos <= 1_000_000,
             f"must be 100 to 1,000,000, or 0 for {DEFAULT_PHOTOS:,}",
         ),
         "shopper_photo_tags": (
-            len(shopper_photo_tags) <= MOST_TAGS
-            and all(0 < len(tag) <= MOST_NAME for tag in shopper_photo_tags),
+            len(tags) <= MOST_TAGS and all(0 < len(tag) <= MOST_NAME for tag in tags),
             f"must be at most {MOST_TAGS} tags of 1 to {MOST_NAME} characters",
         ),
     }
     if bad := [FieldViolation(name, told) for name, (good, told) in checks.items() if not good]:
         raise RequestInvalid(*bad)
-    return FitPlan(
-        backbone=backbone,
-        max_dimension=max_dimension or DEFAULT_DIMENSION,
-        seed=seed,
-        max_photos=max_photos or DEFAULT_PHOTOS,
-        shopper_photo_tags=tuple(shopper_photo_tags),
+    return replace(
+        given, max_dimension=dimension or DEFAULT_DIMENSION, max_photos=photos or DEFAULT_PHOTOS
     )
 
 
-async def ask(catalog_id: str, wanted: FitPlan, jobs: JobQueue, *, request_id: str) -> Job:
+async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
     """Ask for a space to be fitted; what is answered may be the job that is on one already."""
     if request_id and (known := await jobs.find(FIT, catalog_id, request_id)):
         return known

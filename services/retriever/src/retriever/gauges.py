@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -79,52 +80,26 @@ def forget_lag() -> None:
     DOUBTED.clear()
 
 
-_Value = Callable[[Verdict], float]
-
-
 class RecallCollector(Collector):
     """What the watchdog knows, as metrics, at the moment they are read."""
 
-    _GAUGES: Sequence[tuple[str, str, _Value, Callable[[Iterable[float]], float]]] = (
+    _GAUGES: Sequence[tuple[str, str, str]] = (
         (
             "sightline_recall",
             "Share of the exact nearest rows that live searches found, estimated.",
-            lambda verdict: verdict.recall.value,
-            min,
+            "recall.value",
         ),
-        (
-            "sightline_recall_lower",
-            "Lower end of the estimate's 95% interval.",
-            lambda verdict: verdict.recall.lower,
-            min,
-        ),
-        (
-            "sightline_recall_upper",
-            "Upper end of the estimate's 95% interval.",
-            lambda verdict: verdict.recall.upper,
-            min,
-        ),
+        ("sightline_recall_lower", "Lower end of the estimate's 95% interval.", "recall.lower"),
+        ("sightline_recall_upper", "Upper end of the estimate's 95% interval.", "recall.upper"),
         (
             "sightline_recall_below_floor",
             "1 while even the upper end is below the floor.",
-            lambda verdict: float(verdict.below_floor),
-            max,
+            "below_floor",
         ),
-        (
-            "sightline_recall_searches",
-            "Searches behind the estimate.",
-            lambda verdict: verdict.recall.looks,
-            min,
-        ),
-        (
-            "sightline_ef_factor",
-            "By what the watchdog multiplies ef.",
-            lambda verdict: verdict.boost,
-            max,
-        ),
+        ("sightline_recall_searches", "Searches behind the estimate.", "recall.looks"),
     )
-    """Name, help, value, and which of several generations' or catalogs' values is told: the worst
-    one."""
+    """Name, help, and what of a verdict it is. Of several generations or catalogs the worst one is
+    told: the least, or of `below_floor` the greatest."""
 
     def __init__(self, watchdog: Watchdog, catalogs: Sequence[str]) -> None:
         self._watchdog = watchdog
@@ -138,10 +113,11 @@ class RecallCollector(Collector):
             catalog = label(kind.catalog_id, self._catalogs)
             key = (catalog, kind.space, kind.route.value, kind.filters.value)
             groups.setdefault(key, []).append(verdict)
-        for name, text, value, worst in self._GAUGES:
+        for name, text, what in self._GAUGES:
             family = GaugeMetricFamily(name, text, labels=("catalog", "space", "plan", "filter"))
+            worst = max if what == "below_floor" else min
             for labels, verdicts in groups.items():
-                family.add_metric(labels, worst(map(value, verdicts)))
+                family.add_metric(labels, float(worst(map(attrgetter(what), verdicts))))
             yield family
         watched = CounterMetricFamily(
             "sightline_watched_searches",

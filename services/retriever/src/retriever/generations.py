@@ -25,9 +25,9 @@ from retriever.model import (
     IndexParametersInvalid,
     SpaceUnavailable,
 )
-from retriever.ports import JobQueue, RegistryRecord
+from retriever.ports import RegistryRecord
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, JobState
+from servicekit.jobs import Job, Jobs, JobState
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 
@@ -190,7 +190,7 @@ def check_parameters(given: IndexParameters) -> None:
 
 
 async def backfill(
-    catalog_id: str, name: str, record: RegistryRecord, jobs: JobQueue, *, request_id: str
+    catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs, *, request_id: str
 ) -> Job:
     """Ask for a job that embeds what the generation lacks, or tell of the one that is on it.
 
@@ -205,7 +205,7 @@ async def verify(
     name: str,
     demand: Demand,
     record: RegistryRecord,
-    jobs: JobQueue,
+    jobs: Jobs,
     *,
     request_id: str,
 ) -> Job:
@@ -231,7 +231,7 @@ async def _ask(
     kind: str,
     generation: Generation,
     more: dict[str, int | float],
-    jobs: JobQueue,
+    jobs: Jobs,
     request_id: str,
 ) -> Job:
     catalog_id, name = generation.catalog_id, generation.name
@@ -243,7 +243,7 @@ async def _ask(
     return await jobs.create(kind, catalog_id, {"generation": name, **more}, same)
 
 
-async def open_jobs(catalog_id: str, kind: str, jobs: JobQueue) -> tuple[Job, ...]:
+async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
     """Jobs of this kind that have not ended."""
     return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=_OPEN, limit=1_000)
 
@@ -271,9 +271,7 @@ async def rollback(catalog_id: str, space: str, record: RegistryRecord) -> Gener
     return await _status(made, record)
 
 
-async def drop(
-    catalog_id: str, name: str, record: RegistryRecord, jobs: JobQueue
-) -> GenerationStatus:
+async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -> GenerationStatus:
     """Take it out of service; a job clears up after it. Raises GenerationNotFound,
     GenerationActive.
 
@@ -286,7 +284,7 @@ async def drop(
     return await _status(made, record)
 
 
-async def _is_clearing(generation: Generation, jobs: JobQueue) -> bool:
+async def _is_clearing(generation: Generation, jobs: Jobs) -> bool:
     found = await open_jobs(generation.catalog_id, DROP, jobs)
     return any(job.params["generation"] == generation.name for job in found)
 

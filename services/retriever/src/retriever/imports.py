@@ -19,10 +19,10 @@ from retriever.model import (
     ProductDraft,
     Stored,
 )
-from retriever.ports import ImportRecord, JobQueue, Photos
+from retriever.ports import ImportRecord, Photos
 from retriever.removals import CLOSE_IMPORT, SAMPLE
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.jobs import Job
+from servicekit.jobs import Job, Jobs
 from servicekit.requests import RequestInvalid
 from sightline_rules import ids
 
@@ -88,7 +88,7 @@ async def close(
     catalog_id: str,
     import_id: str,
     record: ImportRecord,
-    jobs: JobQueue,
+    jobs: Jobs,
     *,
     share: float,
     force: bool,

@@ -1,4 +1,4 @@
-"""How the index follows the record: embed what is pending, apply the outbox, reconcile.
+"""How the index follows the record: apply the outbox, reconcile.
 
 Each use case is one step that can die at any point: the record says afterwards what is left to do,
 and doing a step twice leaves the same index. One process at a time runs them (`Leader`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,34 +16,18 @@ from typing import TypeVar
 
 from retriever import filters
 from retriever.model import (
-    MAX_ATTEMPTS,
     TEXT_SPACE,
-    CategoryPath,
-    Classification,
     CollectionAbsent,
     CollectionReleased,
     CollectionState,
-    EmbedderUnavailable,
     EmbeddingSpace,
-    Floats,
     Generation,
     GenerationState,
-    GivenVector,
-    ImageDamaged,
-    ImageNotFound,
     IndexRefused,
     IndexRow,
     IndexUnavailable,
-    Pending,
-    PhotosUnavailable,
-    VectorInvalid,
-    VectorWrite,
-    VersionMismatch,
 )
-from retriever.ports import Embedder, IndexRecord, Leader, Photos, VectorIndex
-from retriever.texts import digest_of
-from retriever.vectors import check_vector
-from servicekit.errors import InvalidArgument, ServiceError
+from retriever.ports import IndexRecord, Leader, VectorIndex
 from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500
@@ -53,11 +37,6 @@ READ_PRODUCTS = 256
 UPSERT_ROWS = 256
 """Rows of one call: 1.3 MB of vectors at 1,280 dimensions."""
 DELETE_ROWS = 1_000
-EMBED_BYTES = 16 * 2**20
-"""Photos of one call to the embedder, well below gRPC's 32 MiB."""
-FIRST_RETRY = 1.0
-LONGEST_RETRY = 300.0
-"""Seconds."""
 SCAN_ROWS = 4_000
 """Rows that one step of a reconciliation compares, about."""
 ID_BITS = 128
@@ -69,15 +48,6 @@ log = get_logger()
 
 class LeadershipLost(Exception):
     """Another process may write to the index now: stop at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """What one step of embedding did."""
-
-    stored: int = 0
-    failed: int = 0
-    """Photos that are given up or tried again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,184 +158,6 @@ async def drop_former(generation: Generation, index: VectorIndex) -> None:
             log.info("former collection dropped", generation=generation.name, collection=former)
 
 
-# Embedding
-
-
-async def embed_pending(
-    generation: Generation,
-    record: IndexRecord,
-    photos: Photos,
-    embedder: Embedder,
-    batch: int,
-    *,
-    known: frozenset[CategoryPath] = frozenset(),
-) -> Embedded:
-    """Embed the photos, or the products' texts, that are due, one call's worth.
-
-    `known`: the categories that the version's head tells apart; photos that contradict those of
-    their products are noted.
-
-    Raises EmbedderUnavailable when the embedder does not answer: these then wait and go one by one,
-    so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
-    embedder's version is not the generation's any more: they stay pending.
-    """
-    due = await record.due(generation, batch)
-    if generation.of_texts:
-        loaded, failed = await _texts(generation, _affordable(due), record), 0
-    else:
-        loaded, failed = await _photos(generation, due, record, photos)
-    if not loaded:
-        return Embedded(0, failed)
-    try:
-        data = [content for _, content in loaded]
-        results = await _embed(generation, data, embedder, classify=bool(known))
-    except EmbedderUnavailable:
-        await _retry_later(generation, [item for item, _ in loaded], record, "EMBEDDER_UNAVAILABLE")
-        raise
-    writes: list[VectorWrite] = []
-    told: dict[str, Classification] = {}
-    for (item, content), result in zip(loaded, results, strict=True):
-        if isinstance(result, ServiceError):
-            failed += 1
-            await _note_failure(generation, item, result, record)
-        elif isinstance(content, str):
-            writes.append(VectorWrite("", result.vector, item.item_id, digest_of(content)))
-        else:
-            writes.append(VectorWrite(item.item_id, result.vector))
-            if result.told is not None:
-                told[item.item_id] = result.told
-    if told:
-        # First: a photo that has its vector is not looked at again.
-        await record.judge(generation, told, known)
-    if writes:
-        await record.save_vectors(generation, writes)
-    return Embedded(len(writes), failed)
-
-
-def _affordable(items: Sequence[Pending]) -> list[Pending]:
-    """As many as fit one call; one that failed before goes alone, so that it fails alone."""
-    chosen: list[Pending] = []
-    size = 0
-    for item in items:
-        if chosen and (item.attempts or size + item.size > EMBED_BYTES):
-            break
-        chosen.append(item)
-        size += item.size
-        if item.attempts:
-            break
-    return chosen
-
-
-async def _texts(
-    generation: Generation, items: Sequence[Pending], record: IndexRecord
-) -> list[tuple[Pending, bytes | str]]:
-    """The products' texts; those without one wait no more."""
-    texts = await record.texts(generation, [item.item_id for item in items])
-    blank = [item.item_id for item in items if not texts.get(item.item_id)]
-    if blank:
-        await record.drop_blank(generation, blank)
-    return [(item, texts[item.item_id]) for item in items if texts.get(item.item_id)]
-
-
-async def _photos(
-    generation: Generation, due: Sequence[Pending], record: IndexRecord, photos: Photos
-) -> tuple[list[tuple[Pending, bytes | str]], int]:
-    """The photos' bytes, and how many have none (any more, or now).
-
-    Raises PhotosUnavailable when none could be read; these photos then wait like all others.
-    """
-    unused = [item.item_id for item in due if not item.used]
-    if unused:
-        await record.forget(generation, unused)
-    loaded: list[tuple[Pending, bytes | str]] = []
-    failed, unreachable = 0, None
-    for item in _affordable([item for item in due if item.used]):
-        try:
-            loaded.append((item, await photos.get(generation.catalog_id, item.item_id)))
-        except (ImageNotFound, ImageDamaged) as error:
-            failed += 1
-            log.warning("photo lost", image_id=item.item_id, reason=error.reason)
-            await record.give_up(generation, [item.item_id], error.reason)
-        except PhotosUnavailable as error:
-            failed, unreachable = failed + 1, error
-            await _retry_later(generation, [item], record, error.reason)
-    if unreachable is not None and not loaded:
-        raise unreachable
-    return loaded, failed
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What the embedder made of a photo or text."""
-
-    vector: Floats
-    told: Classification | None
-    """What the photo is of; None = it was not told."""
-
-
-async def _embed(
-    generation: Generation, data: Sequence[bytes | str], embedder: Embedder, *, classify: bool
-) -> list[Answered | ServiceError]:
-    """A vector of the generation's version, or an error, for each photo or text."""
-    try:
-        given = await embedder.embed(
-            generation.catalog_id,
-            generation.space,
-            generation.space_version,
-            data,
-            classify=classify,
-        )
-    except EmbedderUnavailable:
-        raise
-    except ServiceError as error:
-        return [error] * len(data)  # the call as a whole was refused
-    if all(_is_down(result) for result in given):
-        raise EmbedderUnavailable
-    checked = [_checked(generation, result) for result in given]
-    for result in checked:
-        if isinstance(result, VersionMismatch):
-            raise result
-    return checked
-
-
-def _is_down(result: GivenVector | ServiceError) -> bool:
-    return isinstance(result, ServiceError) and result.reason == "EMBEDDER_UNAVAILABLE"
-
-
-def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answered | ServiceError:
-    if isinstance(result, ServiceError):
-        return result
-    if result.space_version != generation.space_version:
-        return VersionMismatch(result.space_version, generation.space_version)
-    try:
-        vector = check_vector(result, generation.dimension, "vector")
-    except VectorInvalid as error:
-        return error
-    return Answered(vector, result.classification)
-
-
-async def _note_failure(
-    generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
-) -> None:
-    """Leave what can never be embedded, or failed too often; else try it later."""
-    hopeless = isinstance(error, InvalidArgument) and not isinstance(error, VectorInvalid)
-    if hopeless or item.attempts + 1 >= MAX_ATTEMPTS:
-        log.warning(
-            "not embedded, given up", space=generation.space, item=item.item_id, reason=error.reason
-        )
-        await record.give_up(generation, [item.item_id], error.reason)
-    else:
-        await _retry_later(generation, [item], record, error.reason)
-
-
-async def _retry_later(
-    generation: Generation, items: Iterable[Pending], record: IndexRecord, reason: str
-) -> None:
-    for item in items:
-        seconds = min(LONGEST_RETRY, FIRST_RETRY * 2.0**item.attempts)
-        await record.postpone(generation, [item.item_id], seconds, reason)
-
-
 # The outbox
 
 
@@ -385,12 +177,13 @@ async def apply_outbox(
     written = 0
     # Some at a time: one photo may be every product's.
     for product_ids in _batches(list(removed), READ_PRODUCTS):
-        rows = await record.rows(generation, product_ids)
-        # What some change took away and no later one brought back.
-        gone = set().union(*map(removed.__getitem__, product_ids)) - {row.row_id for row in rows}
-        await _delete(generation, sorted(gone), index, leader)
         # Others are there already, as when another generation got a vector of the product.
-        changed = [row for row in rows if row.seq > generation.applied_seq]
+        changed = await record.rows(generation, product_ids, after=generation.applied_seq)
+        # What some change took away and no later one brought back.
+        lost = [name for name in product_ids if removed[name]]
+        left = {row.row_id for row in await record.rows(generation, lost)} if lost else set()
+        gone = set().union(*map(removed.__getitem__, lost)) - left
+        await _delete(generation, sorted(gone), index, leader)
         await _upsert(generation, changed, index, leader)
         written += len(changed) + len(gone)
     advanced = await record.advance(generation, changes[-1])

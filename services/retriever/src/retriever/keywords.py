@@ -8,26 +8,24 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from retriever.collapse import Grouping
+import numpy as np
+
+from retriever.candidates import MAX_TOP_K, Candidates, recorded_cosines
+from retriever.collapse import choose
+from retriever.columns.keeper import Columns
+from retriever.exact import Ordered
 from retriever.model import Collapse, KeywordsInvalid
 from retriever.ports import KeywordRecord
 from retriever.search import (
     DEFAULT_SPACE,
     DEFAULT_TOP_K,
     EVERYTHING,
-    HYDRATED,
     MAX_EXCLUDED,
-    MAX_TOP_K,
-    Found,
-    Match,
     Measure,
-    page,
 )
-from retriever.search import Query as VectorQuery
 from retriever.words import asked_words
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
-from sightline_rules.duplicates import Group
 from sightline_rules.filters import Filter
 
 MOST_TEXT = 4_096
@@ -50,10 +48,8 @@ class Query:
 class Answer:
     """What a search found, best first."""
 
-    matches: list[Match]
-    """`similarity`: how well each matches, 0 to 1 (words.match)."""
-    collapsed: list[tuple[str, ...]]
-    """The near-duplicates of each match; empty = they were not looked for."""
+    candidates: Candidates
+    """`similarities`: how well each matches, 0 to 1 (words.match)."""
     plan: str
 
 
@@ -61,6 +57,8 @@ async def search(
     query: Query,
     record: KeywordRecord,
     measure: Measure = lambda _: contextlib.nullcontext(),
+    *,
+    columns: Columns | None = None,
 ) -> Answer:
     """The products that match best; no word, or none that any product has, finds none.
 
@@ -77,10 +75,9 @@ async def search(
             else []
         )
     with measure("hydrate"):
-        found = await _hydrate(query, named, record)
-    kept = VectorQuery(query.catalog_id, top_k=query.top_k, collapse=query.collapse)
-    matches, collapsed = page(found, kept)
-    return Answer(matches, collapsed, f"words: {len(asked)} asked, {len(named)} products match")
+        found = await _ordered(query, named, record, columns or Columns(record, exact_rows=0))
+    candidates = Candidates.of(found, query.top_k, query.collapse)
+    return Answer(candidates, f"words: {len(asked)} asked, {len(named)} products match")
 
 
 def check(query: Query) -> None:
@@ -98,28 +95,23 @@ def check(query: Query) -> None:
         raise RequestInvalid(*wrong)
 
 
-async def _hydrate(query: Query, named: list[tuple[str, float]], record: KeywordRecord) -> Found:
-    """The products named, so many as it takes to fill the answer once near-duplicates are one."""
-    found, start = Found(), 0
-    grouping = None
+async def _ordered(
+    query: Query, named: list[tuple[str, float]], record: KeywordRecord, columns: Columns
+) -> Ordered:
+    """The products named, but for those that were deleted since."""
+    view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
+    places = view.table.places([product_id for product_id, _ in named])
+    held = np.flatnonzero(places >= 0)
+    cosines = None
     if query.collapse is not Collapse.OFF:
         # Its vectors say of doubtful pairs of photos whether they are one picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)
-        grouping = Grouping(looks, ())
-    while start < len(named) and len(found.groups) < query.top_k:
-        some = named[start : start + max(query.top_k - len(found.groups), HYDRATED)]
-        start += len(some)
-        products = await record.get(query.catalog_id, [product_id for product_id, _ in some])
-        # One that was deleted since is passed over.
-        found.matches += [
-            Match(products[product_id], how_well, "")
-            for product_id, how_well in some
-            if product_id in products
-        ]
-        everything = [match.product for match in found.matches]
-        found.groups = (
-            [Group(place) for place in range(len(everything))]
-            if grouping is None
-            else await grouping.groups(everything, record)
-        )
-    return found
+        cosines = recorded_cosines(view, record, looks)
+    return Ordered(
+        view,
+        places[held],
+        [named[row][1] for row in held.tolist()],
+        [""] * len(held),
+        await choose(view.table, places[held], view.table.places([]), query.top_k, cosines),
+        len(named),
+    )

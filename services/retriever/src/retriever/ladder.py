@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from retriever.columns.keeper import Columns
 from retriever.model import Generation, IndexUnavailable
 from retriever.nearest import Haul, Nearest
 from retriever.ports import SearchRecord, VectorIndex
@@ -26,11 +27,18 @@ T = TypeVar("T")
 class Ladder:
     """For the searches of one process."""
 
-    def __init__(self, record: SearchRecord, index: VectorIndex, most: int = MOST_ROWS) -> None:
-        """`most`: rows of a generation, at most, that the record answers from; 0 = never."""
+    def __init__(
+        self,
+        record: SearchRecord,
+        index: VectorIndex,
+        most: int = MOST_ROWS,
+        columns: Columns | None = None,
+    ) -> None:
+        """`most`: rows of a generation, at most, that the record answers from; 0 = never.
+        `columns`: those of the process; None = some of its own."""
         self.most = most
         self.watch = Watch(record, index, most)
-        self._standin = Standin(record, most)
+        self._standin = Standin(record, columns, most)
 
     async def call(
         self,
@@ -43,9 +51,7 @@ class Ladder:
         left = remaining()
         if left is not None and rows <= self.most:
             left *= SHARE
-        answer = await self.watch.call(generation, left, ask)
-        self._standin.forget(generation)
-        return answer
+        return await self.watch.call(generation, left, ask)
 
     async def instead(
         self, generation: Generation, condition: Filter, wanted: int, seconds: float | None

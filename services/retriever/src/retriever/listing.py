@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import dataclass
 
 from retriever.model import Floats, Generation, SpaceUnavailable
 from retriever.ports import ListingRecord
 from servicekit import requests
-from servicekit.requests import PageTokenInvalid
 
 DEFAULT_PAGE = 500
 MAX_PAGE = 1_000
@@ -38,30 +34,12 @@ async def list_vectors(
     vectors of two versions are not comparable. SpaceUnavailable when there is none, or that one was
     dropped meanwhile; PageTokenInvalid.
     """
-    wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    name, after = _read_token(page_token, catalog_id, space) if page_token else ("", "")
+    wanted, about = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE), (catalog_id, space)
+    name, after = requests.page_place(page_token, about, str, str) or ("", "")
     generation = await record.generation(catalog_id, space, name)
     if generation is None:
         raise SpaceUnavailable(space)
     means = await record.mean_vectors(generation, after, wanted)
     last = means[-1][0] if len(means) == wanted else ""
-    token = _write_token(catalog_id, space, generation.name, last) if last else ""
+    token = requests.page_token(about, generation.name, last) if last else ""
     return VectorPage(generation, means, token)
-
-
-def _write_token(catalog_id: str, space: str, name: str, product_id: str) -> str:
-    text = json.dumps([1, catalog_id, space, name, product_id])
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _read_token(token: str, catalog_id: str, space: str) -> tuple[str, str]:
-    """The generation, and the product that the page before ended with."""
-    try:
-        parts = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise PageTokenInvalid from error
-    match parts:
-        case [1, str(of), str(given), str(name), str(after)] if (of, given) == (catalog_id, space):
-            if name and after:
-                return name, after
-    raise PageTokenInvalid

@@ -73,7 +73,7 @@ from servicekit.errors import (
     ServiceError,
     Unavailable,
 )
-from servicekit.requests import describe
+from servicekit.requests import FieldsInvalid, describe
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
@@ -91,66 +91,60 @@ OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
 class IndexTokenInvalid(InvalidArgument):
     """An index token that this service did not give for this catalog."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this index token is not one of this catalog",
-            reason="INDEX_TOKEN_INVALID",
-            violations=(FieldViolation("min_index_token", "is not one of this catalog"),),
-        )
+    reason = "INDEX_TOKEN_INVALID"
+    message = "this index token is not one of this catalog"
+    violations = (FieldViolation("min_index_token", "is not one of this catalog"),)
 
 
-class FilterInvalid(InvalidArgument):
+class FilterInvalid(FieldsInvalid):
     """A filter that can't be evaluated."""
 
+    reason = "FILTER_INVALID"
+
     def __init__(self, path: str, description: str) -> None:
-        super().__init__(
-            f"{path}: {description}",
-            reason="FILTER_INVALID",
-            violations=(FieldViolation(path, description),),
-        )
+        super().__init__(FieldViolation(path, description))
 
 
-class VectorInvalid(InvalidArgument):
+class VectorInvalid(FieldsInvalid):
     """A vector of the wrong size, with a value that is not finite, or all zero."""
 
+    reason = "VECTOR_INVALID"
+
     def __init__(self, path: str, description: str) -> None:
-        super().__init__(
-            f"{path}: {description}",
-            reason="VECTOR_INVALID",
-            violations=(FieldViolation(path, description),),
-        )
+        super().__init__(FieldViolation(path, description))
 
 
-class KeywordsInvalid(InvalidArgument):
+class KeywordsInvalid(FieldsInvalid):
     """What was typed has no characters, or too many."""
 
+    reason = "KEYWORDS_INVALID"
+
     def __init__(self, description: str) -> None:
-        super().__init__(
-            f"text: {description}",
-            reason="KEYWORDS_INVALID",
-            violations=(FieldViolation("text", description),),
-        )
+        super().__init__(FieldViolation("text", description))
 
 
-class ProductInvalid(InvalidArgument):
+class ProductInvalid(FieldsInvalid):
     """Fields of one product are missing or out of their documented range."""
 
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(describe(violations), reason="PRODUCT_INVALID", violations=violations)
+    reason = "PRODUCT_INVALID"
 
 
-class FieldMaskInvalid(InvalidArgument):
+class FieldMaskInvalid(FieldsInvalid):
     """A field mask that names what can't be changed."""
 
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(describe(violations), reason="FIELD_MASK_INVALID", violations=violations)
+    reason = "FIELD_MASK_INVALID"
 
 
-class OfferInvalid(InvalidArgument):
+class OfferInvalid(FieldsInvalid):
     """Fields of one offer are out of their documented range."""
 
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(describe(violations), reason="OFFER_INVALID", violations=violations)
+    reason = "OFFER_INVALID"
+
+
+class IndexParametersInvalid(FieldsInvalid):
+    """How a generation is to be searched makes no sense."""
+
+    reason = "INDEX_PARAMETERS_INVALID"
 
 
 class ImageRejected(InvalidArgument):
@@ -164,148 +158,136 @@ class ImageRejected(InvalidArgument):
 class ProductNotFound(NotFound):
     """The catalog holds no such product."""
 
+    reason = "PRODUCT_NOT_FOUND"
+    message = "this catalog has no such product"
+
     def __init__(self, *paths: str) -> None:
         super().__init__(
-            "this catalog has no such product",
-            reason="PRODUCT_NOT_FOUND",
-            violations=[FieldViolation(path, "is not in the catalogue") for path in paths],
+            violations=[FieldViolation(path, "is not in the catalogue") for path in paths]
         )
 
 
 class ImageNotFound(NotFound):
     """The catalog, or the product, holds no such photo."""
 
+    reason = "IMAGE_NOT_FOUND"
+    message = "no such photo is stored"
+
     def __init__(self, path: str = "") -> None:
-        violations = (FieldViolation(path, "names a photo that is not stored"),) if path else ()
-        super().__init__("no such photo is stored", reason="IMAGE_NOT_FOUND", violations=violations)
+        violation = FieldViolation(path, "names a photo that is not stored")
+        super().__init__(violations=(violation,) if path else ())
 
 
 class ImportNotFound(NotFound):
     """The catalog has no import of this id."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this catalog has no such import: open it first", reason="IMPORT_NOT_FOUND"
-        )
+    reason = "IMPORT_NOT_FOUND"
+    message = "this catalog has no such import: open it first"
 
 
 class GenerationNotFound(NotFound):
     """The catalog has no index generation of this name in this space."""
 
-    def __init__(self) -> None:
-        super().__init__("this catalog has no such generation", reason="GENERATION_NOT_FOUND")
+    reason = "GENERATION_NOT_FOUND"
+    message = "this catalog has no such generation"
 
 
 class SpaceUnavailable(FailedPrecondition):
     """The space has no index yet, or does not exist."""
 
-    def __init__(
-        self, space: str, description: str = "this space has no index in this catalog (yet)"
-    ) -> None:
-        super().__init__(description, reason="SPACE_UNAVAILABLE", metadata={"space": space})
+    reason = "SPACE_UNAVAILABLE"
+    message = "this space has no index in this catalog (yet)"
 
-
-class IndexParametersInvalid(InvalidArgument):
-    """How a generation is to be searched makes no sense."""
-
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(
-            describe(violations), reason="INDEX_PARAMETERS_INVALID", violations=violations
-        )
+    def __init__(self, space: str, description: str = "") -> None:
+        super().__init__(description, metadata={"space": space})
 
 
 class GenerationExists(AlreadyExists):
     """The catalog has, or had, a generation of this name."""
 
+    reason = "GENERATION_EXISTS"
+    message = "this catalog has, or had, a generation of this name: take another one"
+
     def __init__(self, name: str) -> None:
-        super().__init__(
-            "this catalog has, or had, a generation of this name: take another one",
-            reason="GENERATION_EXISTS",
-            metadata={"name": name},
-        )
+        super().__init__(metadata={"name": name})
 
 
 class GenerationsFull(ResourceExhausted):
     """The space has as many generations as it may have: each holds the whole catalogue."""
 
+    reason = "GENERATIONS_FULL"
+
     def __init__(self, most: int) -> None:
-        super().__init__(
-            f"this space has {most} generations in this catalog: drop one first",
-            reason="GENERATIONS_FULL",
-        )
+        super().__init__(f"this space has {most} generations in this catalog: drop one first")
 
 
 class GenerationNotVerified(FailedPrecondition):
     """The generation is not known to be good."""
 
+    reason = "GENERATION_NOT_VERIFIED"
+
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"{why}; or activate it with force",
-            reason="GENERATION_NOT_VERIFIED",
-            metadata={"name": name},
-        )
+        super().__init__(f"{why}; or activate it with force", metadata={"name": name})
 
 
 class GenerationActive(FailedPrecondition):
     """Searches use the generation."""
 
+    reason = "GENERATION_ACTIVE"
+    message = "this generation is the active one of its space: activate another one first"
+
     def __init__(self, name: str) -> None:
-        super().__init__(
-            "this generation is the active one of its space: activate another one first",
-            reason="GENERATION_ACTIVE",
-            metadata={"name": name},
-        )
+        super().__init__(metadata={"name": name})
 
 
 class RollbackUnavailable(FailedPrecondition):
     """No generation was active before the present one, or it was dropped."""
 
+    reason = "ROLLBACK_UNAVAILABLE"
+    message = "no generation to go back to: none was active before, or it was dropped"
+
     def __init__(self, space: str) -> None:
-        super().__init__(
-            "no generation to go back to: none was active before, or it was dropped",
-            reason="ROLLBACK_UNAVAILABLE",
-            metadata={"space": space},
-        )
+        super().__init__(metadata={"space": space})
 
 
 class VersionMismatch(FailedPrecondition):
     """A vector of another version of the space than the index holds: never to be compared."""
 
+    reason = "INDEX_VERSION_MISMATCH"
+    message = "the vector's space version is not the one that the index holds"
+
     def __init__(self, given: str, held: str) -> None:
-        super().__init__(
-            "the vector's space version is not the one that the index holds",
-            reason="INDEX_VERSION_MISMATCH",
-            metadata={"given": given, "held": held},
-        )
+        super().__init__(metadata={"given": given, "held": held})
 
 
 class ImportClosed(FailedPrecondition):
     """The import was closed and takes no more rows."""
 
-    def __init__(self) -> None:
-        super().__init__("this import is closed: open another one", reason="IMPORT_CLOSED")
+    reason = "IMPORT_CLOSED"
+    message = "this import is closed: open another one"
 
 
 class ImportModeMismatch(FailedPrecondition):
     """The import was opened with the other mode."""
 
+    reason = "IMPORT_MODE_MISMATCH"
+
     def __init__(self, opened: ImportMode) -> None:
-        description = f"is not the one that this import was opened with, {opened}"
-        super().__init__(
-            f"mode: {description}",
-            reason="IMPORT_MODE_MISMATCH",
-            violations=(FieldViolation("mode", description),),
+        violation = FieldViolation(
+            "mode", f"is not the one that this import was opened with, {opened}"
         )
+        super().__init__(describe([violation]), violations=(violation,))
 
 
 class ImportDeletesTooMuch(FailedPrecondition):
     """Closing the import would delete more than the set share of the catalog."""
 
+    reason = "IMPORT_DELETES_TOO_MUCH"
+
     def __init__(self, deleted: int, held: int, share: float) -> None:
         super().__init__(
             f"closing would delete {deleted:,} of {held:,} products, more than {share:.0%}; "
             "look at them with dry_run, then close with force",
-            reason="IMPORT_DELETES_TOO_MUCH",
             metadata={"delete_count": str(deleted), "product_count": str(held)},
         )
 
@@ -313,73 +295,60 @@ class ImportDeletesTooMuch(FailedPrecondition):
 class EtagMismatch(Aborted):
     """The product changed since the caller read it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the product is not (or no longer) what this etag says", reason="ETAG_MISMATCH"
-        )
+    reason = "ETAG_MISMATCH"
+    message = "the product is not (or no longer) what this etag says"
 
 
 class IndexUnavailable(Unavailable):
     """The engine does not answer, or not in time."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the vector index does not answer",
-            reason="INDEX_UNAVAILABLE",
-            retry_after=timedelta(seconds=1),
-        )
+    reason = "INDEX_UNAVAILABLE"
+    message = "the vector index does not answer"
+    retry_after = timedelta(seconds=1)
 
 
 class EmbedderUnavailable(Unavailable):
     """The embedder, or the model behind it, does not answer."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the embedder does not answer",
-            reason="EMBEDDER_UNAVAILABLE",
-            retry_after=timedelta(seconds=1),
-        )
+    reason = "EMBEDDER_UNAVAILABLE"
+    message = "the embedder does not answer"
+    retry_after = timedelta(seconds=1)
 
 
 class PhotosUnavailable(Unavailable):
     """The photo store can't be read or written."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the photo store can't be reached",
-            reason="PHOTO_STORE_UNAVAILABLE",
-            retry_after=timedelta(seconds=2),
-        )
+    reason = "PHOTO_STORE_UNAVAILABLE"
+    message = "the photo store can't be reached"
+    retry_after = timedelta(seconds=2)
 
 
 class PhotosFull(ResourceExhausted):
     """The photo store's disk is full. Nothing of the product was kept."""
 
-    def __init__(self) -> None:
-        super().__init__("the photo store is full", reason="PHOTO_STORE_FULL")
+    reason = "PHOTO_STORE_FULL"
+    message = "the photo store is full"
 
 
 class StageDeadline(DeadlineExceeded):
     """The index did not reach the write that the caller wants to see in the time there was."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the index has not reached min_index_token in time", reason="STAGE_DEADLINE"
-        )
+    reason = "STAGE_DEADLINE"
+    message = "the index has not reached min_index_token in time"
 
 
 class ImageDamaged(DataLoss):
     """The stored bytes do not have the photo's hash any more."""
 
-    def __init__(self) -> None:
-        super().__init__("the stored photo is damaged", reason="IMAGE_DAMAGED")
+    reason = "IMAGE_DAMAGED"
+    message = "the stored photo is damaged"
 
 
 class IndexRefused(Internal):
     """The engine refused what we sent: our own mistake."""
 
-    def __init__(self) -> None:
-        super().__init__("the index refused the request", reason="INDEX_REFUSED")
+    reason = "INDEX_REFUSED"
+    message = "the index refused the request"
 
 
 class CollectionAbsent(Exception):
@@ -499,7 +468,7 @@ class Product:
 
     @cached_property
     def facts(self) -> Facts:
-        """What filters may ask of it. Kept, as the product may be: see record.kept."""
+        """What filters may ask of it."""
         content = self.content
         return Facts(
             category=categories.join(content.category_path),
@@ -624,10 +593,8 @@ class Closing:
 class Tally:
     """What a look at a part of the catalog found."""
 
-    count: int
-    """Products that pass."""
-    sample: tuple[str, ...]
-    """Ids of some of them."""
+    product_ids: tuple[str, ...]
+    """Of those that pass."""
     after: tuple[int, str] | None
     """Where to go on; None = that was all."""
 
@@ -824,6 +791,9 @@ class Standing:
 
     generation: Generation
     freshness: Freshness
+    """Of the engine's collection."""
+    record: Freshness
+    """Of the record itself: it lacks only what waits for its vector."""
 
 
 @dataclass(frozen=True, slots=True)

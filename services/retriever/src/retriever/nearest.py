@@ -77,7 +77,7 @@ class Nearest:
             if survivors is not None:
                 self.last = await self._compare(survivors)
                 return self.last
-            self.plan = graph(self.generation.parameters, self.guess, limit, self.plan.boost)
+            self.plan = graph(self.generation.parameters, self.guess, limit)
         if limit > self.plan.limit:
             self.plan = self.plan.deeper(limit)
         if self.plan.route is Route.SLICES:

@@ -162,8 +162,6 @@ class Plan:
     narrowing: Part | None = None
     """EXACT: what the record is asked by; None = the engine tells the survivors."""
     reason: str = ""
-    boost: float = 1.0
-    """By what the watchdog multiplies the `ef` of a graph search; see watchdog.py."""
 
     def words(self, rounds: int, rows: int, survivors: int | None = None) -> str:
         """One line for people. `survivors`: how many were compared, where the last round did so."""
@@ -183,8 +181,7 @@ class Plan:
         if self.route is Route.SLICES:
             parts = "slice" if self.slices == 1 else "slices"
             return f"compared by the engine in {self.slices} {parts}"
-        boosted = f" (×{self.boost:g} by the watchdog)" if self.boost > 1 else ""
-        return f"graph ef {self.ef}{boosted}"
+        return f"graph ef {self.ef}"
 
     def deeper(self, limit: int) -> Plan:
         """The plan for a round that asks for more rows."""
@@ -233,12 +230,10 @@ def choose(
     overfetch: int,
     *,
     compares: bool = False,
-    boost: float = 1.0,
 ) -> Plan:
     """The plan of a search. `overfetch`: rows asked for, for each product wanted.
 
     `compares`: whether the engine compares one by one where few pass, see `VectorIndex.compares`.
-    `boost`: by what the watchdog multiplies `ef`.
     """
     limit = first_limit(top_k, excluded, overfetch)
     if parameters.kind is IndexKind.FLAT:
@@ -246,31 +241,25 @@ def choose(
     narrow = guess.narrowing
     if narrow is not None and narrow.rows <= MOST_SURVIVORS and guess.survivors <= EXACT_ROWS:
         reason = f"by {narrow.part.field}"
-        return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=reason, boost=boost)
+        return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=reason)
     wanted = EF_FACTOR * limit / guess.density
     bound = max(parameters.ef, limit, min(MAX_EF, int(guess.reached) // 2))
-    ef = _boosted(min(bound, max(parameters.ef, limit, math.ceil(wanted))), boost)
+    ef = min(bound, max(parameters.ef, limit, math.ceil(wanted)))
     reason = f"{_percent(guess.share)} pass"
     slices = math.ceil(guess.density / SLICE_SHARE)
     most = MAX_SLICES if guess.survivors <= MOST_COMPARED else FEW_SLICES
     if compares and slices <= most:
-        return Plan(Route.SLICES, limit, ef, slices, reason=reason, boost=boost)
+        return Plan(Route.SLICES, limit, ef, slices, reason=reason)
     if wanted > MAX_EF and bound == MAX_EF and guess.survivors <= EXACT_ROWS:
-        return Plan(Route.EXACT, limit, reason="by the engine's ids", boost=boost)
-    return Plan(Route.GRAPH, limit, ef, reason=reason, boost=boost)
+        return Plan(Route.EXACT, limit, reason="by the engine's ids")
+    return Plan(Route.GRAPH, limit, ef, reason=reason)
 
 
-def graph(parameters: IndexParameters, guess: Estimate, limit: int, boost: float = 1.0) -> Plan:
+def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
     """The plan where more survive than the estimate said."""
     share = max(guess.share, min(1.0, MOST_SURVIVORS / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))
-    ef = _boosted(ef, boost)
-    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass", boost=boost)
-
-
-def _boosted(ef: int, boost: float) -> int:
-    """Never above MAX_EF by the boost alone."""
-    return max(ef, min(MAX_EF, math.ceil(ef * boost)))
+    return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass")
 
 
 def _percent(share: float) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
 from retriever.archive.model import Row, Snapshot, Table
+from retriever.columns.reads import ColumnRecord
 from retriever.model import (
     EXACT,
     WHOLE,
@@ -52,11 +53,14 @@ from retriever.model import (
 )
 from retriever.planning import Part, Survivors
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, JobState
+from servicekit.jobs import Jobs
 from sightline_rules.filters import Facts, Filter
 from sightline_rules.photos import PhotoInfo
 
 T = TypeVar("T")
+
+JobQueue = Jobs
+"""What servicer/products.py calls it."""
 
 
 class Photos(Protocol):
@@ -73,6 +77,52 @@ class Photos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """The bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
+
+
+class GenerationsRecord(Protocol):
+    """The generations of catalogs, as everybody sees them who works with one."""
+
+    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
+        """The generation of this name, or the active one; None = there is none."""
+
+    async def generations(self, catalog_id: str) -> list[Generation]:
+        """Every live generation, oldest first."""
+
+    async def history(self, catalog_id: str) -> list[Generation]:
+        """Every generation, those that were dropped too, oldest first."""
+
+    async def find_generation(self, catalog_id: str, name: str) -> Generation:
+        """A live generation. Raises GenerationNotFound."""
+
+    async def create_generation(self, generation: Generation) -> Generation:
+        """Register it, active when its space has no active one, with all photos pending.
+
+        Times that are 0 are now. One that has the name stays as it is, and is what is answered.
+        """
+
+    async def freshness(self, generation: Generation) -> Freshness:
+        """How far a generation is behind."""
+
+    async def want_check(self, generation: Generation) -> None:
+        """Ask the worker to compare the generation with the record."""
+
+
+class RowsRecord(GenerationsRecord, Protocol):
+    """What the index should hold."""
+
+    async def rows(
+        self, generation: Generation, product_ids: Sequence[str], *, after: int = -1
+    ) -> list[IndexRow]:
+        """What the index should hold of these products, of commits after one alone."""
+
+    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
+        """What the index should hold behind a row id, in the order of the ids."""
+
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
+        """How many rows the index should hold; of more than `most`, so many."""
+
+    async def changes(self, generation: Generation, limit: int) -> list[Change]:
+        """The oldest outbox entries that the generation does not hold, in order."""
 
 
 class CatalogueRecord(Protocol):
@@ -165,7 +215,6 @@ class RemovalRecord(Protocol):
         before: int,
         after: tuple[int, str] | None,
         limit: int,
-        sample: int,
     ) -> Tally:
         """Which of the next `limit` products that were last written whole before a commit pass."""
 
@@ -181,33 +230,7 @@ class RemovalRecord(Protocol):
         """The same, and delete them in the same transaction."""
 
 
-class JobQueue(Protocol):
-    """Jobs, as those see them who ask for them and who do them; see servicekit.jobs."""
-
-    async def create(
-        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str = ""
-    ) -> Job:
-        """A new job, or the one that this request already made."""
-
-    async def list(
-        self,
-        *,
-        catalog_id: str | None = None,
-        kinds: Sequence[str] = (),
-        states: Sequence[JobState] = (),
-        before: str = "",
-        limit: int = 50,
-    ) -> tuple[Job, ...]:
-        """At most `limit` jobs, newest first."""
-
-    async def find(self, kind: str, catalog_id: str, request_id: str) -> Job | None:
-        """The job that this request made."""
-
-    async def progress(self, job_id: str, done: int, total: int) -> None:
-        """Say how far it is. Raises JobCancelled, JobClaimLost."""
-
-
-class BackupRecord(RemovalRecord, Protocol):
+class BackupRecord(RemovalRecord, GenerationsRecord, Protocol):
     """The record as backups see it."""
 
     def archived(self) -> tuple[Table, ...]:
@@ -235,12 +258,6 @@ class BackupRecord(RemovalRecord, Protocol):
 
     async def reach(self, catalog_id: str, commit: int) -> None:
         """Let the next commit's number be greater: index tokens stay good."""
-
-    async def history(self, catalog_id: str) -> list[Generation]:
-        """Every generation, those that were dropped too, oldest first."""
-
-    async def create_generation(self, generation: Generation) -> Generation:
-        """Register it; see IndexRecord."""
 
 
 class Upload(Protocol):
@@ -274,7 +291,7 @@ class BackupStore(Protocol):
         """Work that reads or writes these files, in a thread. Raises BackupsFull too."""
 
 
-class SurvivorRecord(Protocol):
+class SurvivorRecord(RowsRecord, Protocol):
     """The record as searches along a plan see it."""
 
     async def sample(self, catalog_id: str, after: str, size: int) -> tuple[list[Facts], int]:
@@ -291,15 +308,9 @@ class SurvivorRecord(Protocol):
     async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> Survivors:
         """Those of the rows that the generation should hold."""
 
-    async def want_check(self, generation: Generation) -> None:
-        """Ask the worker to compare the generation with the record."""
 
-
-class SearchRecord(SurvivorRecord, Protocol):
+class SearchRecord(SurvivorRecord, ColumnRecord, Protocol):
     """The record as searches see it."""
-
-    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
-        """The generation of this name, or the active one; None = there is none."""
 
     async def standing(self, catalog_id: str, space: str, name: str = "") -> Standing | None:
         """The same with its freshness, of one moment."""
@@ -307,27 +318,18 @@ class SearchRecord(SurvivorRecord, Protocol):
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
         """The products that exist."""
 
-    async def generations(self, catalog_id: str) -> list[Generation]:
-        """Every live generation, oldest first."""
+    async def product_vectors(self, generation: Generation, product_id: str) -> list[Floats]:
+        """The vectors of a product's photos in order, or its own."""
 
-    async def seed(
-        self, generation: Generation, product_id: str
-    ) -> tuple[Product, list[Floats]] | None:
-        """A product and the vectors of its photos in order, or its own; None = there is none."""
+    async def image_ids(
+        self, catalog_id: str, product_ids: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
+        """By product, the photos that it has now; none of one that has no photo."""
 
-    async def image_vectors(
-        self, generation: Generation, image_ids: Sequence[str]
+    async def first_vectors(
+        self, generation: Generation, product_ids: Sequence[str]
     ) -> dict[str, Floats]:
-        """The vectors of those photos that have one."""
-
-    async def row_count(self, generation: Generation, most: int | None = None) -> int:
-        """How many rows the index should hold; of more than `most`, so many."""
-
-    async def all_rows(self, generation: Generation, most: int) -> Survivors | None:
-        """Every row that the generation should hold; None = more than `most`."""
-
-    async def freshness(self, generation: Generation) -> Freshness:
-        """How far a generation is behind."""
+        """By product, the vector of its first photo; none where it has none."""
 
     async def counts(self, catalog_id: str, generation: Generation | None) -> Counts:
         """How much the record holds."""
@@ -352,11 +354,8 @@ class KeywordRecord(SearchRecord, Protocol):
         best first, up to 1,000."""
 
 
-class ListingRecord(Protocol):
+class ListingRecord(GenerationsRecord, Protocol):
     """The record as those see it who list vectors."""
-
-    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
-        """The generation of this name, or the active one; None = there is none."""
 
     async def mean_vectors(
         self, generation: Generation, after: str, limit: int
@@ -369,33 +368,14 @@ class ListedRecord(SearchRecord, ListingRecord, Protocol):
     """The record as the service of vectors sees it."""
 
 
-class WatchRecord(Protocol):
-    """The record as the watchdog sees it."""
-
-    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
-        """What the index should hold behind a row id, in the order of the ids."""
-
-    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
-        """What the index should hold of these products."""
-
-    async def want_check(self, generation: Generation) -> None:
-        """Ask the worker to compare the generation with the record."""
-
-
-class LagRecord(Protocol):
+class LagRecord(GenerationsRecord, Protocol):
     """The record as those see it who tell how far the index is behind."""
-
-    async def generations(self, catalog_id: str) -> list[Generation]:
-        """Every live generation, oldest first."""
-
-    async def freshness(self, generation: Generation) -> Freshness:
-        """How far a generation is behind."""
 
     async def doubted(self, catalog_id: str) -> int:
         """How many products have a photo that contradicts their category."""
 
 
-class RegistryRecord(Protocol):
+class RegistryRecord(GenerationsRecord, Protocol):
     """The registry of generations. Each call is one transaction."""
 
     async def register(self, generation: Generation) -> Generation:
@@ -403,9 +383,6 @@ class RegistryRecord(Protocol):
 
         Raises GenerationExists, GenerationsFull.
         """
-
-    async def find_generation(self, catalog_id: str, name: str) -> Generation:
-        """A live generation. Raises GenerationNotFound."""
 
     async def activate(self, catalog_id: str, name: str, *, force: bool) -> Generation:
         """Make it the active one of its space; the one that is stays so.
@@ -424,21 +401,12 @@ class RegistryRecord(Protocol):
     ) -> list[GenerationStatus]:
         """The generations of a space (empty = of all), oldest first."""
 
-    async def history(self, catalog_id: str) -> list[Generation]:
-        """Every generation, those that were dropped too, oldest first."""
-
     async def offers(self, catalog_id: str) -> list[EmbeddingSpace]:
         """What the embedder served when the worker last saw it."""
 
 
-class BackfillRecord(Protocol):
+class BackfillRecord(GenerationsRecord, Protocol):
     """The record as backfills see it, and those who clear up after a generation."""
-
-    async def find_generation(self, catalog_id: str, name: str) -> Generation:
-        """A live generation. Raises GenerationNotFound."""
-
-    async def history(self, catalog_id: str) -> list[Generation]:
-        """Every generation, those that were dropped too, oldest first."""
 
     async def want_some(self, generation: Generation, after: str, limit: int) -> str | None:
         """Make those pending of the next `limit` photos or products that lack a vector; where to go
@@ -452,9 +420,6 @@ class BackfillRecord(Protocol):
 
     async def photo_count(self, generation: Generation) -> int:
         """Photos that the catalog's products have; products, where their texts are embedded."""
-
-    async def freshness(self, generation: Generation) -> Freshness:
-        """How far a generation is behind."""
 
     async def end_backfill(self, generation: Generation) -> None:
         """The generation is ready; photos that fail still are tried on as any other."""
@@ -472,24 +437,6 @@ class BackfillRecord(Protocol):
 class VerificationRecord(SurvivorRecord, Protocol):
     """The record as a verification sees it."""
 
-    async def find_generation(self, catalog_id: str, name: str) -> Generation:
-        """A live generation. Raises GenerationNotFound."""
-
-    async def generation(self, catalog_id: str, space: str, name: str = "") -> Generation | None:
-        """The generation of this name, or the active one; None = there is none."""
-
-    async def freshness(self, generation: Generation) -> Freshness:
-        """How far a generation is behind."""
-
-    async def changes(self, generation: Generation, limit: int) -> list[Change]:
-        """The oldest outbox entries that the generation does not hold, in order."""
-
-    async def row_page(self, generation: Generation, after: str, limit: int) -> list[IndexRow]:
-        """What the index should hold behind a row id, in the order of the ids."""
-
-    async def row_count(self, generation: Generation) -> int:
-        """How many rows the index should hold."""
-
     async def embedded_texts(
         self, generation: Generation, product_ids: Sequence[str]
     ) -> dict[str, tuple[str, Floats]]:
@@ -499,7 +446,7 @@ class VerificationRecord(SurvivorRecord, Protocol):
         """Keep what was found."""
 
 
-class IndexRecord(Protocol):
+class IndexRecord(RowsRecord, Protocol):
     """The record as the worker sees it."""
 
     def version(self) -> int | None:
@@ -510,17 +457,8 @@ class IndexRecord(Protocol):
     ) -> Waiting:
         """Whether there is work: photos of these spaces, changes, jobs of these kinds."""
 
-    async def generations(self, catalog_id: str) -> list[Generation]:
-        """Every live generation."""
-
     async def save_offers(self, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
         """Keep what the embedder serves now."""
-
-    async def create_generation(self, generation: Generation) -> Generation:
-        """Register it, active when its space has no active one, with all photos pending.
-
-        Times that are 0 are now. One that has the name stays as it is, and is what is answered.
-        """
 
     async def mark(
         self,
@@ -532,14 +470,8 @@ class IndexRecord(Protocol):
     ) -> None:
         """Change what is given."""
 
-    async def changes(self, generation: Generation, limit: int) -> list[Change]:
-        """The oldest outbox entries that the generation does not hold, in order."""
-
     async def advance(self, generation: Generation, change: Change) -> Generation:
         """Note that everything up to a change is in the collection."""
-
-    async def rows(self, generation: Generation, product_ids: Sequence[str]) -> list[IndexRow]:
-        """What the index should hold of these products."""
 
     async def expected(
         self, generation: Generation, low: str, high: str
@@ -581,9 +513,6 @@ class IndexRecord(Protocol):
 
         `told`: by photo, by the generation's version. `known`: see doubts.py.
         """
-
-    async def freshness(self, generation: Generation) -> Freshness:
-        """How far a generation is behind."""
 
 
 class HashRecord(Protocol):

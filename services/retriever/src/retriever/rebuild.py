@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from retriever.model import SpaceUnavailable
-from retriever.ports import IndexRecord, JobQueue, SearchRecord
+from retriever.ports import IndexRecord, SearchRecord
 from retriever.search import DEFAULT_SPACE
-from servicekit.jobs import Job
+from servicekit.jobs import Job, Jobs
 
 REBUILD = "rebuild_index"
 KINDS = (REBUILD,)
@@ -25,7 +25,7 @@ class Checks(Protocol):
 
 
 async def ask(
-    catalog_id: str, space: str, record: SearchRecord, jobs: JobQueue, *, request_id: str
+    catalog_id: str, space: str, record: SearchRecord, jobs: Jobs, *, request_id: str
 ) -> Job:
     """Ask the worker to rebuild a space's index. Raises SpaceUnavailable."""
     space = space or DEFAULT_SPACE
@@ -35,9 +35,7 @@ async def ask(
     return await jobs.create(REBUILD, catalog_id, {"space": space}, same)
 
 
-async def rebuild(
-    job: Job, record: IndexRecord, jobs: JobQueue, checks: Checks
-) -> Mapping[str, Any]:
+async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
     """Do such a job; its results. Raises JobCancelled, JobClaimLost.
 
     Comparisons that fail, because the engine is away, are made again by the worker's loop: the job

@@ -108,11 +108,6 @@ class Window:
         ):
             self.rows -= len(self.looks.popleft().expected)
 
-    def clear(self) -> None:
-        """Forget all, as what is looked at has changed."""
-        self.looks.clear()
-        self.rows = 0
-
 
 def pooled(looks: Sequence[Look]) -> Recall | None:
     """The estimate from some looks; None = no row was expected."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from retriever.ports import JobQueue, RemovalRecord
-from servicekit.jobs import Job
+from retriever.ports import RemovalRecord
+from servicekit.jobs import Job, Jobs
 from sightline_rules.filters import Filter
 
 PURGE = "purge"
@@ -42,7 +43,7 @@ async def purge(
     condition: Filter,
     told: str,
     record: RemovalRecord,
-    jobs: JobQueue,
+    jobs: Jobs,
     *,
     force: bool,
     request_id: str,
@@ -62,7 +63,7 @@ async def purge(
     return Purge(count, sample, await jobs.create(PURGE, catalog_id, params, same))
 
 
-async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: JobQueue) -> int:
+async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: Jobs) -> int:
     """Do a job of these kinds; how many products it deleted in all, also before a kill.
 
     Raises JobCancelled, JobClaimLost.
@@ -73,17 +74,24 @@ async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: JobQu
         left, _ = await _count(job.catalog_id, condition, before, record)
         done = max(0, total - left)
     await jobs.progress(job.id, done, total)
+    async for deleted in sweep(job.catalog_id, condition, before, record):
+        done += deleted
+        await jobs.progress(job.id, done, max(done, total))
+    return done
+
+
+async def sweep(
+    catalog_id: str, condition: Filter, before: int, record: RemovalRecord
+) -> AsyncIterator[int]:
+    """Delete what passes of products last written whole before a commit; how many in each batch."""
     after: tuple[int, str] | None = None
     while True:
         began = time.monotonic()
-        swept = await record.sweep(
-            job.catalog_id, condition, before=before, after=after, limit=BATCH
-        )
-        done += swept.count
-        await jobs.progress(job.id, done, max(done, total))
+        swept = await record.sweep(catalog_id, condition, before=before, after=after, limit=BATCH)
+        yield len(swept.product_ids)
         after = swept.after
         if after is None:
-            return done
+            return
         # SQLite does not queue the writers of several processes: the others would starve.
         await asyncio.sleep(time.monotonic() - began)
 
@@ -95,14 +103,8 @@ async def _count(
     count, sample = 0, tuple[str, ...]()
     after: tuple[int, str] | None = None
     while True:
-        found = await record.tally(
-            catalog_id,
-            condition,
-            before=before,
-            after=after,
-            limit=LOOK,
-            sample=SAMPLE - len(sample),
-        )
-        count, sample, after = count + found.count, sample + found.sample, found.after
+        found = await record.tally(catalog_id, condition, before=before, after=after, limit=LOOK)
+        count, after = count + len(found.product_ids), found.after
+        sample = (sample + found.product_ids)[:SAMPLE]
         if after is None:
             return count, sample

@@ -33,11 +33,11 @@ from retriever.model import (
     IndexParametersInvalid,
 )
 from retriever.ports import BackupRecord
+from retriever.removals import sweep
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
 
-SWEEP_PRODUCTS = 500
 MOST_IMAGES = 20
 MOST_DIMENSION = 32_768
 """What Milvus takes."""
@@ -305,14 +305,7 @@ async def _write(job: Job, reader: ArchiveReader, means: Means, progress: Progre
 async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:
     """Delete what was there before and the backup does not hold; how much it was."""
     deleted = 0
-    after: tuple[int, str] | None = None
-    while True:
-        began = time.monotonic()
-        swept = await record.sweep(
-            job.catalog_id, All(), before=job.params["before"], after=after, limit=SWEEP_PRODUCTS
-        )
-        deleted, after = deleted + swept.count, swept.after
+    async for count in sweep(job.catalog_id, All(), job.params["before"], record):
+        deleted += count
         progress.add(0)
-        if after is None:
-            return deleted
-        await asyncio.sleep(time.monotonic() - began)
+    return deleted

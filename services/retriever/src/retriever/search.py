@@ -13,10 +13,14 @@ import binascii
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
-from retriever.collapse import Grouping
+from retriever import exact
+from retriever.candidates import MAX_TOP_K, Candidates, first_of_each
+from retriever.columns.keeper import Columns, View
+from retriever.columns.table import Ints
+from retriever.columns.vectors import Vectors
 from retriever.ladder import Descent, Ladder
 from retriever.model import (
     Collapse,
@@ -28,11 +32,9 @@ from retriever.model import (
     Generation,
     GenerationNotFound,
     GivenVector,
-    Hit,
     IndexKind,
     IndexTokenInvalid,
     IndexUnavailable,
-    Product,
     ProductNotFound,
     SpaceUnavailable,
     StageDeadline,
@@ -50,8 +52,6 @@ from retriever.vectors import blended, check_vector
 from retriever.watch import Watch, reach
 from servicekit.errors import DeadlineExceeded, FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
-from sightline_rules import filters
-from sightline_rules.duplicates import Group
 from sightline_rules.filters import All, Filter
 
 DEFAULT_SPACE = "visual"
@@ -59,15 +59,12 @@ DEFAULT_TOP_K = 100
 NO_COLLECTION = "none"
 """A name that no collection has."""
 
-MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_VECTORS = 1_000
 MAX_PARTS = 16
 MAX_WEIGHT = 100.0
 OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
-HYDRATED = 50
-"""Products, at least, that are read from the record at a time."""
 REFILL = 4
 """How many times more rows the next round asks for when products are missing."""
 WAIT_STEP = 0.02
@@ -79,9 +76,6 @@ Remaining = Callable[[], float | None]
 """Seconds until the caller needs its answer, or our failure; None = it set no end."""
 Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
-
-Boost = Callable[[Generation, float], float]
-"""By what `ef` is multiplied in a generation for a filter that passes this share; see watchdog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,42 +124,20 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A product that was found."""
-
-    product: Product
-    similarity: float
-    """Cosine of its best photo, −1 to 1."""
-    image_id: str
-    """That photo."""
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found, nearest first."""
+    """What a search found."""
 
-    matches: list[Match]
+    candidates: Candidates
+    """Nearest first."""
     generation: Generation
     freshness: Freshness
     plan: str
-    collapsed: list[tuple[str, ...]] = field(default_factory=list)
-    """The near-duplicates of each match; empty = they were not looked for."""
-    own: tuple[Product, ...] = ()
-    """The query's products, where their near-duplicates were left out."""
+    own: Sequence[int] = ()
+    """Places in the columns of the query's products, where their near-duplicates were left out."""
     nearest: Nearest | None = None
     """How the rows were found, for the watchdog; None = not by the engine."""
     substitute: str = ""
     """What it rests on as the index is lost, for people; empty = on the index."""
-
-
-@dataclass(slots=True)
-class Found:
-    """Matches so far, and what the record said of products so far."""
-
-    matches: list[Match] = field(default_factory=list)
-    known: dict[str, Product | None] = field(default_factory=dict)
-    groups: list[Group] = field(default_factory=list)
-    """Of near-duplicates among the matches."""
 
 
 async def search(
@@ -175,60 +147,151 @@ async def search(
     remaining: Remaining,
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
+    columns: Columns | None = None,
     awaited: Collection[str] = (),
     samples: Samples | None = None,
-    boost: Boost = lambda *_: 1.0,
     ladder: Ladder | None = None,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
+    `columns`: those of the process; None = they are read for this search, which the engine answers.
     `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
     it, as the write may be the catalog's first. `samples`: those of other
     searches; None = this one draws its own where it takes one. `ladder`: what answers when the
     engine is lost; None = nothing does.
     """
     check_query(query)
+    columns = columns or Columns(record, exact_rows=0)
     standing = await resolve(query, record, remaining, awaited)
+    held = await columns.vectors(standing.generation)
+    if held is not None:
+        freshness = standing.record
+        if freshness.seq < wanted_write(query):
+            freshness = await _recorded(query, standing, record, remaining)
+            held = await columns.vectors(standing.generation)
+    if held is not None:
+        with measure("index"):
+            return await _in_memory(query, standing.generation, freshness, *held)
+    return await _by_engine(
+        query,
+        standing,
+        record,
+        index,
+        remaining,
+        measure=measure,
+        columns=columns,
+        samples=samples or Samples(),
+        ladder=ladder,
+    )
+
+
+async def _in_memory(
+    query: Query, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
+) -> Answer:
+    """By comparing every vector here, where they are held; see exact.py."""
+    seeds = {
+        each: vectors.of(place)
+        for each in query.product_ids
+        if (place := view.table.place(each)) >= 0
+    }
+    own = _own(query, view)
+    found = await exact.nearest(
+        view,
+        vectors,
+        query_vectors(query, generation, seeds),
+        query.condition,
+        _left_out(query),
+        top_k=query.top_k,
+        collapse=query.collapse,
+        own=own,
+    )
+    plan = f"in memory, {found.rows} {'row' if found.rows == 1 else 'rows'} compared"
+    candidates = Candidates.of(found, query.top_k, query.collapse)
+    return Answer(candidates, generation, freshness, plan, own.tolist())
+
+
+async def _by_engine(
+    query: Query,
+    standing: Standing,
+    record: SearchRecord,
+    index: VectorIndex,
+    remaining: Remaining,
+    *,
+    measure: Measure,
+    columns: Columns,
+    samples: Samples,
+    ladder: Ladder | None,
+) -> Answer:
+    """By the engine along a plan, in rounds, and by the record where the engine is lost."""
     generation = standing.generation
     freshness, copy = await reached(query, standing, record, remaining, ladder)
-    vectors, own = await query_vectors(query, generation, record)
-    left_out = set(query.excluded)
-    if not query.include_query_product:
-        left_out.update(query.product_ids)
-    grouping = None if query.collapse is Collapse.OFF else Grouping(generation, own)
-    found, rounds, rows = Found(), 0, 0
+    seeded = await columns.of(query.catalog_id, query.product_ids)
+    seeds = {
+        each: await record.product_vectors(generation, each)
+        for each in dict.fromkeys(query.product_ids)
+        if seeded.table.place(each) >= 0
+    }
+    queries, left_out = query_vectors(query, generation, seeds), _left_out(query)
     with measure("index"):
         nearest = await begin(
             query,
             generation,
             freshness.head,
-            vectors=vectors,
+            vectors=queries,
             excluded=len(left_out),
             latest=bool(query.min_index_token),
             record=record,
             index=index,
-            samples=samples or Samples(),
-            boost=boost,
+            samples=samples,
         )
     if ladder is not None:
         nearest.call = partial(ladder.call, generation, nearest.guess.rows, remaining)
     descent = Descent(nearest, wanted_write(query), ladder, copy, remaining)
-    limit = nearest.plan.limit
-    while vectors:
+    limit, rounds, rows = nearest.plan.limit, 0, 0
+    view, own = seeded, _own(query, seeded)
+    candidates = Candidates.none(view)
+    while queries:
         with measure("index"):
             haul = await descent.look(limit)
         rounds, rows = rounds + 1, len(haul.hits)
         with measure("hydrate"):
-            await _hydrate(found, haul.hits, query, left_out, record, grouping=grouping)
-        if len(found.groups) >= query.top_k or haul.complete:
+            named = [*query.product_ids, *(hit.product_id for hit in haul.hits)]
+            view = await columns.of(query.catalog_id, list(dict.fromkeys(named)))
+            own = _own(query, view)
+            ordered = await first_of_each(
+                view,
+                haul.hits,
+                query,
+                left_out,
+                own,
+                record=record,
+                generation=generation,
+            )
+            candidates = Candidates.of(ordered, query.top_k, query.collapse)
+        if candidates.group_count >= query.top_k or haul.complete:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
-    matches, collapsed = page(found, query)
     plan, copy = descent.words(rounds, rows), descent.copy
     if copy is None:
-        return Answer(matches, generation, freshness, plan, collapsed, own, nearest)
+        return Answer(candidates, generation, freshness, plan, own.tolist(), nearest)
     fresh, rests_on = copy.freshness, copy.words
-    return Answer(matches, generation, fresh, plan, collapsed, own, substitute=rests_on)
+    return Answer(candidates, generation, fresh, plan, own.tolist(), substitute=rests_on)
+
+
+def _left_out(query: Query) -> set[str]:
+    """Products that are not to be found."""
+    left_out = set(query.excluded)
+    if not query.include_query_product:
+        left_out.update(query.product_ids)
+    return left_out
+
+
+def _own(query: Query, view: View) -> Ints:
+    """Places of the query's products, if their near-duplicates are to be left out."""
+    if query.include_query_product or query.collapse is Collapse.OFF:
+        return view.table.places([])
+    places = view.table.places(list(dict.fromkeys(query.product_ids)))
+    return places[places >= 0]
 
 
 def check_query(query: Query) -> None:
@@ -287,41 +350,30 @@ async def resolve(
     return standing
 
 
-async def query_vectors(
-    query: Query, generation: Generation, record: SearchRecord
-) -> tuple[list[Floats], tuple[Product, ...]]:
+def query_vectors(
+    query: Query, generation: Generation, seeds: Mapping[str, Sequence[Floats]]
+) -> list[Floats]:
     """The vector given, those of the product's photos, or one blended of several (none = nothing is
     near yet).
 
-    And the query's products, if their near-duplicates are to be left out.
+    `seeds`: vectors of the query's products, those that the catalog holds. Raises ProductNotFound
+    with the path of each other one.
     """
-    given = [check_vector(each, generation.dimension, path) for path, each in query.given]
-    seeds = await _seeds(query, generation, record)
-    left_out = not query.include_query_product and query.collapse is not Collapse.OFF
-    own = tuple(product for product, _ in seeds.values()) if left_out else ()
-    if query.blend is None:
-        return [*given, *(each for _, vectors in seeds.values() for each in vectors)], own
-    unused = iter(given)
-    parts = [
-        (part.weight, seeds[part.product_id][1] if part.product_id else [next(unused)])
-        for part in query.blend
-    ]
-    vector = blended(parts)
-    return ([] if vector is None else [vector]), own
-
-
-async def _seeds(
-    query: Query, generation: Generation, record: SearchRecord
-) -> dict[str, tuple[Product, list[Floats]]]:
-    """The query's products with their vectors. Raises ProductNotFound with the path of each that
-    the catalog does not hold."""
-    seeds = {each: await record.seed(generation, each) for each in dict.fromkeys(query.product_ids)}
-    if missing := {each for each, seed in seeds.items() if seed is None}:
+    if missing := {each for each in query.product_ids if each not in seeds}:
         parts = enumerate(query.blend or ())
         raise ProductNotFound(
             *(f"blend.parts[{place}].product_id" for place, p in parts if p.product_id in missing)
         )
-    return {each: seed for each, seed in seeds.items() if seed is not None}
+    given = [check_vector(each, generation.dimension, path) for path, each in query.given]
+    if query.blend is None:
+        return [*given, *(each for vectors in seeds.values() for each in vectors)]
+    unused = iter(given)
+    parts_of = [
+        (part.weight, seeds[part.product_id] if part.product_id else [next(unused)])
+        for part in query.blend
+    ]
+    vector = blended(parts_of)
+    return [] if vector is None else [vector]
 
 
 # Waiting for a write
@@ -402,6 +454,24 @@ async def reached(
     return freshness, None
 
 
+async def _recorded(
+    query: Query, standing: Standing, record: SearchRecord, remaining: Remaining
+) -> Freshness:
+    """How fresh the record itself is, once it holds all vectors up to the write that the caller
+    wants to see."""
+    freshness, wanted = standing.record, wanted_write(query)
+    if wanted > freshness.head:
+        raise IndexTokenInvalid
+    wait, generation = Wait(remaining), standing.generation
+    while freshness.seq < wanted:
+        await wait.pause()
+        current = await record.standing(query.catalog_id, generation.space, generation.name)
+        if current is None:
+            raise GenerationNotFound
+        freshness = current.record
+    return freshness
+
+
 # Rounds
 
 
@@ -416,7 +486,6 @@ async def begin(
     record: SurvivorRecord,
     index: VectorIndex,
     samples: Samples,
-    boost: Boost = lambda *_: 1.0,
 ) -> Nearest:
     """The search with its plan, before its first round. `head`: the record's newest write."""
     guess, compares = Estimate(0), False
@@ -431,7 +500,6 @@ async def begin(
         excluded,
         OVERFETCH,
         compares=compares,
-        boost=boost(generation, guess.share),
     )
     return Nearest(
         plan,
@@ -444,85 +512,6 @@ async def begin(
         index,
         lambda ask: reach(generation, ask, index, record),
     )
-
-
-async def _hydrate(
-    found: Found,
-    hits: Sequence[Hit],
-    query: Query,
-    left_out: Collection[str],
-    record: SearchRecord,
-    *,
-    grouping: Grouping | None,
-) -> None:
-    """Turn hits into matches: each product once, as the record knows it now, if it passes.
-
-    A hit of a photo that the product has no more, or of a product that is gone, is passed over. Of
-    the hits only as many are looked up as it takes: most often half of them, see OVERFETCH.
-    """
-    wanted = list(dict.fromkeys(h.product_id for h in hits if h.product_id not in left_out))
-    start = 0
-    while start < len(wanted):
-        some = max(query.top_k - len(found.groups), HYDRATED)
-        await _look_up(found, wanted[start : start + some], query, record)
-        start += some
-        found.matches = _matches(hits, found.known)
-        products = [match.product for match in found.matches]
-        found.groups = (
-            await grouping.groups(products, record)
-            if grouping is not None
-            else [Group(place) for place in range(len(products))]
-        )
-        if len(found.groups) >= query.top_k:
-            return
-
-
-def _matches(hits: Sequence[Hit], known: Mapping[str, Product | None]) -> list[Match]:
-    """The nearest hit of each product that is known and passes, nearest first."""
-    open_ = {product_id for product_id, product in known.items() if product is not None}
-    matches = []
-    for hit in hits:
-        if hit.product_id not in open_:
-            continue
-        product = known[hit.product_id]
-        # A row of a space that has one vector a product names no photo.
-        if product and (not hit.image_id or hit.image_id in product.content.image_ids):
-            matches.append(Match(product, hit.similarity, hit.image_id))
-            open_.discard(hit.product_id)
-            if not open_:
-                break
-    return matches
-
-
-def page(found: Found, query: Query) -> tuple[list[Match], list[tuple[str, ...]]]:
-    """The matches to answer, nearest first, and the near-duplicates of each."""
-    groups = found.groups[: query.top_k]
-    if query.collapse is Collapse.OFF:
-        return [found.matches[group.place] for group in groups], []
-    collapsed = {group.place: group.collapsed for group in groups}
-    if query.collapse is Collapse.DROP:
-        return [found.matches[place] for place in collapsed], list(collapsed.values())
-    marked = {product_id for ids in collapsed.values() for product_id in ids}
-    places = [
-        place
-        for place, match in enumerate(found.matches)
-        if place in collapsed or match.product.content.product_id in marked
-    ][:MAX_TOP_K]
-    return [found.matches[place] for place in places], [collapsed.get(p, ()) for p in places]
-
-
-async def _look_up(
-    found: Found, product_ids: Sequence[str], query: Query, record: SearchRecord
-) -> None:
-    """Take down which of the products there are and pass."""
-    unknown = [product_id for product_id in product_ids if product_id not in found.known]
-    products = await record.get(query.catalog_id, unknown) if unknown else {}
-    for product_id in unknown:
-        product = products.get(product_id)
-        passes = product is not None and (
-            query.condition == EVERYTHING or filters.passes(query.condition, product.facts)
-        )
-        found.known[product_id] = product if passes else None
 
 
 # Vectors and counts
@@ -585,6 +574,8 @@ class Census:
     """Rows that the engine holds; −1 = it does not answer, or lost them all."""
     generation: Generation | None
     freshness: Freshness | None
+    advice: str = ""
+    """What to do as it has outgrown the way in which it is searched; empty = nothing."""
 
 
 async def count(
@@ -595,14 +586,31 @@ async def count(
     *,
     seconds: float | None = None,
     watch: Watch | None = None,
+    columns: Columns | None = None,
 ) -> Census:
-    """What record and engine hold. `seconds`: how long the engine may take, at most."""
+    """What record and engine hold. `seconds`: how long the engine may take, at most. `columns`: of
+    searches; None = nothing is said of how they go."""
     standing = await record.standing(catalog_id, space)
     generation = None if standing is None else standing.generation
     counts = await record.counts(catalog_id, generation)
     lost = watch is not None and generation is not None and watch.lost(generation)
     indexed = -1 if lost else await _indexed(generation, record, index, seconds)
-    return Census(counts, indexed, generation, None if standing is None else standing.freshness)
+    advice = ""
+    if generation is not None and columns is not None:
+        # As the record has them: the index of a great import lags for a while.
+        rows = counts.products if generation.of_products else counts.images
+        if rows > columns.bound(generation) and not await index.compares():
+            advice = _advice(generation, rows)
+    freshness = None if standing is None else standing.freshness
+    return Census(counts, indexed, generation, freshness, advice)
+
+
+def _advice(generation: Generation, rows: int) -> str:
+    return (
+        f"{rows:,} rows of the space {generation.space} are searched by Milvus Lite, which goes "
+        "through all of them each time: use the Milvus server (make up ENGINE=server, see "
+        "docs/engines.md), or hold more in memory (RETRIEVER_EXACT_ROWS)"
+    )
 
 
 async def _indexed(

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
 from retriever.standin import MOST_ROWS
 from servicekit.config import ServerSettings
 from servicekit.decoding import DecodingSettings
@@ -61,6 +62,17 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """Photos of a generation, at most, that are compared in the record while the engine does not
     answer; 0 = none are, and such searches fail. Held in memory: 51 MB for 10,000 × 1,280-d."""
 
+    columns_products: int = Field(default=MOST_PRODUCTS, ge=0, le=100_000_000)
+    """Products of a catalog, at most, whose columns are held in memory (some 300 bytes each
+    and their ids): filters and near-duplicates need not read the record then. 0 = none."""
+
+    exact_rows: int = Field(default=EXACT_ROWS, ge=0, le=10_000_000)
+    """Photos of a generation, at most, that searches compare in memory instead of asking the
+    engine, which keeps the index either way; 0 = the engine answers always. docs/engines.md."""
+
+    exact_megabytes: int = Field(default=EXACT_BYTES // 2**20, ge=1, le=1_000_000)
+    """Vectors of a generation, at most, that are held for that, in MiB: 4 × photos × dimensions."""
+
     milvus_prefix: str = Field(default="sightline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")
     """What the names of collections begin with: several installations may share an engine."""
 
@@ -84,7 +96,7 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     """What part of all searches the watchdog looks at again, after the answer; 0 turns it off."""
 
     watch_floor: float = Field(default=0.95, gt=0, lt=1)
-    """Recall below which the watchdog raises `ef` and says that something is wrong."""
+    """Recall below which the watchdog says that something is wrong."""
 
     watch_rows: int = Field(default=2_000, ge=100, le=20_000)
     """Rows of a generation that the watchdog compares with: 12 MB of memory at 1,280 dimensions.
@@ -99,8 +111,11 @@ class Settings(ServerSettings, DecodingSettings, FetchSettings):
     worker_lease_seconds: float = Field(default=10.0, ge=1, le=600)
     """After the death of the worker, how long another one waits before it takes over."""
 
-    worker_embed_batch: int = Field(default=16, ge=1, le=64)
+    worker_embed_batch: int = Field(default=32, ge=1, le=64)
     """Photos of one call to the embedder."""
+
+    worker_embed_texts: int = Field(default=64, ge=1, le=64)
+    """Products' texts of one call to the embedder."""
 
     worker_check_seconds: float = Field(default=3600.0, ge=1)
     """How often the whole index is compared with the record, even if nothing hints at a loss."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from retriever.model import Floats, Generation, IndexRow, Metric
 from retriever.nearest import Nearest, exact_scores
-from retriever.ports import WatchRecord
+from retriever.ports import RowsRecord
 from retriever.recall import Look
 from sightline_rules.filters import Facts, Filter, passes
 
@@ -71,7 +71,7 @@ class Seen:
 
 
 async def read_subset(
-    seen: Seen, start: str, rows: int, record: WatchRecord, clock: Callable[[], float]
+    seen: Seen, start: str, rows: int, record: RowsRecord, clock: Callable[[], float]
 ) -> Subset:
     """The `rows` rows behind a row id, or fewer where vectors are large: those that the index held
     when it was searched. Ids are hashes, so they are a random sample."""
@@ -79,14 +79,14 @@ async def read_subset(
     size = max(1, min(rows, SUBSET_BYTES // (4 * made.dimension)))
     found = [
         row
-        async for page in _pages(made, start, size, record)
+        async for page in pages(made, start, size, record)
         for row in page
         if row.seq <= seen.seq
     ]
     return Subset.of(found, made.dimension, clock())
 
 
-async def compare(seen: Seen, subset: Subset, record: WatchRecord, chance: random.Random) -> Look:
+async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random.Random) -> Look:
     """What a subset says of a search."""
     nearest, k = seen.nearest, seen.top_k
     hits = nearest.last.hits
@@ -140,8 +140,8 @@ async def _passing(
             yield place
 
 
-async def _pages(
-    generation: Generation, start: str, size: int, record: WatchRecord
+async def pages(
+    generation: Generation, start: str, size: int, record: RowsRecord
 ) -> AsyncIterator[list[IndexRow]]:
     """The `size` rows behind a row id, round the end."""
     for begin, last in ((start, "g"), ("", start)):  # ids are hexadecimal: all stand before "g"

@@ -37,11 +37,12 @@ from retriever.model import (
     VersionMismatch,
 )
 from retriever.nearest import Scores, exact_scores
-from retriever.ports import Embedder, JobQueue, Photos, VectorIndex, VerificationRecord
+from retriever.ports import Embedder, Photos, VectorIndex, VerificationRecord
 from retriever.sampling import Samples
 from retriever.search import Query, begin
+from retriever.subset import pages
 from servicekit.errors import ServiceError
-from servicekit.jobs import Job, now_micros
+from servicekit.jobs import Job, Jobs, now_micros
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All, Comparison, Filter, Operator, passes
 
@@ -75,7 +76,7 @@ class Tools:
     photos: Photos
     index: VectorIndex
     embedder: Embedder
-    jobs: JobQueue
+    jobs: Jobs
 
 
 @dataclass(slots=True)
@@ -212,18 +213,11 @@ async def _sample(case: Case) -> list[IndexRow]:
     start = hashlib.sha256(case.job.id.encode()).hexdigest()[:32]
     size = case.demand.sample_size
     rows: dict[str, IndexRow] = {}
-    after, wrapped = start, False
-    while len(rows) < size:
-        page = await case.tools.record.row_page(case.generation, after, min(PAGE, size))
+    async for page in pages(case.generation, start, case.total, case.tools.record):
         for row in page:
-            if not (wrapped and row.row_id > start):
-                rows.setdefault(row.image_id or row.row_id, row)
-        if page and not (wrapped and page[-1].row_id > start):
-            after = page[-1].row_id
-        elif wrapped:
+            rows.setdefault(row.image_id or row.row_id, row)
+        if len(rows) >= size:
             break
-        else:
-            after, wrapped = "", True
     return list(rows.values())[:size]
 
 

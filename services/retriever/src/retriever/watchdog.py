@@ -1,4 +1,4 @@
-"""Watches live searches: do they find what an exact search would, and is `ef` great enough?
+"""Watches live searches: do they find what an exact search would?
 
 A share of all searches is looked at again, after its answer and in the background: compared
 exactly with a subset of the generation's rows (see recall.py for the estimate). The subset is
@@ -6,9 +6,10 @@ drawn at random when this process first needs it and stays the same, except that
 again every few minutes. A row counts only while it is as it was when it was read, and was in the
 index by then: what is being written or deleted is no miss.
 
-Where graph searches of a generation, under filters of one class, find less than the floor, beyond
-doubt, their `ef` is raised by a step, and lowered again, slowly, once they find much more. Their
-plans say so. Everything here is of this process: replicas watch on their own.
+Where searches of a generation, under filters of one class, find less than the floor, beyond doubt,
+the log and the metrics say so, and the worker is asked to compare the engine with the record. No
+search is changed by it: equal queries have equal plans in every process. Replicas watch on their
+own.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from retriever.model import Generation
 from retriever.nearest import Nearest
 from retriever.planning import Route
-from retriever.ports import WatchRecord
+from retriever.ports import RowsRecord
 from retriever.recall import WINDOW_SECONDS, FilterClass, Look, Recall, Window, pooled
 from retriever.search import Answer, Query
 from retriever.subset import Seen, Subset, compare, passing_share, read_subset
@@ -44,10 +44,6 @@ REST = 9.0
 """After a look, a rest of so many times as long as it took: a tenth of one core, at most."""
 LEAST_LOOKS = 20
 """Searches without which nothing is concluded."""
-BOOSTS = (1.0, 1.5, 2.0, 3.0, 4.0)
-"""By what `ef` is multiplied, step by step."""
-RELAX_SECONDS = 1_800.0
-"""How long a step lasts, at least, before one back is taken."""
 
 log = get_logger()
 
@@ -72,29 +68,15 @@ class Verdict:
     recall: Recall
     below_floor: bool
     """Whether even the upper end of the interval is."""
-    boost: float
-    """By what `ef` is multiplied now."""
     time: float
     """Of the newest search, monotonic seconds."""
-
-    @property
-    def sure(self) -> bool:
-        """Whether there is enough behind it to conclude anything."""
-        return self.recall.looks >= LEAST_LOOKS
-
-
-@dataclass(slots=True)
-class _Boost:
-    step: int = 0
-    changed: float = 0.0
-    """Monotonic seconds."""
 
 
 @dataclass(slots=True)
 class Watchdog:
     """The watchdog of one process. Not for several event loops."""
 
-    record: WatchRecord
+    record: RowsRecord
     share: float = 0.01
     """Of searches that are looked at, 0 to 1; 0 = none."""
     floor: float = 0.95
@@ -115,12 +97,6 @@ class Watchdog:
     _subsets: dict[str, Subset] = field(default_factory=dict)
     _windows: dict[Kind, Window] = field(default_factory=dict)
     _verdicts: dict[Kind, Verdict] = field(default_factory=dict)
-    _boosts: dict[tuple[str, FilterClass], _Boost] = field(default_factory=dict)
-
-    def boost(self, generation: Generation, share: float) -> float:
-        """By what a search is to multiply `ef`; see `search.Boost`."""
-        found = self._boosts.get((generation.collection, FilterClass.of(share)))
-        return BOOSTS[found.step] if found is not None else 1.0
 
     def see(self, query: Query, answer: Answer) -> None:
         """Take note of an answered search; returns at once."""
@@ -172,14 +148,9 @@ class Watchdog:
             return
         look = await compare(seen, subset, self.record, self.chance)
         self.looked += 1
-        nearest = seen.nearest
-        kind = await _kind(nearest, subset)
-        # What was searched with another `ef` says nothing of this one.
-        if kind.route is Route.GRAPH and nearest.plan.boost != self._factor(kind):
-            return
-        if self._judge(kind, look):
+        if self._judge(await _kind(seen.nearest, subset), look):
             # The engine may have lost rows: the worker compares it with the record.
-            await self.record.want_check(nearest.generation)
+            await self.record.want_check(seen.nearest.generation)
 
     async def _subset(self, seen: Seen) -> Subset:
         """The generation's, read again when it is old."""
@@ -197,8 +168,6 @@ class Watchdog:
         for kind in [each for each in self._windows if each.collection == collection]:
             self._windows.pop(kind)
             self._verdicts.pop(kind, None)
-        for key in [each for each in self._boosts if each[0] == collection]:
-            self._boosts.pop(key)
 
     def _judge(self, kind: Kind, look: Look) -> bool:
         """Take a look into account; whether searches of the kind fell below the floor by it."""
@@ -208,8 +177,7 @@ class Watchdog:
         if recall is None:
             return False
         before = self._verdicts.get(kind)
-        sure = recall.looks >= LEAST_LOOKS
-        below = sure and recall.upper < self.floor
+        below = recall.looks >= LEAST_LOOKS and recall.upper < self.floor
         fell = below and (before is None or not before.below_floor)
         if fell:
             log.warning(
@@ -220,40 +188,8 @@ class Watchdog:
                 recall=round(recall.value, 4),
                 upper=round(recall.upper, 4),
             )
-        if kind.route is Route.GRAPH and sure and self._turn(kind, recall, look.time):
-            window.clear()
-        # After a turn the verdict stands until there is as much to say of the new `ef`.
-        if sure or before is None or not before.sure:
-            self._verdicts[kind] = Verdict(kind, recall, below, self._factor(kind), look.time)
-        else:
-            self._verdicts[kind] = replace(before, time=look.time)
+        self._verdicts[kind] = Verdict(kind, recall, below, look.time)
         return fell
-
-    def _factor(self, kind: Kind) -> float:
-        found = self._boosts.get((kind.collection, kind.filters))
-        return BOOSTS[found.step] if found is not None else 1.0
-
-    def _turn(self, kind: Kind, recall: Recall, now: float) -> bool:
-        """Raise or lower `ef` by a step where that is due; whether it was."""
-        boost = self._boosts.setdefault((kind.collection, kind.filters), _Boost())
-        good = recall.lower >= self.floor and recall.value >= (1 + self.floor) / 2
-        if recall.upper < self.floor:
-            step = min(boost.step + 1, len(BOOSTS) - 1)
-        elif good and now - boost.changed >= RELAX_SECONDS:
-            step = max(boost.step - 1, 0)
-        else:
-            return False
-        if step == boost.step:
-            return False
-        boost.step, boost.changed = step, now
-        log.info(
-            "ef changed",
-            generation=kind.generation,
-            filter=kind.filters.value,
-            factor=BOOSTS[step],
-            recall=round(recall.value, 4),
-        )
-        return True
 
 
 async def _kind(nearest: Nearest, subset: Subset) -> Kind:

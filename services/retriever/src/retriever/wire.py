@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from enum import Enum
+from typing import Any as Anything
+from typing import TypeVar
 
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
+from retriever.column_messages import attribute
 from retriever.generations import (
     DEFAULT_K,
     DEFAULT_RECALL,
@@ -46,14 +51,14 @@ from retriever.model import (
 from retriever.search import BlendPart
 from retriever.updates import UpdateDraft
 from retriever.watchdog import Verdict
-from servicekit.errors import FailedPrecondition, FieldViolation, Internal, ServiceError
-from servicekit.jobs import Job, JobState
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.job_service import job_message
+from servicekit.jobs import Job
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
 from sightline.common.v1 import (
     answer_pb2,
-    candidate_pb2,
     filter_pb2,
     import_pb2,
     job_pb2,
@@ -62,7 +67,7 @@ from sightline.common.v1 import (
     vector_pb2,
 )
 from sightline.retriever.v1 import index_service_pb2, product_service_pb2, vector_service_pb2
-from sightline_rules import categories, filters
+from sightline_rules import filters
 from sightline_rules.filters import (
     All,
     Any,
@@ -80,72 +85,57 @@ from sightline_rules.filters import (
 )
 from sightline_rules.rejections import Rejection
 
-_AVAILABILITY: Mapping[int, Availability] = {
-    product_pb2.AVAILABILITY_IN_STOCK: Availability.IN_STOCK,
-    product_pb2.AVAILABILITY_OUT_OF_STOCK: Availability.OUT_OF_STOCK,
-    product_pb2.AVAILABILITY_PREORDER: Availability.PREORDER,
-    product_pb2.AVAILABILITY_BACKORDER: Availability.BACKORDER,
-}
-_AVAILABILITY_NUMBER = {
-    availability: product_pb2.Availability.ValueType(number)
-    for number, availability in _AVAILABILITY.items()
-}
-_OPERATOR: Mapping[int, Operator] = {
-    filter_pb2.Comparison.OPERATOR_EQUAL: Operator.EQUAL,
-    filter_pb2.Comparison.OPERATOR_NOT_EQUAL: Operator.NOT_EQUAL,
-    filter_pb2.Comparison.OPERATOR_LESS: Operator.LESS,
-    filter_pb2.Comparison.OPERATOR_LESS_OR_EQUAL: Operator.LESS_OR_EQUAL,
-    filter_pb2.Comparison.OPERATOR_GREATER: Operator.GREATER,
-    filter_pb2.Comparison.OPERATOR_GREATER_OR_EQUAL: Operator.GREATER_OR_EQUAL,
-    filter_pb2.Comparison.OPERATOR_CONTAINS: Operator.CONTAINS,
-}
-_ORDER: Mapping[int, Order] = {
-    product_service_pb2.ListProductsRequest.ORDER_UNSPECIFIED: Order.PRODUCT_ID,
-    product_service_pb2.ListProductsRequest.ORDER_PRODUCT_ID: Order.PRODUCT_ID,
-    product_service_pb2.ListProductsRequest.ORDER_NEWEST: Order.NEWEST,
-}
-_IMPORT_MODE: Mapping[int, ImportMode] = {
-    import_pb2.IMPORT_MODE_UNSPECIFIED: ImportMode.INCREMENTAL,
-    import_pb2.IMPORT_MODE_INCREMENTAL: ImportMode.INCREMENTAL,
-    import_pb2.IMPORT_MODE_FULL: ImportMode.FULL,
-}
-_IMPORT_MODE_NUMBER = {
-    ImportMode.INCREMENTAL: import_pb2.IMPORT_MODE_INCREMENTAL,
-    ImportMode.FULL: import_pb2.IMPORT_MODE_FULL,
-}
-_METRIC: Mapping[int, Metric] = {
-    index_service_pb2.METRIC_UNSPECIFIED: Metric.COSINE,
-    index_service_pb2.METRIC_COSINE: Metric.COSINE,
-    index_service_pb2.METRIC_L2: Metric.L2,
-    index_service_pb2.METRIC_IP: Metric.IP,
-}
-_METRIC_NUMBER = {
-    name: index_service_pb2.Metric.ValueType(number) for number, name in _METRIC.items() if number
-}
-_INDEX_KIND: Mapping[int, IndexKind] = {
-    index_service_pb2.IndexParameters.KIND_UNSPECIFIED: IndexKind.FLAT,
-    index_service_pb2.IndexParameters.KIND_FLAT: IndexKind.FLAT,
-    index_service_pb2.IndexParameters.KIND_HNSW: IndexKind.HNSW,
-}
-_INDEX_KIND_NUMBER = {
-    IndexKind.FLAT: index_service_pb2.IndexParameters.KIND_FLAT,
-    IndexKind.HNSW: index_service_pb2.IndexParameters.KIND_HNSW,
-}
-_GENERATION_STATE = {
-    state: index_service_pb2.Generation.State.Value(f"STATE_{state.value}")
-    for state in GenerationState
-}
-_COLLAPSE: Mapping[int, Collapse] = {
-    vector_service_pb2.COLLAPSE_UNSPECIFIED: Collapse.DROP,
-    vector_service_pb2.COLLAPSE_DROP: Collapse.DROP,
-    vector_service_pb2.COLLAPSE_MARK: Collapse.MARK,
-    vector_service_pb2.COLLAPSE_OFF: Collapse.OFF,
-}
+E = TypeVar("E", bound=Enum)
+
+
+def _numbers(
+    of: EnumDescriptor, values: Iterable[E], unspecified: E | None = None
+) -> Mapping[int, E]:
+    """Our values by a proto's numbers: both have the same names. `unspecified`: what 0 means."""
+    prefix = of.values[0].name.removesuffix("UNSPECIFIED")
+    found = {of.values_by_name[f"{prefix}{value.name}"].number: value for value in values}
+    return found if unspecified is None else {0: unspecified, **found}
+
+
+def _inverse(values: Mapping[int, E]) -> dict[E, Anything]:
+    return {value: number for number, value in values.items() if number}
+
+
+_AVAILABILITY = _numbers(product_pb2.Availability.DESCRIPTOR, Availability)
+_AVAILABILITY_NUMBER = _inverse(_AVAILABILITY)
+_OPERATOR = _numbers(filter_pb2.Comparison.Operator.DESCRIPTOR, Operator)
+_ORDER = _numbers(
+    product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
+    Order,
+    Order.PRODUCT_ID,
+)
+_IMPORT_MODE = _numbers(import_pb2.ImportMode.DESCRIPTOR, ImportMode, ImportMode.INCREMENTAL)
+_IMPORT_MODE_NUMBER = _inverse(_IMPORT_MODE)
+_METRIC = _numbers(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
+_METRIC_NUMBER = _inverse(_METRIC)
+_INDEX_KIND = _numbers(index_service_pb2.IndexParameters.Kind.DESCRIPTOR, IndexKind, IndexKind.FLAT)
+_INDEX_KIND_NUMBER = _inverse(_INDEX_KIND)
+_GENERATION_STATE = _inverse(
+    _numbers(index_service_pb2.Generation.State.DESCRIPTOR, GenerationState)
+)
+_COLLAPSE = _numbers(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, Collapse.DROP)
 _VIEWS = frozenset(product_service_pb2.ProductView.values())
 _MICROS = 1_000_000
-_JOB_STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
 JOB_OWNER = "retriever/"
 """What stands in front of the ids of the retriever's jobs."""
+
+
+def _known(values: Mapping[int, E], number: int, field: str) -> E:
+    """Our value of a proto's number. Raises RequestInvalid."""
+    if number not in values:
+        raise RequestInvalid(FieldViolation(field, "is not one of the known values"))
+    return values[number]
+
+
+def _alike(message: Descriptor, value: object) -> dict[str, Anything]:
+    """The fields of a message that a value has too, under the same names."""
+    names = [field.name for field in message.fields]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
 # Products in
@@ -199,10 +189,7 @@ def offer(message: product_service_pb2.Offer) -> OfferDraft:
 
 def import_mode(number: int) -> ImportMode:
     """What an import does with products that it does not hold. Raises RequestInvalid."""
-    mode = _IMPORT_MODE.get(number)
-    if mode is None:
-        raise RequestInvalid(FieldViolation("mode", "is not one of the known values"))
-    return mode
+    return _known(_IMPORT_MODE, number, "mode")
 
 
 def _amount(money: money_pb2.Money) -> Amount:
@@ -237,7 +224,7 @@ def row(product: Product, doubt: Doubt | None = None) -> product_pb2.Product:
         brand=content.brand,
         availability=_AVAILABILITY_NUMBER[content.availability],
         tags=content.tags,
-        attributes=_attributes(product),
+        attributes=[attribute(item.key, item.value) for item in content.attributes],
         images=[image_message(image) for image in product.images],
         language_code=content.language_code,
         uri=content.uri,
@@ -266,50 +253,10 @@ def _doubt(value: Doubt) -> product_pb2.CategoryDoubt:
     )
 
 
-def columns(products: Sequence[Product]) -> candidate_pb2.CandidateColumns:
-    """What ranking needs of products, as columns."""
-    contents = [product.content for product in products]
-    message = candidate_pb2.CandidateColumns(
-        product_ids=[content.product_id for content in contents],
-        parent_ids=[content.parent_id for content in contents],
-        category_paths=[categories.join(content.category_path) for content in contents],
-        brands=[content.brand for content in contents],
-        price_micros=[content.price.micros if content.price else -1 for content in contents],
-        currencies=[content.price.currency if content.price else "" for content in contents],
-        availabilities=[_AVAILABILITY_NUMBER[content.availability] for content in contents],
-        create_time_micros=[product.create_time for product in products],
-        image_hashes=[product.image_hash for product in products],
-    )
-    # Made in place: lists of messages are copied, which took 0.1 ms of 200 products.
-    for product in products:
-        message.tags.add(values=product.content.tags)
-        message.attributes.add(values=_attributes(product))
-    return message
-
-
-def _attributes(product: Product) -> list[product_pb2.Attribute]:
-    found = []
-    for item in product.content.attributes:
-        message = product_pb2.Attribute(key=item.key)
-        if isinstance(item.value, str):
-            message.text = item.value
-        elif isinstance(item.value, bool):
-            message.flag = item.value
-        else:
-            message.number = item.value
-        found.append(message)
-    return found
-
-
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
     """A photo, with or without its bytes."""
-    return product_pb2.ProductImage(
-        image_id=image.image_id,
-        content=content,
-        media_type=image.media_type,
-        width=image.width,
-        height=image.height,
-    )
+    fields = _alike(product_pb2.ProductImage.DESCRIPTOR, image)
+    return product_pb2.ProductImage(**fields, content=content)
 
 
 def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
@@ -336,61 +283,23 @@ def offer_status(outcome: Stored | ServiceError) -> status_pb2.Status:
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """How far an import is."""
-    return import_pb2.ImportState(
-        import_id=progress.import_id,
-        mode=_IMPORT_MODE_NUMBER[progress.mode],
-        rows_done=progress.rows_done,
-        stored_count=progress.stored_count,
-        refused_count=progress.refused_count,
-        closed=progress.closed,
-    )
+    fields = _alike(import_pb2.ImportState.DESCRIPTOR, progress)
+    return import_pb2.ImportState(**fields | {"mode": _IMPORT_MODE_NUMBER[progress.mode]})
 
 
 def job(found: Job) -> job_pb2.Job:
     """A job."""
-    message = job_pb2.Job(
-        job_id=JOB_OWNER + found.id,
-        kind=found.kind,
-        catalog_id=found.catalog_id,
-        state=_JOB_STATE[found.state],
-        done=found.done,
-        total=found.total,
-        results=[
-            job_pb2.JobResult(name=name, value=str(value)) for name, value in found.result.items()
-        ],
-        create_time=_timestamp(found.created_time),
-    )
-    if found.state is JobState.FAILED:
-        kind = Internal if found.error_reason == "INTERNAL" else FailedPrecondition
-        message.error.CopyFrom(to_status(kind(found.error_message, reason=found.error_reason)))
-    if found.started_time:
-        message.start_time.CopyFrom(_timestamp(found.started_time))
-    if found.finished_time:
-        message.end_time.CopyFrom(_timestamp(found.finished_time))
-    return message
+    return job_message(found, JOB_OWNER)
 
 
 def order(number: int) -> Order:
     """A list's order. Raises RequestInvalid."""
-    found = _ORDER.get(number)
-    if found is None:
-        raise RequestInvalid(FieldViolation("order", "is not one of the known values"))
-    return found
+    return _known(_ORDER, number, "order")
 
 
 def collapse(number: int) -> Collapse:
     """What becomes of near-duplicates. Raises RequestInvalid."""
-    found = _COLLAPSE.get(number)
-    if found is None:
-        raise RequestInvalid(FieldViolation("collapse", "is not one of the known values"))
-    return found
-
-
-def collapsed(found: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
-    """The near-duplicates of each product; empty when none has any."""
-    if not any(found):
-        return []
-    return [vector_service_pb2.ProductIds(product_ids=ids) for ids in found]
+    return _known(_COLLAPSE, number, "collapse")
 
 
 def as_columns(view: int) -> bool:
@@ -422,9 +331,8 @@ def required_condition(message: filter_pb2.Filter) -> Filter:
 
 def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
     """Why a product does not pass a filter."""
-    return product_service_pb2.Rejection(
-        product_id=product_id, path=found.path, condition=found.condition, held=found.held
-    )
+    fields = _alike(product_service_pb2.Rejection.DESCRIPTOR, found)
+    return product_service_pb2.Rejection(**fields, product_id=product_id)
 
 
 def packed(message: filter_pb2.Filter) -> str:
@@ -582,7 +490,7 @@ def recalls(
             search_count=each.recall.looks,
             row_count=each.recall.rows,
             below_floor=each.below_floor,
-            ef_factor=each.boost,
+            ef_factor=1.0,
         )
         for each in sorted(found, key=lambda each: (each.kind.route, each.kind.filters))
     ]
@@ -629,28 +537,22 @@ def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
 def generation(status: GenerationStatus) -> index_service_pb2.Generation:
     """A generation."""
     found = status.generation
-    message = index_service_pb2.Generation(
-        name=found.name,
-        space=found.space,
-        space_version=found.space_version,
-        dimension=found.dimension,
-        metric=_METRIC_NUMBER[found.parameters.metric],
-        parameters=_parameters(found.parameters),
-        state=_GENERATION_STATE[found.state],
-        active=found.active,
+    kept = None if found.verification is None else _verification(found.verification)
+    fields = _alike(index_service_pb2.Generation.DESCRIPTOR, found) | {
+        "metric": _METRIC_NUMBER[found.parameters.metric],
+        "parameters": _parameters(found.parameters),
+        "state": _GENERATION_STATE[found.state],
+        "verification": kept,
+    }
+    return index_service_pb2.Generation(
+        **fields,
         previous=status.previous,
         indexed_count=status.indexed,
         pending_count=status.pending,
         failed_count=status.failed,
         create_time=_timestamp(found.created),
-        forced=found.forced,
-        of_products=found.of_products,
+        activate_time=_timestamp(found.activated) if found.activated else None,
     )
-    if found.activated:
-        message.activate_time.CopyFrom(_timestamp(found.activated))
-    if found.verification is not None:
-        message.verification.CopyFrom(_verification(found.verification))
-    return message
 
 
 def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
@@ -664,19 +566,8 @@ def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
 
 
 def _verification(found: Verification) -> index_service_pb2.Verification:
-    return index_service_pb2.Verification(
-        passed=found.passed,
-        findings=found.findings,
-        sample_count=found.sample_count,
-        least_agreement=found.least_agreement,
-        recall=found.recall,
-        filtered_recall=found.filtered_recall,
-        k=found.k,
-        record_count=found.record_count,
-        index_count=found.index_count,
-        unsound_count=found.unsound_count,
-        end_time=_timestamp(found.end_time),
-    )
+    fields = _alike(index_service_pb2.Verification.DESCRIPTOR, found)
+    return index_service_pb2.Verification(**fields | {"end_time": _timestamp(found.end_time)})
 
 
 def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from retriever.backup_store import BackupFiles
 from retriever.milvus import MilvusIndex
 from retriever.photos import PhotoStore
-from retriever.ports import WatchRecord
+from retriever.ports import RowsRecord
 from retriever.record.tables import jobs
 from retriever.settings import Settings
 from retriever.watchdog import Watchdog
@@ -46,7 +46,7 @@ def backup_files(settings: Settings) -> BackupFiles:
     return BackupFiles(settings.backups)
 
 
-def watch(settings: Settings, record: WatchRecord) -> Watchdog:
+def watch(settings: Settings, record: RowsRecord) -> Watchdog:
     """The watchdog of live searches."""
     return Watchdog(
         record, share=settings.watch_share, floor=settings.watch_floor, rows=settings.watch_rows

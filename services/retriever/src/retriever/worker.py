@@ -34,13 +34,13 @@ from retriever import (
     wire,
 )
 from retriever.embedder import EmbedderClient
+from retriever.embedding import RecentVectors, embed_pending
 from retriever.hashes import hash_photos
 from retriever.index import (
     LOST,
     LeadershipLost,
     apply_outbox,
     drop_former,
-    embed_pending,
     ensure_generation,
     has_present_shape,
     open_collection,
@@ -98,6 +98,11 @@ LOOK_SECONDS = 1.0
 EMBED_TURN_SECONDS = 5.0
 FOLLOW_TURN_SECONDS = 1.0
 """How often a loop takes a turn though nothing waits: for what is due by the clock."""
+EMBED_CALLS = 4
+"""Calls to the embedder in one step: what is due is looked up once for all of them."""
+LOADED_SECONDS = 0.25
+"""Least time between two applications of changes while more waits to be embedded than one call
+takes: a step costs 10 ms whether it brings one row or a hundred."""
 HASH_TURN_SECONDS = 60.0
 """How often photos are looked for that were stored before photos were hashed."""
 HASHED_PHOTOS = 8
@@ -221,6 +226,8 @@ class Followed:
     unflushed: int = 0
     """Rows written since then."""
     written: float = 0.0
+    applied: float = 0.0
+    """When changes were last looked for."""
     since: float = field(default_factory=time.monotonic)
     compared: float = 0.0
     """When the last comparison with the record that succeeded began."""
@@ -270,6 +277,11 @@ class Worker:
     """What the embedder serves, and when it was asked, by catalog."""
     heads: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
     """The categories that versions know, by catalog, space and version."""
+    recent: RecentVectors = field(default_factory=RecentVectors)
+    embedding: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """Steps of embedding that are under way, by what they embed with."""
+    loaded: set[str] = field(default_factory=set)
+    """Those of which the last step was at least one full call: as in an import."""
     embedding_rests: Rests = field(default_factory=lambda: Rests(0.2, 5.0))
     following_rests: Rests = field(default_factory=lambda: Rests(0.1, 2.0))
     photos_wait: asyncio.Event = field(default_factory=asyncio.Event)
@@ -291,6 +303,8 @@ class Worker:
         """Work until cancelled or until the lease is lost."""
         self.followed.clear()
         self.offers.clear()
+        self.embedding.clear()
+        self.loaded.clear()
         self.others_wait.set()  # what a worker left that was killed is tidied up
         self.stopping = False
         LEADS.set(1)
@@ -385,7 +399,6 @@ class Worker:
     # Embedding
 
     async def _embed(self) -> bool:
-        worked = False
         for catalog in self.catalogs:
             if not self.embedding_rests.over(catalog):
                 continue
@@ -401,8 +414,8 @@ class Worker:
             targets = {(each.space, each.space_version): each for each in live}
             for (space, _), target in targets.items():
                 if space in self.settings.spaces:
-                    worked |= await self._embed_version(target, offers)
-        return worked
+                    self._embed_beside(target, offers)
+        return False
 
     def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
         """Have the embedder asked again soon for a space that has no index yet."""
@@ -414,35 +427,51 @@ class Worker:
                 self.offers.pop(catalog, None)
                 self.embedding_rests.fail(part, EmbedderUnavailable())
 
-    async def _embed_version(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> bool:
-        """Embed some photos with a version; one that is not served holds up no other."""
+    def _embed_beside(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
+        """A step of one version beside those of others: texts wait for no photo's model."""
         part = f"{target.catalog_id} {target.space} {target.space_version}"
-        if not self.embedding_rests.over(part):
-            return False
+        running = self.embedding.get(part)
+        if (running is None or running.done()) and self.embedding_rests.over(part):
+            self.embedding[part] = self._start(self._embed_version(part, target, offers))
+
+    async def _embed_version(
+        self, part: str, target: Generation, offers: Sequence[EmbeddingSpace]
+    ) -> None:
+        """Embed some photos or texts with a version; one that is not served holds up no other."""
+        settings = self.settings
+        batch = settings.worker_embed_texts if target.of_texts else settings.worker_embed_batch
         try:
             offer = next((each for each in offers if _is(each, target) and each.ready), None)
             if offer is None:
                 if not await self.record.due(target, 1):
-                    return False
+                    return
                 raise EmbedderUnavailable
             done = await embed_pending(
                 target,
                 self.record,
                 self.photos,
                 self.embedder,
-                self.settings.worker_embed_batch,
+                batch,
+                calls=EMBED_CALLS,
                 known=await self._known(target, offer),
+                recent=self.recent,
             )
         except ServiceError as error:
             self.offers.pop(target.catalog_id, None)
+            self.loaded.discard(part)
             self.embedding_rests.fail(part, error)
-            return False
+            return
+        if done.stored >= batch:
+            self.loaded.add(part)
+        else:
+            self.loaded.discard(part)
         self.embedding_rests.succeed(part)
         EMBEDDED.labels(target.space).inc(done.stored)
         EMBED_FAILED.labels(target.space).inc(done.failed)
         if done.stored:
             self.changes_wait.set()
-        return bool(done.stored or done.failed)
+        if done.stored or done.failed:
+            self.photos_wait.set()  # there may be more
 
     async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
         """The categories that a version's head tells apart, asked once; none when it has no head,
@@ -524,7 +553,10 @@ class Worker:
         if not state.former_dropped and now - state.since > FORMER_SECONDS:
             await drop_former(generation, self.index)
             state.former_dropped = True
+        if self.loaded and now - state.applied < LOADED_SECONDS:
+            return False  # `_look` comes back to it
         done = await apply_outbox(generation, self.record, self.index, self.leadership)
+        state.applied = 0.0 if done.more else now
         if done.rows:
             state.unflushed += done.rows
             state.written = now

@@ -1,6 +1,6 @@
 """Calls to a peer: deadline in, typed error out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
@@ -12,6 +12,11 @@ from servicekit.status import from_rpc_error
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
 """What the transport says of a peer that is gone; one that is there gives reasons of its own."""
+
+
+def by_service(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Methods by their service, as pairs."""
+    return tuple((service, name) for service, each in names.items() for name in each.split())
 
 
 class Caller:

@@ -6,13 +6,13 @@ from typing import cast
 import grpc
 
 from gateway import messages
-from gateway.clients.calls import Caller
+from gateway.clients.calls import Caller, by_service
 from gateway.model import (
     Classification,
     Embedded,
     Signal,
     SignalKind,
-    SpaceState,
+    Space,
     Subject,
     Vector,
 )
@@ -23,13 +23,18 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 
 SERVICE = "sightline.embedder.v1.EmbeddingService"
-IDEMPOTENT = ((SERVICE, "BatchEmbed"), (SERVICE, "Classify"), (SERVICE, "ListSpaces"))
+IDEMPOTENT = by_service(
+    {
+        SERVICE: "BatchEmbed Classify ListSpaces",
+    }
+)
 
 
 class EmbedderClient:
     """Embeds signals and tells of the spaces."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+        self.way = channel, caller
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
         self._caller = caller
 
@@ -56,8 +61,7 @@ class EmbedderClient:
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
             subjects=tuple(
-                messages.subject(item.subject) if item.HasField("subject") else None
-                for item in response.results
+                item.subject if item.HasField("subject") else None for item in response.results
             ),
         )
 
@@ -72,25 +76,14 @@ class EmbedderClient:
         (result,) = response.results
         if result.status.code:
             raise from_status(result.status)
-        subject = messages.subject(result.subject) if result.HasField("subject") else None
-        return messages.classification(result.classification), subject
+        subject = result.subject if result.HasField("subject") else None
+        return result.classification, subject
 
-    async def spaces(self, catalog_id: str) -> tuple[SpaceState, ...]:
+    async def spaces(self, catalog_id: str) -> Sequence[Space]:
         """The spaces as they are now."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response: pb.ListSpacesResponse = await self._caller.call(self._stub.ListSpaces, request)
-        return tuple(
-            SpaceState(
-                item.space,
-                item.version,
-                item.ready,
-                item.default_version,
-                item.model,
-                item.dimension,
-                item.takes_texts,
-            )
-            for item in response.spaces
-        )
+        return response.spaces
 
 
 def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) -> pb.EmbedItem:
@@ -101,7 +94,7 @@ def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) ->
         space_version=version,
         photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
         views=views,
-        box=messages.box_message(signal.box),
+        box=signal.box,
         find_subject=signal.find_subject,
     )
     if signal.kind is SignalKind.IMAGE:
@@ -114,5 +107,4 @@ def _item(signal: Signal, space: str = "", version: str = "", views: int = 0) ->
 def _result(item: pb.EmbedResult) -> Vector | ServiceError:
     if item.status.code:
         return from_status(item.status)
-    vector = item.vector
-    return Vector(vector.space, vector.space_version, vector.dimension, vector.data)
+    return item.vector

@@ -1,29 +1,31 @@
 """The ranker as the use cases see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
-from typing import cast
 
 import grpc
 
 from gateway import messages
-from gateway.clients.calls import Caller
+from gateway.clients.calls import Caller, by_service
+from gateway.clients.columns import columns_message, columns_of, order_message, order_of
 from gateway.model import (
-    AnsweredProduct,
     AnswerRecord,
     Basis,
+    Branch,
     Candidates,
-    Columns,
     Nominees,
+    Order,
     Ranked,
     RankOrder,
-    Score,
+    Reason,
+    Reasoned,
+    ReasonOrder,
     Shopper,
-    Vector,
 )
-from gateway.moving import Diversity
+from gateway.moving import Addends, Diversity
 from servicekit.errors import Internal
-from sightline.common.v1 import candidate_pb2, product_pb2, vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
@@ -37,26 +39,20 @@ JOBS = "sightline.common.v1.JobService"
 MODELS = "sightline.ranker.v1.ModelService"
 PROFILES = "sightline.ranker.v1.ProfileService"
 RANKING = "sightline.ranker.v1.RankingService"
-IDEMPOTENT = (
-    (ANSWERS, "RecordAnswers"),
-    (ANSWERS, "GetAnswer"),
-    (EVENTS, "AppendEvents"),
-    (EVENTS, "MergeShopper"),
-    (JOBS, "GetJob"),
-    (JOBS, "ListJobs"),
-    (JOBS, "CancelJob"),
-    (MODELS, "GetOnlineReport"),
-    (MODELS, "ListModels"),
-    (MODELS, "GetEvaluation"),
-    (MODELS, "PromoteModel"),
-    (PROFILES, "GetShopperProfile"),
-    (PROFILES, "GetProductProfile"),
-    (PROFILES, "SetShopperAttributes"),
-    (PROFILES, "ListSegments"),
-    (RANKING, "Rank"),
-    (RANKING, "Nominate"),
+IDEMPOTENT = by_service(
+    {
+        ANSWERS: "RecordAnswers GetAnswer",
+        EVENTS: "AppendEvents MergeShopper",
+        JOBS: "GetJob ListJobs CancelJob",
+        MODELS: "GetOnlineReport ListModels GetEvaluation PromoteModel",
+        PROFILES: "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
+        RANKING: "Rank Nominate GiveReasons",
+    }
 )
 MOST_MODELS = 1_000
+MOST_PAIRS = 10_000
+"""Pairs of candidates with the same picture that the ranker is told of."""
+_BRANCHES = [str(branch) for branch in Branch]
 
 _BASIS: Mapping[int, Basis] = MappingProxyType(
     {
@@ -71,6 +67,7 @@ class RankerClient:
     """Nominates, ranks, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+        self.way = channel, caller
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
@@ -106,38 +103,79 @@ class RankerClient:
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
             model_version=answer.model_version,
             degradations=messages.degradation_list(answer.degradations),
-            vectors=tuple(_vector(item) for item in answer.vectors),
+            vectors=tuple(answer.vectors),
             exclude=tuple(answer.exclude_product_ids),
+            history_token=answer.history_token,
         )
 
     async def rank(self, order: RankOrder) -> Ranked:
         """The candidates ordered, hidden ones dropped."""
+        candidates = order.candidates
         request = ranking_pb.RankRequest(
             catalog_id=order.catalog_id,
             language_code=order.language_code,
             shopper=messages.shopper_message(order.shopper),
             session_id=order.session_id,
-            candidates=_columns(order.candidates.columns),
-            branches=_signals(order.candidates),
-            fused=[row.fused for row in order.candidates.rows],
-            weights=[
-                ranking_pb.PartWeight(part=part, weight=weight)
-                for part, weight in order.weights.items()
+            branches=[
+                ranking_pb.BranchSignal(branch=branch, similarities=values)
+                for branch, values in candidates.similarities.items()
             ],
+            fused=candidates.fused,
+            weights=_weights(order.weights),
+            top_k=order.top_k,
             drop_seen=order.drop_seen,
             seed=order.seed,
             diversity=_diversity(order.diversity),
             explain=order.explain,
             time_micros=order.time_micros,
             reason_top_k=order.reason_count,
+            collapse=order.collapse,
+            history_token=order.history_token,
         )
+        # Made in place: what is given to a constructor is copied message by message.
+        request.candidates.CopyFrom(columns_message(candidates.columns))
+        if order.collapse:
+            request.query_products.CopyFrom(columns_message(candidates.own))
+            request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
+        if order.record is not None:
+            request.record.CopyFrom(_draft(order.record, candidates))
         answer: ranking_pb.RankResponse = await self._caller.call(self._ranking.Rank, request)
-        return _ranked(answer)
+        return _ranked(answer, candidates)
 
-    async def answer(self, catalog_id: str, answer_id: str) -> AnswerRecord:
-        """A kept answer; ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
-        request = answers_pb.GetAnswerRequest(catalog_id=catalog_id, answer_id=answer_id)
-        return _record(await self._caller.call(self._answers.GetAnswer, request))
+    async def reasons(self, order: ReasonOrder) -> Reasoned:
+        """Reasons of up to 200 products that were ranked before."""
+        request = ranking_pb.GiveReasonsRequest(
+            catalog_id=order.catalog_id,
+            language_code=order.language_code,
+            shopper=messages.shopper_message(order.shopper),
+            session_id=order.session_id,
+            candidates=columns_of(order.rows),
+            parts=[ranking_pb.PartColumn(name=name, values=values) for name, values in order.parts],
+            weights=_weights(order.weights),
+            explored_places=order.explored,
+            explain=order.explain,
+        )
+        answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
+            self._ranking.GiveReasons, request
+        )
+        told = Reasoned(_reasons(answer.reasons), _addends(answer.parts))
+        if any(len(column) != len(order.rows) for column in (told.reasons, *told.addends.values())):
+            raise Internal("the ranker's columns differ in length", reason="INTERNAL")
+        return told
+
+    async def answer(
+        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+    ) -> AnswerRecord:
+        """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
+        ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
+        request = answers_pb.GetAnswerRequest(
+            catalog_id=catalog_id,
+            answer_id=answer_id,
+            offset=offset,
+            limit=limit,
+            as_columns=True,
+        )
+        return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
         """Keep up to 100 records."""
@@ -160,71 +198,89 @@ class RankerClient:
         return next(serving, "")
 
 
-def _vector(message: vector_pb2.Vector) -> Vector:
-    return Vector(message.space, message.space_version, message.dimension, message.data)
+def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
+    return [ranking_pb.PartWeight(part=part, weight=weight) for part, weight in weights.items()]
 
 
-def _columns(columns: Columns) -> candidate_pb2.CandidateColumns:
-    return candidate_pb2.CandidateColumns(
-        product_ids=columns.product_ids,
-        parent_ids=columns.parent_ids,
-        category_paths=columns.category_paths,
-        brands=columns.brands,
-        price_micros=columns.price_micros,
-        currencies=columns.currencies,
-        availabilities=cast(Sequence[product_pb2.Availability.ValueType], columns.availabilities),
-        tags=cast(Sequence[candidate_pb2.TextList], columns.tags),
-        attributes=cast(Sequence[candidate_pb2.AttributeList], columns.attributes),
-        create_time_micros=columns.create_time_micros,
+def _draft(record: AnswerRecord, candidates: Candidates) -> ranking_pb.AnswerDraft:
+    return ranking_pb.AnswerDraft(
+        answer_id=record.answer_id,
+        request_digest=record.request_digest,
+        versions=record.versions,
+        degradations=record.degradations,
+        answer_time_micros=record.answer_micros,
+        expire_time_micros=record.expire_micros,
+        arms=record.arms,
+        matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
+        branch_names=_BRANCHES,
+        branches=candidates.branches,
     )
 
 
-def _signals(candidates: Candidates) -> list[ranking_pb.BranchSignal]:
-    return [
-        ranking_pb.BranchSignal(branch=branch, similarities=values)
-        for branch, values in candidates.similarities.items()
-    ]
-
-
-def _ranked(answer: ranking_pb.RankResponse) -> Ranked:
-    count = len(answer.product_ids)
+def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
+    ids, known = list(answer.product_ids), candidates.places
     lengths = {
         len(answer.raw_scores),
-        len(answer.scores) or count,
-        len(answer.score_ranks) or count,
-        len(answer.moves) or count,
-        len(answer.propensities) or count,
+        *(len(part.values) for part in answer.parts),
+        *(
+            len(column) or len(ids)
+            for column in (
+                answer.scores,
+                answer.score_ranks,
+                answer.moves,
+                answer.propensities,
+                answer.collapsed,
+            )
+        ),
     }
-    lengths.update(len(part.values) for part in answer.parts)
-    if lengths != {count} or len(answer.reasons) > count:
+    if lengths != {len(ids)} or len(answer.reasons) > len(ids):
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
-    reasons = tuple(
-        tuple(messages.reason(item) for item in entry.reasons) for entry in answer.reasons
+    if not known.keys() >= set(ids):
+        raise Internal("the ranker answered products that were no candidates", reason="INTERNAL")
+    places = [known[product_id] for product_id in ids]
+    order = Order(
+        product_ids=ids,
+        # Columns are read for the page alone, so they are not copied.
+        raw_scores=answer.raw_scores,
+        parts=[(part.name, part.values) for part in answer.parts],
+        image_ids=[candidates.image_ids[place] for place in places],
+        branches=[candidates.branches[place] for place in places],
+        collapsed=[item.product_ids for item in answer.collapsed],
+        score_ranks=answer.score_ranks,
+        moves=[tuple(entry.moves) for entry in answer.moves],
+        chances=answer.scores,
+        event=answer.score_event,
+        reasons=_reasons(answer.reasons),
+        addends=_addends(answer.parts),
+        total=max(answer.total_count, len(ids)),
     )
     return Ranked(
-        product_ids=tuple(answer.product_ids),
-        raw_scores=tuple(answer.raw_scores),
-        parts=tuple((part.name, tuple(part.values)) for part in answer.parts),
-        reasons=reasons + ((),) * (count - len(reasons)),
+        order=order,
         hidden_count=answer.hidden_count,
         model_version=answer.model_version,
         degradations=messages.degradation_list(answer.degradations),
         work=messages.work(answer.stage_timings),
-        scores=tuple(Score(chance, answer.score_event) for chance in answer.scores),
-        score_ranks=tuple(answer.score_ranks),
-        moves=tuple(tuple(map(messages.move, entry.moves)) for entry in answer.moves),
-        propensities=tuple(answer.propensities),
-        addends={
-            part.name: tuple(
-                tuple((item.name, item.value) for item in entry.features) for entry in part.features
-            )
-            for part in answer.parts
-            if part.features
-        },
         seen_count=answer.seen_count,
+        collapsed_count=answer.collapsed_count,
+        recorded=answer.recorded,
     )
 
 
+def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...]]:
+    return [tuple(entry.reasons) for entry in entries]
+
+
+def _addends(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Addends]]:
+    return {
+        part.name: [
+            tuple((item.name, item.value) for item in entry.features) for entry in part.features
+        ]
+        for part in parts
+        if part.features
+    }
+
+
+@lru_cache(64)
 def _diversity(value: Diversity) -> ranking_pb.Diversity:
     return ranking_pb.Diversity(
         diversity=value.diversity,
@@ -246,26 +302,11 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         request_digest=record.request_digest,
         shopper=messages.shopper_message(record.shopper),
         scene=record.versions.scene,
-        versions=messages.versions_message(record.versions),
+        versions=record.versions,
         seed=record.seed,
-        products=[
-            answers_pb.AnsweredProduct(
-                product_id=item.product_id,
-                raw_score=item.raw_score,
-                parts=messages.part_messages(item.parts),
-                reasons=[messages.reason_message(reason) for reason in item.reasons],
-                matched_image_id=item.matched_image_id,
-                branches=item.branches,
-                collapsed_product_ids=item.collapsed,
-                score=item.score.chance if item.score else None,
-                score_event=messages.score_event(item.score),
-                score_rank=item.score_rank,
-                moves=messages.move_messages(item.moves),
-                propensity=item.propensity,
-            )
-            for item in record.products
-        ],
-        degradations=[messages.degradation_message(item) for item in record.degradations],
+        columns=order_message(record.order),
+        total_count=record.order.total,
+        degradations=record.degradations,
         answer_time=messages.timestamp(record.answer_micros),
         expire_time=messages.timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
@@ -273,29 +314,14 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
     )
 
 
-def _record(message: answers_pb.AnswerRecord) -> AnswerRecord:
+def _record(message: answers_pb.AnswerRecord, offset: int) -> AnswerRecord:
     return AnswerRecord(
         answer_id=message.answer_id,
         request_digest=message.request_digest,
         shopper=None,
-        versions=messages.versions(message.versions),
+        versions=message.versions,
         seed=message.seed,
-        products=tuple(
-            AnsweredProduct(
-                product_id=item.product_id,
-                raw_score=item.raw_score,
-                parts=tuple((part.name, part.value) for part in item.parts),
-                reasons=tuple(messages.reason(reason) for reason in item.reasons),
-                matched_image_id=item.matched_image_id,
-                branches=tuple(item.branches),
-                collapsed=tuple(item.collapsed_product_ids),
-                score=(Score(item.score, item.score_event) if item.HasField("score") else None),
-                score_rank=item.score_rank,
-                moves=tuple(map(messages.move, item.moves)),
-                propensity=item.propensity,
-            )
-            for item in message.products
-        ),
+        order=order_of(message.columns, offset, message.total_count),
         degradations=messages.degradation_list(message.degradations),
         answer_micros=message.answer_time.ToMicroseconds(),
         expire_micros=message.expire_time.ToMicroseconds(),

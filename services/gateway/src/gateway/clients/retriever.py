@@ -1,16 +1,26 @@
 """The retriever as the use cases see it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
 from gateway import messages
-from gateway.clients.calls import Caller
-from gateway.model import Blend, Columns, Found, IndexState, ProductRow, Rejection, Scope, Vector
+from gateway.clients.calls import Caller, by_service
+from gateway.clients.columns import columns
+from gateway.model import (
+    Blend,
+    Columns,
+    Found,
+    IndexState,
+    Rejection,
+    Rows,
+    Scope,
+    Vector,
+    gathered,
+)
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
-from sightline.common.v1 import candidate_pb2, filter_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -19,7 +29,6 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
-from sightline_rules.duplicates import NO_HASH
 
 PRODUCTS = "sightline.retriever.v1.ProductService"
 VECTORS = "sightline.retriever.v1.VectorService"
@@ -27,33 +36,22 @@ KEYWORDS = "sightline.retriever.v1.KeywordService"
 INDEX = "sightline.retriever.v1.IndexService"
 JOBS = "sightline.common.v1.JobService"
 BACKUPS = "sightline.retriever.v1.BackupService"
-IDEMPOTENT = (
-    (JOBS, "GetJob"),
-    (JOBS, "ListJobs"),
-    (JOBS, "CancelJob"),
-    (PRODUCTS, "UpsertProducts"),
-    (PRODUCTS, "UpdateOffers"),
-    (PRODUCTS, "OpenImport"),
-    (PRODUCTS, "ImportProducts"),
-    (PRODUCTS, "CloseImport"),
-    (PRODUCTS, "BatchGetProducts"),
-    (PRODUCTS, "ListProducts"),
-    (PRODUCTS, "GetImage"),
-    (VECTORS, "Search"),
-    (VECTORS, "Count"),
-    (KEYWORDS, "SearchKeywords"),
-    (INDEX, "ListGenerations"),
-    (INDEX, "BackfillGeneration"),
-    (INDEX, "VerifyGeneration"),
-    (INDEX, "ActivateGeneration"),
-    (INDEX, "DropGeneration"),
-    (BACKUPS, "ListBackups"),
+IDEMPOTENT = by_service(
+    {
+        JOBS: "GetJob ListJobs CancelJob",
+        PRODUCTS: "UpsertProducts UpdateOffers OpenImport ImportProducts CloseImport"
+        " BatchGetProducts ListProducts GetImage",
+        VECTORS: "Search Count",
+        KEYWORDS: "SearchKeywords",
+        INDEX: "ListGenerations BackfillGeneration VerifyGeneration ActivateGeneration"
+        " DropGeneration",
+        BACKUPS: "ListBackups",
+    }
 )
 MOST_PAGES = 4
 """Pages of one list that are read to find the newest products that pass a filter."""
 MOST_CONJUNCTS = 64
 """Filters that one `all` holds at most."""
-T = TypeVar("T")
 _WRAPPED = "filter.all.filters[0]"
 
 _BUYABLE = filter_pb2.Filter(
@@ -69,6 +67,7 @@ class RetrieverClient:
     """Finds products and reads the record."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
+        self.way = channel, caller
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)
@@ -99,7 +98,7 @@ class RetrieverClient:
             collapse=vectors_pb.COLLAPSE_MARK,
         )
         if isinstance(near, Vector):
-            request.vector.CopyFrom(_vector(near))
+            request.vector.CopyFrom(near)
         elif isinstance(near, Blend):
             request.space = near.space
             request.blend.CopyFrom(_blend(near))
@@ -135,7 +134,7 @@ class RetrieverClient:
         answer: products_pb.BatchGetProductsResponse = await self._call(
             self._products.BatchGetProducts, request, scope
         )
-        return _columns(answer.columns)
+        return columns(answer.columns)
 
     async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
         """The newest products that pass, newest first, of the MOST_PAGES first pages.
@@ -155,27 +154,32 @@ class RetrieverClient:
             answer: products_pb.ListProductsResponse = await self._call(
                 self._products.ListProducts, request, scope
             )
-            pages.append(_columns(answer.columns))
+            pages.append(columns(answer.columns))
             request.page_size -= len(pages[-1].product_ids)
             request.page_token = answer.next_page_token
             if not request.page_token or request.page_size <= 0:
                 break
-        return _joined(pages)
+        return gathered([(page, range(len(page.product_ids))) for page in pages])
 
     async def products(
-        self, catalog_id: str, ids: Sequence[str], scope: Scope
-    ) -> tuple[ProductRow, ...]:
-        """Those of up to 1,000 products that exist and pass, whole, in the order asked."""
+        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
+    ) -> Rows:
+        """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
+        titles of up to 1,000 others, whether they pass or not."""
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
-            product_ids=ids,
+            product_ids=ids or titles[:1],  # it refuses to be asked for none
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_FULL,
+            title_product_ids=titles,
         )
         answer: products_pb.BatchGetProductsResponse = await self._call(
             self._products.BatchGetProducts, request, scope
         )
-        return tuple(ProductRow(item.product_id, item, item.title) for item in answer.products)
+        return Rows(
+            tuple(answer.products),
+            {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
+        )
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
         """Why a product that exists does not pass; None = it does."""
@@ -190,25 +194,16 @@ class RetrieverClient:
             self._products.BatchGetProducts, request, scope
         )
         for item in answer.rejections:
-            path = item.path if scope.filter is not None else ""
-            return Rejection(path, item.condition, tuple(item.held))
+            if scope.filter is None:
+                item.path = ""
+            return item
         return None
 
-    async def count(self, catalog_id: str) -> IndexState:
-        """What record and index hold."""
-        request = vectors_pb.CountRequest(catalog_id=catalog_id)
-        answer: vectors_pb.CountResponse = await self._caller.call(self._vectors.Count, request)
-        return IndexState(
-            products=answer.products,
-            indexed=answer.indexed,
-            pending=answer.pending,
-            failed=answer.failed,
-            space=messages.space(answer.space) if answer.HasField("space") else None,
-            freshness=(
-                messages.freshness(answer.freshness) if answer.HasField("freshness") else None
-            ),
-            recall=tuple(map(messages.recall, answer.recall)),
-        )
+    async def count(self, catalog_id: str, space: str) -> IndexState:
+        """What record and index hold of a space."""
+        request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
+        answer: IndexState = await self._caller.call(self._vectors.Count, request)
+        return answer
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
         """The index generations of a version that are not dropped, by name."""
@@ -234,15 +229,17 @@ def _found(answer: vectors_pb.SearchResponse) -> Found:
     ):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
     return Found(
-        columns=_columns(answer.candidates),
-        similarities=tuple(answer.similarities),
-        image_ids=tuple(answer.image_ids),
-        space=messages.space(answer.space) if answer.HasField("space") else None,
-        freshness=(messages.freshness(answer.freshness) if answer.HasField("freshness") else None),
+        columns=columns(answer.candidates),
+        similarities=list(answer.similarities),
+        image_ids=answer.image_ids,
+        space=answer.space if answer.HasField("space") else None,
+        freshness=answer.freshness if answer.HasField("freshness") else None,
         plan=answer.plan,
         work=messages.work(answer.stage_timings),
-        collapsed=[tuple(item.product_ids) for item in answer.collapsed],
-        own=_columns(answer.query_product) if answer.HasField("query_product") else None,
+        collapsed=[
+            tuple(item.product_ids) if item.product_ids else () for item in answer.collapsed
+        ],
+        own=columns(answer.query_product) if answer.HasField("query_product") else None,
         degradations=messages.degradation_list(answer.degradations),
     )
 
@@ -301,55 +298,12 @@ def _as_sent(error: InvalidArgument, scope: Scope) -> InvalidArgument:
     )
 
 
-def _vector(value: Vector) -> vector_pb2.Vector:
-    return vector_pb2.Vector(
-        space=value.space,
-        space_version=value.space_version,
-        dimension=value.dimension,
-        data=value.data,
-    )
-
-
 def _blend(value: Blend) -> vectors_pb.Blend:
     return vectors_pb.Blend(
         parts=[
             vectors_pb.BlendPart(weight=weight, product_id=near)
             if isinstance(near, str)
-            else vectors_pb.BlendPart(weight=weight, vector=_vector(near))
+            else vectors_pb.BlendPart(weight=weight, vector=near)
             for weight, near in value.parts
         ]
-    )
-
-
-def _columns(message: candidate_pb2.CandidateColumns) -> Columns:
-    """The columns; one that was left out is filled with what means "unknown"."""
-    count = len(message.product_ids)
-    unknown = product_pb2.AVAILABILITY_UNSPECIFIED
-
-    def filled(column: Sequence[T], empty: T) -> Sequence[T]:
-        if len(column) not in (0, count):
-            raise Internal("the retriever's columns differ in length", reason="INTERNAL")
-        return list(column) if len(column) else [empty] * count
-
-    return Columns(
-        product_ids=list(message.product_ids),
-        parent_ids=filled(message.parent_ids, ""),
-        category_paths=filled(message.category_paths, ""),
-        brands=filled(message.brands, ""),
-        price_micros=filled(message.price_micros, -1),
-        currencies=filled(message.currencies, ""),
-        availabilities=filled(message.availabilities, unknown),
-        tags=filled(message.tags, candidate_pb2.TextList()),
-        attributes=filled(message.attributes, candidate_pb2.AttributeList()),
-        create_time_micros=filled(message.create_time_micros, 0),
-        image_hashes=filled(message.image_hashes, NO_HASH),
-    )
-
-
-def _joined(pages: Sequence[Columns]) -> Columns:
-    return Columns(
-        **{
-            column.name: [entry for page in pages for entry in getattr(page, column.name)]
-            for column in fields(Columns)
-        }
     )

@@ -1,6 +1,5 @@
 """Classifications, and the filters that they propose, as messages."""
 
-from gateway import messages
 from gateway.model import Classified, Proposal
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -10,9 +9,9 @@ from sightline_rules import categories
 def response(value: Classified, request_id: str) -> pb.ClassifyResponse:
     """The answer to Classify."""
     return pb.ClassifyResponse(
-        classification=messages.classification_message(value.classification),
+        classification=value.classification,
         proposals=[proposal_message(item) for item in value.proposals],
-        subject=messages.subject_message(value.subject),
+        subject=value.subject,
         request_id=request_id,
     )
 

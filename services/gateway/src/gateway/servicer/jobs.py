@@ -10,8 +10,9 @@ import grpc
 from gateway import listings
 from gateway.clients.calls import Caller
 from gateway.listings import Entry
-from gateway.model import JobNotFound, Peer
+from gateway.model import Peer
 from gateway.servicer.requests import Context, admit
+from servicekit.errors import NotFound
 from servicekit.requests import page_size
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
@@ -96,9 +97,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
             yield job
 
     def _owner(self, request: Any) -> Owner:
-        """The owner of the request's job; raises JobNotFound."""
+        """The owner of the request's job; raises NotFound (JOB_NOT_FOUND)."""
         request.catalog_id = admit(request, self._catalogs)
         owner = self._owners.get(request.job_id.partition("/")[0])
         if owner is None:
-            raise JobNotFound
+            raise NotFound("this catalog has no such job", reason="JOB_NOT_FOUND")
         return owner

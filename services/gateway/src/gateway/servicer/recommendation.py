@@ -3,7 +3,6 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import Mapping
-from typing import cast
 
 from prometheus_client import Counter
 
@@ -13,7 +12,6 @@ from gateway.model import (
     ALONE,
     CallersFilter,
     FoundProduct,
-    ProductRow,
     Query,
     Question,
     Result,
@@ -29,7 +27,7 @@ from gateway.servicer.requests import Context
 from gateway.why import explain
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
-from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
 
@@ -40,6 +38,9 @@ COLLAPSED = Counter(
     "Near-duplicates and variants that stand behind a result instead of beside it.",
     ("call",),
 )
+
+
+_COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 
 
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
@@ -54,16 +55,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
         answer = await recommend(_recommend_query(request), self._house)
-        COLLAPSED.labels("Recommend").inc(
-            sum(len(item.answered.collapsed) for item in answer.results)
-        )
-        return pb.RecommendResponse(
-            results=[_recommended(result) for result in answer.results],
+        _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
+        response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
-            degradations=[messages.degradation_message(item) for item in answer.degradations],
-            stage_timings=[messages.timing_message(item) for item in answer.timings],
-            versions=messages.versions_message(answer.versions),
-            freshness=messages.freshness_message(answer.freshness),
+            degradations=answer.degradations,
+            stage_timings=answer.timings,
+            versions=answer.versions,
+            freshness=answer.freshness,
             missing_product_ids=answer.missing_product_ids,
             hidden_count=answer.hidden_count,
             attribution_token=answer.attribution_token,
@@ -71,6 +69,9 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
             request_id=request_id,
             subjects=_subjects(answer.subjects),
         )
+        for result in answer.results:
+            _recommend(result, response.results.add())
+        return response
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Candidates, fused but not ranked."""
@@ -79,10 +80,10 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         COLLAPSED.labels("Search").inc(sum(len(item.collapsed) for item in found.results))
         return pb.SearchResponse(
             results=[_found(result) for result in found.results],
-            degradations=[messages.degradation_message(item) for item in found.degradations],
-            stage_timings=[messages.timing_message(item) for item in found.timings],
-            versions=messages.versions_message(found.versions),
-            freshness=messages.freshness_message(found.freshness),
+            degradations=found.degradations,
+            stage_timings=found.timings,
+            versions=found.versions,
+            freshness=found.freshness,
             request_id=request_id,
             subjects=_subjects(found.subjects),
         )
@@ -109,7 +110,7 @@ def _question(request: pb.ClassifyRequest) -> Question:
             kind=SignalKind(request.WhichOneof("photo") or SignalKind.NOTHING),
             image=request.image,
             image_uri=request.image_uri,
-            box=messages.box(request.box) if request.HasField("box") else None,
+            box=request.box if request.HasField("box") else None,
             find_subject=request.find_subject,
         ),
         catalog_id=request.catalog_id or DEFAULT_CATALOG,
@@ -159,14 +160,14 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         product_id=message.product_id,
         weight=message.weight,
         negative=message.negative,
-        box=messages.box(message.box) if message.HasField("box") else None,
+        box=message.box if message.HasField("box") else None,
         find_subject=message.find_subject,
     )
 
 
 def _subjects(subjects: Mapping[int, Subject]) -> list[pb.SignalSubject]:
     return [
-        pb.SignalSubject(signal=place, subject=messages.subject_message(subject))
+        pb.SignalSubject(signal=place, subject=subject)
         for place, subject in sorted(subjects.items())
     ]
 
@@ -196,31 +197,27 @@ def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
     return False
 
 
-def _product(row: ProductRow) -> product_pb2.Product:
-    return cast(product_pb2.Product, row.message)
-
-
-def _recommended(result: Result) -> pb.RecommendedProduct:
+def _recommend(result: Result, message: pb.RecommendedProduct) -> None:
+    """Fill in a result. Made in place: what is given to a constructor is copied."""
     answered = result.answered
-    return pb.RecommendedProduct(
-        product=_product(result.row),
-        rank=result.rank,
-        raw_score=answered.raw_score,
-        parts=messages.part_messages(answered.parts, answered.addends),
-        reasons=[messages.reason_message(item) for item in answered.reasons],
-        matched_image_id=answered.matched_image_id,
-        branches=answered.branches,
-        collapsed_product_ids=answered.collapsed,
-        score=answered.score.chance if answered.score else None,
-        score_event=messages.score_event(answered.score),
-        score_rank=answered.score_rank,
-        moves=messages.move_messages(result.moves),
-    )
+    message.product.CopyFrom(result.row)
+    message.rank = result.rank
+    message.raw_score = answered.raw_score
+    messages.add_parts(message.parts, answered.parts, answered.addends)
+    message.reasons.extend(answered.reasons)
+    message.matched_image_id = answered.matched_image_id
+    message.branches.extend(answered.branches)
+    message.collapsed_product_ids.extend(answered.collapsed)
+    if answered.score is not None:
+        message.score = answered.score.chance
+        message.score_event = messages.score_event(answered.score)
+    message.score_rank = answered.score_rank
+    message.moves.extend(result.moves)
 
 
 def _found(result: FoundProduct) -> pb.FoundProduct:
     return pb.FoundProduct(
-        product=_product(result.row),
+        product=result.row,
         rank=result.rank,
         similarity=result.similarity,
         matched_image_id=result.image_id,

@@ -70,15 +70,7 @@ class Histories:
         lengths = self.lengths[rows]
         starts = np.concatenate(([0], np.cumsum(lengths)))
         places = np.repeat(self.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
-        actors = tuple(self.actors[row] for row in rows)
-        return replace(
-            self,
-            actors=actors,
-            starts=starts,
-            items=self.items[places],
-            bought=self.bought[places],
-            times=self.times[places],
-        )
+        return self._with(rows, starts, places)
 
     def where_actor(self, actors: Set[str]) -> "Histories":
         """Only those of these shoppers that are here, in the present order."""
@@ -112,13 +104,17 @@ class Histories:
     def _where(self, keep: Bools) -> "Histories":
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         left = np.flatnonzero(lengths)
+        return self._with(left, np.concatenate(([0], np.cumsum(lengths[left]))), keep)
+
+    def _with(self, actors: Ints, starts: Ints, interests: Ints | Bools) -> "Histories":
+        """These shoppers and these of the interests."""
         return replace(
             self,
-            actors=tuple(self.actors[row] for row in left),
-            starts=np.concatenate(([0], np.cumsum(lengths[left]))),
-            items=self.items[keep],
-            bought=self.bought[keep],
-            times=self.times[keep],
+            actors=tuple(self.actors[row] for row in actors),
+            starts=starts,
+            items=self.items[interests],
+            bought=self.bought[interests],
+            times=self.times[interests],
         )
 
 

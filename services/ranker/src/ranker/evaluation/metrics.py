@@ -96,7 +96,7 @@ def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> di
     rarity = -np.log2(np.maximum(likers, 1) / max(likers.sum(), 1))
     found: dict[str, Doubles] = {}
     for k in CUTOFFS:
-        found |= _accuracy(lists, k)
+        found |= accuracy(lists, k)
     found["auc"] = lists.auc
     first = lists.first[:, :LISTED]
     there = first != NOBODY
@@ -165,7 +165,8 @@ def _auc(wanted: Floats | Doubles, others: Floats | Doubles) -> float:
     return float(above.mean() / (2 * len(ranked)))
 
 
-def _accuracy(lists: Lists, k: int) -> Mapping[str, Doubles]:
+def accuracy(lists: Lists, k: int) -> Mapping[str, Doubles]:
+    """(shoppers,) the figures by the first k places."""
     hits = lists.hits[:, :k].astype(np.float64)
     places = np.arange(1, k + 1)
     discounts = 1 / np.log2(places + 1)

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ranker.evaluation.splits import Protocol
 from ranker.model import Verdict
 
@@ -135,39 +137,9 @@ class Report:
         return asdict(self)
 
 
+_REPORT = TypeAdapter(Report)
+
+
 def report_of(content: Mapping[str, Any]) -> Report:
-    """What `json` made, read back; KeyError, TypeError or ValueError when it is not that."""
-    return Report(
-        **{
-            **content,
-            "verdict": Verdict(content["verdict"]),
-            "production_as": ProductionAs(content["production_as"]),
-            "trials": tuple(map(_trial, content["trials"])),
-        }
-    )
-
-
-def _trial(content: Mapping[str, Any]) -> Trial:
-    return Trial(
-        **{
-            **content,
-            "protocol": Protocol(content["protocol"]),
-            "systems": tuple(map(_system, content["systems"])),
-            "comparisons": tuple(
-                Comparison(**{**one, "verdict": Verdict(one["verdict"])})
-                for one in content["comparisons"]
-            ),
-        }
-    )
-
-
-def _system(content: Mapping[str, Any]) -> System:
-    return System(
-        content["name"],
-        Kind(content["kind"]),
-        tuple(
-            Slice(one["name"], tuple(Figure(**figure) for figure in one["figures"]))
-            for one in content["slices"]
-        ),
-        tuple(Exposure(**one) for one in content["exposures"]),
-    )
+    """What `json` made, read back; ValueError when it is not that."""
+    return _REPORT.validate_python(content)

@@ -9,15 +9,16 @@ People and visits appear as pseudonyms. Attribution tokens, which open answers, 
 """
 
 import asyncio
-import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ranker.model import EventType, Extent, Interrupted
+from ranker.events.export_store import ExportFolder, Part
+from ranker.events.selection import params, selection_of
+from ranker.model import Interrupted, Selection
 from servicekit.jobs import Job, Jobs
 
 EXPORT = "export_events"
@@ -74,88 +75,22 @@ COLUMNS = (
 """The schema of format 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A whole file."""
-
-    name: str
-    row_count: int
-    byte_count: int
-    sha256: str
-
-
 class Rows(Protocol):
     """Where events come from."""
 
-    async def count(self, extent: Extent) -> int:
+    async def count(self, extent: Selection) -> int:
         """How many events there are to export."""
 
-    async def rows(self, extent: Extent, after: int, limit: int) -> Sequence[Sequence[Any]]:
+    async def rows(self, extent: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
         """The next events after this place in the record's order, as values of `COLUMNS`."""
 
 
-class Writing(Protocol):
-    """A file that is being written, under a name that nobody reads."""
-
-    async def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """One more row group; ExportUnwritable."""
-
-    async def commit(self, name: str) -> None:
-        """Make it whole and durable under this name; ExportUnwritable."""
-
-    async def abort(self) -> None:
-        """Forget it."""
-
-
-class Files(Protocol):
-    """The folder of one export. All raise ExportUnwritable."""
-
-    url: str
-    """For people: where the files are."""
-
-    async def names(self) -> Sequence[str]:
-        """Of the files that are whole."""
-
-    async def begin(self) -> Writing:
-        """A new file; what a killed attempt left unfinished is gone."""
-
-    async def describe(self, name: str) -> Part:
-        """The file as it lies there."""
-
-    async def put(self, name: str, content: bytes) -> None:
-        """A small file, whole and durable."""
-
-
-def params(extent: Extent) -> dict[str, Any]:
-    """What a job has to know, as JSON values."""
-    given = asdict(extent) | {"types": [one.value for one in extent.types]}
-    del given["catalog_id"]
-    return given
-
-
-def extent_of(catalog_id: str, given: Mapping[str, Any]) -> Extent:
-    """What `params` was made of."""
-    types = tuple(map(EventType, given["types"]))
-    return Extent(**{**given, "catalog_id": catalog_id, "types": types})
-
-
-def request_key(request_id: str, extent: Extent) -> str:
-    """What makes a job be asked for once: the request's id and its conditions. Empty without an
-    id."""
-    if not request_id:
-        return ""
-    conditions = params(extent)
-    del conditions["last_sequence"]  # what came in between two tries makes no other request
-    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-    return f"{request_id}:{digest[:16]}"
-
-
 async def run(
-    job: Job, rows: Rows, files: Files, jobs: Jobs, stop: asyncio.Event
+    job: Job, rows: Rows, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
     """Do the job; its result. Raises what `jobs.progress` does, ExportUnwritable, and Interrupted
     on `stop`."""
-    extent = extent_of(job.catalog_id, job.params)
+    extent = selection_of(job.catalog_id, job.params)
     whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
     parts = [await files.describe(name) for name in whole]
     place = _last(whole[-1]) if whole else 0
@@ -174,7 +109,9 @@ async def run(
     return {"folder": files.url, "event_count": str(manifest["event_count"])}
 
 
-async def _file(extent: Extent, place: int, rows: Rows, files: Files, stop: asyncio.Event) -> str:
+async def _file(
+    extent: Selection, place: int, rows: Rows, files: ExportFolder, stop: asyncio.Event
+) -> str:
     """Write the next file; its name. Empty = there is nothing more to write."""
     group = await rows.rows(extent, place, GROUP_ROWS)
     if not group:
@@ -208,7 +145,7 @@ def _last(name: str) -> int:
     return int(found[1])
 
 
-def _manifest(job: Job, extent: Extent, parts: Sequence[Part]) -> dict[str, Any]:
+def _manifest(job: Job, extent: Selection, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "catalog_id": job.catalog_id,

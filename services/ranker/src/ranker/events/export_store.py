@@ -9,19 +9,29 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from ranker.events.export import Part
 from ranker.model import ExportUnwritable
 
 T = TypeVar("T")
 
 UNFINISHED = "unfinished.part"
 CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole file."""
+
+    name: str
+    row_count: int
+    byte_count: int
+    sha256: str
 
 
 class ExportStore:
@@ -37,28 +47,29 @@ class ExportStore:
 
 
 class ExportFolder:
-    """See Files in export.py."""
+    """The folder of one export. All that is awaited raises ExportUnwritable."""
 
     def __init__(self, files: Any, path: str) -> None:
         self._files = files
         self._path = path
         self._local = isinstance(files, LocalFileSystem)
         self.url: str = files.unstrip_protocol(path)
+        """For people: where the files are."""
 
     async def names(self) -> Sequence[str]:
-        """See Files."""
+        """Of the files that are whole."""
         return await _apart(self._names)
 
     async def begin(self) -> "ExportFile":
-        """See Files."""
+        """A new file; what a killed attempt left unfinished is gone."""
         return await _apart(lambda: ExportFile(self, self._open()))
 
     async def describe(self, name: str) -> Part:
-        """See Files."""
+        """The file as it lies there."""
         return await _apart(lambda: self._describe(name))
 
     async def put(self, name: str, content: bytes) -> None:
-        """See Files."""
+        """A small file, whole and durable."""
 
         def write() -> None:
             with self._open() as file:
@@ -121,7 +132,7 @@ class ExportFolder:
 
 
 class ExportFile:
-    """See Writing in export.py."""
+    """A file that is being written, under a name that nobody reads."""
 
     def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
         from ranker.events.parquet import (
@@ -133,11 +144,11 @@ class ExportFile:
         self._writer = Writer(file)
 
     async def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """See Writing."""
+        """One more row group; ExportUnwritable."""
         await _apart(lambda: self._writer.add(rows))
 
     async def commit(self, name: str) -> None:
-        """See Writing."""
+        """Make it whole and durable under this name; ExportUnwritable."""
 
         def write() -> None:
             self._writer.close()
@@ -146,7 +157,7 @@ class ExportFile:
         await _apart(write)
 
     async def abort(self) -> None:
-        """See Writing."""
+        """Forget it."""
 
         def forget() -> None:
             with contextlib.suppress(OSError):  # or it would write its end when it is collected

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ranker.events.sampling import sampled
@@ -14,7 +14,6 @@ from ranker.model import (
     EventInvalid,
     EventTimeInvalid,
     EventType,
-    EventWriter,
     StoredEvent,
     Written,
 )
@@ -46,12 +45,13 @@ async def append(
     catalog_id: str,
     events: Sequence[Event | ServiceError],
     pseudonyms: Pseudonyms,
-    writer: EventWriter,
+    write: Callable[[Sequence[StoredEvent]], Awaitable[tuple[Written, ...]]],
     now_micros: Callable[[], int],
     *,
     impression_share: float = 1.0,
 ) -> Appended:
-    """Store the good ones; a bad one never fails the rest. Durable when this returns.
+    """Store the good ones; a bad one never fails the rest. Durable when this returns, as
+    `write` is.
 
     An entry that could not even be read comes as its error and stays one. Of the answers only
     `impression_share` have their impressions stored; the others' count as written (sampling.py).
@@ -65,7 +65,7 @@ async def append(
     ]
     kept = [sampled(one, impression_share) for one in stored]
     fresh = [one for one in kept if one is not None]
-    written = iter(await writer.append(fresh) if fresh else ())
+    written = iter(await write(fresh) if fresh else ())
     told = iter([Written.NEW if one is None else next(written) for one in kept])
     outcomes = [next(told) if error is None else None for error in checked]
     return Appended(

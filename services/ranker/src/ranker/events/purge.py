@@ -7,13 +7,12 @@ stays deleted.
 """
 
 import asyncio
-import hashlib
-import json
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ranker.model import EventType, Interrupted, PurgeCount, PurgePlace, Purger, Selection
+from ranker.events import selection as selected
+from ranker.model import Interrupted, PurgeCount, PurgePlace, Purger, Selection
 from servicekit.errors import Unavailable
 from servicekit.jobs import Job, Jobs
 
@@ -25,42 +24,14 @@ LONGEST_PAUSE, BUSY_PAUSE = 0.1, 1.0
 
 
 def params(selection: Selection, counted: PurgeCount) -> dict[str, Any]:
-    """What a job has to know, as JSON values. People appear as pseudonyms."""
-    return {
-        "before_micros": selection.before_micros,
-        "types": [one.value for one in selection.types],
-        "product_id": selection.product_id,
-        "actor": selection.actor,
-        "last_sequence": counted.last_sequence,
-        "event_count": counted.event_count,
-    }
-
-
-def selection_of(catalog_id: str, given: Mapping[str, Any]) -> Selection:
-    """What `params` was made of."""
-    return Selection(
-        catalog_id=catalog_id,
-        before_micros=given["before_micros"],
-        types=tuple(map(EventType, given["types"])),
-        product_id=given["product_id"],
-        actor=given["actor"],
-        last_sequence=given["last_sequence"],
-    )
-
-
-def request_key(request_id: str, selection: Selection) -> str:
-    """What makes a job be asked for once: the request's id and its conditions, so that an id that
-    is used again for another purge never stands in its way. Empty without an id."""
-    if not request_id:
-        return ""
-    conditions = params(selection, PurgeCount(0, None, None, 0))
-    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-    return f"{request_id}:{digest[:16]}"
+    """What a job has to know, as JSON values: it deletes what was counted."""
+    selection = replace(selection, last_sequence=counted.last_sequence)
+    return selected.params(selection) | {"event_count": counted.event_count}
 
 
 async def run(job: Job, purger: Purger, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
     """Do the job; its result. Raises what `jobs.progress` does, and Interrupted on `stop`."""
-    selection = selection_of(job.catalog_id, job.params)
+    selection = selected.selection_of(job.catalog_id, job.params)
     left = (await purger.count(selection)).event_count
     total = max(int(job.params["event_count"]), left)
     done = total - left

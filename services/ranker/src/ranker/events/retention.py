@@ -8,15 +8,14 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from prometheus_client import Counter
 
-from ranker.model import EventType
+from ranker.model import DAY_MICROS, EventType
 from servicekit import telemetry
 from servicekit.errors import ServiceError
 
-DAY_MICROS = 86_400 * 1_000_000
 BATCH = 1000
 """Events a transaction: some hundredths of a second, for which a writer may have to wait."""
 PAUSE_SECONDS = 0.05
@@ -31,22 +30,6 @@ EXPIRED = Counter(
 )
 
 
-class OldEvents(Protocol):
-    """Where events are kept."""
-
-    async def expire(
-        self, catalog_id: str, event_type: EventType, before_micros: int, limit: int
-    ) -> int:
-        """Delete the oldest events of a type from before that time, at most `limit`; how many."""
-
-
-class OldAnswers(Protocol):
-    """Where records of answers are kept."""
-
-    async def sweep(self, now_micros: int, limit: int) -> int:
-        """Delete records that expired by now, at most `limit`; how many."""
-
-
 def days_by_type(event_days: float, impression_days: float) -> Mapping[EventType, float]:
     """For how many days each type is kept; types that are kept for ever are left out."""
     days = {one: event_days for one in EventType if one not in WISHES}
@@ -54,23 +37,19 @@ def days_by_type(event_days: float, impression_days: float) -> Mapping[EventType
     return {one: number for one, number in days.items() if number > 0}
 
 
+@dataclass(eq=False)
 class Sweeper:
     """Looks again and again for what is too old."""
 
-    def __init__(
-        self,
-        catalogs: Sequence[str],
-        days: Mapping[EventType, float],
-        events: OldEvents,
-        answers: OldAnswers,
-        now_micros: Callable[[], int],
-    ) -> None:
-        """`days`: for how long each type is kept; types that it lacks, for ever."""
-        self._catalogs = catalogs
-        self._days = days
-        self._events = events
-        self._answers = answers
-        self._now = now_micros
+    catalogs: Sequence[str]
+    days: Mapping[EventType, float]
+    """For how long each type is kept; types that it lacks, for ever."""
+    expire: Callable[[str, EventType, int, int], Awaitable[int]]
+    """(catalog, type, time, most) deletes the oldest events of a type from before that time; how
+    many."""
+    expire_answers: Callable[[int, int], Awaitable[int]]
+    """(now, most) deletes records of answers that expired by now; how many."""
+    now_micros: Callable[[], int]
 
     async def work(self, every_seconds: float, stop: asyncio.Event) -> None:
         """Sweep at once and then `every_seconds`, until `stop` is set. A store that is away or
@@ -85,14 +64,12 @@ class Sweeper:
 
     async def sweep(self, stop: asyncio.Event) -> None:
         """Delete all that is too old by now."""
-        now = self._now()
-        await self._all("ANSWER", stop, functools.partial(self._answers.sweep, now, BATCH))
-        for catalog_id in self._catalogs:
-            for event_type, days in self._days.items():
+        now = self.now_micros()
+        await self._all("ANSWER", stop, functools.partial(self.expire_answers, now, BATCH))
+        for catalog_id in self.catalogs:
+            for event_type, days in self.days.items():
                 before = now - int(days * DAY_MICROS)
-                batch = functools.partial(
-                    self._events.expire, catalog_id, event_type, before, BATCH
-                )
+                batch = functools.partial(self.expire, catalog_id, event_type, before, BATCH)
                 await self._all(event_type.value, stop, batch)
 
     async def _all(

@@ -13,18 +13,6 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A product of an answer, as its record has it."""
-
-    product_id: str
-    raw_score: float
-    parts: Mapping[str, float]
-    """Addends of the raw score."""
-    propensity: float = 1.0
-    """The chance that it stood at its place; 0 = not known."""
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What shoppers did with a product of an answer."""
 
@@ -44,7 +32,12 @@ class AnswerLog:
     answer_id: str
     answer_micros: int
     model_version: str
-    products: tuple[Answered, ...]
+    product_ids: Sequence[str]
+    raw_scores: Doubles
+    parts: Mapping[str, Doubles]
+    """Addends of the raw scores."""
+    propensities: Doubles
+    """The chances that products stood at their places; 0 = not known."""
     outcomes: Mapping[str, Outcome]
 
 
@@ -102,39 +95,43 @@ _COLUMNS = tuple(
 
 def feedback_of(answers: Iterable[AnswerLog]) -> Feedback:
     """The answers as columns. They may come in any order."""
-    sorted_answers = sorted(answers, key=lambda one: (one.answer_micros, one.answer_id))
-    versions = sorted({one.model_version for one in sorted_answers})
-    rows = [
-        (code, rank, answer, product)
-        for code, answer in enumerate(sorted_answers)
-        for rank, product in enumerate(answer.products, start=1)
-    ]
-    names = sorted({name for *_, product in rows for name in product.parts})
-    column = {name: place for place, name in enumerate(names)}
-    parts = np.zeros((len(rows), len(names)))
-    for row, (*_, product) in enumerate(rows):
-        for name, value in product.parts.items():
-            parts[row, column[name]] = value
-    outcomes = [answer.outcomes.get(product.product_id, _NOTHING) for *_, answer, product in rows]
-    rank = np.array([rank for _, rank, _, _ in rows], np.int64)
+    found = sorted(answers, key=lambda one: (one.answer_micros, one.answer_id))
+    versions = sorted({one.model_version for one in found})
+    names = sorted({name for answer in found for name in answer.parts})
+    counts = [len(one.product_ids) for one in found]
+    outcomes = [one.outcomes.get(item, _NOTHING) for one in found for item in one.product_ids]
+    rank = _whole([np.arange(1, count + 1) for count in counts], np.int64)
     position = np.array([one.position for one in outcomes], np.int64)
     shown = np.array([one.shown for one in outcomes], np.bool_)
+    parts = np.zeros((len(rank), len(names)))
+    for column, name in enumerate(names):
+        parts[:, column] = _whole(
+            [one.parts.get(name, np.zeros(count)) for one, count in zip(found, counts, strict=True)]
+        )
+
+    def repeated(values: Sequence[int]) -> Ints:
+        return np.repeat(np.array(values, np.int64), counts)
+
     return Feedback(
         part_names=tuple(names),
         versions=tuple(versions),
-        answer=np.array([code for code, *_ in rows], np.int64),
-        micros=np.array([answer.answer_micros for _, _, answer, _ in rows], np.int64),
-        version=np.array([versions.index(one.model_version) for _, _, one, _ in rows], np.int64),
+        answer=repeated(range(len(found))),
+        micros=repeated([one.answer_micros for one in found]),
+        version=repeated([versions.index(one.model_version) for one in found]),
         parts=parts,
-        raw_score=np.array([product.raw_score for *_, product in rows], np.float64),
+        raw_score=_whole([one.raw_scores for one in found]),
         rank=rank,
         place=np.where(position > 0, position, rank),
-        propensity=np.array([product.propensity for *_, product in rows], np.float64),
+        propensity=_whole([one.propensities for one in found]),
         shown=shown,
         weight=np.where(shown, np.array([one.weight for one in outcomes], np.float64), 0.0),
         clicked=np.array([one.clicked for one in outcomes], np.bool_),
         bought=np.array([one.bought for one in outcomes], np.bool_),
     )
+
+
+def _whole(pieces: Sequence[npt.NDArray[Any]], kind: type = np.float64) -> npt.NDArray[Any]:
+    return np.concatenate([np.zeros(0, kind), *pieces])
 
 
 _NOTHING = Outcome(shown=False, weight=0.0, position=0, clicked=False, bought=False)

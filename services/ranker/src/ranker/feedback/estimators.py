@@ -18,7 +18,7 @@ Intervals are normal, by the sums of the influences of each answer's rows: click
 depend on each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,15 +95,10 @@ def estimate(logged: Logged, clip: float = CLIP) -> Estimates:
     )
     refusal = _refusal(known, logged, mass)
     if refusal:
-        return Estimates(
-            known.count, known.size, known.support, known.clipped_share, refusal=refusal
-        )
+        return replace(known, refusal=refusal)
     corrected = logged.expected + weights * (logged.reward - logged.predicted)
-    return Estimates(
-        known.count,
-        known.size,
-        known.support,
-        known.clipped_share,
+    return replace(
+        known,
         ips=_ratio(mass * logged.reward, logged.weight, logged.answer),
         snips=_ratio(mass * logged.reward, mass, logged.answer),
         doubly_robust=_ratio(logged.weight * corrected, logged.weight, logged.answer),

@@ -8,17 +8,16 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from ranker.feedback import drift
 from ranker.feedback.answers import Feedback
 from ranker.feedback.drift import Drift, Sample
-from ranker.feedback.estimators import Estimate, Estimates
-from ranker.feedback.online import DAY_MICROS, Joined
+from ranker.feedback.online import Joined
 from ranker.feedback.policies import Policy
-from ranker.model import Doubles, Model
+from ranker.model import DAY_MICROS, Doubles, Model
 
 TOP = 10
 """Places whose scores are compared: those that most people see."""
@@ -208,6 +207,9 @@ def _features(activity: Activity, model: Model, kind: str) -> Mapping[str, float
     return counts
 
 
+_HEALTH = TypeAdapter(Health)
+
+
 def to_json(health: Health) -> str:
     """For the record."""
     return json.dumps(asdict(health), separators=(",", ":"))
@@ -215,16 +217,4 @@ def to_json(health: Health) -> str:
 
 def from_json(text: str) -> Health:
     """What `to_json` was given."""
-    values: dict[str, Any] = json.loads(text)
-    policies = tuple(
-        Policy(one["name"], _estimates(one["estimates"])) for one in values.pop("policies")
-    )
-    items = tuple(Drift(**one) for one in values.pop("drift"))
-    values["joined"] = Joined(**values["joined"])
-    return Health(**values, policies=policies, drift=items)
-
-
-def _estimates(values: dict[str, Any]) -> Estimates:
-    names = ("ips", "snips", "doubly_robust")
-    found = {name: Estimate(**values[name]) if values[name] else None for name in names}
-    return Estimates(**{**values, **found})
+    return _HEALTH.validate_python(json.loads(text))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
-DAY_MICROS = 86_400 * 1_000_000
 Z95 = 1.959964
 """Standard normal quantile of a two-sided 95% interval."""
 

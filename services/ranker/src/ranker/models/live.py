@@ -70,6 +70,10 @@ class LiveModels:
         """The catalog's model; None = none is promoted, or none could be loaded."""
         return self._serving.get(catalog_id)
 
+    def refused(self, catalog_id: str) -> bool:
+        """Whether a model is promoted that can't be loaded."""
+        return catalog_id in self._refused
+
     def former(self, catalog_id: str) -> Model | None:
         """The one that served before it; None = there is none, or it is not needed."""
         return self._former.get(catalog_id)
@@ -77,10 +81,20 @@ class LiveModels:
     async def refresh(self) -> None:
         """Load what was promoted since the last look and swap it in."""
         async with self._refreshing:  # or a slow look could put an older model back
-            for catalog_id, record in (await self._promotions.promoted(self._catalogs)).items():
+            promoted = await self._promotions.promoted(self._catalogs)
+            for catalog_id in self._serving.keys() - promoted.keys():
+                self._drop(catalog_id)
+            for catalog_id in self._refused.keys() - promoted.keys():
+                del self._refused[catalog_id]
+            for catalog_id, record in promoted.items():
                 current = self._serving.get(catalog_id)
                 if current is None or current.version != record.version:
                     await self._swap(catalog_id, record)
+
+    def _drop(self, catalog_id: str) -> None:
+        model = self._serving.pop(catalog_id)
+        self._former.pop(catalog_id, None)
+        get_logger().info("model out of service", model_version=model.version)
 
     async def _swap(self, catalog_id: str, record: ModelRecord) -> None:
         try:

@@ -59,21 +59,14 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
-    for name in NEIGHBOURS:
-        neighbours = getattr(model, name)
-        if neighbours is not None:
-            found |= {f"{name}_{one.name}": getattr(neighbours, one.name) for one in _PARTS}
-    if model.calibration is not None:
-        found["calibration_raw_scores"] = model.calibration.raw_scores
-        found["calibration_chances"] = model.calibration.chances
-    if model.product_features is not None:
-        found["product_features_starts"] = model.product_features.starts
-        found["product_features_features"] = model.product_features.features
-        found["product_features_shares"] = model.product_features.shares
-        texts["product_features_names"] = model.product_features.names
-    if model.segments is not None:
-        for name in _SEGMENT_ARRAYS:
-            found[f"segments_{name}"] = getattr(model.segments, name)
+    for name in (*NEIGHBOURS, "calibration", "product_features", "segments"):
+        nested = getattr(model, name)
+        for one in fields(nested) if nested is not None else ():
+            value = getattr(nested, one.name)
+            if isinstance(value, np.ndarray):
+                found[f"{name}_{one.name}"] = value
+            elif isinstance(value, tuple):
+                texts[f"{name}_{one.name}"] = value
     for name, values in texts.items():
         found |= pack_texts(name, values)
     return found
@@ -192,11 +185,8 @@ def _segments(
 def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:
     starts, items, weights = (arrays[f"{name}_{one.name}"] for one in _PARTS)
     _check_rows(name, starts, items, rows, columns)
-    if weights.dtype != np.float32 or weights.shape != items.shape:
-        raise ValueError(f"{name} has weights of another type or size")
-    if not np.isfinite(weights).all():
-        raise ValueError(f"{name} holds values that are not finite")
-    return Neighbours(_frozen(starts), _frozen(items), _frozen(weights))
+    weights = _array(f"{name}_weights", weights, ("entries",), {"entries": len(items)})
+    return Neighbours(_frozen(starts), _frozen(items), weights)
 
 
 def _check_rows(name: str, starts: AnyArray, items: AnyArray, rows: int, columns: int) -> None:

@@ -13,19 +13,19 @@ that does not answer is waited for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from ranker.model import Floats, Interrupted, Model, PublishIncomplete
+from ranker.models.collaborative import SPACE, CollaborativeIndex, Published
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
 
 PUBLISH = "publish"
-SPACE = "collaborative"
 BATCH = 1_000
 """Vectors of one call: 124 KB at 30 dimensions."""
 EXACT_UP_TO = 100_000
@@ -40,57 +40,6 @@ LOOK_SECONDS = 0.5
 T = TypeVar("T")
 
 log = get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A generation of the space, as the retriever has it."""
-
-    name: str
-    version: str
-    """The model's."""
-    live: bool
-    """Whether it was not dropped."""
-    verified: bool
-    """Whether it holds all that was written, and its verification passed."""
-    active: bool
-    previous: bool
-    """Whether a rollback in the retriever would make it active."""
-    vector_count: int
-    finding: str = ""
-    """What its verification found wrong first; empty = nothing, or there was none."""
-
-
-class PublishIndex(Protocol):
-    """The retriever, as a publication sees it. Any call may raise Unavailable."""
-
-    async def generations(self, catalog_id: str) -> Sequence[Published]:
-        """Those of the space, oldest first, dropped ones too."""
-
-    async def create(
-        self, catalog_id: str, name: str, version: str, dimension: int, *, graph: bool
-    ) -> None:
-        """Register a generation, searched through a graph or exactly. AlreadyExists."""
-
-    async def write(
-        self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
-    ) -> int:
-        """Store the products' vectors; how many of them the catalogue has no more."""
-
-    async def settle(self, catalog_id: str, name: str) -> str:
-        """Ask for a job that ends when the index holds what was written; its id."""
-
-    async def verify(self, catalog_id: str, name: str) -> str:
-        """Ask for a job that verifies the generation; its id."""
-
-    async def ended(self, catalog_id: str, job_id: str) -> bool:
-        """Whether such a job has ended. PublishIncomplete when it did not succeed."""
-
-    async def activate(self, catalog_id: str, name: str) -> None:
-        """Make it the active one."""
-
-    async def drop(self, catalog_id: str, name: str) -> None:
-        """Take it out of service."""
 
 
 class ModelSource(Protocol):
@@ -125,7 +74,7 @@ class Publication:
 
     job: Job
     models: ModelSource
-    index: PublishIndex
+    index: CollaborativeIndex
     jobs: Jobs
     stop: asyncio.Event
     done: int = 0

@@ -13,6 +13,7 @@ import numpy as np
 from ranker.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
 from ranker.log import Log, log_of
 from ranker.model import (
+    DAY_MICROS,
     Doubles,
     EventType,
     Floats,
@@ -26,7 +27,7 @@ from ranker.model import (
 )
 from ranker.profiles.affinities import likings, with_feature
 from ranker.profiles.texts import Kind, Words
-from ranker.signals import DAY_MICROS, Interests, Signals, interests, robots, sessions
+from ranker.signals import Interests, Signals, interests, robots, sessions
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
 """How many of the newest events a profile reads: enough to tell a robot, within these bounds."""
@@ -65,9 +66,9 @@ class Affinity:
 class Activity:
     """How often a shopper comes."""
 
-    first_micros: int
-    last_micros: int
-    days_since_last: float
+    first_event_micros: int
+    last_event_micros: int
+    days_since_last_event: float
     visit_count: int
     visits_a_week: float
     purchase_count: int
@@ -78,7 +79,7 @@ class Activity:
 class Segment:
     """A group of shoppers with like interests."""
 
-    number: int
+    segment_id: int
     """From 1, within a model."""
     affinities: tuple[Affinity, ...]
     share: float
@@ -91,7 +92,7 @@ class ShopperProfile:
 
     attributes: tuple[tuple[str, str], ...]
     affinities: tuple[Affinity, ...]
-    disliked: tuple[str, ...]
+    disliked_product_ids: tuple[str, ...]
     activity: Activity | None
     segment: Segment | None
     robot: bool
@@ -103,7 +104,7 @@ class ProductProfile:
     """What a model knows of a product."""
 
     product_id: str
-    category: str
+    category_path: str
     brand: str
     price_band: str
     """As features.py names it; empty = no price."""
@@ -112,7 +113,7 @@ class ProductProfile:
     popularity: float
     trend: float | None
     style: tuple[float, ...]
-    similar: tuple[str, ...]
+    similar_style_product_ids: tuple[str, ...]
     """That look most like it, nearest first."""
     texts: tuple[str, ...]
 
@@ -147,7 +148,7 @@ def of_shopper(
     return ShopperProfile(
         attributes=history.attributes,
         affinities=affinities,
-        disliked=_disliked(found, history),
+        disliked_product_ids=_disliked(found, history),
         activity=_activity(log, signals, words, now_micros),
         segment=_segment_of(model, rows, weights, words),
         robot=bool(robots(log, signals).any()),
@@ -181,7 +182,7 @@ def of_product(
     profile = ProductProfile(
         product_id=product_id,
         # A category comes with all above it, of which it is the longest.
-        category=max(values.get(CATEGORY_KIND, [""]), key=len),
+        category_path=max(values.get(CATEGORY_KIND, [""]), key=len),
         brand="".join(values.get(BRAND_KIND, [])),
         price_band="".join(values.get(PRICE_KIND, [])),
         tags=tuple(values.get(TAG_KIND, [])),
@@ -193,7 +194,7 @@ def of_product(
         popularity=popularity,
         trend=None if model.trend is None else float(model.trend[row]),
         style=style,
-        similar=similar,
+        similar_style_product_ids=similar,
         texts=(),
     )
     return replace(profile, texts=tuple(_sentences(profile, words)))
@@ -275,9 +276,9 @@ def _activity(log: Log, signals: Signals, words: Words, now_micros: int) -> Acti
     rate = visits / max((now_micros - first) / (7 * DAY_MICROS), 1.0)
     told = {"ago": words.ago(days), "visits": words.visits(visits), "rate": f"{rate:.2g}"}
     return Activity(
-        first_micros=first,
-        last_micros=last,
-        days_since_last=days,
+        first_event_micros=first,
+        last_event_micros=last,
+        days_since_last_event=days,
         visit_count=visits,
         visits_a_week=rate,
         purchase_count=int(log.is_type(EventType.PURCHASE).sum()),
@@ -309,7 +310,7 @@ def _segment(model: Model, segments: Segments, place: int, words: Words) -> Segm
     )
     names = words.join([f"{one.key} {one.value}".strip() for one in found])
     return Segment(
-        number=place + 1,
+        segment_id=place + 1,
         affinities=found,
         share=float(segments.shares[place]),
         text=words.say("segment", names=names) if names else words.say("segment_plain"),
@@ -328,8 +329,8 @@ def _style(model: Model, row: int) -> tuple[tuple[float, ...], tuple[str, ...]]:
 
 
 def _sentences(profile: ProductProfile, words: Words) -> Iterator[str]:
-    if profile.category:
-        yield words.say("IN_CATEGORY", value=profile.category)
+    if profile.category_path:
+        yield words.say("IN_CATEGORY", value=profile.category_path)
     if profile.brand:
         yield words.say("OF_BRAND", value=profile.brand)
     if profile.price_band:
@@ -343,5 +344,5 @@ def _sentences(profile: ProductProfile, words: Words) -> Iterator[str]:
     yield words.say("POPULAR", share=f"{100 * profile.popularity:.0f}")
     if profile.trend is not None and abs(profile.trend) >= NOTABLE_TREND:
         yield words.say("RISING" if profile.trend > 0 else "FALLING")
-    if profile.similar:
-        yield words.say("LOOKS", value=words.join(profile.similar))
+    if profile.similar_style_product_ids:
+        yield words.say("LOOKS", value=words.join(profile.similar_style_product_ids))

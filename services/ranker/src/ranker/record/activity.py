@@ -2,12 +2,11 @@
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ranker.feedback.drift import Sample
 from ranker.feedback.health import Activity, Window
-from ranker.feedback.online import DAY_MICROS
-from ranker.model import EventType
+from ranker.model import DAY_MICROS, EventType
+from ranker.record.rows import upsert
 from ranker.record.tables import EVENTS, HEALTH, KIND_INTEREST
 from servicekit.sql import Database
 
@@ -27,16 +26,8 @@ class ActivityRecord:
 
     async def keep(self, catalog_id: str, computed_micros: int, content: str) -> None:
         """Keep what was computed, in the place of what was before."""
-        row = {"computed_micros": computed_micros, "content": content}
-
-        def write(connection: Connection) -> None:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-            statement = dialect.insert(HEALTH).values(catalog_id=catalog_id, **row)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["catalog_id"], set_=row)
-            )
-
-        await self._db.write(write)
+        row = {"catalog_id": catalog_id, "computed_micros": computed_micros, "content": content}
+        await self._db.write(lambda connection: upsert(connection, HEALTH, [row]))
 
     async def kept(self, catalog_id: str) -> tuple[int, str] | None:
         """When it was computed last (microseconds since 1970, UTC) and what; None = never."""

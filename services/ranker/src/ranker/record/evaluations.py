@@ -3,10 +3,10 @@
 import json
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
 
 from ranker.evaluation.report import Report, report_of
 from ranker.model import EvaluationMissing
+from ranker.record.rows import upsert
 from ranker.record.tables import EVALUATIONS
 from servicekit.sql import Database
 
@@ -28,14 +28,7 @@ class EvaluationRecord:
             "content": json.dumps(report.json()),
             "evaluated_micros": report.evaluated_micros,
         }
-        t = EVALUATIONS.c
-
-        def write(connection: Connection) -> None:
-            same = (t.catalog_id == catalog_id, t.version == version)
-            if not connection.execute(sa.update(EVALUATIONS).where(*same).values(row)).rowcount:
-                connection.execute(sa.insert(EVALUATIONS).values(row))
-
-        await self._db.write(write)
+        await self._db.write(lambda connection: upsert(connection, EVALUATIONS, [row]))
 
     async def get(self, catalog_id: str, version: str) -> Report:
         """What was found of a model; EvaluationMissing."""

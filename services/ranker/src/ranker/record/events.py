@@ -1,9 +1,11 @@
 """Events in SQL."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -25,12 +27,25 @@ from ranker.record.joined import Joined
 from ranker.record.popularity import Said
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from ranker.signals import DEFAULTS, INTEREST, Signals
-from servicekit.sql import Database
+from servicekit.sql import Database, StoreBusy
 
 MOST_JOINED = 4000
 """Events of several callers that share a transaction: what takes some tenths of a second."""
 
+T = TypeVar("T")
+
+FEW = 200
+"""Rows that are read without a hop to a thread."""
+MOST_HELD = 100
+"""Lists of the most popular products."""
+
 _COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
+_OF_EVENT, _OF_STORED = (
+    [one.name for one in fields(kind) if one.name in _COLUMNS and one.name != "type"]
+    for kind in (Event, StoredEvent)
+)
+"""Columns that hold an attribute as it is."""
+_event_values, _stored_values = attrgetter(*_OF_EVENT), attrgetter(*_OF_STORED)
 
 
 class EventRecord:
@@ -39,6 +54,8 @@ class EventRecord:
     def __init__(self, database: Database, signals: Signals = DEFAULTS) -> None:
         """`signals`: what events count for popularity."""
         self._db = database
+        self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
+        """What was read at which version of the store."""
         self._joined: Joined[StoredEvent, Written] = Joined(
             database, lambda c, given: _append(c, given, signals), MOST_JOINED
         )
@@ -54,17 +71,39 @@ class EventRecord:
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
         """The shopper's history, at most `limit` recent events; what was seen is taken from the
         newest MOST_SEEN."""
-        return await self._db.read(
-            lambda connection: history(connection, catalog_id, actor, limit, with_seen=with_seen)
-        )
+
+        def read(connection: Connection) -> History:
+            return history(connection, catalog_id, actor, limit, with_seen=with_seen)
+
+        return await self._read(read, few=not with_seen and limit <= FEW)
+
+    async def _read(self, work: Callable[[Connection], T], *, few: bool) -> T:
+        """What `work` reads; `few` rows where the request is, as a hop to a thread takes longer."""
+        if few and self._db.local:
+            with suppress(StoreBusy):  # another process starts or ends: threads wait for it
+                return self._db.read_here(work)
+        return await self._db.read(work)
 
     async def popularity(self, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
         """For each product its share of the most popular one's count, 0 to 1."""
-        return await self._db.read(lambda c: popularity.shares(c, catalog_id, product_ids))
+        return await self._read(
+            lambda connection: popularity.shares(connection, catalog_id, product_ids),
+            few=len(product_ids) <= FEW,
+        )
 
     async def most_popular(self, catalog_id: str, count: int) -> tuple[tuple[str, float], ...]:
-        """The most popular products with that share, best first; ties by id."""
-        return await self._db.read(lambda c: popularity.most_popular(c, catalog_id, count))
+        """The most popular products with that share, best first; ties by id. They are read anew
+        once anything was written."""
+        version = self._db.version()
+        held = self._popular.get((catalog_id, count))
+        if held is not None and version is not None and held[0] == version:
+            return held[1]
+        found = await self._db.read(lambda c: popularity.most_popular(c, catalog_id, count))
+        if version is not None:
+            if len(self._popular) >= MOST_HELD:
+                self._popular.clear()
+            self._popular[catalog_id, count] = version, found
+        return found
 
     async def events_of(
         self, catalog_id: str, actor: str, *, limit: int, before: tuple[int, int] | None
@@ -187,57 +226,24 @@ def _row(stored: StoredEvent) -> tuple[Any, ...]:
     if event.type is None or event.time_micros is None:
         raise ValueError("only checked events are stored")
     price = event.unit_price
-    return (
-        stored.catalog_id,
-        event.event_id,
-        stored.digest,
-        stored.key_id,
-        stored.actor,
-        stored.session,
-        event.type.value,
-        kind_of(event.type),
-        event.product_id,
-        event.time_micros,
-        stored.received_micros,
-        event.value,
-        event.quantity,
-        None if price is None else price.micros,
-        "" if price is None else price.currency,
-        event.order_id,
-        event.position,
-        event.scene,
-        event.attribution_token,
-        event.query,
-        event.answer_id,
-        stored.sample_share,
-    )
+    special = {
+        "type": event.type.value,
+        "kind": kind_of(event.type),
+        "unit_price_micros": None if price is None else price.micros,
+        "unit_price_currency": "" if price is None else price.currency,
+    }
+    special |= zip(_OF_EVENT, _event_values(event), strict=True)
+    special |= zip(_OF_STORED, _stored_values(stored), strict=True)
+    return tuple(special[name] for name in _COLUMNS)
 
 
 def _stored(row: sa.Row[Any]) -> StoredEvent:
     price = row.unit_price_micros
-    return StoredEvent(
-        catalog_id=row.catalog_id,
-        event=Event(
-            event_id=row.event_id,
-            shopper=None,
-            type=EventType(row.type),
-            product_id=row.product_id,
-            time_micros=row.time_micros,
-            value=row.value,
-            quantity=row.quantity,
-            unit_price=None if price is None else Money(price, row.unit_price_currency),
-            order_id=row.order_id,
-            position=row.position,
-            scene=row.scene,
-            attribution_token=row.attribution_token,
-            query=row.query,
-            answer_id=row.answer_id,
-        ),
-        actor=row.actor,
-        session=row.session,
-        key_id=row.key_id,
-        digest=row.digest,
-        received_micros=row.received_micros,
-        sequence=row.sequence,
-        sample_share=row.sample_share,
+    event = Event(
+        shopper=None,
+        type=EventType(row.type),
+        unit_price=None if price is None else Money(price, row.unit_price_currency),
+        **{name: getattr(row, name) for name in _OF_EVENT},
     )
+    of_stored = {name: getattr(row, name) for name in _OF_STORED}
+    return StoredEvent(event=event, sequence=row.sequence, **of_stored)

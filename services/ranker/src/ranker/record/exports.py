@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ranker.events.export import COLUMNS
-from ranker.model import Extent
+from ranker.model import Selection
+from ranker.record.purges import conditions
 from ranker.record.tables import EVENTS
 from servicekit.sql import Database
 
@@ -22,30 +23,18 @@ class ExportRecord:
         newest = sa.select(sa.func.max(EVENTS.c.sequence)).where(EVENTS.c.catalog_id == catalog_id)
         return await self._db.read(lambda connection: connection.execute(newest).scalar()) or 0
 
-    async def count(self, extent: Extent) -> int:
+    async def count(self, extent: Selection) -> int:
         """How many events there are to export."""
-        statement = sa.select(sa.func.count()).where(*_conditions(extent))
+        statement = sa.select(sa.func.count()).where(*conditions(extent))
         return await self._db.read(lambda connection: connection.execute(statement).scalar_one())
 
-    async def rows(self, extent: Extent, after: int, limit: int) -> Sequence[Sequence[Any]]:
+    async def rows(self, extent: Selection, after: int, limit: int) -> Sequence[Sequence[Any]]:
         """The next events after this place in the record's order, as values of `COLUMNS`."""
         t = EVENTS.c
         statement = (
             sa.select(*(t[one.stored] for one in COLUMNS))
-            .where(*_conditions(extent), t.sequence > after)
+            .where(*conditions(extent), t.sequence > after)
             .order_by(t.sequence)
             .limit(limit)
         )
         return await self._db.read(lambda connection: connection.execute(statement).all())
-
-
-def _conditions(extent: Extent) -> list[sa.ColumnElement[bool]]:
-    t = EVENTS.c
-    found = [t.catalog_id == extent.catalog_id, t.sequence <= extent.last_sequence]
-    if extent.from_micros is not None:
-        found.append(t.time_micros >= extent.from_micros)
-    if extent.before_micros is not None:
-        found.append(t.time_micros < extent.before_micros)
-    if extent.types:
-        found.append(t.type.in_([one.value for one in extent.types]))
-    return found

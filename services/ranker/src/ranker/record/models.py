@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict, Verdict
+from ranker.record.rows import upsert
 from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database
 
@@ -35,13 +36,7 @@ class ModelRegistry:
         row = {column.name: row[column.name] for column in MODELS.c}
         del row["promoted_micros"], row["forced"]
 
-        def write(connection: Connection) -> None:
-            t = MODELS.c
-            same = (t.catalog_id == model.catalog_id, t.version == model.version)
-            if not connection.execute(sa.update(MODELS).where(*same).values(row)).rowcount:
-                connection.execute(sa.insert(MODELS).values(row))
-
-        await self._db.write(write)
+        await self._db.write(lambda connection: upsert(connection, MODELS, [row]))
 
     async def get(self, catalog_id: str, version: str) -> ModelRecord:
         """The model; ModelNotFound."""
@@ -126,6 +121,32 @@ class ModelRegistry:
             _serve(connection, catalog_id, standing[1].version, now_micros)
 
         await self._db.write(write)
+
+    async def demote(self, catalog_id: str, now_micros: int) -> str:
+        """Let no model serve, and return the version of the one that did; ModelNotFound when none
+        did. All promotions that stand are taken back: no rollback goes behind this."""
+
+        def write(connection: Connection) -> str:
+            serving = PROMOTIONS.c.catalog_id == catalog_id
+            version = connection.execute(sa.select(PROMOTIONS.c.version).where(serving)).scalar()
+            # PostgreSQL: of two at once only one deletes it.
+            if (
+                version is None
+                or not connection.execute(
+                    sa.delete(PROMOTIONS).where(serving, PROMOTIONS.c.version == version)
+                ).rowcount
+            ):
+                raise ModelNotFound("no model serves")
+            standing = (
+                PROMOTION_LOG.c.catalog_id == catalog_id,
+                PROMOTION_LOG.c.undone_micros.is_(None),
+            )
+            connection.execute(
+                sa.update(PROMOTION_LOG).where(*standing).values(undone_micros=now_micros)
+            )
+            return str(version)
+
+        return await self._db.write(write)
 
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
         """The promoted model of each catalog that has one."""
@@ -215,11 +236,7 @@ def _serve(connection: Connection, catalog_id: str, version: str, now_micros: in
     stamped = sa.update(MODELS).where(*same).values(promoted_micros=now_micros)
     if not connection.execute(stamped).rowcount:
         raise ModelNotFound
-    moved = (
-        sa.update(PROMOTIONS).where(PROMOTIONS.c.catalog_id == catalog_id).values(version=version)
-    )
-    if not connection.execute(moved).rowcount:
-        connection.execute(sa.insert(PROMOTIONS).values(catalog_id=catalog_id, version=version))
+    upsert(connection, PROMOTIONS, [{"catalog_id": catalog_id, "version": version}])
 
 
 def _standing(

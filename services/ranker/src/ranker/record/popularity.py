@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ranker.log import TYPES
-from ranker.model import Doubles, EventType
+from ranker.model import DAY_MICROS, Doubles, EventType
+from ranker.record.rows import Rows, upsert
 from ranker.record.tables import EVENTS, POPULARITY
-from ranker.signals import DAY_MICROS, INTEREST, Signals, event_weights
+from ranker.signals import INTEREST, Signals, event_weights
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
 ORIGIN_MICROS = 1_577_836_800_000_000
@@ -116,43 +116,30 @@ def keep_log_counts(connection: Connection, catalog_id: str, counts: Mapping[str
         {"catalog_id": catalog_id, "product_id": item, "log_count": log}
         for item, log in sorted(counts.items())
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(POPULARITY)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["catalog_id", "product_id"],
-            set_={"log_count": statement.excluded.log_count},
-        ),
-        rows,
-    )
+    upsert(connection, POPULARITY, rows)
 
 
 def shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) -> Doubles:
     """For each product its share of the most popular one's count, 0 to 1."""
-    t = POPULARITY.c
-    statement = sa.select(sa.func.max(t.log_count)).where(t.catalog_id == catalog_id)
-    most: float | None = connection.execute(statement).scalar()
+    given = {"catalog_id": catalog_id}
+    ((most,),) = _MOST.of(connection, given)
     if most is None:
         return np.zeros(len(product_ids))
-    known = log_counts(connection, catalog_id, product_ids)
+    dialect = connection.dialect.name
+    asked = list(product_ids) if dialect == "postgresql" else json.dumps(product_ids)
+    found: Any = _COUNTS[dialect].of(connection, given | {"ids": asked})
+    known: dict[str, float] = dict(found)
     logs = np.array([known.get(item, -np.inf) for item in product_ids])
-    found: Doubles = np.exp2(logs - most)
-    return found
+    told: Doubles = np.exp2(logs - most)
+    return told
 
 
 def most_popular(
     connection: Connection, catalog_id: str, count: int
 ) -> tuple[tuple[str, float], ...]:
     """The most popular products with that share, best first; ties by id."""
-    t = POPULARITY.c
-    statement = (
-        sa.select(t.product_id, t.log_count)
-        .where(t.catalog_id == catalog_id)
-        .order_by(t.log_count.desc(), t.product_id)
-        .limit(count)
-    )
-    rows = connection.execute(statement).all()
-    return tuple((item, 2.0 ** (log - rows[0].log_count)) for item, log in rows)
+    found = _FIRST.of(connection, {"catalog_id": catalog_id, "count": count})
+    return tuple((item, 2.0 ** (log - found[0][1])) for item, log in found)
 
 
 def stored_on(connection: Connection, catalog_id: str, days: Iterable[Day]) -> Iterable[Said]:
@@ -193,6 +180,24 @@ _STORED_ON = {
 """One look into the index of histories for each pair: SQLite's CROSS JOIN and PostgreSQL's OFFSET
 keep the planner from walking through all events instead. The pairs are parameters: a list of any
 length in the statement took longer to compile than all else in a write."""
+
+
+_OF_CATALOG = "FROM popularity WHERE catalog_id = :catalog_id"
+_MOST = Rows(sa.text(f"SELECT max(log_count) {_OF_CATALOG}"))
+_FIRST = Rows(
+    sa.text(
+        f"SELECT product_id, log_count {_OF_CATALOG} ORDER BY log_count DESC, product_id"
+        " LIMIT :count"
+    )
+)
+_COUNTS = {
+    dialect: Rows(sa.text(f"SELECT product_id, log_count {_OF_CATALOG} AND product_id {among}"))
+    for dialect, among in (
+        ("sqlite", "IN (SELECT value FROM json_each(:ids))"),
+        ("postgresql", "= ANY(CAST(:ids AS text[]))"),
+    )
+}
+"""As one value instead of hundreds, which took SQLAlchemy a millisecond."""
 
 
 def _summed(gains: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -47,7 +47,7 @@ class PurgeRecord:
             sa.func.min(t.time_micros),
             sa.func.max(t.time_micros),
             sa.func.max(t.sequence),
-        ).where(*_conditions(selection))
+        ).where(*conditions(selection))
         row = await self._db.read(lambda connection: connection.execute(statement).one())
         return PurgeCount(row[0], row[1], row[2], row[3] or 0)
 
@@ -56,9 +56,12 @@ class PurgeRecord:
         return await self._db.write(lambda c: _delete(c, selection, place, limit, self._signals))
 
 
-def _conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
+def conditions(selection: Selection) -> Iterable[sa.ColumnElement[bool]]:
+    """What events that fit are found by."""
     t = EVENTS.c
     yield t.catalog_id == selection.catalog_id
+    if selection.from_micros is not None:
+        yield t.time_micros >= selection.from_micros
     if selection.before_micros is not None:
         yield t.time_micros < selection.before_micros
     if selection.types:
@@ -94,7 +97,7 @@ def batch_query(selection: Selection, place: PurgePlace, limit: int) -> sa.Selec
     """The next events that fit: first, product by product, those that count in popularity; then
     the others."""
     t = EVENTS.c
-    statement = sa.select(*popularity.SAID, t.sequence).where(*_conditions(selection)).limit(limit)
+    statement = sa.select(*popularity.SAID, t.sequence).where(*conditions(selection)).limit(limit)
     if not place.counted:
         others = statement.where(sa.not_(_INTEREST), t.sequence > place.sequence)
         return others.order_by(t.sequence)

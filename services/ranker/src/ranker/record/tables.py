@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from servicekit.jobs import jobs_table
+from servicekit.schema import keys, numbers, texts
 
 MIGRATIONS = "ranker.migrations"
 CHECKPOINT_PAGES = 16_384
@@ -19,26 +20,16 @@ EVENTS = sa.Table(
     "events",
     METADATA,
     sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
-    sa.Column("catalog_id", sa.Text, nullable=False),
-    sa.Column("event_id", sa.Text, nullable=False),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
-    sa.Column("key_id", sa.Text, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("session", sa.Text, nullable=False),
-    sa.Column("type", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("product_id", sa.Text, nullable=False),
-    sa.Column("time_micros", sa.BigInteger, nullable=False),
-    sa.Column("received_micros", sa.BigInteger, nullable=False),
+    *texts("catalog_id", "event_id"),
+    *texts("digest", kind=sa.LargeBinary),
+    *texts("key_id", "actor", "session", "type", "kind", "product_id"),
+    *numbers("time_micros", "received_micros"),
     sa.Column("value", sa.Double),
-    sa.Column("quantity", sa.Integer, nullable=False),
+    *numbers("quantity", kind=sa.Integer),
     sa.Column("unit_price_micros", sa.BigInteger),
-    sa.Column("unit_price_currency", sa.Text, nullable=False),
-    sa.Column("order_id", sa.Text, nullable=False),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("scene", sa.Text, nullable=False),
-    sa.Column("attribution_token", sa.Text, nullable=False),
-    sa.Column("query", sa.Text, nullable=False),
+    *texts("unit_price_currency", "order_id"),
+    *numbers("position", kind=sa.Integer),
+    *texts("scene", "attribution_token", "query"),
     # The answer that led here, as read out of the token; empty = none that is known.
     sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
     # Of the answers' impressions, the share that was kept when this one was: it stands for 1/share.
@@ -80,45 +71,38 @@ EVENTS = sa.Table(
 POPULARITY = sa.Table(
     "popularity",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("product_id", sa.Text, primary_key=True),
+    *keys("catalog_id", "product_id"),
     # Base-2 logarithm of the decayed count: the count itself would leave a float's range.
-    sa.Column("log_count", sa.Double, nullable=False),
+    *numbers("log_count", kind=sa.Double),
     sa.Index("popularity_order", "catalog_id", "log_count"),
 )
 
 ALIASES = sa.Table(
     "aliases",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
+    *keys("catalog_id"),
     # Pseudonyms both: what the visitor does is the actor's.
-    sa.Column("visitor", sa.Text, primary_key=True),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("key_id", sa.Text, nullable=False),
-    sa.Column("merged_micros", sa.BigInteger, nullable=False),
+    *keys("visitor"),
+    *texts("actor", "key_id"),
+    *numbers("merged_micros"),
 )
 
 ATTRIBUTES = sa.Table(
     "attributes",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("actor", sa.Text, primary_key=True),
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("key_id", sa.Text, nullable=False),
+    *keys("catalog_id", "actor", "key"),
+    *texts("value", "key_id"),
     # When the shopper's consent was told with it.
-    sa.Column("consent_micros", sa.BigInteger, nullable=False),
+    *numbers("consent_micros"),
 )
 
 ANSWERS = sa.Table(
     "answers",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("answer_id", sa.Text, primary_key=True),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("key_id", sa.Text, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("expires_micros", sa.BigInteger, nullable=False),
+    *keys("catalog_id", "answer_id"),
+    *texts("actor", "key_id"),
+    *texts("content", kind=sa.LargeBinary),
+    *numbers("expires_micros"),
     # What answers are counted by, so that no content is read for it.
     sa.Column("answer_micros", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("model_version", sa.Text, nullable=False, server_default=""),
@@ -133,16 +117,17 @@ ANSWERS = sa.Table(
 MODELS = sa.Table(
     "models",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("manifest_sha256", sa.Text, nullable=False),
-    sa.Column("trained_micros", sa.BigInteger, nullable=False),
-    sa.Column("event_count", sa.BigInteger, nullable=False),
-    sa.Column("shopper_count", sa.BigInteger, nullable=False),
-    sa.Column("product_count", sa.BigInteger, nullable=False),
-    sa.Column("first_event_micros", sa.BigInteger, nullable=False),
-    sa.Column("last_event_micros", sa.BigInteger, nullable=False),
-    sa.Column("metrics", sa.Text, nullable=False),
+    *keys("catalog_id", "version"),
+    *texts("manifest_sha256"),
+    *numbers(
+        "trained_micros",
+        "event_count",
+        "shopper_count",
+        "product_count",
+        "first_event_micros",
+        "last_event_micros",
+    ),
+    *texts("metrics"),
     # What is said of its training, as JSON.
     sa.Column("training", sa.Text, nullable=False, server_default="{}"),
     sa.Column("promoted_micros", sa.BigInteger),
@@ -155,23 +140,21 @@ MODELS = sa.Table(
 EVALUATIONS = sa.Table(
     "evaluations",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("verdict", sa.Text, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False),
+    *keys("catalog_id", "version"),
+    *texts("verdict", "summary"),
     # The version that served then; empty = none.
-    sa.Column("production", sa.Text, nullable=False),
+    *texts("production"),
     # The whole report, as JSON.
-    sa.Column("content", sa.Text, nullable=False),
-    sa.Column("evaluated_micros", sa.BigInteger, nullable=False),
+    *texts("content"),
+    *numbers("evaluated_micros"),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
 )
 
 PROMOTIONS = sa.Table(
     "promotions",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, nullable=False),
+    *keys("catalog_id"),
+    *texts("version"),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
 )
 
@@ -179,9 +162,8 @@ PROMOTION_LOG = sa.Table(
     "promotion_log",
     METADATA,
     sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
-    sa.Column("catalog_id", sa.Text, nullable=False),
-    sa.Column("version", sa.Text, nullable=False),
-    sa.Column("promoted_micros", sa.BigInteger, nullable=False),
+    *texts("catalog_id", "version"),
+    *numbers("promoted_micros"),
     # When a rollback took it back; null = it stands.
     sa.Column("undone_micros", sa.BigInteger),
     # Whether it was asked for whatever the evidence, and what that said; empty = not evaluated.
@@ -195,17 +177,17 @@ PROMOTION_LOG = sa.Table(
 HEALTH = sa.Table(
     "health",
     METADATA,
-    sa.Column("catalog_id", sa.Text, primary_key=True),
-    sa.Column("computed_micros", sa.BigInteger, nullable=False),
+    *keys("catalog_id"),
+    *numbers("computed_micros"),
     # What the worker computed last of a catalog's feedback, as JSON.
-    sa.Column("content", sa.Text, nullable=False),
+    *texts("content"),
 )
 
 KEYS = sa.Table(
     "keys",
     METADATA,
-    sa.Column("key_id", sa.Text, primary_key=True),
-    sa.Column("fingerprint", sa.Text, nullable=False),
+    *keys("key_id"),
+    *texts("fingerprint"),
 )
 
 JOBS = jobs_table(METADATA)

@@ -3,11 +3,14 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from ranker.events.intake import ANSWER_ID
+from ranker import answer_columns
+from ranker.answer_columns import MOST_BRANCHES, MOST_PRODUCTS
 from ranker.model import AnswerMissing
 from ranker.pseudonyms import Pseudonyms
-from ranker.record.answers import Answer, AnswerLog
+from ranker.record.queued import AnswerQueue
+from ranker.servicer.records import named_problems, stored
 from ranker.servicer.requests import Context, actor, check_range
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
@@ -15,31 +18,21 @@ from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 
 MOST_ANSWERS = 100
-MOST_PRODUCTS = 2000
-MOST_ARMS = 16
-MOST_ARM = 64
-DIGEST_BYTES = 32
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the last that a Timestamp can say."""
 
 
+@dataclass(eq=False)
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     """Keeps answers and gives them back."""
 
-    def __init__(
-        self,
-        catalogs: Sequence[str],
-        pseudonyms: Pseudonyms,
-        log: AnswerLog,
-        now_micros: Callable[[], int],
-        keep_micros: int,
-    ) -> None:
-        """`keep_micros` is how long an answer is kept that does not say so itself."""
-        self._catalogs = catalogs
-        self._pseudonyms = pseudonyms
-        self._log = log
-        self._now = now_micros
-        self._keep_micros = keep_micros
+    catalogs: Sequence[str]
+    pseudonyms: Pseudonyms
+    answers: AnswerQueue
+    now: Callable[[], int]
+    """Microseconds since 1970 (UTC)."""
+    keep_micros: int
+    """How long an answer is kept that does not say so itself."""
 
     async def RecordAnswers(
         self,
@@ -47,71 +40,62 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         context: Context,
     ) -> pb.RecordAnswersResponse:
         """Keep answers; the first content of an id stays."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
         problems = [*_problems(request.answers)]
         if problems:
             raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
-        now = self._now()
-        answers = [self._answer(catalog_id, message, now) for message in request.answers]
-        return pb.RecordAnswersResponse(written_count=await self._log.write(answers, now))
+        now = self.now()
+        answers = [
+            stored(
+                message,
+                catalog_id,
+                actor(message.shopper, catalog_id, self.pseudonyms),
+                self.pseudonyms.key_id,
+                now_micros=now,
+                keep_micros=self.keep_micros,
+            )
+            for message in request.answers
+        ]
+        return pb.RecordAnswersResponse(written_count=await self.answers.write(answers))
 
     async def GetAnswer(
         self,
         request: pb.GetAnswerRequest,
         context: Context,
     ) -> pb.AnswerRecord:
-        """One kept answer, without its shopper."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        content = await self._log.read(catalog_id, request.answer_id, self._now())
+        """One kept answer, or a range of its products, without its shopper."""
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_range("offset", request.offset, 0, MOST_PRODUCTS)
+        check_range("limit", request.limit, 0, MOST_PRODUCTS)
+        content = await self.answers.read(catalog_id, request.answer_id)
         if content is None:
             raise AnswerMissing
-        return pb.AnswerRecord.FromString(content)
-
-    def _answer(self, catalog_id: str, message: pb.AnswerRecord, now: int) -> Answer:
-        who = actor(message.shopper, catalog_id, self._pseudonyms)
-        kept = pb.AnswerRecord()
-        kept.CopyFrom(message)
-        kept.ClearField("shopper")
-        expires = now + self._keep_micros
-        if message.HasField("expire_time"):
-            expires = message.expire_time.seconds * 1_000_000
-        return Answer(
-            catalog_id=catalog_id,
-            answer_id=message.answer_id,
-            actor=who or "",
-            key_id=self._pseudonyms.key_id,
-            content=kept.SerializeToString(deterministic=True),
-            expires_micros=expires,
-            answer_micros=_answer_micros(message, now),
-            model_version=message.versions.model_version,
-            scene=message.scene,
-            arms="\n".join(sorted(set(message.arms))),
-        )
-
-
-def _answer_micros(message: pb.AnswerRecord, now: int) -> int:
-    """When it was served; now where that was not said."""
-    if not message.HasField("answer_time"):
-        return now
-    return message.answer_time.seconds * 1_000_000 + message.answer_time.nanos // 1000
+        record = pb.AnswerRecord.FromString(content)
+        if record.products:  # of a release before 0.6, which kept them one by one
+            raise AnswerMissing
+        answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
+        return record
 
 
 def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
     for place, answer in enumerate(answers):
         path = f"answers[{place}]"
-        if not ANSWER_ID.fullmatch(answer.answer_id):
-            yield f"{path}.answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"
-        if len(answer.request_digest) not in (0, DIGEST_BYTES):
-            yield f"{path}.request_digest", f"is not {DIGEST_BYTES} bytes long"
-        if len(answer.products) > MOST_PRODUCTS:
-            yield f"{path}.products", f"has more than {MOST_PRODUCTS} entries"
-        for name in ("expire_time", "answer_time"):
-            if abs(getattr(answer, name).seconds) > LAST_SECOND:
-                yield f"{path}.{name}", "is no time before the year 10000"
-        if len(answer.arms) > MOST_ARMS or any(map(_no_arm, answer.arms)):
-            yield f"{path}.arms", f"are not up to {MOST_ARMS} of 1 to 64 printable characters"
+        for name, problem in _answer_problems(answer):
+            yield f"{path}.{name}", problem
 
 
-def _no_arm(name: str) -> bool:
-    return not (0 < len(name) <= MOST_ARM and name.isprintable())
+def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
+    yield from named_problems(answer.answer_id, answer.request_digest, answer.arms)
+    if len(answer.products) > MOST_PRODUCTS:
+        yield "products", f"has more than {MOST_PRODUCTS} entries"
+    elif len({name for one in answer.products for name in one.branches}) > MOST_BRANCHES:
+        yield "products", f"name more than {MOST_BRANCHES} branches"
+    if answer.HasField("columns"):
+        if answer.products:
+            yield "columns", "are there beside products"
+        for name, problem in answer_columns.problems(answer.columns):
+            yield f"columns.{name}", problem
+    for name in ("expire_time", "answer_time"):
+        if abs(getattr(answer, name).seconds) > LAST_SECOND:
+            yield name, "is no time before the year 10000"

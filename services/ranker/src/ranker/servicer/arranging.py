@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from ranker.breakdown import Addends
-from ranker.diversity import Arrangement, Policy
+from ranker.diversity import Cause, Policy
+from ranker.order import Order
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
@@ -76,17 +77,14 @@ class Moved(TypedDict):
     propensities: list[float]
 
 
-def moved(arrangement: Arrangement, count: int) -> Moved:
-    """What is told of the first `count` products."""
-    still = not any(steps.any() for steps in arrangement.moves.values())
-    if still and (arrangement.propensities == 1).all():
-        return Moved(score_ranks=[], moves=[], propensities=[])
-    columns = [
-        (answer_pb2.Move.Cause.Value(f"CAUSE_{cause}"), steps[:count].tolist())
-        for cause, steps in arrangement.moves.items()
-    ]
+def moved(order: Order) -> Moved:
+    """What is told of the products of an order."""
+    if not order.moves and not order.drawn:
+        ranks = order.score_ranks.tolist() if order.moved else []
+        return Moved(score_ranks=ranks, moves=[], propensities=[])
+    columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
     return Moved(
-        score_ranks=(arrangement.order[:count] + 1).tolist(),
+        score_ranks=order.score_ranks.tolist(),
         moves=[
             pb.MoveList(
                 moves=[
@@ -95,10 +93,15 @@ def moved(arrangement: Arrangement, count: int) -> Moved:
                     if steps[place]
                 ]
             )
-            for place in range(count)
+            for place in range(len(order))
         ],
-        propensities=arrangement.propensities[:count].tolist(),
+        propensities=order.propensities.tolist(),
     )
+
+
+def cause_number(cause: Cause) -> answer_pb2.Move.Cause.ValueType:
+    """The cause as messages have it."""
+    return answer_pb2.Move.Cause.Value(f"CAUSE_{cause}")
 
 
 def features_of(column: Sequence[Addends]) -> list[pb.FeatureList]:

@@ -6,12 +6,13 @@ and nearly all requests are good.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ranker import parts, rank
-from ranker.columns import products_of
+from ranker.collapsing import Likeness
+from ranker.columns import check_lengths, products_of
 from ranker.model import Doubles
 from ranker.servicer.packed import of_floats
 from ranker.servicer.requests import check_range
@@ -23,6 +24,9 @@ from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 
 MOST_CANDIDATES = 2000
 MOST_BRANCHES = 16
+MOST_OWN = 100
+MOST_EXPLAINED = 200
+MOST_PAIRED = 20_000
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
 MOST_DIMENSION = 4096
@@ -55,6 +59,64 @@ def candidates_of(request: pb.RankRequest) -> rank.Candidates:
         fused=fused,
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
         photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
+    )
+
+
+def explained_of(
+    request: pb.GiveReasonsRequest,
+) -> tuple[rank.Candidates, Mapping[str, Doubles]]:
+    """Products to explain and the parts of their scores; RequestInvalid."""
+    columns, given = request.candidates, request.parts
+    ids = tuple(columns.product_ids)
+    check_range("candidates.product_ids", len(ids), 1, MOST_EXPLAINED)
+    found = {part.name: np.array(part.values, np.float64) for part in given}
+    problems = [
+        *_id_problems(ids),
+        *_path_problems(columns.category_paths),
+        *_part_problems(given, len(ids)),
+    ]
+    if max(request.explored_places, default=0) >= len(ids):
+        problems.append(("explored_places", "holds a place beyond the candidates"))
+    if problems:
+        raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
+    products = products_of(columns, "candidates")
+    return rank.Candidates(ids, products, {}, np.zeros(len(ids))), found
+
+
+def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple[str, str]]:
+    if len(given) > MOST_BRANCHES + len(parts.OWN_PARTS):
+        yield "parts", f"has more than {MOST_BRANCHES + len(parts.OWN_PARTS)} entries"
+    names = Counter(part.name for part in given)
+    for place, part in enumerate(given):
+        if not 0 < len(part.name) <= MOST_NAME or names[part.name] > 1:
+            problem = f"is empty, longer than {MOST_NAME} characters or named twice"
+            yield f"parts[{place}].name", problem
+        if len(part.values) != count:
+            problem = f"has {len(part.values)} entries for {count} products"
+            yield f"parts[{place}].values", problem
+        elif not np.isfinite(part.values).all():
+            yield f"parts[{place}].values", "holds a value that is not finite"
+
+
+def likeness_of(request: pb.RankRequest) -> Likeness:
+    """What near-duplicates among checked candidates collapse by; RequestInvalid."""
+    own, columns, pairs = request.query_products, request.candidates, request.same_pictures
+    count = len(columns.product_ids)
+    check_range("query_products.product_ids", len(own.product_ids), 0, MOST_OWN)
+    check_range("same_pictures", len(pairs), 0, MOST_PAIRED)
+    check_lengths(own, "query_products")
+    same = np.array(pairs, np.int64)
+    if len(same) % 2 or same.max(initial=-1) >= count:
+        problem = "is not a list of pairs of places in `candidates`"
+        raise RequestInvalid(FieldViolation("same_pictures", problem))
+    families, hashes = list[str](), list[int]()
+    for each in (own, columns):
+        ids = each.product_ids
+        parents = each.parent_ids or ids
+        families += [parent or item for parent, item in zip(parents, ids, strict=True)]
+        hashes += each.image_hashes or [0] * len(ids)
+    return Likeness(
+        len(own.product_ids), families, np.array(hashes, np.uint64), same.reshape(-1, 2)
     )
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,12 +12,12 @@ from google.type import money_pb2
 
 from ranker.events import export, purge
 from ranker.events.intake import append
+from ranker.events.selection import params, request_key
 from ranker.model import (
     Event,
     EventInvalid,
     EventTimeInvalid,
     EventType,
-    Extent,
     Identity,
     Money,
     Selection,
@@ -28,6 +29,7 @@ from ranker.record.events import EventRecord
 from ranker.record.exports import ExportRecord
 from ranker.record.purges import PurgeRecord
 from ranker.servicer.jobs import job_message
+from ranker.servicer.messages import message_of
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
@@ -36,14 +38,12 @@ from ranker.servicer.requests import (
     check_range,
     check_request_id,
     check_shopper,
-    page_place,
-    page_token,
     shopper,
     timestamp,
 )
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid, enter, page_size
+from servicekit.requests import RequestInvalid, enter, page_place, page_size, page_token
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb
@@ -59,32 +59,21 @@ TYPES = {event_pb2.EventType.Value(f"EVENT_TYPE_{one.value}"): one for one in Ev
 NUMBERS = {one: number for number, one in TYPES.items()}
 
 
+@dataclass(eq=False)
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     """Takes events in, gives them back, moves and deletes them."""
 
-    def __init__(
-        self,
-        catalogs: Sequence[str],
-        pseudonyms: Pseudonyms,
-        record: EventRecord,
-        now_micros: Callable[[], int],
-        *,
-        shoppers: ShopperRecord,
-        purges: PurgeRecord,
-        jobs: Jobs,
-        exports: ExportRecord,
-        impression_share: float = 1.0,
-    ) -> None:
-        """`impression_share`: of how many answers impressions are stored, above 0, at most 1."""
-        self._catalogs = catalogs
-        self._pseudonyms = pseudonyms
-        self._record = record
-        self._now = now_micros
-        self._shoppers = shoppers
-        self._purges = purges
-        self._jobs = jobs
-        self._exports = exports
-        self._impression_share = impression_share
+    catalogs: Sequence[str]
+    pseudonyms: Pseudonyms
+    record: EventRecord
+    now: Callable[[], int]
+    """Microseconds since 1970 (UTC)."""
+    shoppers: ShopperRecord
+    purges: PurgeRecord
+    jobs: Jobs
+    exports: ExportRecord
+    impression_share: float = 1.0
+    """Of how many answers impressions are stored, above 0, at most 1."""
 
     async def AppendEvents(
         self,
@@ -92,16 +81,16 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.AppendEventsResponse:
         """Write events, each with a status of its own."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
         done = await append(
             catalog_id,
             events,
-            self._pseudonyms,
-            self._record,
-            self._now,
-            impression_share=self._impression_share,
+            self.pseudonyms,
+            self.record.append,
+            self.now,
+            impression_share=self.impression_share,
         )
         return pb.AppendEventsResponse(
             statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],
@@ -115,21 +104,21 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.GetEventsResponse:
         """A shopper's events, newest first."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place(f"events of {catalog_id}", request.page_token, (int, int))
-        found = await self._record.events_of(
+        place = page_place(request.page_token, (f"events of {catalog_id}",), int, int)
+        found = await self.record.events_of(
             catalog_id,
             who,
             limit=size + 1,
-            before=(int(place[0]), int(place[1])) if place else None,
+            before=place or None,
         )
         page = found[:size]
         token = ""
         if len(found) > size:
             place = (page[-1].event.time_micros or 0, page[-1].sequence)
-            token = page_token(f"events of {catalog_id}", place)
+            token = page_token((f"events of {catalog_id}",), *place)
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
 
     async def MergeShopper(
@@ -138,12 +127,12 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.MergeShopperResponse:
         """Make a visitor a user."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         # "from" is a word of Python: the message has to be asked by name.
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
         user = self._named(catalog_id, "to", request.to, Identity.USER)
-        moved = await self._shoppers.merge(
-            catalog_id, visitor, user, key_id=self._pseudonyms.key_id, now_micros=self._now()
+        moved = await self.shoppers.merge(
+            catalog_id, visitor, user, key_id=self.pseudonyms.key_id, now_micros=self.now()
         )
         return pb.MergeShopperResponse(moved_count=moved)
 
@@ -153,20 +142,20 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> pb.PurgeEventsResponse:
         """Count the events that fit and, if told so, start the job that deletes them."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
-        counted = await self._purges.count(selection)
+        counted = await self.purges.count(selection)
         answer = pb.PurgeEventsResponse(event_count=counted.event_count)
         if counted.first_micros is not None and counted.last_micros is not None:
             answer.first_event_time.CopyFrom(timestamp(counted.first_micros))
             answer.last_event_time.CopyFrom(timestamp(counted.last_micros))
         if request.force:
-            job = await self._jobs.create(
+            job = await self.jobs.create(
                 purge.PURGE,
                 catalog_id,
                 purge.params(selection, counted),
-                purge.request_key(request.request_id, selection),
+                request_key(request.request_id, selection),
             )
             answer.job.CopyFrom(job_message(job))
         return answer
@@ -177,17 +166,17 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         context: Context,
     ) -> job_pb2.Job:
         """Start the job that writes events to Parquet files."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
-        extent = Extent(
+        extent = Selection(
             catalog_id=catalog_id,
             from_micros=_time(request, "from_time"),
             before_micros=_time(request, "before_time"),
             types=_types(request),
-            last_sequence=await self._exports.last_sequence(catalog_id),
+            last_sequence=await self.exports.last_sequence(catalog_id),
         )
-        key = export.request_key(request.request_id, extent)
-        job = await self._jobs.create(export.EXPORT, catalog_id, export.params(extent), key)
+        key = request_key(request.request_id, extent)
+        job = await self.jobs.create(export.EXPORT, catalog_id, params(extent), key)
         return job_message(job)
 
     def _named(self, catalog_id: str, path: str, message: event_pb2.Shopper, kind: Identity) -> str:
@@ -197,7 +186,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             problem = f"is required: a {Identity.VISITOR} becomes a {Identity.USER}"
             raise RequestInvalid(FieldViolation(f"{path}.{kind}_id", problem))
         check_shopper(path, who)
-        return self._pseudonyms.of(catalog_id, who)
+        return self.pseudonyms.of(catalog_id, who)
 
     async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
         """What fits; RequestInvalid, also when nothing was said."""
@@ -208,8 +197,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             raise RequestInvalid(*(FieldViolation(path, problem) for path in conditions))
         who = ""
         if request.HasField("shopper"):
-            who = actor(request.shopper, catalog_id, self._pseudonyms, required=True) or ""
-            who = await self._purges.owner(catalog_id, who)
+            who = actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
+            who = await self.purges.owner(catalog_id, who)
         return Selection(
             catalog_id=catalog_id,
             before_micros=_time(request, "before_time"),
@@ -289,25 +278,4 @@ def _money(money: money_pb2.Money) -> Money:
 
 
 def _message(stored: StoredEvent) -> event_pb2.Event:
-    event = stored.event
-    message = event_pb2.Event(
-        event_id=event.event_id,
-        type=NUMBERS[event.type] if event.type else event_pb2.EVENT_TYPE_UNSPECIFIED,
-        product_id=event.product_id,
-        event_time=timestamp(event.time_micros or 0),
-        quantity=event.quantity,
-        order_id=event.order_id,
-        position=event.position,
-        scene=event.scene,
-        attribution_token=event.attribution_token,
-        query=event.query,
-        receive_time=timestamp(stored.received_micros),
-        answer_id=event.answer_id,
-    )
-    if event.value is not None:
-        message.value = event.value
-    if event.unit_price is not None:
-        units, micros = divmod(event.unit_price.micros, 1_000_000)
-        message.unit_price.units, message.unit_price.nanos = units, micros * 1000
-        message.unit_price.currency_code = event.unit_price.currency
-    return message
+    return message_of(event_pb2.Event, stored.event, receive_time=stored.received_micros)

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from ranker.feedback import health
 from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
@@ -14,57 +15,42 @@ from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
 from ranker.servicer import online, trainings
-from ranker.servicer.evaluations import VERDICTS, evaluation_message
 from ranker.servicer.jobs import job_message
+from ranker.servicer.messages import message_of
 from ranker.servicer.requests import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
     Context,
-    page_place,
-    page_token,
-    timestamp,
+    check_request_id,
 )
-from servicekit.errors import FieldViolation
 from servicekit.jobs import Jobs
-from servicekit.requests import RequestInvalid, enter, page_size
+from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
 
 TRAIN, EVALUATE = "train", "evaluate"
-MOST_REQUEST_ID = 128
 
 LoadModel = Callable[[str, str, str], Model]
 """(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""
 
 
+@dataclass(eq=False)
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """Trains, lists, promotes models and rolls them back."""
 
-    def __init__(
-        self,
-        catalogs: Sequence[str],
-        *,
-        jobs: Jobs,
-        registry: ModelRegistry,
-        evaluations: EvaluationRecord,
-        load: LoadModel,
-        online: OnlineRecord,
-        activity: ActivityRecord,
-        refresh: Callable[[], Awaitable[None]],
-        now_micros: Callable[[], int],
-    ) -> None:
-        """`refresh` makes this process serve what is promoted; the others notice by themselves."""
-        self._catalogs = catalogs
-        self._jobs = jobs
-        self._registry = registry
-        self._evaluations = evaluations
-        self._load = load
-        self._online = online
-        self._activity = activity
-        self._refresh = refresh
-        self._now = now_micros
+    catalogs: Sequence[str]
+    jobs: Jobs
+    registry: ModelRegistry
+    evaluations: EvaluationRecord
+    load: LoadModel
+    online: OnlineRecord
+    activity: ActivityRecord
+    refresh: Callable[[], Awaitable[None]]
+    """Makes this process serve what is promoted; the others notice by themselves."""
+    now: Callable[[], int]
+    """Microseconds since 1970 (UTC)."""
 
     async def TrainModel(
         self,
@@ -72,10 +58,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> job_pb2.Job:
         """Start a training job, or find the one that this request started."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        _check_request_id(request.request_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
         params = trainings.params_of(request)
-        return job_message(await self._jobs.create(TRAIN, catalog_id, params, request.request_id))
+        return job_message(await self.jobs.create(TRAIN, catalog_id, params, request.request_id))
 
     async def ListModels(
         self,
@@ -83,17 +69,15 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> pb.ListModelsResponse:
         """Models, newest first."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place(f"models of {catalog_id}", request.page_token, (int, str))
-        found = await self._registry.list(
-            catalog_id, limit=size + 1, before=(int(place[0]), str(place[1])) if place else None
-        )
+        place = page_place(request.page_token, (f"models of {catalog_id}",), int, str)
+        found = await self.registry.list(catalog_id, limit=size + 1, before=place or None)
         page = found[:size]
         token = ""
         if len(found) > size:
             place = (page[-1].trained_micros, page[-1].version)
-            token = page_token(f"models of {catalog_id}", place)
+            token = page_token((f"models of {catalog_id}",), *place)
         return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
 
     async def EvaluateModel(
@@ -102,13 +86,11 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> job_pb2.Job:
         """Start a job that measures a model, or find the one that this request started."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        _check_request_id(request.request_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
         version = (await self._named(catalog_id, request.model_version)).version
         params = {"model_version": version}
-        return job_message(
-            await self._jobs.create(EVALUATE, catalog_id, params, request.request_id)
-        )
+        return job_message(await self.jobs.create(EVALUATE, catalog_id, params, request.request_id))
 
     async def GetEvaluation(
         self,
@@ -116,9 +98,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> evaluation_pb2.Evaluation:
         """What the newest evaluation of a model found."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         version = (await self._named(catalog_id, request.model_version)).version
-        return evaluation_message(await self._evaluations.get(catalog_id, version), version)
+        report = await self.evaluations.get(catalog_id, version)
+        return message_of(evaluation_pb2.Evaluation, report, model_version=version)
 
     async def PromoteModel(
         self,
@@ -126,9 +109,9 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> pb.Model:
         """Look for proof and check the model's files, then make it the serving one."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        model = await self._registry.get(catalog_id, request.model_version)
-        serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        model = await self.registry.get(catalog_id, request.model_version)
+        serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
         forced = False
         try:
             require_proof(model, serving)
@@ -137,8 +120,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
                 raise
             forced = True
         await self._check(catalog_id, model)
-        await self._registry.promote(
-            catalog_id, model.version, self._now(), forced=forced, verdict=model.verdict
+        await self.registry.promote(
+            catalog_id, model.version, self.now(), forced=forced, verdict=model.verdict
         )
         get_logger().info(
             "model promoted",
@@ -147,8 +130,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             forced=forced,
             verdict=model.verdict,
         )
-        await self._refresh()
-        return _message(await self._registry.get(catalog_id, model.version))
+        await self.refresh()
+        return _message(await self.registry.get(catalog_id, model.version))
 
     async def RollbackModel(
         self,
@@ -156,12 +139,24 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> pb.Model:
         """Check the files of the model before, then make it the serving one again."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        model, promotion = await self._registry.before(catalog_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        model, promotion = await self.registry.before(catalog_id)
         await self._check(catalog_id, model)
-        await self._registry.roll_back(catalog_id, promotion, self._now())
-        await self._refresh()
-        return _message(await self._registry.get(catalog_id, model.version))
+        await self.registry.roll_back(catalog_id, promotion, self.now())
+        await self.refresh()
+        return _message(await self.registry.get(catalog_id, model.version))
+
+    async def DemoteModel(
+        self,
+        request: pb.DemoteModelRequest,
+        context: Context,
+    ) -> pb.Model:
+        """Take the serving model out of service."""
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        version = await self.registry.demote(catalog_id, self.now())
+        get_logger().info("model demoted", catalog_id=catalog_id, model_version=version)
+        await self.refresh()
+        return _message(await self.registry.get(catalog_id, version))
 
     async def PublishModel(
         self,
@@ -169,24 +164,24 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> job_pb2.Job:
         """Start a job that publishes a model, or find the one that this request started."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        _check_request_id(request.request_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_request_id(request.request_id)
         if request.model_version:
-            version = (await self._registry.get(catalog_id, request.model_version)).version
+            version = (await self.registry.get(catalog_id, request.model_version)).version
         else:
-            serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+            serving = (await self.registry.promoted((catalog_id,))).get(catalog_id)
             if serving is None:
                 raise ModelNotFound("no model serves: name one, or promote one")
             version = serving.version
         params = publish.params(version, rewrite=request.rewrite)
-        job = await self._jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
+        job = await self.jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
         return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:
         """The model of this version, the newest for none; ModelNotFound."""
         if version:
-            return await self._registry.get(catalog_id, version)
-        newest = await self._registry.list(catalog_id, limit=1, before=None)
+            return await self.registry.get(catalog_id, version)
+        newest = await self.registry.list(catalog_id, limit=1, before=None)
         if not newest:
             raise ModelNotFound("this catalog has no model: train one")
         return newest[0]
@@ -195,7 +190,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         """ModelCorrupt, or ModelNotFound when the files were pruned."""
         if model.pruned_micros is not None:
             raise ModelNotFound("the files of this model were pruned: train anew")
-        await asyncio.to_thread(self._load, catalog_id, model.version, model.manifest_sha256)
+        await asyncio.to_thread(self.load, catalog_id, model.version, model.manifest_sha256)
 
     async def GetOnlineReport(
         self,
@@ -203,18 +198,11 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         context: Context,
     ) -> online_report_pb2.OnlineReport:
         """How answers fared with shoppers."""
-        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
-        asked = online.period(request, self._now())
-        kept = await self._activity.kept(catalog_id)
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        asked = online.period(request, self.now())
+        kept = await self.activity.kept(catalog_id)
         looked = None if kept is None else health.from_json(kept[1])
-        return online.report(asked, await self._online.counts(catalog_id, asked), looked)
-
-
-def _check_request_id(request_id: str) -> None:
-    """Raises RequestInvalid."""
-    if len(request_id) > MOST_REQUEST_ID:
-        problem = f"is longer than {MOST_REQUEST_ID} characters"
-        raise RequestInvalid(FieldViolation("request_id", problem))
+        return online.report(asked, await self.online.counts(catalog_id, asked), looked)
 
 
 def _state(model: ModelRecord) -> pb.Model.State.ValueType:
@@ -224,25 +212,6 @@ def _state(model: ModelRecord) -> pb.Model.State.ValueType:
 
 
 def _message(model: ModelRecord) -> pb.Model:
-    message = pb.Model(
-        model_version=model.version,
-        state=_state(model),
-        verdict_summary=model.verdict_summary,
-        forced=model.forced,
-        train_time=timestamp(model.trained_micros),
-        event_count=model.event_count,
-        shopper_count=model.shopper_count,
-        product_count=model.product_count,
-        first_event_time=timestamp(model.first_event_micros),
-        last_event_time=timestamp(model.last_event_micros),
-        metrics=[
-            pb.ModelMetric(name=one.name, value=one.value, sample_count=one.sample_count)
-            for one in model.metrics
-        ],
-    )
-    if model.verdict is not None:
-        message.verdict = VERDICTS[model.verdict]
-    if model.promoted_micros is not None:
-        message.promote_time.CopyFrom(timestamp(model.promoted_micros))
+    message = message_of(pb.Model, model, state=_state(model))
     trainings.tell(message, model)
     return message

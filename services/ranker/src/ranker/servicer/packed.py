@@ -7,6 +7,7 @@ each, after 10 µs. A request to rank has a few such columns, an answer eight.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,8 +20,7 @@ _MORE = 0x80
 
 def doubles(field_number: int, values: Doubles) -> bytes:
     """A `repeated double` field of a message, to be given to its `MergeFromString`."""
-    data = values.astype("<f8", copy=False).tobytes()
-    return _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data
+    return _head(field_number, 8 * len(values)) + values.astype("<f8", copy=False).tobytes()
 
 
 def of_floats(column: Sequence[float]) -> Doubles:
@@ -29,6 +29,11 @@ def of_floats(column: Sequence[float]) -> Doubles:
     alone.similarities.MergeFrom(column)
     data = alone.SerializeToString()
     return np.frombuffer(data, "<f4", len(column), len(data) - 4 * len(column)).astype(np.float64)
+
+
+@lru_cache
+def _head(field_number: int, size: int) -> bytes:
+    return _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(size)
 
 
 def _varint(value: int) -> bytes:

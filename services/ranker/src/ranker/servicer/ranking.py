@@ -4,34 +4,40 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
-from google.protobuf.duration_pb2 import Duration
-
-from ranker import breakdown, diversity, fold_in, nominate, parts, rank
-from ranker.breakdown import Evidence
-from ranker.diversity import Arrangement
+from ranker import breakdown, diversity, nominate, parts, rank
+from ranker.breakdown import Evidence, again
 from ranker.explain import explain
 from ranker.exploration import seed_of
 from ranker.fold_in import FoldIn
-from ranker.model import HistoryReader, Model, Models, Reason
-from ranker.models.publish import SPACE, query_vector
+from ranker.model import HistoryReader, Model, Models
+from ranker.models.collaborative import SPACE
+from ranker.models.publish import query_vector
+from ranker.order import order_of
 from ranker.pseudonyms import Pseudonyms
-from ranker.servicer.arranging import DEFAULT, features_of, moved, policy_of
-from ranker.servicer.candidates import MOST_CANDIDATES, candidates_of, weights_of
-from ranker.servicer.events import NUMBERS
-from ranker.servicer.packed import doubles
+from ranker.record.queued import AnswerQueue
+from ranker.servicer.arranging import DEFAULT, policy_of
+from ranker.servicer.candidates import (
+    MOST_CANDIDATES,
+    candidates_of,
+    explained_of,
+    likeness_of,
+    weights_of,
+)
+from ranker.servicer.records import MOST_MICROS, check_draft, record_of, stored
+from ranker.servicer.replies import add_parts, add_reasons, model_not_ready, ranked, timings
 from ranker.servicer.requests import Context, actor, check_range
+from ranker.shoppers import Shoppers
 from ranker.signals import DEFAULTS, Signals
 from servicekit.requests import enter
 from servicekit.telemetry import Stages
-from sightline.common.v1 import answer_pb2, event_pb2, vector_pb2
+from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
+from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 
 MOST_NOMINEES = 1000
 DEFAULT_NOMINEES = 100
-MOST_MICROS = 253_402_300_800_000_000  # the year 10000
 
 BASES = {
     nominate.Basis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
@@ -53,10 +59,15 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         in_memory_items: int,
         *,
         signals: Signals = DEFAULTS,
+        answers: AnswerQueue | None = None,
+        keep_micros: int = 0,
     ) -> None:
         """`in_memory_items`: products of a model up to which callers get them out of memory, even
-        those that could search the index; `signals`: how events are read."""
-        self._signals = signals
+        those that could search the index; `signals`: how events are read; `answers`: where their
+        records go, for `keep_micros` unless they say so themselves; None = nowhere."""
+        self._answers = answers
+        self._keep_micros = keep_micros
+        self._shoppers = Shoppers(reader, signals)
         self._in_memory_items = in_memory_items
         self._catalogs = catalogs
         self._pseudonyms = pseudonyms
@@ -73,22 +84,25 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self._pseudonyms)
         candidates, weights = candidates_of(request), weights_of(request.weights)
         check_range("top_k", request.top_k, 0, MOST_CANDIDATES)
+        check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         check_range("time_micros", request.time_micros, 0, MOST_MICROS)
         policy = policy_of(request.diversity) if request.HasField("diversity") else DEFAULT
+        likeness = likeness_of(request) if request.collapse else None
+        if request.HasField("record"):
+            check_draft(request.record, len(candidates.ids))
         now = request.time_micros or time.time_ns() // 1000
-        check_range("reason_top_k", request.reason_top_k, 0, MOST_CANDIDATES)
         model = self._models.serving(catalog_id)
         stages = Stages()
         with stages.measure("history"):
-            history, shopper = await fold_in.read(
+            known = await self._shoppers.read(
                 catalog_id,
                 who,
                 model,
-                self._reader,
                 with_seen=request.drop_seen,
-                signals=self._signals,
                 now_micros=now,
+                token=request.history_token,
             )
+            history, shopper = known.history, known.shopper
             popularity = None
             if policy.popularity or rank.needs_popularity(weights, shopper):
                 popularity = await self._reader.popularity(catalog_id, candidates.ids)
@@ -111,12 +125,62 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 seed=seed_of(request.seed, history.actor or who, request.session_id, now),
                 now_micros=now,
             )
-            shown = ranking.take(arrangement.order[: request.top_k or None])
+            order = order_of(ranking, arrangement, likeness, model)
+            told = request.reason_top_k if request.HasField("reason_top_k") else None
+            explained = order.first(request.top_k).ranking.take(slice(told))
             factors = parts.factors(model, weights) if model else {}
-            evidence = Evidence(candidates, shown, shopper, model, factors)
-            answer = _answer(request, evidence, arrangement)
-        answer.stage_timings.extend(_timings(stages))
+            answer = ranked(
+                request, Evidence(candidates, explained, shopper, model, factors), order
+            )
+        answer.degradations.extend(self._degradations(catalog_id, "rank"))
+        if request.HasField("record"):
+            answer.recorded = self._keep(
+                record_of(request, answer, candidates.ids, order), catalog_id, who
+            )
+        answer.stage_timings.extend(timings(stages))
         return answer
+
+    async def GiveReasons(
+        self,
+        request: pb.GiveReasonsRequest,
+        context: Context,
+    ) -> pb.GiveReasonsResponse:
+        """Reasons of products that were ranked before."""
+        catalog_id = enter(request.catalog_id, request.request_id, self._catalogs)
+        who = actor(request.shopper, catalog_id, self._pseudonyms)
+        products, parts_given = explained_of(request)
+        weights = weights_of(request.weights)
+        model = self._models.serving(catalog_id)
+        now = time.time_ns() // 1000
+        known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
+        evidence = again(products, parts_given, weights, known.shopper, model)
+        explored = frozenset(request.explored_places)
+        reasons = explain(evidence, request.language_code, explored)
+        answer = pb.GiveReasonsResponse(model_version=model.version if model else "")
+        add_reasons(answer, reasons)
+        if request.explain:
+            add_parts(answer, parts_given, breakdown.split(evidence))
+        return answer
+
+    def _degradations(self, catalog_id: str, stage: str) -> list[answer_pb2.Degradation]:
+        """What is lost as the promoted model can't be loaded. Before the first promotion nothing
+        is: similarity and popularity are all that there is to go by."""
+        if self._models.serving(catalog_id) or not self._models.refused(catalog_id):
+            return []
+        return [model_not_ready(stage)]
+
+    def _keep(self, record: AnswerRecord, catalog_id: str, who: str | None) -> bool:
+        """Whether the record was taken into the queue."""
+        return self._answers is not None and self._answers.offer(
+            stored(
+                record,
+                catalog_id,
+                who,
+                self._pseudonyms.key_id,
+                now_micros=time.time_ns() // 1000,
+                keep_micros=self._keep_micros,
+            )
+        )
 
     async def Nominate(
         self,
@@ -130,25 +194,26 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_NOMINEES)
         model = self._models.serving(catalog_id)
         now = time.time_ns() // 1000
-        history, shopper = await fold_in.read(
-            catalog_id, who, model, self._reader, now_micros=now, signals=self._signals
-        )
+        known = await self._shoppers.read(catalog_id, who, model, now_micros=now)
+        history, shopper = known.history, known.shopper
+        token = self._shoppers.remember(catalog_id, who, known)
         top_k = request.top_k or DEFAULT_NOMINEES
         excluded = frozenset(request.exclude_product_ids)
         large = model is not None and len(model.item_ids) > self._in_memory_items
         if model is not None and large and request.accepts_vectors and shopper.personal:
             former = self._models.former(catalog_id)
-            before = fold_in.by_history(former, who, history, now, self._signals)
-            known = [(model, shopper), (former, before)]
+            before = self._shoppers.by(former, who, history, now)
+            both = [(model, shopper), (former, before)]
             hidden = sorted(history.hidden.difference(excluded))
             beside = nominate.by_neighbours(shopper, model, top_k, history.hidden | excluded)
             return pb.NominateResponse(
                 product_ids=beside.product_ids,
                 scores=beside.scores,
-                vectors=[_vector(each, found) for each, found in known if each and found.personal],
+                vectors=[_vector(each, found) for each, found in both if each and found.personal],
                 exclude_product_ids=[*request.exclude_product_ids, *hidden][:MOST_NOMINEES],
                 basis=BASES[beside.basis],
                 model_version=model.version,
+                history_token=token,
             )
         found = await nominate.nominate(
             catalog_id,
@@ -164,37 +229,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             scores=found.scores,
             basis=BASES[found.basis],
             model_version=model.version if model else "",
-            degradations=[] if model else [_model_not_ready("nominate")],
+            degradations=self._degradations(catalog_id, "nominate"),
+            history_token=token,
         )
-
-
-def _answer(
-    request: pb.RankRequest, evidence: Evidence, arrangement: Arrangement
-) -> pb.RankResponse:
-    """The ranking with all that is told of it."""
-    ranking, model = evidence.ranking, evidence.model
-    told = request.reason_top_k if request.HasField("reason_top_k") else None
-    first = replace(evidence, ranking=ranking.take(slice(told)))
-    reasons = () if told == 0 else explain(first, request.language_code, arrangement.explored)
-    addends = breakdown.split(first) if request.explain else {}
-    chances = rank.calibrated(model, ranking.raw_scores)
-    answer = pb.RankResponse(
-        product_ids=[evidence.candidates.ids[row] for row in ranking.rows.tolist()],
-        reasons=[pb.ReasonList(reasons=map(_reason, ones)) for ones in reasons],
-        hidden_count=ranking.hidden_count,
-        seen_count=ranking.seen_count,
-        model_version=model.version if model else "",
-        degradations=[] if model else [_model_not_ready("rank")],
-        score_event=_score_event(model),
-        **moved(arrangement, len(ranking.rows)),
-    )
-    answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
-    if chances is not None:
-        answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, chances))
-    for name, values in ranking.parts.items():
-        column = answer.parts.add(name=name, features=features_of(addends.get(name, ())))
-        column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
-    return answer
 
 
 def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
@@ -206,42 +243,3 @@ def _vector(model: Model, shopper: FoldIn) -> vector_pb2.Vector:
         dimension=len(query),
         data=query.astype("<f4").tobytes(),
     )
-
-
-def _score_event(model: Model | None) -> event_pb2.EventType.ValueType:
-    """Of which event calibrated scores are the chance."""
-    if model is None or model.calibration is None:
-        return event_pb2.EVENT_TYPE_UNSPECIFIED
-    return NUMBERS[model.calibration.event]
-
-
-def _reason(reason: Reason) -> answer_pb2.Reason:
-    return answer_pb2.Reason(
-        code=reason.code,
-        parameters=[
-            answer_pb2.ReasonParameter(name=name, value=value) for name, value in reason.parameters
-        ],
-        text=reason.text,
-    )
-
-
-def _model_not_ready(stage: str) -> answer_pb2.Degradation:
-    return answer_pb2.Degradation(
-        stage=stage,
-        cause=answer_pb2.Degradation.CAUSE_MODEL_NOT_READY,
-        substitute="similarity and popularity",
-    )
-
-
-def _timings(stages: Stages) -> list[answer_pb2.StageTiming]:
-    return [
-        answer_pb2.StageTiming(
-            stage=stage.name, total=duration, work=duration, start=_duration(stage.start)
-        )
-        for stage in stages.finished
-        for duration in [_duration(stage.duration)]
-    ]
-
-
-def _duration(seconds: float) -> Duration:
-    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))

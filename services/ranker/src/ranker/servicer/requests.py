@@ -1,9 +1,5 @@
 """What several services read from requests, and how they refuse it."""
 
-import base64
-import binascii
-import json
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
@@ -12,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ranker.model import Identity, Shopper
 from ranker.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,35 +47,6 @@ def check_shopper(path: str, who: Shopper) -> None:
     if not 0 < len(who.id.encode()) <= MOST_ID_BYTES:
         problem = f"is not 1 to {MOST_ID_BYTES} bytes long"
         raise RequestInvalid(FieldViolation(f"{path}.{who.kind}_id", problem))
-
-
-def page_token(kind: str, place: Iterable[str | int]) -> str:
-    """An opaque token for the page after `place` in the list `kind`."""
-    text = json.dumps([1, kind, *place], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def page_place(kind: str, token: str, types: Sequence[type]) -> tuple[str | int, ...] | None:
-    """What `page_token` was made of; None for an empty token. PageTokenInvalid."""
-    if not token:
-        return None
-    try:
-        version, given, *place = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise PageTokenInvalid from None
-    fits = len(place) == len(types) and all(map(isinstance, place, types))
-    if (version, given) != (1, kind) or not fits:
-        raise PageTokenInvalid
-    if not all(map(_storable, place)):
-        raise PageTokenInvalid
-    return tuple(place)
-
-
-def _storable(part: str | int) -> bool:
-    """Whether a store could hold it: JSON also knows larger numbers and halves of characters."""
-    if isinstance(part, int):
-        return abs(part) < 2**63
-    return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in part)
 
 
 def check_range(path: str, given: int, least: int, most: int) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from ranker.model import ModelRecord
-from ranker.recipe import RANGES, ItemItem, Loss, Recipe, recipe_of
+from ranker.recipe import RANGES, ItemItem, Loss, recipe_of
+from ranker.servicer.messages import message_of
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.ranker.v1 import model_service_pb2 as pb
@@ -16,22 +17,8 @@ MOST_TRIALS = 10_000
 MOST_SECONDS = 7 * 86_400
 MOST_KEYS, MOST_KEY_LENGTH = 100, 128
 
-_LOSSES = {
-    Loss.WARP: recipe_pb2.Recipe.LOSS_WARP,
-    Loss.BPR: recipe_pb2.Recipe.LOSS_BPR,
-    Loss.LOGISTIC: recipe_pb2.Recipe.LOSS_LOGISTIC,
-}
-_ITEM_ITEMS = {
-    ItemItem.OFF: recipe_pb2.Recipe.ITEM_ITEM_OFF,
-    ItemItem.TRANSITION: recipe_pb2.Recipe.ITEM_ITEM_TRANSITION,
-    ItemItem.EASE: recipe_pb2.Recipe.ITEM_ITEM_EASE,
-    ItemItem.KNN: recipe_pb2.Recipe.ITEM_ITEM_KNN,
-}
-_VERDICTS = {
-    "adds": recipe_pb2.PartAddition.VERDICT_ADDS,
-    "nothing": recipe_pb2.PartAddition.VERDICT_NOTHING,
-    "too_few": recipe_pb2.PartAddition.VERDICT_TOO_FEW,
-}
+_LOSSES = {one: recipe_pb2.Recipe.Loss.Value(f"LOSS_{one.name}") for one in Loss}
+_ITEM_ITEMS = {one: recipe_pb2.Recipe.ItemItem.Value(f"ITEM_ITEM_{one.name}") for one in ItemItem}
 _PLAIN = (*RANGES, "user_ids")
 """Fields that are the same on the wire and in a recipe."""
 
@@ -101,29 +88,15 @@ def tell(message: pb.Model, model: ModelRecord) -> None:
     if not told:
         return
     recipe = recipe_of(told["recipe"])
-    message.recipe.CopyFrom(recipe_message(recipe))
+    message.recipe.CopyFrom(message_of(recipe_pb2.Recipe, recipe))
     message.seed = recipe.seed
     message.blend.extend(
         recipe_pb2.BlendWeight(part=part, weight=weight)
         for part, weight in sorted(recipe.blend.weights.items())
     )
     message.blend_learned_from = recipe.blend.learned_from
-    message.additions.extend(map(_addition, told.get("ablation", ())))
+    message.additions.extend(
+        message_of(recipe_pb2.PartAddition, one) for one in told.get("ablation", ())
+    )
     message.base_version = told.get("base", "")
     message.search_trial_count = told.get("trials", 0)
-
-
-def recipe_message(recipe: Recipe) -> recipe_pb2.Recipe:
-    """The recipe with all its fields."""
-    return recipe_pb2.Recipe(
-        **{name: getattr(recipe, name) for name in _PLAIN},
-        loss=_LOSSES[recipe.loss],
-        item_item=_ITEM_ITEMS[recipe.item_item],
-        attribute_keys=recipe.attribute_keys,
-    )
-
-
-def _addition(content: Mapping[str, Any]) -> recipe_pb2.PartAddition:
-    return recipe_pb2.PartAddition(
-        **{**content, "verdict": _VERDICTS[content["verdict"]]},
-    )

@@ -16,6 +16,7 @@ from ranker.model import Doubles, Model
 from ranker.parts import OWN_PARTS, POPULARITY
 from ranker.recipe import ItemItem, Recipe
 from ranker.training.blend import LEAST_SHOPPERS
+from ranker.training.search import Trial
 from ranker.training.subject import Given
 from ranker.training.validation import METRIC, Validation
 
@@ -52,16 +53,19 @@ class Addition:
 
 
 @dataclass(frozen=True, slots=True)
-class Ablation:
-    """What is left, and what each part adds."""
+class Chosen:
+    """What validation chose."""
 
     recipe: Recipe
     attributes: bool
     """Whether what shoppers gave takes part."""
-    additions: tuple[Addition, ...]
+    trials: tuple[Trial, ...] = ()
+    """What a search tried; empty = nothing was searched."""
+    additions: tuple[Addition, ...] = ()
+    """What each part adds; empty = nobody could be asked, or it was not wanted."""
 
 
-def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> Ablation:
+def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitted) -> Chosen:
     """Leave out one after another what adds nothing to what is left; features first, in a fixed
     order, as the parts of the score are made of them. `model`: of the recipe, with all that there
     is."""
@@ -77,7 +81,7 @@ def ablate(measured: Validation, recipe: Recipe, model: Model, refitted: Refitte
         if additions[-1].verdict is Verdict.NOTHING:
             recipe, attributes, model, gains = less, kept, other, others
     blend, told = _parts(measured, model, gains)
-    return Ablation(_blended(recipe, blend), attributes, (*additions, *told))
+    return Chosen(_blended(recipe, blend), attributes, additions=(*additions, *told))
 
 
 USER_IDS, SHOPPER_ATTRIBUTES = "user_ids", "shopper_attributes"

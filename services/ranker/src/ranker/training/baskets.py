@@ -18,9 +18,8 @@ import numpy as np
 
 from ranker.fold_in import BASKET
 from ranker.log import UNKNOWN, Log
-from ranker.model import EventType, Ints, Neighbours
+from ranker.model import DAY_MICROS, EventType, Ints, Neighbours
 from ranker.recipe import Recipe
-from ranker.signals import DAY_MICROS
 from ranker.training.neighbours import blocks, gathered, places, sparse_rows
 
 MOST_IN_BASKET = 100

@@ -1,9 +1,12 @@
-"""k-means, for groups of shoppers and of products. NumPy only; the same seed, the same groups."""
+"""k-means, for groups of shoppers and of products; the same seed, the same groups."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.vq import kmeans2, vq
+from scipy.spatial.distance import cdist
 
 from ranker.model import Doubles, Floats, Ints
 
@@ -13,7 +16,6 @@ JUDGED = 1_000
 """Points that a silhouette is computed from: their distances are a square."""
 STARTS = 2
 MOST_ROUNDS = 25
-CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def clusters(points: Floats, counts: Iterable[int], seed: int) -> Clusters | Non
     rng = np.random.default_rng(seed)
     sample = _drawn(points, SAMPLE, rng)
     judged = _drawn(sample, JUDGED, rng)
-    distances = np.sqrt(np.maximum(_squares(judged, judged), 0))
+    distances = cdist(judged, judged)
     different = len(np.unique(judged, axis=0))
     best: Clusters | None = None
     for count in counts:
@@ -52,10 +54,7 @@ def clusters(points: Floats, counts: Iterable[int], seed: int) -> Clusters | Non
 
 def nearest(points: Floats, centroids: Floats) -> Ints:
     """(points,) the nearest centroid of each."""
-    found = np.empty(len(points), np.int64)
-    for start in range(0, len(points), CHUNK):
-        part = slice(start, start + CHUNK)
-        found[part] = _squares(points[part], centroids).argmin(axis=1)
+    found: Ints = vq(points, centroids)[0].astype(np.int64)
     return found
 
 
@@ -82,40 +81,14 @@ def silhouette(distances: Doubles, members: Ints) -> float:
 
 
 def _fitted(points: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """The centroids of the best of several starts."""
-    found = [_lloyd(points, _spread_out(points, count, rng)) for _ in range(STARTS)]
-    return min(found, key=lambda centroids: float(_squares(points, centroids).min(axis=1).sum()))
-
-
-def _spread_out(points: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """First centroids: each drawn by its squared distance to those before it (k-means++, Arthur and
-    Vassilvitskii 2007)."""
-    chosen = [int(rng.integers(len(points)))]
-    squares = np.full(len(points), np.inf)
-    for _ in range(count - 1):
-        last = points[chosen[-1]][None]
-        squares = np.minimum(squares, np.maximum(_squares(points, last)[:, 0], 0))
-        squares[chosen] = 0
-        chosen.append(int(rng.choice(len(points), p=squares / squares.sum())))
-    return points[chosen]
-
-
-def _lloyd(points: Floats, centroids: Floats) -> Floats:
-    """Move the centroids to the middle of what is nearest to each, until nothing changes."""
-    members = np.full(len(points), -1, np.int64)
-    for _ in range(MOST_ROUNDS):
-        moved = nearest(points, centroids)
-        if (moved == members).all():
-            break
-        members = moved
-        belongs = np.bincount(members, minlength=len(centroids))
-        sums = np.zeros(centroids.shape, np.float64)
-        np.add.at(sums, members, points)
+    """The centroids of the best of several starts (k-means++, Arthur and Vassilvitskii 2007)."""
+    with warnings.catch_warnings():
         # A centroid that lost all its points stays where it is.
-        full = belongs > 0
-        centroids = centroids.copy()
-        centroids[full] = sums[full] / belongs[full, None]
-    return centroids
+        warnings.filterwarnings("ignore", "One of the clusters is empty")
+        found = [
+            kmeans2(points, count, iter=MOST_ROUNDS, minit="++", seed=rng)[0] for _ in range(STARTS)
+        ]
+    return min(found, key=lambda centroids: float((vq(points, centroids)[1] ** 2).sum()))
 
 
 def _by_size(points: Floats, found: Clusters) -> Clusters:
@@ -132,10 +105,3 @@ def _drawn(points: Floats, most: int, rng: np.random.Generator) -> Floats:
     if len(points) <= most:
         return points
     return points[np.sort(rng.choice(len(points), most, replace=False))]
-
-
-def _squares(points: Floats, others: Floats) -> Doubles:
-    """(points, others) squared Euclidean distances."""
-    one, two = points.astype(np.float64), others.astype(np.float64)
-    found: Doubles = (one**2).sum(axis=1)[:, None] - 2 * one @ two.T + (two**2).sum(axis=1)
-    return found

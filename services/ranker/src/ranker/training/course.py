@@ -20,7 +20,7 @@ from ranker.evaluation.splits import Protocol, split_globally
 from ranker.log import Log
 from ranker.model import DataInsufficient, Metric, Model
 from ranker.recipe import Recipe
-from ranker.training.ablation import Addition, ablate
+from ranker.training.ablation import Addition, Chosen, ablate
 from ranker.training.blend import choose
 from ranker.training.fitting import Fitted, Progress, fitted
 from ranker.training.learning import Learned
@@ -131,27 +131,19 @@ def _share(log: Log, base: State | None) -> float:
     return min(SHARE, new / len(log) / 2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    recipe: Recipe
-    attributes: bool
-    trials: tuple[Trial, ...] = ()
-    additions: tuple[Addition, ...] = ()
-
-
-def _choose(given: Given, order: Order, steps: "_Steps") -> _Chosen:
+def _choose(given: Given, order: Order, steps: "_Steps") -> Chosen:
     """What validation says, inside the part that evaluation does not ask for."""
     if order.base is not None or not (order.budget.trials or order.ablation):
-        return _Chosen(order.recipe, order.attributes)
+        return Chosen(order.recipe, order.attributes)
     inside = given.at(split_globally(given.log, SHARE).before)
     try:
         measured = validation(inside, order.recipe)
         return _chosen(measured, order, steps)
     except DataInsufficient:  # too little to choose by: it is taken as it was given
-        return _Chosen(order.recipe, order.attributes)
+        return Chosen(order.recipe, order.attributes)
 
 
-def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
+def _chosen(measured: Validation, order: Order, steps: "_Steps") -> Chosen:
     model = measured.fitted(order.recipe, steps.fit())
 
     def fit(recipe: Recipe, with_attributes: bool = True) -> Model:
@@ -161,14 +153,13 @@ def _chosen(measured: Validation, order: Order, steps: "_Steps") -> _Chosen:
     def score(recipe: Recipe) -> float:
         return float(measured.gains(fit(recipe)).mean())
 
-    found = search(score, order.recipe, order.budget, lambda _: None)
+    found, trials = search(score, order.recipe, order.budget)
     if not order.ablation:
-        return _Chosen(found.recipe, order.attributes, found.trials)
-    best = fit(found.recipe) if found.trials else model
-    blend = choose(measured.cases(best), found.recipe.blend, seed=found.recipe.seed)
+        return Chosen(found, order.attributes, trials)
+    best = fit(found) if trials else model
+    blend = choose(measured.cases(best), found.blend, seed=found.seed)
     best = replace(best, blend=dict(blend.weights))
-    left = ablate(measured, replace(found.recipe, blend=blend), best, fit)
-    return _Chosen(left.recipe, left.attributes, found.trials, left.additions)
+    return replace(ablate(measured, replace(found, blend=blend), best, fit), trials=trials)
 
 
 def _options(recipe: Recipe, share: float) -> Options:

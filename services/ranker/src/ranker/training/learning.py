@@ -1,4 +1,4 @@
-"""Learns the blend of a score's parts, and what a score means, from what was shown. NumPy only.
+"""Learns the blend of a score's parts, and what a score means, from what was shown.
 
 Answers are cut into three slices by time. On the first, the click model of feedback/clicks.py says
 how much each part is worth, apart from the place where it stood. On the second, the order by these
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from ranker.feedback import clicks
 from ranker.feedback.answers import Feedback, Flags
@@ -295,17 +296,18 @@ def _isotonic(
     it was looked at. Neighbours that fall are pooled (Ayer et al. 1955).
     """
     order = np.argsort(scores, kind="stable")
-    blocks: list[Doubles] = []  # (looks, choices, sum of scores, weight) of each
-    for rows in np.array_split(order, min(BINS, len(order))):
-        looks, total = weight[rows] @ seen[rows], weight[rows].sum()
-        block = np.array([looks, weight[rows] @ chosen[rows], weight[rows] @ scores[rows], total])
-        while blocks and blocks[-1][1] * block[0] >= block[1] * blocks[-1][0]:
-            block = block + blocks.pop()
-        blocks.append(block)
-    looks, choices, sums, weights = np.array(blocks).T
-    knots, chances = sums / weights, np.clip(choices / looks, 0.0, 1.0)
+    bins = np.array_split(order, min(BINS, len(order)))
+
+    def summed(values: Doubles) -> Doubles:
+        return np.array([weight[rows] @ values[rows] for rows in bins])
+
+    looks = summed(seen)
+    found = isotonic_regression(summed(chosen) / looks, weights=looks)
+    starts = found.blocks[:-1]
+    pooled = [np.add.reduceat(summed(one), starts) for one in (scores, np.ones(len(scores)))]
+    knots = pooled[0] / pooled[1]
     rising = np.append(True, np.diff(knots) > 0)
-    return knots[rising], np.maximum.accumulate(chances)[rising]
+    return knots[rising], np.clip(found.x[starts], 0.0, 1.0)[rising]
 
 
 def _reliability(predicted: Doubles, chosen: Doubles) -> tuple[Bin, ...]:

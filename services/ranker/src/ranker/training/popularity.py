@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranker.model import Doubles, Floats
-from ranker.signals import DAY_MICROS, Interests
+from ranker.model import DAY_MICROS, Doubles, Floats
+from ranker.signals import Interests
 from ranker.training.neighbours import places
 
 TREND_HALF_LIFE_DAYS = 14.0

@@ -21,6 +21,7 @@ from ranker.models.packing import pack_texts, unpack_texts
 from ranker.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
 from ranker.training.lightfm_door import Learned, Liked, Side, fresh, learn
+from ranker.training.neighbours import places
 from ranker.training.style import Style
 from ranker.training.subject import Given, subject_of
 
@@ -84,12 +85,11 @@ def _carried(
     side: Side, names: Sequence[str], wanted: Sequence[str], rng: np.random.Generator
 ) -> Side:
     """The rows of `wanted`; fresh ones for names that are new."""
-    rows = {name: row for row, name in enumerate(names)}
-    places = np.array([rows.get(name, -1) for name in wanted], np.int64)
-    known = places >= 0
+    rows = places(wanted, names)
+    known = rows >= 0
     made = fresh(len(wanted), side.vectors.shape[1], rng)
     for one in fields(Side):
-        getattr(made, one.name)[known] = getattr(side, one.name)[places[known]]
+        getattr(made, one.name)[known] = getattr(side, one.name)[rows[known]]
     return made
 
 

@@ -37,18 +37,10 @@ class Trial:
     """None = it could not be fitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search came to."""
-
-    recipe: Recipe
-    trials: tuple[Trial, ...]
-
-
-def search(score: Score, recipe: Recipe, budget: Budget, told: Callable[[int], None]) -> Found:
-    """The best recipe tried; `told`: after each trial how many are done."""
+def search(score: Score, recipe: Recipe, budget: Budget) -> tuple[Recipe, tuple[Trial, ...]]:
+    """The best recipe tried, and all that were."""
     if budget.trials < 1:
-        return Found(recipe, ())
+        return recipe, ()
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -67,9 +59,8 @@ def search(score: Score, recipe: Recipe, budget: Budget, told: Callable[[int], N
         trials.append(Trial(_searched(tried), value))
         if one is not None:
             study.tell(one, value, state=optuna.trial.TrialState.FAIL if value is None else None)
-        told(len(trials))
     best = max(trials, key=lambda trial: -math.inf if trial.score is None else trial.score)
-    return Found(replace(recipe, **best.parameters), tuple(trials))
+    return replace(recipe, **best.parameters), tuple(trials)
 
 
 def _score(score: Score, recipe: Recipe) -> float | None:

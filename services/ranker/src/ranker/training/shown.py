@@ -7,8 +7,8 @@ from typing import Any
 from ranker import answered
 from ranker.feedback.answers import Feedback
 from ranker.feedback.clicks import PLACES
-from ranker.feedback.online import DAY_MICROS, Period
-from ranker.model import EventType
+from ranker.feedback.online import Period
+from ranker.model import DAY_MICROS, EventType
 from ranker.models.artifact import ModelStore
 from ranker.recipe import Blend
 from ranker.record.feedback import FeedbackRecord

@@ -12,6 +12,7 @@ from ranker.signals import Interests, interests
 from ranker.training import style as styles
 from ranker.training.lightfm_door import Liked, takes_dislikes
 from ranker.training.matrices import Features, of_products, of_shoppers
+from ranker.training.neighbours import places
 from ranker.training.shown import Shown
 from ranker.training.style import Style
 
@@ -75,7 +76,7 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     products = sorted(given.products, key=lambda product: product.product_id)
     ids = tuple(product.product_id for product in products)
     found = interests(given.log, recipe.signals)
-    row_of = rows_of(found.items, ids)
+    row_of = places(found.items, ids)
     rows = row_of[found.item]
     known = rows >= 0
     if not known.any():
@@ -115,12 +116,6 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     )
 
 
-def rows_of(ids: Sequence[str], among: Sequence[str]) -> Ints:
-    """(ids,) the place of each in `among`; -1 = it is not there."""
-    places = {one: place for place, one in enumerate(among)}
-    return np.array([places.get(one, -1) for one in ids], np.int64)
-
-
 def _wrong_answers(
     found: Interests, row_of: Ints, axes: tuple[Ints, Ints], liked: Liked, seed: int
 ) -> Liked:
@@ -147,8 +142,8 @@ def _wrong_answers(
 
 def place_in(codes: Ints, wanted: Ints) -> Ints:
     """(wanted,) the place of each in `codes`, which rise; -1 = it is not there."""
-    places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-    return np.where(codes[places] == wanted, places, -1)
+    found = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+    return np.where(codes[found] == wanted, found, -1)
 
 
 def _joined(one: Liked, other: Liked) -> Liked:

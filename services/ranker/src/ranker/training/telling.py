@@ -13,6 +13,7 @@ from ranker.model import Doubles, Floats, Ints, Model, Product, ProductFeatures,
 from ranker.profiles.affinities import of_sums
 from ranker.signals import Interests
 from ranker.training.clusters import clusters
+from ranker.training.neighbours import places
 
 LOOKS = (4, 8, 12, 16, 24)
 """How many groups of products that look alike are tried."""
@@ -26,8 +27,7 @@ LEAST_SHOPPERS = 20
 def told(model: Model, products: Sequence[Product], found: Interests, seed: int) -> Model:
     """The model with what it can tell of its products and of groups of shoppers."""
     products = sorted(products, key=lambda product: product.product_id)
-    row_of = np.array([model.item_rows.get(item, -1) for item in found.items], np.int64)
-    rows = row_of[found.item]
+    rows = places(found.items, model.item_ids)[found.item]
     known = rows >= 0
     interest = np.bincount(rows[known], found.weight[known], len(products)).astype(np.float64)
     features = product_features(products, model.attribute_keys, model.styles, interest, seed)
@@ -56,8 +56,8 @@ def product_features(
         for product, look in zip(products, looks, strict=True)
     ]
     names = tuple(sorted({name for row in named for name in row}))
-    places = {name: place for place, name in enumerate(names)}
-    rows = [sorted(places[name] for name in row) for row in named]
+    columns = {name: column for column, name in enumerate(names)}
+    rows = [sorted(columns[name] for name in row) for row in named]
     features = np.array([place for row in rows for place in row], dtype=np.int32)
     counts = np.array([len(row) for row in rows], dtype=np.int64)
     summed = np.bincount(features, np.repeat(interest, counts), len(names))

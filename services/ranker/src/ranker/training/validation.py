@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ranker import parts
-from ranker.evaluation import systems
+from ranker.evaluation import metrics, systems
 from ranker.evaluation.baselines import popularity
-from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task, split_globally, tasks
 from ranker.model import DataInsufficient, Doubles, Model
 from ranker.recipe import Recipe
@@ -71,7 +70,7 @@ class Validation:
     def gains(self, model: Model) -> Doubles:
         """(shoppers,) nDCG@10 (Järvelin, Kekäläinen 2002) of the products that are liked after,
         among all that are not liked before, as the model is served."""
-        return _ndcg(systems.lists(self._served(model), self.task))
+        return metrics.accuracy(systems.lists(self._served(model), self.task), TOP)[METRIC]
 
     def _served(self, model: Model) -> systems.Served:
         products = sorted(self.given.products, key=lambda product: product.product_id)
@@ -95,10 +94,3 @@ def validation(given: Given, recipe: Recipe) -> Validation:
 
 def _some(task: Task, rows: Sequence[int]) -> Task:
     return replace(task, known=task.known.take(rows), wanted=task.wanted.take(rows))
-
-
-def _ndcg(lists: Lists) -> Doubles:
-    discounts = 1 / np.log2(np.arange(2, TOP + 2))
-    best = np.cumsum(discounts)[np.minimum(lists.wanted, TOP) - 1]
-    found: Doubles = lists.hits[:, :TOP] @ discounts / best
-    return found

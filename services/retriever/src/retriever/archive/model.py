@@ -53,21 +53,21 @@ Row: TypeAlias = dict[str, Any]
 class BackupNotFound(NotFound):
     """The catalog has no backup of this id."""
 
+    reason = "BACKUP_NOT_FOUND"
+    message = "there is no such backup of this catalog"
+
     def __init__(self, path: str = "backup_id") -> None:
-        super().__init__(
-            "there is no such backup of this catalog",
-            reason="BACKUP_NOT_FOUND",
-            violations=(FieldViolation(path, "names no backup: list them"),),
-        )
+        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
 
 
 class BackupDamaged(DataLoss):
     """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
 
+    reason = "BACKUP_DAMAGED"
+
     def __init__(self, member: str, description: str) -> None:
         super().__init__(
             f"{member}: {description}; nothing was restored: take another backup",
-            reason="BACKUP_DAMAGED",
             metadata={"member": member[:200]},
         )
 
@@ -75,20 +75,22 @@ class BackupDamaged(DataLoss):
 class BackupVersionUnsupported(FailedPrecondition):
     """The archive is of a format that this version can't read."""
 
+    reason = "BACKUP_VERSION_UNSUPPORTED"
+
     def __init__(self, description: str) -> None:
         super().__init__(
-            f"{description}: restore it with the version that wrote it, or a newer one",
-            reason="BACKUP_VERSION_UNSUPPORTED",
+            f"{description}: restore it with the version that wrote it, or a newer one"
         )
 
 
 class BackupCatalogMismatch(FailedPrecondition):
     """The archive is of another catalog than the caller named."""
 
+    reason = "BACKUP_CATALOG_MISMATCH"
+
     def __init__(self, named: str, held: str) -> None:
         super().__init__(
             f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
-            reason="BACKUP_CATALOG_MISMATCH",
             violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
         )
 
@@ -96,33 +98,27 @@ class BackupCatalogMismatch(FailedPrecondition):
 class CatalogNotEmpty(FailedPrecondition):
     """The catalog holds products, and a restore was not told to replace them."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the catalog holds products: restore into an empty one, or with force, which deletes "
-            "what the backup does not hold",
-            reason="CATALOG_NOT_EMPTY",
-            violations=(FieldViolation("force", "is needed: the catalog holds products"),),
-        )
+    reason = "CATALOG_NOT_EMPTY"
+    message = (
+        "the catalog holds products: restore into an empty one, or with force, which deletes "
+        "what the backup does not hold"
+    )
+    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
 
 
 class BackupsUnavailable(Unavailable):
     """The place of backups can't be read or written."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the place of backups can't be reached; see RETRIEVER_BACKUPS",
-            reason="BACKUP_STORE_UNAVAILABLE",
-            retry_after=timedelta(seconds=5),
-        )
+    reason = "BACKUP_STORE_UNAVAILABLE"
+    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
+    retry_after = timedelta(seconds=5)
 
 
 class BackupsFull(ResourceExhausted):
     """The place of backups is full. Nothing of the backup was kept."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the place of backups is full; see RETRIEVER_BACKUPS", reason="BACKUP_STORE_FULL"
-        )
+    reason = "BACKUP_STORE_FULL"
+    message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 
 def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from retriever.archive import parquet, tar
 from retriever.archive.model import (
@@ -27,32 +26,21 @@ from retriever.archive.model import (
 )
 
 
-class Spool:
+class Spool(ExitStack):
     """Tables as files that have no name: they end with the process, however it ends."""
 
     def __init__(self, folder: Path | None) -> None:
         """`folder`: where there is room for them; None = the system's place for such files."""
+        super().__init__()
         self._folder = folder
-        self._stack = ExitStack()
         self.files: dict[str, IO[bytes]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     def add(self, name: str) -> IO[bytes]:
         """A new file."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         made = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
-        file = self._stack.enter_context(made)
+        file = self.enter_context(made)
         self.files[name] = file
         return file
 

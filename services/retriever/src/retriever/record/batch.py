@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from retriever.model import (
     EtagMismatch,
@@ -28,13 +30,20 @@ from retriever.model import (
 from retriever.record.generations import live_generations
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.parts import among, chunks, look_up, pending_row, put
+from retriever.record.parts import (
+    BOUND_VERSION,
+    among,
+    look_up,
+    on,
+    pending_row,
+    photo_rows,
+    put,
+)
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import FieldViolation, ServiceError
-from sightline_rules import ids
 
 _KNOWN = sa.select(
     products.c.product_id,
@@ -53,33 +62,33 @@ _ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
 )
 _IMAGES = sa.select(images.c.image_id).where(among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
-    among(vectors, "image_id"),
-    vectors.c.space == sa.bindparam("space"),
-    vectors.c.space_version == sa.bindparam("space_version"),
+    among(vectors, "image_id"), on(vectors, **BOUND_VERSION)
 )
 _GIVEN_UP = sa.select(pending.c.image_id).where(
-    among(pending, "image_id"),
-    pending.c.space == sa.bindparam("space"),
-    pending.c.space_version == sa.bindparam("space_version"),
-    pending.c.failed,
+    among(pending, "image_id"), on(pending, **BOUND_VERSION), pending.c.failed
 )
 
 
-def write_products(session: Session, writes: Sequence[ProductWrite]) -> list[Stored | ServiceError]:
-    """Store products whole, in order; an error leaves its product as it was."""
+def write_products(
+    connection: Connection, now: int, catalog_id: str, writes: Sequence[ProductWrite]
+) -> tuple[list[Stored | ServiceError], int]:
+    """Store products whole, in order; an error leaves its product as it was. With the newest
+    commit."""
+    session = Session(connection, catalog_id, now)
     batch = Batch(session, [write.content for write in writes])
     outcomes = [batch.write(write) for write in writes]
     batch.save()
-    return outcomes
+    return outcomes, session.head()
 
 
 def change_products(
-    session: Session, changes: Sequence[ProductChange]
-) -> list[Stored | ServiceError]:
-    """Change products in part, in order; an error leaves its product as it was."""
+    connection: Connection, now: int, catalog_id: str, changes: Sequence[ProductChange]
+) -> tuple[list[Stored | ServiceError], int]:
+    """Change products in part, in order; else like `write_products`."""
+    session = Session(connection, catalog_id, now)
     named = [change.content.product_id for change in changes]
-    found = read_products(session.connection, session.catalog_id, list(dict.fromkeys(named)))
-    held = {product.content.product_id: product.content for product in found}
+    found = read_products(connection, catalog_id, named)
+    held = {product_id: product.content for product_id, product in found.items()}
     batch = Batch(session, [*held.values(), *(change.content for change in changes)])
     outcomes: list[Stored | ServiceError] = []
     for change in changes:
@@ -95,7 +104,7 @@ def change_products(
             held[content.product_id] = content
         outcomes.append(outcome)
     batch.save()
-    return outcomes
+    return outcomes, session.head()
 
 
 @dataclass(slots=True)
@@ -233,7 +242,9 @@ class Batch:
     def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:
         content = write.content
         self._seq += 1
-        rows = self._place(content)
+        placed = photo_rows(self._session.catalog_id, content.product_id, content.image_ids)
+        self._placed[content.product_id] = placed
+        rows = {row["row_id"] for row in placed}
         now = _Known(
             parent_id=content.parent_id,
             etag=etag,
@@ -265,21 +276,6 @@ class Batch:
         self._want(content.image_ids)
         first, _ = self._written.get(content.product_id, (self._seq, content))
         self._written[content.product_id] = first, content
-
-    def _place(self, content: ProductContent) -> set[str]:
-        """Take down a product's photos in order; the ids of their rows in every index."""
-        catalog_id, product_id = self._session.catalog_id, content.product_id
-        placed = self._placed[product_id] = [
-            {
-                "catalog_id": catalog_id,
-                "product_id": product_id,
-                "position": position,
-                "image_id": image_id,
-                "row_id": ids.derive_id(catalog_id, product_id, image_id),
-            }
-            for position, image_id in enumerate(content.image_ids)
-        ]
-        return {row["row_id"] for row in placed}
 
     def _want(self, image_ids: Iterable[str]) -> None:
         """Make those photos pending that lack a vector; those that are stay as they are."""
@@ -322,16 +318,7 @@ class Batch:
         session.take(self._seq - session.head())
         put(connection, images, [*self._images.values()], keep=True)
         put(connection, products, [*self._products.values()])
-        c = product_images.c
-        for chunk in chunks(sorted(self._emptied)):
-            connection.execute(
-                sa.delete(product_images).where(
-                    c.catalog_id == session.catalog_id, c.product_id.in_(chunk)
-                )
-            )
-        placed = [row for rows in self._placed.values() for row in rows]
-        if placed:
-            connection.execute(sa.insert(product_images), placed)
+        session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
         # A photo that a backfill waits for is this write's own from now on.
         put(connection, pending, [*self._wanted.values()], keep=True, but="backfill")

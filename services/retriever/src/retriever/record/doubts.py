@@ -71,11 +71,11 @@ def judge(
 
 
 def read_doubts(
-    connection: Connection, catalog_id: str, found: Sequence[Product]
+    connection: Connection, catalog_id: str, products: Sequence[Product]
 ) -> dict[str, Doubt]:
     """By product, the doubt with the least chance of its category; of equal ones that of the first
     photo."""
-    held = {product.content.product_id: product.content for product in found}
+    held = {product.content.product_id: product.content for product in products}
     worst: dict[str, tuple[float, int, Doubt]] = {}
     for row in look_up(connection, _OF_PRODUCTS, held, {"catalog_id": catalog_id}):
         content = held[row.product_id]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from retriever.model import (
     MAX_ATTEMPTS,
     OUTAGES,
+    Counts,
     Floats,
     Freshness,
     Generation,
@@ -22,18 +23,23 @@ from retriever.model import (
     IndexParameters,
     IndexRow,
     Metric,
+    Standing,
     Verification,
 )
 from retriever.record.parts import (
+    BOUND_VERSION,
+    PHOTOS_WITH_VECTOR,
     among,
     held_by,
     inserting,
     look_up,
     on,
+    pending_of,
     row_source,
     same,
     to_floats,
     vector_of,
+    version_of,
 )
 from retriever.record.products import to_facts
 from retriever.record.tables import (
@@ -68,7 +74,7 @@ def live_generations(connection: Connection, catalog_id: str) -> list[Generation
 
 
 def read_generation(
-    connection: Connection, catalog_id: str, space: str, name: str
+    connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> Generation | None:
     """The live generation of this name, or the active one."""
     values = {"catalog_id": catalog_id, "space": space}
@@ -206,12 +212,7 @@ def _freshness_statement() -> sa.Select[Any]:
         .where(o.catalog_id == catalog, o.seq > sa.bindparam("applied_seq"))
         .subquery()
     )
-    lacking = sa.and_(
-        p.catalog_id == catalog,
-        p.space == sa.bindparam("space"),
-        p.space_version == sa.bindparam("space_version"),
-        ~p.failed,
-    )
+    lacking = sa.and_(on(pending, catalog_id=catalog, **BOUND_VERSION), ~p.failed)
     # By the index, and not the smallest of all: a large import leaves 100,000 photos waiting.
     waiting = (
         sa.select(p.write_seq.label("seq"), p.write_time.label("time"))
@@ -243,12 +244,7 @@ _FRESHNESS = _freshness_statement()
 
 
 def read_freshness(connection: Connection, generation: Generation) -> Freshness:
-    values = {
-        "catalog_id": generation.catalog_id,
-        "applied_seq": generation.applied_seq,
-        "space": generation.space,
-        "space_version": generation.space_version,
-    }
+    values = {**version_of(generation), "applied_seq": generation.applied_seq}
     seq, time, *opened, waiting = connection.execute(_FRESHNESS, values).one()
     newest, newest_time = int(seq or 0), int(time or 0)
     open_seqs = [int(value) for value in opened[::2] if value is not None]
@@ -265,24 +261,53 @@ def read_freshness(connection: Connection, generation: Generation) -> Freshness:
     )
 
 
+FOREVER = 2**62
+"""An outbox entry that no generation ever lacks."""
+
+
+def read_standing(
+    connection: Connection, catalog_id: str, space: str, name: str = ""
+) -> Standing | None:
+    """A generation with its freshness, of one moment."""
+    generation = read_generation(connection, catalog_id, space, name)
+    if generation is None:
+        return None
+    whole = replace(generation, applied_seq=FOREVER, applied_time=FOREVER)
+    freshness = read_freshness(connection, generation)
+    return Standing(generation, freshness, read_freshness(connection, whole))
+
+
+def read_counts(connection: Connection, catalog_id: str, generation: Generation | None) -> Counts:
+    """How much the record holds, and how much a generation lacks; None = one that lacks all."""
+
+    def number(table: sa.Table, *which: sa.ColumnElement[bool]) -> int:
+        mine = sa.select(sa.func.count()).where(table.c.catalog_id == catalog_id, *which)
+        return int(connection.execute(mine).scalar_one())
+
+    photos = number(product_images)
+    if generation is None:
+        waiting, failed, after = photos, 0, 0
+    else:
+        of = pending_of(generation)
+        waiting = number(pending, of, ~pending.c.failed)
+        failed = number(pending, of, pending.c.failed)
+        after = generation.applied_seq
+    return Counts(
+        products=number(products),
+        images=photos,
+        pending=waiting,
+        failed=failed,
+        outbox=number(outbox, outbox.c.seq > after),
+    )
+
+
 _ROWS = sa.select(
     product_images.c.row_id,
     product_images.c.image_id,
     vectors.c.data,
     vectors.c.seq.label("vector_seq"),
     products,
-).select_from(
-    product_images.join(
-        vectors,
-        on(
-            vectors,
-            catalog_id=product_images.c.catalog_id,
-            image_id=product_images.c.image_id,
-            space=sa.bindparam("space"),
-            space_version=sa.bindparam("space_version"),
-        ),
-    ).join(products, same(product_images, products))
-)
+).select_from(PHOTOS_WITH_VECTOR.join(products, same(product_images, products)))
 _GIVEN_ROWS = (
     sa.select(
         product_vectors.c.row_id,
@@ -292,13 +317,7 @@ _GIVEN_ROWS = (
         products,
     )
     .select_from(product_vectors.join(products, same(product_vectors, products)))
-    .where(
-        on(
-            product_vectors,
-            space=sa.bindparam("space"),
-            space_version=sa.bindparam("space_version"),
-        )
-    )
+    .where(on(product_vectors, **BOUND_VERSION))
 )
 """The same where each product has one vector."""
 
@@ -310,9 +329,14 @@ def _page_of(rows: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
     return page.order_by(table.c.row_id).limit(sa.bindparam("most"))
 
 
+def _newer(vector: sa.Table) -> sa.ColumnElement[bool]:
+    after: sa.BindParameter[int] = sa.bindparam("after")
+    return sa.or_(products.c.seq > after, vector.c.seq > after)
+
+
 _INDEX_ROWS = {
-    False: _ROWS.where(among(product_images, "product_id")),
-    True: _GIVEN_ROWS.where(among(product_vectors, "product_id")),
+    False: _ROWS.where(among(product_images, "product_id"), _newer(vectors)),
+    True: _GIVEN_ROWS.where(among(product_vectors, "product_id"), _newer(product_vectors)),
 }
 _INDEX_PAGE = {
     False: _page_of(_ROWS, product_images),
@@ -322,30 +346,25 @@ _INDEX_PAGE = {
 
 
 def read_index_rows(
-    connection: Connection, generation: Generation, product_ids: Sequence[str]
-) -> Iterator[IndexRow]:
-    """What the index should hold of some products, in no order."""
-    found = look_up(
-        connection, _INDEX_ROWS[generation.of_products], product_ids, _rows_of(generation)
-    )
-    return map(_to_index_row, found)
+    connection: Connection,
+    generation: Generation,
+    product_ids: Sequence[str],
+    *,
+    after: int = -1,
+) -> list[IndexRow]:
+    """What the index should hold of some products, of commits after one alone, in no order."""
+    of = {**version_of(generation), "after": after}
+    found = look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
+    return [_to_index_row(row) for row in found]
 
 
 def read_index_page(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[IndexRow]:
     """What the index should hold behind a row id, by row id."""
-    values = {**_rows_of(generation), "after": after, "most": limit}
+    values = {**version_of(generation), "after": after, "most": limit}
     page = connection.execute(_INDEX_PAGE[generation.of_products], values)
     return [_to_index_row(row) for row in page]
-
-
-def _rows_of(generation: Generation) -> dict[str, Any]:
-    return {
-        "catalog_id": generation.catalog_id,
-        "space": generation.space,
-        "space_version": generation.space_version,
-    }
 
 
 def read_row_seqs(

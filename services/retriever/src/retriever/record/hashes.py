@@ -1,15 +1,14 @@
-"""Perceptual hashes of photos, and the vectors that say what the hashes leave open."""
+"""Perceptual hashes of photos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Floats, Generation
-from retriever.record.parts import among, look_up, to_floats
-from retriever.record.tables import images, vectors
+from retriever.record.parts import among, look_up
+from retriever.record.tables import images, product_images
 
 _SIGN = 1 << 63
 
@@ -27,11 +26,7 @@ _SAVE = (
     )
     .values(perceptual_hash=sa.bindparam("hashed"))
 )
-_VECTORS = sa.select(vectors.c.image_id, vectors.c.data).where(
-    among(vectors, "image_id"),
-    vectors.c.space == sa.bindparam("space"),
-    vectors.c.space_version == sa.bindparam("space_version"),
-)
+_USERS = sa.select(product_images.c.product_id).where(among(product_images, "image_id"))
 
 
 def to_signed(perceptual_hash: int) -> int:
@@ -49,22 +44,14 @@ def read_unhashed(connection: Connection, catalog_id: str, limit: int) -> list[s
     return list(connection.execute(_UNHASHED, values).scalars())
 
 
-def write_hashes(connection: Connection, catalog_id: str, hashes: Mapping[str, int]) -> None:
+def write_hashes(connection: Connection, catalog_id: str, hashes: Mapping[str, int]) -> list[str]:
+    """The products that have these photos, by id."""
     rows = [
         {"of_catalog": catalog_id, "of_image": image_id, "hashed": to_signed(value)}
         for image_id, value in hashes.items()
     ]
-    if rows:
-        connection.execute(_SAVE, rows)
-
-
-def read_image_vectors(
-    connection: Connection, generation: Generation, image_ids: Sequence[str]
-) -> dict[str, Floats]:
-    of = {
-        "catalog_id": generation.catalog_id,
-        "space": generation.space,
-        "space_version": generation.space_version,
-    }
-    found = look_up(connection, _VECTORS, image_ids, of)
-    return {row.image_id: to_floats(row.data) for row in found}
+    if not rows:
+        return []
+    connection.execute(_SAVE, rows)
+    users = look_up(connection, _USERS, list(hashes), {"catalog_id": catalog_id})
+    return sorted({row.product_id for row in users})

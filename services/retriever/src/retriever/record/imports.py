@@ -8,7 +8,7 @@ decided.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,28 +63,27 @@ _FOLLOWING = (
 )
 
 
-def open_import(
+def open_import(  # noqa: PLR0917 - a call of the record, with the time
     connection: Connection,
+    now: int,
     catalog_id: str,
     import_id: str,
     mode: ImportMode,
-    *,
-    number: Callable[[], int],
-    now: int,
-    active: int,
+    active_seconds: float,
 ) -> ImportProgress:
     """The import, begun unless it is known. Raises ImportModeMismatch.
 
-    `number` takes a commit number. Another import that is open and took rows since `active` is
-    under way: what it wrote is spared.
+    Another import that is open and took rows within `active_seconds` is under way: what it wrote
+    is spared.
     """
+    session = Session(connection, catalog_id, now)
     known = _find(connection, catalog_id, import_id)
     if known is not None:
         progress = _progress(known)
         if progress.mode is not mode:
             raise ImportModeMismatch(progress.mode)
         return progress
-    c, opened = imports.c, number()
+    c, opened, active = imports.c, session.take()[0], now - int(active_seconds * 1e6)
     under_way = connection.execute(
         sa.select(sa.func.min(c.opened_seq)).where(
             c.catalog_id == catalog_id, ~c.closed, c.active_time >= active
@@ -130,14 +129,20 @@ def read_decided(
     return {row.row_number: _outcome(row) for row in connection.execute(query)}
 
 
+def decided_of(
+    connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
+) -> frozenset[int]:
+    """Those of some rows that were decided. Raises ImportNotFound, ImportClosed."""
+    open_state(connection, catalog_id, import_id)
+    return frozenset(read_decided(connection, catalog_id, import_id, numbers))
+
+
 def write_rows(
-    connection: Connection,
-    session: Session,
-    catalog_id: str,
-    import_id: str,
-    rows: Sequence[ImportRow],
-) -> tuple[list[Stored | ServiceError], ImportProgress]:
-    """Decide rows, ascending by number; those that were decided are answered as they were."""
+    connection: Connection, now: int, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
+) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
+    """Decide rows, ascending by number; those that were decided are answered as they were. With
+    the newest commit."""
+    session = Session(connection, catalog_id, now)
     known = open_state(connection, catalog_id, import_id)
     decided = read_decided(connection, catalog_id, import_id, [row.number for row in rows])
     fresh = [row for row in rows if row.number not in decided]
@@ -168,7 +173,7 @@ def write_rows(
         .values(**counts, active_time=session.now)
     )
     progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
-    return [decided[row.number] for row in rows], progress
+    return [decided[row.number] for row in rows], progress, session.head()
 
 
 def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | ServiceError:
@@ -213,6 +218,7 @@ def _rows_done(connection: Connection, catalog_id: str, import_id: str, done: in
 
 def close_import(
     connection: Connection,
+    now: int,
     catalog_id: str,
     import_id: str,
     *,
@@ -224,6 +230,7 @@ def close_import(
 
     Raises ImportNotFound, and ImportDeletesTooMuch when it is more than `share` of the catalog.
     """
+    Session(connection, catalog_id, now)  # the catalog's writers wait
     known = _find(connection, catalog_id, import_id)
     if known is None:
         raise ImportNotFound

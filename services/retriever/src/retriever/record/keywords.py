@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -140,7 +140,7 @@ def _count(connection: Connection, rows: sa.Select[Any], most: int) -> int:
 
 def _likeliest(
     connection: Connection,
-    engine: Engine,
+    engine: _SQLite | _PostgreSQL,
     catalog_id: str,
     words: Mapping[str, tuple[int, float]],
     condition: Filter,
@@ -162,20 +162,8 @@ def _likeliest(
     return connection.execute(query).scalars().all()
 
 
-class Engine(Protocol):
-    """A store's full-text search."""
-
-    def having(
-        self, words: Sequence[str], catalog_id: str, *, every: bool = False
-    ) -> sa.Select[Any]:
-        """A row for each product of a catalog that has any of the words, or every one."""
-
-    def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:
-        """What to order them by, about as `match` does."""
-
-
 class _SQLite:
-    """FTS5."""
+    """The full-text search of a store: FTS5."""
 
     _INDEX = sa.table("keywords_index", sa.column("rowid"))
     # With the sign no index answers it: products are looked up by their words, never the reverse.
@@ -184,6 +172,7 @@ class _SQLite:
     def having(
         self, words: Sequence[str], catalog_id: str, *, every: bool = False
     ) -> sa.Select[Any]:
+        """A row for each product of a catalog that has any of the words, or every one."""
         # Words have nothing but letters, digits and marks: none can end the quotes.
         query = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
         return (
@@ -196,11 +185,12 @@ class _SQLite:
         )
 
     def likelihood(self, rarities: Mapping[str, float]) -> sa.ColumnElement[float]:  # noqa: ARG002
+        """What to order them by, about as `match` does."""
         return -sa.literal_column("bm25(keywords_index, 2.0, 1.5, 1.0)", sa.Float)
 
 
 class _PostgreSQL:
-    """tsvector, whose ranks know nothing of how rare a word is."""
+    """The same by tsvector, whose ranks know nothing of how rare a word is."""
 
     def having(
         self, words: Sequence[str], catalog_id: str, *, every: bool = False
@@ -228,4 +218,4 @@ class _PostgreSQL:
         return sa.func.plainto_tsquery(sa.literal_column("'simple'::regconfig"), word)
 
 
-_ENGINES: Mapping[str, Engine] = {"sqlite": _SQLite(), "postgresql": _PostgreSQL()}
+_ENGINES: Mapping[str, _SQLite | _PostgreSQL] = {"sqlite": _SQLite(), "postgresql": _PostgreSQL()}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from retriever.model import Label
 from retriever.record.hashes import from_signed
-from retriever.record.parts import on
+from retriever.record.parts import PHOTO, same
 from retriever.record.tables import images, product_images, products
 from sightline_rules import categories
 
@@ -30,11 +30,7 @@ _LABELS = (
         _I.image_id,
         images.c.perceptual_hash,
     )
-    .select_from(
-        product_images.join(
-            products, on(products, catalog_id=_I.catalog_id, product_id=_I.product_id)
-        ).join(images, on(images, catalog_id=_I.catalog_id, image_id=_I.image_id))
-    )
+    .select_from(product_images.join(products, same(products, product_images)).join(images, PHOTO))
     .where(
         _I.catalog_id == sa.bindparam("catalog_id"),
         _I.product_id > sa.bindparam("after"),

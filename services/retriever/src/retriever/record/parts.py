@@ -17,11 +17,13 @@ from retriever.model import (
 )
 from retriever.record.tables import (
     generations,
+    images,
     pending,
     product_images,
     product_vectors,
     vectors,
 )
+from sightline_rules import ids
 
 _CHUNK = 500
 """Values in one IN list."""
@@ -86,17 +88,38 @@ def same(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
     return on(left, catalog_id=right.c.catalog_id, product_id=right.c.product_id)
 
 
+def version_of(generation: Generation) -> dict[str, str]:
+    """The generation's version: of rows, and of statements that are built once."""
+    return {
+        "catalog_id": generation.catalog_id,
+        "space": generation.space,
+        "space_version": generation.space_version,
+    }
+
+
+BOUND_VERSION: Mapping[str, Any] = {
+    "space": sa.bindparam("space"),
+    "space_version": sa.bindparam("space_version"),
+}
+"""For `on`, in statements that are built once; `version_of` gives the values."""
+
+
+PHOTO = on(images, catalog_id=product_images.c.catalog_id, image_id=product_images.c.image_id)
+"""Joins a product's photo with what is known of it."""
+
+
+def _vector_where(**version: Any) -> sa.ColumnElement[bool]:
+    photo = product_images.c
+    return on(vectors, catalog_id=photo.catalog_id, image_id=photo.image_id, **version)
+
+
+PHOTOS_WITH_VECTOR = product_images.join(vectors, _vector_where(**BOUND_VERSION))
+"""Products' photos, each with its vector of a version."""
+
+
 def vector_of(generation: Generation) -> sa.ColumnElement[bool]:
     """Joins a product's photo with its vector of the generation's version."""
-    return sa.and_(
-        on(
-            vectors,
-            catalog_id=product_images.c.catalog_id,
-            image_id=product_images.c.image_id,
-        ),
-        vectors.c.space == generation.space,
-        vectors.c.space_version == generation.space_version,
-    )
+    return _vector_where(space=generation.space, space_version=generation.space_version)
 
 
 def row_source(generation: Generation) -> tuple[sa.Table, sa.Table, sa.FromClause]:
@@ -109,33 +132,19 @@ def row_source(generation: Generation) -> tuple[sa.Table, sa.Table, sa.FromClaus
 
 def held_by(generation: Generation, table: sa.Table) -> sa.ColumnElement[bool]:
     """Whether a vector is of the generation's version."""
-    return on(
-        table,
-        catalog_id=generation.catalog_id,
-        space=generation.space,
-        space_version=generation.space_version,
-    )
+    return on(table, **version_of(generation))
 
 
 def pending_of(
     generation: Generation, item_ids: Sequence[str] | None = None
 ) -> sa.ColumnElement[bool]:
-    c = pending.c
-    which = [
-        c.catalog_id == generation.catalog_id,
-        c.space == generation.space,
-        c.space_version == generation.space_version,
-    ]
-    if item_ids is not None:
-        which.append(c.image_id.in_(item_ids))
-    return sa.and_(*which)
+    of = held_by(generation, pending)
+    return of if item_ids is None else sa.and_(of, pending.c.image_id.in_(item_ids))
 
 
 def pending_row(target: Generation, item_id: str, seq: int, now: int) -> dict[str, Any]:
     return {
-        "catalog_id": target.catalog_id,
-        "space": target.space,
-        "space_version": target.space_version,
+        **version_of(target),
         "image_id": item_id,
         "write_seq": seq,
         "write_time": now,
@@ -147,9 +156,22 @@ def pending_row(target: Generation, item_id: str, seq: int, now: int) -> dict[st
     }
 
 
+def photo_rows(catalog_id: str, product_id: str, image_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """A product's photos in order, as rows of `product_images`."""
+    return [
+        {
+            "catalog_id": catalog_id,
+            "product_id": product_id,
+            "position": position,
+            "image_id": image_id,
+            "row_id": ids.derive_id(catalog_id, product_id, image_id),
+        }
+        for position, image_id in enumerate(image_ids)
+    ]
+
+
 def is_generation(generation: Generation) -> sa.ColumnElement[bool]:
-    c = generations.c
-    return sa.and_(c.catalog_id == generation.catalog_id, c.name == generation.name)
+    return on(generations, catalog_id=generation.catalog_id, name=generation.name)
 
 
 def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

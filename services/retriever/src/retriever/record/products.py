@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,17 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
-    Attribute,
-    Image,
-    Product,
-    ProductContent,
-)
+from retriever.model import Attribute, Image, Order, Product, ProductContent, Tally
+from retriever.record.doubts import DOUBTED
 from retriever.record.hashes import from_signed
-from retriever.record.parts import (
-    chunks,
-    on,
-)
+from retriever.record.parts import PHOTO, among, look_up, on
 from retriever.record.tables import (
     images,
     product_images,
@@ -74,34 +67,16 @@ _PHOTO = (
     images.c.height,
     images.c.perceptual_hash,
 )
-_PRODUCTS = sa.select(*_CONTENT).where(
-    products.c.catalog_id == sa.bindparam("catalog_id"),
-    products.c.product_id.in_(sa.bindparam("product_ids", expanding=True)),
-)
+_PRODUCTS = sa.select(*_CONTENT).where(among(products, "product_id"))
 _PHOTOS = (
     sa.select(product_images.c.product_id, *_PHOTO)
-    .select_from(
-        product_images.join(
-            images,
-            on(
-                images,
-                catalog_id=product_images.c.catalog_id,
-                image_id=product_images.c.image_id,
-            ),
-        )
-    )
-    .where(
-        product_images.c.catalog_id == sa.bindparam("catalog_id"),
-        product_images.c.product_id.in_(sa.bindparam("product_ids", expanding=True)),
-    )
+    .select_from(product_images.join(images, PHOTO))
+    .where(among(product_images, "product_id"))
     .order_by(product_images.c.product_id, product_images.c.position)
 )
 _IMAGE_IDS = (
     sa.select(product_images.c.product_id, product_images.c.image_id)
-    .where(
-        product_images.c.catalog_id == sa.bindparam("catalog_id"),
-        product_images.c.product_id.in_(sa.bindparam("product_ids", expanding=True)),
-    )
+    .where(among(product_images, "product_id"))
     .order_by(product_images.c.product_id, product_images.c.position)
 )
 """Built once: searches and offers ask them all day."""
@@ -121,28 +96,74 @@ def read_contents(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, StoredContent]:
     """By id, undecoded: for those who change a few values of many products."""
+    photos = _image_ids(connection, catalog_id, product_ids)
     found: dict[str, StoredContent] = {}
-    for chunk in chunks(product_ids):
-        values = {"catalog_id": catalog_id, "product_ids": list(chunk)}
-        photos: dict[str, list[str]] = {}
-        for product_id, image_id in connection.execute(_IMAGE_IDS, values):
-            photos.setdefault(product_id, []).append(image_id)
-        for row in connection.execute(_PRODUCTS, values):
-            held = dict(zip(_NAMES, row, strict=False))
-            found[row[0]] = StoredContent(held, tuple(photos.get(row[0], ())), row.etag)
+    for row in look_up(connection, _PRODUCTS, product_ids, {"catalog_id": catalog_id}):
+        held = dict(zip(_NAMES, row, strict=False))
+        found[row[0]] = StoredContent(held, tuple(photos.get(row[0], ())), row.etag)
     return found
+
+
+def _image_ids(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> dict[str, list[str]]:
+    """By product, the ids of its photos in order."""
+    photos: dict[str, list[str]] = {}
+    found = look_up(connection, _IMAGE_IDS, product_ids, {"catalog_id": catalog_id})
+    for row in found:
+        photos.setdefault(row.product_id, []).append(row.image_id)
+    return photos
+
+
+def read_image_ids(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> dict[str, frozenset[str]]:
+    """By product, the photos that it has now."""
+    photos = _image_ids(connection, catalog_id, product_ids)
+    return {product_id: frozenset(held) for product_id, held in photos.items()}
 
 
 def read_products(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
-) -> Iterator[Product]:
-    for chunk in chunks(product_ids):
-        values = {"catalog_id": catalog_id, "product_ids": list(chunk)}
-        photos: dict[str, list[Image]] = {}
-        for product_id, *photo in connection.execute(_PHOTOS, values):
-            photos.setdefault(product_id, []).append(_to_image(photo))
-        for row in connection.execute(_PRODUCTS, values):
-            yield _to_product(row, tuple(photos.get(row[0], ())))
+) -> dict[str, Product]:
+    """Those of the products that exist, by id."""
+    of = {"catalog_id": catalog_id}
+    photos: dict[str, list[Image]] = {}
+    for row in look_up(connection, _PHOTOS, product_ids, of):
+        photos.setdefault(row.product_id, []).append(_to_image(row[1:]))
+    found = look_up(connection, _PRODUCTS, product_ids, of)
+    return {row[0]: _to_product(row, tuple(photos.get(row[0], ()))) for row in found}
+
+
+def read_page(
+    connection: Connection,
+    catalog_id: str,
+    order: Order,
+    after: tuple[int, str] | None,
+    limit: int,
+    *,
+    doubted_only: bool = False,
+) -> list[Product]:
+    """Products in order behind a key; see CatalogueRecord."""
+    c = products.c
+    query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
+    if doubted_only:
+        query = query.where(DOUBTED)
+    if order is Order.NEWEST:
+        query = query.order_by(c.create_time.desc(), c.product_id)
+        if after is not None:
+            same = sa.and_(c.create_time == after[0], c.product_id > after[1])
+            query = query.where(sa.or_(c.create_time < after[0], same))
+    else:
+        query = query.order_by(c.product_id)
+        if after is not None:
+            query = query.where(c.product_id > after[1])
+    while True:
+        order_of = list(connection.execute(query).scalars())
+        found = read_products(connection, catalog_id, order_of)
+        # PostgreSQL: one may have been deleted since, and a short page is a list's end.
+        if len(found) == len(order_of):
+            return [found[product_id] for product_id in order_of]
 
 
 def _to_product(row: Sequence[Any], photos: tuple[Image, ...]) -> Product:
@@ -200,7 +221,7 @@ def read_part(
     before: int,
     after: tuple[int, str] | None,
     limit: int,
-) -> tuple[list[str], tuple[int, str] | None]:
+) -> Tally:
     """Which of `limit` products last written whole before a commit pass; and where to go on."""
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
@@ -213,21 +234,16 @@ def read_part(
     if after is not None:
         query = query.where(place > sa.tuple_(*after))
     rows = connection.execute(query).all()
-    passed = [row.product_id for row in rows if filters.passes(condition, to_facts(row))]
+    passed = tuple(row.product_id for row in rows if filters.passes(condition, to_facts(row)))
     last = (rows[-1].touched, rows[-1].product_id) if len(rows) == limit else None
-    return passed, last
+    return Tally(passed, last)
 
 
-def read_images(
-    connection: Connection, catalog_id: str, image_ids: Sequence[str]
-) -> dict[str, Image]:
-    c = images.c
-    found: dict[str, Image] = {}
-    for chunk in chunks(image_ids):
-        query = sa.select(*_PHOTO).where(c.catalog_id == catalog_id, c.image_id.in_(chunk))
-        for row in connection.execute(query):
-            found[row.image_id] = _to_image(row)
-    return found
+def read_image(connection: Connection, catalog_id: str, image_id: str) -> Image | None:
+    """What is known of a photo."""
+    query = sa.select(*_PHOTO).where(on(images, catalog_id=catalog_id, image_id=image_id))
+    row = connection.execute(query).first()
+    return None if row is None else _to_image(row)
 
 
 def _to_image(row: Sequence[Any]) -> Image:

@@ -5,23 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from retriever.archive.model import BackupDamaged, Row
 from retriever.catalogue import check_product
 from retriever.model import Amount, Generation, ImageDraft, ProductContent, ProductDraft
 from retriever.record.generations import live_generations
 from retriever.record.keywords import put_words
-from retriever.record.parts import among, chunks, look_up, on, pending_row, put
+from retriever.record.parts import (
+    BOUND_VERSION,
+    among,
+    chunks,
+    look_up,
+    on,
+    pending_row,
+    photo_rows,
+    put,
+    version_of,
+)
 from retriever.record.products import content_etag
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
-from sightline_rules import categories, ids
+from sightline_rules import categories
 from sightline_rules.filters import Availability
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(among(products, "product_id"))
@@ -32,9 +43,7 @@ _USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where
     among(product_images, "image_id")
 )
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
-    among(vectors, "image_id"),
-    vectors.c.space == sa.bindparam("space"),
-    vectors.c.space_version == sa.bindparam("space_version"),
+    among(vectors, "image_id"), on(vectors, **BOUND_VERSION)
 )
 
 
@@ -77,14 +86,16 @@ def _content(row: Row, image_ids: Sequence[str]) -> ProductContent:
     return replace(check_product(draft, "product"), image_ids=tuple(image_ids))
 
 
-def put_images(session: Session, rows: Sequence[Row]) -> None:
+def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
     """Photos that the record does not know yet. Their bytes are stored."""
+    session = Session(connection, catalog_id, now)
     of = {"catalog_id": session.catalog_id}
     put(session.connection, images, [{**row, **of} for row in rows], keep=True)
 
 
-def put_vectors(session: Session, rows: Sequence[Row]) -> None:
+def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
     """Vectors; products here that have the photos already go into the outbox."""
+    session = Session(connection, catalog_id, now)
 
     def version(row: Row) -> tuple[str, str]:
         return row["space"], row["space_version"]
@@ -112,9 +123,16 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
     session.note((seq, product_id, seq, ()) for product_id in sorted(users))
 
 
-def put_products(session: Session, before: int, batch: Sequence[tuple[Row, Sequence[str]]]) -> None:
+def put_products(
+    connection: Connection,
+    now: int,
+    catalog_id: str,
+    before: int,
+    batch: Sequence[tuple[Row, Sequence[str]]],
+) -> None:
     """Products with the ids of their photos, but for those that were written whole since `before`:
     by a caller, who knows better, or by an attempt before this one."""
+    session = Session(connection, catalog_id, now)
     named = [row["product_id"] for row, _ in batch]
     newer = {row.product_id for row in _look_up(session, _TOUCHED, named) if row.touched > before}
     chosen = [(row, image_ids) for row, image_ids in batch if row["product_id"] not in newer]
@@ -149,32 +167,15 @@ def _written(
     ]
     put(connection, products, rows)
     put_words(connection, session.catalog_id, (_content(*each) for each in chosen))
-    c = product_images.c
-    for chunk in chunks(sorted(former)):
-        connection.execute(
-            sa.delete(product_images).where(
-                c.catalog_id == session.catalog_id, c.product_id.in_(chunk)
-            )
-        )
-    placed = [
-        {
-            **of,
-            "product_id": row["product_id"],
-            "position": position,
-            "image_id": image_id,
-            "row_id": ids.derive_id(session.catalog_id, row["product_id"], image_id),
-        }
+    placed = {
+        row["product_id"]: photo_rows(session.catalog_id, row["product_id"], image_ids)
         for row, image_ids in chosen
-        for position, image_id in enumerate(image_ids)
-    ]
-    if placed:
-        connection.execute(sa.insert(product_images), placed)
-    now: dict[str, set[str]] = {}
-    for place in placed:
-        now.setdefault(str(place["product_id"]), set()).add(str(place["row_id"]))
+    }
+    session.place_photos(former, [*chain.from_iterable(placed.values())])
     for (row, _), seq in zip(chosen, seqs, strict=True):
         product_id = row["product_id"]
-        yield seq, product_id, seq, former.get(product_id, set()) - now.get(product_id, set())
+        now = {place["row_id"] for place in placed[product_id]}
+        yield seq, product_id, seq, former.get(product_id, set()) - now
 
 
 def _want(
@@ -186,12 +187,8 @@ def _want(
         for image_id in image_ids:
             wanted.setdefault(image_id, seq)
     for target in _targets(session):
-        of = {
-            "catalog_id": session.catalog_id,
-            "space": target.space,
-            "space_version": target.space_version,
-        }
-        held = {row.image_id for row in look_up(session.connection, _HELD_IDS, wanted, of)}
+        rows_held = look_up(session.connection, _HELD_IDS, wanted, version_of(target))
+        held = {row.image_id for row in rows_held}
         rows = [
             pending_row(target, image_id, seq, session.now)
             for image_id, seq in wanted.items()
@@ -224,8 +221,9 @@ def _want_texts(
     want_texts(session, live, written)
 
 
-def put_pending(session: Session, rows: Sequence[Row]) -> None:
+def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
     """Say of photos that wait how often they have failed, and why."""
+    session = Session(connection, catalog_id, now)
     c = pending.c
     for row in rows:
         key = {name: row[name] for name in ("space", "space_version", "image_id")}

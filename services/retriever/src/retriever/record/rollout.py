@@ -68,7 +68,7 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
     return generation
 
 
-def register(connection: Connection, generation: Generation, now: int) -> Generation:
+def register(connection: Connection, now: int, generation: Generation) -> Generation:
     """Register it. The space's first is active and ready, with all photos pending, unless callers
     give its vectors.
 
@@ -99,8 +99,29 @@ def register(connection: Connection, generation: Generation, now: int) -> Genera
     return made
 
 
+def create_generation(connection: Connection, now: int, generation: Generation) -> Generation:
+    """Register it unless one has the name; active when its space has no active one."""
+    queue_up(connection, generation.catalog_id)  # as in `register`
+    known = all_generations(connection, generation.catalog_id)
+    for each in known:
+        if each.name == generation.name:
+            return each
+    first = not any(each.active for each in known if each.space == generation.space)
+    made = replace(
+        generation,
+        state=GenerationState.READY if first else generation.state,
+        active=first,
+        activated=generation.activated or (now if first else 0),
+        created=generation.created or now,
+        check_wanted=True,
+    )
+    connection.execute(sa.insert(generations).values(generation_values(made)))
+    want(connection, made)
+    return made
+
+
 def activate(
-    connection: Connection, catalog_id: str, name: str, now: int, *, force: bool
+    connection: Connection, now: int, catalog_id: str, name: str, *, force: bool
 ) -> Generation:
     """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
     queue_up(connection, catalog_id)
@@ -137,7 +158,7 @@ def _objection(connection: Connection, generation: Generation, now: int) -> str:
     return ""
 
 
-def rollback(connection: Connection, catalog_id: str, space: str, now: int) -> Generation:
+def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> Generation:
     """Make that one active that was so before the present one. Raises RollbackUnavailable."""
     queue_up(connection, catalog_id)
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
@@ -163,16 +184,33 @@ def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
     return _set(connection, generation, state=GenerationState.DROPPED)
 
 
-def save_verification(
-    connection: Connection, generation: Generation, verification: Verification
-) -> None:
+def save_verification(connection: Connection, generation: Generation, found: Verification) -> None:
     """Keep what was found, in place of what was found before."""
-    values = {"verification": verification_text(verification)}
+    values = {"verification": verification_text(found)}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(values))
 
 
+def mark(
+    connection: Connection,
+    generation: Generation,
+    *,
+    state: GenerationState | None = None,
+    check_wanted: bool | None = None,
+    collection: str | None = None,
+) -> None:
+    """Change what is given."""
+    values = {"state": state, "check_wanted": check_wanted, "collection": collection}
+    given = {name: value for name, value in values.items() if value is not None}
+    connection.execute(sa.update(generations).where(is_generation(generation)).values(given))
+
+
+def want_check(connection: Connection, generation: Generation) -> None:
+    """Ask the worker to compare the generation with the record."""
+    mark(connection, generation, check_wanted=True)
+
+
 def read_statuses(
-    connection: Connection, catalog_id: str, space: str, *, dropped: bool
+    connection: Connection, catalog_id: str, space: str = "", *, dropped: bool = False
 ) -> list[GenerationStatus]:
     """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
     read = all_generations if dropped else live_generations

@@ -21,17 +21,23 @@ from retriever.model import (
     Offer,
     ProductNotFound,
     Stored,
+    Tally,
     VectorWrite,
 )
+from retriever.record.hashes import write_hashes
 from retriever.record.parts import (
+    BOUND_VERSION,
     among,
     chunks,
     look_up,
+    on,
     pending_of,
     put,
+    version_of,
 )
-from retriever.record.products import read_contents, read_products, values_etag
+from retriever.record.products import read_contents, read_part, read_products, values_etag
 from retriever.record.tables import (
+    changes,
     generations,
     outbox,
     pending,
@@ -44,6 +50,7 @@ from retriever.record.tables import (
 from retriever.texts import digest_of, text_of
 from servicekit.errors import ServiceError
 from sightline_rules import ids
+from sightline_rules.filters import Filter
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
@@ -62,8 +69,7 @@ _USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where
     among(product_images, "image_id")
 )
 _LIVES = sa.select(generations.c.name).where(
-    *(generations.c[name] == sa.bindparam(name) for name in ("catalog_id", "space")),
-    generations.c.space_version == sa.bindparam("space_version"),
+    on(generations, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
     generations.c.state != GenerationState.DROPPED,
 )
 _OFFER = ("price_micros", "currency", "availability")
@@ -125,6 +131,15 @@ class Session:
             )
         return taken
 
+    def place_photos(self, product_ids: Iterable[str], placed: Sequence[Mapping[str, Any]]) -> None:
+        """Let products have these photos in place of those that they had; `placed`: photo_rows."""
+        c = product_images.c
+        for chunk in chunks(sorted(product_ids)):
+            mine = c.catalog_id == self.catalog_id, c.product_id.in_(chunk)
+            self.connection.execute(sa.delete(product_images).where(*mine))
+        if placed:
+            self.connection.execute(sa.insert(product_images), placed)
+
     def touch(self, product_ids: Sequence[str]) -> None:
         """Note that these products, those that exist, were written whole just now."""
         c = products.c
@@ -135,43 +150,6 @@ class Session:
                 .where(c.touched < self._seq)
                 .values(touched=self._seq)
             )
-
-    def offer(self, offers: Sequence[Offer]) -> list[Stored | ServiceError]:
-        """Set price and availability; no product twice. What changes nothing takes no number."""
-        held = read_contents(
-            self.connection, self.catalog_id, [offer.product_id for offer in offers]
-        )
-        outcomes: list[Stored | ServiceError] = []
-        changed: list[tuple[dict[str, Any], str]] = []
-        for offer in offers:
-            known = held.get(offer.product_id)
-            if known is None:
-                outcomes.append(ProductNotFound())
-                continue
-            values = known.values | _offered(offer)
-            etag = values_etag(values, known.image_ids)
-            if etag != known.etag:
-                changed.append((values, etag))
-            outcomes.append(Stored(offer.product_id, etag, known.image_ids))
-        if changed:
-            self._set_offers(changed)
-        return outcomes
-
-    def _set_offers(self, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
-        """`changed`: values of products, each with its new etag."""
-        rows = [
-            {
-                **{name: values[name] for name in _OFFER},
-                "of_catalog": self.catalog_id,
-                "of_product": values["product_id"],
-                "update_time": self.now,
-                "etag": etag,
-                "seq": seq,
-            }
-            for (values, etag), seq in zip(changed, self.take(len(changed)), strict=True)
-        ]
-        self.connection.execute(_SET_OFFER, rows)
-        self.note((row["seq"], row["of_product"], row["seq"], ()) for row in rows)
 
     def delete(self, product_ids: Sequence[str]) -> int:
         """How many of these products, no one twice, existed."""
@@ -251,9 +229,7 @@ class Session:
         seqs = self.take(len(taken))
         rows = [
             {
-                "catalog_id": self.catalog_id,
-                "space": generation.space,
-                "space_version": generation.space_version,
+                **version_of(generation),
                 "product_id": write.product_id,
                 "row_id": ids.derive_id(self.catalog_id, write.product_id, ""),
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -274,19 +250,14 @@ class Session:
         to the generation."""
         if generation.of_texts:
             products = read_products(self.connection, self.catalog_id, product_ids)
-            return {p.content.product_id: digest_of(text_of(p.content)) for p in products}
+            return {name: digest_of(text_of(each.content)) for name, each in products.items()}
         of = {"catalog_id": self.catalog_id}
         found = look_up(self.connection, _EXISTING, product_ids, of)
         return {row.product_id: "" for row in found}
 
     def _lives(self, generation: Generation) -> bool:
         """Whether the version has a generation still: it may have been dropped meanwhile."""
-        values = {
-            "catalog_id": self.catalog_id,
-            "space": generation.space,
-            "space_version": generation.space_version,
-        }
-        return self.connection.execute(_LIVES, values).first() is not None
+        return self.connection.execute(_LIVES, version_of(generation)).first() is not None
 
     def _put_vectors(
         self,
@@ -300,9 +271,7 @@ class Session:
         entries: list[Entry] = []
         for write, seq in zip(writes, self.take(len(writes)), strict=True):
             rows[write.image_id] = {
-                "catalog_id": self.catalog_id,
-                "space": generation.space,
-                "space_version": generation.space_version,
+                **version_of(generation),
                 "image_id": write.image_id,
                 "dimension": generation.dimension,
                 "data": np.ascontiguousarray(write.vector, dtype="<f4").tobytes(),
@@ -342,3 +311,105 @@ class Session:
         ]
         if rows:
             self.connection.execute(sa.insert(outbox), rows)
+
+
+# Calls of the record
+
+
+def offer(
+    connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
+) -> tuple[list[Stored | ServiceError], int]:
+    """Set price and availability; no product twice. What changes nothing takes no number. With the
+    newest commit."""
+    session = Session(connection, catalog_id, now)
+    held = read_contents(connection, catalog_id, [offer.product_id for offer in offers])
+    outcomes: list[Stored | ServiceError] = []
+    changed: list[tuple[dict[str, Any], str]] = []
+    for offer in offers:
+        known = held.get(offer.product_id)
+        if known is None:
+            outcomes.append(ProductNotFound())
+            continue
+        values = known.values | _offered(offer)
+        etag = values_etag(values, known.image_ids)
+        if etag != known.etag:
+            changed.append((values, etag))
+        outcomes.append(Stored(offer.product_id, etag, known.image_ids))
+    if changed:
+        _set_offers(session, changed)
+    return outcomes, session.head()
+
+
+def _set_offers(session: Session, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+    """`changed`: values of products, each with its new etag."""
+    rows = [
+        {
+            **{name: values[name] for name in _OFFER},
+            "of_catalog": session.catalog_id,
+            "of_product": values["product_id"],
+            "update_time": session.now,
+            "etag": etag,
+            "seq": seq,
+        }
+        for (values, etag), seq in zip(changed, session.take(len(changed)), strict=True)
+    ]
+    session.connection.execute(_SET_OFFER, rows)
+    session.note((row["seq"], row["of_product"], row["seq"], ()) for row in rows)
+
+
+def delete(
+    connection: Connection, now: int, catalog_id: str, product_ids: Sequence[str]
+) -> tuple[int, int]:
+    """How many of these products existed, and the newest commit."""
+    session = Session(connection, catalog_id, now)
+    return session.delete(list(dict.fromkeys(product_ids))), session.head()
+
+
+def sweep(
+    connection: Connection,
+    now: int,
+    catalog_id: str,
+    condition: Filter,
+    *,
+    before: int,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Tally:
+    """Delete those of `read_part` that pass."""
+    session = Session(connection, catalog_id, now)
+    found = read_part(connection, catalog_id, condition, before=before, after=after, limit=limit)
+    session.delete(found.product_ids)
+    return found
+
+
+def take_number(connection: Connection, now: int, catalog_id: str) -> int:
+    """A new number of the commit sequence."""
+    return Session(connection, catalog_id, now).take()[0]
+
+
+def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> None:
+    """Let the next commit's number be greater than `commit`."""
+    session = Session(connection, catalog_id, now)
+    session.take(max(0, commit - session.head()))
+
+
+def save_vectors(
+    connection: Connection, now: int, generation: Generation, writes: Sequence[VectorWrite]
+) -> tuple[list[ServiceError | None], int]:
+    """See `Session.write_vectors`; with the newest commit."""
+    session = Session(connection, generation.catalog_id, now)
+    return session.write_vectors(generation, writes), session.head()
+
+
+def save_hashes(
+    connection: Connection, now: int, catalog_id: str, hashes: Mapping[str, int]
+) -> None:
+    """Store perceptual hashes of photos. No index holds them, but columns do: the products that
+    have these photos have changed."""
+    session = Session(connection, catalog_id, now)
+    product_ids = write_hashes(connection, catalog_id, hashes)
+    rows = [
+        {"catalog_id": catalog_id, "product_id": product_id, "seq": seq}
+        for product_id, seq in zip(product_ids, session.take(len(product_ids)), strict=True)
+    ]
+    put(connection, changes, rows)

@@ -7,14 +7,14 @@ a migration adds is in the next backup without a word here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.archive.model import Column, Kind, Row, Table
+from retriever.archive.model import Column, Kind, Row, Snapshot, Table
 from retriever.model import TEXT_SPACE, Generation
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
@@ -25,6 +25,8 @@ from retriever.record.tables import (
     sequences,
     vectors,
 )
+
+T = TypeVar("T")
 
 _OWN: Mapping[sa.Table, frozenset[str]] = {
     images: frozenset({"catalog_id"}),
@@ -95,9 +97,11 @@ class RecordSnapshot:
         return sa.and_(mine, source.c.space != TEXT_SPACE) if source is pending else mine
 
 
-def open_snapshot(connection: Connection, catalog_id: str, now: int) -> RecordSnapshot:
-    """The catalog as the transaction sees it."""
+def take_snapshot(
+    connection: Connection, now: int, catalog_id: str, take: Callable[[Snapshot], T]
+) -> T:
+    """What `take` makes of the catalog as the transaction sees it."""
     c = sequences.c
     head = connection.execute(sa.select(c.seq).where(c.catalog_id == catalog_id)).scalar()
     generations = live_generations(connection, catalog_id)
-    return RecordSnapshot(connection, catalog_id, int(head or 0), now, generations)
+    return take(RecordSnapshot(connection, catalog_id, int(head or 0), now, generations))

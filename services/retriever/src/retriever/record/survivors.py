@@ -11,8 +11,15 @@ from sqlalchemy import Connection
 
 from retriever.model import Generation
 from retriever.planning import Part, Survivors
-from retriever.record.generations import count_rows
-from retriever.record.parts import among, held_by, look_up, on, row_source, same
+from retriever.record.parts import (
+    BOUND_VERSION,
+    PHOTOS_WITH_VECTOR,
+    among,
+    look_up,
+    on,
+    same,
+    version_of,
+)
 from retriever.record.products import FACTS, to_facts
 from retriever.record.tables import (
     CATEGORY_HEAD,
@@ -40,30 +47,13 @@ _KEYED = sa.select(
     product_images.c.product_id,
     product_images.c.image_id,
     vectors.c.data,
-).select_from(
-    product_images.join(
-        vectors,
-        on(
-            vectors,
-            catalog_id=product_images.c.catalog_id,
-            image_id=product_images.c.image_id,
-            space=sa.bindparam("space"),
-            space_version=sa.bindparam("space_version"),
-        ),
-    )
-)
+).select_from(PHOTOS_WITH_VECTOR)
 _GIVEN = sa.select(
     product_vectors.c.row_id,
     product_vectors.c.product_id,
     sa.literal("").label("image_id"),
     product_vectors.c.data,
-).where(
-    on(
-        product_vectors,
-        space=sa.bindparam("space"),
-        space_version=sa.bindparam("space_version"),
-    )
-)
+).where(on(product_vectors, **BOUND_VERSION))
 _BY_PRODUCT = {
     False: _KEYED.where(among(product_images, "product_id")),
     True: _GIVEN.where(among(product_vectors, "product_id")),
@@ -108,35 +98,10 @@ def read_vectors(
     return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
-def read_all(connection: Connection, generation: Generation, most: int) -> Survivors | None:
-    """Every row that the generation should hold; None = more than `most`."""
-    row, vector, rows = row_source(generation)
-    mine = held_by(generation, vector), row.c.catalog_id == generation.catalog_id
-    if count_rows(connection, generation, most + 1) > most:
-        return None
-    image_id = sa.literal("") if generation.of_products else row.c.image_id
-    found = connection.execute(
-        sa.select(row.c.row_id, row.c.product_id, image_id, vector.c.data)
-        .select_from(rows)
-        .where(*mine)
-    )
-    names, data = [], bytearray()
-    for row_id, product_id, image, vector_data in found:
-        names.append((row_id, product_id, image))
-        data += vector_data
-    held = np.frombuffer(data, dtype="<f4").reshape(len(names), generation.dimension)
-    return Survivors(names, held)
-
-
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
 ) -> Survivors:
-    of = {
-        "catalog_id": generation.catalog_id,
-        "space": generation.space,
-        "space_version": generation.space_version,
-    }
-    rows = list(look_up(connection, statement, ids, of))
+    rows = list(look_up(connection, statement, ids, version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
     return Survivors(keys, data.reshape(len(rows), generation.dimension))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import sqlalchemy as sa
 
 from servicekit.jobs import jobs_table, leases_table
+from servicekit.schema import keys, texts
 
 metadata = sa.MetaData()
 
@@ -30,20 +31,20 @@ _Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
 _Number = sa.BigInteger()
 
 
-def _key(name: str, kind: Any = _Text) -> sa.Column[Any]:
-    return sa.Column(name, kind, primary_key=True)
+_keys, _values = partial(keys, kind=_Text), partial(texts, kind=_Text)
 
 
-def _value(name: str, kind: Any = _Text) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+def _of_product() -> sa.ForeignKeyConstraint:
+    """Goes with its product."""
+    product = ["products.catalog_id", "products.product_id"]
+    return sa.ForeignKeyConstraint(["catalog_id", "product_id"], product, ondelete="CASCADE")
 
 
 sequences = sa.Table(
     "sequences",
     metadata,
-    _key("catalog_id"),
-    _value("seq", _Number),
-    _value("time", _Number),
+    *_keys("catalog_id"),
+    *_values("seq", "time", kind=_Number),
 )
 """The newest commit of each catalog and its time."""
 
@@ -54,25 +55,14 @@ bytes, which 675 characters may have; eight levels have up to 1,045."""
 products = sa.Table(
     "products",
     metadata,
-    _key("catalog_id"),
-    _key("product_id"),
-    _value("parent_id"),
-    _value("title"),
-    _value("description"),
-    _value("category"),
-    _value("brand"),
+    *_keys("catalog_id", "product_id"),
+    *_values("parent_id", "title", "description", "category", "brand"),
     sa.Column("price_micros", _Number),
     sa.Column("currency", _Text),
-    _value("availability"),
-    _value("tags"),
-    _value("attributes"),
-    _value("language_code"),
-    _value("uri"),
-    _value("create_time", _Number),
-    _value("update_time", _Number),
-    _value("etag"),
-    _value("seq", _Number),
-    _value("touched", _Number),
+    *_values("availability", "tags", "attributes", "language_code", "uri"),
+    *_values("create_time", "update_time", kind=_Number),
+    *_values("etag"),
+    *_values("seq", "touched", kind=_Number),
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
     sa.Index("products_parent", "catalog_id", "parent_id"),
     sa.Index("products_touched", "catalog_id", "touched", "product_id"),
@@ -86,16 +76,8 @@ keywords = sa.Table(
     "keywords",
     metadata,
     sa.Column("number", _Number.with_variant(sa.Integer, "sqlite"), primary_key=True),
-    _value("catalog_id"),
-    _value("product_id"),
-    _value("title"),
-    _value("names"),
-    _value("details"),
-    sa.ForeignKeyConstraint(
-        ["catalog_id", "product_id"],
-        ["products.catalog_id", "products.product_id"],
-        ondelete="CASCADE",
-    ),
+    *_values("catalog_id", "product_id", "title", "names", "details"),
+    _of_product(),
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
 """The words of products, set apart by blanks (keywords.py). The store's full-text search goes by
@@ -107,13 +89,11 @@ ENGINES_OWN = ("keywords_index", "keywords.words", "keywords_words")
 images = sa.Table(
     "images",
     metadata,
-    _key("catalog_id"),
-    _key("image_id"),
-    _value("media_type"),
-    _value("size", _Number),
-    _value("width", sa.Integer),
-    _value("height", sa.Integer),
-    _value("create_time", _Number),
+    *_keys("catalog_id", "image_id"),
+    *_values("media_type"),
+    *_values("size", kind=_Number),
+    *_values("width", "height", kind=sa.Integer),
+    *_values("create_time", kind=_Number),
     sa.Column("perceptual_hash", _Number),
     sa.Index(
         "images_unhashed",
@@ -128,16 +108,10 @@ images = sa.Table(
 product_images = sa.Table(
     "product_images",
     metadata,
-    _key("catalog_id"),
-    _key("product_id"),
-    _key("position", sa.Integer),
-    _value("image_id"),
-    _value("row_id"),
-    sa.ForeignKeyConstraint(
-        ["catalog_id", "product_id"],
-        ["products.catalog_id", "products.product_id"],
-        ondelete="CASCADE",
-    ),
+    *_keys("catalog_id", "product_id"),
+    *_keys("position", kind=sa.Integer),
+    *_values("image_id", "row_id"),
+    _of_product(),
     sa.ForeignKeyConstraint(["catalog_id", "image_id"], ["images.catalog_id", "images.image_id"]),
     sa.Index("product_images_image", "catalog_id", "image_id"),
     sa.Index("product_images_row", "catalog_id", "row_id", unique=True),
@@ -147,19 +121,13 @@ product_images = sa.Table(
 doubts = sa.Table(
     "doubts",
     metadata,
-    _key("catalog_id"),
-    _key("product_id"),
-    _key("image_id"),
-    _value("category"),
-    _value("probability", sa.Double),
-    _value("instead"),
-    _value("instead_probability", sa.Double),
-    _value("space_version"),
-    sa.ForeignKeyConstraint(
-        ["catalog_id", "product_id"],
-        ["products.catalog_id", "products.product_id"],
-        ondelete="CASCADE",
-    ),
+    *_keys("catalog_id", "product_id", "image_id"),
+    *_values("category"),
+    *_values("probability", kind=sa.Double),
+    *_values("instead"),
+    *_values("instead_probability", kind=sa.Double),
+    *_values("space_version"),
+    _of_product(),
     sa.Index("doubts_image", "catalog_id", "image_id"),
 )
 """Photos that contradicted their product's category when they were looked at (doubts.py).
@@ -168,32 +136,22 @@ doubts = sa.Table(
 vectors = sa.Table(
     "vectors",
     metadata,
-    _key("catalog_id"),
-    _key("space"),
-    _key("space_version"),
-    _key("image_id"),
-    _value("dimension", sa.Integer),
-    _value("data", sa.LargeBinary),
-    _value("seq", _Number),
+    *_keys("catalog_id", "space", "space_version", "image_id"),
+    *_values("dimension", kind=sa.Integer),
+    *_values("data", kind=sa.LargeBinary),
+    *_values("seq", kind=_Number),
 )
 """float32 little-endian. `seq`: the commit that wrote it."""
 
 product_vectors = sa.Table(
     "product_vectors",
     metadata,
-    _key("catalog_id"),
-    _key("space"),
-    _key("space_version"),
-    _key("product_id"),
-    _value("row_id"),
-    _value("data", sa.LargeBinary),
-    _value("seq", _Number),
+    *_keys("catalog_id", "space", "space_version", "product_id"),
+    *_values("row_id"),
+    *_values("data", kind=sa.LargeBinary),
+    *_values("seq", kind=_Number),
     sa.Column("digest", _Text, nullable=False, server_default=""),
-    sa.ForeignKeyConstraint(
-        ["catalog_id", "product_id"],
-        ["products.catalog_id", "products.product_id"],
-        ondelete="CASCADE",
-    ),
+    _of_product(),
     sa.Index("product_vectors_row", "catalog_id", "space", "space_version", "row_id", unique=True),
     sa.Index("product_vectors_product", "catalog_id", "product_id"),
 )
@@ -205,64 +163,61 @@ the text has changed since: the vector serves until the new one is there."""
 generations = sa.Table(
     "generations",
     metadata,
-    _key("catalog_id"),
-    _key("name"),
-    _value("space"),
-    _value("space_version"),
-    _value("dimension", sa.Integer),
-    _value("metric"),
-    _value("collection"),
-    _value("state"),
-    _value("active", sa.Boolean),
-    _value("created", _Number),
-    _value("applied_seq", _Number),
-    _value("applied_time", _Number),
-    _value("check_wanted", sa.Boolean),
-    _value("parameters"),
-    _value("activated", _Number),
-    _value("predecessor"),
-    _value("forced", sa.Boolean),
-    _value("verification"),
-    _value("of_products", sa.Boolean),
+    *_keys("catalog_id", "name"),
+    *_values("space", "space_version"),
+    *_values("dimension", kind=sa.Integer),
+    *_values("metric", "collection", "state"),
+    *_values("active", kind=sa.Boolean),
+    *_values("created", "applied_seq", "applied_time", kind=_Number),
+    *_values("check_wanted", kind=sa.Boolean),
+    *_values("parameters"),
+    *_values("activated", kind=_Number),
+    *_values("predecessor"),
+    *_values("forced", kind=sa.Boolean),
+    *_values("verification"),
+    *_values("of_products", kind=sa.Boolean),
 )
 """`parameters`, `verification`: JSON; no verification yet = empty."""
 
 offers = sa.Table(
     "offers",
     metadata,
-    _key("catalog_id"),
-    _key("space"),
-    _key("space_version"),
-    _value("dimension", sa.Integer),
-    _value("by_default", sa.Boolean),
+    *_keys("catalog_id", "space", "space_version"),
+    *_values("dimension", kind=sa.Integer),
+    *_values("by_default", kind=sa.Boolean),
 )
 """The spaces' versions that the embedder serves, as the worker last saw them."""
 
 outbox = sa.Table(
     "outbox",
     metadata,
-    _key("catalog_id"),
-    _key("seq", _Number),
-    _key("product_id"),
-    _value("write_seq", _Number),
-    _value("removed"),
-    _value("time", _Number),
+    *_keys("catalog_id"),
+    *_keys("seq", kind=_Number),
+    *_keys("product_id"),
+    *_values("write_seq", kind=_Number),
+    *_values("removed"),
+    *_values("time", kind=_Number),
 )
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    *_keys("catalog_id", "product_id"),
+    *_values("seq", kind=_Number),
+    sa.Index("changes_seq", "catalog_id", "seq"),
+)
+"""The newest commit of each product that was written or deleted, by a trigger on the outbox, whose
+entries go once all generations hold them: what columns in memory are brought up to date by."""
 
 pending = sa.Table(
     "pending",
     metadata,
-    _key("catalog_id"),
-    _key("space"),
-    _key("space_version"),
-    _key("image_id"),
-    _value("write_seq", _Number),
-    _value("write_time", _Number),
-    _value("attempts", sa.Integer),
-    _value("next_attempt", _Number),
-    _value("reason"),
-    _value("failed", sa.Boolean),
-    _value("backfill", sa.Boolean),
+    *_keys("catalog_id", "space", "space_version", "image_id"),
+    *_values("write_seq", "write_time", kind=_Number),
+    *_values("attempts", kind=sa.Integer),
+    *_values("next_attempt", kind=_Number),
+    *_values("reason"),
+    *_values("failed", "backfill", kind=sa.Boolean),
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
@@ -272,19 +227,14 @@ vector and no write since; it goes when that is cancelled."""
 imports = sa.Table(
     "imports",
     metadata,
-    _key("catalog_id"),
-    _key("import_id"),
-    _value("mode"),
-    _value("rows_done", _Number),
-    _value("stored_count", _Number),
-    _value("refused_count", _Number),
-    _value("closed", sa.Boolean),
-    _value("opened_seq", _Number),
-    _value("before_seq", _Number),
-    _value("create_time", _Number),
-    _value("active_time", _Number),
-    _value("delete_count", _Number),
-    _value("sample"),
+    *_keys("catalog_id", "import_id"),
+    *_values("mode"),
+    *_values("rows_done", "stored_count", "refused_count", kind=_Number),
+    *_values("closed", kind=sa.Boolean),
+    *_values(
+        "opened_seq", "before_seq", "create_time", "active_time", "delete_count", kind=_Number
+    ),
+    *_values("sample"),
 )
 """`opened_seq`: a commit number that the import took when it was opened. `before_seq`: products
 touched before it are neither the import's nor those of another that was under way when it was
@@ -293,12 +243,11 @@ opened. `active_time`: when it last took rows. `delete_count`, `sample`: what cl
 import_rows = sa.Table(
     "import_rows",
     metadata,
-    _key("catalog_id"),
-    _key("import_id"),
-    _key("row_number", _Number),
-    _value("product_id"),
-    _value("stored", sa.Boolean),
-    _value("outcome"),
+    *_keys("catalog_id", "import_id"),
+    *_keys("row_number", kind=_Number),
+    *_values("product_id"),
+    *_values("stored", kind=sa.Boolean),
+    *_values("outcome"),
     sa.ForeignKeyConstraint(
         ["catalog_id", "import_id"], ["imports.catalog_id", "imports.import_id"]
     ),

@@ -15,14 +15,17 @@ from sqlalchemy import Connection
 from retriever.model import Floats, Generation, ProductContent
 from retriever.record.generations import holds_up
 from retriever.record.parts import (
+    BOUND_VERSION,
     among,
     chunks,
     held_by,
     look_up,
+    on,
     pending_of,
     pending_row,
     put,
     to_floats,
+    version_of,
 )
 from retriever.record.products import read_products
 from retriever.record.session import Session
@@ -34,11 +37,7 @@ _HELD = sa.select(
     product_vectors.c.row_id,
     product_vectors.c.digest,
     product_vectors.c.data,
-).where(
-    among(product_vectors, "product_id"),
-    product_vectors.c.space == sa.bindparam("space"),
-    product_vectors.c.space_version == sa.bindparam("space_version"),
-)
+).where(among(product_vectors, "product_id"), on(product_vectors, **BOUND_VERSION))
 _DIGESTS = _HELD.with_only_columns(product_vectors.c.product_id, product_vectors.c.digest)
 _NO_TEXT = digest_of("")
 
@@ -70,34 +69,37 @@ def want_texts(
         put(session.connection, pending, rows, keep=True, but="backfill")
 
 
-def drop_blank(session: Session, target: Generation, product_ids: Sequence[str]) -> None:
+def drop_blank(
+    connection: Connection, now: int, generation: Generation, product_ids: Sequence[str]
+) -> None:
     """Of products that wait, those without a text wait no more, and have no vector either."""
-    texts = read_texts(session.connection, target, product_ids)
+    session = Session(connection, generation.catalog_id, now)
+    texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]
-    rows = {row.product_id: row.row_id for row in _look_up(session, _HELD, target, blank)}
-    mine = held_by(target, product_vectors)
+    rows = {row.product_id: row.row_id for row in _look_up(session, _HELD, generation, blank)}
+    mine = held_by(generation, product_vectors)
     for chunk in chunks(blank):
-        session.connection.execute(sa.delete(pending).where(pending_of(target, chunk)))
+        connection.execute(sa.delete(pending).where(pending_of(generation, chunk)))
         held = sa.delete(product_vectors).where(mine, product_vectors.c.product_id.in_(chunk))
-        session.connection.execute(held)
+        connection.execute(held)
     taken = zip(session.take(len(rows)), rows.items(), strict=True)
     session.note((seq, name, seq, [row_id]) for seq, (name, row_id) in taken)
 
 
 def read_texts(
-    connection: Connection, target: Generation, product_ids: Sequence[str]
+    connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, str]:
     """The texts of products, those left out that are gone; empty = it has none."""
-    products = read_products(connection, target.catalog_id, product_ids)
-    return {product.content.product_id: text_of(product.content) for product in products}
+    products = read_products(connection, generation.catalog_id, product_ids)
+    return {product_id: text_of(product.content) for product_id, product in products.items()}
 
 
 def read_embedded(
-    connection: Connection, target: Generation, product_ids: Sequence[str]
+    connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, tuple[str, Floats]]:
     """Texts with the vectors that were made of them, by product."""
-    texts = read_texts(connection, target, product_ids)
-    rows = look_up(connection, _HELD, texts, _of(target))
+    texts = read_texts(connection, generation, product_ids)
+    rows = look_up(connection, _HELD, texts, version_of(generation))
     return {
         row.product_id: (texts[row.product_id], to_floats(row.data))
         for row in rows
@@ -108,12 +110,4 @@ def read_embedded(
 def _look_up(
     session: Session, statement: sa.Select[Any], target: Generation, product_ids: Iterable[str]
 ) -> Iterable[sa.Row[Any]]:
-    return look_up(session.connection, statement, product_ids, _of(target))
-
-
-def _of(target: Generation) -> dict[str, str]:
-    return {
-        "catalog_id": target.catalog_id,
-        "space": target.space,
-        "space_version": target.space_version,
-    }
+    return look_up(session.connection, statement, product_ids, version_of(target))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,8 @@ from sqlalchemy import Connection
 
 from retriever.model import Change, Generation, GenerationState, Pending, Waiting
 from retriever.record.generations import live_generations
-from retriever.record.parts import on
+from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
+from retriever.record.session import queue_up
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
 from servicekit.jobs import claimable
 
@@ -61,9 +63,9 @@ def _due_texts_statement() -> sa.Select[Any]:
 
 def _due_of(found: sa.Select[Any]) -> sa.Select[Any]:
     """Those of a version that can be tried now, the oldest first."""
-    c, names = pending.c, ("catalog_id", "space", "space_version")
+    c = pending.c
     due = found.where(
-        on(pending, **{name: sa.bindparam(name) for name in names}),
+        on(pending, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
         ~c.failed,
         c.next_attempt <= sa.bindparam("now"),
     )
@@ -95,24 +97,18 @@ _COMMIT = _CHANGES.where(outbox.c.seq == sa.bindparam("seq"))
 
 def read_waiting(
     connection: Connection,
+    now: int,
     catalogs: Sequence[str],
     spaces: Sequence[str],
     kinds: Sequence[str],
-    now: int,
 ) -> Waiting:
     values = {"catalogs": catalogs, "spaces": spaces, "kinds": kinds, "now": now}
     photos, changes, open_jobs = connection.execute(_WAITING, values).one()
     return Waiting(bool(photos), bool(changes), bool(open_jobs))
 
 
-def read_due(connection: Connection, generation: Generation, limit: int, now: int) -> list[Pending]:
-    values = {
-        "catalog_id": generation.catalog_id,
-        "space": generation.space,
-        "space_version": generation.space_version,
-        "now": now,
-        "most": limit,
-    }
+def read_due(connection: Connection, now: int, generation: Generation, limit: int) -> list[Pending]:
+    values = {**version_of(generation), "now": now, "most": limit}
     return [
         Pending(row.image_id, row.size, row.attempts, bool(row.used))
         for row in connection.execute(_DUE[generation.of_texts], values)
@@ -136,10 +132,47 @@ def _changes(rows: Iterable[sa.Row[Any]]) -> list[Change]:
     ]
 
 
-def advance_to(connection: Connection, advanced: Generation) -> None:
+def advance(connection: Connection, generation: Generation, change: Change) -> Generation:
     """Note how far a generation is; entries go that every generation holds."""
-    catalog_id = advanced.catalog_id
-    reached = {"seq": advanced.applied_seq, "time": advanced.applied_time}
-    connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": advanced.name})
+    catalog_id, time = generation.catalog_id, max(change.time, generation.applied_time)
+    reached = {"seq": change.seq, "time": time}
+    connection.execute(_ADVANCE, {**reached, "of_catalog": catalog_id, "of_name": generation.name})
     held = min(each.applied_seq for each in live_generations(connection, catalog_id))
     connection.execute(_APPLIED, {"catalog_id": catalog_id, "up_to": held})
+    return replace(generation, applied_seq=change.seq, applied_time=time)
+
+
+def postpone(  # noqa: PLR0917 - a call of the record, with the time
+    connection: Connection,
+    now: int,
+    generation: Generation,
+    item_ids: Sequence[str],
+    seconds: float,
+    reason: str,
+) -> None:
+    """Count a failed attempt and try again later."""
+    values = {
+        "attempts": pending.c.attempts + 1,
+        "next_attempt": now + int(seconds * 1e6),
+        "reason": reason,
+    }
+    connection.execute(sa.update(pending).where(pending_of(generation, item_ids)).values(values))
+
+
+def give_up(
+    connection: Connection, generation: Generation, item_ids: Sequence[str], reason: str
+) -> None:
+    """Count a failed attempt, the last one."""
+    values = {"attempts": pending.c.attempts + 1, "failed": True, "reason": reason}
+    connection.execute(sa.update(pending).where(pending_of(generation, item_ids)).values(values))
+
+
+def forget(connection: Connection, generation: Generation, image_ids: Sequence[str]) -> None:
+    """Photos that no product has any more wait no more."""
+    use = sa.exists().where(
+        product_images.c.catalog_id == pending.c.catalog_id,
+        product_images.c.image_id == pending.c.image_id,
+    )
+    # A write that is under way may bring a product that has the photo.
+    queue_up(connection, generation.catalog_id)
+    connection.execute(sa.delete(pending).where(pending_of(generation, image_ids), ~use))

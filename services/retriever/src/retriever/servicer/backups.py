@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
 
 from retriever import backups, wire
 from retriever.archive.model import generations_of
-from retriever.ports import BackupRecord, BackupStore, JobQueue
+from retriever.ports import BackupRecord, BackupStore
 from servicekit.errors import ServiceError
-from servicekit.jobs import now_micros
+from servicekit.jobs import Jobs, now_micros
 from servicekit.requests import enter
+from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb
 from sightline.retriever.v1 import backup_service_pb2_grpc
 
 BACKUP_SERVICE = "sightline.retriever.v1.BackupService"
-
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
@@ -33,7 +28,7 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
         catalogs: Collection[str],
         record: BackupRecord,
         store: BackupStore,
-        jobs: JobQueue,
+        jobs: Jobs,
         clock: Callable[[], int] = now_micros,
     ) -> None:
         self._catalogs = catalogs

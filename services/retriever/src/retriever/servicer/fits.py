@@ -4,38 +4,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
 
 from retriever import fits, wire
-from retriever.ports import JobQueue
+from retriever.model import FitPlan
+from servicekit.jobs import Jobs
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import fit_service_pb2 as pb
 from sightline.retriever.v1 import fit_service_pb2_grpc
 
 FIT_SERVICE = "sightline.retriever.v1.FitService"
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
-
 
 class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
     """Asks the worker to have a space fitted."""
 
-    def __init__(self, catalogs: Collection[str], jobs: JobQueue) -> None:
+    def __init__(self, catalogs: Collection[str], jobs: Jobs) -> None:
         self._catalogs = catalogs
         self._jobs = jobs
 
     async def FitSpace(self, request: pb.FitSpaceRequest, context: Context) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        wanted = fits.plan(
-            backbone=request.backbone,
-            max_dimension=request.max_dimension,
-            seed=request.seed,
-            max_photos=request.max_photos,
-            shopper_photo_tags=request.shopper_photo_tags,
+        given = FitPlan(
+            request.backbone,
+            request.max_dimension,
+            request.seed,
+            request.max_photos,
+            tuple(request.shopper_photo_tags),
         )
+        wanted = fits.plan(given)
         job = await fits.ask(catalog, wanted, self._jobs, request_id=request.request_id)
         return wire.job(job)

@@ -4,29 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
 
 from retriever import generations, wire
-from retriever.ports import JobQueue, RegistryRecord
+from retriever.ports import RegistryRecord
 from retriever.search import DEFAULT_SPACE
+from servicekit.jobs import Jobs
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import index_service_pb2 as pb
 from sightline.retriever.v1 import index_service_pb2_grpc
 
 INDEX_SERVICE = "sightline.retriever.v1.IndexService"
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
-
 
 class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     """Generations, as index_service.proto describes them."""
 
     def __init__(
-        self, catalogs: Collection[str], record: RegistryRecord, jobs: JobQueue, prefix: str
+        self, catalogs: Collection[str], record: RegistryRecord, jobs: Jobs, prefix: str
     ) -> None:
         """`prefix`: what the names of collections begin with."""
         self._catalogs = catalogs

@@ -4,31 +4,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
 
-import grpc
-
-from retriever import keywords, wire
+from retriever import column_messages, keywords, wire
+from retriever.columns.keeper import Columns
 from retriever.ports import KeywordRecord
 from retriever.search import DEFAULT_TOP_K
 from servicekit import telemetry
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 
 KEYWORD_SERVICE = "sightline.retriever.v1.KeywordService"
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
-
 
 class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     """Searches by words, as keyword_service.proto describes them."""
 
-    def __init__(self, catalogs: Collection[str], record: KeywordRecord) -> None:
+    def __init__(
+        self, catalogs: Collection[str], record: KeywordRecord, columns: Columns | None = None
+    ) -> None:
+        """`columns`: those of the process; None = some of its own."""
         self._catalogs = catalogs
         self._record = record
+        self._columns = columns or Columns(record)
 
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
@@ -42,12 +42,9 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             collapse=wire.collapse(request.collapse),
         )
         stages = telemetry.Stages()
-        answer = await keywords.search(query, self._record, stages.measure)
+        answer = await keywords.search(query, self._record, stages.measure, columns=self._columns)
         return vectors_pb.SearchResponse(
-            candidates=wire.columns([match.product for match in answer.matches]),
-            similarities=[match.similarity for match in answer.matches],
-            image_ids=[match.image_id for match in answer.matches],
+            **column_messages.found(answer.candidates),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
-            collapsed=wire.collapsed(answer.collapsed),
         )

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from retriever import catalogue, imports, removals, search, updates, wire
-from retriever.model import (
-    Product,
-)
+from retriever import catalogue, column_messages, imports, removals, search, updates, wire
+from retriever.columns.keeper import Columns
+from retriever.columns.reads import ColumnRecord
+from retriever.columns.table import Table
+from retriever.model import Product
 from retriever.ports import (
     CatalogueRecord,
     ImportRecord,
@@ -20,9 +21,13 @@ from retriever.ports import (
     RemovalRecord,
 )
 from servicekit.requests import enter
-from sightline.common.v1 import import_pb2
+from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+from sightline_rules import filters
+
+MOST_ROWS = 10_000
+"""Products whose messages are kept: 20 MB."""
 
 PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
 
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-    class ProductRecord(CatalogueRecord, ImportRecord, RemovalRecord, Protocol):
+    class ProductRecord(CatalogueRecord, ImportRecord, RemovalRecord, ColumnRecord, Protocol):
         """All that these calls ask of the record."""
 
 
@@ -45,13 +50,18 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         photos: Photos,
         jobs: JobQueue,
         import_delete_share: float,
+        *,
+        columns: Columns | None = None,
     ) -> None:
-        """`import_delete_share`: what of a catalog an import may delete without force, 0 to 1."""
+        """`import_delete_share`: what of a catalog an import may delete without force, 0 to 1.
+        `columns`: those of the process; None = some of its own."""
         self._catalogs = catalogs
         self._record = record
         self._photos = photos
         self._jobs = jobs
         self._share = import_delete_share
+        self._columns = columns or Columns(record)
+        self._rows = _Rows(record)
 
     async def UpsertProducts(
         self, request: products_pb.UpsertProductsRequest, context: Context
@@ -73,19 +83,26 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         as_columns = wire.as_columns(request.view)
         condition = wire.condition(request.filter)
+        named = request.title_product_ids
+        if named:
+            catalogue.check_count("title_product_ids", len(named), catalogue.MAX_GET)
         found = await catalogue.batch_get(
-            catalog,
-            request.product_ids,
-            condition,
-            self._record,
-            explain=request.explain_filter,
+            catalog, request.product_ids, condition, self._columns, beside=named
         )
+        table = found.view.table
+        titles = [table.titles[p] if p >= 0 else "" for p in table.places(named).tolist()]
         response = products_pb.BatchGetProductsResponse(
-            missing_product_ids=found.missing,
-            filtered_product_ids=found.filtered,
-            rejections=[wire.rejection(*item) for item in found.rejections.items()],
+            missing_product_ids=found.missing, filtered_product_ids=found.filtered, titles=titles
         )
-        await self._fill(response, catalog, found.products, as_columns)
+        if request.explain_filter and found.filtered:
+            why = await catalogue.rejections(catalog, found.filtered, condition, self._record)
+            response.rejections.extend(wire.rejection(*item) for item in why.items())
+        if as_columns:
+            response.columns.CopyFrom(column_messages.columns(table, found.places))
+            return response
+        rows = await self._rows.read(catalog, table, found.places)
+        # What was written since the columns were read may not pass any more.
+        response.products.extend(m for p, m in rows if filters.passes(condition, p.facts))
         return response
 
     async def ListProducts(
@@ -103,7 +120,13 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             doubted_only=request.doubted_only,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
-        await self._fill(response, catalog, page.products, as_columns)
+        ids = [product.content.product_id for product in page.products]
+        if as_columns:
+            table = (await self._columns.of(catalog, ids)).table
+            places = [place for place in table.places(ids).tolist() if place >= 0]
+            response.columns.CopyFrom(column_messages.columns(table, places))
+        else:
+            response.products.extend(m for _, m in await self._rows.of(catalog, page.products))
         return response
 
     async def DeleteProducts(
@@ -211,17 +234,40 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         )
         return products_pb.GetImageResponse(image=wire.image_message(image, content))
 
-    async def _fill(
-        self,
-        response: products_pb.BatchGetProductsResponse | products_pb.ListProductsResponse,
-        catalog: str,
-        found: list[Product],
-        as_columns: bool,
-    ) -> None:
-        if as_columns:
-            response.columns.CopyFrom(wire.columns(found))
-            return
-        doubts = await self._record.doubts(catalog, found) if found else {}
-        response.products.extend(
-            wire.row(product, doubts.get(product.content.product_id)) for product in found
-        )
+
+_Read = tuple[Product, product_pb2.Product]
+"""A product and its message."""
+
+
+class _Row(NamedTuple):
+    mark: tuple[int, int]
+    """Its table's number and its stamp there when it was read, or before."""
+    read: _Read
+
+
+class _Rows:
+    """Products as messages, each kept until it is written to."""
+
+    def __init__(self, record: ProductRecord) -> None:
+        self._record = record
+        self._kept: dict[tuple[str, str], _Row] = {}
+
+    async def read(self, catalog: str, table: Table, places: Sequence[int]) -> list[_Read]:
+        """Those of the products at these places that there are, in the order asked."""
+        if len(self._kept) > MOST_ROWS:
+            self._kept = {}
+        marks = {table.ids[p]: (table.number, int(table.stamp[p])) for p in places}
+        found = {name: self._kept.get((catalog, name)) for name in marks}
+        rows = {name: row.read for name, row in found.items() if row and row.mark == marks[name]}
+        if unread := [name for name in marks if name not in rows]:
+            products = await self._record.get(catalog, unread)
+            for product, message in await self.of(catalog, list(products.values())):
+                name = product.content.product_id
+                rows[name] = product, message
+                self._kept[catalog, name] = _Row(marks[name], rows[name])
+        return [rows[table.ids[p]] for p in places if table.ids[p] in rows]
+
+    async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
+        """Products that were read just now."""
+        doubts = await self._record.doubts(catalog, products) if products else {}
+        return [(each, wire.row(each, doubts.get(each.content.product_id))) for each in products]

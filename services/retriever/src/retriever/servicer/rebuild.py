@@ -4,27 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
 
 from retriever import rebuild, wire
-from retriever.ports import JobQueue, SearchRecord
+from retriever.ports import SearchRecord
+from servicekit.jobs import Jobs
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as pb
 from sightline.retriever.v1 import rebuild_service_pb2_grpc
 
 REBUILD_SERVICE = "sightline.retriever.v1.RebuildService"
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
-
 
 class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
     """Asks the worker to mend an index."""
 
-    def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: JobQueue) -> None:
+    def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: Jobs) -> None:
         self._catalogs = catalogs
         self._record = record
         self._jobs = jobs

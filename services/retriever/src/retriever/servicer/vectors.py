@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from retriever import listing, search, wire
+from retriever import column_messages, listing, search, wire
+from retriever.columns.keeper import Columns
 from retriever.ladder import Ladder
 from retriever.ports import ListedRecord, VectorIndex
 from retriever.sampling import Samples
@@ -45,9 +46,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         spaces: Collection[str] = (),
         watchdog: Watchdog,
         ladder: Ladder | None = None,
+        columns: Columns | None = None,
         clock: Callable[[], int] = now_micros,
     ) -> None:
-        """`index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
+        """`columns`: those of the process; None = some without vectors.
+
+        `index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
         those that the worker fills. `ladder`: what answers when the engine is lost; None = the
         record, up to its usual number of rows."""
         self._catalogs = catalogs
@@ -58,7 +62,8 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._watchdog = watchdog
         self._clock = clock
         self._samples = Samples()
-        self._ladder = ladder or Ladder(record, index)
+        self._columns = columns or Columns(record, exact_rows=0)
+        self._ladder = ladder or Ladder(record, index, columns=self._columns)
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
@@ -87,16 +92,14 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 self._index,
                 self._remaining,
                 stages.measure,
+                columns=self._columns,
                 awaited=self._spaces,
                 samples=self._samples,
-                boost=self._watchdog.boost,
                 ladder=self._ladder,
             )
         self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
-            candidates=wire.columns([match.product for match in answer.matches]),
-            similarities=[match.similarity for match in answer.matches],
-            image_ids=[match.image_id for match in answer.matches],
+            **column_messages.found(answer.candidates),
             space=wire.space_version(answer.generation),
             freshness=wire.freshness(
                 answer.freshness,
@@ -105,8 +108,11 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             ),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
-            collapsed=wire.collapsed(answer.collapsed),
-            query_product=wire.columns(answer.own) if answer.own else None,
+            query_product=(
+                column_messages.columns(answer.candidates.view.table, answer.own)
+                if answer.own
+                else None
+            ),
             degradations=wire.index_lost(answer.substitute),
         )
 
@@ -150,7 +156,13 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         space = request.space or search.DEFAULT_SPACE
         seconds = deadlines.budget(RESERVE_SECONDS, cap=COUNT_SECONDS)
         census = await search.count(
-            catalog, space, self._record, self._index, seconds=seconds, watch=self._ladder.watch
+            catalog,
+            space,
+            self._record,
+            self._index,
+            seconds=seconds,
+            watch=self._ladder.watch,
+            columns=self._columns,
         )
         response = vectors_pb.CountResponse(
             products=census.counts.products,
@@ -160,6 +172,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             failed=census.counts.failed,
             outbox=census.counts.outbox,
             recall=wire.recalls(self._watchdog.verdicts(), census.generation),
+            advice=census.advice,
         )
         if census.generation is not None and census.freshness is not None:
             response.space.CopyFrom(wire.space_version(census.generation))

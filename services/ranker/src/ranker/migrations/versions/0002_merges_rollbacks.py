@@ -7,34 +7,25 @@ Revises: 0001
 import sqlalchemy as sa
 from alembic import op
 
+from servicekit.schema import numbers, sequence, texts
+
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Add them; what was promoted so far begins the log."""
     op.create_table(
         "aliases",
-        sa.Column("catalog_id", sa.Text(), nullable=False),
-        sa.Column("visitor", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=False),
-        sa.Column("merged_micros", sa.BigInteger(), nullable=False),
+        *texts("catalog_id", "visitor", "actor", "key_id"),
+        *numbers("merged_micros"),
         sa.PrimaryKeyConstraint("catalog_id", "visitor"),
     )
     op.create_table(
         "promotion_log",
-        sa.Column(
-            "sequence",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column("catalog_id", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("promoted_micros", sa.BigInteger(), nullable=False),
+        sequence(),
+        *texts("catalog_id", "version"),
+        *numbers("promoted_micros"),
         sa.Column("undone_micros", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
         sa.PrimaryKeyConstraint("sequence"),

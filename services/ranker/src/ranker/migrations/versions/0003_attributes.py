@@ -7,21 +7,17 @@ Revises: 0002
 import sqlalchemy as sa
 from alembic import op
 
+from servicekit.schema import numbers, texts
+
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Add their table."""
     op.create_table(
         "attributes",
-        sa.Column("catalog_id", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=False),
-        sa.Column("consent_micros", sa.BigInteger(), nullable=False),
+        *texts("catalog_id", "actor", "key", "value", "key_id"),
+        *numbers("consent_micros"),
         sa.PrimaryKeyConstraint("catalog_id", "actor", "key"),
     )

@@ -7,23 +7,18 @@ Revises: 0003
 import sqlalchemy as sa
 from alembic import op
 
+from servicekit.schema import numbers, texts
+
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Add them; nothing was evaluated so far."""
     op.create_table(
         "evaluations",
-        sa.Column("catalog_id", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("verdict", sa.Text(), nullable=False),
-        sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("production", sa.Text(), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
-        sa.Column("evaluated_micros", sa.BigInteger(), nullable=False),
+        *texts("catalog_id", "version", "verdict", "summary", "production", "content"),
+        *numbers("evaluated_micros"),
         sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
         sa.PrimaryKeyConstraint("catalog_id", "version"),
     )

@@ -7,10 +7,10 @@ Revises: 0004
 import sqlalchemy as sa
 from alembic import op
 
+from servicekit.schema import numbers, texts
+
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -30,8 +30,8 @@ def upgrade() -> None:
     op.create_index("answers_time", "answers", ["catalog_id", "answer_micros"])
     op.create_table(
         "health",
-        sa.Column("catalog_id", sa.Text(), nullable=False),
-        sa.Column("computed_micros", sa.BigInteger(), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
+        *texts("catalog_id"),
+        *numbers("computed_micros"),
+        *texts("content"),
         sa.PrimaryKeyConstraint("catalog_id"),
     )

@@ -3,41 +3,30 @@
 import sqlalchemy as sa
 from alembic import op
 
+from retriever.migrations.columns import texts
+from servicekit.schema import flags, numbers
+
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
-
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
 
 
 def upgrade() -> None:
     op.create_table(
         "imports",
-        sa.Column("catalog_id", TEXT, nullable=False),
-        sa.Column("import_id", TEXT, nullable=False),
-        sa.Column("mode", TEXT, nullable=False),
-        sa.Column("rows_done", sa.BigInteger(), nullable=False),
-        sa.Column("stored_count", sa.BigInteger(), nullable=False),
-        sa.Column("refused_count", sa.BigInteger(), nullable=False),
-        sa.Column("closed", sa.Boolean(), nullable=False),
-        sa.Column("opened_seq", sa.BigInteger(), nullable=False),
-        sa.Column("before_seq", sa.BigInteger(), nullable=False),
-        sa.Column("create_time", sa.BigInteger(), nullable=False),
-        sa.Column("active_time", sa.BigInteger(), nullable=False),
-        sa.Column("delete_count", sa.BigInteger(), nullable=False),
-        sa.Column("sample", TEXT, nullable=False),
+        *texts("catalog_id", "import_id", "mode"),
+        *numbers("rows_done", "stored_count", "refused_count"),
+        *flags("closed"),
+        *numbers("opened_seq", "before_seq", "create_time", "active_time", "delete_count"),
+        *texts("sample"),
         sa.PrimaryKeyConstraint("catalog_id", "import_id"),
     )
     op.create_table(
         "import_rows",
-        sa.Column("catalog_id", TEXT, nullable=False),
-        sa.Column("import_id", TEXT, nullable=False),
-        sa.Column("row_number", sa.BigInteger(), nullable=False),
-        sa.Column("product_id", TEXT, nullable=False),
-        sa.Column("stored", sa.Boolean(), nullable=False),
-        sa.Column("outcome", TEXT, nullable=False),
+        *texts("catalog_id", "import_id"),
+        *numbers("row_number"),
+        *texts("product_id"),
+        *flags("stored"),
+        *texts("outcome"),
         sa.ForeignKeyConstraint(
             ["catalog_id", "import_id"], ["imports.catalog_id", "imports.import_id"]
         ),
@@ -50,11 +39,3 @@ def upgrade() -> None:
     )
     op.create_index("products_parent", "products", ["catalog_id", "parent_id"])
     op.create_index("products_touched", "products", ["catalog_id", "touched", "product_id"])
-
-
-def downgrade() -> None:
-    op.drop_index("products_touched", "products")
-    op.drop_index("products_parent", "products")
-    op.drop_column("products", "touched")
-    op.drop_table("import_rows")
-    op.drop_table("imports")

@@ -3,13 +3,11 @@
 import sqlalchemy as sa
 from alembic import op
 
+from retriever.migrations.columns import TEXT, texts
+from servicekit.schema import flags, numbers
+
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
-
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
 
 
 def upgrade() -> None:
@@ -28,17 +26,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "offers",
-        sa.Column("catalog_id", TEXT, nullable=False),
-        sa.Column("space", TEXT, nullable=False),
-        sa.Column("space_version", TEXT, nullable=False),
-        sa.Column("dimension", sa.Integer(), nullable=False),
-        sa.Column("by_default", sa.Boolean(), nullable=False),
+        *texts("catalog_id", "space", "space_version"),
+        *numbers("dimension", kind=sa.Integer),
+        *flags("by_default"),
         sa.PrimaryKeyConstraint("catalog_id", "space", "space_version"),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("offers")
-    op.drop_column("pending", "backfill")
-    for name in ("verification", "forced", "predecessor", "activated", "parameters"):
-        op.drop_column("generations", name)

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -18,8 +16,3 @@ def upgrade() -> None:
         sqlite_where=sa.text("perceptual_hash IS NULL"),
         postgresql_where=sa.text("perceptual_hash IS NULL"),
     )
-
-
-def downgrade() -> None:
-    op.drop_index("images_unhashed", "images")
-    op.drop_column("images", "perceptual_hash")

@@ -3,13 +3,11 @@
 import sqlalchemy as sa
 from alembic import op
 
+from retriever.migrations.columns import of_product, texts
+from servicekit.schema import numbers
+
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
-
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
 
 
 def upgrade() -> None:
@@ -19,19 +17,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "product_vectors",
-        sa.Column("catalog_id", TEXT, nullable=False),
-        sa.Column("space", TEXT, nullable=False),
-        sa.Column("space_version", TEXT, nullable=False),
-        sa.Column("product_id", TEXT, nullable=False),
-        sa.Column("row_id", TEXT, nullable=False),
+        *texts("catalog_id", "space", "space_version", "product_id", "row_id"),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
+        *numbers("seq"),
         sa.PrimaryKeyConstraint("catalog_id", "space", "space_version", "product_id"),
-        sa.ForeignKeyConstraint(
-            ["catalog_id", "product_id"],
-            ["products.catalog_id", "products.product_id"],
-            ondelete="CASCADE",
-        ),
+        of_product(),
     )
     op.create_index(
         "product_vectors_row",
@@ -40,8 +30,3 @@ def upgrade() -> None:
         unique=True,
     )
     op.create_index("product_vectors_product", "product_vectors", ["catalog_id", "product_id"])
-
-
-def downgrade() -> None:
-    op.drop_table("product_vectors")
-    op.drop_column("generations", "of_products")

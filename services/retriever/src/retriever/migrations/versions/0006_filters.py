@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 INDEXES = {
     "products_category": ["catalog_id", "category"],
@@ -17,8 +15,3 @@ INDEXES = {
 def upgrade() -> None:
     for name, columns in INDEXES.items():
         op.create_index(name, "products", columns)
-
-
-def downgrade() -> None:
-    for name in INDEXES:
-        op.drop_index(name, "products")

@@ -8,8 +8,6 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 NAME = "products_category"
 
@@ -17,8 +15,3 @@ NAME = "products_category"
 def upgrade() -> None:
     op.drop_index(NAME, "products")
     op.create_index(NAME, "products", ["catalog_id", sa.text("substr(category, 1, 500)")])
-
-
-def downgrade() -> None:
-    op.drop_index(NAME, "products")
-    op.create_index(NAME, "products", ["catalog_id", "category"])

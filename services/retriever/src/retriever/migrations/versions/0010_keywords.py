@@ -6,15 +6,12 @@ Those of the products that are stored are written here: a million take about a m
 import sqlalchemy as sa
 from alembic import op
 
+from retriever.migrations.columns import of_product, texts
 from retriever.record.keywords import fill
 
 revision = "0010"
 down_revision = "0009"
-branch_labels = None
-depends_on = None
 
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
 FIELDS = ("title", "names", "details")
 
 _NEW = (
@@ -45,14 +42,8 @@ def upgrade() -> None:
     op.create_table(
         "keywords",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
-        sa.Column("catalog_id", TEXT, nullable=False),
-        sa.Column("product_id", TEXT, nullable=False),
-        *(sa.Column(name, TEXT, nullable=False) for name in FIELDS),
-        sa.ForeignKeyConstraint(
-            ["catalog_id", "product_id"],
-            ["products.catalog_id", "products.product_id"],
-            ondelete="CASCADE",
-        ),
+        *texts("catalog_id", "product_id", *FIELDS),
+        of_product(),
     )
     op.create_index("keywords_product", "keywords", ["catalog_id", "product_id"], unique=True)
     connection = op.get_bind()

@@ -3,13 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
+from retriever.migrations.columns import TEXT, of_product, texts
+from servicekit.schema import numbers
+
 revision = "0011"
 down_revision = "0010"
-branch_labels = None
-depends_on = None
 
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-"""Sorts by code point."""
 KEY = ("catalog_id", "product_id", "image_id")
 
 
@@ -17,16 +16,9 @@ def upgrade() -> None:
     op.create_table(
         "doubts",
         *(sa.Column(name, TEXT, primary_key=True) for name in KEY),
-        sa.Column("category", TEXT, nullable=False),
-        sa.Column("probability", sa.Double, nullable=False),
-        sa.Column("instead", TEXT, nullable=False),
-        sa.Column("instead_probability", sa.Double, nullable=False),
-        sa.Column("space_version", TEXT, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["catalog_id", "product_id"],
-            ["products.catalog_id", "products.product_id"],
-            ondelete="CASCADE",
-        ),
+        *texts("category", "instead", "space_version"),
+        *numbers("probability", "instead_probability", kind=sa.Double),
+        of_product(),
     )
     op.create_index("doubts_image", "doubts", ["catalog_id", "image_id"])
 

@@ -1,0 +1,69 @@
+"""What shoppers of a made crowd did: each likes some kinds of products better than others."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from examples.wines import loading
+from sightline_client import Event, EventType, SightlineClient
+
+SEED = 16
+DAYS = 120
+LIKED = 3
+"""Kinds that a shopper mostly looks at."""
+FAITHFUL = 0.8
+"""Share of what a shopper does that is about these kinds."""
+TYPES = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
+SHARES = (60, 20, 12, 8)
+"""How often each comes of a hundred."""
+_FIRST = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def shopper_id(number: int) -> str:
+    """That of a shopper by their place."""
+    return f"shopper-{number:04}"
+
+
+def events(kinds: Mapping[str, Sequence[str]], count: int, shoppers: int) -> list[Event]:
+    """So many events about products by their kinds, in order of time; the same ones every time.
+
+    The first of a kind's products are looked at the most (Zipf): popularity is never even.
+    """
+    draw = random.Random(f"{SEED}/{count}/{shoppers}")
+    names = sorted(kinds)
+    weights = {name: [1 / (place + 10) for place in range(len(kinds[name]))] for name in names}
+    tastes = [draw.sample(names, min(LIKED, len(names))) for _ in range(shoppers)]
+    found = []
+    for number in range(count):
+        shopper = draw.randrange(shoppers)
+        kind = draw.choice(tastes[shopper] if draw.random() < FAITHFUL else names)
+        product = draw.choices(kinds[kind], weights[kind])[0]
+        found.append(
+            Event(
+                event_id=f"event-{number}",
+                type=draw.choices(TYPES, SHARES)[0],
+                product_id=product,
+                user=shopper_id(shopper),
+                time=_FIRST + timedelta(seconds=number * DAYS * 86_400 / count),
+            )
+        )
+    return found
+
+
+def learned(
+    target: str, kinds: Mapping[str, Sequence[str]], count: int, shoppers: int
+) -> list[str]:
+    """Writes events, trains and promotes; ids of the shoppers. LoadingFailed when one fails."""
+    made = events(kinds, count, shoppers)
+    asyncio.run(_learned(target, made))
+    return sorted({event.user for event in made if event.user})
+
+
+async def _learned(target: str, made: Sequence[Event]) -> None:
+    async with SightlineClient(target, timeout=60.0) as client:
+        report = await client.write_events(made)
+        stored = report.written_count + report.duplicate_count
+        if stored != len(made):
+            raise loading.LoadingFailed(f"{stored} of {len(made)} events were stored")
+        await loading.promote(client, await loading.train(client))

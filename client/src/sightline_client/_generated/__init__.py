@@ -1,0 +1,1 @@
+"""What generate_sync.py makes."""

@@ -1,0 +1,259 @@
+"""Reads a table whose columns have other names: which is which of ours, and what its cells say."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+from sightline_client.files.currencies import CODES
+from sightline_client.files.model import NOTE, FileRefused, Row, Table
+
+ATTRIBUTES = "attributes."
+"""Before the name of an attribute, where a column becomes one."""
+LISTS = frozenset({"images", "tags"})
+"""Our columns that hold several values, and take several of theirs."""
+AMOUNTS = frozenset({"price", "unit_price"})
+_SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "zł": "PLN"}
+_AMOUNT = re.compile(r"[-+]?\d[\d.,'\s\u00a0\u202f]*")
+_COMMA = re.compile(r"[-+]?\d+,\d{1,2}|[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
+_POINT = re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d+")
+_TAG = re.compile(r"</?[A-Za-z!][^<>]*>|&(#\d+|#x[0-9A-Fa-f]+|[A-Za-z]\w+);")
+_FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """Which column of a file is read as which of ours."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Their name, in small letters → ours, or `attributes.NAME`; "" = left out."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Our column → what it holds in every row; `{id}` stands for the row's own id."""
+
+    def __bool__(self) -> bool:
+        return bool(self.columns or self.constants)
+
+    def unread(self, found: Iterable[str], known: Collection[str]) -> list[str]:
+        """Those of a file's columns of which nothing is said and that are none of ours."""
+        return [
+            name
+            for name in found
+            if name not in self.columns and name not in known and not name.startswith(NOTE)
+        ]
+
+
+def column_map(pairs: Sequence[str], constants: Sequence[str], known: Collection[str]) -> ColumnMap:
+    """Of `their=ours` and `ours=value`. FileRefused for what is neither, and for two columns that
+    are to be one."""
+    columns = {}
+    for pair in pairs:
+        theirs, sign, ours = (part.strip() for part in pair.rpartition("="))
+        if not sign or not theirs:
+            raise FileRefused(f"--map {pair} names no column", "write --map theirs=ours")
+        columns[theirs.lower()] = _ours(ours, known)
+    fixed = {}
+    for pair in constants:
+        ours, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign:
+            raise FileRefused(f"--set {pair} sets nothing", "write --set currency=EUR")
+        fixed[_ours(ours, known)] = value
+    single = [name for name in columns.values() if name and name not in LISTS]
+    for name in single:
+        if single.count(name) > 1:
+            both = ", ".join(theirs for theirs, ours in columns.items() if ours == name)
+            raise FileRefused(f"{both} can't all be {name}", "map one of them")
+    return ColumnMap(columns, fixed)
+
+
+def _ours(name: str, known: Collection[str]) -> str:
+    if not name or name in known or (name.startswith(ATTRIBUTES) and len(name) > len(ATTRIBUTES)):
+        return name
+    raise FileRefused(
+        f"{name!r} is no column of ours",
+        f"known ones are {', '.join(known)}, and {ATTRIBUTES}NAME",
+    )
+
+
+class Mapped:
+    """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
+
+    def __init__(self, table: Table, by: ColumnMap, known: Collection[str]) -> None:
+        self._table, self._by, self._known = table, by, known
+        self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
+        """What decides what a row becomes."""
+        named = [by.columns.get(name, name) for name in table.columns]
+        self.columns = tuple(dict.fromkeys([*filter(None, named), *by.constants]))
+
+    @property
+    def total(self) -> int:
+        """See Table."""
+        return self._table.total
+
+    @property
+    def done(self) -> int:
+        """See Table."""
+        return self._table.done
+
+    def rows(self) -> Iterator[Row]:
+        """The rows by our columns."""
+        for row in self._table.rows():
+            yield Row(row.number, self._cells(row.cells), row.error)
+
+    def close(self) -> None:
+        """See Table."""
+        self._table.close()
+
+    def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
+        attributes: dict[str, object] = {}
+        small = {name.lower(): value for name, value in cells.items()}
+        by = self._by.columns
+        own = (name for name in small if name in self._known or name.startswith(NOTE))
+        made: dict[str, object] = {name: small[name] for name in own if name not in by}
+        for theirs, ours in self._by.columns.items():
+            value = _at(small, theirs)
+            if value is None or value == "" or not ours:
+                continue
+            if ours.startswith(ATTRIBUTES):
+                attributes[ours.removeprefix(ATTRIBUTES)] = listed(value, typed, "")
+            else:
+                put(made, ours, value)
+        fill(made, self._by.constants)
+        if attributes:
+            made["attributes"] = {**attributes, **_object(made.get("attributes"))}
+        return made
+
+
+def fill(made: dict[str, object], constants: Mapping[str, str]) -> None:
+    """Set our columns that are empty to what they hold in every row."""
+    for ours, value in constants.items():
+        if made.get(ours) in (None, ""):
+            made[ours] = _FIELD.sub(lambda found: str(made.get(found[1], "")), value)
+
+
+def put(made: dict[str, object], ours: str, value: object) -> None:
+    """Set one of our columns from a cell of theirs, read for what it means."""
+    if ours in LISTS:
+        before = made.get(ours)
+        parts = listed(value, str)
+        made[ours] = [
+            *(before if isinstance(before, list) else []),
+            *(parts if isinstance(parts, list) else [parts]),
+        ]
+    elif ours in AMOUNTS:
+        amount, code = money(value)
+        made[ours] = amount
+        if code:
+            made.setdefault("currency", code)
+    elif ours == "category" and isinstance(value, list):
+        made[ours] = [str(part).strip() for part in value]
+    else:
+        made[ours] = plain(value) if isinstance(value, str) else value
+
+
+def listed(value: object, each: Callable[[str], object], commas: str = ",") -> object:
+    """Several values as a list: `a|b`, `a, b`, `["a"]` and `['a']`; one alone as it is. `commas`:
+    what separates beside `|`; "" = nothing."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("[") and text.endswith("]"):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                found = read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            if isinstance(found, list):
+                return [each(str(part)) for part in found if str(part).strip()]
+    separator = "|" if "|" in text else commas
+    parts = [part.strip() for part in text.split(separator)] if separator else [text]
+    return [each(part) for part in parts if part] if len(parts) > 1 else each(text)
+
+
+def typed(text: str) -> object:
+    """Text, or the number that it writes."""
+    try:
+        return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{1,6})?", text.strip()) else text
+    except ValueError:
+        return text
+
+
+def money(value: object) -> tuple[object, str]:
+    """An amount, to be read as a number, and the code of the currency beside it; "" = none."""
+    if not isinstance(value, str):
+        return value, ""
+    found = _AMOUNT.search(value)
+    if found is None:
+        return value, ""
+    rest = (value[: found.start()] + value[found.end() :]).strip()
+    code = _SYMBOLS.get(rest.lower(), rest.upper())
+    if rest and code not in CODES:
+        return value, ""
+    return decimal(found[0].strip()), code
+
+
+def decimal(text: str) -> str:
+    """A number with a point for its decimals: `1.299,00` and `1,299.00` are 1299.00; where a comma
+    may be either (`1,299`) the text stays, and is refused with what to write."""
+    bare = re.sub(r"['\s\u00a0\u202f]", "", text)
+    if _COMMA.fullmatch(bare) and "," in bare:
+        return bare.replace(".", "").replace(",", ".")
+    return bare.replace(",", "") if _POINT.fullmatch(bare) else bare
+
+
+def plain(text: str) -> str:
+    """Text without HTML: tags are left out, and entities are what they stand for."""
+    if not _TAG.search(text):
+        return text
+    parser = _Text()
+    parser.feed(text)
+    parser.close()
+    return " ".join("".join(parser.found).split())
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
+        self._hidden += tag in ("script", "style")
+        self.found.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= self._hidden > 0 and tag in ("script", "style")
+        self.found.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.found.append(data)
+
+
+def _at(cells: Mapping[str, object], path: str) -> object:
+    """What a name or a path stands for; of a list of objects, that of each."""
+    if path in cells:
+        return cells[path]
+    first, _, rest = path.partition(".")
+    return _within(cells.get(first), rest) if rest else None
+
+
+def _within(value: object, path: str) -> object:
+    if isinstance(value, list):
+        parts = [_within(part, path) for part in value]
+        return [part for part in parts if part is not None]
+    if not isinstance(value, Mapping):
+        return None
+    return _at({str(name).lower(): part for name, part in value.items()}, path)
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {"attributes": value}
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,158 @@
+"""Guesses which column of a stranger's table is which of ours, by its name and its first rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sightline_client.files.currencies import CODES
+from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed, money
+
+SAMPLE = 50
+"""Rows that are looked at."""
+_LONGEST_ATTRIBUTE = 80
+"""Characters; a longer text is no property to filter by."""
+_MOST_VALUES = 20
+"""Of one property of one product."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "productid", "sku", "itemid", "articleid", "articlenumber", "offerid", "code"),
+    "title": ("title", "name", "productname", "producttitle", "itemname", "articlename"),
+    "description": ("description", "bodyhtml", "longdescription", "shortdescription"),
+    "category": ("category", "categories", "productcategory", "producttype", "type", "department"),
+    "brand": ("brand", "vendor", "manufacturer", "producer", "maker", "label"),
+    "price": ("price", "regularprice", "unitprice", "listprice", "retailprice", "amount"),
+    "currency": ("currency", "currencycode", "pricecurrency"),
+    "available": ("available", "availability", "instock", "stockstatus"),
+    "images": (
+        "images",
+        "image",
+        "imageurl",
+        "imagelink",
+        "imagesrc",
+        "photo",
+        "photos",
+        "picture",
+    ),
+    "tags": ("tags", "keywords", "labels"),
+    "parent_id": ("parentid", "parent", "itemgroupid", "groupid", "modelid"),
+    "uri": ("uri", "url", "link", "producturl", "permalink", "website"),
+    "language": ("language", "lang", "languagecode", "locale"),
+    "event_id": ("eventid", "id", "uuid", "messageid"),
+    "type": ("type", "event", "eventtype", "eventname", "action"),
+    "product_id": ("productid", "itemid", "sku", "product", "item"),
+    "user_id": ("userid", "user", "customerid", "customer", "account"),
+    "visitor_id": ("visitorid", "anonymousid", "clientid", "deviceid", "userpseudoid", "cookie"),
+    "session_id": ("sessionid", "session", "visitid"),
+    "time": ("time", "timestamp", "eventtime", "date", "datetime", "createdat", "occurredat"),
+    "quantity": ("quantity", "qty", "count"),
+    "value": ("value", "rating", "score", "stars"),
+    "order_id": ("orderid", "transactionid", "order"),
+    "query": ("query", "searchterm", "search", "q"),
+    "unit_price": ("unitprice", "price", "itemprice"),
+}
+"""Our column → names that others give it, in small letters and without signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How a table may be read."""
+
+    map: ColumnMap
+    left_out: tuple[str, ...] = ()
+    """Columns that hold nothing of ours: long texts, lists of numbers."""
+
+    def options(self) -> list[str]:
+        """The same as options of the command line."""
+        said = [f"--map {_quoted(f'{name}={ours}')}" for name, ours in self.map.columns.items()]
+        return [*said, *(f"--set {_quoted(f'{k}={v}')}" for k, v in self.map.constants.items())]
+
+    def words(self) -> list[str]:
+        """What each column looks like, a sentence each."""
+        return [
+            f"column {name} looks like {ours}" if ours else f"column {name} is left out"
+            for name, ours in self.map.columns.items()
+        ]
+
+
+def propose(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, object]],
+    known: Collection[str],
+    needed: Collection[str],
+) -> Proposal:
+    """A map of all columns that are none of ours. `rows`: the first ones, by their columns."""
+    found: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    free = [name for name in known if name not in columns]
+    left = [name for name in columns if name not in known]
+    for ours in free:
+        for name in left:
+            if _simple(name) in NAMES.get(ours, ()) and (ours != "id" or _unique(name, rows)):
+                found[name] = ours
+                left.remove(name)
+                break
+    for name in list(left):  # price_eur, in currency and all
+        base, _, code = name.rpartition("_")
+        wanted = "price" in free and "price" not in found.values()
+        if wanted and _simple(base) in NAMES["price"] and code.upper() in CODES:
+            found[name], constants["currency"] = "price", code.upper()
+            left.remove(name)
+    for ours, ending in (("id", "id"), ("title", "name"), ("title", "title")):
+        if ours in needed and ours in free and ours not in found.values():
+            match = next((name for name in left if _simple(name).endswith(ending)), None)
+            if match is not None and (ours != "id" or _unique(match, rows)):
+                found[match] = ours
+                left.remove(match)
+    _check_price(found, constants, rows)
+    can_hold = "attributes" in known
+    for name in left:
+        keep = can_hold and _is_property(name, rows)
+        found[name] = f"{ATTRIBUTES}{_attribute(name)}" if keep else ""
+    ordered = {name: found[name] for name in columns if name in found}
+    out = tuple(name for name, ours in ordered.items() if not ours)
+    return Proposal(ColumnMap(ordered, constants), out)
+
+
+def _check_price(
+    found: dict[str, str], constants: dict[str, str], rows: Sequence[Mapping[str, object]]
+) -> None:
+    """A column called price that holds no amounts is none."""
+    name = next((name for name, ours in found.items() if ours == "price"), None)
+    values = [row.get(name) for row in rows if row.get(name)] if name is not None else []
+    if values and name is not None:
+        amounts = sum(money(value)[0] is not value or _number(value) for value in values)
+        if amounts < len(values) / 2:
+            found[name] = ""
+            constants.pop("currency", None)
+
+
+def _number(value: object) -> bool:
+    return not isinstance(value, str) or re.fullmatch(r"\s*[-+]?\d+(\.\d+)?\s*", value) is not None
+
+
+def _unique(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    values = [row.get(name) for row in rows]
+    return all(values) and len(set(map(str, values))) == len(values)
+
+
+def _is_property(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
+    """Whether its values are short enough to filter by, and no ids."""
+    cells = [listed(row[name], str, "") for row in rows if row.get(name)]
+    values = [str(part) for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+    few = all(not isinstance(cell, list) or len(cell) <= _MOST_VALUES for cell in cells)
+    short = few and all(len(value) <= _LONGEST_ATTRIBUTE for value in values)
+    return bool(values) and short and not _simple(name).endswith("id")
+
+
+def _attribute(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _simple(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if re.search(r"[^\w=.\-]", text) else text

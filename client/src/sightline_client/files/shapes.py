@@ -1,0 +1,317 @@
+"""Exports of others: by which columns they are known, and what a row of theirs means.
+
+Made from the documented columns of each: Shopify's product CSV, WooCommerce's product CSV, products
+and user events of Google's Retail API, and the BigQuery export of Google Analytics 4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sightline_client.files.mapping import fill, listed, put
+from sightline_client.files.model import Row, Table
+
+Cells = dict[str, object]
+Read = Callable[[Iterator[Row]], Iterator[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One kind of export."""
+
+    name: str
+    of: str
+    """Whose it is, in words."""
+    marks: frozenset[str]
+    """Columns, in small letters, by which it is known."""
+    read: Read
+    """Its rows → rows by our columns."""
+
+
+class Shaped:
+    """A table of a known shape, by our columns."""
+
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, table: Table, shape: Shape, constants: Mapping[str, str]) -> None:
+        """`constants`: what our columns hold where the export says nothing: `currency`, for one."""
+        self._table, self._shape, self._constants = table, shape, constants
+        self.how = repr((shape.name, sorted(constants.items())))
+        """What decides what a row becomes."""
+
+    @property
+    def total(self) -> int:
+        """See Table."""
+        return self._table.total
+
+    @property
+    def done(self) -> int:
+        """See Table."""
+        return self._table.done
+
+    def rows(self) -> Iterator[Row]:
+        """The rows by our columns, numbered as in the file."""
+        small = (
+            Row(row.number, {name.lower(): value for name, value in row.cells.items()}, row.error)
+            for row in self._table.rows()
+        )
+        for row in self._shape.read(small):
+            cells = dict(row.cells)
+            if row.error is None:
+                fill(cells, self._constants)
+            yield Row(row.number, cells, row.error)
+
+    def close(self) -> None:
+        """See Table."""
+        self._table.close()
+
+
+# Products
+
+
+def _shopify(rows: Iterator[Row]) -> Iterator[Row]:
+    """A row is a variant of the product named by its handle, or one more photo of it; what all
+    variants share stands in the first."""
+    group: list[Row] = []
+    for row in rows:
+        if group and row.cells.get("handle") != group[0].cells.get("handle"):
+            yield from _shopify_product(group)
+            group = []
+        group.append(row)
+    if group:
+        yield from _shopify_product(group)
+
+
+def _shopify_product(group: list[Row]) -> Iterator[Row]:
+    first = group[0].cells
+    variants = [row for row in group if row.error or row.cells.get("variant price")] or group[:1]
+    photos = [row.cells.get("image src") for row in group]
+    status = str(first.get("status") or "active").lower()
+    for row in variants:
+        if row.error is not None:
+            yield row
+            continue
+        cells, made = row.cells, Cells()
+        handle = str(first.get("handle") or "")
+        own = [str(cells.get(f"option{n} value") or "") for n in (1, 2, 3)]
+        named = [part for part in own if part and part != "Default Title"]
+        many = len(variants) > 1
+        made["id"] = cells.get("variant sku") or "-".join([handle, *(named if many else ())])
+        made["parent_id"] = handle if many else ""
+        _move(first, made, title="title", description="body (html)", brand="vendor")
+        _move(first, made, category="product category", tags="tags")
+        if not made.get("category"):
+            _move(first, made, category="type")
+        _move(cells, made, price="variant price")
+        made["available"] = _shopify_stock(cells, status)
+        images = [cells["variant image"]] if cells.get("variant image") else []
+        made["images"] = list(dict.fromkeys([*images, *filter(None, photos)]))
+        made["attributes"] = {
+            str(first.get(f"option{n} name") or f"option{n}").lower(): value
+            for n, value in enumerate(own, start=1)
+            if value and value != "Default Title"
+        }
+        yield Row(row.number, made)
+
+
+def _shopify_stock(cells: Mapping[str, object], status: str) -> object:
+    quantity = str(cells.get("variant inventory qty") or "")
+    if status != "active":
+        return "false"
+    if not quantity.lstrip("-").isdigit() or int(quantity) > 0:
+        return "true"
+    return "backorder" if cells.get("variant inventory policy") == "continue" else "false"
+
+
+def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
+    """A row is a product or a variation; `Parent` names a variable product by id:… or SKU."""
+    for row in rows:
+        cells, made = row.cells, Cells()
+        if row.error is not None:
+            yield row
+            continue
+        number = cells.get("id")
+        made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
+        _move(cells, made, title="name", description="description", images="images", tags="tags")
+        _move(cells, made, price="sale price")
+        if not made.get("price"):
+            _move(cells, made, price="regular price")
+        _move(cells, made, category="categories", brand="brands")
+        if isinstance(text := cells.get("categories"), str):
+            made["category"] = text.split(",")[0].strip()  # the others are other places of it
+        made["parent_id"] = cells.get("parent") or ""
+        stock = str(cells.get("in stock?") or "").lower()
+        made["available"] = {"1": "true", "0": "false"}.get(stock, stock)
+        made["attributes"] = _woocommerce_attributes(cells)
+        yield Row(row.number, made)
+
+
+def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]:
+    found = {}
+    for number in range(1, 21):
+        name = cells.get(f"attribute {number} name")
+        value = cells.get(f"attribute {number} value(s)")
+        if name and value:
+            found[str(name).lower()] = listed(value, str)
+    return found
+
+
+def _google(rows: Iterator[Row]) -> Iterator[Row]:
+    """Products of the Retail API, as JSON Lines."""
+    for row in rows:
+        if row.error is not None:
+            yield row
+            continue
+        cells, made = row.cells, Cells()
+        _move(cells, made, id="id", title="title", description="description", uri="uri")
+        _move(cells, made, tags="tags", language="languagecode", available="availability")
+        primary = cells.get("primaryproductid")
+        made["parent_id"] = primary if primary != made.get("id") else ""
+        categories, brands = cells.get("categories"), cells.get("brands")
+        made["category"] = categories[0] if isinstance(categories, list) and categories else ""
+        made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
+        price = cells.get("priceinfo")
+        if isinstance(price, Mapping):
+            made["price"], made["currency"] = price.get("price"), price.get("currencyCode")
+        made["images"] = [image["uri"] for image in _objects(cells.get("images")) if "uri" in image]
+        attributes = cells.get("attributes")
+        made["attributes"] = {
+            str(name): values
+            for name, value in (attributes.items() if isinstance(attributes, Mapping) else ())
+            if isinstance(value, Mapping)
+            for values in [value.get("text") or value.get("numbers")]
+            if values
+        }
+        yield Row(row.number, made)
+
+
+# Events
+
+_GA4 = {
+    "view_item": "VIEW",
+    "select_item": "CLICK",
+    "view_item_list": "IMPRESSION",
+    "add_to_cart": "ADD_TO_CART",
+    "purchase": "PURCHASE",
+    "search": "SEARCH",
+    "view_search_results": "SEARCH",
+}
+_RETAIL = {
+    "detail-page-view": "VIEW",
+    "add-to-cart": "ADD_TO_CART",
+    "purchase-complete": "PURCHASE",
+    "search": "SEARCH",
+}
+
+
+def _ga4(rows: Iterator[Row]) -> Iterator[Row]:
+    """A row is an event with the items that it is about: one of ours for each. Events that are
+    about no product, such as page_view, are left out."""
+    for row in rows:
+        cells = row.cells
+        kind = _GA4.get(str(cells.get("event_name")))
+        if row.error is not None or kind is None:
+            if row.error is not None:
+                yield row
+            continue
+        params = {
+            str(one.get("key")): one.get("value") for one in _objects(cells.get("event_params"))
+        }
+        commerce = cells.get("ecommerce")
+        shared: Cells = {
+            "type": kind,
+            "time": cells.get("event_timestamp"),  # microseconds, which its column knows
+            "session_id": _param(params, "ga_session_id"),
+            "order_id": commerce.get("transaction_id") if isinstance(commerce, Mapping) else "",
+            "query": _param(params, "search_term") if kind == "SEARCH" else "",
+            **_who(cells.get("user_id"), cells.get("user_pseudo_id")),
+        }
+        money = _param(params, "currency")
+        for place, item in enumerate(_objects(cells.get("items")) or [{}]):
+            price = item.get("price")
+            of = {
+                "product_id": item.get("item_id") or "",
+                "quantity": item.get("quantity"),
+                **({"unit_price": price, "currency": money} if price and money else {}),
+            }
+            yield Row(row.number, _event(shared, of, place))
+
+
+def _retail(rows: Iterator[Row]) -> Iterator[Row]:
+    """User events of the Retail API, as JSON Lines: one of ours for each product of a row."""
+    for row in rows:
+        cells = row.cells
+        kind = _RETAIL.get(str(cells.get("eventtype")))
+        if row.error is not None or kind is None:
+            if row.error is not None:
+                yield row
+            continue
+        user, bought = cells.get("userinfo"), cells.get("purchasetransaction")
+        shared: Cells = {
+            "type": kind,
+            "time": cells.get("eventtime"),
+            "session_id": cells.get("sessionid") or "",
+            "order_id": bought.get("id") if isinstance(bought, Mapping) else "",
+            "query": cells.get("searchquery") or "" if kind == "SEARCH" else "",
+            **_who(user.get("userId") if isinstance(user, Mapping) else "", cells.get("visitorid")),
+        }
+        for place, detail in enumerate(_objects(cells.get("productdetails")) or [{}]):
+            product = detail.get("product")
+            named = product.get("id") if isinstance(product, Mapping) else ""
+            of = {"product_id": named, "quantity": detail.get("quantity")}
+            yield Row(row.number, _event(shared, of, place))
+
+
+def _event(shared: Cells, of: Cells, place: int) -> Cells:
+    """An event whose id is made of what it says, so that it is the same each time it is sent."""
+    made = {name: value for name, value in {**shared, **of}.items() if value not in (None, "")}
+    content = repr((sorted(made.items(), key=lambda each: each[0]), place))
+    return {"event_id": hashlib.sha256(content.encode()).hexdigest()[:32], **made}
+
+
+def _who(user: object, visitor: object) -> Cells:
+    return {"user_id": user} if user else {"visitor_id": visitor}
+
+
+def _param(params: Mapping[str, object], name: str) -> object:
+    """GA4 has a field for each type of value, of which one is set."""
+    value = params.get(name)
+    found = value.values() if isinstance(value, Mapping) else (value,)
+    text = next((each for each in found if each not in (None, "")), "")
+    return str(text)
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _move(cells: Mapping[str, object], made: Cells, **columns: str) -> None:
+    for ours, theirs in columns.items():
+        value = cells.get(theirs)
+        if value not in (None, ""):
+            put(made, ours, value)
+
+
+PRODUCTS = {
+    shape.name: shape
+    for shape in (
+        Shape("shopify", "Shopify", frozenset({"handle", "variant price"}), _shopify),
+        Shape("woocommerce", "WooCommerce", frozenset({"sku", "regular price"}), _woocommerce),
+        Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google),
+    )
+}
+EVENTS = {
+    shape.name: shape
+    for shape in (
+        Shape("ga4", "Google Analytics 4", frozenset({"event_name", "user_pseudo_id"}), _ga4),
+        Shape("google-retail", "Google's Retail API", frozenset({"eventtype"}), _retail),
+    )
+}
+
+
+def shape_of(columns: Iterable[str], shapes: Mapping[str, Shape]) -> Shape | None:
+    """The shape that a table with these columns has; None = none that is known."""
+    found = {name.lower() for name in columns}
+    return next((shape for shape in shapes.values() if shape.marks <= found), None)

@@ -1,0 +1,116 @@
+"""JobService for the jobs of one store, as each service that has jobs offers it.
+
+Needs the extra `sql` and the package sightline-protos.
+"""
+# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from servicekit.errors import FailedPrecondition, Internal
+from servicekit.jobs import Job, JobNotFound, Jobs, JobState
+from servicekit.requests import enter, page_place, page_size, page_token
+from servicekit.server import Context
+from servicekit.status import to_status
+from sightline.common.v1 import job_pb2, job_service_pb2_grpc
+from sightline.common.v1 import job_service_pb2 as pb
+
+JOB_SERVICE = "sightline.common.v1.JobService"
+DEFAULT_PAGE = 50
+MAX_PAGE = 1_000
+WATCH_SECONDS = 0.25
+
+_STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
+_OPEN = (JobState.PENDING, JobState.RUNNING)
+
+
+class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+    """Follows jobs."""
+
+    def __init__(self, owner: str, catalogs: Collection[str], jobs: Jobs) -> None:
+        """`owner`: what stands in front of the jobs' ids on the wire, e.g. `retriever/`."""
+        self._owner = owner
+        self._catalogs = catalogs
+        self._jobs = jobs
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
+        """One job."""
+        return job_message(await self._find(request), self._owner)
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        """Jobs, newest first."""
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
+        about = (catalog, request.kind)
+        found = await self._jobs.list(
+            catalog_id=catalog,
+            kinds=(request.kind,) if request.kind else (),
+            before="".join(page_place(request.page_token, about, str)),
+            limit=size + 1,
+        )
+        page = found[:size]
+        return pb.ListJobsResponse(
+            jobs=[job_message(job, self._owner) for job in page],
+            next_page_token=page_token(about, page[-1].id) if len(found) > size else "",
+        )
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> job_pb2.Job:
+        """Ask a job to stop."""
+        job = await self._find(request)
+        return job_message(await self._jobs.cancel(job.id), self._owner)
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: Context
+    ) -> AsyncIterator[job_pb2.Job]:
+        """The job now and at every change until it has ended."""
+        sent = None
+        while True:
+            job = await self._find(request)
+            message = job_message(job, self._owner)
+            if message != sent:
+                yield message
+                sent = message
+            if job.state not in _OPEN:
+                return
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _find(
+        self, request: pb.GetJobRequest | pb.CancelJobRequest | pb.WatchJobRequest
+    ) -> Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await self._jobs.get(request.job_id.removeprefix(self._owner))
+        if job.catalog_id != catalog:
+            raise JobNotFound(request.job_id)
+        return job
+
+
+def job_message(job: Job, owner: str) -> job_pb2.Job:
+    """The job as the wire shows it. `owner`: see JobServicer."""
+    message = job_pb2.Job(
+        job_id=owner + job.id,
+        kind=job.kind,
+        catalog_id=job.catalog_id,
+        state=_STATE[job.state],
+        done=job.done,
+        total=job.total,
+        results=[
+            job_pb2.JobResult(name=name, value=str(value)) for name, value in job.result.items()
+        ],
+        create_time=_timestamp(job.created_time),
+    )
+    if job.state is JobState.FAILED:
+        kind = Internal if job.error_reason == "INTERNAL" else FailedPrecondition
+        message.error.CopyFrom(to_status(kind(job.error_message, reason=job.error_reason)))
+    if job.started_time:
+        message.start_time.CopyFrom(_timestamp(job.started_time))
+    if job.finished_time:
+        message.end_time.CopyFrom(_timestamp(job.finished_time))
+    return message
+
+
+def _timestamp(micros: int) -> Timestamp:
+    message = Timestamp()
+    message.FromMicroseconds(micros)
+    return message

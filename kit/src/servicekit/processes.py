@@ -1,0 +1,138 @@
+"""Several processes that serve one port, and the one that looks after them.
+
+Python computes in one thread at a time: on more cores, a service that keeps nothing in memory is
+started several times. The kernel hands each connection to one of them (SO_REUSEPORT, socket(7)).
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, multiprocess
+
+from servicekit import telemetry
+from servicekit.config import SharedServerSettings
+
+SOON = 10.0
+"""A process that ends within so many seconds of its start would do so again: all end."""
+
+_NUMBER = "SIGHTLINE_PROCESS"
+_KEEPER = "SIGHTLINE_KEEPER"
+"""What a process is given by the one that looks after it: its number, and that one's id."""
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def number() -> int | None:
+    """Which of several processes this is, from 1; None where it is the only one, or looks after
+    them."""
+    given = os.environ.get(_NUMBER)
+    return int(given) if given else None
+
+
+def end_with_keeper() -> None:
+    """Have this process asked to stop when the one that looks after it is gone. Linux alone."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
+    if str(os.getppid()) != os.environ.get(_KEEPER):
+        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
+
+
+def look_after(settings: SharedServerSettings, command: Sequence[str] | None = None) -> int:
+    """Run `settings.processes` of `command` until SIGTERM or SIGINT; the status to exit with.
+
+    `command` is by default that of this process. One that dies is started again. Signals are passed
+    on, and all end in their own time: a second signal hurries them. Serves the metrics of all of
+    them together, and holds the port, so that no other program takes part in it. Raises OSError
+    when it is taken.
+    """
+    with (
+        _held(settings.host, settings.port),
+        tempfile.TemporaryDirectory(prefix="sightline-metrics-") as folder,
+        _merged_metrics(settings, folder),
+    ):
+        keeper = _Keeper(command or (sys.executable, *sys.orig_argv[1:]), folder)
+        return asyncio.run(keeper.keep(settings.processes))
+
+
+class _Keeper:
+    def __init__(self, command: Sequence[str], folder: str) -> None:
+        self._command, self._folder = command, folder
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = False
+
+    async def keep(self, count: int) -> int:
+        loop = asyncio.get_running_loop()
+        for which in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(which, self._stop)
+        ended = await asyncio.gather(*(self._one(each) for each in range(1, count + 1)))
+        return next((status for status in ended if status), 0)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+
+    async def _one(self, which: int) -> int:
+        """Start it, and start it again when it dies, until all are to stop."""
+        log = telemetry.get_logger()
+        given = {_NUMBER: str(which), _KEEPER: str(os.getpid()), _METRICS: self._folder}
+        while not self._stopping:
+            since = time.monotonic()
+            # A group of its own: a terminal's Ctrl-C would reach it twice, and cut its drain short.
+            process = await asyncio.create_subprocess_exec(
+                *self._command, env=os.environ | given, process_group=0
+            )
+            self._running[which] = process
+            if self._stopping:
+                process.terminate()
+            status = await process.wait()
+            del self._running[which]
+            multiprocess.mark_process_dead(process.pid, self._folder)  # type: ignore[no-untyped-call]
+            if self._stopping:
+                # SIGTERM may have come before it could be heeded.
+                return 0 if status == -signal.SIGTERM else status
+            if time.monotonic() - since < SOON:
+                log.error("a process ended as it started", process=which, status=status)
+                self._stop()
+                return status or 1
+            log.error("a process ended; another takes its place", process=which, status=status)
+        return 0
+
+
+@contextlib.contextmanager
+def _held(host: str, port: int) -> Iterator[None]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            alone.bind((host, port))
+            alone.listen()  # else a server that listens there with SO_REUSEPORT goes unnoticed
+        except OSError as error:
+            raise OSError(f"can't listen on {host} port {port}; is the port taken?") from error
+    with socket.socket(family) as shared:  # listens for nobody
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind((host, port))
+        yield
+
+
+@contextlib.contextmanager
+def _merged_metrics(settings: SharedServerSettings, folder: str) -> Iterator[None]:
+    if not settings.metrics_port:
+        yield
+        return
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+    stop = telemetry.serve_metrics(settings.metrics_port, settings.host, registry)
+    try:
+        yield
+    finally:
+        stop()

@@ -1,0 +1,51 @@
+"""Columns by their kind, for tables and for the migrations that make them. Nothing here may change:
+a migration makes what it always made."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def keys(*names: str, kind: Any = sa.Text) -> Iterable[sa.Column[Any]]:
+    """Parts of a primary key."""
+    return [sa.Column(name, kind, primary_key=True) for name in names]
+
+
+def texts(*names: str, kind: Any = sa.Text) -> Iterable[sa.Column[Any]]:
+    """Texts that are never NULL."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def numbers(*names: str, kind: Any = sa.BigInteger) -> Iterable[sa.Column[Any]]:
+    """Numbers that are never NULL."""
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+def flags(*names: str) -> Iterable[sa.Column[Any]]:
+    """Truth values that are never NULL."""
+    return [sa.Column(name, sa.Boolean, nullable=False) for name in names]
+
+
+def sequence() -> sa.Column[Any]:
+    """A number that the store counts up."""
+    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column("sequence", kind, autoincrement=True, nullable=False)
+
+
+def create_jobs() -> None:
+    """The table of servicekit.jobs."""
+    op.create_table(
+        "jobs",
+        *texts("id", "kind", "catalog_id", "request_id", "params", "state"),
+        *numbers("done", "total"),
+        *texts("error_reason", "error_message", "result"),
+        *flags("cancel_requested"),
+        *texts("owner"),
+        *numbers("attempts", kind=sa.Integer),
+        *numbers("lease_until", "created_time", "started_time", "finished_time"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
+    )
+    op.create_index("jobs_open", "jobs", ["state", "kind"])

@@ -1,0 +1,93 @@
+"""What may go wrong with a store, and what the codes of its drivers mean."""
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
+
+
+class StoreBusy(Unavailable):
+    """Another writer held the store for too long, or too many calls wait for it."""
+
+    reason = "STORE_BUSY"
+    message = "the store is busy"
+    retry_after = timedelta(milliseconds=500)
+
+
+class StoreUnavailable(Unavailable):
+    """The store can't be reached or opened."""
+
+    reason = "STORE_UNAVAILABLE"
+    message = "the store can't be reached"
+    retry_after = timedelta(seconds=2)
+
+
+class StoreFull(ResourceExhausted):
+    """The disk of the store is full. Nothing of the write was kept."""
+
+    reason = "STORE_FULL"
+    message = "the disk of the store is full"
+
+
+class StoreDamaged(DataLoss):
+    """The store's file is not a sound database."""
+
+    reason = "STORE_DAMAGED"
+    message = "the store is damaged"
+
+
+SQLITE_ERRORS: Mapping[int, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
+    MappingProxyType(
+        {
+            sqlite3.SQLITE_BUSY: StoreBusy,
+            sqlite3.SQLITE_LOCKED: StoreBusy,
+            sqlite3.SQLITE_PROTOCOL: StoreBusy,
+            sqlite3.SQLITE_FULL: StoreFull,
+            sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+            sqlite3.SQLITE_IOERR: StoreUnavailable,
+            sqlite3.SQLITE_READONLY: StoreUnavailable,
+            sqlite3.SQLITE_PERM: StoreUnavailable,
+            sqlite3.SQLITE_NOMEM: StoreUnavailable,
+            sqlite3.SQLITE_CORRUPT: StoreDamaged,
+            sqlite3.SQLITE_NOTADB: StoreDamaged,
+        }
+    )
+)
+"""Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that are no bug of ours."""
+
+POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | StoreDamaged]] = (
+    MappingProxyType(
+        {
+            "53100": StoreFull,
+            "53": StoreUnavailable,
+            "08": StoreUnavailable,
+            "57P": StoreUnavailable,
+            "40001": StoreBusy,
+            "40P01": StoreBusy,
+            "55P03": StoreBusy,
+            "XX001": StoreDamaged,
+            "XX002": StoreDamaged,
+        }
+    )
+)
+"""SQLSTATEs of PostgreSQL or what they begin with; the longest that fits counts."""
+
+
+def translate(error: DBAPIError) -> ServiceError | None:
+    """What `error` of a driver means to a caller; None when it is a mistake of ours."""
+    driver = error.orig
+    if isinstance(driver, sqlite3.Error):
+        code = getattr(driver, "sqlite_errorcode", None)
+        kind = SQLITE_ERRORS.get(code & 0xFF) if isinstance(code, int) else None
+        return kind() if kind else None
+    state = getattr(driver, "sqlstate", None)
+    if isinstance(state, str):
+        fitting = [known for known in POSTGRES_ERRORS if state.startswith(known)]
+        return POSTGRES_ERRORS[max(fitting, key=len)]() if fitting else None
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        return StoreUnavailable()
+    return None

@@ -1,0 +1,50 @@
+"""Rows that take the place of others; and statements that are run in every request, past
+SQLAlchemy's own treatment of each, which takes longer with their parameters and rows than SQLite
+with the reading."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+
+def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write these columns of rows, all the same, in the place of what has the same primary key."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
+    )
+
+
+class Rows:
+    """A statement without lists among its parameters."""
+
+    def __init__(self, statement: sa.Executable) -> None:
+        self.statement: Any = statement
+        self._compiled: dict[str, Any] = {}
+
+    def of(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """All rows, in the driver's own values. Errors are those of `Connection.execute`."""
+        dialect = connection.dialect
+        made = self._compiled.get(dialect.name)
+        if made is None:
+            made = self._compiled[dialect.name] = self.statement.compile(dialect=dialect)
+        values = {**made.params, **given}
+        if dialect.name != "sqlite":
+            return connection.exec_driver_sql(made.string, values).all()
+        driver: Any = connection.connection.dbapi_connection
+        ordered = [values[name] for name in made.positiontup]
+        try:
+            found: Sequence[Sequence[Any]] = driver.execute(made.string, ordered).fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(
+                made.string, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect
+            ) from error
+        return found

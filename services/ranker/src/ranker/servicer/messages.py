@@ -1,0 +1,92 @@
+"""Values as messages, field by field.
+
+A field takes the attribute of its name, or that of `NAMES`. Enums are matched by their names, times
+are microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), a value within a value is
+a message within the message, and a plain tuple in the place of a message has its fields in their
+order. None = not set.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type import money_pb2
+
+from ranker.model import Money
+from ranker.servicer.requests import timestamp
+
+M = TypeVar("M", bound=Message)
+
+NAMES = {
+    "event_time": "time_micros",
+    # models
+    "model_version": "version",
+    "train_time": "trained_micros",
+    "promote_time": "promoted_micros",
+    # evaluations
+    "production_version": "production",
+    "production_form": "production_as",
+    "evaluate_time": "evaluated_micros",
+    "split_time": "moment_micros",
+    "event_count_before": "events_before",
+    "event_count_after": "events_after",
+    "place_share": "places",
+    "product_share": "products",
+    "interest_share": "interests",
+    # online reports
+    "answer_count": "answers",
+    "shown_answer_count": "shown_answers",
+    "arm": "arms",
+    "token_count": "tokens",
+    "named_count": "named",
+    "joined_count": "joined",
+    "compute_time": "computed_micros",
+    "policy": "name",
+    "impression_count": "count",
+    "effective_sample_size": "size",
+}
+"""Fields that are called otherwise than the attributes that they take."""
+
+
+def message_of(kind: type[M], value: object, **given: object) -> M:
+    """The value, a dataclass or a mapping, as a message; `given`: fields that it does not have."""
+    made: dict[str, Any] = {}
+    for field in kind.DESCRIPTOR.fields:
+        found: Any = given.pop(field.name) if field.name in given else _attribute(value, field.name)
+        if found is not None:
+            made[field.name] = (
+                [_converted(field, one) for one in found]
+                if field.is_repeated
+                else _converted(field, found)
+            )
+    return kind(**made, **given)
+
+
+def _attribute(value: object, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    usual = name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
+    return getattr(value, NAMES.get(name, usual), getattr(value, name, None))
+
+
+def _converted(field: FieldDescriptor, value: Any) -> Any:
+    if field.enum_type is not None and isinstance(value, str):
+        prefix = field.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")
+        name = f"{prefix}{value.upper().replace('-', '_')}"
+        # What a message leaves unspecified is "NONE" in a value.
+        return 0 if value == "NONE" else field.enum_type.values_by_name[name].number
+    if field.message_type is None or isinstance(value, Message):
+        return value
+    kind = GetMessageClass(field.message_type)
+    if kind is Timestamp:
+        return timestamp(value)
+    if isinstance(value, Money):
+        units, micros = divmod(value.micros, 1_000_000)
+        return money_pb2.Money(currency_code=value.currency, units=units, nanos=micros * 1000)
+    if isinstance(value, tuple):
+        names = [one.name for one in field.message_type.fields]
+        value = dict(zip(names, value, strict=False))
+    return message_of(kind, value)

@@ -1,0 +1,297 @@
+"""Keeps the columns of catalogs, and the vectors of small generations, as the record has them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+
+from prometheus_client import Gauge
+
+from retriever.columns.conditions import Conditions
+from retriever.columns.reads import ColumnRecord, PhotoRow
+from retriever.columns.table import Table
+from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
+from retriever.model import Floats, Generation
+
+MOST_PRODUCTS = 1_000_000
+"""Products of a catalog whose columns are held: some 300 MB."""
+EXACT_ROWS = 100_000
+"""Rows of a generation up to which they are compared in memory."""
+EXACT_BYTES = 512 * 2**20
+"""Bytes of vectors of a generation that are held."""
+MOST_GENERATIONS = 4
+"""Of a catalog, whose vectors are held: one for each space, and another one during a roll-out."""
+PATIENCE = 1.0
+"""Seconds that a search waits for columns; after that the engine and the record answer it."""
+COUNT_SECONDS = 10.0
+"""How long a generation counts as too large before it is counted again."""
+READ_ROWS = 4_096
+"""Vectors that are read at a time: 20 MB of 1,280 dimensions."""
+
+PRODUCTS = Gauge("sightline_columns_products", "Products whose columns are in memory.")
+BYTES = Gauge("sightline_columns_bytes", "Bytes of these columns, without ids, tags, attributes.")
+ROWS = Gauge("sightline_columns_rows", "Vectors in memory that searches compare with.")
+
+
+@dataclass(slots=True)
+class View:
+    """A catalog's columns at hand."""
+
+    table: Table
+    conditions: Conditions
+
+    @classmethod
+    def of(cls, table: Table) -> View:
+        """A table with nothing looked up yet."""
+        return cls(table, Conditions(table))
+
+
+class Ended(Enum):
+    """What became of work that a caller waited for."""
+
+    NOW = "now"
+    """It began after it was asked for: it saw all that was committed by then."""
+    BEFORE = "before"
+    """It was under way already."""
+    LATE = "late"
+    """It goes on."""
+
+
+@dataclass(slots=True)
+class _Catalog:
+    view: View
+    head: int
+    version: int | None = None
+    """Of the store, before the columns were last brought up to date."""
+    vectors: dict[str, Vectors] = field(default_factory=dict)
+    """By collection, that last which was searched last."""
+
+
+class Columns:
+    """The columns of one process. Not for several event loops."""
+
+    def __init__(
+        self,
+        record: ColumnRecord,
+        *,
+        most_products: int = MOST_PRODUCTS,
+        exact_rows: int = EXACT_ROWS,
+        exact_bytes: int = EXACT_BYTES,
+        patience: float | None = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`most_products`: of a catalog whose columns are held; 0 = none are, and the record is
+        read for each search. `exact_rows`, `exact_bytes`: up to which a generation's vectors are
+        held too; 0 = none are, and the engine answers every search. `patience`: seconds that a
+        caller waits for what is being read; None = until it is."""
+        self.exact_rows = exact_rows if most_products else 0
+        self._record = record
+        self._most = most_products
+        self._bytes = exact_bytes
+        self._clock = clock
+        self._too_large: dict[tuple[str, int], float] = {}
+        """By collection and bound, until when a generation counts as larger."""
+        self._catalogs: dict[str, _Catalog] = {}
+        self._patience = patience
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._too_many: dict[str, int | None] = {}
+        """Catalogs that do not fit, with the store's version when they were counted."""
+        self._measure()
+
+    async def view(self, catalog_id: str) -> View | None:
+        """The columns of all products as the record has them now; None = they are too many, or not
+        read yet."""
+        catalog = await self._current(catalog_id, self._until())
+        return None if catalog is None else catalog.view
+
+    async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
+        """Columns that hold those of the products that exist, and perhaps others."""
+        view = await self.view(catalog_id)
+        if view is not None:
+            return view
+        return View.of(Table(await self._record.product_rows(catalog_id, product_ids)))
+
+    async def vectors(
+        self, generation: Generation, most: int | None = None, *, wait: bool = False
+    ) -> tuple[View, Vectors] | None:
+        """Columns, and the vectors of a generation, as the record has them now; None = they are
+        more than `most`, or than usual, or not read yet. `wait`: until they are read, however long
+        that takes."""
+        rows = self.bound(generation, most)
+        until = None if wait else self._until()
+        catalog = await self._current(generation.catalog_id, until) if rows else None
+        if catalog is None or self._clock() < self._too_large.get((generation.collection, rows), 0):
+            return None
+        head, held = catalog.head, catalog.vectors.pop(generation.collection, None)
+        if held is not None:
+            catalog.vectors[generation.collection] = held  # the last one is the one used last
+        if held is None or held.head < head:
+            name = f"{generation.collection} {rows}"
+            work = partial(self._hold, generation, catalog, rows)
+            if await self._run(generation.catalog_id, name, work, until) is Ended.LATE:
+                return None
+            held = catalog.vectors.get(generation.collection)
+        if held is None or len(held) > rows or held.head < head:
+            return None
+        return catalog.view, held
+
+    def bound(self, generation: Generation, most: int | None = None) -> int:
+        """Rows of a generation, at most, whose vectors are held. `most`: instead of the usual."""
+        rows = self.exact_rows if most is None else most
+        return min(rows, self._bytes // (4 * generation.dimension))
+
+    async def warm(self, generations: Sequence[Generation]) -> None:
+        """Read what searches of these generations will want, however long it takes."""
+        for generation in generations:
+            await self.vectors(generation, wait=True)
+
+    async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
+        """Have a generation's vectors as the record has them now, unless they are too many."""
+        held = catalog.vectors.pop(generation.collection, None)
+        if held is None:
+            if await self._record.row_count(generation, rows + 1) > rows:
+                self._too_large[generation.collection, rows] = self._clock() + COUNT_SECONDS
+                return
+            held = await self._load(generation, catalog)
+        elif held.head < catalog.head:
+            await self._refresh(held, catalog)
+            held = held.compacted()
+        if len(held) <= max(rows, self.exact_rows):
+            catalog.vectors[generation.collection] = held
+        while len(catalog.vectors) > MOST_GENERATIONS:
+            del catalog.vectors[next(iter(catalog.vectors))]
+
+    def _until(self) -> float | None:
+        return None if self._patience is None else self._clock() + self._patience
+
+    async def _current(self, catalog_id: str, until: float | None) -> _Catalog | None:
+        """A catalog's columns, brought up to date; None = they are too many, or not read yet."""
+        ended = Ended.BEFORE
+        while self._most:
+            version, held = self._record.version(), self._catalogs.get(catalog_id)
+            known = held is not None and version is not None and held.version == version
+            if known or ended is Ended.NOW:
+                return held
+            if version is not None and self._too_many.get(catalog_id) == version:
+                return None
+            ended = await self._run(catalog_id, "", partial(self._bring_up, catalog_id), until)
+            if ended is Ended.LATE:
+                return None
+        return None
+
+    async def _run(
+        self, catalog_id: str, name: str, work: Callable[[], Awaitable[None]], until: float | None
+    ) -> Ended:
+        """Have work done, one at a time for a catalog, that goes on when its caller gives up: it
+        serves the next one. Raises what it raises."""
+        task = self._running.get((catalog_id, name))
+        began = task is None
+        if task is None:
+            # In a context of its own: a caller's deadline and its request's id are not ours.
+            task = asyncio.create_task(self._locked(catalog_id, work), context=Context())
+            self._running[catalog_id, name] = task
+            task.add_done_callback(lambda done: self._end((catalog_id, name), done))
+        seconds = None if until is None else max(0.0, until - self._clock())
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            return Ended.LATE
+        task.result()
+        return Ended.NOW if began else Ended.BEFORE
+
+    async def _locked(self, catalog_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        async with self._locks.setdefault(catalog_id, asyncio.Lock()):
+            await work()
+
+    def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; when nobody does, the next search tries
+
+    async def _bring_up(self, catalog_id: str) -> None:
+        """Have a catalog's columns as the record has them now, unless they are too many."""
+        version = self._record.version()  # before reading: a commit meanwhile is read again
+        held = self._catalogs.get(catalog_id)
+        if held is not None:
+            await self._update(held, catalog_id)
+        if held is None or held.view.table.dead > max(LEAST_DEAD, len(held.view.table) // 4):
+            held = await self._read(catalog_id)
+        if held is None or len(held.view.table) > self._most:
+            self._catalogs.pop(catalog_id, None)
+            self._too_many[catalog_id] = version
+            return
+        held.version = version
+        self._catalogs[catalog_id] = held
+
+    async def _read(self, catalog_id: str) -> _Catalog | None:
+        if await self._record.product_count(catalog_id, self._most + 1) > self._most:
+            return None
+        changes = await self._record.written(catalog_id, None)
+        table = await asyncio.to_thread(Table, changes.products)
+        return _Catalog(View.of(table), changes.head)
+
+    async def _update(self, held: _Catalog, catalog_id: str) -> None:
+        changes = await self._record.written(catalog_id, held.head)
+        table = held.view.table
+        for product_id in changes.gone:
+            place = table.place(product_id)
+            if place >= 0:
+                for vectors in held.vectors.values():
+                    vectors.remove(place)
+        table.remove(changes.gone)
+        for row in changes.products:
+            table.put(row)
+        held.head = changes.head
+
+    async def _load(self, generation: Generation, catalog: _Catalog) -> Vectors:
+        head, table = catalog.head, catalog.view.table
+        rows = await self._record.photo_rows(generation, None)
+        fresh = await self._read_vectors(generation, [row.row_id for row in rows])
+        vectors = await asyncio.to_thread(loaded, generation, table, rows, fresh)
+        vectors.head = head
+        return vectors
+
+    async def _refresh(self, held: Vectors, catalog: _Catalog) -> None:
+        """Take in what was written since; a product whose vectors stayed is not read again."""
+        head, table = catalog.head, catalog.view.table
+        changes = await self._record.written(held.generation.catalog_id, held.head)
+        rows = await self._record.photo_rows(held.generation, changes.product_ids)
+        by_place: dict[int, list[PhotoRow]] = {
+            place: [] for name in changes.product_ids if (place := table.place(name)) >= 0
+        }
+        for row in rows:
+            by_place.setdefault(table.place(row.product_id), []).append(row)
+        by_place.pop(-1, None)  # written since the columns were read: with the next commit
+        new = [
+            row.row_id
+            for place, mine in by_place.items()
+            for row in mine
+            if held.held(place).get(row.row_id) != row.seq
+        ]
+        fresh = await self._read_vectors(held.generation, new)
+        for place, mine in by_place.items():
+            held.put(place, mine, fresh)
+        held.head = head
+
+    async def _read_vectors(
+        self, generation: Generation, row_ids: Sequence[str]
+    ) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        for start in range(0, len(row_ids), READ_ROWS):
+            some = row_ids[start : start + READ_ROWS]
+            names, vectors = await self._record.row_vectors(generation, some)
+            found.update(zip(names, vectors, strict=True))
+        return found
+
+    def _measure(self) -> None:
+        """Let the gauges ask when they are read."""
+        PRODUCTS.set_function(lambda: sum(len(each.view.table) for each in self._catalogs.values()))
+        BYTES.set_function(lambda: sum(each.view.table.nbytes for each in self._catalogs.values()))
+        ROWS.set_function(
+            lambda: sum(len(v) for each in self._catalogs.values() for v in each.vectors.values())
+        )

@@ -1,0 +1,150 @@
+"""The vectors of one generation in memory, beside the products that they are of.
+
+Rows are only ever added: a vector that changed is a new row, and its old one belongs to no product
+any more. So a comparison may run in a thread while the next write is taken in. When many rows are
+dead, the others are taken over into new `Vectors`, and whoever compares goes on with the old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.columns.reads import PhotoRow
+from retriever.columns.table import Ints, Table
+from retriever.model import Floats, Generation, Metric
+
+NOBODY = -1
+_FIRST = 256
+LEAST_DEAD = 1_024
+
+Scores = npt.NDArray[np.float32]
+
+
+class Vectors:
+    """Rows of a generation. Not for several threads, but for `compare`."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        self.metric = generation.parameters.metric
+        self.head = 0
+        """All commits up to this one are in here."""
+        self._matrix: Floats = np.zeros((_FIRST, generation.dimension), np.float32)
+        self._owner: Ints = np.full(_FIRST, NOBODY, np.int64)
+        self._keys: list[PhotoRow] = []
+        self._of: dict[int, list[int]] = {}
+        """Rows by their product's place, in the order of its photos."""
+        self._dead = 0
+
+    def __len__(self) -> int:
+        """How many rows there are that belong to a product."""
+        return len(self._keys) - self._dead
+
+    @property
+    def owners(self) -> Ints:
+        """By row, the place of the product that it is of; NOBODY = it is dead."""
+        return self._owner[: len(self._keys)]
+
+    def key(self, row: int) -> PhotoRow:
+        """What a row is called."""
+        return self._keys[row]
+
+    def of(self, place: int) -> list[Floats]:
+        """The vectors of a product's photos in order, of unit length if cosines are compared."""
+        return [self._matrix[row] for row in self._of.get(place, ())]
+
+    def first(self, place: int) -> Floats | None:
+        """The vector of a product's first photo; None = it has none."""
+        for row in self._of.get(place, ()):
+            if self._keys[row].position == 0:
+                return np.asarray(self._matrix[row])
+        return None
+
+    def held(self, place: int) -> dict[str, int]:
+        """By row id, the commit that wrote each vector of a product."""
+        return {self._keys[row].row_id: self._keys[row].seq for row in self._of.get(place, ())}
+
+    def put(self, place: int, rows: Sequence[PhotoRow], fresh: Mapping[str, Floats]) -> None:
+        """Let these be all rows of a product. `fresh`: vectors by row id, of those that changed."""
+        before = {self._keys[row].row_id: row for row in self._of.pop(place, ())}
+        mine = []
+        for key in sorted(rows, key=lambda each: each.position):
+            row = before.pop(key.row_id, NOBODY)
+            if key.row_id in fresh:
+                self._kill(row)
+                row = self._add(place, key, fresh[key.row_id])
+            if row != NOBODY:
+                self._keys[row] = key
+                mine.append(row)
+        for row in before.values():
+            self._kill(row)
+        if mine:
+            self._of[place] = mine
+
+    def remove(self, place: int) -> None:
+        """Forget a product's rows."""
+        self.put(place, (), {})
+
+    def compare(self, queries: Sequence[Floats]) -> Scores:
+        """How near each row is to the nearest query, as Hit.similarity has it: more is nearer."""
+        matrix = self._matrix[: len(self._keys)]
+        asked = np.stack(queries).astype(np.float32)
+        if self.metric is Metric.COSINE:
+            asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+        # One query at a time: a product of a matrix and a vector reads the rows just once, and
+        # gives the same similarity whatever else is asked with it.
+        scores = np.stack([matrix @ query for query in asked])
+        if self.metric is Metric.L2:
+            squares = np.einsum("ij,ij->i", matrix, matrix)
+            scores = 2 * scores - squares - (asked**2).sum(axis=1)[:, None]
+        best: Scores = scores.max(axis=0)
+        return np.clip(best, -1.0, 1.0) if self.metric is Metric.COSINE else best
+
+    def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
+        row = len(self._keys)
+        if row == len(self._matrix):
+            more = max(row // 2, 1)
+            new = np.zeros((more, self._matrix.shape[1]), np.float32)
+            self._matrix = np.concatenate([self._matrix, new])
+            self._owner = np.concatenate([self._owner, np.full(more, NOBODY, np.int64)])
+        if self.metric is Metric.COSINE:
+            vector = vector / np.linalg.norm(vector.astype(np.float64))
+        self._matrix[row] = vector
+        self._owner[row] = place
+        self._keys.append(key)
+        return row
+
+    def _kill(self, row: int) -> None:
+        if row != NOBODY:
+            self._owner[row] = NOBODY
+            self._dead += 1
+
+    def compacted(self) -> Vectors:
+        """These rows without the dead ones, where they are many; else itself."""
+        if self._dead <= max(LEAST_DEAD, len(self._keys) // 4):
+            return self
+        kept = np.flatnonzero(self.owners != NOBODY)
+        rows = {row: place for place, row in enumerate(kept.tolist())}
+        made = Vectors(self.generation)
+        made.head = self.head
+        made._matrix, made._owner = self._matrix[kept], self._owner[kept]
+        made._keys = [self._keys[row] for row in kept.tolist()]
+        made._of = {place: [rows[row] for row in mine] for place, mine in self._of.items()}
+        return made
+
+
+def loaded(
+    generation: Generation, table: Table, rows: Sequence[PhotoRow], fresh: Mapping[str, Floats]
+) -> Vectors:
+    """All rows of a generation, of the products that a table has."""
+    vectors = Vectors(generation)
+    by_product: dict[int, list[PhotoRow]] = {}
+    for row in rows:
+        place = table.place(row.product_id)
+        if place >= 0:
+            by_product.setdefault(place, []).append(row)
+    for place, mine in by_product.items():
+        vectors.put(place, mine, fresh)
+    return vectors

@@ -1,0 +1,104 @@
+"""What the distributions are called, and on which Pythons the client and the protos install."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = ROOT / ".tools/bin/uv"
+MANIFESTS = sorted(
+    path
+    for pattern in ("protos", "kit", "rules", "client", "services/*")
+    for path in ROOT.glob(f"{pattern}/pyproject.toml")
+)
+EVERYWHERE = ("protos", "client")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+IMPORTED = """
+import importlib, pkgutil, warnings
+warnings.simplefilter("error")
+import sightline, sightline_client
+for package in (sightline, sightline_client):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+def run(*command: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=os.environ | {"UV_PYTHON_DOWNLOADS": "never"},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def project(manifest: Path) -> dict[str, object]:
+    found: dict[str, object] = tomllib.loads(manifest.read_text("utf-8"))["project"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def index() -> None:
+    """Skips where no package index answers."""
+    if run(UV, "pip", "compile", "-q", "-", given="lark").returncode:
+        pytest.skip("NOT MEASURED: no package index is reached from here")
+
+
+def interpreter(version: str) -> str:
+    """A Python of this version on this machine; skips where there is none."""
+    kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for each in (shutil.which(f"python{version}"), *map(str, kept)):
+        if each and run(each, "-c", "import ensurepip").returncode == 0:
+            return each
+    pytest.skip(f"NOT MEASURED: no Python {version} on this machine")
+
+
+def test_every_distribution_is_called_as_the_page_says() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Names")[2]
+    listed = re.findall(r"^\| `([a-z-]+)` \|", page.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(str(project(each)["name"]) for each in MANIFESTS)
+    assert all(name.startswith("sightline-") for name in listed)
+
+
+@pytest.mark.parametrize("folder", EVERYWHERE)
+def test_the_manifest_promises_these_pythons(folder: str) -> None:
+    assert project(ROOT / folder / "pyproject.toml")["requires-python"] == ">=3.11,<3.15"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("folder", EVERYWHERE)
+def test_what_it_needs_has_wheels_for(folder: str, python: str, index: None) -> None:
+    """Extras too; nobody has to compile anything."""
+    asked = ("--python-version", python, "--only-binary", ":all:", "--all-extras", "-q")
+    done = run(UV, "pip", "compile", *asked, f"{folder}/pyproject.toml")
+    assert done.returncode == 0, done.stderr
+    assert "grpcio==" in done.stdout
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_it_installs_and_every_module_loads_on(python: str, index: None, tmp_path: Path) -> None:
+    found = interpreter(python)
+    for package in ("sightline-protos", "sightline-client"):
+        built = run(UV, "build", "-q", "--wheel", "--package", package, "-o", tmp_path)
+        assert built.returncode == 0, built.stderr
+    protos, client = (next(tmp_path.glob(f"sightline_{name}-*.whl")) for name in EVERYWHERE)
+    made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
+    assert made.returncode == 0, made.stderr
+    there = tmp_path / "venv" / "bin"
+    into = ("-p", there / "python", "--only-binary", ":all:")
+    done = run(UV, "pip", "install", "-q", *into, protos, f"{client}[parquet,photos]")
+    assert done.returncode == 0, done.stderr
+    shown = run(there / "sightline", "--help")
+    assert "Load a shop into a Sightline suite" in shown.stdout, shown.stderr
+    loaded = run(there / "python", "-c", IMPORTED)
+    assert loaded.returncode == 0, loaded.stderr

@@ -1,0 +1,212 @@
+"""Fusion one product at a time, as it was before columns: what gateway.fuse is compared with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.fuse import K, Listing
+from gateway.model import SIMILARITY_BRANCHES, Branch
+from gateway.moving import Addends
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A product that branches named."""
+
+    product_id: str
+    fused: float
+    branches: tuple[Branch, ...]
+    similarity: float | None
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The fused candidates, best first."""
+
+    rows: tuple[Candidate, ...]
+    similarities: Mapping[Branch, tuple[float, ...]]
+    own: tuple[str, ...]
+    pairs: set[frozenset[str]]
+    """What searches found to show the same picture."""
+
+
+def ordered(listing: Listing, lost: Mapping[str, float]) -> list[int]:
+    """Rows, best first."""
+    ids = listing.columns.product_ids
+    rows = list(range(len(ids)))
+    if listing.similarities:
+        rows.sort(key=lambda row: (lost.get(ids[row], 0.0) - listing.similarities[row], ids[row]))
+    return rows
+
+
+def _total(listings: Sequence[Listing], branch: Branch) -> float:
+    wanted = [item for item in listings if not item.away]
+    mine = sum(item.weight for item in wanted if item.branch is branch)
+    return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
+
+
+def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Candidates:
+    """The `most` best products of all listings, best first, without those left out.
+
+    Equal scores are ordered by product id.
+    """
+    scores: dict[str, float] = {}
+    named: dict[str, set[Branch]] = {}
+    best: dict[str, tuple[float, str]] = {}
+    unwanted = frozenset(left_out)
+    for listing in listings:
+        if listing.away:
+            continue
+        ids, weight = listing.columns.product_ids, listing.weight * listing.factor
+        lost = _lost(listings, listing.branch)
+        for place, row in enumerate(ordered(listing, lost), start=listing.after + 1):
+            product_id = ids[row]
+            if product_id in unwanted:
+                continue
+            scores[product_id] = scores.get(product_id, 0.0) + weight / (K + place)
+            named.setdefault(product_id, set()).add(listing.branch)
+            if _has_cosines(listing) and (
+                product_id not in best or listing.similarities[row] > best[product_id][0]
+            ):
+                image_id = listing.image_ids[row] if listing.image_ids else ""
+                best[product_id] = (listing.similarities[row], image_id)
+    _subtract(scores, listings)
+    order = sorted(scores, key=lambda item: (-scores[item], item))[:most]
+    return Candidates(
+        rows=tuple(
+            Candidate(
+                product_id=item,
+                fused=scores[item],
+                branches=tuple(branch for branch in Branch if branch in named[item]),
+                similarity=best[item][0] if item in best else None,
+                image_id=best[item][1] if item in best else "",
+            )
+            for item in order
+        ),
+        similarities={
+            branch: values
+            for branch in SIMILARITY_BRANCHES
+            if (values := _similarities(listings, branch, order))
+        },
+        own=tuple(
+            dict.fromkeys(
+                product_id
+                for listing in listings
+                if listing.own is not None
+                for product_id in listing.own.product_ids
+            )
+        ),
+        pairs={
+            frozenset((product_id, other))
+            for item in listings
+            for product_id, others in zip(item.columns.product_ids, item.collapsed, strict=False)
+            for other in others
+        },
+    )
+
+
+def _has_cosines(listing: Listing) -> bool:
+    return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
+
+
+def _lost(listings: Sequence[Listing], branch: Branch) -> dict[str, float]:
+    """What products lose of their similarity to what is wanted in a branch."""
+    total, lost = _total(listings, branch), dict[str, float]()
+    for item in _near(listings, branch):
+        if item.away and _has_cosines(item):
+            floor = _floor(item)
+            for product_id, near in zip(item.columns.product_ids, item.similarities, strict=True):
+                lost[product_id] = lost.get(product_id, 0.0) + item.weight * (near - floor) / total
+    return lost
+
+
+def _subtract(scores: dict[str, float], listings: Sequence[Listing]) -> None:
+    """Take off what products lose by places: those that no list of what is wanted in the branch
+    names by a cosine, which they could lose of."""
+    named: dict[Branch, set[str]] = {}
+    for listing in listings:
+        if not listing.away and _has_cosines(listing):
+            named.setdefault(listing.branch, set()).update(listing.columns.product_ids)
+    for listing in listings:
+        if listing.away:
+            weight, known = listing.weight * listing.factor, named.get(listing.branch, set())
+            for place, row in enumerate(ordered(listing, {}), start=1):
+                product_id = listing.columns.product_ids[row]
+                if product_id in scores and product_id not in known:
+                    scores[product_id] -= weight / (K + place)
+
+
+def _similarities(
+    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+) -> tuple[float, ...]:
+    """For each product the weighted mean of its similarities to the branch's signals, less what it
+    has of those that are not wanted.
+
+    A signal whose list does not hold a product counts with the list's lowest similarity, as the
+    product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
+    names it; empty = the branch has none.
+    """
+    addends = _addends(listings, branch, order)
+    if not addends:
+        return ()
+    return tuple(math.nan if row is None else sum(row) for row in addends)
+
+
+def by_signal(
+    listings: Sequence[Listing], order: Sequence[str]
+) -> Mapping[str, tuple[Addends, ...]]:
+    """By similarity branch, of each product, what share of its similarity each signal adds, by the
+    signal's name; none where the branch did not name it, or where the similarity is 0."""
+    found: dict[str, tuple[Addends, ...]] = {}
+    for branch in SIMILARITY_BRANCHES:
+        names = [_name(item) for item in _near(listings, branch)]
+        rows = _addends(listings, branch, order)
+        if rows:
+            found[branch] = tuple(_shares(names, row) for row in rows)
+    return found
+
+
+def _name(listing: Listing) -> str:
+    return "signals" if listing.signal is None else f"signals[{listing.signal}]"
+
+
+def _shares(names: Sequence[str], addends: Sequence[float] | None) -> Addends:
+    total = sum(addends or ())
+    if not addends or not total:
+        return ()
+    return tuple((name, value / total) for name, value in zip(names, addends, strict=True))
+
+
+def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
+    """The branch's lists that have similarities."""
+    return [item for item in listings if item.branch is branch and len(item.similarities)]
+
+
+def _floor(listing: Listing) -> float:
+    """What a product that the list does not name has at most; one without the words has nothing."""
+    return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
+
+
+def _addends(
+    listings: Sequence[Listing], branch: Branch, order: Sequence[str]
+) -> list[list[float] | None]:
+    """Of each product what each of the branch's signals adds to its similarity; None = no list of
+    the branch names it; empty = the branch has no lists."""
+    lists = _near(listings, branch)
+    if not lists:
+        return []
+    tables = [dict(zip(item.columns.product_ids, item.similarities, strict=True)) for item in lists]
+    floors = [_floor(item) for item in lists]
+    total = _total(listings, branch)
+    return [
+        [
+            -item.weight * (table.get(product_id, floor) - floor) / total
+            if item.away
+            else item.weight * table.get(product_id, floor) / total
+            for item, table, floor in zip(lists, tables, floors, strict=True)
+        ]
+        if any(product_id in table for table in tables)
+        else None
+        for product_id in order
+    ]

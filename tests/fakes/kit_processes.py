@@ -1,0 +1,51 @@
+"""A service of several processes, which says who answers: `python -m tests.fakes.kit_processes`.
+
+Its settings come from SHOP_…; with SHOP_BROKEN its processes end at once, and SHOP_SOON is how soon
+after its start that is.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import grpc
+from prometheus_client import Counter, Gauge
+from pydantic_settings import SettingsConfigDict
+
+from servicekit import config, processes, server, telemetry
+from servicekit.config import SharedServerSettings
+
+NAME = "test.Till"
+SOLD = Counter("test_sold", "Calls of all processes.")
+OPEN = Gauge("test_open", "Processes that are up.", multiprocess_mode="livesum")
+
+
+class TillSettings(SharedServerSettings):
+    model_config = SettingsConfigDict(env_prefix="SHOP_")
+
+
+async def who(request: bytes, _context: Any) -> bytes:
+    """The process's id, after as many seconds as the request says."""
+    SOLD.inc()
+    await asyncio.sleep(float(request or 0))
+    return str(os.getpid()).encode()
+
+
+def _add(_servicer: object, to: Any) -> None:
+    handlers = {"Who": grpc.unary_unary_rpc_method_handler(who)}
+    to.add_registered_method_handlers(NAME, handlers)
+
+
+async def main(settings: TillSettings) -> None:
+    OPEN.set(1)
+    await server.serve([server.Binding(_add, None, NAME)], settings, service="shop")
+
+
+if __name__ == "__main__":
+    if os.environ.get("SHOP_BROKEN") and os.environ.get("SIGHTLINE_PROCESS"):
+        sys.exit(7)
+    processes.SOON = float(os.environ.get("SHOP_SOON", processes.SOON))
+    chosen = config.load(TillSettings)
+    telemetry.configure_logging("shop", chosen.log_level)
+    server.run(main(chosen), chosen)

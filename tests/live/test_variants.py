@@ -1,0 +1,103 @@
+"""A shop where every product has many variants, each with a photo of its own: fewer products than
+a search asks for, so that it goes through everything there is."""
+
+import io
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+import pytest_asyncio
+from PIL import Image
+
+from sightline_client import F, Product, ProductImage, SightlineClient
+from tests.live.conftest import until_indexed
+
+VARIANTS = "variants"
+"""The catalog."""
+PRODUCTS, EACH = 81, 8
+"""As many products as the grocery data set has classes; a search wants 100."""
+
+
+def shot(product: int, variant: int) -> bytes:
+    """A photo of a variant: its product's colours, in a grain of its own."""
+    colours = np.random.default_rng(product).integers(0, 255, (8, 8, 3))
+    grain = np.random.default_rng((product, variant)).integers(-40, 40, (64, 64, 3))
+    pixels = np.kron(colours, np.ones((8, 8, 1))) + grain
+    file = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def parent(product_id: str) -> str:
+    return product_id.partition("-")[0]
+
+
+def assortment() -> list[Product]:
+    """Every product without a photo, and its variants with one each."""
+    made = [Product(f"p{number:02}", f"Product {number}") for number in range(PRODUCTS)]
+    made += [
+        Product(
+            f"p{number:02}-{variant:02}",
+            f"Product {number}",
+            parent_id=f"p{number:02}",
+            tags=("phone",) if variant % 2 else ("studio",),
+            images=(ProductImage(shot(number, variant)),),
+        )
+        for number in range(PRODUCTS)
+        for variant in range(EACH)
+    ]
+    return made
+
+
+@pytest_asyncio.fixture
+async def shop(gateway: str) -> AsyncIterator[SightlineClient]:
+    async with SightlineClient(gateway, catalog=VARIANTS, timeout=60) as client:
+        if not (await client.status()).indexed_images:
+            products = assortment()
+            for start in range(0, len(products), 100):
+                await client.upsert_products(products[start : start + 100])
+            await until_indexed(client, PRODUCTS * EACH)
+        yield client
+
+
+def once_each(product_ids: Sequence[str]) -> bool:
+    """Whether no product stands there in two variants."""
+    return len({parent(each) for each in product_ids}) == len(product_ids)
+
+
+async def test_a_photo_finds_each_product_once(shop: SightlineClient) -> None:
+    for number in (0, 40, 80):
+        found = await shop.search(image=shot(number, EACH), page_size=100)
+        names = [item.product.product_id for item in found.results]
+        assert len(names) == PRODUCTS
+        assert once_each(names)
+        assert parent(names[0]) == f"p{number:02}"
+        assert not found.degradations
+
+
+async def test_a_filter_chooses_the_variant_that_stands_for_a_product(
+    shop: SightlineClient,
+) -> None:
+    phones = F.tags == "phone"
+    found = await shop.search(image=shot(7, EACH), filter=phones, page_size=100)
+    assert len(found.results) == PRODUCTS
+    assert all(item.product.tags == ("phone",) for item in found.results)
+    answer = await shop.recommend(image=shot(7, EACH), filter=phones, page_size=20)
+    names = [item.product.product_id for item in answer.results]
+    assert len(names) == 20
+    assert once_each(names)
+    assert parent(names[0]) == "p07"
+
+
+async def test_variants_of_the_product_asked_with_are_not_like_it(shop: SightlineClient) -> None:
+    answer = await shop.recommend(products="p03-01", page_size=80)
+    names = [item.product.product_id for item in answer.results]
+    assert len(names) == PRODUCTS - 1
+    assert once_each(names)
+    assert "p03" not in map(parent, names)
+
+
+async def test_what_a_product_stands_for_is_named(shop: SightlineClient) -> None:
+    found = await shop.search(image=shot(5, EACH), page_size=1)
+    (first,) = found.results
+    assert first.collapsed_product_ids
+    assert {parent(each) for each in first.collapsed_product_ids} == {"p05"}

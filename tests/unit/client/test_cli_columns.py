@@ -1,0 +1,83 @@
+"""The command line reads files of others, and remembers how."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sightline_client.cli.app import app
+
+ROOT = Path(__file__).parents[3]
+EXPORTS = ROOT / "examples" / "exports"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return tmp_path / "home"
+
+
+def looked(*words: str, kind: str = "products") -> tuple[int, str]:
+    result = CliRunner().invoke(app, [kind, "import", *words, "--dry-run"])
+    return result.exit_code, " ".join((result.output + result.stderr).split())
+
+
+def shop(folder: Path) -> str:
+    path = folder / "shop.csv"
+    path.write_text("Nr,Name,Price_EUR\n1,A,12.50\n2,B,3\n")
+    return str(path)
+
+
+def test_a_refused_file_is_proposed_a_map_that_is_then_remembered(tmp_path: Path) -> None:
+    code, said = looked(str(ROOT / "examples/wines/wines.csv"))
+    assert code == 1
+    assert "--map guess: column wineid looks like id, column winename looks like title" in said
+    code, said = looked(str(ROOT / "examples/wines/wines.csv"), "--map", "guess")
+    assert code == 0
+    assert "100 products are good" in said
+    code, said = looked(str(ROOT / "examples/wines/wines.csv"))
+    assert code == 0
+    assert "Columns as the last time: wineid=id" in said
+    code, said = looked(str(ROOT / "examples/wines/wines.csv"), "--map", "none")
+    assert code == 1
+
+
+def test_a_map_is_said_column_by_column(tmp_path: Path) -> None:
+    file = shop(tmp_path)
+    code, said = looked(file, "--map", "Nr=id", "--map", "Name=title", "--map", "price_eur=price")
+    assert code == 1
+    assert "price 12.50 is in which currency" in said
+    pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
+    code, said = looked(file, *pairs, "--set", "currency=EUR")
+    assert code == 0
+    assert "2 products are good" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "count"),
+    [
+        ("shopify.csv", "Shopify", 5),
+        ("woocommerce.csv", "WooCommerce", 4),
+        ("google-retail.jsonl", "Google's Retail API", 2),
+    ],
+)
+def test_exports_are_known_by_their_columns(name: str, words: str, count: int) -> None:
+    code, said = looked(str(EXPORTS / name), "--set", "currency=EUR")
+    assert code == 0, said
+    assert f"Read as an export of {words}" in said
+    assert f"{count} products are good" in said
+
+
+def test_a_shape_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
+    code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "magento")
+    assert code == 1
+    assert "there are shopify, woocommerce, google-retail, none" in said
+
+
+def test_a_file_of_ours_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("id,title,sku,regular price\n1,A,x,3\n")
+    code, said = looked(str(path), "--ignore", "sku", "--ignore", "regular price")
+    assert code == 0
+    assert "export" not in said

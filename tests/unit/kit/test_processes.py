@@ -1,0 +1,170 @@
+"""Several processes serve one port, and one looks after them."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from pydantic import ValidationError
+
+from servicekit import server
+from servicekit.config import ServerSettings, SharedServerSettings
+from tests.engines import free_port
+from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_processes import NAME
+from tests.waiting import SECONDS, until
+
+ROOT = Path(__file__).parents[3]
+
+
+class Shop:
+    """Processes that share a port."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port, self.metrics_port = free_port(), free_port()
+        self.log = folder / "log"
+        given = {
+            "SHOP_PORT": str(self.port),
+            "SHOP_METRICS_PORT": str(self.metrics_port),
+            "SHOP_PROCESSES": "2",
+            "SHOP_DRAIN_SECONDS": "60",
+            "TMPDIR": str(folder),
+        }
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fakes.kit_processes"],
+                env=os.environ | given | environment,
+                stderr=log,
+                cwd=ROOT,
+            )
+
+    async def ask(self, seconds: float = 0) -> int:
+        """Who answers on a connection of its own."""
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options) as peer:
+            call = peer.unary_unary(f"/{NAME}/Who", None, None)
+            return int(await call(str(seconds).encode(), timeout=SECONDS, wait_for_ready=True))
+
+    async def all_up(self, count: int = 2) -> set[int]:
+        """The ids of the processes, once so many have answered."""
+        seen: set[int] = set()
+
+        async def enough() -> bool:
+            seen.add(await self.ask())
+            return len(seen & set(self.children())) >= count
+
+        await until(enough)
+        return seen & set(self.children())
+
+    def children(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        return [
+            int(child) for at in tasks.iterdir() for child in (at / "children").read_text().split()
+        ]
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    async def stop(self) -> int:
+        self.process.terminate()
+        return await asyncio.to_thread(self.process.wait, SECONDS)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path, SHOP_SOON="0")
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+async def test_two_processes_answer_on_one_port_and_are_counted_together(
+    shop: Shop, tmp_path: Path
+) -> None:
+    assert len(await shop.all_up()) == 2
+    asked = len([line for line in shop.lines() if line["event"] == "call"])
+    for _ in range(10):
+        await shop.ask()
+
+    def scrape() -> str:
+        address = f"http://127.0.0.1:{shop.metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+            return str(answer.read(), "utf-8")
+
+    told = await asyncio.to_thread(scrape)
+    sold = float(told.partition("\ntest_sold_total ")[2].split()[0])
+    assert sold >= asked + 10
+    assert "test_open 2.0\n" in told
+    calls = f'sightline_rpc_seconds_count{{code="OK",method="{NAME}/Who",service="shop"}}'
+    assert float(told.partition(calls)[2].split()[0]) == sold
+    assert folders(tmp_path)
+    assert await shop.stop() == 0
+    assert not folders(tmp_path)
+    lines = shop.lines()
+    assert len([line for line in lines if line["event"] == "call"]) == sold
+    assert {line["process"] for line in lines} == {1, 2}
+
+
+def folders(of: Path) -> list[Path]:
+    """Where the processes keep what they count."""
+    return list(of.glob("sightline-metrics-*"))
+
+
+async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
+    first = await shop.all_up()
+    os.kill(min(first), signal.SIGKILL)
+    await until(lambda: min(first) not in shop.children())
+    later = await shop.all_up()
+    assert max(first) in later
+    assert min(first) not in later
+    assert await shop.stop() == 0
+    told = [line for line in shop.lines() if "takes its place" in str(line["event"])]
+    assert [line["status"] for line in told] == [-signal.SIGKILL]
+
+
+async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:
+    both = await shop.all_up()
+    pending = [asyncio.create_task(shop.ask(1.5)) for _ in range(4)]
+    await asyncio.sleep(0.7)
+    assert await shop.stop() == 0
+    assert {await call for call in pending} <= both
+
+
+async def test_processes_end_when_nobody_looks_after_them(shop: Shop) -> None:
+    both = await shop.all_up()
+    shop.process.kill()
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both))
+
+
+async def test_a_process_that_was_left_alone_before_it_served_ends(tmp_path: Path) -> None:
+    left = Shop(tmp_path, SIGHTLINE_PROCESS="1", SIGHTLINE_KEEPER="1")
+    assert await asyncio.to_thread(left.process.wait, SECONDS) == -signal.SIGTERM
+
+
+async def test_a_process_that_can_not_start_ends_all(tmp_path: Path) -> None:
+    broken = Shop(tmp_path, SHOP_BROKEN="yes")
+    assert await asyncio.to_thread(broken.process.wait, SECONDS) == 7
+
+
+async def test_a_taken_port_is_refused_and_a_shared_one_held(shop: Shop, tmp_path: Path) -> None:
+    await shop.all_up()
+    with pytest.raises(OSError, match="taken"):
+        await server.start([binding(Echo())], ServerSettings(port=shop.port), "shop")
+    (tmp_path / "second").mkdir()
+    second = Shop(tmp_path / "second", SHOP_PORT=str(shop.port))
+    assert await asyncio.to_thread(second.process.wait, SECONDS) != 0
+    assert "is the port taken?" in second.log.read_text()
+    assert await shop.stop() == 0
+
+
+def test_several_processes_need_a_port_that_all_know() -> None:
+    with pytest.raises(ValidationError, match="not 0"):
+        SharedServerSettings(processes=2)
+    assert SharedServerSettings(processes=2, port=1).processes == 2

@@ -1,0 +1,33 @@
+"""Products as the record gives them to columns."""
+
+from __future__ import annotations
+
+import json
+
+from retriever.columns.reads import ProductRow
+from sightline_rules.filters import Facts
+
+
+def row(product_id: str, **fields: object) -> ProductRow:
+    """A product of which only the id and what is given are known."""
+    bare = ProductRow(product_id, "", "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, 0)
+    return bare._replace(**fields)  # type: ignore[arg-type]
+
+
+def row_of(product_id: str, facts: Facts, **fields: object) -> ProductRow:
+    """A product of which filters know these facts."""
+    attributes = [(key, value) for key, values in facts.attributes.items() for value in values]
+    made = row(
+        product_id,
+        title=facts.title,
+        category=facts.category,
+        brand=facts.brand,
+        price_micros=None if facts.price is None else facts.price.micros,
+        currency=None if facts.price is None else facts.price.currency,
+        availability=str(facts.availability),
+        tags=json.dumps(sorted(facts.tags), ensure_ascii=False),
+        attributes=json.dumps(attributes, ensure_ascii=False),
+        create_time=facts.create_time.micros,
+        update_time=facts.update_time.micros,
+    )
+    return made._replace(**fields)  # type: ignore[arg-type]
