@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -64,10 +65,7 @@ class Shop:
         return seen & set(self.children())
 
     def children(self) -> list[int]:
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return [
-            int(child) for at in tasks.iterdir() for child in (at / "children").read_text().split()
-        ]
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
