@@ -215,7 +215,7 @@ def close(one: Sequence[float], other: Sequence[float]) -> bool:
     return list(one) == pytest.approx(list(other), rel=1e-4, abs=1e-5)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.sampled_from([0, 1, 2, 5, 12, 40, 90]),
@@ -228,6 +228,7 @@ def close(one: Sequence[float], other: Sequence[float]) -> bool:
     condition=st.sampled_from(CONDITIONS),
     asked=st.integers(0, 2),
     excluded=st.integers(0, 3),
+    few=st.booleans(),
 )
 def test_answers_are_those_of_the_reference(
     *,
@@ -242,7 +243,9 @@ def test_answers_are_those_of_the_reference(
     condition: Filter,
     asked: int,
     excluded: int,
+    few: bool,
 ) -> None:
+    """`few`: as few rows are looked at as a catalog of a hundred thousand lets us."""
     items = shop_of(seed, count, parents, spread)
     random = np.random.default_rng(seed)
     vectors = list(random.standard_normal((queries, DIMENSION)).astype(np.float32))
@@ -255,11 +258,15 @@ def test_answers_are_those_of_the_reference(
         own = []
     view, rows = columns_of(items, metric)
     places = view.table.places([it.product_id for it in own])
-    ordered = asyncio.run(
-        exact.nearest(
-            view, rows, vectors, condition, left_out, top_k=top_k, collapse=mode, own=places
+    with pytest.MonkeyPatch.context() as patched:
+        if few:
+            patched.setattr(exact, "SPARE", 0)
+            patched.setattr(exact, "WIDER", 2)
+        ordered = asyncio.run(
+            exact.nearest(
+                view, rows, vectors, condition, left_out, top_k=top_k, collapse=mode, own=places
+            )
         )
-    )
     found = Candidates.of(ordered, top_k, mode)
     order = in_order(items, vectors, condition, left_out, metric) if vectors else []
     by_id = {each.item.product_id: each for each in order}

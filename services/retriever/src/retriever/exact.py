@@ -20,6 +20,10 @@ from retriever.columns.vectors import Scores, Vectors
 from retriever.model import Collapse, Floats
 from sightline_rules.filters import Filter
 
+WIDER = 4
+"""How many rows are looked at for each group that is wanted, and how many times more of them when
+that was too few."""
+
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
 
@@ -58,26 +62,21 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
     scores = await _compare(vectors, queries)
-    owners = vectors.owners[: len(scores)]
-    rows = np.flatnonzero(_passing(view, condition, left_out)[owners])
-    groups = owners if collapse is Collapse.OFF else view.table.families()[owners]
-    best = np.full(view.table.family_count, -np.inf, np.float32)
-    np.maximum.at(best, groups[rows], scores[rows])
-    found = int(np.count_nonzero(best > -np.inf))
-    wanted = top_k + len(own) + SPARE
+    shortlist = _Shortlist(view, vectors.owners[: len(scores)], scores, condition, left_out)
     cosines = None if collapse is Collapse.OFF else _cosines(vectors)
-    moved = groups[:0]
+    wanted = top_k + len(own) + SPARE
+    moved = np.zeros(0, np.int64)
     while True:
-        near, firsts = _near_rows(rows, scores, groups, best, min(wanted, found))
+        near = shortlist.nearest(wanted, by_family=cosines is not None)
         others = max(top_k, most_marked(top_k))
-        some = _with_best(near, firsts | np.isin(groups[near], moved), scores, others)
+        some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
         ordered = _in_order(view, vectors, some, scores)
         chosen = await choose(view.table, ordered[0], own, top_k, cosines)
         more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
-        if len(some) < len(near) and len(more):
+        if len(some) < len(near.rows) and len(more):
             # Whose best collapsed into another product's may stay by another variant.
             moved = np.union1d(moved, more)
-        elif len(chosen.kept) >= top_k or wanted >= found:
+        elif len(chosen.kept) >= top_k or near.everything:
             return Ordered(view, *ordered, chosen, len(vectors))
         else:
             wanted *= 2
@@ -90,36 +89,90 @@ async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
     return await asyncio.to_thread(vectors.compare, queries)
 
 
-def _passing(view: View, condition: Filter, left_out: Collection[str]) -> Flags:
-    """By place, whether its product may be found; the last entry is that of no place."""
-    table = view.table
-    passing = np.zeros(table.size + 1, np.bool_)
-    passing[:-1] = view.conditions.passing(condition, np.arange(table.size))
-    for product_id in left_out:
-        passing[table.place(product_id)] = False
-    return passing
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """The rows that are as near as the last of some best groups. Entry i of every column speaks of
+    the same row."""
+
+    rows: Ints
+    groups: Ints
+    """Its product, or its product's family."""
+    firsts: Flags
+    """Whether it is the nearest of its group."""
+    everything: bool
+    """Whether no other row passes."""
 
 
-def _near_rows(
-    rows: Ints, scores: Scores, groups: Ints, best: Scores, wanted: int
-) -> tuple[Ints, Flags]:
-    """The rows that are as near as the last of the `wanted` best groups, and which of them are the
-    best of theirs."""
-    tops = best[best > -np.inf]
-    if wanted >= len(tops):
-        near = rows
-    else:
-        floor = np.partition(tops, len(tops) - wanted)[len(tops) - wanted]
-        near = rows[scores[rows] >= floor]
-    return near, scores[near] == best[groups[near]]
+class _Shortlist:
+    """Looks at the nearest rows alone, and at more of them as long as too few pass.
+
+    So what a search does beside comparing doesn't grow with the catalog.
+    """
+
+    def __init__(
+        self, view: View, owners: Ints, scores: Scores, condition: Filter, left_out: Collection[str]
+    ) -> None:
+        self._view = view
+        self._owners = owners
+        self._scores = scores
+        self._condition = condition
+        self._left_out = view.table.places(list(left_out))
+        self._count = 0
+        """How many rows were looked at; there may be more that are as near as the last of them."""
+        self._rows = self._places = np.zeros(0, np.int64)
+        """Those of them that pass, and their products' places."""
+
+    def nearest(self, wanted: int, *, by_family: bool) -> _Near:
+        """All rows that are at least as near as the nearest of the `wanted`-th group.
+
+        `by_family`: groups are families; otherwise products.
+        """
+        while True:
+            groups = self._view.table.families(self._places) if by_family else self._places
+            names, group = np.unique(groups, return_inverse=True)
+            if len(names) >= wanted or self._count >= len(self._scores):
+                break
+            self._widen(wanted)
+        scores = self._scores[self._rows]
+        best = np.full(len(names), -np.inf, np.float32)
+        np.maximum.at(best, group, scores)
+        everything = len(names) <= wanted and self._count >= len(self._scores)
+        if everything:
+            near = np.arange(len(scores))
+        else:
+            near = np.flatnonzero(scores >= np.partition(best, -wanted)[-wanted])
+        firsts = scores[near] == best[group[near]]
+        return _Near(self._rows[near], groups[near], firsts, everything)
+
+    def _widen(self, wanted: int) -> None:
+        self._count = WIDER * max(self._count, wanted)
+        if self._count >= len(self._scores):
+            rows = np.arange(len(self._scores))
+        else:
+            rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
+        places = self._owners[rows]
+        passing = self._view.conditions.passing(self._condition, places)
+        passing &= ~np.isin(places, self._left_out)
+        self._rows, self._places = rows[passing], places[passing]
 
 
-def _with_best(near: Ints, firsts: Flags, scores: Scores, more: int) -> Ints:
-    """The best rows of groups, and at most `more` others: near-duplicates, and other photos."""
-    others = near[~firsts]
+def _floor(scores: Scores, count: int) -> np.float32:
+    """A score that at least `count` others reach, and not many more.
+
+    The best of each of some equal shares of the scores are fewer to sort than all of them.
+    """
+    shares = len(scores) // max(1, len(scores) // (2 * count))
+    of_each = scores[: len(scores) // shares * shares].reshape(-1, shares).max(axis=0)
+    floor: np.float32 = np.partition(of_each, -count)[-count]
+    return floor
+
+
+def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
+    """The rows that are needed, and at most `more` others: near-duplicates, and other photos."""
+    others = near.rows[~needed]
     if len(others) > more:
         others = others[np.argpartition(-scores[others], more - 1)[:more]]
-    return np.concatenate([near[firsts], others])
+    return np.concatenate([near.rows[needed], others])
 
 
 def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
