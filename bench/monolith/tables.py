@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.model import Interval, Table
 from bench.monolith.asking import WORDS
-from bench.monolith.contenders import SUITE
+from bench.monolith.contenders import CHAIN, SUITE
 from bench.monolith.goals import BUSY, Shop, best
 from bench.monolith.load import Cell, over
 from bench.statistics import median_ratio, percentile
@@ -64,21 +64,26 @@ def by_process(shop: Shop, callers: int = BUSY) -> Table:
             continue
         parts = [f"{each:.1f}" for each in split(cell).values()]
         beside = over(shop.cells, (name, kind, at), best(shop.cells, kind, at), "costs")
-        peer = shop.cells.get(best(shop.cells, kind, at))
+        peer, chain = shop.cells.get(best(shop.cells, kind, at)), shop.cells.get((CHAIN, kind, at))
         rows.append(
             (
                 WORDS[kind],
                 figure(cell.cost()),
                 *parts,
+                f"{median(chain.costs):.2f}" if chain and chain.costs else "",
                 f"{median(peer.costs):.2f}" if peer and peer.costs else "",
                 times(beside) if beside else "",
             )
         )
     return Table(
         title=f"{shop.name}: processor milliseconds of an answer by process, {callers} callers",
-        headers=("request", "in all", *PROGRAMS, "other", "monolith", "÷ monolith"),
+        headers=(
+            *("request", "in all", *PROGRAMS, "other"),
+            *("bare chain", "monolith", "÷ monolith"),
+        ),
         rows=tuple(rows),
-        caption="Medians of rounds; `monolith` is the cheaper of one and two processes.",
+        caption="Medians of rounds; `bare chain` is what three gRPC hops alone cost, `monolith` the"
+        " cheaper of one and two processes.",
         section=None,
     )
 
