@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 TRAINING_SEED = 7
 _INDEX_SECONDS = 180.0
-_TRAIN_SECONDS = 300.0
+_TRAIN_SECONDS = 900.0
 
 
 class LoadingFailed(Exception):

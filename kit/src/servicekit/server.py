@@ -18,6 +18,9 @@ from servicekit.memory import keep_memory, keep_objects
 
 T = TypeVar("T")
 
+LEAST_PING_MILLISECONDS = 2_000
+"""Between two pings of a peer on a connection; the third one that comes earlier ends it."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
 """What gRPC hands each call."""
 
@@ -171,6 +174,6 @@ def _options(max_message_bytes: int) -> list[tuple[str, int]]:
         # Two servers on one port would share its calls: a forgotten process must show at once.
         ("grpc.so_reuseport", int(processes.number() is not None)),
         # Our channels ping every 20 s; gRPC's default takes that for an attack after a while.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MILLISECONDS),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

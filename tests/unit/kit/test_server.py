@@ -89,6 +89,19 @@ async def test_metrics_are_served_while_the_server_runs() -> None:
         await asyncio.to_thread(scrape)
 
 
+async def test_a_channel_that_pings_while_it_is_idle_stays_connected() -> None:
+    running = await server.start([binding(Echo())], ServerSettings(), "shop")
+    every = server.LEAST_PING_MILLISECONDS + 100
+    options = [("grpc.keepalive_time_ms", every), ("grpc.keepalive_permit_without_calls", 1)]
+    options.append(("grpc.http2.max_pings_without_data", 0))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}", options) as peer:
+        await peer.channel_ready()
+        changed = peer.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        with pytest.raises(TimeoutError):  # the fourth ping would be one too many
+            await asyncio.wait_for(changed, 5 * every / 1_000)
+    await running.stop()
+
+
 class Served:
     """`serve` in a task of this process, with a client."""
 
