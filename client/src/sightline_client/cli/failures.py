@@ -32,8 +32,9 @@ _OPTIONS = (
 
 FIXES = MappingProxyType(
     {
-        "GATEWAY_UNREACHABLE": "start the suite (make up), or name the gateway with --target",
-        "CATALOG_NOT_FOUND": "name a catalog that the gateway is set up for with --catalog",
+        "GATEWAY_UNREACHABLE": "start the suite: `make up`, or name the gateway with --target",
+        "CATALOG_NOT_FOUND": "name a catalog that is set up with --catalog; `sightline config check` tries"
+        " the default one",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
         "PRODUCT_NOT_FOUND": "take a product id that `sightline products list` shows",
         "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
