@@ -69,6 +69,8 @@ def test_an_empty_shop_without_a_model_is_no_fault_and_has_next_steps() -> None:
     assert [each.wrong for each in found] == [False, False]
     assert "products import" in found[0].fix
     assert "models train --promote" in found[1].fix
+    bare, *_ = findings(replace(WELL, indexed_images=0, pending_images=0), VERSION)
+    assert (bare.wrong, bare.problem.partition(":")[0]) == (False, "no product has a photo")
 
 
 # What is on this machine

@@ -119,6 +119,12 @@ def _catalog(status: Status) -> Iterator[Finding]:
             "load it: `sightline products import FILE`, or the example shop: `make wines`",
             wrong=False,
         )
+    elif status.products and not (status.indexed_images or status.pending_images):
+        yield Finding(
+            "no product has a photo: nothing is found by its looks",
+            "import them with their photos: `sightline products import FILE --images DIR`",
+            wrong=False,
+        )
     if failed := (status.failed_images or 0) + (status.failed_texts or 0):
         yield Finding(
             f"{failed:,} photos or texts could not be embedded",
