@@ -63,6 +63,20 @@ def test_a_part_that_does_not_answer_a_lag_and_an_old_client_are_wrong() -> None
     ]
 
 
+def test_services_of_another_release_than_the_gateway_s_are_wrong() -> None:
+    parts = tuple(
+        ComponentStatus(name, None, None, version)
+        for name, version in (("gateway", VERSION), ("ranker", "0.1.0"), ("milvus", ""))
+    )
+    assert problems(replace(WELL, components=parts), "") == [
+        f"the gateway is {VERSION}, the ranker 0.1.0"
+    ]
+    same = tuple(replace(part, version="0.1.0") for part in parts)
+    assert problems(replace(WELL, components=same), "") == [
+        f"the gateway is 0.1.0, this client {VERSION}"
+    ]
+
+
 def test_an_empty_shop_without_a_model_is_no_fault_and_has_next_steps() -> None:
     new = replace(WELL, products=0, model_version="")
     found = list(findings(new, VERSION))

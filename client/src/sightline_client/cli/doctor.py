@@ -88,12 +88,7 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
                 "start a suite on this machine anew: `make down`, then `make up`; elsewhere look"
                 f" into the log of {part.component}",
             )
-    if gateway and gateway != VERSION:
-        yield Finding(
-            f"the gateway is {gateway}, this client {VERSION}",
-            "install the client from a checkout of the gateway's version: `make setup`, or"
-            " `pip install ./protos ./client`",
-        )
+    yield from _versions(status, gateway)
     for space in status.embedder_spaces:
         if not space.ready:
             yield Finding(
@@ -109,6 +104,23 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
             "ranking model: none yet; answers come from similarity and popularity",
             "when there are events: `sightline models train --promote`",
             wrong=False,
+        )
+
+
+def _versions(status: Status, gateway: str) -> Iterator[Finding]:
+    known = {part.component: part.version for part in status.components if part.version}
+    ours = known.setdefault("gateway", gateway)
+    for name, version in known.items():
+        if ours and version != ours:
+            yield Finding(
+                f"the gateway is {ours}, the {name} {version}",
+                "have all services run one release: on this machine `make down`, then `make up`",
+            )
+    if ours and ours != VERSION:
+        yield Finding(
+            f"the gateway is {ours}, this client {VERSION}",
+            "install the client from a checkout of the gateway's version: `make setup`, or"
+            " `pip install ./protos ./client`",
         )
 
 
