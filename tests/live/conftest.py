@@ -27,12 +27,15 @@ CATALOGS = (
     "upgraded",
     "learned",
     "variants",
+    *("fixes", "fixes-empty", "fixes-new", "fixes-lost"),
+    "first-files",
 )
 """The wines; what is written while processes are killed; what bad input is sent to; two shops that
 have the same ids and must know nothing of each other; what the command line loads; the same file,
 in peace and while servers are killed; what every other command is tried on; what the fuzzer writes
 and deletes, and what must stay there: rows, and photos; what the wines are restored into; what a
-new model is rolled out for; whose photos a space is learned from; many variants of few products."""
+new model is rolled out for; whose photos a space is learned from; many variants of few products;
+what faults are made in and fixed; what a shop's first files go into."""
 
 
 @pytest.fixture(scope="session")

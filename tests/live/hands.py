@@ -26,6 +26,7 @@ class Hands:
         self.catalog = catalog
         self.environment = os.environ | {
             "SIGHTLINE_TARGET": gateway,
+            "HOME": str(folder / "home"),  # where columns are remembered
             "PYTHONFAULTHANDLER": "1",  # a crash says where
         }
 

@@ -1,8 +1,10 @@
-"""The pages of the first day are typed in their order: each from where a reader is by then."""
+"""The first hour and the pages of the first day are typed in their order: each from where a reader
+is by then. Between them the suite is disturbed, and what is said to fix that is typed."""
 
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from examples.wines.local import free_port_base
+from local_suite.__main__ import from_environment
+from tests.advice import commands
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "docs" / "start"
@@ -18,6 +22,9 @@ PAGES = re.findall(r"\]\((\S+\.md)\)", (START / "README.md").read_text())[:8]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 900
 ACTIVATE = ". .venv/bin/activate"
+LEFT_OUT = "…"
+VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(?:[.,:]\d+)*")
+"""Ids, numbers, times."""
 
 
 class Desk:
@@ -25,7 +32,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._port = free_port_base()
+        self.port = free_port_base()
         folder.mkdir()
         for entry in ROOT.iterdir():
             if entry.name not in {".data", ".git"}:
@@ -33,37 +40,38 @@ class Desk:
         shutil.copytree(ROOT / "examples", folder / "own", symlinks=True)
         (folder / "examples").unlink()
         (folder / "own").rename(folder / "examples")
-        self._environment = {
+        self.environment = {
             **os.environ,
             "DATA": str(folder / ".data"),
-            "PORT_BASE": str(self._port),
-            "SIGHTLINE_TARGET": f"127.0.0.1:{self._port}",
+            "PORT_BASE": str(self.port),
+            "SIGHTLINE_TARGET": f"127.0.0.1:{self.port}",
             "HOME": str(folder / "home"),
             "COLUMNS": "120",
         }
 
-    def shell(self, command: str) -> str:
-        """Type a command; what it prints. AssertionError when it ends with anything but 0."""
+    def shell(self, command: str, code: int = 0) -> str:
+        """Type a command; what it prints. AssertionError when it ends with anything but `code`."""
         done = subprocess.run(
             ["bash", "-c", f"{ACTIVATE}\n{command}"],
             cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=SECONDS,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+        assert done.returncode == code, f"{command}\n{done.stdout}"
+        return done.stdout
 
     def python(self, snippet: str) -> str:
         """Run a snippet; what it prints."""
         path = self.folder / "snippet.py"
-        path.write_text(snippet.replace("127.0.0.1:8600", f"127.0.0.1:{self._port}"))
+        path.write_text(snippet.replace("127.0.0.1:8600", f"127.0.0.1:{self.port}"))
         done = subprocess.run(
             [sys.executable, "-W", "error", path.name],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -85,6 +93,45 @@ class Desk:
         return said
 
 
+def transcript(name: str) -> list[tuple[str, list[str]]]:
+    """The commands of a page, each with the lines that it is shown to print."""
+    told: list[tuple[str, list[str]]] = []
+    for kind, block in BLOCK.findall((START / name).read_text()):
+        for line in block.splitlines() if kind == "console" else ():
+            if line.startswith("$ "):
+                told.append((line[2:], []))
+            else:
+                told[-1][1].append(line)
+    return told
+
+
+def bare(line: str) -> str:
+    """A line without what varies: figures, and how wide a table is."""
+    return " ".join(re.sub("─+", "─", VARIES.sub("#", line)).split())
+
+
+def shown(expected: list[str], printed: str) -> bool:
+    """Whether a command prints what a page shows of it, but for figures and lines left out."""
+    actual = list(filter(None, map(bare, printed.splitlines())))
+    at = 0
+    for before, line in zip(["", *expected], expected, strict=False):
+        if line == LEFT_OUT:
+            continue
+        if before == LEFT_OUT:
+            while at < len(actual) and actual[at] != bare(line):
+                at += 1
+        if at == len(actual) or actual[at] != bare(line):
+            return False
+        at += 1
+    return at == len(actual) or expected[-1:] == [LEFT_OUT]
+
+
+def said_to_fix(printed: str) -> list[str]:
+    """The commands of every Fix."""
+    words = " ".join(printed.split())
+    return commands(" ".join(part.partition("Next: ")[0] for part in words.split("Fix: ")[1:]))
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     made = Desk(tmp_path_factory.mktemp("start") / "sightline")
@@ -92,6 +139,37 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield made
     finally:
         made.shell("make down")
+
+
+def test_the_first_hour_goes_as_it_is_told(desk: Desk) -> None:
+    typed = transcript("first-hour.md")
+    assert len(typed) > 10
+    assert said_to_fix(desk.shell("sightline status", code=1)) == [typed[0][0]]
+    for command, expected in typed:
+        printed = desk.shell(command)
+        told = "\n".join(expected)
+        assert shown(expected, printed), f"$ {command}\n{told}\n--- prints\n{printed}"
+
+
+def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Desk) -> None:
+    from_environment("status", desk.environment).stop("ranker")
+    said = desk.shell("sightline doctor", code=1)
+    assert f"ranker does not listen on port {desk.port + 3}" in said
+    stop, start = said_to_fix(said)[:2]
+    assert (stop, start) == ("make down", f"make up PORT_BASE={desk.port}")
+    assert commands(desk.shell("make up", code=2)) == [stop]  # it runs, after all
+    desk.shell(stop)
+    assert said_to_fix(desk.shell("sightline doctor", code=1)) == [start]
+    with socket.create_server(("127.0.0.1", desk.port + 2)):
+        said = desk.shell("sightline doctor", code=1)
+        taken = f"another program has its port {desk.port + 2} (retriever)"
+        assert taken in " ".join(said.split())
+        (elsewhere,) = said_to_fix(said)
+        desk.shell(start, code=2)
+        desk.shell(elsewhere)
+        target = f"127.0.0.1:{elsewhere.partition('=')[2]}"
+        assert "Nothing is wrong." in desk.shell(f"sightline doctor --target {target}")
+    desk.shell(stop)
 
 
 def test_the_first_day_page_by_page(desk: Desk) -> None:

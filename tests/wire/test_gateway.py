@@ -1019,6 +1019,9 @@ async def test_status_tells_of_every_component(suite):
     assert [(item.component, item.status.code) for item in state.components] == [
         (name, 0) for name in ("gateway", "embedder", "triton", "retriever", "milvus", "ranker")
     ]
+    services = {"gateway", "embedder", "retriever", "ranker"}
+    assert {item.component for item in state.components if item.version} == services
+    assert len({item.version for item in state.components if item.version}) == 1
     assert (state.products, state.indexed_images, state.model_version) == (5, 5, "m1")
     assert state.visual_space.version == state.embedder_space_version == "v1"
     assert list(state.scenes) == ["default"]
@@ -1033,6 +1036,7 @@ async def test_status_answers_whatever_is_down(suite):
     codes = {item.component: item.status.code for item in state.components}
     assert codes.pop("gateway") == 0
     assert set(codes.values()) == {14}
+    assert [item.component for item in state.components if item.version] == ["gateway"]
     assert state.products == -1
     assert not state.HasField("visual_space")
 

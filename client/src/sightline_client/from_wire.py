@@ -402,6 +402,7 @@ def status(message: admin.GetStatusResponse) -> operations.Status:
                 component=item.component,
                 error=_error(item.status),
                 latency=_span(item.latency) if item.HasField("latency") else None,
+                version=item.version,
             )
             for item in message.components
         ),

@@ -239,6 +239,8 @@ class ComponentStatus:
     """Why it does not answer; None = it does."""
     latency: timedelta | None
     """How long its answer took."""
+    version: str = ""
+    """The release that it is of; "" = not known."""
 
 
 @dataclass(frozen=True, slots=True)

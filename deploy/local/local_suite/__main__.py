@@ -4,6 +4,7 @@ DATA and PORT_BASE choose which suite, ENGINE its vector index.
 """
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,14 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
     programs = sightline(data, port_base, catalogs, engine=str(facts["engine"]))
-    return Suite(data, programs, facts=facts)
+    return Suite(data, programs, facts={**given, "again": _again(given)})
+
+
+def _again(given: Mapping[str, str]) -> str:
+    """What starts such a suite in this DATA again."""
+    usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite"}
+    other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
+    return " ".join(["make up", *other])
 
 
 def _introduce(suite: Suite, environment: Mapping[str, str]) -> None:

@@ -101,7 +101,8 @@ class Suite:
         facts: Mapping[str, object] | None = None,
         report: Report = print,
     ) -> None:
-        """Nothing is touched yet. `facts` are kept for later commands on the same DATA.
+        """Nothing is touched yet. `facts` are kept for later commands on the same DATA, with the
+        ports and the supervisor's socket.
 
         Raises SuiteError when `data` has a path that can't be used.
         """
@@ -340,7 +341,9 @@ class Suite:
         """Start the supervisor, which keeps `lock` as long as it lives."""
         self.layout.socket.unlink(missing_ok=True)
         self.layout.config.write_text(render(self.layout, list(self.programs.values())))
-        self.layout.facts.write_text(json.dumps(self._facts))
+        ports = {name: dict(program.ports) for name, program in self.programs.items()}
+        kept = {**self._facts, "ports": ports, "socket": str(self.layout.socket)}
+        self.layout.facts.write_text(json.dumps(kept))  # `sightline doctor` reads them, too
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
             env=_environment(self.layout.data),

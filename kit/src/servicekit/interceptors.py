@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -18,6 +19,9 @@ from servicekit.errors import Code, Internal, InvalidArgument, ServiceError, Uni
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
+VERSION_KEY = "x-sightline-version"
+_VERSION = version("sightline-kit")
+"""Of this process: a release gives all of its packages the same one."""
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACE_KEYS = ("traceparent", "tracestate")
@@ -41,8 +45,9 @@ class Observing:
     """A server whose handlers, unary and streaming, are added with ours around them.
 
     Reads `x-request-id`, `traceparent` and the deadline into the context of the call, and sends
-    `x-request-id` back in the trailers. A ServiceError becomes its status with details. Any other
-    exception becomes INTERNAL without a word of its text. Counts and logs the call.
+    `x-request-id` and its version back in the trailers. A ServiceError becomes its status with
+    details. Any other exception becomes INTERNAL without a word of its text. Counts and logs the
+    call.
 
     An interceptor of grpc.aio would do the same: it is asked for the handler of each call anew,
     which alone takes a tenth of an empty call's time (grpcio 1.85.1, 2026-11).
@@ -263,9 +268,10 @@ class _Observed:
         )
 
 
-def _trailer() -> tuple[tuple[str, str]]:
-    """What goes back with every answer: the id under which logs speak of the call."""
-    return ((REQUEST_ID_KEY, telemetry.request_id.get()),)
+def _trailer() -> tuple[tuple[str, str], ...]:
+    """What goes back with every answer: the id under which logs speak of the call, and the version
+    of what answered."""
+    return ((REQUEST_ID_KEY, telemetry.request_id.get()), (VERSION_KEY, _VERSION))
 
 
 def _told(error: BaseException) -> ServiceError:

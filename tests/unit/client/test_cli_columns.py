@@ -69,6 +69,19 @@ def test_exports_are_known_by_their_columns(name: str, words: str, count: int) -
     assert f"{count} products are good" in said
 
 
+def test_what_is_remembered_of_one_file_is_nothing_to_another(tmp_path: Path) -> None:
+    pairs = ("--map", "nr=id", "--map", "name=title", "--map", "price_eur=price")
+    assert looked(shop(tmp_path), *pairs, "--set", "currency=EUR")[0] == 0
+    other = tmp_path / "other.csv"
+    other.write_text("id,title\n1,A\n")
+    code, said = looked(str(other))
+    assert code == 0, said
+    other.write_text("id,titel\n1,A\n")
+    code, said = looked(str(other))
+    assert code == 1
+    assert "did you mean 'title'?" in said
+
+
 def test_a_shape_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
     code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "magento")
     assert code == 1

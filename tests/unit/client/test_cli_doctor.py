@@ -1,24 +1,34 @@
 """The doctor names what is wrong, and a command that helps."""
 
+import json
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
 from sightline_client import from_wire
 from sightline_client.answers import Freshness
-from sightline_client.cli.doctor import LEAST_FREE, findings
+from sightline_client.cli import app, here
+from sightline_client.cli.doctor import LEAST_FREE, findings, of_machine, unreachable
+from sightline_client.cli.here import LocalSuite
 from sightline_client.errors import Failure, Unavailable
-from sightline_client.operations import ComponentStatus, Status
+from sightline_client.operations import ComponentStatus, EmbedderSpace, Status
 from sightline_client.version import VERSION
+from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 
-WELL = replace(from_wire.status(FakeGateway().status), failed_images=0, failed_texts=0)
+WELL = replace(
+    from_wire.status(FakeGateway().status), failed_images=0, failed_texts=0, embedder_spaces=()
+)
 
 
-def problems(status: Status, version: str = VERSION, free: int = LEAST_FREE) -> list[str]:
-    return [each.problem for each in findings(status, version, free) if each.wrong]
+def problems(status: Status, version: str = VERSION) -> list[str]:
+    return [each.problem for each in findings(status, version) if each.wrong]
 
 
 def test_nothing_is_wrong_with_a_suite_that_is_well() -> None:
@@ -30,29 +40,127 @@ def test_nothing_is_wrong_with_a_suite_that_is_well() -> None:
     [
         ({"failed_images": 2}, "2 photos or texts could not be embedded"),
         ({"advice": ("too many rows",)}, "too many rows"),
+        (
+            {"embedder_spaces": (EmbedderSpace("text", "", "minilm", 0, False, True),)},
+            "the model minilm of the space text does not answer",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(changed: dict[str, object], words: str) -> None:
     assert problems(replace(WELL, **changed)) == [words]
 
 
-def test_a_part_that_does_not_answer_a_lag_an_old_client_and_a_full_disk_are_wrong() -> None:
+def test_a_part_that_does_not_answer_a_lag_and_an_old_client_are_wrong() -> None:
     lost = ComponentStatus(
         "milvus", Unavailable(Failure(grpc.StatusCode.UNAVAILABLE, "gone")), None
     )
     late = Freshness("", timedelta(minutes=5), None, 3)
-    found = problems(replace(WELL, components=(lost,), freshness=late), "0.1.0", 10)
+    found = problems(replace(WELL, components=(lost,), freshness=late), "0.1.0")
     assert [words.partition(":")[0].partition(",")[0] for words in found] == [
         "milvus does not answer",
         "the gateway is 0.1.0",
-        "0.0 GiB are free on this disk",
         "the index is 300 s behind the catalog",
+    ]
+
+
+def test_services_of_another_release_than_the_gateway_s_are_wrong() -> None:
+    parts = tuple(
+        ComponentStatus(name, None, None, version)
+        for name, version in (("gateway", VERSION), ("ranker", "0.1.0"), ("milvus", ""))
+    )
+    assert problems(replace(WELL, components=parts), "") == [
+        f"the gateway is {VERSION}, the ranker 0.1.0"
+    ]
+    same = tuple(replace(part, version="0.1.0") for part in parts)
+    assert problems(replace(WELL, components=same), "") == [
+        f"the gateway is 0.1.0, this client {VERSION}"
     ]
 
 
 def test_an_empty_shop_without_a_model_is_no_fault_and_has_next_steps() -> None:
     new = replace(WELL, products=0, model_version="")
-    found = list(findings(new, VERSION, LEAST_FREE))
+    found = list(findings(new, VERSION))
     assert [each.wrong for each in found] == [False, False]
     assert "products import" in found[0].fix
     assert "models train --promote" in found[1].fix
+    bare, *_ = findings(replace(WELL, indexed_images=0, pending_images=0), VERSION)
+    assert (bare.wrong, bare.problem.partition(":")[0]) == (False, "no product has a photo")
+
+
+# What is on this machine
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port on which a program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def local(data: Path, *, running: bool, **ports: int) -> LocalSuite:
+    return LocalSuite(
+        data, {name: {"grpc": port} for name, port in ports.items()}, "make up", running
+    )
+
+
+def test_a_program_of_a_running_suite_that_listens_nowhere_is_named(
+    tmp_path: Path, port: int
+) -> None:
+    free = free_port()
+    suite = local(tmp_path, running=True, gateway=port, ranker=free)
+    (found,) = of_machine(suite, LEAST_FREE)
+    assert found.problem == f"ranker does not listen on port {free}"
+    assert "`make down`, then `make up`" in found.fix
+    assert list(unreachable(f"127.0.0.1:{free}", suite)) == []
+
+
+def test_a_port_that_another_program_has_is_named_with_ports_that_are_free(
+    tmp_path: Path, port: int
+) -> None:
+    suite = local(tmp_path, running=False, gateway=free_port(), retriever=port)
+    (found,) = of_machine(suite, LEAST_FREE)
+    assert f"another program has its port {port} (retriever)" in found.problem
+    assert f"`make up PORT_BASE={suite.other_base()}`" in found.fix
+    assert not here.listens("127.0.0.1", suite.other_base())
+    assert list(unreachable("127.0.0.1:1", suite)) == []
+
+
+def test_a_full_disk_is_wrong(tmp_path: Path, port: int) -> None:
+    suite = local(tmp_path, running=True, gateway=port)
+    assert list(of_machine(suite, LEAST_FREE)) == []
+    (found,) = of_machine(suite, LEAST_FREE - 1)
+    assert found.problem.startswith(f"2.0 GiB are free on the disk of {tmp_path}")
+
+
+def test_no_gateway_is_told_from_another_program_in_its_place(tmp_path: Path, port: int) -> None:
+    (taken,) = unreachable(f"127.0.0.1:{port}", None)
+    assert "is no gateway, or hangs" in taken.problem
+    (silent,) = unreachable(f"127.0.0.1:{free_port()}", None)
+    assert silent.problem.startswith("nothing listens at")
+    (away,) = unreachable("127.0.0.1:1", local(tmp_path, running=False, gateway=free_port()))
+    assert away.problem == f"no suite runs in {tmp_path}"
+
+
+def test_a_suite_on_this_machine_is_known_by_what_make_up_wrote(tmp_path: Path) -> None:
+    facts = {"ports": {"gateway": {"grpc": 9300}}, "socket": "none", "again": "make up X=1"}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "suite.json").write_text(json.dumps(facts))
+    where = {"DATA": str(tmp_path)}
+    found = here.suite("127.0.0.1:9300", where)
+    assert found == LocalSuite(tmp_path, {"gateway": {"grpc": 9300}}, "make up X=1", False)
+    assert here.suite("127.0.0.1:9400", where) is None
+    assert here.suite("shop.example:9300", where) is None
+    (tmp_path / "run" / "suite.json").write_text('{"port_base": "9300"}')  # of an older release
+    assert here.suite("127.0.0.1:9300", where) is None
+
+
+def test_a_gateway_that_is_away_is_a_finding_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA", str(tmp_path))
+    target = f"127.0.0.1:{free_port()}"
+    result = CliRunner().invoke(app, ["doctor", "--target", target])
+    assert result.exit_code == 1
+    assert "1 thing is wrong." in result.output
+    assert f"nothing listens at {target}" in result.output
+    assert "Fix: start the suite: `make up`" in result.output

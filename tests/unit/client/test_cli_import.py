@@ -50,7 +50,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(gateway: FakeGateway, tmp_path: Path) -> Shop:
+def shop(gateway: FakeGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # where columns are remembered
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     (tmp_path / "a.jpg").write_bytes(b"A")
     return Shop(gateway, tmp_path)
 
@@ -161,10 +163,39 @@ def test_the_same_file_again_is_a_new_import_with_the_same_result(shop: Shop) ->
     shop.write("w1,One,", "w2,Two,")
     assert shop.run().exit_code == 0
     del shop.gateway.products["w2"]  # something else happened in between
-    assert shop.run().exit_code == 0
+    again = shop.run()
+    assert again.exit_code == 0
+    assert "This content was imported before: its products are written again." in again.stderr
     assert set(shop.gateway.products) == {"w1", "w2"}
     first, second = shop.gateway.imports
     assert second == f"{first}-2"
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_one_photo_for_many_products_is_told_with_its_rows(
+    shop: Shop, more: tuple[str, ...]
+) -> None:
+    shop.write("w1,One,a.jpg", "w2,Two,a.jpg", "w3,Three,a.jpg", "w4,Four,")
+    result = shop.run(*more)
+    assert result.exit_code == 0
+    told = flat(result.stderr)
+    assert "2 products have a photo that another one has (row 2 has that of row 1, a.jpg)" in told
+    assert "leave images empty" in told
+
+
+def test_variants_may_share_their_photo(shop: Shop) -> None:
+    shop.write("w1,One,a.jpg,", "w1-s,Small,a.jpg,w1", header="id,title,images,parent_id")
+    result = shop.run()
+    assert result.exit_code == 0
+    assert "a photo that another one has" not in flat(result.stderr)
+
+
+def test_a_row_without_an_id_is_a_bad_row_and_the_others_go_on(shop: Shop) -> None:
+    shop.write("1,One", ",Two", header="nr,name")
+    result = shop.run("--map", "nr=id", "--map", "name=title")
+    assert result.exit_code == 1
+    assert "Row 2: ROW_INVALID: id: is missing" in flat(result.stderr)
+    assert list(shop.gateway.products) == ["1"]
 
 
 def test_a_given_import_id_is_done_once(shop: Shop) -> None:

@@ -65,6 +65,15 @@ def test_shopify_rows_are_variants_of_one_product_and_its_photos() -> None:
     assert (mug.parent_id, len(mug.images), len(mug.attributes)) == ("", 2, 0)
 
 
+def test_what_an_export_leaves_empty_is_filled_in_as_is_said() -> None:
+    path = EXPORTS / "shopify-wines.csv"
+    said = ColumnMap(constants={"currency": "EUR", "images": "{id}.jpg"})
+    reading = Reading(map=said, shape=known(path, PRODUCTS))
+    with closing(open_table(path, columns=(), needed=(), reading=reading)) as table:
+        rows = list(table.rows())
+    assert [row.cells["images"] for row in rows[:2]] == ["100062.jpg", "100191.jpg"]
+
+
 def test_woocommerce_variations_name_their_parent() -> None:
     found = read_products("woocommerce.csv")
     assert list(found) == ["HOODIE", "HOODIE-BLUE", "HOODIE-RED", "id:60"]

@@ -73,6 +73,7 @@ async def test_every_call_of_the_public_services_is_served():
                 ranker=RankerClient(*way),
                 retriever=RetrieverClient(*way),
                 status_seconds=1.0,
+                service_version="0",
             ),
             catalog.SERVICE: catalog.CatalogServicer(["default"], *way),
             events.SERVICE: events.UserEventServicer(["default"], *way),

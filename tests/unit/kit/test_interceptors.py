@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -147,7 +148,9 @@ async def test_the_request_id_comes_back_on_success_and_on_failure() -> None:
     async with echo() as peer:
         call = unary(peer)(b"hello", metadata=(("x-request-id", "r-17"),))
         await call
-        assert dict(await call.trailing_metadata())["x-request-id"] == "r-17"
+        told = dict(await call.trailing_metadata())
+        assert told["x-request-id"] == "r-17"
+        assert told[interceptors.VERSION_KEY] == version("sightline-kit")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await unary(peer)(b"bad", metadata=(("x-request-id", "r-18"),))
         assert trailers(caught.value)["x-request-id"] == "r-18"

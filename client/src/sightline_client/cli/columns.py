@@ -151,7 +151,7 @@ class Rows:
 
 def _last(names: Sequence[str]) -> ColumnMap:
     """What was remembered for files with these columns."""
-    with suppress(OSError, ValueError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         kept = json.loads(_memory().read_text(encoding="utf-8"))[_key(names)]
         return ColumnMap(dict(kept["columns"]), dict(kept["constants"]))
     return ColumnMap()

@@ -32,8 +32,9 @@ _OPTIONS = (
 
 FIXES = MappingProxyType(
     {
-        "GATEWAY_UNREACHABLE": "start the suite (make up), or name the gateway with --target",
-        "CATALOG_NOT_FOUND": "name a catalog that the gateway is set up for with --catalog",
+        "GATEWAY_UNREACHABLE": "start the suite: `make up`, or name the gateway with --target",
+        "CATALOG_NOT_FOUND": "name a catalog that is set up with --catalog; `sightline config"
+        " check` tries the default one",
         "SCENE_NOT_FOUND": "leave --scene out, or take one that `sightline status` lists",
         "PRODUCT_NOT_FOUND": "take a product id that `sightline products list` shows",
         "IMAGE_UNDECODABLE": "give a whole file of a kind that is taken: JPEG, PNG, WebP, GIF,"
@@ -43,21 +44,21 @@ FIXES = MappingProxyType(
         "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
         " fields and operators",
-        "PRODUCT_INVALID": "fix the fields that are named and import the product again",
-        "ETAG_MISMATCH": "somebody else changed it: read it again, then write",
         "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
         "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
         "MODEL_UNPROVEN": "look at the evidence: `sightline models evaluate VERSION --show`;"
         " --force promotes it all the same",
         "JOB_NOT_FOUND": "take an id that `sightline jobs list` shows",
-        "TRAINING_DATA_INSUFFICIENT": "import more events first: `sightline events import FILE`",
+        "TRAINING_DATA_INSUFFICIENT": "import more events, of products that are there:"
+        " `sightline products import FILE`, then `sightline events import FILE`",
         "IMPORT_DELETES_TOO_MUCH": "look whether the file is whole; if it is, run it again with"
         " --force",
         "BACKUP_NOT_FOUND": "take one that `sightline backup list` shows; --from names the catalog"
         " that it is of",
         "BACKUP_CATALOG_MISMATCH": "name the catalog that the backup is of with --from",
         "BACKUP_VERSION_UNSUPPORTED": "restore it with the version that wrote it, or a newer one",
-        "BACKUP_DAMAGED": "take another backup: this file is not what was written",
+        "BACKUP_DAMAGED": "take another backup, `sightline backup create`: this file is not what"
+        " was written",
         "CATALOG_NOT_EMPTY": "restore into an empty --catalog, or with --force, which deletes the"
         " products that the backup does not hold",
         "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
@@ -85,13 +86,17 @@ def explain(error: SightlineError) -> RenderableType:
         option = _option(violation.field)
         where = f"{option} ({violation.field})" if option else violation.field
         lines.append(Text(f"  {plain(where)}: {plain(violation.description)}"))
-    fix = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
-    if fix:
-        lines.append(Text.assemble(("Fix: ", "bold"), fix))
+    lines += fix(error)
     if error.retry_after is not None:
         seconds = error.retry_after.total_seconds()
         lines.append(Text(f"The suite asks to wait {seconds:g} s before the next try."))
     return Group(*lines)
+
+
+def fix(error: SightlineError) -> list[Text]:
+    """The line that says what to do about it; none where nothing is known."""
+    found = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
+    return [Text.assemble(("Fix: ", "bold"), found)] if found else []
 
 
 def of_file(error: FileRefused) -> RenderableType:

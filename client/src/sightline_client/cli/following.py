@@ -6,7 +6,7 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.common.v1.job_service_pb2 import GetJobRequest
 from sightline_client import from_wire
-from sightline_client.cli import listings, progress, running, tables
+from sightline_client.cli import failures, listings, progress, running, tables
 from sightline_client.cli.suite import Suite
 from sightline_client.client import SightlineClient
 from sightline_client.operations import Job, JobState
@@ -32,6 +32,8 @@ def ended_well(job: Job) -> bool:
         return True
     why = "" if job.error is None else f": {job.error}"
     running.say(Text(f"Job {tables.plain(job.job_id)} ended as {job.state}{tables.plain(why)}"))
+    for line in failures.fix(job.error) if job.error is not None else ():
+        running.say(line)
     return False
 
 

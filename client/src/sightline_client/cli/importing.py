@@ -26,7 +26,7 @@ from sightline_client.files.model import Row, Table, bad
 from sightline_client.files.opening import fingerprint
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected, problem
-from sightline_client.files.seen import Seen, twice
+from sightline_client.files.seen import Seen, SharedPhotos, twice
 from sightline_client.files.shapes import PRODUCTS, Shaped
 from sightline_client.importing import Line, Sender, read_ahead, send_all, too_large
 
@@ -138,9 +138,9 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
     if plan.mode is ImportMode.FULL:
         await reach(client)
     rejected = Rejected(source.path, source.table)
-    with Seen() as seen, Seen() as held:
+    with Seen() as seen, Seen() as held, SharedPhotos() as shared:
         with progress.meter("checking", source.table.total) as bar:
-            lines = _lines(source, seen, 0, ask_again=False, read=False)
+            lines = _lines(source, seen, shared, 0, ask_again=False, read=False)
             async for line in read_ahead(lines, _weight):
                 outcome.rows += 1
                 outcome.stored += line.error is None
@@ -150,6 +150,7 @@ async def check(client: SightlineClient, source: Source, plan: Plan) -> Outcome:
                     _refuse(outcome, rejected, line.source, line.error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
+        _tell_shared(shared)
         if plan.mode is ImportMode.FULL:
             outcome.closing = await _absent(client, held)
             _tell_deletion(outcome.closing)
@@ -183,6 +184,8 @@ async def _open(client: SightlineClient, source: Source, plan: Plan) -> import_p
             catalog_id=client.catalog, import_id=import_id, mode=to_wire.import_mode(plan.mode)
         )
         state = await client.calls.open_import(request, client.timeout)
+        if run_number == 2 and not plan.import_id:
+            running.say(Text("This content was imported before: its products are written again."))
         if plan.import_id or not state.closed:
             return state
     raise bad("--import-id", "this content was imported too often: give an id of your own")
@@ -207,8 +210,13 @@ async def _send(
     rejected = Rejected(source.path, source.table)
     again = state.refused_count > 0
     try:
-        with Seen() as seen, progress.meter("importing", source.table.total) as bar:
-            lines = read_ahead(_lines(source, seen, state.rows_done, ask_again=again), _weight)
+        with (
+            Seen() as seen,
+            SharedPhotos() as shared,
+            progress.meter("importing", source.table.total) as bar,
+        ):
+            rows = _lines(source, seen, shared, state.rows_done, ask_again=again)
+            lines = read_ahead(rows, _weight)
             async for batch in send_all(sender, lines, side_by_side=plan.in_flight):
                 outcome.rows += len(batch.lines)
                 outcome.index_token = batch.index_token or outcome.index_token
@@ -216,13 +224,20 @@ async def _send(
                     if error is not None:
                         _refuse(outcome, rejected, line.source, error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
+            _tell_shared(shared)
     finally:
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
 
 
 def _lines(
-    source: Source, seen: Seen, after: int, *, ask_again: bool, read: bool = True
+    source: Source,
+    seen: Seen,
+    shared: SharedPhotos,
+    after: int,
+    *,
+    ask_again: bool,
+    read: bool = True,
 ) -> Iterator[Line[Row]]:
     """The rows on their way. Of those up to ``after``, which were decided before, only what was
     decided is asked (``ask_again``), without their photos, to report it once more."""
@@ -234,10 +249,25 @@ def _lines(
             try:
                 made = products.product(row.cells, source.photos, read=read and not past)
                 error = twice(seen, row, product_id) or too_large(made)
+                if error is None and not made.parent_id:
+                    shared.look(row.number, products.photos(row.cells))
             except SightlineError as refusal:
                 error = refusal
         if not past or ask_again:
             yield Line(row.number, made, row, error)
+
+
+def _tell_shared(shared: SharedPhotos) -> None:
+    """What comes of one photo for many products, which may be meant."""
+    if shared.count:
+        have = counted(shared.count, "product has", "products have")
+        running.say(
+            Text(
+                f"{have} a photo that another one has ({plain(shared.example)}): products with the"
+                " same photo take one place in an answer. Give each its own, or leave images empty"
+                " where the photo only says that there is none."
+            )
+        )
 
 
 def _weight(line: Line[Row]) -> int:

@@ -130,7 +130,7 @@ class Mapped:
 def fill(made: dict[str, object], constants: Mapping[str, str]) -> None:
     """Set our columns that are empty to what they hold in every row."""
     for ours, value in constants.items():
-        if made.get(ours) in (None, ""):
+        if made.get(ours) in (None, "", []):
             made[ours] = _FIELD.sub(lambda found: str(made.get(found[1], "")), value)
 
 

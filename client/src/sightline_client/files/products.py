@@ -16,7 +16,7 @@ COLUMNS = (
 NEEDED = ("id", "title")
 
 
-def product(row: Cells, photos: PhotoFolder, *, read: bool = True) -> product_pb2.Product:
+def product(row: Cells, folder: PhotoFolder, *, read: bool = True) -> product_pb2.Product:
     """The product with its photos' bytes (``read``), or with empty photos; SightlineError for what
     it can't be."""
     return product_pb2.Product(
@@ -33,8 +33,13 @@ def product(row: Cells, photos: PhotoFolder, *, read: bool = True) -> product_pb
         language_code=cells.text(row, "language"),
         uri=cells.text(row, "uri"),
         # Last: a row that is bad anyway need not have its photos read.
-        images=photos.images(cells.texts(row, "images", "|"), read=read),
+        images=folder.images(photos(row), read=read),
     )
+
+
+def photos(row: Cells) -> list[str]:
+    """The names or addresses of the row's photos; SightlineError for what is none."""
+    return cells.texts(row, "images", "|")
 
 
 def product_id(row: Cells) -> str:

@@ -2,7 +2,7 @@
 take a gigabyte."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +49,37 @@ class Seen:
     def __iter__(self) -> Iterator[str]:
         for (key,) in self._database.execute("SELECT id FROM seen"):
             yield str(key)
+
+
+class SharedPhotos:
+    """Photos that several products of a file have, by the name or address in the file. Variants of
+    a product may share theirs. A context manager, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._first = Seen()
+        self.count = 0
+        """Products with a photo that one before them has."""
+        self.example = ""
+
+    def __enter__(self) -> Self:
+        self._first.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._first.__exit__(kind, error, traceback)
+
+    def look(self, number: int, photos: Sequence[str]) -> None:
+        """A product's row, and its photos."""
+        before = [(name, self._first.first(name, number)) for name in photos]
+        shared = [(name, row) for name, row in before if row != number]
+        self.count += bool(shared)
+        if shared and not self.example:
+            self.example = f"row {number:,} has that of row {shared[0][1]:,}, {shared[0][0]}"
 
 
 def twice(seen: Seen, row: Row, item_id: str) -> SightlineError | None:

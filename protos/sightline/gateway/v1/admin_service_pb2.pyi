@@ -189,8 +189,13 @@ class ComponentStatus(google.protobuf.message.Message):
     COMPONENT_FIELD_NUMBER: builtins.int
     STATUS_FIELD_NUMBER: builtins.int
     LATENCY_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     component: builtins.str
     """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
+    version: builtins.str
+    """The release that it is of, e.g. "0.6.0"; empty = not known: an engine, a service that does not answer or that is
+    older than this field.
+    """
     @property
     def status(self) -> google.rpc.status_pb2.Status:
         """Code 0 = it answers; else why not."""
@@ -205,8 +210,9 @@ class ComponentStatus(google.protobuf.message.Message):
         component: builtins.str = ...,
         status: google.rpc.status_pb2.Status | None = ...,
         latency: google.protobuf.duration_pb2.Duration | None = ...,
+        version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["latency", b"latency", "status", b"status"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["component", b"component", "latency", b"latency", "status", b"status"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["component", b"component", "latency", b"latency", "status", b"status", "version", b"version"]) -> None: ...
 
 Global___ComponentStatus: typing_extensions.TypeAlias = ComponentStatus

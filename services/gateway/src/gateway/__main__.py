@@ -101,6 +101,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
                     ranker=ranking,
                     retriever=retrieving,
                     status_seconds=settings.status_seconds,
+                    service_version=house.service_version,
                 ),
                 admin.NAME,
             ),

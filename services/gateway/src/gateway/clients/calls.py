@@ -8,6 +8,7 @@ import grpc
 from gateway.model import Peer, PeerUnavailable
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from servicekit.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
@@ -25,6 +26,8 @@ class Caller:
     def __init__(self, peer: Peer, *, reserve: float, longest: float) -> None:
         """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds."""
         self.peer = peer
+        self.version = ""
+        """The peer's, as it last told it to `noting`; empty = not known."""
         self._reserve = reserve
         self._longest = longest
 
@@ -34,6 +37,16 @@ class Caller:
             return await method(request, timeout=deadlines.budget(self._reserve, self._longest))
         except grpc.aio.AioRpcError as error:
             raise self._told(error) from error
+
+    async def noting(self, method: Any, request: Any) -> Any:
+        """As `call`, and notes the peer's version."""
+        try:
+            call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
+            answer = await call
+            self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
+        except grpc.aio.AioRpcError as error:
+            raise self._told(error) from error
+        return answer
 
     async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """The answers of a streaming call, for as long as the caller's deadline lasts."""

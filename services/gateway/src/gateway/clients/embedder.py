@@ -82,7 +82,7 @@ class EmbedderClient:
     async def spaces(self, catalog_id: str) -> Sequence[Space]:
         """The spaces as they are now."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        response: pb.ListSpacesResponse = await self._caller.call(self._stub.ListSpaces, request)
+        response: pb.ListSpacesResponse = await self._caller.noting(self._stub.ListSpaces, request)
         return response.spaces
 
 

@@ -187,7 +187,7 @@ class RankerClient:
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer: models_pb.ListModelsResponse = await self._caller.call(
+        answer: models_pb.ListModelsResponse = await self._caller.noting(
             self._models.ListModels, request
         )
         serving = (

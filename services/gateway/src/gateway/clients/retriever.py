@@ -202,7 +202,7 @@ class RetrieverClient:
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        answer: IndexState = await self._caller.call(self._vectors.Count, request)
+        answer: IndexState = await self._caller.noting(self._vectors.Count, request)
         return answer
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ class AdminServicer:
         ranker: RankerClient,
         retriever: RetrieverClient,
         status_seconds: float,
+        service_version: str,
     ) -> None:
         self._catalogs = catalogs
         self._scenes = scenes
@@ -89,6 +90,7 @@ class AdminServicer:
             SERVICE, "RetireSpace", "sightline.embedder.v1.SpaceService/RetireSpace"
         )
         self._seconds = status_seconds
+        self._version = service_version
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
@@ -103,8 +105,14 @@ class AdminServicer:
             self._seconds,
         )
         images, texts = state.images, state.texts
+        versions = {"gateway": self._version}
+        for client in (self._embedder, self._retriever, self._ranker):
+            caller = client.way[1]
+            versions[caller.peer.value] = caller.version
         return pb.GetStatusResponse(
-            components=[_component(item) for item in state.components],
+            components=[
+                _component(item, versions.get(item.component, "")) for item in state.components
+            ],
             visual_space=images.space if images.HasField("space") else None,
             embedder_space_version=state.offered,
             embedder_spaces=[_offered(item) for item in state.spaces],
@@ -152,8 +160,9 @@ def _offered(state: Space) -> pb.EmbedderSpace:
     )
 
 
-def _component(state: ComponentState) -> pb.ComponentStatus:
+def _component(state: ComponentState, version: str) -> pb.ComponentStatus:
     status = status_pb2.Status() if state.error is None else to_status(state.error)
-    message = pb.ComponentStatus(component=state.component, status=status)
+    told = version if state.error is None else ""
+    message = pb.ComponentStatus(component=state.component, status=status, version=told)
     message.latency.FromMicroseconds(round(state.seconds * 1e6))
     return message

@@ -1,0 +1,82 @@
+"""What can be seen, without asking it, of a suite that `make up` started on this machine."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+USUAL_DATA = ".data/suite"
+_SECONDS = 1.0
+_HIGHEST_BASE = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSuite:
+    """A suite that was started here, and may run."""
+
+    data: Path
+    """The folder where it keeps everything."""
+    ports: Mapping[str, Mapping[str, int]]
+    """What each program listens on, by purpose."""
+    again: str
+    """The command that starts it."""
+    running: bool
+
+    def silent(self) -> Iterator[tuple[str, int]]:
+        """Programs with a port of theirs on which nothing listens."""
+        return ((name, port) for name, port in self._all() if not listens(HOST, port))
+
+    def taken(self) -> Iterator[tuple[str, int]]:
+        """Programs with a port of theirs on which something listens."""
+        return ((name, port) for name, port in self._all() if listens(HOST, port))
+
+    def other_base(self) -> int:
+        """A PORT_BASE beside this one whose ports are all free."""
+        first = min(port for _, port in self._all())
+        steps = [port - first for _, port in self._all()]
+        bases = range(first + 1_000, _HIGHEST_BASE, 100)
+        return next(
+            (base for base in bases if not any(listens(HOST, base + step) for step in steps)), first
+        )
+
+    def _all(self) -> Iterator[tuple[str, int]]:
+        return ((name, port) for name, its in self.ports.items() for port in its.values())
+
+
+def suite(target: str, environment: Mapping[str, str] = os.environ) -> LocalSuite | None:
+    """The suite in DATA, or where `make up` puts it below this folder, if the target is its
+    gateway; None = the target is somewhere else."""
+    data = Path(environment.get("DATA") or USUAL_DATA).absolute()
+    host, _, port = target.rpartition(":")
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        facts = json.loads((data / "run" / "suite.json").read_text(encoding="utf-8"))
+        ports = {str(name): dict(its) for name, its in facts["ports"].items()}
+        if host in (HOST, "localhost") and ports["gateway"]["grpc"] == int(port):
+            return LocalSuite(data, ports, str(facts["again"]), _answers(facts["socket"]))
+    return None
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether something takes connections there."""
+    with suppress(OSError), socket.create_connection((host, port), _SECONDS):
+        return True
+    return False
+
+
+def at(target: str) -> bool:
+    """Whether something takes connections at HOST:PORT; False for a target of another kind."""
+    host, _, port = target.rpartition(":")
+    return port.isdigit() and int(port) < 65_536 and listens(host.strip("[]"), int(port))
+
+
+def _answers(path: str) -> bool:
+    """Whether a supervisor listens on its socket."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_SECONDS)
+        probe.connect(path)
+        return True
+    return False

@@ -1,0 +1,165 @@
+"""What the command line advises when something is wrong, and how a test follows each line of it.
+
+`tests/live/test_fixes.py` runs FOLLOWED, `tests/live/test_start.py` what starts and stops a suite,
+and `tests/contracts/test_fixes.py` sees to it that no line of the code is left out.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SPEAKERS = (
+    ROOT / "client" / "src" / "sightline_client",
+    ROOT / "deploy" / "local" / "local_suite",
+)
+"""Whose texts people read at a shell."""
+COMMAND = re.compile(r"`((?:sightline|make|pip|du) [^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A fault, and what somebody types who reads its Fix line. `$name` is filled in by the test."""
+
+    reason: str
+    """Its reason or, without one, its code."""
+    fault: str
+    """What ends with it."""
+    typed: tuple[str, ...]
+    """Every command that the line names, then what was wanted; each ends with 0."""
+    catalog: str = "fixes"
+
+
+FOLLOWED = (
+    Followed("SCENE_NOT_FOUND", "recommend --scene nope", ("status", "recommend --scene default")),
+    Followed("PRODUCT_NOT_FOUND", "products get nope", ("products list", "products get $product")),
+    Followed("IMAGE_UNDECODABLE", "recommend --image $page", ("recommend --image $photo",)),
+    Followed("IMAGE_TOO_LARGE", "recommend --image $large", ("recommend --image $photo",)),
+    Followed(
+        "URI_FORBIDDEN",
+        "recommend --image-uri https://photos.example/1.jpg",
+        ("recommend --image $photo",),
+    ),
+    Followed("DEADLINE_EXCEEDED", "recommend --timeout 0.001", ("status", "recommend")),
+    Followed("MODEL_NOT_FOUND", "models promote nope", ("models list", "models show $version")),
+    Followed(
+        "MODEL_UNPROVEN",
+        "models promote $version",
+        (
+            "models evaluate $version --show",
+            "models evaluate $version",
+            "models promote $version --force",
+        ),
+    ),
+    Followed("JOB_NOT_FOUND", "jobs watch retriever/none", ("jobs list", "jobs watch $job")),
+    Followed(
+        "IMPORT_DELETES_TOO_MUCH",
+        "products import one.csv --images $photos --mode full",
+        ("products import one.csv --images $photos --mode full --force",),
+    ),
+    Followed(
+        "BACKUP_NOT_FOUND",
+        "backup restore nope",
+        ("backup list", "backup restore $backup --force"),
+    ),
+    Followed("CATALOG_NOT_EMPTY", "backup restore $backup", ("backup restore $backup --force",)),
+    Followed(
+        "BACKUP_CATALOG_MISMATCH",
+        "backup restore $strange --force",
+        ("backup restore $strange --from $other --force",),
+    ),
+    Followed(
+        "BACKUP_DAMAGED",
+        "backup restore $damaged --force",
+        ("backup create", "backup restore $newest --force"),
+    ),
+    Followed(
+        "TRAINING_DATA_INSUFFICIENT",
+        "models train",
+        ("products import FILE --images $photos", "events import FILE", "models train"),
+        catalog="fixes-empty",
+    ),
+)
+"""In an order that each leaves the next one what it needs."""
+
+ELSEWHERE: Mapping[str, str] = {
+    "GATEWAY_UNREACHABLE": "tests/live/test_start.py: `make up` and what follows",
+    "CATALOG_NOT_FOUND": "tests/live/test_fixes.py: the command is about another catalog",
+    "UNAVAILABLE": "tests/live/test_fixes.py: the ranker is stopped",
+    "NOTHING_AVAILABLE": "tests/live/test_fixes.py: the retriever is stopped",
+    "EVALUATION_NOT_FOUND": "no way to provoke it here: a training evaluates what it makes; its"
+    " command is typed for MODEL_UNPROVEN",
+    "SPACE_UNAVAILABLE": "the suite of these tests serves every space",
+    "FILTER_INVALID": "the command line refuses it before it is sent; its command is typed below",
+    "BACKUP_VERSION_UNSUPPORTED": "needs a file of a release that is not there yet",
+    "INTERNAL": "a fault of ours: none is known",
+    "RESOURCE_EXHAUSTED": "the command line sends no such message; its line names no command",
+    "UNIMPLEMENTED": "needs an older gateway; its line names no command",
+}
+"""The other lines, and who follows them or why nobody does."""
+
+TYPED_ELSEWHERE: Mapping[str, str] = {
+    "make up": "tests/live/test_start.py",
+    "make up{which}": "make up, said in `make up` itself",
+    "make down": "tests/live/test_start.py",
+    "make up PORT_BASE=9600": "tests/live/test_start.py, with the ports that the line names",
+    "make up PORT_BASE={local.other_base()}": "tests/live/test_start.py",
+    "make setup": "tests/live/test_start.py: make up makes it first",
+    "make wines": "tests/live/test_start.py: make up WINES=1 ends with it",
+    "du -sh {local.data}": "a full disk is not made here; du is not ours",
+    "pip install ./protos ./client": "tests/contracts/test_installs.py installs both",
+    "sightline products status --wait": "tests/live/test_fixes.py",
+    "sightline models train --promote": "tests/live/test_fixes.py",
+    "sightline recommend --help": "tests/live/test_fixes.py",
+    "sightline config check": "tests/live/test_fixes.py",
+    "sightline models promote {plain(version)} --force": "typed for MODEL_UNPROVEN",
+    "sightline models evaluate {plain(version)} --show": "typed for MODEL_UNPROVEN",
+    "sightline events import": "typed for TRAINING_DATA_INSUFFICIENT",
+    "sightline products import FILE --images DIR": "tests/live/test_start.py: the first hour",
+    "sightline backup create": "typed for BACKUP_DAMAGED; the same where there is none to list",
+    "sightline models train": "typed for TRAINING_DATA_INSUFFICIENT; the same where none is listed",
+    "sightline spaces list --all": "no fix: where a name can be looked up",
+    "sightline spaces show {version}": "no fix: what comes next",
+    "sightline index upgrade --version {version}": "no fix: what comes next",
+}
+"""Commands that are named beside those lines."""
+
+
+def commands(text: str) -> list[str]:
+    """The commands that a text names."""
+    return COMMAND.findall(text)
+
+
+def advised() -> set[str]:
+    """Every command that a text of the code names; `{…}` stands for what is filled in."""
+    return {
+        command
+        for folder in SPEAKERS
+        for path in sorted(folder.rglob("*.py"))
+        for text in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for command in commands(text)
+    }
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    """Strings but for docstrings and the help of options."""
+    passed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if node in passed:
+            passed |= set(ast.iter_child_nodes(node))
+        elif isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "help"):
+            is_text = isinstance(node, ast.keyword) or isinstance(node.value, ast.Constant)
+            passed |= set(ast.iter_child_nodes(node)) if is_text else set()
+        elif isinstance(node, ast.JoinedStr):
+            passed |= set(ast.iter_child_nodes(node))
+            yield "".join(_part(part) for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _part(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue):
+        return f"{{{ast.unparse(part.value)}}}"
+    return str(part.value) if isinstance(part, ast.Constant) else ""

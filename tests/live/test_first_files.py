@@ -1,0 +1,79 @@
+"""The files that shops bring on their first day, with what is wrong in them, on the whole suite."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.live.hands import WINES, Hands
+
+PHOTOS = str(WINES[0].image.parent)
+LIKED = WINES[2]
+
+
+def flat(text: str) -> str:
+    """The words alone: what is printed is wrapped."""
+    return " ".join(text.split())
+
+
+@pytest.fixture(scope="module")
+def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
+    return Hands(gateway, tmp_path_factory.mktemp("first"), "first-files")
+
+
+def test_events_may_come_before_their_products_and_count_from_then_on(hands: Hands) -> None:
+    rows = [f"e{n},PURCHASE,{LIKED.id},u{n},2026-03-01T12:00:00Z" for n in range(5)]
+    events = "\n".join(["event_id,type,product_id,user_id,time", *rows])
+    (hands.folder / "events.csv").write_text(events + "\n")
+    assert "5 new, 0 there already" in hands.run("events", "import", "events.csv")
+    assert hands.facts("recommend")["results"] == []
+    hands.write("shop.csv", [wine.id for wine in WINES[:4]])
+    hands.run("products", "import", "shop.csv", "--images", PHOTOS)
+    best, *_ = hands.facts("recommend")["results"]
+    assert best["product"]["productId"] == LIKED.id
+    assert best["reasons"][0]["code"] == "POPULAR"
+    assert "0 new, 5 there already" in hands.run("events", "import", "events.csv")
+
+
+def test_the_same_file_twice_is_said_and_doubles_nothing(hands: Hands) -> None:
+    before = hands.photos()
+    said = hands.run("products", "import", "shop.csv", "--images", PHOTOS)
+    assert "This content was imported before: its products are written again." in flat(said)
+    assert "4 products stored" in said
+    assert hands.photos() == before
+    hands.run("products", "status", "--wait", "--timeout", "60")
+    assert hands.facts("status")["indexedImages"] == str(len(before))
+
+
+def test_one_photo_for_many_products_is_said_and_all_of_them_are_found(hands: Hands) -> None:
+    photo = Path(WINES[6].image)
+    lines = [f"same-{n},Bottle {n},,9.50,EUR,{photo.name}" for n in range(3)]
+    hands.write("same.csv", [], *(line.replace(",", ";") for line in lines))
+    said = flat(hands.run("products", "import", "same.csv", "--images", PHOTOS))
+    assert (
+        f"2 products have a photo that another one has (row 2 has that of row 1, {photo.name})"
+        in said
+    )
+    hands.run("products", "status", "--wait", "--timeout", "60")
+    best, *others = hands.facts("recommend", "--image", str(photo), "--top", "5")["results"]
+    found = {best["product"]["productId"], *best["collapsedProductIds"]}
+    assert found == {"same-0", "same-1", "same-2"}
+    assert all(not each["product"]["productId"].startswith("same-") for each in others)
+
+
+def test_a_map_without_ids_says_what_is_missing_and_how_to_name_it(hands: Hands) -> None:
+    (hands.folder / "theirs.csv").write_text("nr,name\nm-1,A\n,B\n")
+    pairs = ("--map", "name=title")
+    said = flat(hands.run("products", "import", "theirs.csv", *pairs, "--map", "nr=", code=1))
+    assert "lacks the column 'id'" in said
+    assert "--map theirs=id" in said.partition("Fix: ")[2]
+    printed = hands.run("products", "import", "theirs.csv", *pairs, "--map", "nr=id", code=1)
+    assert "1 product stored" in printed
+    assert "Row 2: ROW_INVALID: id: is missing" in flat(printed)
+    fix = next(line for line in printed.splitlines() if line.startswith("Fix "))
+    file, command = fix.removeprefix("Fix ").split(", then run: sightline ")
+    (row,) = (hands.folder / file).read_text().splitlines()
+    (hands.folder / file).write_text(json.dumps(json.loads(row) | {"id": "m-2"}) + "\n")
+    assert "1 product stored" in hands.run(*shlex.split(command))
+    assert {"m-1", "m-2"} <= set(hands.ids())

@@ -1,0 +1,223 @@
+"""What is said to fix a fault is typed, and the fault is gone (tests/advice.py)."""
+
+import json
+import re
+import shlex
+import shutil
+import time
+from pathlib import Path
+from string import Template
+
+import pytest
+
+from local_suite.suite import Suite
+from tests.advice import FOLLOWED, Followed, commands
+from tests.live.hands import WINES, Hands
+from tests.waiting import SECONDS
+
+SHOP = [wine.id for wine in WINES[:8]]
+PHOTOS = WINES[0].image.parent
+BUYERS = 24
+OTHER = "fixes-empty"
+
+
+def flat(text: str) -> str:
+    """The words alone: what is printed is wrapped."""
+    return " ".join(text.split())
+
+
+def fixes(text: str) -> str:
+    """What follows the Fix in what was printed, but for next steps."""
+    found = flat(text).partition("Fix: ")[2].partition("Next: ")[0]
+    assert found, f"there is no Fix in {text}"
+    return found
+
+
+def newest_backup(hands: Hands) -> str:
+    found: str = hands.facts("backup", "list")["backups"][0]["backupId"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
+    """A shop with a few products."""
+    hands = Hands(gateway, tmp_path_factory.mktemp("fixes"), "fixes")
+    hands.write("shop.csv", SHOP)
+    hands.write("one.csv", SHOP[:1])
+    hands.run("products", "import", "shop.csv", "--images", str(PHOTOS))
+    hands.run("products", "status", "--wait", "--timeout", "60")
+    events = ["event_id,type,product_id,user_id,time"] + [
+        f"e{n},PURCHASE,{SHOP[(n % BUYERS + n // BUYERS) % len(SHOP)]},u{n % BUYERS},"
+        f"2026-03-0{n // BUYERS + 1}T12:00:00Z"
+        for n in range(BUYERS * 5)
+    ]
+    (hands.folder / "events.csv").write_text("\n".join(events) + "\n")
+    (hands.folder / "page.jpg").write_text("<!doctype html><title>404</title>")
+    large = WINES[0].image.read_bytes() + bytes(11_000_000)
+    (hands.folder / "large.jpg").write_bytes(large)
+    return hands
+
+
+@pytest.fixture(scope="module")
+def named(hands: Hands, suite: Suite) -> dict[str, str]:
+    """What stands for `$name`."""
+    hands.run("events", "import", "events.csv")
+    job = hands.facts("models", "train")
+    hands.run("backup", "create")
+    backup = newest_backup(hands)
+    backups = suite.layout.data / "retriever" / "backups"
+    strange = _backup_of_other(hands, backups)
+    damaged = f"{backup[:-1]}{'1' if backup.endswith('0') else '0'}"
+    content = bytearray((backups / hands.catalog / f"{backup}.tar").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (backups / hands.catalog / f"{damaged}.tar").write_bytes(content)
+    return {
+        "product": SHOP[0],
+        "photo": str(WINES[0].image),
+        "photos": str(PHOTOS),
+        "page": "page.jpg",
+        "large": "large.jpg",
+        "job": job["jobId"],
+        "version": next(x["value"] for x in job["results"] if x["name"] == "model_version"),
+        "backup": backup,
+        "damaged": damaged,
+        "strange": strange,
+        "other": "hands",
+    }
+
+
+def _backup_of_other(hands: Hands, backups: Path) -> str:
+    """A backup of the catalog "hands", laid among those of this one."""
+    other = Hands(hands.gateway, hands.folder, "hands")
+    other.run("backup", "create")
+    found = newest_backup(other)
+    (backups / hands.catalog).mkdir(exist_ok=True)
+    shutil.copyfile(backups / "hands" / f"{found}.tar", backups / hands.catalog / f"{found}.tar")
+    return found
+
+
+def words(typed: str, named: dict[str, str]) -> list[str]:
+    """What a person types: names filled in, and a FILE of the kind that is asked for."""
+    file = "events.csv" if typed.startswith("events") else "shop.csv"
+    return shlex.split(Template(typed.replace("FILE", file)).substitute(named))
+
+
+@pytest.mark.parametrize("each", FOLLOWED, ids=lambda each: each.reason)
+def test_what_a_fix_says_helps(each: Followed, hands: Hands, named: dict[str, str]) -> None:
+    shop = Hands(hands.gateway, hands.folder, each.catalog)
+    if "$newest" in " ".join(each.typed):
+        named = {**named, "newest": "later"}
+    said = shop.run(*words(each.fault, named), code=1)
+    assert each.reason in said
+    named_ones = commands(fixes(said))
+    lines = []
+    for typed in each.typed:
+        if "$newest" in typed:
+            named["newest"] = newest_backup(shop)
+        shop.run(*words(typed, named))
+        lines.append(f"sightline {typed.replace('$version', 'VERSION')}")
+    for command in named_ones:
+        assert any(line.startswith(command) for line in lines), f"nobody typed {command}"
+
+
+def test_a_catalog_that_is_none_is_told_from_one_that_is(hands: Hands) -> None:
+    said = Hands(hands.gateway, hands.folder, "nowhere").run("products", "list", code=1)
+    assert commands(fixes(said)) == ["sightline config check"]
+    default = Hands(hands.gateway, hands.folder, "default")
+    assert "default is there" in default.run("config", "check")
+
+
+def test_status_names_what_is_down(hands: Hands, suite: Suite) -> None:
+    suite.stop("ranker")
+    try:
+        said = hands.run("models", "list", "--timeout", "3", code=1)
+        assert commands(fixes(said)) == ["sightline status"]
+        down = json.loads(json.dumps(hands.facts("status", code=1)))["components"]
+        assert [each["component"] for each in down if each["status"]["code"]] == ["ranker"]
+        found = hands.run("doctor", code=1)
+        assert "ranker does not answer" in flat(found)
+    finally:
+        suite.start("ranker")
+    hands.run("models", "list")
+    assert "ranker does not answer" not in hands.run("doctor")
+
+
+def test_status_names_what_is_down_when_nothing_can_be_recommended(
+    hands: Hands, suite: Suite
+) -> None:
+    suite.stop("retriever")
+    try:
+        said = hands.run("recommend", "--image", str(WINES[0].image), code=1)
+        assert "NOTHING_AVAILABLE" in said
+        assert commands(fixes(said)) == ["sightline status"]
+        assert "retriever" in hands.run("status", code=1)
+    finally:
+        suite.start("retriever")
+    hands.run("recommend", "--image", str(WINES[0].image))
+
+
+def test_the_help_that_a_refused_filter_points_to_has_the_fields(hands: Hands) -> None:
+    refused = hands.run("products", "list", "--filter", "nosuch = 3", code=2)
+    assert "no field 'nosuch'" in flat(refused)
+    assert "attributes.KEY" in hands.run("recommend", "--help")
+    hands.run("products", "list", "--filter", "price < 30 EUR")
+
+
+def test_an_empty_catalog_and_a_missing_model_are_next_steps_that_can_be_taken(
+    hands: Hands,
+) -> None:
+    empty = Hands(hands.gateway, hands.folder, "fixes-new")
+    said = flat(empty.run("doctor"))
+    assert "the catalog is empty" in said
+    assert {"sightline products import FILE", "sightline models train --promote"} <= set(
+        commands(said)
+    )
+    empty.run("products", "import", "shop.csv", "--images", str(PHOTOS))
+    empty.run("products", "status", "--wait", "--timeout", "60")
+    assert "the catalog is empty" not in flat(empty.run("doctor"))
+    learned = empty.run("models", "train", "--promote")
+    assert commands(fixes(learned)) == ["sightline events import FILE"]
+    empty.run("events", "import", "events.csv")
+    unproven = empty.run("models", "train", "--promote")
+    for command in commands(fixes(unproven)):
+        empty.run(*shlex.split(command)[1:])
+    assert "ranking model: none yet" not in flat(empty.run("doctor"))
+
+
+def test_a_photo_that_was_lost_is_named_and_comes_back_with_its_product(
+    hands: Hands, suite: Suite
+) -> None:
+    shop = Hands(hands.gateway, hands.folder, "fixes-lost")
+    shop.write("lost.csv", SHOP[:1])
+    suite.stop("retriever-worker")
+    try:
+        shop.run("products", "import", "lost.csv", "--images", str(PHOTOS))
+        (photo,) = shop.photos()[SHOP[0]]
+        stored = [
+            path
+            for path in (suite.layout.data / "retriever" / "photos").rglob(f"*{photo}*")
+            if shop.catalog in path.parts
+        ]
+        assert stored
+        for path in stored:
+            path.unlink()
+    finally:
+        suite.start("retriever-worker")
+    said = doctor_until(shop, "1 photos or texts could not be embedded", code=1)
+    assert commands(fixes(said)) == ["sightline products import FILE"]
+    assert photo in suite.log("retriever-worker").read_text()
+    shop.run("products", "import", "lost.csv", "--images", str(PHOTOS))
+    shop.run("products", "status", "--wait", "--timeout", "60")
+    assert re.search(r"1 in the index, .* 0 could not", flat(shop.run("products", "status")))
+    doctor_until(shop, "Nothing is wrong", code=0)
+
+
+def doctor_until(hands: Hands, expected: str, *, code: int) -> str:
+    """What the doctor says, once that is as expected."""
+    until = time.monotonic() + SECONDS
+    while True:
+        process = hands.start("doctor")
+        out, err = process.communicate(timeout=100)
+        if expected in flat(out) and process.returncode == code:
+            return out
+        assert time.monotonic() < until, out + err
