@@ -29,9 +29,9 @@ from embedder.fitting.fit import Options, fit
 from embedder.fitting.model import CATALOGUE, Labelled, TextMap
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
-from gateway.fuse import Listing, fuse, weighted
 from gateway.model import Branch, Columns, Scene
-from gateway.scenes import SceneFiles
+from gateway.ranking.fuse import Listing, fuse, weighted
+from gateway.state.scenes import SceneFiles
 from retriever import keywords
 from retriever.model import Attribute, Collapse, ProductContent, ProductWrite
 from retriever.record import Record

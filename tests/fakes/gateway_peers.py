@@ -43,7 +43,7 @@ from gateway.model import (
     Vector,
     Versions,
 )
-from gateway.moving import Move
+from gateway.model.diversity import Move
 from gateway.ports import House, Peers
 from servicekit.errors import (
     FailedPrecondition,

@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 from google.rpc import status_pb2
 
-from gateway.__main__ import build
-from gateway.scenes import SceneFiles
 from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import build
 from servicekit.config import ServerSettings
 from servicekit.errors import (
     FailedPrecondition,

@@ -21,16 +21,16 @@ import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.answers import AnswerQueue
-from gateway.branches import find
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import Branch, Identity, Peer, Query, Shopper
 from gateway.ports import House, Peers
-from gateway.recommend import begin
-from gateway.scenes import SceneFiles
+from gateway.recommend.recommend import begin
+from gateway.retrieval.branches import find
+from gateway.state.answers import AnswerQueue
+from gateway.state.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key
 from ranker.model import Floats, Model

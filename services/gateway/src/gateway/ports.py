@@ -26,8 +26,8 @@ from gateway.model import (
     Subject,
     Vector,
 )
-from gateway.takers import TextTakers
-from gateway.versions import SpaceVersions
+from gateway.state.text_spaces import TextTakers
+from gateway.state.versions import SpaceVersions
 
 
 class Embedder(Protocol):

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from gateway.model import Branch, Columns, Order, ProductRow
-from gateway.moving import Move
+from gateway.model.diversity import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb

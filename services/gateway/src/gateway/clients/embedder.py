@@ -5,7 +5,7 @@ from typing import cast
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.model import (
     Classification,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns_message, columns_of, order_message, order_of
 from gateway.model import (
@@ -24,7 +24,7 @@ from gateway.model import (
     ReasonOrder,
     Shopper,
 )
-from gateway.moving import Addends, Diversity
+from gateway.model.diversity import Addends, Diversity
 from servicekit.errors import Internal
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns
 from gateway.model import (

@@ -7,15 +7,15 @@ from functools import partial
 
 from google.rpc import status_pb2
 
+from gateway.admin.retirement import check_unused
+from gateway.admin.status import TEXT, VISUAL, ComponentState, look
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import Peer, Space
 from gateway.ports import Scenes
-from gateway.retiring import check_unused
-from gateway.servicer.passing import Passing
+from gateway.servicer.passthrough import Passing
 from gateway.servicer.requests import Context, admit
-from gateway.status import TEXT, VISUAL, ComponentState, look
 from servicekit.requests import page_size
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb

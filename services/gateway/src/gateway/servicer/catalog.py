@@ -9,7 +9,7 @@ import grpc
 
 from gateway.clients.calls import Caller
 from gateway.model import ProductNotFound
-from gateway.servicer.passing import Call, Passing
+from gateway.servicer.passthrough import Call, Passing
 from gateway.servicer.requests import Context, admit, check_count
 from servicekit.requests import page_size
 from sightline.common.v1 import product_pb2

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import grpc
 from prometheus_client import Counter
 
-from gateway import tokens
 from gateway.clients.calls import Caller
-from gateway.servicer.passing import Passing
+from gateway.servicer.passthrough import Passing
 from gateway.servicer.requests import Context, admit, check_count
+from gateway.state import tokens
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 
-from gateway import listings
+from gateway.admin import listings
+from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
-from gateway.listings import Entry
 from gateway.model import Peer
 from gateway.servicer.requests import Context, admit
 from servicekit.errors import NotFound

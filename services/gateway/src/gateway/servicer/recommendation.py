@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter
 
-from gateway import messages
-from gateway.classify import classify
+from gateway.clients import messages
 from gateway.model import (
     ALONE,
     CallersFilter,
@@ -20,11 +19,12 @@ from gateway.model import (
     Subject,
 )
 from gateway.ports import House
-from gateway.recommend import recommend
-from gateway.search import search
+from gateway.recommend.classify import classify
+from gateway.recommend.explain import explain
+from gateway.recommend.recommend import recommend
+from gateway.recommend.search import search
 from gateway.servicer import classified, explained
 from gateway.servicer.requests import Context
-from gateway.why import explain
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2

@@ -1,0 +1,31 @@
+"""Classify: what a photo is of, and which filters it proposes."""
+
+from gateway.model import Classified, Question
+from gateway.ports import House
+from gateway.ranking.proposals import proposals
+from gateway.recommend.validate import MOST_GUESSES, check_question
+from gateway.retrieval.embedding import photo_error
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+async def classify(question: Question, house: House) -> Classified:
+    """What the head of the catalog's newest fitted space tells.
+
+    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is no head, and what the
+    embedder fails with.
+    """
+    check_question(question, house.catalogs)
+    left = deadlines.remaining()
+    given = house.default_seconds if left is None else min(left, house.longest_seconds)
+    try:
+        with deadlines.within(max(given - house.reserve_seconds, 0.0)):
+            # Whatever number the caller wants: proposals rest on all of them.
+            told, subject = await house.peers.embedder.classify(
+                question.catalog_id, question.photo, MOST_GUESSES
+            )
+    except ServiceError as error:
+        raise photo_error(question.photo, error) or error from error
+    proposed = proposals(told)
+    del told.guesses[question.guess_count :]
+    return Classified(told, proposed, subject)

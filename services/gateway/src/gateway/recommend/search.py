@@ -1,0 +1,39 @@
+"""Search: the products near to the signals, fused and not ranked for anyone."""
+
+from gateway.model import Findings, FoundProduct, Query
+from gateway.ports import House
+from gateway.recommend.pages import cut
+from gateway.recommend.recommend import as_fused, begin, collapsed, fused, lost, versions_of
+from gateway.recommend.validate import check
+from gateway.retrieval.branches import search as find_near
+from servicekit import deadlines
+
+
+async def search(query: Query, house: House) -> Findings:
+    """The nearest products; what was lost on the way is said in the answer.
+
+    Raises the caller's own errors, and NothingAvailable when no signal could be followed.
+    """
+    check(query, house.catalogs, signals_required=True)
+    run = begin(query, house)
+    with deadlines.within(run.plan.ends.answer):
+        candidates = fused(run, await find_near(run))
+        page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
+    nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
+    return Findings(
+        results=tuple(
+            FoundProduct(
+                row=result.row,
+                rank=result.rank,
+                similarity=nearest[result.row.product_id] or 0.0,
+                image_id=result.answered.matched_image_id,
+                collapsed=result.answered.collapsed,
+            )
+            for result in page.results
+        ),
+        degradations=lost(run, candidates),
+        timings=run.trail.by_start,
+        versions=versions_of(run),
+        freshness=run.trail.freshness,
+        subjects=run.trail.subjects,
+    )

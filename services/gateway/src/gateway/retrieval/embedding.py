@@ -1,0 +1,93 @@
+"""Signals → vectors, by the version of the space that the index holds."""
+
+from collections.abc import Sequence
+
+from gateway.model import (
+    SPACES,
+    Branch,
+    Cause,
+    Embedded,
+    ImageRefused,
+    ImageUnreadable,
+    Peer,
+    Signal,
+    Vector,
+)
+from gateway.ranking.fallbacks import cause_of
+from gateway.state.trace import Run
+from servicekit.errors import ServiceError
+
+REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})
+"""What the embedder says of photos that no one could embed: the caller's own errors."""
+
+
+async def embed(
+    run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
+) -> list[tuple[Signal, Vector]]:
+    """The vectors of those signals that could be embedded; what was lost is noted.
+
+    `again`: with the default version when the one that was learnt is not served any more. Raises
+    the caller's own errors.
+    """
+    if not signals:
+        return []
+    catalog_id, versions = run.query.catalog_id, run.house.versions
+    space = SPACES[branch]
+    known = versions.of(catalog_id, space)
+    try:
+        embedded = await _ask_embedder(run, signals, space, known, until)
+        if known and any(_is_not_served(item) for item in embedded.items):
+            versions.forget(catalog_id, space)
+            if again:
+                embedded = await _ask_embedder(run, signals, space, "", until)
+    except ServiceError as error:
+        run.trail.fail(branch, Peer.EMBEDDER, error)
+        return []
+    for signal, subject in zip(signals, embedded.subjects, strict=False):
+        if subject is not None:
+            run.trail.subjects[signal.index] = subject
+    vectors: list[tuple[Signal, Vector]] = []
+    for signal, item in zip(signals, embedded.items, strict=True):
+        # A visual space that takes no texts loses nothing that there ever was.
+        if isinstance(item, Vector):
+            vectors.append((signal, item))
+        elif branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE":
+            run.trail.lose(branch, _lost(signal, item))
+    return vectors
+
+
+async def _ask_embedder(
+    run: Run, signals: Sequence[Signal], space: str, version: str, until: float
+) -> Embedded:
+    async with run.trail.stage("embed", until) as note:
+        embedded = await run.house.peers.embedder.embed(
+            run.query.catalog_id,
+            signals,
+            run.query.priority,
+            version,
+            space=space,
+            views=run.plan.scene.views,
+        )
+        note.work = embedded.work
+    return embedded
+
+
+def _is_not_served(item: Vector | ServiceError) -> bool:
+    return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
+
+
+def _lost(signal: Signal, error: ServiceError) -> Cause:
+    """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
+    if told := photo_error(signal, error):
+        raise told
+    return cause_of(Peer.EMBEDDER, error)
+
+
+def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
+    """What the embedder says of a photo, with the path of its field; None = it is not about it."""
+    if error.reason in REFUSED:
+        part = "box" if error.reason == "BOX_INVALID" else photo.kind
+        return ImageRefused(photo.index, part, error.reason, error.message)
+    if error.reason == "URI_UNREADABLE":
+        return ImageUnreadable(photo.index, error.message)
+    return None

@@ -1,0 +1,37 @@
+"""New products among the candidates, where a scene gives places away to them.
+
+Neither behaviour nor popularity names a product that nobody knows yet, so a scene whose exploration
+places are to be filled asks the catalogue itself. With signals nobody asks: what is new and near
+is named by the search, and what is new and far has no place beside it.
+"""
+
+from gateway.model import Branch, Peer, gathered
+from gateway.ranking.fuse import Listing
+from gateway.state.trace import Run
+from servicekit.errors import ServiceError
+
+MOST_FRESH = 100
+"""The newest products that places are given to."""
+BEHIND = 1_000_000
+"""Places before theirs in the fused order, which alone decides when the ranker is lost: whatever
+the weights, they stand behind all that was named for a better reason."""
+DAY_MICROS = 86_400_000_000
+
+
+async def fresh(run: Run) -> Listing | None:
+    """The newest products that pass and are new by the scene's measure, behind what else is named;
+    None = none is, or they could not be had."""
+    since = run.time_micros - run.plan.scene.diversity.exploration_days * DAY_MICROS
+    try:
+        async with run.trail.stage("retrieve", run.plan.ends.candidates):
+            columns = await run.house.peers.retriever.newest(
+                run.query.catalog_id, run.plan.scope, MOST_FRESH
+            )
+    except ServiceError as error:
+        run.trail.fail(Branch.NEW, Peer.RETRIEVER, error)
+        return None
+    rows = [row for row, created in enumerate(columns.create_time_micros) if created > since]
+    if not rows:
+        return None
+    run.trail.named.append(f"{Branch.NEW}: top {MOST_FRESH}")
+    return Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)

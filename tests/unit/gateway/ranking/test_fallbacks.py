@@ -1,0 +1,78 @@
+"""The ladder."""
+
+import pytest
+
+from gateway.model import Branch, Cause, Degradation, Peer, Reason
+from gateway.ranking.fallbacks import BY_REASON, LOST, Loss, cause_of, degradations, reasons_for
+from servicekit.errors import BY_CODE, Code
+
+REASON = Reason(code="MATCHES_TASTE", text="yes")
+
+
+@pytest.mark.parametrize("peer", list(Peer))
+@pytest.mark.parametrize("code", list(BY_CODE))
+def test_every_code_of_every_peer_is_either_a_loss_or_the_callers(peer, code):
+    error = BY_CODE[code]("x", reason="SOMETHING_ELSE")
+    callers = {Code.NOT_FOUND, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
+    if peer is not Peer.RANKER:
+        callers |= {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE}
+
+    if error.code in callers:
+        with pytest.raises(type(error)) as caught:
+            cause_of(peer, error)
+        assert caught.value is error
+    elif error.code is Code.DEADLINE_EXCEEDED:
+        assert cause_of(peer, error) is Cause.STAGE_DEADLINE
+    else:
+        assert cause_of(peer, error) is LOST[peer]
+
+
+@pytest.mark.parametrize("reason", list(BY_REASON))
+def test_a_known_reason_decides_whatever_its_code(reason):
+    for code in (Code.UNAVAILABLE, Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT):
+        error = BY_CODE[code]("x", reason=reason)
+        assert cause_of(Peer.RETRIEVER, error) is BY_REASON[reason]
+
+
+def test_losses_stand_once_each_in_the_order_of_the_stages():
+    losses = [
+        Loss("rank", Cause.RANKER_UNAVAILABLE),
+        Loss("visual", Cause.INDEX_UNAVAILABLE),
+        Loss("visual", Cause.INDEX_UNAVAILABLE),
+    ]
+    told = [
+        Degradation(stage="rank", cause=Degradation.CAUSE_MODEL_NOT_READY, substitute="similarity")
+    ] * 2
+
+    found = degradations(losses, told, (Branch.POPULAR, Branch.NEW))
+
+    assert [(item.stage, item.cause) for item in found] == [
+        ("visual", Cause.INDEX_UNAVAILABLE),
+        ("rank", Cause.RANKER_UNAVAILABLE),
+        ("rank", Cause.MODEL_NOT_READY),
+    ]
+    assert found[0].substitute == (
+        "popular products that pass the filter and the newest products that pass the filter"
+    )
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_loss_says_what_stands_in(cause):
+    for stage in (*Branch, "rank", "hydrate", "record", "something"):
+        (found,) = degradations([Loss(stage, cause)], (), ())
+        assert found.substitute
+
+
+def test_the_rankers_reasons_go_before_our_own():
+    assert reasons_for((Branch.VISUAL,), (REASON,)) == (REASON,)
+    assert [item.code for item in reasons_for((Branch.VISUAL,), ())] == ["LOOKS_LIKE_QUERY"]
+
+
+def test_only_the_gateway_knows_that_a_product_is_new():
+    reasons = reasons_for((Branch.NEW,), (REASON,))
+
+    assert [item.code for item in reasons] == ["MATCHES_TASTE", "NEW"]
+
+
+def test_every_branch_has_a_reason_of_its_own():
+    assert len({item.code for item in reasons_for(tuple(Branch), ())}) == len(Branch)

@@ -1,0 +1,131 @@
+"""The notes of one request."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from gateway.model import Cause, Columns, Found, Freshness, SpaceVersion, StageLate
+from gateway.state.trace import Trail, timing
+from servicekit import deadlines
+
+
+def found(generation: str, lag: float) -> Found:
+    space = SpaceVersion(space="visual", version="v1", generation=generation)
+    return Found(
+        Columns(),
+        (),
+        (),
+        space,
+        Freshness(index_token=f"t{lag}", index_lag=timedelta(seconds=lag)),
+        "",
+        None,
+    )
+
+
+async def test_a_stage_is_timed_from_the_requests_start():
+    now = [10.0]
+    trail = Trail(clock=lambda: now[0])
+    now[0] = 10.25
+    async with trail.stage("embed", 5.0) as note:
+        now[0] = 10.75
+        note.work = 0.1
+
+    (told,) = trail.timings
+    seconds = [each.ToTimedelta().total_seconds() for each in (told.start, told.total, told.work)]
+    assert (told.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
+
+
+async def test_a_stage_that_is_late_is_cancelled_and_still_timed():
+    trail, cancelled = Trail(), asyncio.Event()
+
+    async def work() -> None:
+        async with trail.stage("embed", 0.03):
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+    with pytest.raises(StageLate) as caught:
+        await work()
+
+    assert cancelled.is_set()
+    assert caught.value.reason == "STAGE_DEADLINE"
+    assert [item.stage for item in trail.timings] == ["embed"]
+
+
+async def test_a_stage_whose_time_is_over_before_it_begins_runs_nothing():
+    trail = Trail()
+    with pytest.raises(StageLate):
+        async with trail.stage("rank", -1.0):
+            await asyncio.sleep(5)
+
+
+async def test_calls_within_a_stage_have_its_deadline():
+    async with Trail().stage("embed", 0.5):
+        left = deadlines.remaining()
+
+    assert left is not None
+    assert 0.3 < left <= 0.5
+    assert deadlines.remaining() is None
+
+
+async def test_a_cancelled_request_is_not_taken_for_a_late_stage():
+    async def work() -> None:
+        async with Trail().stage("embed", 5.0):
+            await asyncio.sleep(5)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_index_that_lags_most_speaks_for_all():
+    trail = Trail()
+    for each in (found("g1", 1.0), found("g2", 3.0), found("g1", 2.0)):
+        trail.searched(each)
+
+    assert trail.freshness is not None
+    assert trail.freshness.index_token == "t3.0"
+    assert [item.generation for item in trail.spaces] == ["g1", "g2"]
+
+
+async def test_the_plan_reads_the_same_however_branches_raced():
+    one, other = Trail(), Trail()
+    one.named, other.named = ["visual", "collaborative"], ["collaborative", "visual"]
+    one.steps = other.steps = ["rank"]
+
+    assert one.plan == other.plan == "collaborative + visual → rank"
+
+
+async def test_losses_are_known_by_their_cause():
+    trail = Trail()
+    trail.lose("visual", Cause.INDEX_UNAVAILABLE)
+
+    assert trail.lost(Cause.RANKER_UNAVAILABLE, Cause.INDEX_UNAVAILABLE)
+    assert not trail.lost(Cause.RANKER_UNAVAILABLE)
+
+
+def test_what_the_peer_did_not_work_was_spent_on_the_way():
+    message = timing("embed", 0.5, 0.3, 0.2)
+
+    assert message.start.ToTimedelta().total_seconds() == 0.5
+    assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.2)
+    assert message.network.ToTimedelta().total_seconds() == pytest.approx(0.1)
+
+
+def test_work_by_another_clock_never_exceeds_the_stage():
+    message = timing("embed", 0.0, 0.1, 0.2)
+
+    assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.1)
+    assert message.network.ToTimedelta().total_seconds() == 0
+
+
+def test_unknown_work_is_absent():
+    message = timing("hydrate", 0.0, 0.1, None)
+
+    assert not message.HasField("work")
+    assert not message.HasField("network")
