@@ -1,12 +1,12 @@
-"""Fusion one product at a time, as it was before columns: what gateway.ranking.fuse is compared with."""
+"""Fusion one product at a time, as it was before columns: what gateway.ranking is compared with."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model import SIMILARITY_BRANCHES, Branch
-from gateway.model.diversity import Addends
-from gateway.ranking.fuse import K, Listing
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import Addends, Listing
+from gateway.ranking.fuse import K
 
 
 @dataclass(frozen=True)

@@ -4,47 +4,40 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from gateway.model import (
-    AnswerMissing,
-    AnswerRecord,
-    Basis,
-    Blend,
+from gateway.model.answer import AnswerRecord, Order
+from gateway.model.branch import Branch
+from gateway.model.candidates import Candidates
+from gateway.model.columns import Columns
+from gateway.model.errors import AnswerMissing, SceneNotFound
+from gateway.model.messages import (
     Box,
-    Branch,
-    Budgets,
-    Candidates,
     Classification,
-    Columns,
-    Embedded,
-    Found,
     Freshness,
-    Fusion,
-    Identity,
-    Nominees,
-    Order,
+    Move,
     ProductRow,
-    Query,
-    Ranked,
-    RankOrder,
     Reason,
-    Reasoned,
-    ReasonOrder,
     Rejection,
-    Rows,
-    Scene,
-    SceneNotFound,
-    Scope,
-    Shopper,
-    Signal,
-    SignalKind,
     Space,
     SpaceVersion,
     Subject,
     Vector,
     Versions,
 )
-from gateway.model.diversity import Move
-from gateway.ports import House, Peers
+from gateway.model.peers import (
+    Basis,
+    Blend,
+    Embedded,
+    Found,
+    Nominees,
+    Ranked,
+    RankOrder,
+    Reasoned,
+    ReasonOrder,
+    Rows,
+)
+from gateway.model.query import Identity, Query, Scope, Shopper, Signal, SignalKind
+from gateway.model.scene import Budgets, Fusion, Scene
+from gateway.state.run import House, Peers
 from servicekit.errors import (
     FailedPrecondition,
     FieldViolation,

@@ -25,11 +25,13 @@ from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model import Branch, Identity, Peer, Query, Shopper
-from gateway.ports import House, Peers
+from gateway.model.branch import Branch
+from gateway.model.causes import Peer
+from gateway.model.query import Identity, Query, Shopper
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
+from gateway.state.run import House, Peers
 from gateway.state.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key

@@ -1,14 +1,13 @@
-"""What the use cases ask of their collaborators, and the house that holds them all."""
+"""What the use cases ask of their collaborators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.model import (
-    AnswerRecord,
+from gateway.model.answer import AnswerRecord
+from gateway.model.columns import Columns
+from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
+from gateway.model.peers import (
     Blend,
-    Classification,
-    Columns,
     Embedded,
     Found,
     Nominees,
@@ -16,18 +15,10 @@ from gateway.model import (
     RankOrder,
     Reasoned,
     ReasonOrder,
-    Rejection,
     Rows,
-    Scene,
-    Scope,
-    Shopper,
-    Signal,
-    Space,
-    Subject,
-    Vector,
 )
-from gateway.state.text_spaces import TextTakers
-from gateway.state.versions import SpaceVersions
+from gateway.model.query import Scope, Shopper, Signal
+from gateway.model.scene import Scene
 
 
 class Embedder(Protocol):
@@ -156,33 +147,3 @@ class Scenes(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Their names, sorted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peers:
-    """The services behind the gateway."""
-
-    embedder: Embedder
-    retriever: Retriever
-    ranker: Ranker
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every request is answered with."""
-
-    peers: Peers
-    scenes: Scenes
-    answers: Answers
-    catalogs: frozenset[str]
-    service_version: str
-    default_seconds: float = 2.0
-    """Time for a request whose caller gives no deadline."""
-    longest_seconds: float = 10.0
-    """Most of a caller's deadline that is planned with."""
-    reserve_seconds: float = 0.02
-    """Kept back to put the answer together."""
-    answer_seconds: float = 30 * 86400.0
-    """How long records and attribution tokens are good."""
-    versions: SpaceVersions = field(default_factory=SpaceVersions)
-    takers: TextTakers = field(default_factory=TextTakers)

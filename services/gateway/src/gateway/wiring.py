@@ -8,11 +8,11 @@ import grpc
 
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
-from gateway.model import Peer
-from gateway.ports import House, Peers
+from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
+from gateway.state.run import House, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit import channel
 from servicekit.server import Binding

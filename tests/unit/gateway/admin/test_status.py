@@ -3,7 +3,9 @@
 import asyncio
 
 from gateway.admin.status import look
-from gateway.model import IndexState, Peer, PeerUnavailable, Space
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import IndexState, Space
 from servicekit.errors import ServiceError
 from sightline.common.v1.answer_pb2 import SpaceVersion
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients.columns import columns, columns_message, columns_of, order_message, order_of
-from gateway.model import Columns, Order, gathered
+from gateway.model.answer import Order
+from gateway.model.columns import Columns, gathered
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2

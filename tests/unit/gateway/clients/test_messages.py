@@ -4,11 +4,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.clients import messages
-from gateway.model import (
-    Cause,
-    Identity,
-    Shopper,
-)
+from gateway.model.causes import Cause
+from gateway.model.query import Identity, Shopper
 from sightline.common.v1 import answer_pb2, event_pb2
 
 

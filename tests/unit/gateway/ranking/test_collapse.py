@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Basis, Query
-from gateway.ranking.collapse import count
+from gateway.model.peers import Basis
+from gateway.model.query import Query
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from tests.fakes.gateway_peers import (
     ANN,
     Shop,
     by_photo,
-    columns,
     near,
     photo,
     shop_with_photo,
@@ -114,20 +113,3 @@ async def test_search_collapses_too(shop):
         "p1": ("p2",),
         "p4": (),
     }
-
-
-async def test_popular_products_that_are_one_do_not_fill_a_page():
-    shop = Shop()
-    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p8", "p9"))
-    shop.retriever.parents = {"p8": "x", "p9": "x"}
-    answer = await recommend(Query(page_size=2), shop.house)
-
-    assert groups(answer) == {"p8": ("p9",), "p0": ()}
-
-
-def test_what_is_left_out_does_not_count():
-    shown = replace(columns("a", "b", "c"), parent_ids=["x", "x", ""])
-
-    assert count(shown, ()) == 2
-    assert count(shown, ("c",)) == 1
-    assert count(shown, ("a",)) == 2

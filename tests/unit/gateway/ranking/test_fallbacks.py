@@ -2,8 +2,10 @@
 
 import pytest
 
-from gateway.model import Branch, Cause, Degradation, Peer, Reason
-from gateway.ranking.fallbacks import BY_REASON, LOST, Loss, cause_of, degradations, reasons_for
+from gateway.model.branch import Branch
+from gateway.model.causes import BY_REASON, LOST, Cause, Loss, Peer, cause_of
+from gateway.model.messages import Degradation, Reason
+from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
 
 REASON = Reason(code="MATCHES_TASTE", text="yes")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import SIMILARITY_BRANCHES, Branch, branches_of
-from gateway.ranking.fuse import Listing, by_signal, fuse, weighted
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
+from gateway.model.candidates import Listing
+from gateway.ranking.fuse import by_signal, fuse, weighted
 from tests.fakes import fusing
 from tests.fakes.gateway_peers import columns
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import CategoryGuess, Classification, Proposal
+from gateway.model.answer import Proposal
+from gateway.model.messages import CategoryGuess, Classification
 from gateway.ranking.proposals import proposals
 from gateway.servicer.classified import proposal_message
 from sightline_client.filter_text import parse

@@ -4,19 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import (
-    ALONE,
-    Box,
-    CategoryGuess,
-    Classification,
-    ImageRefused,
-    ImageUnreadable,
-    Peer,
-    PeerUnavailable,
-    Question,
-    Signal,
-    SignalKind,
-)
+from gateway.model.causes import Peer
+from gateway.model.errors import ImageRefused, ImageUnreadable, PeerUnavailable
+from gateway.model.messages import Box, CategoryGuess, Classification
+from gateway.model.query import ALONE, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError
 from servicekit.requests import CatalogNotFound, RequestInvalid

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import CallersFilter, Cause, NothingAvailable, Peer, PeerUnavailable, Rejection
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
+from gateway.model.messages import Rejection
+from gateway.model.query import CallersFilter
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
 from servicekit.requests import CatalogNotFound, RequestInvalid

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import AnswerMissing, Cause, NothingAvailable, Peer, PeerUnavailable, Shopper
-from gateway.model.diversity import Move
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
+from gateway.model.messages import Move
+from gateway.model.query import Shopper
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
 from servicekit.requests import PageTokenInvalid

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Branch, CallersFilter, Query
+from gateway.model.branch import Branch
+from gateway.model.query import CallersFilter, Query
 from gateway.recommend.plan import make_plan
 from tests.fakes.gateway_peers import ANN, DEFAULT, near, photo, words
 

@@ -5,22 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import (
-    Basis,
-    CallersFilter,
-    Cause,
-    Degradation,
+from gateway.model.causes import Cause, Peer
+from gateway.model.diversity import Diversity
+from gateway.model.errors import (
     ImageRefused,
     ImageUnreadable,
     NothingAvailable,
-    Peer,
     PeerUnavailable,
     ProductNotFound,
-    Query,
     SceneNotFound,
-    Scope,
 )
-from gateway.model.diversity import Diversity, Move
+from gateway.model.messages import Degradation, Move
+from gateway.model.peers import Basis
+from gateway.model.query import CallersFilter, Query, Scope
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Branch, Cause, NothingAvailable, Peer, PeerUnavailable, Query
+from gateway.model.branch import Branch
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.query import Query
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition
 from servicekit.requests import RequestInvalid

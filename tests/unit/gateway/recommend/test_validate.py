@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Box, Identity, ImageRefused, Query, Shopper, Signal, SignalKind
+from gateway.model.errors import ImageRefused
+from gateway.model.messages import Box
+from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from tests.fakes.gateway_peers import address, near, photo, words

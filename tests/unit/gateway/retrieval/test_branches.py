@@ -5,9 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Basis, CallersFilter, NothingAvailable, Peer, PeerUnavailable, Query
+from gateway.model.causes import Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.peers import Basis
+from gateway.model.query import CallersFilter, Query
 from gateway.recommend.recommend import begin
-from gateway.retrieval.branches import find, side_by_side
+from gateway.retrieval.branches import find
+from gateway.retrieval.parallel import in_parallel
 from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
 
 
@@ -120,7 +124,7 @@ async def test_the_first_error_cancels_what_runs_beside_it():
         raise KeyError("bad")
 
     with pytest.raises(KeyError):
-        await side_by_side(slow(), bad())
+        await in_parallel(slow(), bad())
     assert cancelled.is_set()
 
 

@@ -4,19 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import (
-    Branch,
-    Cause,
-    NothingAvailable,
-    Peer,
-    PeerUnavailable,
-    Query,
-    Signal,
-    SignalKind,
-    Space,
-    SpaceVersion,
-)
+from gateway.model.branch import Branch
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
+from gateway.model.messages import Space, SpaceVersion
+from gateway.model.query import Query, Signal, SignalKind
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import Basis, Peer, PeerUnavailable, Query
+from gateway.model.causes import Peer
 from gateway.model.diversity import Diversity
+from gateway.model.errors import PeerUnavailable
+from gateway.model.peers import Basis
+from gateway.model.query import Query
 from gateway.recommend.recommend import begin, recommend
 from gateway.retrieval.branches import find
 from gateway.retrieval.new import DAY_MICROS

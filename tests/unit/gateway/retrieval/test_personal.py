@@ -2,16 +2,11 @@
 
 import pytest
 
-from gateway.model import (
-    Basis,
-    Cause,
-    NothingAvailable,
-    Peer,
-    PeerUnavailable,
-    Query,
-    SpaceVersion,
-    Vector,
-)
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.messages import SpaceVersion, Vector
+from gateway.model.peers import Basis
+from gateway.model.query import Query
 from gateway.recommend.recommend import begin, recommend
 from gateway.retrieval.branches import find
 from servicekit.errors import FailedPrecondition, Unavailable

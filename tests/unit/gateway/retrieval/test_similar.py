@@ -4,20 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model import (
-    Basis,
-    Box,
-    Cause,
-    Embedded,
-    Fusion,
-    ImageRefused,
-    Peer,
-    PeerUnavailable,
-    ProductNotFound,
-    Query,
-    SpaceVersion,
-    Subject,
-)
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
+from gateway.model.messages import Box, SpaceVersion, Subject
+from gateway.model.peers import Basis, Embedded
+from gateway.model.query import Query
+from gateway.model.scene import Fusion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search

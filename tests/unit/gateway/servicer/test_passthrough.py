@@ -10,7 +10,7 @@ from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model import Peer
+from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.ranker.v1 import event_service_pb2

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.model import AnswerRecord, Order, Peer, PeerUnavailable, Versions
+from gateway.model.answer import AnswerRecord, Order
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import Versions
 from gateway.state import answers
 from gateway.state.answers import COUNTS, AnswerQueue
 from servicekit import queued

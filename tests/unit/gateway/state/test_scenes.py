@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model import Branch, SceneNotFound
+from gateway.model.branch import Branch
 from gateway.model.diversity import Diversity
+from gateway.model.errors import SceneNotFound
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
 
 GOOD = "over_fetch = 3.0\n[branches]\nvisual = 2.0\n"

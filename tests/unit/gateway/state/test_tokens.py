@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import Box, CallersFilter, Identity, Query, Shopper, Signal
+from gateway.model.messages import Box
+from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal
 from gateway.state.tokens import (
     Attributed,
     Attribution,

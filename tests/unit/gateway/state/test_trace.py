@@ -5,7 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.model import Cause, Columns, Found, Freshness, SpaceVersion, StageLate
+from gateway.model.causes import Cause
+from gateway.model.columns import Columns
+from gateway.model.errors import StageLate
+from gateway.model.messages import Freshness, SpaceVersion
+from gateway.model.peers import Found
 from gateway.state.trace import Trail, timing
 from servicekit import deadlines
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.model import Space, SpaceInUse
+from gateway.model.errors import SpaceInUse
+from gateway.model.messages import Space
 
 
 async def check_unused(

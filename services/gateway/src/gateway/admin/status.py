@@ -6,7 +6,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.model import IndexState, Peer, PeerUnavailable, Space
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import IndexState, Space
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import grpc
 
-from gateway.model import Peer, PeerUnavailable
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error

@@ -7,15 +7,9 @@ import grpc
 
 from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
-from gateway.model import (
-    Classification,
-    Embedded,
-    Signal,
-    SignalKind,
-    Space,
-    Subject,
-    Vector,
-)
+from gateway.model.messages import Classification, Space, Subject, Vector
+from gateway.model.peers import Embedded
+from gateway.model.query import Signal, SignalKind
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2

@@ -5,14 +5,11 @@ from typing import Any, cast
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
-from gateway.model import (
-    Cause,
-    Degradation,
-    Identity,
-    Score,
-    Shopper,
-)
-from gateway.model.diversity import Addends
+from gateway.model.answer import Score
+from gateway.model.candidates import Addends
+from gateway.model.causes import Cause
+from gateway.model.messages import Degradation
+from gateway.model.query import Identity, Shopper
 from sightline.common.v1 import answer_pb2, event_pb2
 
 

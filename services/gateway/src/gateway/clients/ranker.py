@@ -10,21 +10,13 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns_message, columns_of, order_message, order_of
-from gateway.model import (
-    AnswerRecord,
-    Basis,
-    Branch,
-    Candidates,
-    Nominees,
-    Order,
-    Ranked,
-    RankOrder,
-    Reason,
-    Reasoned,
-    ReasonOrder,
-    Shopper,
-)
-from gateway.model.diversity import Addends, Diversity
+from gateway.model.answer import AnswerRecord, Order
+from gateway.model.branch import Branch
+from gateway.model.candidates import Addends, Candidates
+from gateway.model.diversity import Diversity
+from gateway.model.messages import Reason
+from gateway.model.peers import Basis, Nominees, Ranked, RankOrder, Reasoned, ReasonOrder
+from gateway.model.query import Shopper
 from servicekit.errors import Internal
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc

@@ -8,17 +8,10 @@ import grpc
 from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns
-from gateway.model import (
-    Blend,
-    Columns,
-    Found,
-    IndexState,
-    Rejection,
-    Rows,
-    Scope,
-    Vector,
-    gathered,
-)
+from gateway.model.columns import Columns, gathered
+from gateway.model.messages import IndexState, Rejection, Vector
+from gateway.model.peers import Blend, Found, Rows
+from gateway.model.query import Scope
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb

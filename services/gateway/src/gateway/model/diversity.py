@@ -1,23 +1,18 @@
-"""What else than the raw score places products in an answer, as values."""
+"""What else than the raw score places products in an answer, as a scene asks for it."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from sightline.common.v1 import answer_pb2
 from sightline_rules.categories import MAX_LEVELS
 
-Addends = tuple[tuple[str, float], ...]
-"""What one part of a raw score is made of: names with values, largest first."""
-
-
-Move = answer_pb2.Move
-"""Why a product does not stand where its raw score would put it."""
-
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
 Count = Annotated[int, Field(ge=1, le=200)]
+
 Level = Annotated[int, Field(ge=1, le=MAX_LEVELS)]
+
 Place = Annotated[int, Field(ge=2, le=200)]
 
 

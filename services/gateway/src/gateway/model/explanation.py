@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.model import Degradation, ProductRow, Rejection, Result, Versions
-from sightline.gateway.v1 import recommendation_service_pb2
-
-BranchVerdict = recommendation_service_pb2.BranchVerdict
-"""What one list of a branch says of the product."""
+from gateway.model.answer import Result
+from gateway.model.messages import BranchVerdict, Degradation, ProductRow, Rejection, Versions
 
 
 class Outcome(StrEnum):

@@ -6,13 +6,14 @@ not make, or that has to be explained. A search says which of its own products s
 picture, as it has their vectors; between products of different branches the hashes decide.
 """
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from gateway.model import Candidates, Columns, Order
+from gateway.model.answer import Order
+from gateway.model.candidates import Candidates
 from sightline_rules.grouping import Grouped, grouped, near_pictures
 
 
@@ -63,9 +64,9 @@ def _groups(candidates: Candidates, order: Order) -> Grouped:
     pairs = [
         (at[one], at[other]) for one, other in candidates.same_pictures if one in at and other in at
     ]
-    families, hashes = _families(candidates.columns), candidates.columns.image_hashes
+    families, hashes = candidates.columns.families, candidates.columns.image_hashes
     return _grouped(
-        [*_families(own), *(families[row] for row in rows)],
+        [*own.families, *(families[row] for row in rows)],
         [*(own.image_hashes or [0] * len(own.product_ids)), *(hashes[row] for row in rows)]
         if hashes
         else (),
@@ -78,19 +79,3 @@ def _grouped(
 ) -> Grouped:
     near, _ = near_pictures(np.array(hashes, np.uint64))
     return grouped(families, [*near.tolist(), *pairs])
-
-
-def _families(columns: Columns) -> Sequence[str]:
-    """What all variants of a parent and the parent itself share."""
-    if not columns.parent_ids:
-        return columns.product_ids
-    pairs = zip(columns.parent_ids, columns.product_ids, strict=True)
-    return [parent or own for parent, own in pairs]
-
-
-def count(columns: Columns, left_out: Collection[str]) -> int:
-    """How many products stay of those not left out."""
-    rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
-    families, hashes = _families(columns), columns.image_hashes
-    shown = [hashes[row] for row in rows] if hashes else ()
-    return len(_grouped([families[row] for row in rows], shown, ()).kept)

@@ -15,67 +15,14 @@ NumPy takes a third longer (2026-11).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import replace
 
-from gateway.model import SIMILARITY_BRANCHES, Branch, Candidates, Columns, gathered
-from gateway.model.diversity import Addends
+from gateway.model.branch import BITS, SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import Addends, Candidates, Listing, falling
+from gateway.model.columns import Columns, gathered
 
 K = 60
 """The constant of the paper."""
-_BITS = {branch: 1 << bit for bit, branch in enumerate(Branch)}
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The products that one signal or branch named, and what the record says of them."""
-
-    branch: Branch
-    weight: float
-    """How much it counts against the other lists; > 0."""
-    columns: Columns
-    """Best first."""
-    similarities: Sequence[float] = ()
-    """Cosine, one a product; empty = its scores are no similarities."""
-    image_ids: Sequence[str] = ()
-    """The photo that matched best, one a product; empty = none."""
-    after: int = 0
-    """Places before its first: a list that goes on where another one ends."""
-    collapsed: Sequence[Sequence[str]] = ()
-    """Near-duplicates of each in the list, as a search found them; empty = none."""
-    own: Columns | None = None
-    """The product that the list is near to; None = there is none."""
-    signal: int | None = None
-    """The place in the request of the signal that it is near to; None = it is near to none, or to
-    several together."""
-    away: bool = False
-    """Whether it is near to what is not wanted."""
-    factor: float = 1.0
-    """What its branch's weight makes of its own; see `weighted`."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """The products, best first."""
-        return self.columns.product_ids
-
-    def ordered(self, lost: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
-        """Rows, best first: by falling similarity less what each product has `lost` of it, equal
-        ones by product id; else as given."""
-        if not self.similarities:
-            return range(len(self.ids))
-        worth = [
-            near - lost.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)
-        ]
-        return _falling(worth, self.ids) if lost else _falling(self.similarities, self.ids)
-
-
-def _falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
-    """Places by falling value, equal ones by product id."""
-    rows = list(range(len(ids)))
-    if len(set(values)) < len(rows):
-        rows.sort(key=ids.__getitem__)
-    rows.sort(key=values.__getitem__, reverse=True)
-    return rows
 
 
 def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tuple[Listing, ...]:
@@ -111,7 +58,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     for listing in listings:
         if listing.away:
             continue
-        at, bit = _at(listing, places), _BITS[listing.branch]
+        at, bit = _at(listing, places), BITS[listing.branch]
         weight = listing.weight * listing.factor
         rows = listing.ordered(_lost(listings, listing.branch))
         for place, row in enumerate(rows, start=listing.after + K + 1):
@@ -126,7 +73,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     _subtract(fused, listings, places)
     own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
     firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
-    order = _falling(fused, columns.product_ids)
+    order = falling(fused, columns.product_ids)
     candidates = Candidates(
         columns=columns,
         fused=fused,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from gateway.model import CategoryGuess, Classification, Proposal
+from gateway.model.answer import Proposal
+from gateway.model.messages import CategoryGuess, Classification
 
 LIKELY = 0.5
 """A category is proposed from this chance on."""

@@ -7,8 +7,8 @@ worded here once more where its title is at hand. Languages that we do not have 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from gateway.model import Reason
 from gateway.model.explanation import Explanation, Outcome
+from gateway.model.messages import Reason
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "en": {

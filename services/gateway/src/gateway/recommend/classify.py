@@ -1,10 +1,11 @@
 """Classify: what a photo is of, and which filters it proposes."""
 
-from gateway.model import Classified, Question
-from gateway.ports import House
+from gateway.model.answer import Classified
+from gateway.model.query import Question
 from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error
+from gateway.state.run import House
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 

@@ -10,24 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gateway.model import (
-    Candidates,
-    Columns,
-    NothingAvailable,
-    Order,
-    Peer,
-    ProductRow,
-    Query,
-    Result,
-    Scope,
-    gathered,
-)
-from gateway.model.explanation import BranchVerdict, Explanation, Outcome
-from gateway.ports import House
+from gateway.model.answer import Order, Result
+from gateway.model.candidates import Candidates, Listing
+from gateway.model.causes import Peer
+from gateway.model.columns import Columns, gathered
+from gateway.model.errors import NothingAvailable
+from gateway.model.explanation import Explanation, Outcome
+from gateway.model.messages import BranchVerdict, ProductRow
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Query, Scope
 from gateway.ranking.collapse import stands_behind
-from gateway.ranking.fuse import Listing, fuse
+from gateway.ranking.fuse import fuse
 from gateway.recommend.pages import HYDRATE, Cut, cut
-from gateway.recommend.plan import MOST_ASKED
 from gateway.recommend.recommend import (
     as_fused,
     begin,
@@ -41,7 +35,8 @@ from gateway.recommend.recommend import (
 )
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.branches import find, near_signals
-from gateway.state.trace import Run, Trail
+from gateway.state.run import House, Run
+from gateway.state.trace import Trail
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 

@@ -4,27 +4,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model import (
-    SIMILARITY_BRANCHES,
-    Answer,
-    AnsweredProduct,
-    AnswerMissing,
-    AnswerRecord,
-    NothingAvailable,
-    Order,
-    Peer,
-    ProductRow,
-    Reason,
-    ReasonOrder,
-    Result,
-    Scope,
-)
-from gateway.model.diversity import Addends, Move
-from gateway.ranking.fallbacks import cause_of, degradations, reasons_for
+from gateway.model.answer import Answer, AnsweredProduct, AnswerRecord, Order, Result
+from gateway.model.branch import SIMILARITY_BRANCHES
+from gateway.model.candidates import Addends
+from gateway.model.causes import Peer, cause_of
+from gateway.model.errors import AnswerMissing, NothingAvailable
+from gateway.model.messages import Move, ProductRow, Reason
+from gateway.model.peers import ReasonOrder
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Scope
+from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.wording import named_products, titled
-from gateway.recommend.plan import MOST_ASKED, weights_of
+from gateway.recommend.plan import weights_of
+from gateway.state.run import Run
 from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
-from gateway.state.trace import Run
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.requests import PageTokenInvalid
 

@@ -5,33 +5,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model import (
-    FUSED,
-    Answer,
-    AnswerRecord,
-    Branch,
-    Candidates,
-    Cause,
-    Degradation,
-    Order,
-    Peer,
-    PeerUnavailable,
-    Query,
-    Ranked,
-    RankOrder,
-    Result,
-    Versions,
-)
-from gateway.ports import House
+from gateway.model.answer import FUSED, Answer, AnswerRecord, Order, Result
+from gateway.model.branch import Branch
+from gateway.model.candidates import Candidates, Listing
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import Degradation, Versions
+from gateway.model.peers import Ranked, RankOrder
+from gateway.model.query import Query
 from gateway.ranking.collapse import collapse
 from gateway.ranking.fallbacks import degradations
-from gateway.ranking.fuse import Listing, by_signal, fuse, weighted
+from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.recommend.pages import Cut, Rest, attribution, cut, later_page, next_page
 from gateway.recommend.plan import make_plan, weights_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import find
 from gateway.state import tokens
-from gateway.state.trace import Run, Trail
+from gateway.state.run import House, Run
+from gateway.state.trace import Trail
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 

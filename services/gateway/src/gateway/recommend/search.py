@@ -1,11 +1,12 @@
 """Search: the products near to the signals, fused and not ranked for anyone."""
 
-from gateway.model import Findings, FoundProduct, Query
-from gateway.ports import House
+from gateway.model.answer import Findings, FoundProduct
+from gateway.model.query import Query
 from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, fused, lost, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
+from gateway.state.run import House
 from servicekit import deadlines
 
 

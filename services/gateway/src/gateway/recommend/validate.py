@@ -3,15 +3,9 @@
 import math
 from collections.abc import Collection, Iterable, Iterator
 
-from gateway.model import (
-    Box,
-    ImageRefused,
-    Query,
-    Question,
-    Signal,
-    SignalKind,
-    photo_path,
-)
+from gateway.model.errors import ImageRefused
+from gateway.model.messages import Box
+from gateway.model.query import Query, Question, Signal, SignalKind, photo_path
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, catalog, page_size
 from sightline_rules.ids import IdInvalidError, check_id

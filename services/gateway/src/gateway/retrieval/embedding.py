@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 
-from gateway.model import (
-    SPACES,
-    Branch,
-    Cause,
-    Embedded,
-    ImageRefused,
-    ImageUnreadable,
-    Peer,
-    Signal,
-    Vector,
-)
-from gateway.ranking.fallbacks import cause_of
-from gateway.state.trace import Run
+from gateway.model.branch import SPACES, Branch
+from gateway.model.causes import Cause, Peer, cause_of
+from gateway.model.errors import ImageRefused, ImageUnreadable
+from gateway.model.messages import Vector
+from gateway.model.peers import Embedded
+from gateway.model.query import Signal
+from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})

@@ -1,17 +1,19 @@
 """What texts find by their words: the record's own search, which needs no model and no index."""
 
-from gateway.model import Branch, Peer, Signal, SignalKind
-from gateway.ranking.fuse import Listing
-from gateway.recommend.plan import MOST_ASKED
-from gateway.retrieval.similar import side_by_side
-from gateway.state.trace import Run
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Peer
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Signal, SignalKind
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 
 async def by_words(run: Run) -> tuple[Listing, ...]:
     """A list for each text; one that could not be searched for is noted."""
     texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
-    found = await side_by_side(*(_by_words_of(run, signal) for signal in texts))
+    found = await in_parallel(*(_by_words_of(run, signal) for signal in texts))
     return tuple(listing for listing in found if listing is not None)
 
 

@@ -5,9 +5,11 @@ places are to be filled asks the catalogue itself. With signals nobody asks: wha
 is named by the search, and what is new and far has no place beside it.
 """
 
-from gateway.model import Branch, Peer, gathered
-from gateway.ranking.fuse import Listing
-from gateway.state.trace import Run
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Peer
+from gateway.model.columns import gathered
+from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 MOST_FRESH = 100

@@ -7,29 +7,21 @@ of what is wanted with them (`python -m bench signals`, 2026-11).
 
 import asyncio
 import re
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from gateway.model import (
-    SPACES,
-    Blend,
-    Branch,
-    Cause,
-    Found,
-    Fusion,
-    Peer,
-    Signal,
-    SignalKind,
-    Vector,
-)
-from gateway.ranking.fuse import Listing
-from gateway.recommend.plan import MOST_ASKED
+from gateway.model.branch import SPACES, Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Cause, Peer
+from gateway.model.messages import Vector
+from gateway.model.peers import Blend, Found
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Signal, SignalKind
+from gateway.model.scene import Fusion
 from gateway.retrieval.embedding import embed
-from gateway.state.trace import Run
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
 from servicekit.errors import ServiceError
-
-T = TypeVar("T")
 
 PHOTOS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT})
 FOLLOWED: Mapping[Branch, frozenset[SignalKind]] = {
@@ -85,23 +77,6 @@ async def similar(run: Run, branch: Branch) -> tuple[Listing, ...]:
     return tuple(near.listing for near in nears)
 
 
-async def side_by_side(*jobs: Coroutine[object, object, T]) -> list[T]:
-    """The results of all jobs; the first error cancels the others and is raised as it is."""
-    if len(jobs) == 1:
-        return [await jobs[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job) for job in jobs]
-    except BaseExceptionGroup as errors:
-        raise _first(errors) from errors
-    return [task.result() for task in tasks]
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
 async def _near_all(run: Run, branch: Branch) -> list[Near]:
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
@@ -110,7 +85,7 @@ async def _near_all(run: Run, branch: Branch) -> list[Near]:
     if run.plan.scene.fusion is not Fusion.VECTOR or len(wanted) < 2:
         return await _near_each(run, branch, signals)
     away = [signal for signal in signals if signal.negative]
-    together, apart = await side_by_side(
+    together, apart = await in_parallel(
         _near_together(run, branch, wanted), _near_each(run, branch, away)
     )
     return [*together, *apart]
@@ -141,7 +116,7 @@ async def takes_texts(run: Run) -> bool:
 async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> list[Near]:
     products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
-    found = await side_by_side(
+    found = await in_parallel(
         *(_near_product(run, branch, signal) for signal in products),
         *([_near_embedded(run, branch, to_embed)] if to_embed else []),
     )
@@ -165,11 +140,11 @@ async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) ->
     if not signals:
         return []
     vectors = await embed(run, branch, signals, run.plan.ends.embed, again=True)
-    found = await side_by_side(*(_near_vector(run, branch, item, again=True) for item in vectors))
+    found = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
     stale = [signal for (signal, _), near in zip(vectors, found, strict=True) if near == STALE]
     if stale:
         vectors = await embed(run, branch, stale, run.plan.ends.candidates, again=False)
-        found += await side_by_side(
+        found += await in_parallel(
             *(_near_vector(run, branch, item, again=False) for item in vectors)
         )
     return [near for near in found if isinstance(near, Near)]

@@ -12,7 +12,8 @@ from gateway.admin.status import TEXT, VISUAL, ComponentState, look
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model import Peer, Space
+from gateway.model.causes import Peer
+from gateway.model.messages import Space
 from gateway.ports import Scenes
 from gateway.servicer.passthrough import Passing
 from gateway.servicer.requests import Context, admit

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from gateway.clients.calls import Caller
-from gateway.model import ProductNotFound
+from gateway.model.errors import ProductNotFound
 from gateway.servicer.passthrough import Call, Passing
 from gateway.servicer.requests import Context, admit, check_count
 from servicekit.requests import page_size

@@ -1,7 +1,7 @@
 """Explanations as messages."""
 
 from gateway.clients import messages
-from gateway.model import Result
+from gateway.model.answer import Result
 from gateway.model.explanation import Explanation
 from gateway.ranking import wording
 from sightline.gateway.v1 import recommendation_service_pb2 as pb

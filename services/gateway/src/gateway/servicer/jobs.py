@@ -10,7 +10,7 @@ import grpc
 from gateway.admin import listings
 from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
-from gateway.model import Peer
+from gateway.model.causes import Peer
 from gateway.servicer.requests import Context, admit
 from servicekit.errors import NotFound
 from servicekit.requests import page_size

@@ -7,24 +7,16 @@ from collections.abc import Mapping
 from prometheus_client import Counter
 
 from gateway.clients import messages
-from gateway.model import (
-    ALONE,
-    CallersFilter,
-    FoundProduct,
-    Query,
-    Question,
-    Result,
-    Signal,
-    SignalKind,
-    Subject,
-)
-from gateway.ports import House
+from gateway.model.answer import FoundProduct, Result
+from gateway.model.messages import Subject
+from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.servicer import classified, explained
 from gateway.servicer.requests import Context
+from gateway.state.run import House
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2

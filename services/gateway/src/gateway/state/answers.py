@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter, Gauge
 
-from gateway.model import AnswerRecord
+from gateway.model.answer import AnswerRecord
 from gateway.ports import AnswerSink
 from servicekit import deadlines
 from servicekit.errors import Code

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstraints, TypeAdapter
 
-from gateway.model import Query, Signal
-from gateway.recommend.plan import MOST_RANKED
+from gateway.model.plan import MOST_RANKED
+from gateway.model.query import Query, Signal
 from servicekit.requests import PageTokenInvalid
 
 VERSION: Literal[1] = 1

@@ -7,23 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model import (
-    Cause,
-    Degradation,
-    Found,
-    Freshness,
-    Peer,
-    PeerUnavailable,
-    Query,
-    SpaceVersion,
-    StageLate,
-    Subject,
-    Timing,
-)
-from gateway.ports import House
-from gateway.ranking.fallbacks import Loss, cause_of
-from gateway.recommend.plan import Plan
-from gateway.state.tokens import Digests
+from gateway.model.causes import Cause, Loss, Peer, cause_of
+from gateway.model.errors import PeerUnavailable, StageLate
+from gateway.model.messages import Degradation, Freshness, SpaceVersion, Subject, Timing
+from gateway.model.peers import Found
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
@@ -166,16 +153,3 @@ def timing(stage: str, start: float, total: float, work: float | None) -> Timing
 
 def _lag(freshness: Freshness) -> timedelta:
     return freshness.index_lag.ToTimedelta()
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One request on its way."""
-
-    query: Query
-    digests: Digests
-    plan: Plan
-    house: House
-    trail: Trail
-    time_micros: int
-    """When it was made, microseconds since 1970 (UTC)."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
-from gateway.model import Scene, SceneNotFound
+from gateway.model.errors import SceneNotFound
+from gateway.model.scene import Scene
 from servicekit.telemetry import get_logger
 
 DEFAULT = "default"

@@ -1,6 +1,8 @@
 """Roll-outs as the gateway sees them: which version it embeds with, and what it never mixes."""
 
-from gateway.model import Cause, Query, SpaceVersion
+from gateway.model.causes import Cause
+from gateway.model.messages import SpaceVersion
+from gateway.model.query import Query
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
 from gateway.state.versions import SpaceVersions
