@@ -76,7 +76,7 @@ class Shelf:
             Columns([self.ids[row] for row in best]),
             [float(near[row]) for row in best],
             signal=signal,
-            away=weight < 0,
+            negative=weight < 0,
         )
 
     def first(self, order: Iterable[str], without: str = "") -> npt.NDArray[np.str_]:

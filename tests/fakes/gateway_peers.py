@@ -28,8 +28,8 @@ from gateway.model.peers import (
     Blend,
     Embedded,
     Found,
-    Nominees,
     Ranked,
+    RankerCandidates,
     RankOrder,
     Reasoned,
     ReasonOrder,
@@ -37,7 +37,7 @@ from gateway.model.peers import (
 )
 from gateway.model.query import Identity, Query, Scope, Shopper, Signal, SignalKind
 from gateway.model.scene import Budgets, Fusion, Scene
-from gateway.state.run import House, Peers
+from gateway.state.run import Dependencies, Peers
 from servicekit.errors import (
     FailedPrecondition,
     FieldViolation,
@@ -149,7 +149,7 @@ class FakeEmbedder:
             work=0.001,
         )
 
-    takers: tuple[str, ...] = ()
+    take_texts: tuple[str, ...] = ()
     """Versions of the visual space that take texts."""
 
     async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
@@ -161,7 +161,7 @@ class FakeEmbedder:
                 version=version,
                 ready=True,
                 default_version=version == self.served[0],
-                takes_texts=version in self.takers,
+                takes_texts=version in self.take_texts,
             )
             for version in self.served
         )
@@ -184,7 +184,7 @@ class FakeEmbedder:
         return told, subject
 
     def _vector(self, version: str, signal: Signal, space: str) -> Vector | ServiceError:
-        if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.takers:
+        if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.take_texts:
             return FailedPrecondition("takes no texts", reason="SPACE_UNAVAILABLE")
         if version not in self.served:
             return FailedPrecondition("not served", reason="SPACE_VERSION_UNAVAILABLE")
@@ -297,7 +297,7 @@ class FakeRetriever:
     words_of: dict[str, dict[str, float]] = field(default_factory=dict)
     """How well products match, by text."""
 
-    async def words(
+    async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
     ) -> Found:
         await self._called("words", text, scope)
@@ -397,9 +397,9 @@ def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str
 
 @dataclass
 class FakeRanker:
-    """Ranks by similarity, else by the fused order; `nominees` answers for each shopper's id."""
+    """Ranks by similarity, else by the fused order; `generated` answers for each shopper's id."""
 
-    nominees: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
+    generated: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
     """By shopper id; "" = for nobody in particular."""
     hidden: frozenset[str] = frozenset()
     vectors: tuple[Vector, ...] = ()
@@ -414,7 +414,7 @@ class FakeRanker:
     records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
     calls: list[tuple[str, object]] = field(default_factory=list)
 
-    async def nominate(
+    async def generate(
         self,
         catalog_id: str,
         shopper: Shopper | None,
@@ -423,16 +423,18 @@ class FakeRanker:
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> Nominees:
-        await self._called("nominate", shopper)
+    ) -> RankerCandidates:
+        await self._called("generate", shopper)
         if accept_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
             kept = tuple(item for item in self.neighbours if item not in left_out)
-            return Nominees(kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out)
+            return RankerCandidates(
+                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out
+            )
         nobody = (Basis.NOTHING, ())
-        basis, ids = self.nominees.get(shopper.id if shopper else "", nobody)
+        basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
-        return Nominees(named, basis, "m1", history_token=self.history_token)
+        return RankerCandidates(named, basis, "m1", history_token=self.history_token)
 
     full: bool = False
     """Whether it has no room for records."""
@@ -460,7 +462,7 @@ class FakeRanker:
             order=replace(
                 first,
                 reasons=[self.reasons_given for _ in first.product_ids[:count]],
-                addends={"taste": [(("brand=b", value),) for value in taste[:count]]}
+                contributions={"taste": [(("brand=b", value),) for value in taste[:count]]}
                 if order.explain
                 else {},
             ),
@@ -559,7 +561,7 @@ class FakeAnswers:
 
 @dataclass
 class Shop:
-    """A house with its fakes at hand."""
+    """A deps with its fakes at hand."""
 
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     retriever: FakeRetriever = field(default_factory=FakeRetriever)
@@ -572,8 +574,8 @@ class Shop:
         self.answers = FakeAnswers(self.ranker)
 
     @property
-    def house(self) -> House:
-        return House(
+    def deps(self) -> Dependencies:
+        return Dependencies(
             peers=Peers(self.embedder, self.retriever, self.ranker),
             scenes=self.scenes,
             answers=self.answers,

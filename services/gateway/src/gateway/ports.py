@@ -10,8 +10,8 @@ from gateway.model.peers import (
     Blend,
     Embedded,
     Found,
-    Nominees,
     Ranked,
+    RankerCandidates,
     RankOrder,
     Reasoned,
     ReasonOrder,
@@ -67,7 +67,7 @@ class Retriever(Protocol):
         Near-duplicates of one another count as one and come all.
         """
 
-    async def words(
+    async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
     ) -> Found:
         """The `top_k` products whose words match a text best, their similarities 0 to 1.
@@ -94,7 +94,7 @@ class Retriever(Protocol):
 class Ranker(Protocol):
     """Knows behaviour. Every call raises ServiceError when it fails."""
 
-    async def nominate(
+    async def generate(
         self,
         catalog_id: str,
         shopper: Shopper | None,
@@ -103,10 +103,10 @@ class Ranker(Protocol):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> Nominees:
+    ) -> RankerCandidates:
         """Products that fit the shopper's behaviour; popular ones when there is none.
 
-        `accept_vectors`: of a large catalogue the shopper's vectors will do.
+        `accept_vectors`: of a large catalog the shopper's vectors will do.
         """
 
     async def rank(self, order: RankOrder) -> Ranked:

@@ -12,7 +12,7 @@ from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
-from gateway.state.run import House, Peers
+from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit import channel
 from servicekit.server import Binding
@@ -61,7 +61,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     retrieving = retriever.RetrieverClient(*to_retriever)
     ranking = ranker.RankerClient(*to_ranker)
     answers = AnswerQueue(ranking, settings.answer_queue_products)
-    house = House(
+    deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
         answers=answers,
@@ -76,7 +76,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
         bindings=(
             Binding(
                 recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
-                recommendation.RecommendationServicer(house),
+                recommendation.RecommendationServicer(deps),
                 recommendation.NAME,
             ),
             Binding(

@@ -28,13 +28,13 @@ def groups(answer) -> dict[str, tuple[str, ...]]:
 def shop() -> Shop:
     """The photo is near to p3, p1, p4, p2; the shopper's taste names p5 and p6."""
     made = shop_with_photo()
-    made.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+    made.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
     return made
 
 
 async def test_variants_collapse_across_branches_into_the_best(shop):
     shop.retriever.parents = {"p1": "p6", "p5": "p6", "p2": "x", "p4": "x"}
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert groups(answer) == {"p3": (), "p1": ("p5", "p6"), "p4": ("p2",)}
     assert [item.rank for item in answer.results] == [1, 2, 3]
@@ -43,14 +43,14 @@ async def test_variants_collapse_across_branches_into_the_best(shop):
 
 async def test_the_same_picture_collapses_across_branches(shop):
     shop.retriever.hashes = {"p1": PICTURE, "p6": PICTURE ^ 0x700, "p5": ~PICTURE & 2**64 - 1}
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert groups(answer) == {"p3": (), "p1": ("p6",), "p4": (), "p2": (), "p5": ()}
 
 
 async def test_what_a_search_found_by_its_vectors_holds(shop):
     shop.retriever.collapsed = {"p3": ("p4",)}
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert groups(answer) == {"p3": ("p4",), "p1": (), "p2": ()}
 
@@ -58,7 +58,7 @@ async def test_what_a_search_found_by_its_vectors_holds(shop):
 async def test_hiding_a_product_hides_none_of_its_near_duplicates(shop):
     shop.retriever.parents = {"p3": "x", "p4": "x", "p2": "x"}
     shop.ranker.hidden = frozenset({"p3"})
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert groups(answer)["p4"] == ("p2",)
     assert "p3" not in groups(answer)
@@ -66,9 +66,9 @@ async def test_hiding_a_product_hides_none_of_its_near_duplicates(shop):
 
 
 async def test_the_reasons_and_parts_stay_those_of_the_product_itself(shop):
-    plain = await recommend(by_photo(), shop.house)
+    plain = await recommend(by_photo(), shop.deps)
     shop.retriever.parents = {"p3": "x", "p4": "x"}
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     kept = {item.row.product_id: item.answered for item in answer.results}
     for item in plain.results:
@@ -80,16 +80,16 @@ async def test_near_duplicates_of_the_querys_own_product_are_left_out_in_every_b
     shop.retriever.nearest["own"] = {"p1": 0.9, "p2": 0.8}
     shop.retriever.parents = {"p5": "own"}
     shop.retriever.hashes = {"own": PICTURE, "p6": PICTURE}
-    answer = await recommend(Query(signals=(near("own"),), shopper=ANN), shop.house)
+    answer = await recommend(Query(signals=(near("own"),), shopper=ANN), shop.deps)
 
     assert groups(answer) == {"p1": (), "p2": ()}
 
 
 async def test_later_pages_go_through_what_is_left(shop):
     shop.retriever.parents = {"p3": "x", "p4": "x"}
-    one = await recommend(by_photo(page_size=1), shop.house)
-    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.house)
-    three = await recommend(by_photo(page_size=1, page_token=two.next_page_token), shop.house)
+    one = await recommend(by_photo(page_size=1), shop.deps)
+    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.deps)
+    three = await recommend(by_photo(page_size=1, page_token=two.next_page_token), shop.deps)
 
     assert [groups(page) for page in (one, two, three)] == [{"p3": ("p4",)}, {"p1": ()}, {"p2": ()}]
     assert three.next_page_token == ""
@@ -99,14 +99,14 @@ async def test_without_the_ranker_the_fused_order_collapses(shop):
     shop.retriever.parents = {"p3": "x", "p4": "x"}
     shop.ranker.hang = {"rank"}
     shop.seconds = 0.3
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert groups(answer) == {"p3": ("p4",), "p1": (), "p2": ()}
 
 
 async def test_search_collapses_too(shop):
     shop.retriever.parents = {"p1": "x", "p2": "x"}
-    found = await search(Query(signals=(photo(),)), shop.house)
+    found = await search(Query(signals=(photo(),)), shop.deps)
 
     assert {item.row.product_id: item.collapsed for item in found.results} == {
         "p3": (),

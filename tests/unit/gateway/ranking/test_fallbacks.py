@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.model.branch import Branch
-from gateway.model.causes import BY_REASON, LOST, Cause, Loss, Peer, cause_of
+from gateway.model.causes import Cause, Peer
+from gateway.model.failures import BY_PEER, BY_REASON, Failure, cause_of
 from gateway.model.messages import Degradation, Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
@@ -26,7 +27,7 @@ def test_every_code_of_every_peer_is_either_a_loss_or_the_callers(peer, code):
     elif error.code is Code.DEADLINE_EXCEEDED:
         assert cause_of(peer, error) is Cause.STAGE_DEADLINE
     else:
-        assert cause_of(peer, error) is LOST[peer]
+        assert cause_of(peer, error) is BY_PEER[peer]
 
 
 @pytest.mark.parametrize("reason", list(BY_REASON))
@@ -37,16 +38,16 @@ def test_a_known_reason_decides_whatever_its_code(reason):
 
 
 def test_losses_stand_once_each_in_the_order_of_the_stages():
-    losses = [
-        Loss("rank", Cause.RANKER_UNAVAILABLE),
-        Loss("visual", Cause.INDEX_UNAVAILABLE),
-        Loss("visual", Cause.INDEX_UNAVAILABLE),
+    failures = [
+        Failure("rank", Cause.RANKER_UNAVAILABLE),
+        Failure("visual", Cause.INDEX_UNAVAILABLE),
+        Failure("visual", Cause.INDEX_UNAVAILABLE),
     ]
     told = [
         Degradation(stage="rank", cause=Degradation.CAUSE_MODEL_NOT_READY, substitute="similarity")
     ] * 2
 
-    found = degradations(losses, told, (Branch.POPULAR, Branch.NEW))
+    found = degradations(failures, told, (Branch.POPULAR, Branch.NEW))
 
     assert [(item.stage, item.cause) for item in found] == [
         ("visual", Cause.INDEX_UNAVAILABLE),
@@ -61,7 +62,7 @@ def test_losses_stand_once_each_in_the_order_of_the_stages():
 @pytest.mark.parametrize("cause", list(Cause))
 def test_every_loss_says_what_stands_in(cause):
     for stage in (*Branch, "rank", "hydrate", "record", "something"):
-        (found,) = degradations([Loss(stage, cause)], (), ())
+        (found,) = degradations([Failure(stage, cause)], (), ())
         assert found.substitute
 
 

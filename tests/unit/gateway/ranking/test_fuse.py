@@ -129,20 +129,20 @@ def test_a_branch_counts_the_same_however_many_signals_it_has():
     assert [item.weight * item.factor for item in both] == [0.5, 1.5, 1.0]
 
 
-def away(weight: float = 1.0, branch: Branch = Branch.VISUAL, **similarities: float) -> Listing:
-    return replace(listing(weight=weight, branch=branch, **similarities), away=True)
+def negative(weight: float = 1.0, branch: Branch = Branch.VISUAL, **similarities: float) -> Listing:
+    return replace(listing(weight=weight, branch=branch, **similarities), negative=True)
 
 
 def test_what_is_not_wanted_is_named_by_no_list_and_falls_by_its_similarity():
     wanted = listing(a=0.9, b=0.8, c=0.7, d=0.6)
-    fused = fuse([away(a=0.9, z=0.8, d=0.1), wanted], (), 10)
+    fused = fuse([negative(a=0.9, z=0.8, d=0.1), wanted], (), 10)
 
     # a loses .8 of its .9; z is named by nothing that is wanted.
     assert order(fused) == ["b", "c", "d", "a"]
 
 
 def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
-    fused = fuse([listing(a=0.9, b=0.8, c=0.7), away(weight=0.5, a=0.7, b=0.3)], (), 10)
+    fused = fuse([listing(a=0.9, b=0.8, c=0.7), negative(weight=0.5, a=0.7, b=0.3)], (), 10)
 
     similarities = by_id(fused, fused.similarities[Branch.VISUAL])
     assert similarities["a"] == pytest.approx(0.9 - 0.5 * (0.7 - 0.3))
@@ -152,7 +152,7 @@ def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
 
 
 def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_another():
-    lists = [listing(weight=2.0, a=0.9, b=0.8), away(branch=Branch.TEXT, b=0.6, z=0.2)]
+    lists = [listing(weight=2.0, a=0.9, b=0.8), negative(branch=Branch.TEXT, b=0.6, z=0.2)]
     fused = fuse(weighted(lists, {Branch.TEXT: 1.0}), (), 10)
 
     assert order(fused) == ["a", "b"]
@@ -163,7 +163,7 @@ def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_anoth
 
 
 def test_what_is_not_wanted_alone_only_puts_down():
-    lists = [plain(Branch.COLLABORATIVE, "a", "b"), away(a=0.9, z=0.5)]
+    lists = [plain(Branch.COLLABORATIVE, "a", "b"), negative(a=0.9, z=0.5)]
     fused = fuse(weighted(lists, {}), (), 10)
 
     assert order(fused) == ["b", "a"]
@@ -171,7 +171,7 @@ def test_what_is_not_wanted_alone_only_puts_down():
 
 
 def test_shares_of_what_is_not_wanted_are_negative():
-    lists = [replace(listing(a=0.8), signal=0), replace(away(a=0.5, z=0.3), signal=1)]
+    lists = [replace(listing(a=0.8), signal=0), replace(negative(a=0.5, z=0.3), signal=1)]
 
     (shares,) = by_signal(lists, ["a"])["visual"]
 
@@ -238,7 +238,7 @@ def listings(draw):
         collapsed=others if draw(st.booleans()) else [],
         own=columns(*draw(st.lists(st.sampled_from(IDS), max_size=1))),
         signal=draw(st.sampled_from([None, 0, 1])),
-        away=similar and draw(st.booleans()),
+        negative=similar and draw(st.booleans()),
     )
 
 

@@ -28,7 +28,7 @@ TOLD = Classification(
 async def test_the_likeliest_categories_are_told_and_all_of_them_propose():
     shop = Shop()
     shop.embedder.told = TOLD
-    found = await classify(Question(replace(PHOTO, find_subject=True), top_k=2), shop.house)
+    found = await classify(Question(replace(PHOTO, find_subject=True), top_k=2), shop.deps)
 
     assert [list(guess.category_path) for guess in found.classification.guesses] == [
         ["Fruit", "a"],
@@ -43,7 +43,7 @@ async def test_without_a_number_five_are_told():
     shop = Shop()
     shop.embedder.told = TOLD
 
-    assert len((await classify(Question(PHOTO), shop.house)).classification.guesses) == 5
+    assert len((await classify(Question(PHOTO), shop.deps)).classification.guesses) == 5
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def test_what_the_embedder_refuses_is_told_with_its_field(
     shop = Shop()
     shop.embedder.told = error
     with pytest.raises(kind) as caught:
-        await classify(Question(PHOTO), shop.house)
+        await classify(Question(PHOTO), shop.deps)
 
     assert caught.value.reason == error.reason
     assert [item.field for item in caught.value.violations] == ([field] if field else [])
@@ -86,7 +86,7 @@ async def test_what_the_embedder_refuses_is_told_with_its_field(
 async def test_what_is_out_of_its_range_is_refused_before_anything_is_called(question, field):
     shop = Shop()
     with pytest.raises(RequestInvalid) as caught:
-        await classify(question, shop.house)
+        await classify(question, shop.deps)
 
     assert [item.field for item in caught.value.violations] == [field]
     assert shop.embedder.calls == []
@@ -94,6 +94,6 @@ async def test_what_is_out_of_its_range_is_refused_before_anything_is_called(que
 
 async def test_a_photo_without_bytes_and_an_undeclared_catalog_are_refused():
     with pytest.raises(ImageRefused):
-        await classify(Question(replace(PHOTO, image=b"")), Shop().house)
+        await classify(Question(replace(PHOTO, image=b"")), Shop().deps)
     with pytest.raises(CatalogNotFound):
-        await classify(Question(PHOTO, catalog_id="nobody"), Shop().house)
+        await classify(Question(PHOTO, catalog_id="nobody"), Shop().deps)

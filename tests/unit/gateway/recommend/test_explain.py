@@ -18,7 +18,7 @@ FILTER = CallersFilter("a filter", b"filter", speaks_of_availability=False)
 
 
 async def asked(product_id: str, shop: Shop | None = None, **fields):
-    return await explain(by_photo(**fields), product_id, (shop or shop_with_photo()).house)
+    return await explain(by_photo(**fields), product_id, (shop or shop_with_photo()).deps)
 
 
 def texts(found) -> tuple[str, str]:
@@ -30,7 +30,7 @@ async def test_a_shown_product_is_told_with_its_score_by_feature():
 
     assert found.outcome is Outcome.SHOWN
     assert found.placed.rank == 2
-    assert found.placed.answered.addends == {
+    assert found.placed.answered.contributions == {
         "visual": (("signals[0]", 0.8),),
         "taste": (("brand=b", 0.05),),
     }
@@ -147,7 +147,7 @@ async def test_no_candidate_is_told_how_near_it_is_and_where_it_would_stand():
     assert (verdict.similarity, verdict.last_similarity) == pytest.approx((0.3, 0.5))
     assert found.placed.rank == 5
     assert found.placed.answered.parts == (("visual", 0.3), ("taste", 0.05))
-    assert found.placed.answered.addends["visual"] == (("signals[0]", 0.3),)
+    assert found.placed.answered.contributions["visual"] == (("signals[0]", 0.3),)
     assert "0.300" in texts(found)[0]
     # The search for it alone leaves no trace in what is told of the request.
     assert found.versions.plan == "visual: top 40 (flat) → rank"

@@ -19,7 +19,7 @@ def ids(answer):
 
 
 async def first_page(shop: Shop, **fields):
-    return await recommend(by_photo(page_size=2, **fields), shop.house)
+    return await recommend(by_photo(page_size=2, **fields), shop.deps)
 
 
 async def test_pages_walk_through_one_order_without_gap_or_overlap():
@@ -136,7 +136,7 @@ async def test_page_size_and_request_id_may_change_between_pages():
     one = await first_page(shop)
 
     two = await recommend(
-        by_photo(page_size=1, request_id="r2", page_token=one.next_page_token), shop.house
+        by_photo(page_size=1, request_id="r2", page_token=one.next_page_token), shop.deps
     )
 
     assert ids(two) == ["p4"]
@@ -178,7 +178,7 @@ async def test_a_page_after_many_vanished_products_costs_few_calls():
     shop.scene(lambda scene: replace(scene, least_candidates=100))
     shop.retriever.record = ["q099"]
 
-    answer = await recommend(by_photo(page_size=1), shop.house)
+    answer = await recommend(by_photo(page_size=1), shop.deps)
 
     assert ids(answer) == ["q099"]
     assert len([name for name, _ in shop.retriever.calls if name == "products"]) <= 3
@@ -190,8 +190,8 @@ async def test_when_the_page_and_what_is_ahead_of_it_vanished_the_rest_is_asked_
     shop.scene(lambda scene: replace(scene, least_candidates=100))
     shop.retriever.record = ["q097", "q099"]
 
-    one = await recommend(by_photo(page_size=1), shop.house)
-    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.house)
+    one = await recommend(by_photo(page_size=1), shop.deps)
+    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.deps)
 
     assert (ids(one), ids(two)) == (["q097"], ["q099"])
     asked = [what for name, what in shop.ranker.calls if name == "rank"]
@@ -255,15 +255,15 @@ async def test_on_later_pages_parts_of_behaviour_are_split_where_it_is_asked_for
     one = await first_page(shop, explain=True)
     two = await first_page(shop, explain=True, page_token=one.next_page_token)
 
-    assert set(one.results[0].answered.addends) == {"visual", "taste"}
-    assert two.results[0].answered.addends == {"taste": (("brand=b", 0.05),)}
+    assert set(one.results[0].answered.contributions) == {"visual", "taste"}
+    assert two.results[0].answered.contributions == {"taste": (("brand=b", 0.05),)}
 
 
 async def test_products_read_ahead_of_a_full_page_come_on_the_next():
     shop = shop_with_photo()
     shop.retriever.record.remove("p3")
-    one = await recommend(by_photo(page_size=1), shop.house)
-    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.house)
+    one = await recommend(by_photo(page_size=1), shop.deps)
+    two = await recommend(by_photo(page_size=1, page_token=one.next_page_token), shop.deps)
 
     assert (ids(one), ids(two)) == (["p1"], ["p4"])
 

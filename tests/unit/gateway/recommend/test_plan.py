@@ -48,8 +48,8 @@ def test_more_is_asked_than_a_page_holds_within_the_scenes_bounds(page_size, top
 def test_with_a_filter_all_nominees_are_asked_for_because_it_thins_them_out():
     asked = Query(filter=CallersFilter("f", b"f", False))
 
-    assert make_plan(asked, DEFAULT, 1.0).nominees == 1000
-    assert make_plan(Query(), DEFAULT, 1.0).nominees == 40
+    assert make_plan(asked, DEFAULT, 1.0).generated == 1000
+    assert make_plan(Query(), DEFAULT, 1.0).generated == 40
 
 
 def test_stages_end_at_their_share_of_the_time():

@@ -47,7 +47,7 @@ def lost(answer):
 
 
 async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_photo():
-    answer = await recommend(by_photo(), shop_with_photo().house)
+    answer = await recommend(by_photo(), shop_with_photo().deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert [result.rank for result in answer.results] == [1, 2, 3, 4]
@@ -65,7 +65,7 @@ async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_p
 
 
 async def test_each_stage_is_timed_with_the_peers_own_work():
-    answer = await recommend(by_photo(), shop_with_photo().house)
+    answer = await recommend(by_photo(), shop_with_photo().deps)
 
     work = {"embed": 1_000, "retrieve": 2_000, "rank": 3_000}
     for item in answer.timings:
@@ -77,8 +77,8 @@ async def test_each_stage_is_timed_with_the_peers_own_work():
 
 async def test_the_same_request_gets_the_same_answer_and_seed():
     shop = shop_with_photo()
-    first = await recommend(by_photo(shopper=ANN), shop.house)
-    second = await recommend(by_photo(shopper=ANN, request_id="other"), shop.house)
+    first = await recommend(by_photo(shopper=ANN), shop.deps)
+    second = await recommend(by_photo(shopper=ANN, request_id="other"), shop.deps)
 
     seeds = {tokens.read_attribution_token(each.attribution_token).seed for each in (first, second)}
     assert len(seeds) == 1
@@ -88,21 +88,21 @@ async def test_the_same_request_gets_the_same_answer_and_seed():
 
 async def test_branches_run_side_by_side():
     shop = shop_with_photo()
-    shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
+    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p7", "p1"))
     begun = asyncio.Event()
 
-    async def embed_waits_for_nominate(*args, **kwargs):
+    async def embed_waits_for_generate(*args, **kwargs):
         await begun.wait()
         return await type(shop.embedder).embed(shop.embedder, *args, **kwargs)
 
-    async def nominate_begins(*args, **kwargs):
+    async def generating_begins(*args, **kwargs):
         begun.set()
-        return await type(shop.ranker).nominate(shop.ranker, *args, **kwargs)
+        return await type(shop.ranker).generate(shop.ranker, *args, **kwargs)
 
-    shop.embedder.embed = embed_waits_for_nominate
-    shop.ranker.nominate = nominate_begins
+    shop.embedder.embed = embed_waits_for_generate
+    shop.ranker.generate = generating_begins
 
-    answer = await asyncio.wait_for(recommend(by_photo(shopper=ANN), shop.house), 2)
+    answer = await asyncio.wait_for(recommend(by_photo(shopper=ANN), shop.deps), 2)
 
     branches = {result.row.product_id: result.answered.branches for result in answer.results}
     assert branches["p1"] == ("visual", "collaborative")
@@ -114,7 +114,7 @@ async def test_with_the_ranker_lost_the_order_is_that_of_similarity_exactly():
     shop.retriever.nearest[b"photo"] = {"p4": 0.5, "p2": 0.7, "p1": 0.7, "p3": 0.9}
     shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p2", "p4"]
     for result in answer.results:
@@ -131,7 +131,7 @@ async def test_with_the_ranker_lost_no_later_page_is_promised_and_no_record_kept
     shop = shop_with_photo()
     shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
 
-    answer = await recommend(by_photo(page_size=1), shop.house)
+    answer = await recommend(by_photo(page_size=1), shop.deps)
 
     assert ids(answer) == ["p3"]
     assert answer.next_page_token == ""
@@ -140,9 +140,9 @@ async def test_with_the_ranker_lost_no_later_page_is_promised_and_no_record_kept
 
 async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
     shop = shop_with_photo()
-    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "nominate")}
+    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
 
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert lost(answer) == [
         ("collaborative", Cause.RANKER_UNAVAILABLE),
@@ -153,20 +153,20 @@ async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
-async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_nominate():
+async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_generate():
     shop = shop_with_photo()
-    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "nominate")}
+    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
 
-    await recommend(by_photo(shopper=ANN), shop.house)
+    await recommend(by_photo(shopper=ANN), shop.deps)
 
-    assert shop.ranker.asked == ["nominate"]
+    assert shop.ranker.asked == ["generate"]
 
 
-async def test_a_ranker_that_failed_to_nominate_may_still_rank():
+async def test_a_ranker_that_failed_to_generate_may_still_rank():
     shop = shop_with_photo()
-    shop.ranker.lost["nominate"] = Internal("a bug", reason="INTERNAL")
+    shop.ranker.lost["generate"] = Internal("a bug", reason="INTERNAL")
 
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert lost(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
     assert len(shop.ranker.records) == 1
@@ -176,9 +176,9 @@ async def test_a_ranker_that_failed_to_nominate_may_still_rank():
 async def test_with_the_embedder_lost_popular_products_stand_in():
     shop = shop_with_photo()
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
+    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
 
-    answer = await recommend(by_photo(page_size=2), shop.house)
+    answer = await recommend(by_photo(page_size=2), shop.deps)
 
     assert ids(answer) == ["p5", "p6"]
     assert answer.degradations == (
@@ -198,7 +198,7 @@ async def test_with_the_embedder_lost_popular_products_stand_in():
 )
 async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_it(asked, count):
     shop = Shop()
-    await recommend(Query(shopper=ANN, **asked), shop.house)
+    await recommend(Query(shopper=ANN, **asked), shop.deps)
     (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
     assert (order.reason_count, order.top_k) == (count, 2 * count + 10)
 
@@ -206,9 +206,9 @@ async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_i
 async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
     shop = shop_with_photo()
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
+    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
 
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p5", "p6"]
     assert answer.degradations[0].substitute == "products that fit the shopper"
@@ -219,7 +219,7 @@ async def test_with_the_index_lost_the_record_still_answers():
     shop = shop_with_photo()
     shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert lost(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
     assert answer.degradations[0].substitute == "the newest products that pass the filter"
@@ -232,10 +232,10 @@ async def test_with_the_retriever_lost_nothing_is_made_up():
     shop.retriever.lost = {
         name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
     }
-    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p5",))
+    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5",))
 
     with pytest.raises(NothingAvailable) as caught:
-        await recommend(by_photo(), shop.house)
+        await recommend(by_photo(), shop.deps)
 
     assert caught.value.retry_after is not None
     assert caught.value.metadata == {"causes": "RETRIEVER_UNAVAILABLE"}
@@ -246,7 +246,7 @@ async def test_with_the_record_lost_at_the_end_nothing_is_made_up():
     shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
 
     with pytest.raises(NothingAvailable):
-        await recommend(by_photo(), shop.house)
+        await recommend(by_photo(), shop.deps)
 
 
 async def test_a_hanging_embedder_costs_its_budget_and_no_more():
@@ -255,7 +255,7 @@ async def test_a_hanging_embedder_costs_its_budget_and_no_more():
     shop.embedder.hang = True
     start = asyncio.get_running_loop().time()
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
@@ -267,7 +267,7 @@ async def test_a_hanging_search_is_cancelled_at_its_budget():
     shop.seconds = 2.0
     shop.retriever.hang = {"search"}
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert shop.retriever.cancelled == ["search"]
     assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
@@ -278,7 +278,7 @@ async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
     shop.seconds = 2.0
     shop.ranker.hang = {"rank"}
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert lost(answer) == [("rank", Cause.STAGE_DEADLINE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
@@ -289,7 +289,7 @@ async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_loss():
     shop.retriever.record = []
     shop.retriever.nearest[b"photo"] = {}
 
-    answer = await recommend(by_photo(filter=FILTER), shop.house)
+    answer = await recommend(by_photo(filter=FILTER), shop.deps)
 
     assert answer.results == ()
     assert answer.degradations == ()
@@ -300,7 +300,7 @@ async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
     shop = Shop()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    answer = await recommend(Query(signals=(words(),)), shop.house)
+    answer = await recommend(Query(signals=(words(),)), shop.deps)
 
     assert lost(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
     assert ids(answer) == shop.retriever.record
@@ -312,7 +312,7 @@ async def test_a_photo_beside_a_text_is_still_followed():
     shop = shop_with_photo()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
 
-    answer = await recommend(Query(signals=(photo(), words(index=1))), shop.house)
+    answer = await recommend(Query(signals=(photo(), words(index=1))), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert answer.degradations[0].substitute == "products that look alike"
@@ -323,7 +323,7 @@ async def test_a_bad_photo_fails_the_request_with_its_field():
     shop.embedder.items[b"text"] = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
 
     with pytest.raises(ImageRefused) as caught:
-        await recommend(Query(signals=(photo(), photo(1, b"text"))), shop.house)
+        await recommend(Query(signals=(photo(), photo(1, b"text"))), shop.deps)
 
     assert caught.value.reason == "IMAGE_UNDECODABLE"
     assert [item.field for item in caught.value.violations] == ["signals[1].image"]
@@ -344,7 +344,7 @@ async def test_a_photo_that_its_address_does_not_give_fails_the_request_with_its
     shop.embedder.items[b"https://photos.test/a.jpg"] = error
     query = Query(signals=(photo(), address(1)))
     with pytest.raises(raised) as caught:
-        await recommend(query, shop.house)
+        await recommend(query, shop.deps)
     assert caught.value.reason == error.reason
     assert [item.field for item in caught.value.violations] == ["signals[1].image_uri"]
 
@@ -353,7 +353,7 @@ async def test_a_photo_is_followed_by_its_address():
     shop = Shop()
     shop.retriever.nearest[b"https://photos.test/a.jpg"] = {"p1": 0.8, "p3": 0.9}
 
-    answer = await recommend(Query(signals=(address(),)), shop.house)
+    answer = await recommend(Query(signals=(address(),)), shop.deps)
 
     assert ids(answer)[:2] == ["p3", "p1"]
     assert not answer.degradations
@@ -361,14 +361,14 @@ async def test_a_photo_is_followed_by_its_address():
 
 async def test_an_unknown_product_alone_is_refused_with_its_field():
     with pytest.raises(ProductNotFound) as caught:
-        await recommend(Query(signals=(near("nope"),), shopper=ANN), Shop().house)
+        await recommend(Query(signals=(near("nope"),), shopper=ANN), Shop().deps)
 
     assert [item.field for item in caught.value.violations] == ["signals[0].product_id"]
 
 
 async def test_an_unknown_product_beside_a_photo_is_named_as_missing():
     answer = await recommend(
-        Query(signals=(photo(), near("nope", 1), near("nope", 2))), shop_with_photo().house
+        Query(signals=(photo(), near("nope", 1), near("nope", 2))), shop_with_photo().deps
     )
 
     assert answer.missing_product_ids == ("nope",)
@@ -381,7 +381,7 @@ async def test_the_callers_own_error_from_a_peer_fails_the_request_as_it_is():
     shop.retriever.lost["search"] = InvalidArgument("bad", reason="FILTER_INVALID")
 
     with pytest.raises(InvalidArgument) as caught:
-        await recommend(by_photo(shopper=ANN), shop.house)
+        await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert caught.value.reason == "FILTER_INVALID"
 
@@ -390,33 +390,33 @@ async def test_similar_products_leave_out_the_product_itself_and_the_excluded():
     shop = Shop()
     shop.retriever.nearest["p1"] = {"p1": 1.0, "p2": 0.9, "p3": 0.8, "p4": 0.7}
 
-    answer = await recommend(Query(signals=(near("p1"),), exclude_product_ids=("p3",)), shop.house)
+    answer = await recommend(Query(signals=(near("p1"),), exclude_product_ids=("p3",)), shop.deps)
 
     assert ids(answer) == ["p2", "p4"]
 
 
 async def test_a_newcomer_without_signals_gets_what_is_popular():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.house)
+    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
     assert answer.results[0].answered.branches == ("popular",)
-    assert shop.ranker.asked == ["nominate", "rank"]
+    assert shop.ranker.asked == ["generate", "rank"]
 
 
 async def test_popular_products_stay_out_while_the_photo_names_candidates():
     shop = shop_with_photo()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p9",))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p9",))
 
-    assert "p9" not in ids(await recommend(by_photo(shopper=ANN), shop.house))
+    assert "p9" not in ids(await recommend(by_photo(shopper=ANN), shop.deps))
 
 
 async def test_before_anything_has_happened_the_newest_products_are_answered():
     shop = Shop()
 
-    answer = await recommend(Query(), shop.house)
+    answer = await recommend(Query(), shop.deps)
 
     assert ids(answer) == shop.retriever.record
     assert {result.answered.branches for result in answer.results} == {("new",)}
@@ -426,7 +426,7 @@ async def test_hidden_products_are_dropped_and_counted():
     shop = shop_with_photo()
     shop.ranker.hidden = frozenset({"p1"})
 
-    answer = await recommend(by_photo(shopper=ANN), shop.house)
+    answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p3", "p4", "p2"]
     assert answer.hidden_count == 1
@@ -434,12 +434,12 @@ async def test_hidden_products_are_dropped_and_counted():
 
 async def test_what_cannot_be_bought_is_left_out_unless_the_filter_speaks_of_it():
     shop = shop_with_photo()
-    await recommend(by_photo(filter=FILTER), shop.house)
+    await recommend(by_photo(filter=FILTER), shop.deps)
     assert set(shop.retriever.scopes) == {Scope(FILTER, buyable_only=True)}
 
     shop = shop_with_photo()
     spoken = replace(FILTER, speaks_of_availability=True)
-    await recommend(by_photo(filter=spoken), shop.house)
+    await recommend(by_photo(filter=spoken), shop.deps)
     assert set(shop.retriever.scopes) == {Scope(spoken, buyable_only=False)}
 
 
@@ -447,23 +447,23 @@ async def test_a_scene_may_show_what_cannot_be_bought():
     shop = shop_with_photo()
     shop.scene(lambda scene: replace(scene, buyable_only=False))
 
-    await recommend(by_photo(), shop.house)
+    await recommend(by_photo(), shop.deps)
 
     assert set(shop.retriever.scopes) == {Scope(None, buyable_only=False)}
 
 
 async def test_no_good_match_is_said_below_the_asked_similarity_only():
-    house = shop_with_photo().house
+    deps = shop_with_photo().deps
 
-    assert (await recommend(by_photo(min_quality=0.95), house)).no_good_match
-    assert not (await recommend(by_photo(min_quality=0.85), house)).no_good_match
+    assert (await recommend(by_photo(min_quality=0.95), deps)).no_good_match
+    assert not (await recommend(by_photo(min_quality=0.85), deps)).no_good_match
 
 
 async def test_a_dropped_record_is_flagged_and_promises_no_page():
     shop = shop_with_photo()
     shop.ranker.full = True
 
-    answer = await recommend(by_photo(page_size=1), shop.house)
+    answer = await recommend(by_photo(page_size=1), shop.deps)
 
     assert lost(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
     assert answer.next_page_token == ""
@@ -473,9 +473,9 @@ async def test_unknown_scenes_and_catalogs_are_refused_before_any_call():
     shop = shop_with_photo()
 
     with pytest.raises(SceneNotFound):
-        await recommend(by_photo(scene="nope"), shop.house)
+        await recommend(by_photo(scene="nope"), shop.deps)
     with pytest.raises(CatalogNotFound):
-        await recommend(by_photo(catalog_id="nope"), shop.house)
+        await recommend(by_photo(catalog_id="nope"), shop.deps)
     assert shop.embedder.calls == []
 
 
@@ -484,14 +484,14 @@ async def test_a_mistake_of_our_own_is_not_taken_for_a_loss():
     shop.ranker.lost["rank"] = ValueError("a bug")  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match="a bug"):
-        await recommend(by_photo(), shop.house)
+        await recommend(by_photo(), shop.deps)
 
 
 async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers():
     shop = shop_with_photo()
     shop.ranker.lost["rank"] = InvalidArgument("fused: has 3", reason="REQUEST_INVALID")
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert lost(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
@@ -499,9 +499,9 @@ async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers(
 
 async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_newest():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN, page_size=5), shop.house)
+    answer = await recommend(Query(shopper=ANN, page_size=5), shop.deps)
 
     assert ids(answer) == ["p4", "p2", "p0", "p1", "p3"]
     branches = [result.answered.branches for result in answer.results]
@@ -512,10 +512,10 @@ async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_ne
 
 async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
     shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
 
-    answer = await recommend(Query(shopper=ANN), shop.house)
+    answer = await recommend(Query(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p4", "p2", "p0", "p1", "p3", "p5", "p6", "p7", "p8", "p9"]
     codes = [[item.code for item in result.answered.reasons] for result in answer.results]
@@ -524,23 +524,23 @@ async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
 
 async def test_excluded_popular_products_do_not_count_as_filling_the_page():
     shop = Shop()
-    nominate = shop.ranker.nominate
-    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p4", "p2"))
+    generate = shop.ranker.generate
+    shop.ranker.generated[""] = (Basis.POPULARITY, ("p4", "p2"))
 
     async def forgets_what_is_excluded(*args, exclude, **rest):
-        return await nominate(*args, exclude=(), **rest)
+        return await generate(*args, exclude=(), **rest)
 
-    shop.ranker.nominate = forgets_what_is_excluded
-    answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.house)
+    shop.ranker.generate = forgets_what_is_excluded
+    answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.deps)
 
     assert ids(answer) == ["p4", "p0"]
 
 
 async def test_popular_products_that_fill_the_page_stay_alone():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
 
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.house)
+    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
     assert "newest" not in [name for name, _ in shop.retriever.calls]
@@ -548,18 +548,18 @@ async def test_popular_products_that_fill_the_page_stay_alone():
 
 async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
     shop.scene(lambda scene: replace(scene, new_fallback=False))
 
-    assert ids(await recommend(Query(shopper=ANN), shop.house)) == ["p4", "p2"]
+    assert ids(await recommend(Query(shopper=ANN), shop.deps)) == ["p4", "p2"]
 
 
 async def test_popular_products_stand_when_the_newest_are_lost_and_that_is_flagged():
     shop = Shop()
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p4", "p2"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
     shop.retriever.lost["newest"] = Internal("a bug", reason="INTERNAL")
 
-    answer = await recommend(Query(shopper=ANN), shop.house)
+    answer = await recommend(Query(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
     assert lost(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
@@ -570,7 +570,7 @@ async def test_excluding_the_newest_products_brings_the_next_newest():
     shop.retriever.record = [f"p{i}" for i in range(100)]
     first = tuple(shop.retriever.record[:40])
 
-    answer = await recommend(Query(exclude_product_ids=first), shop.house)
+    answer = await recommend(Query(exclude_product_ids=first), shop.deps)
 
     assert ids(answer) == shop.retriever.record[40:60]
 
@@ -580,7 +580,7 @@ async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
     shop.retriever.lost["search"] = PeerUnavailable(Peer.RETRIEVER)
 
     with pytest.raises(NothingAvailable):
-        await recommend(by_photo(), shop.house)
+        await recommend(by_photo(), shop.deps)
     assert [name for name, _ in shop.retriever.calls] == ["search"]
     assert shop.ranker.asked == []
 
@@ -597,7 +597,7 @@ async def test_moves_sum_to_the_way_from_the_score_rank_to_the_rank_near_duplica
     )
     shop.ranker.moves = ((), (), (up,), (down,))
 
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
 
     assert ids(answer) == ["p3", "p4", "p2"]
     assert [item.answered.score_rank for item in answer.results] == [1, 3, 4]
@@ -615,24 +615,24 @@ async def test_the_record_keeps_moves_and_no_features():
     up = (Move(cause=Move.CAUSE_EXPLORATION, places=3),)
     shop.ranker.moves = (up, (), (), ())
 
-    answer = await recommend(by_photo(explain=True), shop.house)
+    answer = await recommend(by_photo(explain=True), shop.deps)
 
     (record,) = shop.ranker.records.values()
     assert record.order.product(0).moves == up
-    assert answer.results[0].answered.addends
-    assert not record.order.addends
+    assert answer.results[0].answered.contributions
+    assert not record.order.contributions
 
 
 async def test_features_are_there_when_asked_for_alone_and_sum_to_their_parts():
-    plain = await recommend(by_photo(), shop_with_photo().house)
-    split = await recommend(by_photo(explain=True), shop_with_photo().house)
+    plain = await recommend(by_photo(), shop_with_photo().deps)
+    split = await recommend(by_photo(explain=True), shop_with_photo().deps)
 
     assert ids(plain) == ids(split)
-    assert all(not item.answered.addends for item in plain.results)
+    assert all(not item.answered.contributions for item in plain.results)
     for item in split.results:
-        assert set(item.answered.addends) == {"visual", "taste"}
+        assert set(item.answered.contributions) == {"visual", "taste"}
         for part, value in item.answered.parts:
-            total = sum(added for _, added in item.answered.addends[part])
+            total = sum(added for _, added in item.answered.contributions[part])
             assert total == pytest.approx(value)
 
 
@@ -640,7 +640,7 @@ async def test_the_scenes_diversity_and_the_requests_time_go_to_the_ranker():
     shop = shop_with_photo()
     shop.scene(lambda scene: replace(scene, diversity=Diversity(brand_cap=2)))
 
-    await recommend(by_photo(), shop.house)
+    await recommend(by_photo(), shop.deps)
 
     order = shop.ranker.calls[-1][1]
     (record,) = shop.ranker.records.values()
@@ -659,14 +659,14 @@ async def test_a_reason_names_the_product_by_its_title(language, text):
     shop = shop_with_photo()
     shop.ranker.reasons_given = (VIEWED,)
 
-    answer = await recommend(by_photo(language_code=language, page_size=2), shop.house)
+    answer = await recommend(by_photo(language_code=language, page_size=2), shop.deps)
 
     assert {item.answered.reasons[0].text for item in answer.results} == {text}
     read = [what for name, what in shop.retriever.calls if name == "products"]
     assert (read, shop.retriever.titled) == ([("p3", "p1")], [("p9",)])
     later = await recommend(
         by_photo(language_code=language, page_size=2, page_token=answer.next_page_token),
-        shop.house,
+        shop.deps,
     )
     assert later.results[0].answered.reasons[0].text == text
 
@@ -674,7 +674,7 @@ async def test_a_reason_names_the_product_by_its_title(language, text):
 async def test_without_the_title_the_reason_is_as_the_ranker_words_it():
     shop = shop_with_photo()
     shop.ranker.reasons_given = (reason(VIEWED.code, VIEWED.text, "gone"),)
-    answer = await recommend(by_photo(), shop.house)
+    answer = await recommend(by_photo(), shop.deps)
     assert answer.results[0].answered.reasons[0].text == "Similar to something"
     assert answer.degradations == ()
 
@@ -682,5 +682,5 @@ async def test_without_the_title_the_reason_is_as_the_ranker_words_it():
 async def test_what_the_gateway_says_itself_is_said_in_the_readers_language():
     shop = shop_with_photo()
     shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
-    answer = await recommend(by_photo(language_code="zh"), shop.house)
+    answer = await recommend(by_photo(language_code="zh"), shop.deps)
     assert answer.results[0].answered.reasons[0].text == "与您提供的图片相似"

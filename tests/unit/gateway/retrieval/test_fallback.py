@@ -11,9 +11,9 @@ from tests.fakes.gateway_peers import Shop, columns
 
 async def test_popular_products_that_are_one_do_not_fill_a_page():
     shop = Shop()
-    shop.ranker.nominees[""] = (Basis.POPULARITY, ("p8", "p9"))
+    shop.ranker.generated[""] = (Basis.POPULARITY, ("p8", "p9"))
     shop.retriever.parents = {"p8": "x", "p9": "x"}
-    answer = await recommend(Query(page_size=2), shop.house)
+    answer = await recommend(Query(page_size=2), shop.deps)
 
     groups = {item.row.product_id: item.answered.collapsed for item in answer.results}
     assert groups == {"p8": ("p9",), "p0": ()}

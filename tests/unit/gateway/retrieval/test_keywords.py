@@ -8,12 +8,11 @@ from gateway.model.branch import Branch
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
-from gateway.model.messages import Space, SpaceVersion
+from gateway.model.messages import SpaceVersion
 from gateway.model.query import Query, Signal, SignalKind
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
-from gateway.state.text_spaces import LOOK_SECONDS, TextTakers
 from servicekit.errors import FailedPrecondition
 from tests.fakes.gateway_peers import Shop, words
 
@@ -37,7 +36,7 @@ def named(found):
 
 
 async def test_lists_of_a_text_are_fused_by_their_places():
-    found = await search(by_text(), shop_with_words().house)
+    found = await search(by_text(), shop_with_words().deps)
 
     assert [item.row.product_id for item in found.results] == ["p1", "p3", "p2"]
     assert [item.similarity for item in found.results] == [0.5, 0.0, 0.4]
@@ -46,7 +45,7 @@ async def test_lists_of_a_text_are_fused_by_their_places():
 
 async def test_words_are_a_branch_and_a_part_of_their_own():
     shop = shop_with_words()
-    answer = await recommend(by_text(), shop.house)
+    answer = await recommend(by_text(), shop.deps)
 
     assert named(answer) == {
         "p1": ("text", "keywords"),
@@ -64,7 +63,7 @@ async def test_words_are_a_branch_and_a_part_of_their_own():
 async def test_words_still_answer_when_the_embedder_is_lost():
     shop = shop_with_words()
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
-    answer = await recommend(by_text(), shop.house)
+    answer = await recommend(by_text(), shop.deps)
 
     assert [item.row.product_id for item in answer.results] == ["p3", "p1"]
     (told,) = answer.degradations
@@ -76,7 +75,7 @@ async def test_words_still_answer_when_the_embedder_is_lost():
 async def test_meaning_still_answers_when_words_are_lost():
     shop = shop_with_words()
     shop.retriever.lost["words"] = PeerUnavailable(Peer.RETRIEVER)
-    found = await search(by_text(), shop.house)
+    found = await search(by_text(), shop.deps)
 
     assert [item.row.product_id for item in found.results] == ["p1", "p2"]
     (told,) = found.degradations
@@ -88,14 +87,14 @@ async def test_when_all_is_lost_nothing_is_made_up():
     shop.retriever.lost = dict.fromkeys(("words", "search"), PeerUnavailable(Peer.RETRIEVER))
 
     with pytest.raises(NothingAvailable):
-        await search(by_text(), shop.house)
+        await search(by_text(), shop.deps)
 
 
 async def test_words_that_are_not_wanted_put_products_further_down():
     shop = shop_with_words()
     shop.retriever.words_of["leather"] = {"p1": 0.9}
     leather = Signal(1, SignalKind.TEXT, text="leather", negative=True)
-    found = await search(by_text(leather), shop.house)
+    found = await search(by_text(leather), shop.deps)
 
     assert [item.row.product_id for item in found.results] == ["p3", "p1", "p2"]
 
@@ -103,7 +102,7 @@ async def test_words_that_are_not_wanted_put_products_further_down():
 async def test_a_scene_may_do_without_words():
     shop = shop_with_words()
     shop.scene(lambda scene: replace(scene, branches={**scene.branches, Branch.KEYWORDS: 0.0}))
-    found = await search(by_text(), shop.house)
+    found = await search(by_text(), shop.deps)
 
     assert [item.row.product_id for item in found.results] == ["p1", "p2"]
 
@@ -111,7 +110,7 @@ async def test_a_scene_may_do_without_words():
 async def test_what_no_shopper_words_name_is_an_empty_answer():
     shop = Shop()
     shop.embedder.items[TEXT] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
-    found = await search(by_text(), shop.house)
+    found = await search(by_text(), shop.deps)
 
     assert found.results == ()
 
@@ -120,7 +119,7 @@ async def test_each_list_of_a_text_has_its_verdict():
     shop = shop_with_words()
     shop.retriever.far[TEXT] = {"p3": 0.1}
     shop.retriever.created = {"p3": 3}
-    told = await explain(by_text(), "p3", shop.house)
+    told = await explain(by_text(), "p3", shop.deps)
 
     assert told.outcome is Outcome.SHOWN
     verdicts = {verdict.branch: verdict for verdict in told.branches}
@@ -135,7 +134,7 @@ async def test_each_list_of_a_text_has_its_verdict():
 def shop_that_takes_texts(version: str = "f1") -> Shop:
     """A shop whose visual space was fitted with titles."""
     shop = shop_with_words()
-    shop.embedder.served, shop.embedder.takers = ("v1", version), (version,)
+    shop.embedder.served, shop.embedder.take_texts = ("v1", version), (version,)
     shop.retriever.active = [SpaceVersion(space="visual", version=version, generation="g2")]
     return shop
 
@@ -148,7 +147,7 @@ def asked(shop: Shop) -> list[str]:
 async def test_texts_find_looks_where_the_visual_space_was_fitted_with_titles():
     shop = shop_that_takes_texts()
     shop.embedder.items = {}
-    answer = await recommend(by_text(), shop.house)
+    answer = await recommend(by_text(), shop.deps)
 
     assert Branch.TEXT_VISUAL in {branch for item in named(answer).values() for branch in item}
     assert "f1" in asked(shop)
@@ -156,7 +155,7 @@ async def test_texts_find_looks_where_the_visual_space_was_fitted_with_titles():
 
 async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_lost():
     shop = shop_with_words()
-    found = await search(by_text(), shop.house)
+    found = await search(by_text(), shop.deps)
 
     assert found.degradations == ()
     assert len(asked(shop)) == 1
@@ -165,57 +164,11 @@ async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_lost():
 async def test_an_index_of_a_version_that_takes_no_texts_is_learnt_and_no_loss():
     shop = shop_that_takes_texts()
     shop.retriever.active = [SpaceVersion(space="visual", version="v1", generation="g1")]
-    house = shop.house
-    first = await search(by_text(), house)
+    deps = shop.deps
+    first = await search(by_text(), deps)
     before = len(asked(shop))
-    second = await search(by_text(), house)
+    second = await search(by_text(), deps)
 
     assert first.degradations == second.degradations == ()
-    assert house.versions.of("default", "visual") == "v1"
+    assert deps.versions.of("default", "visual") == "v1"
     assert len(asked(shop)) == before + 1  # the text space alone
-
-
-# What takes texts
-
-
-class Spaces:
-    def __init__(self) -> None:
-        self.states = (
-            Space(space="visual", version="v1", default_version=True),
-            Space(space="visual", version="f1", takes_texts=True),
-            Space(space="text", version="t1", takes_texts=True),
-        )
-        self.lost = False
-        self.calls = 0
-
-    async def __call__(self, catalog_id: str) -> tuple[Space, ...]:
-        self.calls += 1
-        if self.lost:
-            raise PeerUnavailable(Peer.EMBEDDER)
-        return self.states
-
-
-async def test_what_takes_texts_is_asked_for_now_and_then():
-    now, spaces = [0.0], Spaces()
-    takers = TextTakers(lambda: now[0])
-
-    assert await takers.of("default", spaces) == ("f1",)
-    assert await takers.of("default", spaces) == ("f1",)
-    assert spaces.calls == 1
-    spaces.states = spaces.states[:1]
-    now[0] = LOOK_SECONDS + 1
-    assert await takers.of("default", spaces) == ("f1",)  # looked up beside the request
-    await takers.of("other", spaces)
-    assert await takers.of("default", spaces) == ()
-
-
-async def test_what_took_texts_does_while_the_embedder_is_lost():
-    now, spaces = [0.0], Spaces()
-    takers = TextTakers(lambda: now[0])
-    await takers.of("default", spaces)
-    spaces.lost, now[0] = True, LOOK_SECONDS + 1
-    await takers.of("default", spaces)
-    await takers.of("other", spaces)
-
-    assert await takers.of("default", spaces) == ("f1",)
-    assert await takers.of("other", spaces) == ()

@@ -1,4 +1,4 @@
-"""Of a large catalogue, what fits a shopper comes out of the index."""
+"""Of a large catalog, what fits a shopper comes out of the index."""
 
 import pytest
 
@@ -28,14 +28,14 @@ def shop():
     """Ranker: model m2, and m1 before it. The index holds the products of m1."""
     made = Shop()
     made.ranker.vectors = (vector("m2"), vector("m1"))
-    made.ranker.nominees["ann"] = (Basis.SESSION, ("p7",))
+    made.ranker.generated["ann"] = (Basis.SESSION, ("p7",))
     made.retriever.nearest = {b"m1": {"p4": 9.0, "p2": -1.0}, b"m2": {"p5": 3.0}}
     made.retriever.active = [space("m1")]
     return made
 
 
-async def found(shop, house=None):
-    run = begin(Query(shopper=ANN), house or shop.house)
+async def found(shop, deps=None):
+    run = begin(Query(shopper=ANN), deps or shop.deps)
     return run, [list(item.columns.product_ids) for item in await find(run)]
 
 
@@ -44,19 +44,19 @@ def searches(shop):
 
 
 async def test_the_model_that_the_index_holds_is_learnt_once(shop):
-    house = shop.house
-    run, lists = await found(shop, house)
+    deps = shop.deps
+    run, lists = await found(shop, deps)
     assert lists == [["p4", "p2"]]
-    assert list(run.trail.spaces) == [space("m1")]
-    assert run.trail.losses == []
+    assert list(run.trace.spaces) == [space("m1")]
+    assert run.trace.failures == []
     assert searches(shop) == [b"m2", b"m1"]
 
-    assert (await found(shop, house))[1] == [["p4", "p2"]]
+    assert (await found(shop, deps))[1] == [["p4", "p2"]]
     assert searches(shop) == [b"m2", b"m1", b"m1"]
 
     shop.retriever.active = [space("m2")]
-    assert (await found(shop, house))[1] == [["p5"]]
-    assert shop.ranker.asked == ["nominate"] * 3
+    assert (await found(shop, deps))[1] == [["p5"]]
+    assert shop.ranker.asked == ["generate"] * 3
 
 
 async def test_what_the_ranker_leaves_out_is_left_out_of_the_search(shop):
@@ -68,9 +68,9 @@ async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_sh
     shop.ranker.neighbours = ("p9", "p2")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"], ["p9", "p2"]]
-    answer = await recommend(Query(shopper=ANN), shop.house)
+    answer = await recommend(Query(shopper=ANN), shop.deps)
     assert {"p4", "p2", "p9"} <= {result.answered.product_id for result in answer.results}
-    assert run.trail.losses == []
+    assert run.trace.failures == []
 
 
 async def test_when_what_goes_with_the_last_products_can_t_be_read_the_search_stands(shop):
@@ -78,7 +78,7 @@ async def test_when_what_goes_with_the_last_products_can_t_be_read_the_search_st
     shop.retriever.lost["columns"] = Unavailable("busy", reason="RECORD_UNAVAILABLE")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"]]
-    assert [loss.stage for loss in run.trail.losses] == ["collaborative"]
+    assert [failure.stage for failure in run.trace.failures] == ["collaborative"]
 
 
 @pytest.mark.parametrize("held", ["m0", ""])
@@ -86,8 +86,8 @@ async def test_without_the_model_s_products_in_the_index_the_ranker_names_them(s
     shop.retriever.active = [space(held)]
     run, lists = await found(shop)
     assert lists == [["p7"]]
-    assert run.trail.losses == []
-    assert shop.ranker.asked == ["nominate", "nominate"]
+    assert run.trace.failures == []
+    assert shop.ranker.asked == ["generate", "generate"]
 
 
 async def test_without_any_publication_the_ranker_names_products(shop):
@@ -100,23 +100,23 @@ async def test_with_the_index_lost_the_ranker_names_products(shop):
     shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
     run, products = await found(shop)
     assert products == [["p7"]]
-    assert [(loss.stage, loss.cause) for loss in run.trail.losses] == [
+    assert [(failure.stage, failure.cause) for failure in run.trace.failures] == [
         ("collaborative", Cause.INDEX_UNAVAILABLE)
     ]
 
 
 async def test_a_lost_search_is_a_lost_branch(shop):
     shop.retriever.lost["search"] = PeerUnavailable(Peer.RETRIEVER)
-    run = begin(Query(shopper=ANN), shop.house)
+    run = begin(Query(shopper=ANN), shop.deps)
     with pytest.raises(NothingAvailable):
         await find(run)
-    assert [(loss.stage, loss.cause) for loss in run.trail.losses] == [
+    assert [(failure.stage, failure.cause) for failure in run.trace.failures] == [
         ("collaborative", Cause.RETRIEVER_UNAVAILABLE)
     ]
 
 
 async def test_an_inner_product_says_nothing_of_a_good_match(shop):
-    answer = await recommend(Query(shopper=ANN, min_quality=0.9), shop.house)
+    answer = await recommend(Query(shopper=ANN, min_quality=0.9), shop.deps)
     assert answer.results
     assert not answer.no_good_match
     assert [item.space for item in answer.versions.spaces] == ["collaborative"]

@@ -39,7 +39,7 @@ def searches(shop: Shop) -> list[object]:
 @pytest.mark.parametrize("fusion", list(Fusion))
 async def test_what_is_not_wanted_is_searched_for_by_itself_and_falls(fusion):
     shop = shop_of(fusion)
-    found = await search(Query(signals=(photo(), replace(NOT_P2, weight=1.0))), shop.house)
+    found = await search(Query(signals=(photo(), replace(NOT_P2, weight=1.0))), shop.deps)
 
     assert sorted(map(str, searches(shop))) == ["b'photo'", "p2"]
     # p1 was second; p2, which is not wanted, is left out like every product that is asked with.
@@ -48,7 +48,7 @@ async def test_what_is_not_wanted_is_searched_for_by_itself_and_falls(fusion):
 
 async def test_by_rank_each_signal_is_searched_for():
     shop = shop_of(Fusion.RANK)
-    await search(Query(signals=(photo(), near("p2", 1))), shop.house)
+    await search(Query(signals=(photo(), near("p2", 1))), shop.deps)
 
     assert sorted(map(str, searches(shop))) == ["b'photo'", "p2"]
 
@@ -57,7 +57,7 @@ async def test_by_vector_what_is_wanted_of_a_branch_is_one_search():
     shop = shop_of(Fusion.VECTOR)
     shop.retriever.nearest["+1 photo +2 second"] = {"p4": 0.9, "p1": 0.3, "p5": 0.25}
     query = Query(signals=(photo(), replace(NOT_P2, index=2), photo(1, b"second", 2.0)))
-    found = await search(query, shop.house)
+    found = await search(query, shop.deps)
 
     assert set(searches(shop)) == {"+1 photo +2 second", "p2"}
     # p1, which is near to what is not wanted, falls behind p5.
@@ -67,7 +67,7 @@ async def test_by_vector_what_is_wanted_of_a_branch_is_one_search():
 
 async def test_one_signal_is_no_blend():
     shop = shop_of(Fusion.VECTOR)
-    await search(Query(signals=(photo(),)), shop.house)
+    await search(Query(signals=(photo(),)), shop.deps)
 
     assert searches(shop) == [b"photo"]
 
@@ -78,7 +78,7 @@ async def test_branches_with_spaces_of_their_own_are_fused_by_rank_all_the_same(
     shop.retriever.nearest[b"leather"] = {"p1": 0.7, "p9": 0.1}
     unwanted = replace(words("leather", 2), negative=True)
     query = Query(signals=(photo(), photo(1, b"second"), unwanted))
-    found = await search(query, shop.house)
+    found = await search(query, shop.deps)
 
     assert set(searches(shop)) == {"+1 photo +1 second", b"leather"}
     assert ids(found) == ["p2", "p1"]
@@ -88,7 +88,7 @@ async def test_a_product_of_a_blend_that_is_missing_is_named_and_left_out():
     shop = shop_of(Fusion.VECTOR)
     shop.retriever.nearest["+1 photo"] = {"p4": 0.9}
     query = Query(signals=(photo(), NOT_P2, near("gone", 2)))
-    answer = await recommend(query, shop.house)
+    answer = await recommend(query, shop.deps)
 
     assert answer.missing_product_ids == ("gone",)
     assert ids(answer) == ["p4"]
@@ -97,14 +97,14 @@ async def test_a_product_of_a_blend_that_is_missing_is_named_and_left_out():
 async def test_where_all_that_is_wanted_is_missing_the_request_fails():
     for fusion in Fusion:
         with pytest.raises(ProductNotFound):
-            await recommend(Query(signals=(near("gone"), NOT_P2)), shop_of(fusion).house)
+            await recommend(Query(signals=(near("gone"), NOT_P2)), shop_of(fusion).deps)
 
 
 async def test_what_is_not_wanted_may_be_missing():
     unknown = replace(near("gone", 1), negative=True)
     for fusion in Fusion:
         shop = shop_of(fusion)
-        answer = await recommend(Query(signals=(photo(), unknown)), shop.house)
+        answer = await recommend(Query(signals=(photo(), unknown)), shop.deps)
 
         assert answer.missing_product_ids == ("gone",)
         assert ids(answer)[0] == "p3"
@@ -117,9 +117,9 @@ async def test_a_blend_is_embedded_once_more_when_the_index_holds_another_versio
     shop.retriever.nearest["+1 photo +1 second"] = {"p4": 0.9}
     query = Query(signals=(photo(), photo(1, b"second")))
 
-    assert ids(await search(query, shop.house)) == ["p4"]
+    assert ids(await search(query, shop.deps)) == ["p4"]
     assert shop.embedder.versions == ["", "v2"]
-    assert ids(await search(query, shop.house)) == ["p4"]
+    assert ids(await search(query, shop.deps)) == ["p4"]
 
 
 async def test_parts_that_cancel_out_are_searched_for_one_by_one():
@@ -127,7 +127,7 @@ async def test_parts_that_cancel_out_are_searched_for_one_by_one():
     shop.retriever.cancelling = {"+1 photo +1 opposite"}
     shop.retriever.nearest[b"opposite"] = {"p9": 0.1}
     query = Query(signals=(photo(), photo(1, b"opposite")))
-    found = await search(query, shop.house)
+    found = await search(query, shop.deps)
 
     assert searches(shop) == ["+1 photo +1 opposite", b"photo", b"opposite"]
     assert "p9" in ids(found)
@@ -138,7 +138,7 @@ async def test_a_blend_whose_photos_are_lost_rests_on_its_products():
     shop = shop_of(Fusion.VECTOR)
     shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
     shop.retriever.nearest["+1 p2"] = {"p5": 0.9}
-    found = await search(Query(signals=(photo(), near("p2", 1))), shop.house)
+    found = await search(Query(signals=(photo(), near("p2", 1))), shop.deps)
 
     assert ids(found) == ["p5"]
     assert [item.cause for item in found.degradations] == [Cause.EMBEDDER_UNAVAILABLE]
@@ -146,9 +146,9 @@ async def test_a_blend_whose_photos_are_lost_rests_on_its_products():
 
 async def test_with_a_shopper_it_is_enough_to_say_what_is_not_wanted():
     shop = shop_of(Fusion.RANK)
-    shop.ranker.nominees["ann"] = (Basis.LONG_TERM, ("p1", "p6", "p7"))
+    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p1", "p6", "p7"))
     unwanted = replace(near("p2"), negative=True)
-    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.house)
+    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.deps)
 
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     assert not answer.no_good_match
@@ -160,10 +160,10 @@ async def test_with_a_shopper_it_is_enough_to_say_what_is_not_wanted():
 
 async def test_a_shopper_without_history_gets_what_is_popular_but_not_what_is_unwanted_first():
     shop = shop_of(Fusion.RANK)
-    shop.ranker.nominees["ann"] = (Basis.POPULARITY, ("p1", "p6", "p7"))
+    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p1", "p6", "p7"))
     shop.scene(lambda scene: replace(scene, new_fallback=False))
     unwanted = replace(near("p2"), negative=True)
-    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.house)
+    answer = await recommend(Query(signals=(unwanted,), shopper=ANN), shop.deps)
 
     assert set(ids(answer)) == {"p1", "p6", "p7"}
     (order,) = (what for name, what in shop.ranker.calls if name == "rank")
@@ -173,14 +173,14 @@ async def test_a_shopper_without_history_gets_what_is_popular_but_not_what_is_un
 @pytest.mark.parametrize("call", [recommend, search])
 async def test_only_what_is_not_wanted_is_no_request(call):
     with pytest.raises(RequestInvalid, match="all negative"):
-        await call(Query(signals=(replace(NOT_P2, index=0),)), shop_of(Fusion.RANK).house)
+        await call(Query(signals=(replace(NOT_P2, index=0),)), shop_of(Fusion.RANK).deps)
 
 
 async def test_a_negative_text_without_its_space_costs_no_more_than_itself():
     shop = shop_of(Fusion.RANK)
     shop.embedder.items[b"leather"] = InvalidArgument("no", reason="SPACE_UNAVAILABLE")
     unwanted = replace(words("leather", 1), negative=True)
-    answer = await recommend(Query(signals=(photo(), unwanted)), shop.house)
+    answer = await recommend(Query(signals=(photo(), unwanted)), shop.deps)
 
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
     assert [(item.stage, item.cause) for item in answer.degradations] == [
@@ -194,13 +194,13 @@ async def test_an_explanation_splits_a_score_by_signals_and_sums_up(fusion):
     shop.retriever.nearest["+1 photo +1 second"] = {"p3": 0.9, "p1": 0.3}
     shop.retriever.nearest[b"second"] = {"p1": 0.5, "p4": 0.4}
     query = Query(signals=(photo(), photo(1, b"second"), replace(NOT_P2, index=2)))
-    told = await explain(query, "p1", shop.house)
+    told = await explain(query, "p1", shop.deps)
 
     parts = dict(told.placed.answered.parts)
-    addends = dict(told.placed.answered.addends)["visual"]
-    assert sum(value for _, value in addends) == pytest.approx(parts["visual"])
+    contributions = dict(told.placed.answered.contributions)["visual"]
+    assert sum(value for _, value in contributions) == pytest.approx(parts["visual"])
     together = {"signals"} if fusion is Fusion.VECTOR else {"signals[0]", "signals[1]"}
-    assert {name for name, _ in addends} == {*together, "signals[2]"}
+    assert {name for name, _ in contributions} == {*together, "signals[2]"}
 
 
 async def test_subjects_are_answered_with_the_place_of_their_signal():
@@ -220,15 +220,15 @@ async def test_subjects_are_answered_with_the_place_of_their_signal():
     shop.retriever.nearest[b"second"] = {"p1": 0.4}
     query = Query(signals=(near("p2"), photo(1), asked))
 
-    assert (await recommend(query, shop.house)).subjects == {2: subject}
-    assert (await search(query, shop.house)).subjects == {2: subject}
+    assert (await recommend(query, shop.deps)).subjects == {2: subject}
+    assert (await search(query, shop.deps)).subjects == {2: subject}
 
 
 async def test_a_box_that_holds_nothing_is_the_callers_error():
     shop = shop_of(Fusion.RANK)
     shop.embedder.items[b"photo"] = InvalidArgument("too small", reason="BOX_INVALID")
     with pytest.raises(ImageRefused) as told:
-        await recommend(Query(signals=(photo(),)), shop.house)
+        await recommend(Query(signals=(photo(),)), shop.deps)
 
     assert told.value.reason == "BOX_INVALID"
     assert [item.field for item in told.value.violations] == ["signals[0].box"]
@@ -245,6 +245,6 @@ async def test_the_scene_says_how_many_views_are_embedded():
         return await embed(*args, **kwargs)
 
     shop.embedder.embed = noting
-    await search(Query(signals=(photo(),)), shop.house)
+    await search(Query(signals=(photo(),)), shop.deps)
 
     assert asked == [4]

@@ -6,7 +6,7 @@ from typing import Any, cast
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from gateway.model.answer import Score
-from gateway.model.candidates import Addends
+from gateway.model.candidates import Contributions
 from gateway.model.causes import Cause
 from gateway.model.messages import Degradation
 from gateway.model.query import Identity, Shopper
@@ -40,12 +40,12 @@ def shopper_message(value: Shopper | None) -> event_pb2.Shopper | None:
 
 
 def add_parts(
-    field: Any, parts: Iterable[tuple[str, float]], addends: Mapping[str, Addends]
+    field: Any, parts: Iterable[tuple[str, float]], contributions: Mapping[str, Contributions]
 ) -> None:
-    """Add a score's parts to a repeated field, split where their addends are given."""
+    """Add a score's parts to a repeated field, split where their contributions are given."""
     for name, value in parts:
         message = field.add(name=name, value=value)
-        for feature, added in addends.get(name, ()):
+        for feature, added in contributions.get(name, ()):
             message.features.add(name=feature, value=added)
 
 

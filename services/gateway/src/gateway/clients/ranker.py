@@ -12,10 +12,10 @@ from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns_message, columns_of, order_message, order_of
 from gateway.model.answer import AnswerRecord, Order
 from gateway.model.branch import Branch
-from gateway.model.candidates import Addends, Candidates
+from gateway.model.candidates import Candidates, Contributions
 from gateway.model.diversity import Diversity
 from gateway.model.messages import Reason
-from gateway.model.peers import Basis, Nominees, Ranked, RankOrder, Reasoned, ReasonOrder
+from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
 from servicekit.errors import Internal
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
@@ -56,7 +56,7 @@ _BASIS: Mapping[int, Basis] = MappingProxyType(
 
 
 class RankerClient:
-    """Nominates, ranks, and keeps answers."""
+    """Generates candidates, ranks them, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
         self.way = channel, caller
@@ -65,7 +65,7 @@ class RankerClient:
         self._models = models_grpc.ModelServiceStub(channel)
         self._caller = caller
 
-    async def nominate(
+    async def generate(
         self,
         catalog_id: str,
         shopper: Shopper | None,
@@ -74,10 +74,10 @@ class RankerClient:
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> Nominees:
+    ) -> RankerCandidates:
         """Products that fit the shopper's behaviour; popular ones when there is none.
 
-        `accept_vectors`: of a large catalogue the shopper's vectors will do.
+        `accept_vectors`: of a large catalog the shopper's vectors will do.
         """
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
@@ -90,7 +90,7 @@ class RankerClient:
         answer: ranking_pb.NominateResponse = await self._caller.call(
             self._ranking.Nominate, request
         )
-        return Nominees(
+        return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
             model_version=answer.model_version,
@@ -150,8 +150,11 @@ class RankerClient:
         answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
             self._ranking.GiveReasons, request
         )
-        told = Reasoned(_reasons(answer.reasons), _addends(answer.parts))
-        if any(len(column) != len(order.rows) for column in (told.reasons, *told.addends.values())):
+        told = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
+        if any(
+            len(column) != len(order.rows)
+            for column in (told.reasons, *told.contributions.values())
+        ):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
         return told
 
@@ -243,7 +246,7 @@ def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
         chances=answer.scores,
         event=answer.score_event,
         reasons=_reasons(answer.reasons),
-        addends=_addends(answer.parts),
+        contributions=_contributions(answer.parts),
         total=max(answer.total_count, len(ids)),
     )
     return Ranked(
@@ -262,7 +265,7 @@ def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...
     return [tuple(entry.reasons) for entry in entries]
 
 
-def _addends(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Addends]]:
+def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Contributions]]:
     return {
         part.name: [
             tuple((item.name, item.value) for item in entry.features) for entry in part.features

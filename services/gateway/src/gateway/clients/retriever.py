@@ -99,7 +99,7 @@ class RetrieverClient:
             request.product_id = near
         return _found(await self._call(self._vectors.Search, request, scope))
 
-    async def words(
+    async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
     ) -> Found:
         """The `top_k` products whose words match a text best, their similarities 0 to 1.

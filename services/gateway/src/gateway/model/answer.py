@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.branch import Branch, branches_of
-from gateway.model.candidates import Addends
+from gateway.model.candidates import Contributions
 from gateway.model.messages import (
     Classification,
     Degradation,
@@ -49,7 +49,7 @@ class AnsweredProduct:
     """Place by raw score alone, from 1; 0 = not known."""
     moves: tuple[Move, ...] = ()
     """Why its place in the ranker's order is another one."""
-    addends: Mapping[str, Addends] = field(default_factory=dict)
+    contributions: Mapping[str, Contributions] = field(default_factory=dict)
     """By part what it is made of; only where asked for, and never in a record."""
 
 
@@ -84,7 +84,7 @@ class Order:
     """Of which event `chances` are the chance; see Score."""
     reasons: Sequence[tuple[Reason, ...]] = ()
     """Of the first products; of the others nobody asked."""
-    addends: Mapping[str, Sequence[Addends]] = field(default_factory=dict)
+    contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
     """By part, of the first products, what it is made of; only where asked for."""
     offset: int = 0
     """Place of its first product in the whole order, from 0."""
@@ -117,7 +117,7 @@ class Order:
         self,
         place: int,
         reasons: tuple[Reason, ...] = (),
-        addends: Mapping[str, Addends] | None = None,
+        contributions: Mapping[str, Contributions] | None = None,
     ) -> AnsweredProduct:
         """The product at this place of the whole order, with these reasons."""
         row = place - self.offset
@@ -132,11 +132,13 @@ class Order:
             score=Score(self.chances[row], self.event) if self.chances else None,
             score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
             moves=tuple(self.moves[row]) if self.moves else (),
-            addends={
-                part: column[row] for part, column in self.addends.items() if row < len(column)
+            contributions={
+                part: column[row]
+                for part, column in self.contributions.items()
+                if row < len(column)
             }
-            if addends is None
-            else addends,
+            if contributions is None
+            else contributions,
         )
 
 

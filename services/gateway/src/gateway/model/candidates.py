@@ -9,7 +9,7 @@ from types import MappingProxyType
 from gateway.model.branch import Branch, branches_of
 from gateway.model.columns import Columns, gathered
 
-Addends = tuple[tuple[str, float], ...]
+Contributions = tuple[tuple[str, float], ...]
 """What one part of a raw score is made of: names with values, largest first."""
 
 
@@ -35,7 +35,7 @@ class Listing:
     signal: int | None = None
     """The place in the request of the signal that it is near to; None = it is near to none, or to
     several together."""
-    away: bool = False
+    negative: bool = False
     """Whether it is near to what is not wanted."""
     factor: float = 1.0
     """What its branch's weight makes of its own; see `weighted`."""

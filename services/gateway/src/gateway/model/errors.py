@@ -76,13 +76,13 @@ class SceneNotFound(NotFound):
 
 
 class ProductNotFound(NotFound):
-    """The catalogue does not hold the products that are asked for."""
+    """The catalog does not hold the products that are asked for."""
 
     def __init__(self, *paths: str) -> None:
         super().__init__(
-            "the catalogue does not hold this product",
+            "the catalog does not hold this product",
             reason="PRODUCT_NOT_FOUND",
-            violations=[FieldViolation(path, "is not in the catalogue") for path in paths],
+            violations=[FieldViolation(path, "is not in the catalog") for path in paths],
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.answer import AnswerRecord, Order
-from gateway.model.candidates import Addends, Candidates
+from gateway.model.candidates import Candidates, Contributions
 from gateway.model.columns import Columns
 from gateway.model.diversity import Diversity
 from gateway.model.messages import (
@@ -72,7 +72,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Nominees:
+class RankerCandidates:
     """Products by behaviour, best first."""
 
     product_ids: tuple[str, ...]
@@ -81,7 +81,7 @@ class Nominees:
     model_version: str
     degradations: tuple[Degradation, ...] = ()
     vectors: tuple[Vector, ...] = ()
-    """Of a large catalogue: the shopper in the collaborative space, by the serving model, then by
+    """Of a large catalog: the shopper in the collaborative space, by the serving model, then by
     the one before it."""
     exclude: tuple[str, ...] = ()
     """With `vectors`: products to leave out."""
@@ -124,7 +124,7 @@ class RankOrder:
     record: "AnswerRecord | None" = None
     """What the ranker is to keep of the answer, without its order; None = nothing."""
     history_token: str = ""
-    """Nominees.history_token of the same request."""
+    """RankerCandidates.history_token of the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +165,4 @@ class Reasoned:
     """Reasons of ranked products, in the order asked."""
 
     reasons: Sequence[tuple[Reason, ...]]
-    addends: Mapping[str, Sequence[Addends]] = field(default_factory=dict)
+    contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Plan:
     """Those that run side by side; fallbacks are not among them."""
     top_k: int
     """Candidates asked of each search."""
-    nominees: int
+    generated: int
     """Candidates asked of the ranker, before the filter."""
     most: int
     """Candidates that are ranked."""

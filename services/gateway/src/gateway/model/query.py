@@ -91,7 +91,7 @@ class Scope:
     buyable_only: bool = False
     """Leave out what is OUT_OF_STOCK."""
     created_micros: int | None = None
-    """Only products that the catalogue first stored at this instant, microseconds since 1970 (UTC);
+    """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
     None = at any."""
 
 

@@ -39,9 +39,9 @@ def _picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]
     }
     columns |= {
         "parts": [(name, [values[row] for row in rows]) for name, values in order.parts],
-        "addends": {
+        "contributions": {
             part: [values[row] for row in rows if row < len(values)]
-            for part, values in order.addends.items()
+            for part, values in order.contributions.items()
         },
     }
     return replace(order, **columns | {"collapsed": collapsed, "total": len(rows)})

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gateway.model.branch import Branch
-from gateway.model.causes import Cause, Loss
+from gateway.model.causes import Cause
+from gateway.model.failures import Failure
 from gateway.model.messages import Degradation, Reason
 from gateway.ranking.wording import own_reason
 
@@ -23,21 +24,21 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
 
 
 def degradations(
-    losses: Iterable[Loss], told: Iterable[Degradation], named: Sequence[Branch]
+    failures: Iterable[Failure], told: Iterable[Degradation], named: Sequence[Branch]
 ) -> tuple[Degradation, ...]:
-    """What was lost and what stands in for it, once each: our own losses, then what peers told.
+    """What was lost and what stands in for it, once each: our own failures, then what peers told.
 
     In the order of the stages, however they raced.
     `named` are the branches that did name candidates.
     """
     once: dict[tuple[str, int], Degradation] = {}
-    for loss in sorted(losses, key=_place):
+    for failure in sorted(failures, key=_place):
         own = Degradation(
-            stage=loss.stage,
-            cause=Degradation.Cause.ValueType(loss.cause),
-            substitute=_substitute(loss, named),
+            stage=failure.stage,
+            cause=Degradation.Cause.ValueType(failure.cause),
+            substitute=_substitute(failure, named),
         )
-        once.setdefault((loss.stage, loss.cause), own)
+        once.setdefault((failure.stage, failure.cause), own)
     for item in told:
         once.setdefault((item.stage, item.cause), item)
     return tuple(once.values())
@@ -58,17 +59,17 @@ def reasons_for(
 _STAGES = (*Branch, "rank", "hydrate", "record")
 
 
-def _place(loss: Loss) -> tuple[int, str, str]:
-    place = _STAGES.index(loss.stage) if loss.stage in _STAGES else len(_STAGES)
-    return place, loss.stage, loss.cause.name
+def _place(failure: Failure) -> tuple[int, str, str]:
+    place = _STAGES.index(failure.stage) if failure.stage in _STAGES else len(_STAGES)
+    return place, failure.stage, failure.cause.name
 
 
-def _substitute(loss: Loss, named: Sequence[Branch]) -> str:
-    if loss.cause is Cause.PROFILE_UNAVAILABLE:
+def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
+    if failure.cause is Cause.PROFILE_UNAVAILABLE:
         return "nothing personal; products that the shopper hid may be shown"
-    if loss.cause is Cause.ANSWER_RECORD_DROPPED:
+    if failure.cause is Cause.ANSWER_RECORD_DROPPED:
         return "this page alone"
-    match loss.stage:
+    match failure.stage:
         case "rank":
             return "the order of fused similarity"
         case "hydrate":

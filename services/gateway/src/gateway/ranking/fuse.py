@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import BITS, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import Addends, Candidates, Listing, falling
+from gateway.model.candidates import Candidates, Contributions, Listing, falling
 from gateway.model.columns import Columns, gathered
 
 K = 60
@@ -40,7 +40,7 @@ def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tu
 def _total(listings: Sequence[Listing], branch: Branch) -> float:
     """What a branch's weights are set against: those of what is wanted in it, else among all
     signals, else 1."""
-    wanted = [item for item in listings if not item.away]
+    wanted = [item for item in listings if not item.negative]
     mine = sum(item.weight for item in wanted if item.branch is branch)
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
@@ -56,7 +56,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     nearest: list[float | None] = [None] * count
     image_ids = [""] * count
     for listing in listings:
-        if listing.away:
+        if listing.negative:
             continue
         at, bit = _at(listing, places), BITS[listing.branch]
         weight = listing.weight * listing.factor
@@ -112,7 +112,7 @@ def _table(
     blocks: list[tuple[Columns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
     for listing in listings:
-        if listing.away:
+        if listing.negative:
             continue
         rows: list[int] = []
         for row, product_id in enumerate(listing.ids):
@@ -131,7 +131,7 @@ def _lost(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
     """What products lose of their similarity to what is wanted in a branch."""
     lost: dict[str, float] = {}
     for item in _near(listings, branch):
-        if item.away and _has_cosines(item):
+        if item.negative and _has_cosines(item):
             total, floor = _total(listings, branch), _floor(item)
             for product_id, near in zip(item.ids, item.similarities, strict=True):
                 lost[product_id] = lost.get(product_id, 0.0) + item.weight * (near - floor) / total
@@ -142,12 +142,12 @@ def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[s
     """Take off what products lose by places: those that no list of what is wanted in the branch
     names by a cosine, which they could lose of."""
     for listing in listings:
-        if not listing.away:
+        if not listing.negative:
             continue
         known = {
             product_id
             for item in _near(listings, listing.branch)
-            if not item.away and _has_cosines(item)
+            if not item.negative and _has_cosines(item)
             for product_id in item.ids
         }
         weight = listing.weight * listing.factor
@@ -167,23 +167,23 @@ def _similarities(
     product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
     names it; empty = the branch has none.
     """
-    addends, known = _addends(listings, branch, places)
-    rows = zip(zip(*addends, strict=True), known, strict=True)
+    contributions, known = _contributions(listings, branch, places)
+    rows = zip(zip(*contributions, strict=True), known, strict=True)
     return [sum(row) if named else math.nan for row, named in rows]
 
 
 def by_signal(
     listings: Sequence[Listing], order: Sequence[str]
-) -> Mapping[str, tuple[Addends, ...]]:
+) -> Mapping[str, tuple[Contributions, ...]]:
     """By similarity branch, of each product, what share of its similarity each signal adds, by the
     signal's name; none where the branch did not name it, or where the similarity is 0."""
-    found: dict[str, tuple[Addends, ...]] = {}
+    found: dict[str, tuple[Contributions, ...]] = {}
     places = {product_id: place for place, product_id in enumerate(order)}
     for branch in SIMILARITY_BRANCHES:
         names = [_name(item) for item in _near(listings, branch)]
-        addends, known = _addends(listings, branch, places)
-        if addends and places:
-            rows = zip(zip(*addends, strict=True), known, strict=True)
+        contributions, known = _contributions(listings, branch, places)
+        if contributions and places:
+            rows = zip(zip(*contributions, strict=True), known, strict=True)
             found[branch] = tuple(_shares(names, row if named else ()) for row, named in rows)
     return found
 
@@ -192,11 +192,11 @@ def _name(listing: Listing) -> str:
     return "signals" if listing.signal is None else f"signals[{listing.signal}]"
 
 
-def _shares(names: Sequence[str], addends: Sequence[float]) -> Addends:
-    total = sum(addends)
+def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributions:
+    total = sum(contributions)
     if not total:
         return ()
-    return tuple((name, value / total) for name, value in zip(names, addends, strict=True))
+    return tuple((name, value / total) for name, value in zip(names, contributions, strict=True))
 
 
 def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
@@ -209,13 +209,13 @@ def _floor(listing: Listing) -> float:
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
-def _addends(
+def _contributions(
     listings: Sequence[Listing], branch: Branch, places: Mapping[str, int]
 ) -> tuple[list[list[float]], list[bool]]:
     """What each of the branch's signals adds to the similarity of each product, and whether any
     list of the branch names the product; no columns = the branch has no lists."""
     lists = _near(listings, branch)
-    known, addends = [False] * len(places if lists else ()), list[list[float]]()
+    known, contributions = [False] * len(places if lists else ()), list[list[float]]()
     total = _total(listings, branch) if lists else 1.0
     for item in lists:
         floor = _floor(item)
@@ -223,9 +223,9 @@ def _addends(
         for spot, similarity in zip(_at(item, places), item.similarities, strict=True):
             if spot is not None:
                 near[spot], known[spot] = similarity, True
-        addends.append(
+        contributions.append(
             [-item.weight * (value - floor) / total for value in near]
-            if item.away
+            if item.negative
             else [item.weight * value / total for value in near]
         )
-    return addends, known
+    return contributions, known

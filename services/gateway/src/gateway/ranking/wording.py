@@ -49,7 +49,7 @@ TITLED: Mapping[str, Mapping[str, str]] = {
 OUTCOMES: Mapping[str, Mapping[str, str]] = {
     "en": {
         Outcome.SHOWN: "It is shown, at place {rank}.",
-        Outcome.PRODUCT_NOT_FOUND: "The catalogue holds no product of this id.",
+        Outcome.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
         Outcome.EXCLUDED: "The request itself leaves it out.",
         Outcome.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
         Outcome.UNAVAILABLE: "It can't be bought now, and such products are left out here.",

@@ -5,24 +5,24 @@ from gateway.model.query import Question
 from gateway.ranking.proposals import proposals
 from gateway.recommend.validate import MOST_GUESSES, check_question
 from gateway.retrieval.embedding import photo_error
-from gateway.state.run import House
+from gateway.state.run import Dependencies
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
-async def classify(question: Question, house: House) -> Classified:
+async def classify(question: Question, deps: Dependencies) -> Classified:
     """What the head of the catalog's newest fitted space tells.
 
     Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is no head, and what the
     embedder fails with.
     """
-    check_question(question, house.catalogs)
+    check_question(question, deps.catalogs)
     left = deadlines.remaining()
-    given = house.default_seconds if left is None else min(left, house.longest_seconds)
+    given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     try:
-        with deadlines.within(max(given - house.reserve_seconds, 0.0)):
+        with deadlines.within(max(given - deps.reserve_seconds, 0.0)):
             # Whatever number the caller wants: proposals rest on all of them.
-            told, subject = await house.peers.embedder.classify(
+            told, subject = await deps.peers.embedder.classify(
                 question.catalog_id, question.photo, MOST_GUESSES
             )
     except ServiceError as error:

@@ -35,18 +35,18 @@ from gateway.recommend.recommend import (
 )
 from gateway.recommend.validate import check, check_product
 from gateway.retrieval.branches import find, near_signals
-from gateway.state.run import House, Run
-from gateway.state.trace import Trail
+from gateway.state.run import Dependencies, Run
+from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
 
-async def explain(query: Query, product_id: str, house: House) -> Explanation:
+async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanation:
     """What became of the product. Raises what `recommend` raises, and RequestInvalid for a page
     token."""
-    check(query, house.catalogs)
+    check(query, deps.catalogs)
     check_product(query, product_id)
-    run = begin(replace(query, explain=True), house)
+    run = begin(replace(query, explain=True), deps)
     with deadlines.within(run.plan.ends.answer):
         try:
             row, columns = await _read(run, product_id)
@@ -54,8 +54,8 @@ async def explain(query: Query, product_id: str, house: House) -> Explanation:
                 return Explanation(Outcome.PRODUCT_NOT_FOUND, versions=versions_of(run))
             left_out = await _left_out(run, product_id)
         except ServiceError as error:
-            run.trail.fail(HYDRATE, Peer.RETRIEVER, error)
-            raise NothingAvailable(loss.cause for loss in run.trail.losses) from error
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+            raise NothingAvailable(run.trace.causes) from error
         if left_out is not None:
             return replace(left_out, row=row, versions=versions_of(run))
         return await _placed(run, row, columns)
@@ -63,7 +63,7 @@ async def explain(query: Query, product_id: str, house: House) -> Explanation:
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
     """The product as the record has it, whatever the request's filter says."""
-    retriever, catalog_id = run.house.peers.retriever, run.query.catalog_id
+    retriever, catalog_id = run.peers.retriever, run.query.catalog_id
     rows = (await retriever.products(catalog_id, [product_id], Scope())).rows
     columns = await retriever.columns(catalog_id, [product_id], Scope())
     return (rows[0], columns) if rows and columns.product_ids else (None, columns)
@@ -73,7 +73,7 @@ async def _left_out(run: Run, product_id: str) -> Explanation | None:
     """What keeps the product out before anything is searched; None = nothing does."""
     if product_id in run.query.left_out:
         return Explanation(Outcome.EXCLUDED)
-    scope, retriever = run.plan.scope, run.house.peers.retriever
+    scope, retriever = run.plan.scope, run.peers.retriever
     for outcome, part in (
         (Outcome.FILTERED, replace(scope, buyable_only=False)),
         (Outcome.UNAVAILABLE, replace(scope, filter=None)),
@@ -128,7 +128,7 @@ async def _ordered(run: Run, candidates: Candidates) -> Order:
     """The whole order, near-duplicates included."""
     ranked = await rank(run, replace(rank_order(run, candidates), collapse=False))
     if ranked is None:
-        run.trail.steps.append("as fused")
+        run.trace.steps.append("as fused")
         return as_fused(candidates)
     return ranked.order
 
@@ -141,8 +141,9 @@ async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> 
         return tuple(listings)
     scope = Scope(created_micros=columns.create_time_micros[0])
     plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
-    alone = await near_signals(replace(run, plan=plan, trail=Trail()))
-    found = {(item.branch, item.signal): item for item in alone}
+    # With time of its own: that of the request's searches may be over.
+    alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))
+    found = {(item.branch, item.signal): item for item in alone.listings}
     return tuple(
         _extended(item, columns, found[item.branch, item.signal])
         if item.similarities and (item.branch, item.signal) in found
@@ -197,7 +198,7 @@ async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome
     if not run.plan.scene.drop_seen:
         return Outcome.HIDDEN
     alone = candidates.picked([candidates.places[product_id]])
-    ranked = await run.house.peers.ranker.rank(rank_order(run, alone))
+    ranked = await run.peers.ranker.rank(rank_order(run, alone))
     return Outcome.SEEN if ranked.seen_count else Outcome.HIDDEN
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from gateway.model.answer import Answer, AnsweredProduct, AnswerRecord, Order, Result
 from gateway.model.branch import SIMILARITY_BRANCHES
-from gateway.model.candidates import Addends
-from gateway.model.causes import Peer, cause_of
+from gateway.model.candidates import Contributions
+from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable
+from gateway.model.failures import cause_of
 from gateway.model.messages import Move, ProductRow, Reason
 from gateway.model.peers import ReasonOrder
 from gateway.model.plan import MOST_ASKED
@@ -49,7 +50,7 @@ class _Shown:
     place: int
     reasons: tuple[Reason, ...] | None
     """None = nobody asked the ranker for them."""
-    addends: Mapping[str, Addends] | None = None
+    contributions: Mapping[str, Contributions] | None = None
     """None = those that came with the order."""
 
 
@@ -72,7 +73,7 @@ async def cut(
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
-        answered = item.order.product(item.place, reasons, item.addends)
+        answered = item.order.product(item.place, reasons, item.contributions)
         results.append(Result(item.row, rank, answered))
     return Cut(tuple(results), offset, served + len(results))
 
@@ -92,17 +93,17 @@ async def _read(
             if not ids:
                 break
             named = named_products(order.reasons[begin : begin + len(ids)])
-            async with run.trail.stage(HYDRATE, run.plan.ends.answer):
-                found = await run.house.peers.retriever.products(
+            async with run.trace.stage(HYDRATE, run.plan.ends.answer):
+                found = await run.peers.retriever.products(
                     run.query.catalog_id, ids, run.plan.scope, named
                 )
         except ServiceError as error:
-            run.trail.fail(HYDRATE, Peer.RETRIEVER, error)
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             if not shown:
-                raise NothingAvailable(loss.cause for loss in run.trail.losses) from error
+                raise NothingAvailable(run.trace.causes) from error
             break
         titles |= found.titles
-        # One call a vanished product would be many, where a whole catalogue was exchanged.
+        # One call a vanished product would be many, where a whole catalog was exchanged.
         count = max(size, READ_AHEAD)
         by_id = {row.product_id: row for row in found.rows}
         for product_id in ids:
@@ -121,7 +122,7 @@ def _explored(product: AnsweredProduct) -> bool:
 
 async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
     """Give products the ranker's reasons, where they can be had; the titles that these name."""
-    if Peer.RANKER in run.trail.gone:
+    if Peer.RANKER in run.trace.unreachable:
         return {}
     answered = [item.order.product(item.place) for item in shown]
     parts = [name for name, _ in answered[0].parts]
@@ -141,17 +142,17 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
         explain=run.query.explain,
     )
     try:
-        async with run.trail.stage("reasons", run.plan.ends.answer):
-            told = await run.house.peers.ranker.reasons(order)
+        async with run.trace.stage("reasons", run.plan.ends.answer):
+            told = await run.peers.ranker.reasons(order)
         for row, (item, reasons) in enumerate(zip(shown, told.reasons, strict=True)):
             item.reasons = reasons
-            item.addends = {part: values[row] for part, values in told.addends.items()}
+            item.contributions = {part: values[row] for part, values in told.contributions.items()}
         named = named_products(told.reasons)
         if not named:
             return {}
-        async with run.trail.stage("titles", run.plan.ends.answer):
+        async with run.trace.stage("titles", run.plan.ends.answer):
             catalog_id = run.query.catalog_id
-            return (await run.house.peers.retriever.products(catalog_id, (), Scope(), named)).titles
+            return (await run.peers.retriever.products(catalog_id, (), Scope(), named)).titles
     except ServiceError:
         return {}
 
@@ -171,9 +172,9 @@ async def later_page(run: Run) -> Answer:
         degradations=(
             # What reading the first page lost is that page's alone.
             *(item for item in record.degradations if item.stage != HYDRATE),
-            *degradations(run.trail.losses, (), ()),
+            *degradations(run.trace.failures, (), ()),
         ),
-        timings=run.trail.by_start,
+        timings=run.trace.by_start,
         versions=record.versions,
         freshness=None,
         missing_product_ids=(),
@@ -189,7 +190,7 @@ async def later_page(run: Run) -> Answer:
 
 async def _recorded(run: Run, here: Page) -> AnswerRecord:
     """The record that a page token points to, if it is this request's, from its place on."""
-    record = run.house.answers.find(run.query.catalog_id, here.answer_id)
+    record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
     if record is None:
         try:
             record = await _read_record(run, here.answer_id, here.offset, run.plan.ahead)
@@ -203,8 +204,8 @@ async def _recorded(run: Run, here: Page) -> AnswerRecord:
 
 
 async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
-    async with run.trail.stage("record", run.plan.ends.rank):
-        return await run.house.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
+    async with run.trace.stage("record", run.plan.ends.rank):
+        return await run.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
 
 
 def next_page(run: Run, record: AnswerRecord, page: Cut, *, no_good_match: bool) -> str:

@@ -36,7 +36,7 @@ def make_plan(query: Query, scene: Scene, seconds: float) -> Plan:
         ),
         top_k=top_k,
         # The ranker knows no filter: what it names is thinned out afterwards.
-        nominees=top_k if query.filter is None else MOST_ASKED,
+        generated=top_k if query.filter is None else MOST_ASKED,
         most=min(scene.most_candidates, MOST_RANKED),
         ahead=2 * query.results_a_page + SPARE,
         scope=scope_of(query, scene),

@@ -10,6 +10,7 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import Candidates, Listing
 from gateway.model.causes import Cause, Peer
 from gateway.model.errors import PeerUnavailable
+from gateway.model.failures import Failure
 from gateway.model.messages import Degradation, Versions
 from gateway.model.peers import Ranked, RankOrder
 from gateway.model.query import Query
@@ -21,8 +22,8 @@ from gateway.recommend.plan import make_plan, weights_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import find
 from gateway.state import tokens
-from gateway.state.run import House, Run
-from gateway.state.trace import Trail
+from gateway.state.run import Dependencies, Run
+from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 
@@ -38,14 +39,14 @@ class Ordered:
     rest: Rest | None = None
 
 
-async def recommend(query: Query, house: House) -> Answer:
+async def recommend(query: Query, deps: Dependencies) -> Answer:
     """Ranked, explained products; what was lost on the way is said in the answer.
 
     Raises the caller's own errors, NothingAvailable when nothing could be answered, and for a later
     page AnswerMissing.
     """
-    check(query, house.catalogs)
-    run = begin(query, house)
+    check(query, deps.catalogs)
+    run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
         if query.page_token:
             return await later_page(run)
@@ -64,13 +65,13 @@ async def recommend(query: Query, house: House) -> Answer:
         return _answer(run, candidates, record, ordered, page)
 
 
-def begin(query: Query, house: House) -> Run:
-    """Plan a checked request within the caller's deadline, else the house's own time."""
-    trail, left = Trail(), deadlines.remaining()
-    given = house.default_seconds if left is None else min(left, house.longest_seconds)
-    seconds = max(given - house.reserve_seconds, 0.0)
-    plan = make_plan(query, house.scenes.get(query.scene), seconds)
-    return Run(query, tokens.digests(query), plan, house, trail, round(time.time() * 1e6))
+def begin(query: Query, deps: Dependencies) -> Run:
+    """Plan a checked request within the caller's deadline, else the deployment's own time."""
+    trace, left = RequestTrace(), deadlines.remaining()
+    given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
+    seconds = max(given - deps.reserve_seconds, 0.0)
+    plan = make_plan(query, deps.scenes.get(query.scene), seconds)
+    return Run(query, tokens.digests(query), plan, deps, trace, round(time.time() * 1e6))
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
@@ -89,7 +90,7 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
     if answer is None:
         return None
     if answer.collapsed_count:
-        run.trail.steps.append(f"{answer.collapsed_count} collapsed")
+        run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
     async def rest(_: int) -> Order:
         # The record of the first call stays. It may not be written yet, and so is not read here.
@@ -102,20 +103,20 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
 async def rank(run: Run, order: RankOrder) -> Ranked | None:
     """What the ranker answers; None = it is lost, and that is noted."""
     try:
-        if Peer.RANKER in run.trail.gone:
+        if Peer.RANKER in run.trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
-        async with run.trail.stage("rank", run.plan.ends.rank) as note:
-            answer = await run.house.peers.ranker.rank(order)
+        async with run.trace.stage("rank", run.plan.ends.rank) as note:
+            answer = await run.peers.ranker.rank(order)
             note.work = answer.work
     except ServiceError as error:
-        run.trail.fail("rank", Peer.RANKER, error)
+        run.trace.fail("rank", Peer.RANKER, error)
         if run.query.shopper is not None:
-            run.trail.lose("rank", Cause.PROFILE_UNAVAILABLE)
+            run.trace.failures.append(Failure("rank", Cause.PROFILE_UNAVAILABLE))
         return None
-    if "rank" not in run.trail.steps:  # the rest of an order is no further step
-        run.trail.heard(answer.degradations)
-        run.trail.model_version = answer.model_version
-        run.trail.steps.append("rank")
+    if "rank" not in run.trace.steps:  # the rest of an order is no further step
+        run.trace.reported.extend(answer.degradations)
+        run.trace.model_version = answer.model_version
+        run.trace.steps.append("rank")
     return answer
 
 
@@ -140,7 +141,7 @@ def rank_order(
         diversity=scene.diversity,
         time_micros=run.time_micros,
         explain=run.query.explain,
-        history_token=run.trail.history_token,
+        history_token=run.trace.history_token,
         top_k=top_k,
         reason_count=reason_count,
         record=record,
@@ -156,8 +157,8 @@ def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) ->
             item,
             answered=replace(
                 item.answered,
-                addends={
-                    **item.answered.addends,
+                contributions={
+                    **item.answered.contributions,
                     **{
                         part: tuple((name, value * share) for name, share in shares[part][place])
                         for part, value in item.answered.parts
@@ -173,7 +174,7 @@ def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) ->
 def unranked(run: Run, candidates: Candidates) -> Order:
     """The order where the ranker is lost."""
     if candidates.order:
-        run.trail.steps.append("as fused")
+        run.trace.steps.append("as fused")
     return collapsed(run, candidates, as_fused(candidates))
 
 
@@ -181,7 +182,7 @@ def collapsed(run: Run, candidates: Candidates, order: Order) -> Order:
     """The order with one product for each group of near-duplicates."""
     left = collapse(candidates, order)
     if left.total < order.total:
-        run.trail.steps.append(f"{order.total - left.total} collapsed")
+        run.trace.steps.append(f"{order.total - left.total} collapsed")
     return left
 
 
@@ -209,7 +210,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
         seed=tokens.seed_of(run.digests.stored),
         degradations=lost(run, candidates),
         answer_micros=run.time_micros,
-        expire_micros=run.time_micros + round(run.house.answer_seconds * 1e6),
+        expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
     )
 
 
@@ -226,8 +227,8 @@ def _keep(
         degradations=lost(run, candidates),
         order=fused_order,
     )
-    gone = Peer.RANKER in run.trail.gone
-    return record, not gone and run.house.answers.offer(run.query.catalog_id, record)
+    gone = Peer.RANKER in run.trace.unreachable
+    return record, not gone and run.deps.answers.offer(run.query.catalog_id, record)
 
 
 def _answer(
@@ -236,28 +237,28 @@ def _answer(
     """The first page's answer; later pages are promised only when the record was kept."""
     poor = _no_good_match(run, candidates)
     if not ordered.recorded:
-        run.trail.lose("record", Cause.ANSWER_RECORD_DROPPED)
+        run.trace.failures.append(Failure("record", Cause.ANSWER_RECORD_DROPPED))
     versions = versions_of(run)
     more = ordered.recorded and page.offset < ordered.order.total
     return Answer(
         results=page.results,
         no_good_match=poor,
         degradations=lost(run, candidates),
-        timings=run.trail.by_start,
+        timings=run.trace.by_start,
         versions=versions,
-        freshness=run.trail.freshness,
-        missing_product_ids=tuple(dict.fromkeys(run.trail.missing_places.values())),
+        freshness=run.trace.freshness,
+        missing_product_ids=tuple(dict.fromkeys(run.trace.missing.values())),
         hidden_count=ordered.hidden_count,
         attribution_token=attribution(run, replace(record, versions=versions)),
         next_page_token=next_page(run, record, page, no_good_match=poor) if more else "",
-        subjects=run.trail.subjects,
+        subjects=run.trace.subjects,
     )
 
 
 def _no_good_match(run: Run, candidates: Candidates) -> bool:
     """Whether an index was searched and nothing in it is near what is wanted."""
     if not run.query.wanted or all(
-        space.space == Branch.COLLABORATIVE for space in run.trail.spaces
+        space.space == Branch.COLLABORATIVE for space in run.trace.spaces
     ):
         return False
     near = [similarity for similarity in candidates.nearest if similarity is not None]
@@ -266,16 +267,16 @@ def _no_good_match(run: Run, candidates: Candidates) -> bool:
 
 def lost(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
     """What was lost so far."""
-    return degradations(run.trail.losses, run.trail.told, candidates.named)
+    return degradations(run.trace.failures, run.trace.reported, candidates.named)
 
 
 def versions_of(run: Run, *steps: str) -> Versions:
     """Which versions made the answer so far, and with further steps of its plan."""
     return Versions(
-        spaces=tuple(sorted(run.trail.spaces, key=lambda item: item.space)),
-        model_version=run.trail.model_version,
+        spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
+        model_version=run.trace.model_version,
         scene=run.plan.scene.name,
         scene_version=run.plan.scene.version,
-        plan=" → ".join((run.trail.plan, *steps)),
-        service_version=run.house.service_version,
+        plan=" → ".join((run.trace.plan, *steps)),
+        service_version=run.deps.service_version,
     )

@@ -6,17 +6,17 @@ from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, fused, lost, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
-from gateway.state.run import House
+from gateway.state.run import Dependencies
 from servicekit import deadlines
 
 
-async def search(query: Query, house: House) -> Findings:
+async def search(query: Query, deps: Dependencies) -> Findings:
     """The nearest products; what was lost on the way is said in the answer.
 
     Raises the caller's own errors, and NothingAvailable when no signal could be followed.
     """
-    check(query, house.catalogs, signals_required=True)
-    run = begin(query, house)
+    check(query, deps.catalogs, signals_required=True)
+    run = begin(query, deps)
     with deadlines.within(run.plan.ends.answer):
         candidates = fused(run, await find_near(run))
         page = await cut(run, collapsed(run, candidates, as_fused(candidates)))
@@ -33,8 +33,8 @@ async def search(query: Query, house: House) -> Findings:
             for result in page.results
         ),
         degradations=lost(run, candidates),
-        timings=run.trail.by_start,
+        timings=run.trace.by_start,
         versions=versions_of(run),
-        freshness=run.trail.freshness,
-        subjects=run.trail.subjects,
+        freshness=run.trace.freshness,
+        subjects=run.trace.subjects,
     )

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from gateway.model.branch import SPACES, Branch
-from gateway.model.causes import Cause, Peer, cause_of
+from gateway.model.causes import Cause, Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
+from gateway.model.failures import Failure, cause_of
 from gateway.model.messages import Vector
 from gateway.model.peers import Embedded
 from gateway.model.query import Signal
+from gateway.model.retrieved import BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -17,15 +19,15 @@ REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "B
 
 async def embed(
     run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
-) -> list[tuple[Signal, Vector]]:
-    """The vectors of those signals that could be embedded; what was lost is noted.
+) -> tuple[list[tuple[Signal, Vector]], BranchResult]:
+    """The vectors of those signals that could be embedded, and what is to be noted.
 
-    `again`: with the default version when the one that was learnt is not served any more. Raises
+    `again`: with the default version when the one that was learned is not served any more. Raises
     the caller's own errors.
     """
     if not signals:
-        return []
-    catalog_id, versions = run.query.catalog_id, run.house.versions
+        return [], BranchResult()
+    catalog_id, versions = run.query.catalog_id, run.deps.versions
     space = SPACES[branch]
     known = versions.of(catalog_id, space)
     try:
@@ -35,26 +37,26 @@ async def embed(
             if again:
                 embedded = await _ask_embedder(run, signals, space, "", until)
     except ServiceError as error:
-        run.trail.fail(branch, Peer.EMBEDDER, error)
-        return []
-    for signal, subject in zip(signals, embedded.subjects, strict=False):
-        if subject is not None:
-            run.trail.subjects[signal.index] = subject
-    vectors: list[tuple[Signal, Vector]] = []
-    for signal, item in zip(signals, embedded.items, strict=True):
-        # A visual space that takes no texts loses nothing that there ever was.
-        if isinstance(item, Vector):
-            vectors.append((signal, item))
-        elif branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE":
-            run.trail.lose(branch, _lost(signal, item))
-    return vectors
+        return [], failed(branch, Peer.EMBEDDER, error)
+    subjects = zip(signals, embedded.subjects, strict=False)
+    pairs = list(zip(signals, embedded.items, strict=True))
+    return [(signal, item) for signal, item in pairs if isinstance(item, Vector)], BranchResult(
+        failures=tuple(
+            Failure(branch, _cause(signal, item))
+            for signal, item in pairs
+            # A visual space that takes no texts loses nothing that there ever was.
+            if isinstance(item, ServiceError)
+            and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
+        ),
+        subjects={signal.index: found for signal, found in subjects if found is not None},
+    )
 
 
 async def _ask_embedder(
     run: Run, signals: Sequence[Signal], space: str, version: str, until: float
 ) -> Embedded:
-    async with run.trail.stage("embed", until) as note:
-        embedded = await run.house.peers.embedder.embed(
+    async with run.trace.stage("embed", until) as note:
+        embedded = await run.peers.embedder.embed(
             run.query.catalog_id,
             signals,
             run.query.priority,
@@ -70,10 +72,10 @@ def _is_not_served(item: Vector | ServiceError) -> bool:
     return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
 
 
-def _lost(signal: Signal, error: ServiceError) -> Cause:
+def _cause(signal: Signal, error: ServiceError) -> Cause:
     """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
-    if told := photo_error(signal, error):
-        raise told
+    if refused := photo_error(signal, error):
+        raise refused
     return cause_of(Peer.EMBEDDER, error)
 
 

@@ -5,22 +5,22 @@ from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
+from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 
-async def by_words(run: Run) -> tuple[Listing, ...]:
-    """A list for each text; one that could not be searched for is noted."""
+async def by_keywords(run: Run) -> BranchResult:
+    """A list for each text that could be searched for."""
     texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
-    found = await in_parallel(*(_by_words_of(run, signal) for signal in texts))
-    return tuple(listing for listing in found if listing is not None)
+    return merged(await in_parallel(*(_of_text(run, signal) for signal in texts)))
 
 
-async def _by_words_of(run: Run, signal: Signal) -> Listing | None:
+async def _of_text(run: Run, signal: Signal) -> BranchResult:
     try:
-        async with run.trail.stage("words", run.plan.ends.candidates) as note:
-            found = await run.house.peers.retriever.words(
+        async with run.trace.stage("words", run.plan.ends.candidates) as note:
+            found = await run.peers.retriever.keywords(
                 run.query.catalog_id,
                 signal.text,
                 run.plan.scope,
@@ -29,17 +29,16 @@ async def _by_words_of(run: Run, signal: Signal) -> Listing | None:
             )
             note.work = found.work
     except ServiceError as error:
-        run.trail.fail(Branch.KEYWORDS, Peer.RETRIEVER, error)
-        return None
-    run.trail.searched(found)
-    away = ", away from it" if signal.negative else ""
-    run.trail.named.append(f"{Branch.KEYWORDS}: top {run.plan.top_k}{away} ({found.plan})")
-    return Listing(
+        return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
+    listing = Listing(
         Branch.KEYWORDS,
         signal.strength,
         found.columns,
         found.similarities,
         collapsed=found.collapsed,
         signal=signal.index,
-        away=signal.negative,
+        negative=signal.negative,
     )
+    away = ", away from it" if signal.negative else ""
+    step = f"{Branch.KEYWORDS}: top {run.plan.top_k}{away} ({found.plan})"
+    return BranchResult((listing,), found=(found,), steps=(step,))

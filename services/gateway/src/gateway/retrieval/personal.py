@@ -7,126 +7,84 @@ its refusals, so that a promotion costs one more search and no request.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
-from gateway.model.columns import Columns
 from gateway.model.messages import Vector
-from gateway.model.peers import Basis, Found, Nominees
+from gateway.model.peers import Basis, Found, RankerCandidates
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Shopper
-from gateway.model.retrieved import BranchResult
+from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
+from gateway.retrieval.ranker import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 MOST_SEARCHES = 3
 """Of one request: another generation may become active between two of them."""
+BRANCH = Branch.COLLABORATIVE
 
 
 async def personal(run: Run) -> BranchResult:
     """What fits the shopper: of a large catalog out of the index, if that holds the model's
-    products, else as the ranker names it."""
-    branch, until = Branch.COLLABORATIVE, run.plan.ends.candidates
-    nominees = await nominate(run, run.query.shopper, branch, until, accept_vectors=True)
-    if nominees is not None and nominees.vectors:
-        near, beside = await in_parallel(_near_shopper(run, nominees), _named(run, nominees))
-        if near is not None:
-            run.trail.named.append(f"{branch}: top {run.plan.top_k} by {nominees.basis}, index")
+    products, else as the ranker generates it."""
+    shopper, until = run.query.shopper, run.plan.ends.candidates
+    candidates, notes = await generate(run, shopper, BRANCH, until, accept_vectors=True)
+    if candidates is not None and candidates.vectors:
+        near, beside = await in_parallel(
+            _near_shopper(run, candidates), _looked_up(run, candidates)
+        )
+        if near.listings:
             # An empty list would take half of the branch's weight.
-            if beside is not None and len(beside.columns.product_ids):
-                return BranchResult((near, beside))
-            return BranchResult((near,))
-        if Peer.RETRIEVER in run.trail.gone:
-            return BranchResult()  # nominees could not be looked up either
-        nominees = await nominate(run, run.query.shopper, branch, until)
-    if nominees is None:
+            named = tuple(item for item in beside.listings if len(item.ids))
+            return merged([notes, near, replace(beside, listings=named)])
+        notes = replace(merged([notes, near, beside]), listings=())
+        if any(failure.unreachable is Peer.RETRIEVER for failure in notes.failures):
+            return notes  # no other candidates could be looked up either
+        candidates, more = await generate(run, shopper, BRANCH, until)
+        notes = merged([notes, more])
+    if candidates is None:
+        return notes
+    if candidates.basis not in (Basis.LONG_TERM, Basis.SESSION):
+        return replace(notes, popular=candidates)
+    found = await _looked_up(run, candidates)
+    steps = (f"{BRANCH}: top {run.plan.generated} by {candidates.basis}",)
+    return merged([notes, replace(found, steps=steps if found.listings else ())])
+
+
+async def _looked_up(run: Run, candidates: RankerCandidates) -> BranchResult:
+    """The ranker's candidates that pass the filter; no list = they could not be read."""
+    columns, notes = await look_up(run, candidates, BRANCH, run.plan.ends.candidates)
+    return notes if columns is None else BranchResult((Listing(BRANCH, 1.0, columns),))
+
+
+async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
+    """What the index holds near the shopper; no list = it could not be searched, or holds the
+    products of no model that the ranker has."""
+    try:
+        found = await _searched(run, candidates)
+    except ServiceError as error:
+        return failed(BRANCH, Peer.RETRIEVER, error)
+    if found is None:
         return BranchResult()
-    if nominees.basis not in (Basis.LONG_TERM, Basis.SESSION):
-        return BranchResult(popular=nominees)
-    listing = await _named(run, nominees)
-    if listing is None:
-        return BranchResult()
-    run.trail.named.append(f"{branch}: top {run.plan.nominees} by {nominees.basis}")
-    return BranchResult((listing,))
+    # An inner product is no similarity: as from the ranker, the order alone counts.
+    listing = Listing(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
+    step = f"{BRANCH}: top {run.plan.top_k} by {candidates.basis}, index"
+    return BranchResult((listing,), found=(found,), steps=(step,))
 
 
-async def _near_shopper(run: Run, nominees: Nominees) -> Listing | None:
-    """What the index holds near the shopper; None = it could not be searched, or holds the products
-    of no model that the ranker has."""
-    try:
-        return await _searched(run, nominees)
-    except ServiceError as error:
-        run.trail.fail(Branch.COLLABORATIVE, Peer.RETRIEVER, error)
-        return None
-
-
-async def _named(run: Run, nominees: Nominees) -> Listing | None:
-    """The shopper's nominees that pass the filter; None = they could not be read."""
-    branch = Branch.COLLABORATIVE
-    columns = await hydrate(run, nominees, branch, run.plan.ends.candidates)
-    return None if columns is None else Listing(branch, 1.0, columns)
-
-
-async def nominate(
-    run: Run,
-    shopper: Shopper | None,
-    branch: Branch,
-    until: float,
-    *,
-    accept_vectors: bool = False,
-) -> Nominees | None:
-    try:
-        async with run.trail.stage("nominate", until):
-            nominees = await run.house.peers.ranker.nominate(
-                run.query.catalog_id,
-                shopper,
-                run.query.session_id if shopper is not None else "",
-                top_k=run.plan.nominees if shopper is not None else MOST_ASKED,
-                exclude=run.query.left_out[:MOST_ASKED],
-                accept_vectors=accept_vectors,
-            )
-    except ServiceError as error:
-        run.trail.fail(branch, Peer.RANKER, error)
-        return None
-    run.trail.model_version = run.trail.model_version or nominees.model_version
-    run.trail.heard(nominees.degradations)
-    if shopper is not None:
-        run.trail.history_token = nominees.history_token or run.trail.history_token
-    return nominees
-
-
-async def hydrate(
-    run: Run,
-    nominees: Nominees,
-    branch: Branch,
-    until: float,
-) -> Columns | None:
-    """What the record says of nominees that pass the filter; None = it could not be read."""
-    if not nominees.product_ids:
-        return Columns()
-    try:
-        async with run.trail.stage("hydrate", until):
-            return await run.house.peers.retriever.columns(
-                run.query.catalog_id, nominees.product_ids[:MOST_ASKED], run.plan.scope
-            )
-    except ServiceError as error:
-        run.trail.fail(branch, Peer.RETRIEVER, error)
-        return None
-
-
-async def _searched(run: Run, nominees: Nominees) -> Listing | None:
+async def _searched(run: Run, candidates: RankerCandidates) -> Found | None:
     """The products best for the shopper; None = the index holds those of no model that the ranker
     has. Raises ServiceError."""
-    vectors = {vector.space_version: vector for vector in nominees.vectors}
-    catalog_id, versions = run.query.catalog_id, run.house.versions
-    version = versions.of(catalog_id, Branch.COLLABORATIVE)
+    vectors = {vector.space_version: vector for vector in candidates.vectors}
+    catalog_id, versions = run.query.catalog_id, run.deps.versions
+    version = versions.of(catalog_id, BRANCH)
     if version not in vectors:
         version = next(iter(vectors))
     for _ in range(MOST_SEARCHES):
         try:
-            found = await _search(run, vectors[version], nominees.exclude)
+            return await _search(run, vectors[version], candidates.exclude)
         except ServiceError as error:
             if error.reason == "SPACE_UNAVAILABLE":
                 return None
@@ -135,17 +93,13 @@ async def _searched(run: Run, nominees: Nominees) -> Listing | None:
             version = error.metadata.get("held", "")
             if version not in vectors:
                 return None
-            versions.learn(catalog_id, Branch.COLLABORATIVE, version)
-        else:
-            run.trail.searched(found)
-            # An inner product is no similarity: as from the ranker, the order alone counts.
-            return Listing(Branch.COLLABORATIVE, 1.0, found.columns, collapsed=found.collapsed)
+            versions.learn(catalog_id, BRANCH, version)
     return None
 
 
 async def _search(run: Run, vector: Vector, exclude: Sequence[str]) -> Found:
-    async with run.trail.stage("retrieve", run.plan.ends.candidates) as note:
-        found = await run.house.peers.retriever.search(
+    async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
+        found = await run.peers.retriever.search(
             run.query.catalog_id,
             vector,
             run.plan.scope,

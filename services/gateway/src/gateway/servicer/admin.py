@@ -15,7 +15,7 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
 from gateway.model.messages import Space
 from gateway.ports import Scenes
-from gateway.servicer.passthrough import Passing
+from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import Context, admit
 from servicekit.requests import page_size
 from servicekit.status import to_status
@@ -77,9 +77,9 @@ class AdminServicer:
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         ways = {
-            Peer.EMBEDDER: Passing(catalogs, *embedder.way),
-            Peer.RANKER: Passing(catalogs, *ranker.way),
-            Peer.RETRIEVER: Passing(catalogs, *retriever.way),
+            Peer.EMBEDDER: Passthrough(catalogs, *embedder.way),
+            Peer.RANKER: Passthrough(catalogs, *ranker.way),
+            Peer.RETRIEVER: Passthrough(catalogs, *retriever.way),
         }
         for peer, service, names in PASSED:
             ways[peer].add(self, SERVICE, service, *names.split())

@@ -9,7 +9,7 @@ import grpc
 
 from gateway.clients.calls import Caller
 from gateway.model.errors import ProductNotFound
-from gateway.servicer.passthrough import Call, Passing
+from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import Context, admit, check_count
 from servicekit.requests import page_size
 from sightline.common.v1 import product_pb2
@@ -33,13 +33,13 @@ MOST_LISTED = 1_000
 
 
 class CatalogServicer:
-    """Passes the catalogue's calls on to the retriever."""
+    """Passes the catalog's calls on to the retriever."""
 
     def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
         self._catalogs = catalogs
         self._products = retriever_grpc.ProductServiceStub(channel)
         self._caller = caller
-        way = Passing(catalogs, channel, caller)
+        way = Passthrough(catalogs, channel, caller)
         way.add(self, SERVICE, PEERS, *PASSED)
         for name, (field, most) in COUNTED.items():
             call = way.call(SERVICE, name, f"{PEERS}/{name}")

@@ -9,7 +9,7 @@ import grpc
 from prometheus_client import Counter
 
 from gateway.clients.calls import Caller
-from gateway.servicer.passthrough import Passing
+from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import Context, admit, check_count
 from gateway.state import tokens
 from sightline.common.v1 import event_pb2
@@ -32,7 +32,7 @@ class UserEventServicer:
 
     def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
         self._catalogs = catalogs
-        way = Passing(catalogs, channel, caller)
+        way = Passthrough(catalogs, channel, caller)
         way.add(self, SERVICE, PEERS, "MergeShopper", "PurgeEvents")
         self._append = way.call(SERVICE, "WriteEvents", f"{PEERS}/AppendEvents")
 

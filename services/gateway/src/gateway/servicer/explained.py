@@ -43,6 +43,6 @@ def _score(value: Result | None) -> pb.ExplainedScore | None:
         score_rank=answered.score_rank,
         moves=value.moves if value.rank else answered.moves,
     )
-    messages.add_parts(message.parts, answered.parts, answered.addends)
+    messages.add_parts(message.parts, answered.parts, answered.contributions)
     message.reasons.extend(answered.reasons)
     return message

@@ -17,7 +17,7 @@ from gateway.servicer.requests import Context, admit
 Call = Callable[[Any], Awaitable[Any]]
 
 
-class Passing:
+class Passthrough:
     """The way to one peer."""
 
     def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:

@@ -16,7 +16,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.servicer import classified, explained
 from gateway.servicer.requests import Context
-from gateway.state.run import House
+from gateway.state.run import Dependencies
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2
@@ -38,8 +38,8 @@ _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, searches and classifies."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, deps: Dependencies) -> None:
+        self._house = deps
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
@@ -195,7 +195,7 @@ def _recommend(result: Result, message: pb.RecommendedProduct) -> None:
     message.product.CopyFrom(result.row)
     message.rank = result.rank
     message.raw_score = answered.raw_score
-    messages.add_parts(message.parts, answered.parts, answered.addends)
+    messages.add_parts(message.parts, answered.parts, answered.contributions)
     message.reasons.extend(answered.reasons)
     message.matched_image_id = answered.matched_image_id
     message.branches.extend(answered.branches)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from gateway.model.plan import Plan
 from gateway.model.query import Query
 from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
-from gateway.state.text_spaces import TextTakers
+from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
-from gateway.state.trace import Trail
+from gateway.state.trace import RequestTrace
 from gateway.state.versions import SpaceVersions
 
 
@@ -21,7 +21,7 @@ class Peers:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Dependencies:
     """What every request is answered with."""
 
     peers: Peers
@@ -38,17 +38,22 @@ class House:
     answer_seconds: float = 30 * 86400.0
     """How long records and attribution tokens are good."""
     versions: SpaceVersions = field(default_factory=SpaceVersions)
-    takers: TextTakers = field(default_factory=TextTakers)
+    text_spaces: TextQuerySpaces = field(default_factory=TextQuerySpaces)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One request on its way."""
+    """One request while it runs."""
 
     query: Query
     digests: Digests
     plan: Plan
-    house: House
-    trail: Trail
+    deps: Dependencies
+    trace: RequestTrace
     time_micros: int
     """When it was made, microseconds since 1970 (UTC)."""
+
+    @property
+    def peers(self) -> Peers:
+        """The services behind the gateway."""
+        return self.deps.peers

@@ -15,7 +15,7 @@ LOOK_SECONDS = 10.0
 CALL_SECONDS = 5.0
 
 
-class TextTakers:
+class TextQuerySpaces:
     """What is known of each catalog."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,12 +56,12 @@ class TextTakers:
             async with asyncio.timeout(CALL_SECONDS):
                 spaces = await ask(catalog_id)
         except (ServiceError, TimeoutError):
-            takers = before
+            versions = before
         else:
-            takers = tuple(
+            versions = tuple(
                 item.version
                 for item in sorted(spaces, key=lambda item: not item.default_version)
                 if item.space == "visual" and item.takes_texts and item.version
             )
-        self._held[catalog_id] = self._clock(), takers
-        return takers
+        self._held[catalog_id] = self._clock(), versions
+        return versions

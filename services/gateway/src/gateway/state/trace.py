@@ -1,16 +1,18 @@
-"""What happened on the way of one request: timings, losses, versions."""
+"""What happened in one request: timings, failures, versions."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.causes import Cause, Loss, Peer, cause_of
-from gateway.model.errors import PeerUnavailable, StageLate
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import StageLate
+from gateway.model.failures import Failure, failure_of
 from gateway.model.messages import Degradation, Freshness, SpaceVersion, Subject, Timing
 from gateway.model.peers import Found
+from gateway.model.retrieved import BranchResult
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
@@ -25,14 +27,14 @@ class Note:
 
 
 class _Stage:
-    """A stage of a request; see Trail.stage."""
+    """A stage of a request; see RequestTrace.stage."""
 
-    def __init__(self, trail: "Trail", name: str, until: float) -> None:
-        self._trail, self._name, self._until = trail, name, until
+    def __init__(self, trace: "RequestTrace", name: str, until: float) -> None:
+        self._trace, self._name, self._until = trace, name, until
         self._note = Note()
 
     async def __aenter__(self) -> Note:
-        self._start = self._trail.elapsed
+        self._start = self._trace.elapsed
         left = self._until - self._start
         self._deadline = deadlines.within(left)
         self._deadline.__enter__()
@@ -47,33 +49,35 @@ class _Stage:
             raise StageLate(self._name) from error
         finally:
             self._deadline.__exit__(None, None, None)
-            self._trail.timed(self._name, self._start, self._note.work)
+            self._trace.timed(self._name, self._start, self._note.work)
 
 
-class Trail:
-    """The notes of one request. Everything is appended; nothing is read before it is over."""
+class RequestTrace:
+    """What happened in one request.
+
+    Branches run side by side and return what they note; only the steps before and after them write
+    here, so that nothing depends on which branch was first.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._origin = clock()
         self._stages = Stages()
         self.timings: list[Timing] = []
-        self.losses: list[Loss] = []
-        self.gone: set[Peer] = set()
-        """Peers that did not answer at all: they are not asked again in this request."""
-        self.told: list[Degradation] = []
-        """Degradations that peers reported of themselves."""
-        self.missing_places: dict[int, str] = {}
-        """Places of the signals whose product the catalogue does not hold, with its id."""
+        self.failures: list[Failure] = []
+        self.reported: list[Degradation] = []
+        """Degradations that peers report of themselves."""
+        self.missing: dict[int, str] = {}
+        """Products that the catalog does not hold, by the place of the signal that names each."""
         self.subjects: dict[int, Subject] = {}
-        """Where the subjects are of photos that were to be looked for, by their signals' places."""
+        """Where the subjects of photos are, by the signals' places."""
         self.spaces: list[SpaceVersion] = []
         """Those that were searched, each once."""
         self.freshness: Freshness | None = None
-        self.named: list[str] = []
+        self.branch_steps: list[str] = []
         """What each branch did, in words."""
         self.steps: list[str] = []
-        """What was done with it, in words."""
+        """What was done with the candidates, in words."""
         self.model_version = ""
         self.history_token = ""
         """Marks the shopper's history that the ranker read."""
@@ -97,26 +101,27 @@ class Trail:
         self._stages.record(name, start, total)
         self.timings.append(timing(name, start, total, work))
 
-    def lose(self, stage: str, cause: Cause) -> None:
-        """Note that something was lost."""
-        self.losses.append(Loss(stage, cause))
+    def note(self, result: BranchResult) -> BranchResult:
+        """Note what a branch returns, and return it."""
+        self.failures += result.failures
+        self.missing |= result.missing
+        self.subjects |= result.subjects
+        self.branch_steps += result.steps
+        for found in result.found:
+            self._searched(found)
+        for generated in result.generated:
+            self.reported += generated.degradations
+            self.model_version = self.model_version or generated.model_version
+            self.history_token = generated.history_token or self.history_token
+        return result
 
     def fail(self, stage: str, peer: Peer, error: ServiceError) -> None:
-        """Note what a peer's failure cost; raises it when it is the caller's own."""
-        self.lose(stage, cause_of(peer, error))
-        if isinstance(error, PeerUnavailable):
-            self.gone.add(peer)
+        """Note a peer's failure; raises it when it is the caller's own."""
+        self.failures.append(failure_of(stage, peer, error))
 
-    def lost(self, *causes: Cause) -> bool:
-        """Whether something was lost for one of these causes."""
-        return any(loss.cause in causes for loss in self.losses)
-
-    def searched(self, found: Found) -> None:
-        """Note which index a search saw, and what it lost.
-
-        Of several indexes, the one that lags most speaks for all.
-        """
-        self.heard(found.degradations)
+    def _searched(self, found: Found) -> None:
+        """Of several indexes, the one that lags most speaks for all."""
+        self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)
         if found.freshness is not None and (
@@ -125,30 +130,36 @@ class Trail:
             self.freshness = found.freshness
 
     @property
+    def unreachable(self) -> set[Peer | None]:
+        """Peers that did not answer at all: they are not asked again in this request."""
+        return {failure.unreachable for failure in self.failures}
+
+    @property
+    def causes(self) -> set[Cause]:
+        """Why the answer is degraded so far."""
+        return {failure.cause for failure in self.failures}
+
+    @property
     def plan(self) -> str:
-        """What was done, in one line; the same however the branches raced."""
-        return " → ".join((" + ".join(sorted(self.named)), *self.steps))
+        """What was done, in one line."""
+        return " → ".join((" + ".join(sorted(self.branch_steps)), *self.steps))
 
     @property
     def by_start(self) -> tuple[Timing, ...]:
         """The stages so far, by start."""
         return tuple(sorted(self.timings, key=lambda item: item.start.ToMicroseconds()))
 
-    def heard(self, told: Iterable[Degradation]) -> None:
-        """Note what a peer says of itself."""
-        self.told.extend(told)
-
 
 def timing(stage: str, start: float, total: float, work: float | None) -> Timing:
     """How long a stage took, in seconds; what the peer did not work was spent on the wire and in
     its queue. `work` is by the peer's own clock; None = not known."""
-    told = Timing(stage=stage)
-    told.start.FromMicroseconds(round(start * 1e6))
-    told.total.FromMicroseconds(round(total * 1e6))
+    message = Timing(stage=stage)
+    message.start.FromMicroseconds(round(start * 1e6))
+    message.total.FromMicroseconds(round(total * 1e6))
     if work is not None:
-        told.work.FromMicroseconds(round(min(work, total) * 1e6))
-        told.network.FromMicroseconds(round(max(total - work, 0.0) * 1e6))
-    return told
+        message.work.FromMicroseconds(round(min(work, total) * 1e6))
+        message.network.FromMicroseconds(round(max(total - work, 0.0) * 1e6))
+    return message
 
 
 def _lag(freshness: Freshness) -> timedelta:

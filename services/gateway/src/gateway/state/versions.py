@@ -1,13 +1,13 @@
 """Which version of a space to embed with: the one that the index holds.
 
 The embedder may serve two versions of a space during a roll-out. Which one the active index holds
-is learnt from the retriever's refusals, so that an activation costs one more embedding and no
+is learned from the retriever's refusals, so that an activation costs one more embedding and no
 request.
 """
 
 
 class SpaceVersions:
-    """The versions that were learnt, by catalog and space."""
+    """The versions that were learned, by catalog and space."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], str] = {}
