@@ -35,9 +35,15 @@ class BranchResult:
     """New products to give places to: they stand beside whatever is named."""
 
 
+NOTHING = BranchResult()
+"""Of a branch that found nothing and has nothing to note."""
+
+
 def merged(results: Iterable[BranchResult]) -> BranchResult:
     """All results as one, in their order."""
-    parts = tuple(results)
+    parts = [result for result in results if result is not NOTHING]
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
     return BranchResult(
         listings=tuple(chain.from_iterable([part.listings for part in parts])),
         found=tuple(chain.from_iterable([part.found for part in parts])),

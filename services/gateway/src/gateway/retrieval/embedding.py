@@ -9,7 +9,7 @@ from gateway.model.failures import Failure, cause_of
 from gateway.model.messages import Vector
 from gateway.model.peers import Embedded
 from gateway.model.query import Signal
-from gateway.model.retrieved import BranchResult, failed
+from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -26,7 +26,7 @@ async def embed(
     the caller's own errors.
     """
     if not signals:
-        return [], BranchResult()
+        return [], NOTHING
     catalog_id, versions = run.query.catalog_id, run.deps.versions
     space = SPACES[branch]
     known = versions.of(catalog_id, space)
@@ -40,16 +40,18 @@ async def embed(
         return [], failed(branch, Peer.EMBEDDER, error)
     subjects = zip(signals, embedded.subjects, strict=False)
     pairs = list(zip(signals, embedded.items, strict=True))
-    return [(signal, item) for signal, item in pairs if isinstance(item, Vector)], BranchResult(
-        failures=tuple(
-            Failure(branch, _cause(signal, item))
-            for signal, item in pairs
-            # A visual space that takes no texts loses nothing that there ever was.
-            if isinstance(item, ServiceError)
-            and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
-        ),
-        subjects={signal.index: found for signal, found in subjects if found is not None},
+    vectors = [(signal, item) for signal, item in pairs if isinstance(item, Vector)]
+    failures = tuple(
+        Failure(branch, _cause(signal, item))
+        for signal, item in pairs
+        # A visual space that takes no texts loses nothing that there ever was.
+        if isinstance(item, ServiceError)
+        and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
     )
+    found = {signal.index: subject for signal, subject in subjects if subject is not None}
+    if not failures and not found:
+        return vectors, NOTHING
+    return vectors, BranchResult(failures=failures, subjects=found)
 
 
 async def _ask_embedder(

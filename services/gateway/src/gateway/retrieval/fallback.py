@@ -11,7 +11,7 @@ from gateway.model.columns import Columns, gathered
 from gateway.model.errors import NothingAvailable
 from gateway.model.peers import RankerCandidates
 from gateway.model.plan import MOST_ASKED
-from gateway.model.retrieved import BranchResult, failed, merged
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.ranker import generate, look_up
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
@@ -43,8 +43,8 @@ def _fills_a_page(run: Run, listing: Listing) -> bool:
 async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResult:
     """Popular products that pass the filter; no list = there are none, or they could not be had."""
     if not run.plan.scene.popular_fallback:
-        return BranchResult()
-    asked, until, notes = run.plan.generated, run.plan.ends.fallback, BranchResult()
+        return NOTHING
+    asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING
     # A peer that did not answer a moment ago is not asked a second time.
     if candidates is None and Peer.RANKER not in run.trace.unreachable:
         asked = MOST_ASKED
@@ -61,7 +61,7 @@ async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResul
 async def _newest(run: Run, before: tuple[Listing, ...]) -> BranchResult:
     """The newest products that pass the filter, going on after those of `before`."""
     if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
-        return BranchResult()
+        return NOTHING
     known = frozenset(product_id for listing in before for product_id in listing.ids)
     # The retriever's list knows neither of them: as many more are asked for.
     count = min(run.plan.top_k + len(run.query.left_out) + len(known), MOST_ASKED)

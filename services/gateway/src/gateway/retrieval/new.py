@@ -9,7 +9,7 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.columns import gathered
-from gateway.model.retrieved import BranchResult, failed
+from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -34,6 +34,6 @@ async def new_products(run: Run) -> BranchResult:
         return failed(Branch.NEW, Peer.RETRIEVER, error)
     rows = [row for row, created in enumerate(columns.create_time_micros) if created > since]
     if not rows:
-        return BranchResult()
+        return NOTHING
     listing = Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)
     return BranchResult(new=(listing,), steps=(f"{Branch.NEW}: top {MOST_NEW}",))

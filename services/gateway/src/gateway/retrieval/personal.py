@@ -15,7 +15,7 @@ from gateway.model.causes import Peer
 from gateway.model.messages import Vector
 from gateway.model.peers import Basis, Found, RankerCandidates
 from gateway.model.plan import MOST_ASKED
-from gateway.model.retrieved import BranchResult, failed, merged
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.ranker import generate, look_up
 from gateway.state.run import Run
@@ -67,7 +67,7 @@ async def _near_shopper(run: Run, candidates: RankerCandidates) -> BranchResult:
     except ServiceError as error:
         return failed(BRANCH, Peer.RETRIEVER, error)
     if found is None:
-        return BranchResult()
+        return NOTHING
     # An inner product is no similarity: as from the ranker, the order alone counts.
     listing = Listing(BRANCH, 1.0, found.columns, collapsed=found.collapsed)
     step = f"{BRANCH}: top {run.plan.top_k} by {candidates.basis}, index"

@@ -8,7 +8,7 @@ from gateway.model.columns import Columns
 from gateway.model.peers import RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Shopper
-from gateway.model.retrieved import BranchResult, failed
+from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -45,11 +45,11 @@ async def look_up(
     """What the record says of candidates that pass the filter, None where it could not be read; and
     what is to be noted."""
     if not candidates.product_ids:
-        return Columns(), BranchResult()
+        return Columns(), NOTHING
     try:
         async with run.trace.stage("hydrate", until):
             ids = candidates.product_ids[:MOST_ASKED]
             columns = await run.peers.retriever.columns(run.query.catalog_id, ids, run.plan.scope)
     except ServiceError as error:
         return None, failed(branch, Peer.RETRIEVER, error)
-    return columns, BranchResult()
+    return columns, NOTHING

@@ -18,7 +18,7 @@ from gateway.model.messages import Vector
 from gateway.model.peers import Blend, Found
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
-from gateway.model.retrieved import BranchResult, failed, merged
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Fusion
 from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
@@ -62,7 +62,7 @@ async def similar(run: Run, branch: Branch) -> BranchResult:
 async def _near_all(run: Run, branch: Branch) -> BranchResult:
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
-        return BranchResult()
+        return NOTHING
     wanted = [signal for signal in signals if not signal.negative]
     if run.plan.scene.fusion is not Fusion.VECTOR or len(wanted) < 2:
         return await _near_each(run, branch, signals)
