@@ -10,6 +10,7 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
+from gateway.servicer.passthrough import Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
@@ -60,6 +61,10 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     embedding = embedder.EmbedderClient(*to_embedder)
     retrieving = retriever.RetrieverClient(*to_retriever)
     ranking = ranker.RankerClient(*to_ranker)
+    passthrough = Passthrough(
+        settings.catalogs,
+        {Peer.EMBEDDER: to_embedder, Peer.RETRIEVER: to_retriever, Peer.RANKER: to_ranker},
+    )
     answers = AnswerQueue(ranking, settings.answer_queue_products)
     deps = Dependencies(
         peers=Peers(embedding, retrieving, ranking),
@@ -81,18 +86,19 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
             ),
             Binding(
                 catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
-                catalog.CatalogServicer(settings.catalogs, *to_retriever),
+                catalog.CatalogServicer(settings.catalogs, passthrough, *to_retriever),
                 catalog.NAME,
             ),
             Binding(
                 user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
-                events.UserEventServicer(settings.catalogs, *to_ranker),
+                events.UserEventServicer(settings.catalogs, passthrough),
                 events.NAME,
             ),
             Binding(
                 admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
                 admin.AdminServicer(
                     settings.catalogs,
+                    passthrough,
                     scenes=scenes,
                     embedder=embedding,
                     ranker=ranking,

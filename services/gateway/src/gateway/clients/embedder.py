@@ -28,7 +28,6 @@ class EmbedderClient:
     """Embeds signals and tells of the spaces."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
         self._caller = caller
 

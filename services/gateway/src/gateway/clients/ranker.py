@@ -59,7 +59,6 @@ class RankerClient:
     """Generates candidates, ranks them, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)

@@ -60,7 +60,6 @@ class RetrieverClient:
     """Finds products and reads the record."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)

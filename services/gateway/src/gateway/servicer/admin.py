@@ -12,7 +12,6 @@ from gateway.admin.status import TEXT, VISUAL, ComponentState, look
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.causes import Peer
 from gateway.model.messages import Space
 from gateway.ports import Scenes
 from gateway.servicer.passthrough import Passthrough
@@ -27,45 +26,16 @@ from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 NAME = "sightline.gateway.v1.AdminService"
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
-PASSED = (
-    (
-        Peer.RANKER,
-        "sightline.ranker.v1.ModelService",
-        "TrainModel EvaluateModel GetEvaluation PromoteModel RollbackModel DemoteModel"
-        " PublishModel GetOnlineReport",
-    ),
-    (
-        Peer.RANKER,
-        "sightline.ranker.v1.ProfileService",
-        "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
-    ),
-    (Peer.RANKER, "sightline.ranker.v1.EventService", "ExportEvents"),
-    (
-        Peer.RETRIEVER,
-        "sightline.retriever.v1.IndexService",
-        "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"
-        " RollbackGeneration DropGeneration ListGenerations",
-    ),
-    (
-        Peer.RETRIEVER,
-        "sightline.retriever.v1.BackupService",
-        "CreateBackup ListBackups RestoreBackup",
-    ),
-    (Peer.RETRIEVER, "sightline.retriever.v1.RebuildService", "RebuildIndex"),
-    (Peer.RETRIEVER, "sightline.retriever.v1.FitService", "FitSpace"),
-    (Peer.EMBEDDER, "sightline.embedder.v1.EmbeddingService", "ListSpaces"),
-    (Peer.EMBEDDER, "sightline.embedder.v1.SpaceService", "PromoteSpace"),
-)
-"""Calls that are passed on, by peer and service."""
 
 
 class AdminServicer:
-    """Tells of the suite; passes calls for models, profiles and exports on to the ranker, calls for
-    the index and for backups to the retriever, calls for spaces to it and the embedder."""
+    """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
+    backups and spaces."""
 
     def __init__(
         self,
         catalogs: Sequence[str],
+        passthrough: Passthrough,
         *,
         scenes: Scenes,
         embedder: EmbedderClient,
@@ -76,20 +46,10 @@ class AdminServicer:
         self._catalogs = catalogs
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
-        ways = {
-            Peer.EMBEDDER: Passthrough(catalogs, *embedder.way),
-            Peer.RANKER: Passthrough(catalogs, *ranker.way),
-            Peer.RETRIEVER: Passthrough(catalogs, *retriever.way),
-        }
-        for peer, service, names in PASSED:
-            ways[peer].add(self, SERVICE, service, *names.split())
-        self._list_models = ways[Peer.RANKER].call(
-            SERVICE, "ListModels", "sightline.ranker.v1.ModelService/ListModels"
-        )
-        self._retire_space = ways[Peer.EMBEDDER].call(
-            SERVICE, "RetireSpace", "sightline.embedder.v1.SpaceService/RetireSpace"
-        )
+        self._list_models = passthrough.call(SERVICE, "ListModels")
+        self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._seconds = status_seconds
+        passthrough.serve(self, SERVICE)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
