@@ -115,7 +115,7 @@ class FakeEmbedder:
     """A vector for every signal, made of its bytes; `items` answers something else for some."""
 
     items: dict[bytes, ServiceError] = field(default_factory=dict)
-    lost: ServiceError | None = None
+    fails: ServiceError | None = None
     hang: bool = False
     calls: list[tuple[Signal, ...]] = field(default_factory=list)
 
@@ -139,8 +139,8 @@ class FakeEmbedder:
         version = space_version or self.served[0]
         if self.hang:
             await asyncio.Event().wait()
-        if self.lost is not None:
-            raise self.lost
+        if self.fails is not None:
+            raise self.fails
         return Embedded(
             items=tuple(
                 self.items.get(content_of(signal)) or self._vector(version, signal, space)
@@ -153,8 +153,8 @@ class FakeEmbedder:
     """Versions of the visual space that take texts."""
 
     async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
-        if self.lost is not None:
-            raise self.lost
+        if self.fails is not None:
+            raise self.fails
         return tuple(
             Space(
                 space="visual",
@@ -166,7 +166,7 @@ class FakeEmbedder:
             for version in self.served
         )
 
-    told: Classification | ServiceError = field(
+    classified: Classification | ServiceError = field(
         default_factory=lambda: FailedPrecondition("no head", reason="CLASSIFIER_UNAVAILABLE")
     )
     """What every photo is of."""
@@ -175,13 +175,13 @@ class FakeEmbedder:
         self, catalog_id: str, photo: Signal, top_k: int
     ) -> tuple[Classification, Subject | None]:
         self.calls.append((photo,))
-        if isinstance(self.told, ServiceError):
-            raise self.told
+        if isinstance(self.classified, ServiceError):
+            raise self.classified
         subject = Subject(box=Box(right=0.5, bottom=0.5)) if photo.find_subject else None
-        told = Classification()
-        told.CopyFrom(self.told)
-        del told.guesses[top_k:]
-        return told, subject
+        found = Classification()
+        found.CopyFrom(self.classified)
+        del found.guesses[top_k:]
+        return found, subject
 
     def _vector(self, version: str, signal: Signal, space: str) -> Vector | ServiceError:
         if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.take_texts:
@@ -211,7 +211,7 @@ class FakeRetriever:
     """Products that exist and pass the filter, newest first."""
     nearest: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
     """Similarities of products, by a vector's data or by product id."""
-    lost: dict[str, ServiceError] = field(default_factory=dict)
+    fails: dict[str, ServiceError] = field(default_factory=dict)
     """What a method raises, by its name."""
     hang: set[str] = field(default_factory=set)
     cancelled: list[str] = field(default_factory=list)
@@ -248,8 +248,10 @@ class FakeRetriever:
         nears = [each for _, each in near.parts] if isinstance(near, Blend) else [near]
         for each in nears:
             if isinstance(each, Vector) and each.space_version != active.version:
-                told = {"given": each.space_version, "held": active.version}
-                raise FailedPrecondition("stale", reason="INDEX_VERSION_MISMATCH", metadata=told)
+                metadata = {"given": each.space_version, "held": active.version}
+                raise FailedPrecondition(
+                    "stale", reason="INDEX_VERSION_MISMATCH", metadata=metadata
+                )
         missing = [
             place
             for place, each in enumerate(nears)
@@ -357,8 +359,8 @@ class FakeRetriever:
             except asyncio.CancelledError:
                 self.cancelled.append(name)
                 raise
-        if name in self.lost:
-            raise self.lost[name]
+        if name in self.fails:
+            raise self.fails[name]
 
 
 def part_of(order: Order, offset: int, limit: int) -> Order:
@@ -406,7 +408,7 @@ class FakeRanker:
     """The shopper, for whoever accepts vectors."""
     neighbours: tuple[str, ...] = ()
     """What is named beside those vectors."""
-    lost: dict[str, ServiceError] = field(default_factory=dict)
+    fails: dict[str, ServiceError] = field(default_factory=dict)
     hang: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     reasons_given: tuple[Reason, ...] = (Reason(code="LOOKS_LIKE_QUERY", text="alike"),)
@@ -514,8 +516,8 @@ class FakeRanker:
         self.calls.append((name, what))
         if name in self.hang:
             await asyncio.Event().wait()
-        if name in self.lost:
-            raise self.lost[name]
+        if name in self.fails:
+            raise self.fails[name]
 
     @property
     def asked(self) -> list[str]:
@@ -561,7 +563,7 @@ class FakeAnswers:
 
 @dataclass
 class Shop:
-    """A deps with its fakes at hand."""
+    """A gateway's dependencies, with their fakes at hand."""
 
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     retriever: FakeRetriever = field(default_factory=FakeRetriever)

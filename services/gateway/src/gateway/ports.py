@@ -22,7 +22,7 @@ from gateway.model.scene import Scene
 
 
 class Embedder(Protocol):
-    """Turns photos and texts into vectors, and tells categories. Raises ServiceError when the
+    """Turns photos and texts into vectors, and classifies photos. Raises ServiceError when the
     whole call fails."""
 
     async def embed(

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.admin.status import look
+from gateway.admin.status import suite_state
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from gateway.model.messages import IndexState, Space
@@ -15,12 +15,12 @@ SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
 class Suite:
     """Peers that answer, fail or hang."""
 
-    def __init__(self, ready: bool = True, indexed: int = 7, **lost: ServiceError | str) -> None:
-        self.ready, self.indexed, self.lost = ready, indexed, lost
+    def __init__(self, ready: bool = True, indexed: int = 7, **fails: ServiceError | str) -> None:
+        self.ready, self.indexed, self.fails = ready, indexed, fails
         self.texts = True
 
     async def _called(self, name: str) -> None:
-        error = self.lost.get(name)
+        error = self.fails.get(name)
         if isinstance(error, ServiceError):
             raise error
         if error == "hang":
@@ -43,7 +43,7 @@ class Suite:
 
 
 async def state(suite: Suite, seconds: float = 1.0):
-    return await look(
+    return await suite_state(
         suite.spaces("default"),
         suite.count("default", "visual"),
         suite.count("default", "text"),
@@ -84,12 +84,12 @@ async def test_where_there_is_no_index_of_texts_none_waits():
 
 
 async def test_everything_down_is_still_an_answer():
-    lost = {
+    fails = {
         "spaces": PeerUnavailable(Peer.EMBEDDER),
         "count": PeerUnavailable(Peer.RETRIEVER),
         "serving_model": PeerUnavailable(Peer.RANKER),
     }
-    found = await state(Suite(**lost))
+    found = await state(Suite(**fails))
 
     assert reasons(found) == {
         "gateway": "",
@@ -104,7 +104,7 @@ async def test_everything_down_is_still_an_answer():
     assert found.model_version == ""
 
 
-async def test_engines_are_told_apart_from_the_services_in_front_of_them():
+async def test_engines_are_kept_apart_from_the_services_in_front_of_them():
     found = reasons(await state(Suite(ready=False, indexed=-1)))
 
     assert (found["embedder"], found["triton"]) == ("", "TRITON_UNAVAILABLE")

@@ -28,7 +28,7 @@ def said(message, name, row):
 
 @st.composite
 def messages(draw, prefix="p"):
-    """Columns, of which some are not told."""
+    """Columns, of which some are not known."""
     count = draw(st.integers(1, 6))
     message = candidate_pb2.CandidateColumns(product_ids=[f"{prefix}{row}" for row in range(count)])
     for name in NAMES[1:]:
@@ -74,8 +74,8 @@ def test_rows_of_several_columns_say_what_was_said_of_each_product(parts, data):
         sent = columns_message(held)
         assert list(held.product_ids) == [message.product_ids[row] for message, row in expected]
         for name in NAMES:
-            told = [said(sent, name, row) for row in range(len(expected))]
-            assert told == [said(message, name, row) for message, row in expected], name
+            values = [said(sent, name, row) for row in range(len(expected))]
+            assert values == [said(message, name, row) for message, row in expected], name
 
 
 def test_columns_that_stay_whole_go_on_as_they_came():

@@ -56,5 +56,5 @@ def test_nested_and_parallel_stages_of_a_peer_are_not_counted_twice(spans, secon
     assert messages.work(spans) == pytest.approx(seconds)
 
 
-def test_a_peer_that_tells_no_stages_tells_no_work():
+def test_a_peer_that_reports_no_stages_reports_no_work():
     assert messages.work([]) is None

@@ -77,7 +77,7 @@ def test_a_full_list_is_wrapped():
 
 
 @pytest.mark.parametrize(
-    ("own", "told", "expected"),
+    ("own", "reported", "expected"),
     [
         (BRAND, "filter.all.filters[0].comparison.field", "filter.comparison.field"),
         (
@@ -97,9 +97,11 @@ def test_a_full_list_is_wrapped():
         ),
     ],
 )
-def test_a_culprit_is_named_by_the_path_that_the_caller_sent(own, told, expected):
+def test_a_culprit_is_named_by_the_path_that_the_caller_sent(own, reported, expected):
     error = InvalidArgument(
-        f"{told}: unknown", reason="FILTER_INVALID", violations=[FieldViolation(told, "unknown")]
+        f"{reported}: unknown",
+        reason="FILTER_INVALID",
+        violations=[FieldViolation(reported, "unknown")],
     )
 
     heard = _as_sent(error, scope(own))

@@ -8,14 +8,7 @@ from gateway.model.peers import Basis
 from gateway.model.query import Query
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
-from tests.fakes.gateway_peers import (
-    ANN,
-    Shop,
-    by_photo,
-    near,
-    photo,
-    shop_with_photo,
-)
+from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 

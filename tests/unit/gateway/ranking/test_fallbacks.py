@@ -14,7 +14,7 @@ REASON = Reason(code="MATCHES_TASTE", text="yes")
 
 @pytest.mark.parametrize("peer", list(Peer))
 @pytest.mark.parametrize("code", list(BY_CODE))
-def test_every_code_of_every_peer_is_either_a_loss_or_the_callers(peer, code):
+def test_every_code_of_every_peer_is_either_a_failure_or_the_callers(peer, code):
     error = BY_CODE[code]("x", reason="SOMETHING_ELSE")
     callers = {Code.NOT_FOUND, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
     if peer is not Peer.RANKER:
@@ -37,17 +37,17 @@ def test_a_known_reason_decides_whatever_its_code(reason):
         assert cause_of(Peer.RETRIEVER, error) is BY_REASON[reason]
 
 
-def test_losses_stand_once_each_in_the_order_of_the_stages():
+def test_failures_stand_once_each_in_the_order_of_the_stages():
     failures = [
         Failure("rank", Cause.RANKER_UNAVAILABLE),
         Failure("visual", Cause.INDEX_UNAVAILABLE),
         Failure("visual", Cause.INDEX_UNAVAILABLE),
     ]
-    told = [
+    reported = [
         Degradation(stage="rank", cause=Degradation.CAUSE_MODEL_NOT_READY, substitute="similarity")
     ] * 2
 
-    found = degradations(failures, told, (Branch.POPULAR, Branch.NEW))
+    found = degradations(failures, reported, (Branch.POPULAR, Branch.NEW))
 
     assert [(item.stage, item.cause) for item in found] == [
         ("visual", Cause.INDEX_UNAVAILABLE),
@@ -60,7 +60,7 @@ def test_losses_stand_once_each_in_the_order_of_the_stages():
 
 
 @pytest.mark.parametrize("cause", list(Cause))
-def test_every_loss_says_what_stands_in(cause):
+def test_every_failure_says_what_stands_in(cause):
     for stage in (*Branch, "rank", "hydrate", "record", "something"):
         (found,) = degradations([Failure(stage, cause)], (), ())
         assert found.substitute

@@ -12,7 +12,7 @@ from sightline_client.filter_text import parse
 from sightline_client.to_wire import filter_
 
 
-def told(*guesses: tuple[str, float], unknown: bool = False) -> Classification:
+def classified(*guesses: tuple[str, float], unknown: bool = False) -> Classification:
     return Classification(
         guesses=[
             CategoryGuess(category_path=path.split("/"), probability=chance)
@@ -29,7 +29,7 @@ def spelt(found: tuple[Proposal, ...]) -> list[tuple[str, float]]:
 
 
 def test_a_sure_category_is_proposed_with_all_above_it_the_likeliest_first():
-    found = proposals(told(("Fruit/Apple/Gala", 0.85), ("Fruit/Pear", 0.1), ("Juice", 0.02)))
+    found = proposals(classified(("Fruit/Apple/Gala", 0.85), ("Fruit/Pear", 0.1), ("Juice", 0.02)))
 
     assert spelt(found) == [
         ("Fruit", 0.95),
@@ -40,18 +40,18 @@ def test_a_sure_category_is_proposed_with_all_above_it_the_likeliest_first():
 
 def test_where_no_category_is_sure_the_few_that_are_sure_together_are_proposed():
     found = proposals(
-        told(("Fruit/Apple", 0.4375), ("Juice/Apple", 0.40625), ("Fruit/Pear", 0.0625))
+        classified(("Fruit/Apple", 0.4375), ("Juice/Apple", 0.40625), ("Fruit/Pear", 0.0625))
     )
 
     assert spelt(found) == [("Fruit/Apple | Juice/Apple", 0.84375), ("Fruit", 0.5)]
 
 
 def test_many_guesses_of_little_chance_propose_nothing():
-    assert proposals(told(*((f"C{place}", 0.1) for place in range(8)))) == ()
+    assert proposals(classified(*((f"C{place}", 0.1) for place in range(8)))) == ()
 
 
 def test_what_is_unknown_proposes_nothing():
-    assert proposals(told(("Fruit", 0.9), unknown=True)) == ()
+    assert proposals(classified(("Fruit", 0.9), unknown=True)) == ()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_proposals_text_is_its_filter_as_the_command_line_reads_it(paths):
 def test_chances_stay_chances_and_fall(weights):
     total = sum(weights) or 1.0
     guesses = [(f"A/B{place % 3}/C{place}", chance / total) for place, chance in enumerate(weights)]
-    chances = [item.probability for item in proposals(told(*guesses))]
+    chances = [item.probability for item in proposals(classified(*guesses))]
 
     assert chances == sorted(chances, reverse=True)
     assert all(0.5 <= chance <= 1 for chance in chances)

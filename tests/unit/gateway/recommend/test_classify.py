@@ -14,7 +14,7 @@ from servicekit.requests import CatalogNotFound, RequestInvalid
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")
-TOLD = Classification(
+CLASSIFIED = Classification(
     guesses=[
         CategoryGuess(category_path=("Fruit", name), probability=0.3 - place / 100)
         for place, name in enumerate("abcdefg")
@@ -25,9 +25,9 @@ TOLD = Classification(
 )
 
 
-async def test_the_likeliest_categories_are_told_and_all_of_them_propose():
+async def test_the_likeliest_categories_are_shown_and_all_of_them_propose():
     shop = Shop()
-    shop.embedder.told = TOLD
+    shop.embedder.classified = CLASSIFIED
     found = await classify(Question(replace(PHOTO, find_subject=True), top_k=2), shop.deps)
 
     assert [list(guess.category_path) for guess in found.classification.guesses] == [
@@ -39,9 +39,9 @@ async def test_the_likeliest_categories_are_told_and_all_of_them_propose():
     assert found.subject is not None
 
 
-async def test_without_a_number_five_are_told():
+async def test_without_a_number_five_are_shown():
     shop = Shop()
-    shop.embedder.told = TOLD
+    shop.embedder.classified = CLASSIFIED
 
     assert len((await classify(Question(PHOTO), shop.deps)).classification.guesses) == 5
 
@@ -56,11 +56,11 @@ async def test_without_a_number_five_are_told():
         (PeerUnavailable(Peer.EMBEDDER), PeerUnavailable, None),
     ],
 )
-async def test_what_the_embedder_refuses_is_told_with_its_field(
+async def test_what_the_embedder_refuses_is_reported_with_its_field(
     error: ServiceError, kind: type[ServiceError], field: str | None
 ):
     shop = Shop()
-    shop.embedder.told = error
+    shop.embedder.classified = error
     with pytest.raises(kind) as caught:
         await classify(Question(PHOTO), shop.deps)
 

@@ -25,7 +25,7 @@ def texts(found) -> tuple[str, str]:
     return wording.outcome(found, ""), wording.outcome(found, "zh-Hans")
 
 
-async def test_a_shown_product_is_told_with_its_score_by_feature():
+async def test_a_shown_product_is_reported_with_its_score_by_feature():
     found = await asked("p1")
 
     assert found.outcome is Outcome.SHOWN
@@ -45,14 +45,14 @@ async def test_nothing_is_recorded():
     assert shop.ranker.records == {}
 
 
-async def test_an_outranked_product_is_told_against_the_last_one_shown():
+async def test_an_outranked_product_is_compared_with_the_last_one_shown():
     found = await asked("p2", page_size=2)
 
     assert found.outcome is Outcome.OUTRANKED
     assert (found.placed.rank, found.last_shown.rank) == (4, 2)
     assert found.placed.answered.raw_score < found.last_shown.answered.raw_score
     assert texts(found)[0] == (
-        "It stands at place 4: its score is 0.550, and that of the last product shown 0.850."
+        "It is at place 4: its score is 0.550, and that of the last product shown 0.850."
     )
 
 
@@ -68,7 +68,7 @@ async def test_what_the_request_leaves_out_itself():
     assert (await asked("p5", shop, signals=(near("p5"),))).outcome is Outcome.EXCLUDED
 
 
-async def test_what_the_filter_leaves_out_is_told_by_its_condition():
+async def test_what_the_filter_leaves_out_is_shown_by_its_condition():
     shop = shop_with_photo()
     why = Rejection(
         path="filter.all.filters[1].comparison",
@@ -97,7 +97,7 @@ async def test_what_can_not_be_bought_is_the_scenes_doing():
 
 
 @pytest.mark.parametrize("drop_seen", [False, True])
-async def test_a_hidden_product_is_told_as_hidden(drop_seen):
+async def test_a_hidden_product_is_shown_as_hidden(drop_seen):
     shop = shop_with_photo()
     shop.ranker.hidden = frozenset({"p1"})
     shop.scene(lambda scene: replace(scene, drop_seen=drop_seen))
@@ -105,7 +105,7 @@ async def test_a_hidden_product_is_told_as_hidden(drop_seen):
     assert (found.outcome, found.placed) == (Outcome.HIDDEN, None)
 
 
-async def test_a_seen_product_is_told_as_seen_where_the_scene_leaves_such_out():
+async def test_a_seen_product_is_shown_as_seen_where_the_scene_leaves_such_out():
     shop = shop_with_photo()
     shop.ranker.seen = {"p1"}
     assert (await asked("p1", shop, shopper=ANN)).outcome is Outcome.SHOWN
@@ -113,7 +113,7 @@ async def test_a_seen_product_is_told_as_seen_where_the_scene_leaves_such_out():
     assert (await asked("p1", shop, shopper=ANN)).outcome is Outcome.SEEN
 
 
-async def test_a_near_duplicate_names_the_product_that_it_stands_behind():
+async def test_a_near_duplicate_names_the_product_that_it_is_grouped_with():
     shop = shop_with_photo()
     shop.retriever.parents = {"p4": "p1"}
     found = await asked("p4", shop)
@@ -129,7 +129,7 @@ async def test_a_near_duplicate_of_the_querys_own_product_names_that():
     assert (found.outcome, found.collapsed_into) == (Outcome.COLLAPSED, "p5")
 
 
-async def test_no_candidate_is_told_how_near_it_is_and_where_it_would_stand():
+async def test_no_candidate_is_shown_how_near_it_is_and_where_it_would_be():
     shop = shop_with_photo()
     shop.retriever.created = {"p8": 77}
     shop.retriever.far[b"photo"] = {"p8": 0.3}
@@ -149,11 +149,11 @@ async def test_no_candidate_is_told_how_near_it_is_and_where_it_would_stand():
     assert found.placed.answered.parts == (("visual", 0.3), ("taste", 0.05))
     assert found.placed.answered.contributions["visual"] == (("signals[0]", 0.3),)
     assert "0.300" in texts(found)[0]
-    # The search for it alone leaves no trace in what is told of the request.
+    # The search for it alone leaves no trace in the explanation of the request.
     assert found.versions.plan == "visual: top 40 (flat) → rank"
 
 
-async def test_of_several_signals_each_tells_of_the_product():
+async def test_of_several_signals_each_has_the_product():
     shop = shop_with_photo()
     shop.retriever.nearest[b"other"] = {"p1": 0.6}
     shop.retriever.created = {"p2": 5}
@@ -166,25 +166,25 @@ async def test_of_several_signals_each_tells_of_the_product():
     assert [item.similarity for item in found.branches] == pytest.approx([0.5, 0.1])
 
 
-async def test_a_product_that_nothing_tells_of_is_placed_by_what_is_left():
+async def test_a_product_that_no_branch_found_is_placed_by_what_is_left():
     found = await asked("p8")
     assert found.outcome is Outcome.NOT_A_CANDIDATE
     assert not found.branches[0].HasField("similarity")
     assert found.placed.rank == 5
-    assert texts(found)[0] == "No branch named it; it would stand at place 5."
+    assert texts(found)[0] == "No branch found it; it would be at place 5."
 
 
-async def test_with_the_ranker_lost_the_place_is_that_of_fusion_and_it_is_said():
+async def test_without_the_ranker_the_place_is_that_of_fusion_and_it_is_said():
     shop = shop_with_photo()
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     found = await asked("p1", shop)
     assert found.outcome is Outcome.SHOWN
     assert [item.cause for item in found.degradations] == [Cause.RANKER_UNAVAILABLE]
 
 
-async def test_with_the_record_lost_nothing_can_be_told():
+async def test_without_the_record_nothing_can_be_explained():
     shop = shop_with_photo()
-    shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["products"] = PeerUnavailable(Peer.RETRIEVER)
     with pytest.raises(NothingAvailable):
         await asked("p1", shop)
 

@@ -64,7 +64,7 @@ async def test_the_next_in_order_takes_the_place_and_rank_of_a_product_that_vani
 async def test_a_record_that_is_not_handed_over_yet_is_found():
     shop = shop_with_photo()
     shop.answers.waiting = True
-    shop.ranker.lost["rank"] = Internal("a bug", reason="INTERNAL")
+    shop.ranker.fails["rank"] = Internal("a bug", reason="INTERNAL")
     one = await first_page(shop)
 
     two = await first_page(shop, page_token=one.next_page_token)
@@ -74,7 +74,7 @@ async def test_a_record_that_is_not_handed_over_yet_is_found():
     assert shop.ranker.asked == ["rank"]
 
 
-async def test_a_lost_record_is_said_to_be_missing():
+async def test_a_dropped_record_is_reported_as_missing():
     shop = shop_with_photo()
     one = await first_page(shop)
     shop.ranker.records.clear()
@@ -106,7 +106,7 @@ async def test_a_record_without_an_expiry_is_read():
 async def test_with_the_ranker_down_a_later_page_is_unavailable_and_not_missing():
     shop = shop_with_photo()
     one = await first_page(shop)
-    shop.ranker.lost["answer"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["answer"] = PeerUnavailable(Peer.RANKER)
 
     with pytest.raises(NothingAvailable):
         await first_page(shop, page_token=one.next_page_token)
@@ -268,7 +268,7 @@ async def test_products_read_ahead_of_a_full_page_come_on_the_next():
     assert (ids(one), ids(two)) == (["p1"], ["p4"])
 
 
-async def test_what_the_first_page_alone_lost_is_not_flagged_on_the_next():
+async def test_what_failed_in_the_first_page_alone_is_not_flagged_on_the_next():
     shop = shop_with_photo()
     shop.retriever.record.remove("p3")
     products = shop.retriever.products
@@ -276,12 +276,12 @@ async def test_what_the_first_page_alone_lost_is_not_flagged_on_the_next():
     async def first_call(*asked):
         shop.retriever.products = products
         found = await products(*asked)
-        shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
+        shop.retriever.fails["products"] = PeerUnavailable(Peer.RETRIEVER)
         return found
 
     shop.retriever.products = first_call
     one = await first_page(shop)
-    shop.retriever.lost.clear()
+    shop.retriever.fails.clear()
     two = await first_page(shop, page_token=one.next_page_token)
 
     assert (ids(one), [item.stage for item in one.degradations]) == (["p1"], ["hydrate"])

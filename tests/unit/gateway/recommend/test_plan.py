@@ -45,7 +45,7 @@ def test_more_is_asked_than_a_page_holds_within_the_scenes_bounds(page_size, top
     assert make_plan(Query(page_size=page_size), DEFAULT, 1.0).top_k == top_k
 
 
-def test_with_a_filter_all_nominees_are_asked_for_because_it_thins_them_out():
+def test_with_a_filter_all_candidates_are_asked_for_because_it_thins_them_out():
     asked = Query(filter=CallersFilter("f", b"f", False))
 
     assert make_plan(asked, DEFAULT, 1.0).generated == 1000

@@ -42,7 +42,7 @@ def ids(answer):
     return [result.row.product_id for result in answer.results]
 
 
-def lost(answer):
+def degraded(answer):
     return [(item.stage, item.cause) for item in answer.degradations]
 
 
@@ -109,10 +109,10 @@ async def test_branches_run_side_by_side():
     assert branches["p7"] == ("collaborative",)
 
 
-async def test_with_the_ranker_lost_the_order_is_that_of_similarity_exactly():
+async def test_without_the_ranker_the_order_is_that_of_similarity_exactly():
     shop = shop_with_photo()
     shop.retriever.nearest[b"photo"] = {"p4": 0.5, "p2": 0.7, "p1": 0.7, "p3": 0.9}
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
 
     answer = await recommend(by_photo(), shop.deps)
 
@@ -120,16 +120,16 @@ async def test_with_the_ranker_lost_the_order_is_that_of_similarity_exactly():
     for result in answer.results:
         assert result.answered.parts == (("fusion", result.answered.raw_score),)
         assert result.answered.reasons[0].code == "LOOKS_LIKE_QUERY"
-    assert lost(answer) == [
+    assert degraded(answer) == [
         ("rank", Cause.RANKER_UNAVAILABLE),
         ("record", Cause.ANSWER_RECORD_DROPPED),
     ]
     assert answer.degradations[0].substitute == "the order of fused similarity"
 
 
-async def test_with_the_ranker_lost_no_later_page_is_promised_and_no_record_kept():
+async def test_without_the_ranker_no_later_page_is_promised_and_no_record_kept():
     shop = shop_with_photo()
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
 
     answer = await recommend(by_photo(page_size=1), shop.deps)
 
@@ -138,13 +138,13 @@ async def test_with_the_ranker_lost_no_later_page_is_promised_and_no_record_kept
     assert shop.ranker.records == {}
 
 
-async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
+async def test_without_the_ranker_a_shoppers_hides_are_flagged_as_unknown():
     shop = shop_with_photo()
-    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
+    shop.ranker.fails = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
-    assert lost(answer) == [
+    assert degraded(answer) == [
         ("collaborative", Cause.RANKER_UNAVAILABLE),
         ("rank", Cause.PROFILE_UNAVAILABLE),
         ("rank", Cause.RANKER_UNAVAILABLE),
@@ -155,7 +155,7 @@ async def test_with_the_ranker_lost_a_shoppers_hides_are_flagged_as_unknown():
 
 async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_generate():
     shop = shop_with_photo()
-    shop.ranker.lost = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
+    shop.ranker.fails = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
 
     await recommend(by_photo(shopper=ANN), shop.deps)
 
@@ -164,18 +164,18 @@ async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_gen
 
 async def test_a_ranker_that_failed_to_generate_may_still_rank():
     shop = shop_with_photo()
-    shop.ranker.lost["generate"] = Internal("a bug", reason="INTERNAL")
+    shop.ranker.fails["generate"] = Internal("a bug", reason="INTERNAL")
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
 
-    assert lost(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
     assert len(shop.ranker.records) == 1
     assert answer.results[0].answered.parts[0][0] == "visual"
 
 
-async def test_with_the_embedder_lost_popular_products_stand_in():
+async def test_without_the_embedder_popular_products_stand_in():
     shop = shop_with_photo()
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
 
     answer = await recommend(by_photo(page_size=2), shop.deps)
@@ -203,9 +203,9 @@ async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_i
     assert (order.reason_count, order.top_k) == (count, 2 * count + 10)
 
 
-async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
+async def test_without_the_embedder_a_known_shoppers_taste_stands_in():
     shop = shop_with_photo()
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
 
     answer = await recommend(by_photo(shopper=ANN), shop.deps)
@@ -215,21 +215,21 @@ async def test_with_the_embedder_lost_a_known_shoppers_taste_stands_in():
     assert shop.ranker.calls[-1][1].weights == {"taste": 1.0, "popularity": 1.0}
 
 
-async def test_with_the_index_lost_the_record_still_answers():
+async def test_without_the_index_the_record_still_answers():
     shop = shop_with_photo()
-    shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
+    shop.retriever.fails["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert lost(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
+    assert degraded(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
     assert answer.degradations[0].substitute == "the newest products that pass the filter"
     assert ids(answer) == shop.retriever.record
     assert answer.freshness is None
 
 
-async def test_with_the_retriever_lost_nothing_is_made_up():
+async def test_without_the_retriever_nothing_is_made_up():
     shop = shop_with_photo()
-    shop.retriever.lost = {
+    shop.retriever.fails = {
         name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
     }
     shop.ranker.generated[""] = (Basis.POPULARITY, ("p5",))
@@ -241,9 +241,9 @@ async def test_with_the_retriever_lost_nothing_is_made_up():
     assert caught.value.metadata == {"causes": "RETRIEVER_UNAVAILABLE"}
 
 
-async def test_with_the_record_lost_at_the_end_nothing_is_made_up():
+async def test_without_the_record_at_the_end_nothing_is_made_up():
     shop = shop_with_photo()
-    shop.retriever.lost["products"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["products"] = PeerUnavailable(Peer.RETRIEVER)
 
     with pytest.raises(NothingAvailable):
         await recommend(by_photo(), shop.deps)
@@ -257,7 +257,7 @@ async def test_a_hanging_embedder_costs_its_budget_and_no_more():
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
     assert ids(answer) == shop.retriever.record
     assert asyncio.get_running_loop().time() - start < 3.6
 
@@ -270,7 +270,7 @@ async def test_a_hanging_search_is_cancelled_at_its_budget():
     answer = await recommend(by_photo(), shop.deps)
 
     assert shop.retriever.cancelled == ["search"]
-    assert lost(answer) == [("visual", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
 
 
 async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
@@ -280,11 +280,11 @@ async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert lost(answer) == [("rank", Cause.STAGE_DEADLINE)]
+    assert degraded(answer) == [("rank", Cause.STAGE_DEADLINE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
-async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_loss():
+async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_failure():
     shop = Shop()
     shop.retriever.record = []
     shop.retriever.nearest[b"photo"] = {}
@@ -302,7 +302,7 @@ async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
 
     answer = await recommend(Query(signals=(words(),)), shop.deps)
 
-    assert lost(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
+    assert degraded(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
     assert ids(answer) == shop.retriever.record
     assert answer.results[0].answered.branches == ("new",)
     assert answer.results[0].answered.reasons[-1].code == "NEW"
@@ -378,7 +378,7 @@ async def test_an_unknown_product_beside_a_photo_is_named_as_missing():
 
 async def test_the_callers_own_error_from_a_peer_fails_the_request_as_it_is():
     shop = shop_with_photo()
-    shop.retriever.lost["search"] = InvalidArgument("bad", reason="FILTER_INVALID")
+    shop.retriever.fails["search"] = InvalidArgument("bad", reason="FILTER_INVALID")
 
     with pytest.raises(InvalidArgument) as caught:
         await recommend(by_photo(shopper=ANN), shop.deps)
@@ -465,7 +465,7 @@ async def test_a_dropped_record_is_flagged_and_promises_no_page():
 
     answer = await recommend(by_photo(page_size=1), shop.deps)
 
-    assert lost(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
+    assert degraded(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
     assert answer.next_page_token == ""
 
 
@@ -479,9 +479,9 @@ async def test_unknown_scenes_and_catalogs_are_refused_before_any_call():
     assert shop.embedder.calls == []
 
 
-async def test_a_mistake_of_our_own_is_not_taken_for_a_loss():
+async def test_a_mistake_of_our_own_is_not_taken_for_a_failure():
     shop = shop_with_photo()
-    shop.ranker.lost["rank"] = ValueError("a bug")  # type: ignore[assignment]
+    shop.ranker.fails["rank"] = ValueError("a bug")  # type: ignore[assignment]
 
     with pytest.raises(ValueError, match="a bug"):
         await recommend(by_photo(), shop.deps)
@@ -489,11 +489,11 @@ async def test_a_mistake_of_our_own_is_not_taken_for_a_loss():
 
 async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers():
     shop = shop_with_photo()
-    shop.ranker.lost["rank"] = InvalidArgument("fused: has 3", reason="REQUEST_INVALID")
+    shop.ranker.fails["rank"] = InvalidArgument("fused: has 3", reason="REQUEST_INVALID")
 
     answer = await recommend(by_photo(), shop.deps)
 
-    assert lost(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
+    assert degraded(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
     assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
@@ -513,7 +513,7 @@ async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_ne
 async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
     shop = Shop()
     shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
 
     answer = await recommend(Query(shopper=ANN), shop.deps)
 
@@ -554,15 +554,15 @@ async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():
     assert ids(await recommend(Query(shopper=ANN), shop.deps)) == ["p4", "p2"]
 
 
-async def test_popular_products_stand_when_the_newest_are_lost_and_that_is_flagged():
+async def test_popular_products_stand_when_the_newest_are_unavailable_and_that_is_flagged():
     shop = Shop()
     shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-    shop.retriever.lost["newest"] = Internal("a bug", reason="INTERNAL")
+    shop.retriever.fails["newest"] = Internal("a bug", reason="INTERNAL")
 
     answer = await recommend(Query(shopper=ANN), shop.deps)
 
     assert ids(answer) == ["p4", "p2"]
-    assert lost(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
+    assert degraded(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
 
 
 async def test_excluding_the_newest_products_brings_the_next_newest():
@@ -577,7 +577,7 @@ async def test_excluding_the_newest_products_brings_the_next_newest():
 
 async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
     shop = shop_with_photo()
-    shop.retriever.lost["search"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["search"] = PeerUnavailable(Peer.RETRIEVER)
 
     with pytest.raises(NothingAvailable):
         await recommend(by_photo(), shop.deps)
@@ -681,6 +681,6 @@ async def test_without_the_title_the_reason_is_as_the_ranker_words_it():
 
 async def test_what_the_gateway_says_itself_is_said_in_the_readers_language():
     shop = shop_with_photo()
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     answer = await recommend(by_photo(language_code="zh"), shop.deps)
     assert answer.results[0].answered.reasons[0].text == "与您提供的图片相似"

@@ -47,7 +47,7 @@ async def test_without_signals_there_is_nothing_to_search():
 
 async def test_when_no_signal_can_be_followed_nothing_is_made_up():
     shop = shop_with_photo()
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
 
     with pytest.raises(NothingAvailable):
         await search(by_photo(), shop.deps)
@@ -63,7 +63,7 @@ async def test_a_signal_that_can_not_be_followed_is_flagged_beside_one_that_can(
     assert len(found.results) == 4
 
 
-async def test_a_text_alone_is_told_that_there_is_no_space_and_not_to_try_again():
+async def test_a_text_alone_is_shown_that_there_is_no_space_and_not_to_try_again():
     shop = Shop()
     shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
     shop.scene(lambda scene: replace(scene, branches={**scene.branches, Branch.KEYWORDS: 0.0}))

@@ -124,10 +124,10 @@ def test_search_needs_a_signal():
     ],
 )
 def test_a_part_of_a_photo_that_can_not_be_is_refused(signal: Signal, field: str):
-    with pytest.raises(RequestInvalid) as told:
+    with pytest.raises(RequestInvalid) as caught:
         check(Query(signals=(signal,)), {"default"})
 
-    assert [violation.field for violation in told.value.violations] == [field]
+    assert [violation.field for violation in caught.value.violations] == [field]
 
 
 def test_the_whole_photo_is_a_box():

@@ -49,7 +49,7 @@ async def test_weights_travel_with_the_signals():
     assert [item.weight for item in listings] == [3.0, 1.0]
 
 
-async def test_one_lost_search_of_two_leaves_the_other():
+async def test_one_failed_search_of_two_leaves_the_other():
     shop = shop_with_photo()
     search = shop.retriever.search
 
@@ -66,7 +66,7 @@ async def test_one_lost_search_of_two_leaves_the_other():
     assert [item.stage for item in run.trace.failures] == ["visual"]
 
 
-async def test_nominees_are_looked_up_in_the_record_under_the_filter():
+async def test_candidates_are_looked_up_in_the_record_under_the_filter():
     shop = Shop()
     shop.ranker.generated["ann"] = (Basis.SESSION, ("p4", "gone", "p2"))
     asked = CallersFilter("f", b"f", False)
@@ -77,7 +77,7 @@ async def test_nominees_are_looked_up_in_the_record_under_the_filter():
     assert shop.retriever.scopes[0].filter is asked
 
 
-async def test_when_no_nominee_passes_popular_then_new_products_are_tried():
+async def test_when_no_candidate_passes_popular_then_new_products_are_tried():
     shop = Shop()
     shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("gone",))
     shop.ranker.generated[""] = (Basis.POPULARITY, ("gone too",))
@@ -91,7 +91,7 @@ async def test_when_no_nominee_passes_popular_then_new_products_are_tried():
 
 async def test_a_ranker_that_is_gone_is_not_asked_for_popular_products_too():
     shop = Shop()
-    shop.ranker.lost["generate"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["generate"] = PeerUnavailable(Peer.RANKER)
 
     await find(begin(Query(shopper=ANN), shop.deps))
 
@@ -104,7 +104,7 @@ async def test_a_scene_may_do_without_fallbacks():
 
     assert await find(begin(Query(), shop.deps)) == ()
 
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     with pytest.raises(NothingAvailable):
         await find(begin(by_photo(), shop.deps))
 

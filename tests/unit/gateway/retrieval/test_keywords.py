@@ -1,4 +1,4 @@
-"""Texts: what they find by meaning, by looks and by words, and what is left when one is lost."""
+"""Texts: what they find by meaning, by looks and by words, and what is left when one fails."""
 
 from dataclasses import replace
 
@@ -60,31 +60,31 @@ async def test_words_are_a_branch_and_a_part_of_their_own():
     assert not answer.no_good_match
 
 
-async def test_words_still_answer_when_the_embedder_is_lost():
+async def test_words_still_answer_when_the_embedder_is_unavailable():
     shop = shop_with_words()
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     answer = await recommend(by_text(), shop.deps)
 
     assert [item.row.product_id for item in answer.results] == ["p3", "p1"]
-    (told,) = answer.degradations
-    assert (told.stage, told.cause) == ("text", Cause.EMBEDDER_UNAVAILABLE)
-    assert told.substitute == "products that have words of the text"
+    (degradation,) = answer.degradations
+    assert (degradation.stage, degradation.cause) == ("text", Cause.EMBEDDER_UNAVAILABLE)
+    assert degradation.substitute == "products that have words of the text"
     assert not answer.no_good_match
 
 
-async def test_meaning_still_answers_when_words_are_lost():
+async def test_meaning_still_answers_when_words_are_unavailable():
     shop = shop_with_words()
-    shop.retriever.lost["words"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["words"] = PeerUnavailable(Peer.RETRIEVER)
     found = await search(by_text(), shop.deps)
 
     assert [item.row.product_id for item in found.results] == ["p1", "p2"]
-    (told,) = found.degradations
-    assert (told.stage, told.cause) == ("keywords", Cause.RETRIEVER_UNAVAILABLE)
+    (degradation,) = found.degradations
+    assert (degradation.stage, degradation.cause) == ("keywords", Cause.RETRIEVER_UNAVAILABLE)
 
 
-async def test_when_all_is_lost_nothing_is_made_up():
+async def test_when_all_is_unavailable_nothing_is_made_up():
     shop = shop_with_words()
-    shop.retriever.lost = dict.fromkeys(("words", "search"), PeerUnavailable(Peer.RETRIEVER))
+    shop.retriever.fails = dict.fromkeys(("words", "search"), PeerUnavailable(Peer.RETRIEVER))
 
     with pytest.raises(NothingAvailable):
         await search(by_text(), shop.deps)
@@ -119,10 +119,10 @@ async def test_each_list_of_a_text_has_its_verdict():
     shop = shop_with_words()
     shop.retriever.far[TEXT] = {"p3": 0.1}
     shop.retriever.created = {"p3": 3}
-    told = await explain(by_text(), "p3", shop.deps)
+    explanation = await explain(by_text(), "p3", shop.deps)
 
-    assert told.outcome is Outcome.SHOWN
-    verdicts = {verdict.branch: verdict for verdict in told.branches}
+    assert explanation.outcome is Outcome.SHOWN
+    verdicts = {verdict.branch: verdict for verdict in explanation.branches}
     assert verdicts[Branch.KEYWORDS].named
     assert verdicts[Branch.KEYWORDS].similarity == pytest.approx(0.8)
     assert not verdicts[Branch.TEXT].named
@@ -153,7 +153,7 @@ async def test_texts_find_looks_where_the_visual_space_was_fitted_with_titles():
     assert "f1" in asked(shop)
 
 
-async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_lost():
+async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_degraded():
     shop = shop_with_words()
     found = await search(by_text(), shop.deps)
 
@@ -161,7 +161,7 @@ async def test_a_visual_space_without_titles_is_not_asked_and_nothing_is_lost():
     assert len(asked(shop)) == 1
 
 
-async def test_an_index_of_a_version_that_takes_no_texts_is_learnt_and_no_loss():
+async def test_an_index_of_a_version_that_takes_no_texts_is_learned_and_no_failure():
     shop = shop_that_takes_texts()
     shop.retriever.active = [SpaceVersion(space="visual", version="v1", generation="g1")]
     deps = shop.deps

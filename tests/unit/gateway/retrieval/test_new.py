@@ -37,7 +37,7 @@ async def test_new_products_stand_beside_what_fits_the_shopper_and_behind_it():
     listings = await find(begin(Query(shopper=ANN), shop.deps))
 
     assert named(listings) == [("collaborative", ["p4", "p2"]), ("new", ["p8", "p9"])]
-    shop.ranker.lost["rank"] = PeerUnavailable(Peer.RANKER)
+    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
     answer = await recommend(Query(shopper=ANN), shop.deps)
     assert [item.row.product_id for item in answer.results] == ["p4", "p2", "p8", "p9"]
 
@@ -63,11 +63,11 @@ async def test_without_exploration_nobody_asks_for_them():
     assert "newest" not in [name for name, _ in shop.retriever.calls]
 
 
-async def test_where_nothing_is_new_or_the_list_is_lost_the_others_stand_alone():
+async def test_where_nothing_is_new_or_the_list_is_unavailable_the_others_stand_alone():
     shop = exploring(Shop())
     shop.ranker.generated["ann"] = (Basis.SESSION, ("p4",))
     assert named(await find(begin(Query(shopper=ANN), shop.deps))) == [("collaborative", ["p4"])]
-    shop.retriever.lost["newest"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["newest"] = PeerUnavailable(Peer.RETRIEVER)
     run = begin(Query(shopper=ANN), shop.deps)
     assert named(await find(run))[0][0] == "collaborative"
     assert [failure.stage for failure in run.trace.failures] == ["new"]

@@ -43,7 +43,7 @@ def searches(shop):
     return [what for name, what in shop.retriever.calls if name == "search"]
 
 
-async def test_the_model_that_the_index_holds_is_learnt_once(shop):
+async def test_the_model_that_the_index_holds_is_learned_once(shop):
     deps = shop.deps
     run, lists = await found(shop, deps)
     assert lists == [["p4", "p2"]]
@@ -75,7 +75,7 @@ async def test_what_goes_with_the_last_products_is_joined_to_what_is_near_the_sh
 
 async def test_when_what_goes_with_the_last_products_can_t_be_read_the_search_stands(shop):
     shop.ranker.neighbours = ("p9",)
-    shop.retriever.lost["columns"] = Unavailable("busy", reason="RECORD_UNAVAILABLE")
+    shop.retriever.fails["columns"] = Unavailable("busy", reason="RECORD_UNAVAILABLE")
     run, lists = await found(shop)
     assert lists == [["p4", "p2"]]
     assert [failure.stage for failure in run.trace.failures] == ["collaborative"]
@@ -92,12 +92,12 @@ async def test_without_the_model_s_products_in_the_index_the_ranker_names_them(s
 
 async def test_without_any_publication_the_ranker_names_products(shop):
     unknown = FailedPrecondition("no such space", reason="SPACE_UNAVAILABLE")
-    shop.retriever.lost["search"] = unknown
+    shop.retriever.fails["search"] = unknown
     assert (await found(shop))[1] == [["p7"]]
 
 
-async def test_with_the_index_lost_the_ranker_names_products(shop):
-    shop.retriever.lost["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
+async def test_without_the_index_the_ranker_names_products(shop):
+    shop.retriever.fails["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
     run, products = await found(shop)
     assert products == [["p7"]]
     assert [(failure.stage, failure.cause) for failure in run.trace.failures] == [
@@ -105,8 +105,8 @@ async def test_with_the_index_lost_the_ranker_names_products(shop):
     ]
 
 
-async def test_a_lost_search_is_a_lost_branch(shop):
-    shop.retriever.lost["search"] = PeerUnavailable(Peer.RETRIEVER)
+async def test_a_failed_search_is_a_failed_branch(shop):
+    shop.retriever.fails["search"] = PeerUnavailable(Peer.RETRIEVER)
     run = begin(Query(shopper=ANN), shop.deps)
     with pytest.raises(NothingAvailable):
         await find(run)

@@ -134,9 +134,9 @@ async def test_parts_that_cancel_out_are_searched_for_one_by_one():
     assert found.degradations == ()
 
 
-async def test_a_blend_whose_photos_are_lost_rests_on_its_products():
+async def test_a_blend_whose_photos_are_unavailable_rests_on_its_products():
     shop = shop_of(Fusion.VECTOR)
-    shop.embedder.lost = PeerUnavailable(Peer.EMBEDDER)
+    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
     shop.retriever.nearest["+1 p2"] = {"p5": 0.9}
     found = await search(Query(signals=(photo(), near("p2", 1))), shop.deps)
 
@@ -194,10 +194,10 @@ async def test_an_explanation_splits_a_score_by_signals_and_sums_up(fusion):
     shop.retriever.nearest["+1 photo +1 second"] = {"p3": 0.9, "p1": 0.3}
     shop.retriever.nearest[b"second"] = {"p1": 0.5, "p4": 0.4}
     query = Query(signals=(photo(), photo(1, b"second"), replace(NOT_P2, index=2)))
-    told = await explain(query, "p1", shop.deps)
+    explanation = await explain(query, "p1", shop.deps)
 
-    parts = dict(told.placed.answered.parts)
-    contributions = dict(told.placed.answered.contributions)["visual"]
+    parts = dict(explanation.placed.answered.parts)
+    contributions = dict(explanation.placed.answered.contributions)["visual"]
     assert sum(value for _, value in contributions) == pytest.approx(parts["visual"])
     together = {"signals"} if fusion is Fusion.VECTOR else {"signals[0]", "signals[1]"}
     assert {name for name, _ in contributions} == {*together, "signals[2]"}
@@ -227,11 +227,11 @@ async def test_subjects_are_answered_with_the_place_of_their_signal():
 async def test_a_box_that_holds_nothing_is_the_callers_error():
     shop = shop_of(Fusion.RANK)
     shop.embedder.items[b"photo"] = InvalidArgument("too small", reason="BOX_INVALID")
-    with pytest.raises(ImageRefused) as told:
+    with pytest.raises(ImageRefused) as caught:
         await recommend(Query(signals=(photo(),)), shop.deps)
 
-    assert told.value.reason == "BOX_INVALID"
-    assert [item.field for item in told.value.violations] == ["signals[0].box"]
+    assert caught.value.reason == "BOX_INVALID"
+    assert [item.field for item in caught.value.violations] == ["signals[0].box"]
 
 
 async def test_the_scene_says_how_many_views_are_embedded():

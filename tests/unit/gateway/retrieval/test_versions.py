@@ -78,7 +78,7 @@ async def test_an_answer_never_mixes_generations():
     assert list(run.trace.spaces) == [NEW]
 
 
-async def test_where_generations_change_with_every_search_one_is_kept_and_the_loss_told():
+async def test_where_generations_change_with_every_search_one_is_kept_and_the_failure_reported():
     shop = rolled_out(*(OLD, NEW) * 6)
     shop.retriever.nearest["p1"] = {"p2": 0.9}
     shop.retriever.nearest["p5"] = {"p6": 0.9}
@@ -99,7 +99,7 @@ async def test_a_version_that_is_served_no_more_is_forgotten():
     assert shop.embedder.versions[2:] == ["v2", ""]
 
 
-async def test_an_embedder_that_lacks_the_active_version_is_a_loss_and_no_endless_loop():
+async def test_an_embedder_that_lacks_the_active_version_is_a_failure_and_no_endless_loop():
     shop = rolled_out(NEW)
     shop.embedder.served = ("v1",)
     run = begin(Query(signals=(photo(),)), shop.deps)
@@ -108,7 +108,7 @@ async def test_an_embedder_that_lacks_the_active_version_is_a_loss_and_no_endles
     assert shop.embedder.versions == ["", "v2"]
 
 
-async def test_a_second_mismatch_in_one_request_is_a_loss():
+async def test_a_second_mismatch_in_one_request_is_a_failure():
     shop = rolled_out(NEW, OLD)
     run = begin(Query(signals=(photo(),)), shop.deps)
     await find(run)

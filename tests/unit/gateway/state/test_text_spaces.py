@@ -13,12 +13,12 @@ class Spaces:
             Space(space="visual", version="f1", takes_texts=True),
             Space(space="text", version="t1", takes_texts=True),
         )
-        self.lost = False
+        self.fails = False
         self.calls = 0
 
     async def __call__(self, catalog_id: str) -> tuple[Space, ...]:
         self.calls += 1
-        if self.lost:
+        if self.fails:
             raise PeerUnavailable(Peer.EMBEDDER)
         return self.states
 
@@ -37,11 +37,11 @@ async def test_what_takes_texts_is_asked_for_now_and_then():
     assert await text_spaces.of("default", spaces) == ()
 
 
-async def test_what_took_texts_does_while_the_embedder_is_lost():
+async def test_what_took_texts_does_while_the_embedder_is_unavailable():
     now, spaces = [0.0], Spaces()
     text_spaces = TextQuerySpaces(lambda: now[0])
     await text_spaces.of("default", spaces)
-    spaces.lost, now[0] = True, LOOK_SECONDS + 1
+    spaces.fails, now[0] = True, LOOK_SECONDS + 1
     await text_spaces.of("default", spaces)
     await text_spaces.of("other", spaces)
 

@@ -37,9 +37,11 @@ async def test_a_stage_is_timed_from_the_requests_start():
         now[0] = 10.75
         note.work = 0.1
 
-    (told,) = trace.timings
-    seconds = [each.ToTimedelta().total_seconds() for each in (told.start, told.total, told.work)]
-    assert (told.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
+    (message,) = trace.timings
+    seconds = [
+        each.ToTimedelta().total_seconds() for each in (message.start, message.total, message.work)
+    ]
+    assert (message.stage, seconds) == ("embed", [0.25, 0.5, 0.1])
 
 
 async def test_a_stage_that_is_late_is_cancelled_and_still_timed():

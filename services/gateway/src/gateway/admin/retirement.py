@@ -9,7 +9,7 @@ from gateway.model.messages import Space
 async def check_unused(
     wanted: str, spaces: Sequence[Space], holding: Callable[[str], Awaitable[Sequence[str]]]
 ) -> None:
-    """Raise SpaceInUse while a generation stands on a space, given by its version or model's name.
+    """Raise SpaceInUse while a generation uses a space, given by its version or model's name.
 
     `spaces` are those in service; of any other nothing is asked: taking it out changes nothing.
     `holding` names the generations of a version.

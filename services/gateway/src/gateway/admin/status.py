@@ -1,4 +1,4 @@
-"""How the suite is: all services asked side by side, whatever is down."""
+"""Health and status of the suite: all services asked side by side, whatever is down."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ _UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
 
 @dataclass(frozen=True, slots=True)
 class ComponentState:
-    """How one component is."""
+    """Status of one component."""
 
     component: str
     error: ServiceError | None
@@ -30,7 +30,7 @@ class ComponentState:
 
 @dataclass(frozen=True, slots=True)
 class SuiteState:
-    """How the suite is."""
+    """Status of the suite."""
 
     components: tuple[ComponentState, ...]
     spaces: Sequence[Space]
@@ -44,7 +44,7 @@ class SuiteState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told(Generic[T]):
+class _Reply(Generic[T]):
     """What a peer answered, or why it did not."""
 
     value: T | None
@@ -52,7 +52,7 @@ class _Told(Generic[T]):
     seconds: float
 
 
-async def look(
+async def suite_state(
     spaces: Coroutine[object, object, Sequence[Space]],
     images: Coroutine[object, object, IndexState],
     texts: Coroutine[object, object, IndexState],
@@ -86,7 +86,7 @@ async def look(
     )
 
 
-async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Told[T]:
+async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Reply[T]:
     start = time.perf_counter()
     value: T | None = None
     error: ServiceError | None = None
@@ -96,9 +96,9 @@ async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) ->
                 value = await job
     except TimeoutError:
         error = PeerUnavailable(peer)
-    except ServiceError as told:
-        error = told
-    return _Told(value, error, time.perf_counter() - start)
+    except ServiceError as raised:
+        error = raised
+    return _Reply(value, error, time.perf_counter() - start)
 
 
 def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | None]:
@@ -131,7 +131,7 @@ def _triton(error: ServiceError | None, visual: Space | None) -> ServiceError | 
     return None
 
 
-def _milvus(retriever: _Told[IndexState]) -> ServiceError | None:
+def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
     """Milvus as the retriever sees it."""
     if retriever.error is not None:
         return Unavailable(
@@ -139,6 +139,6 @@ def _milvus(retriever: _Told[IndexState]) -> ServiceError | None:
         )
     if retriever.value is not None and retriever.value.indexed < 0:
         return Unavailable(
-            "the engine does not answer, or lost the index", reason="INDEX_UNAVAILABLE"
+            "the engine does not answer, or has no index any more", reason="INDEX_UNAVAILABLE"
         )
     return None

@@ -12,7 +12,7 @@ from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
-"""What the transport says of a peer that is gone; one that is there gives reasons of its own."""
+"""The transport's reasons for a peer that is gone; one that is there gives its own."""
 
 
 def by_service(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -34,7 +34,7 @@ class Caller:
         try:
             return await method(request, timeout=deadlines.budget(self._reserve, self._longest))
         except grpc.aio.AioRpcError as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
 
     async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """The answers of a streaming call, for as long as the caller's deadline lasts."""
@@ -43,11 +43,11 @@ class Caller:
             async for answer in call:
                 yield answer
         except grpc.aio.AioRpcError as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
         finally:
             call.cancel()  # a caller that has gone reads on no more: the peer has to hear of it
 
-    def _told(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        """What the peer told; a peer that told nothing, because it is gone, is named."""
-        told = from_rpc_error(error)
-        return PeerUnavailable(self.peer) if told.reason in _GONE else told
+    def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        """The peer's own error; PeerUnavailable where it gave none, because it is gone."""
+        reported = from_rpc_error(error)
+        return PeerUnavailable(self.peer) if reported.reason in _GONE else reported

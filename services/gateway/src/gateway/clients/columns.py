@@ -30,7 +30,7 @@ _UNKNOWN: Mapping[str, Any] = {
     "create_time_micros": 0,
     "image_hashes": NO_HASH,
 }
-"""The columns, with what stands for a product of which nothing is known."""
+"""The columns, with the value of a product of which nothing is known."""
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> Columns:

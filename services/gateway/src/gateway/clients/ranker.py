@@ -17,6 +17,7 @@ from gateway.model.diversity import Diversity
 from gateway.model.messages import Reason
 from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
+from gateway.ports import AnswerSink, Ranker
 from servicekit.errors import Internal
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
@@ -43,7 +44,7 @@ IDEMPOTENT = by_service(
 )
 MOST_MODELS = 1_000
 MOST_PAIRS = 10_000
-"""Pairs of candidates with the same picture that the ranker is told of."""
+"""Pairs of candidates with the same picture that are sent to the ranker."""
 _BRANCHES = [str(branch) for branch in Branch]
 
 _BASIS: Mapping[int, Basis] = MappingProxyType(
@@ -55,7 +56,7 @@ _BASIS: Mapping[int, Basis] = MappingProxyType(
 )
 
 
-class RankerClient:
+class RankerClient(Ranker, AnswerSink):
     """Generates candidates, ranks them, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
@@ -74,10 +75,6 @@ class RankerClient:
         exclude: Sequence[str],
         accept_vectors: bool = False,
     ) -> RankerCandidates:
-        """Products that fit the shopper's behaviour; popular ones when there is none.
-
-        `accept_vectors`: of a large catalog the shopper's vectors will do.
-        """
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
             shopper=messages.shopper_message(shopper),
@@ -100,7 +97,6 @@ class RankerClient:
         )
 
     async def rank(self, order: RankOrder) -> Ranked:
-        """The candidates ordered, hidden ones dropped."""
         candidates = order.candidates
         request = ranking_pb.RankRequest(
             catalog_id=order.catalog_id,
@@ -134,7 +130,6 @@ class RankerClient:
         return _ranked(answer, candidates)
 
     async def reasons(self, order: ReasonOrder) -> Reasoned:
-        """Reasons of up to 200 products that were ranked before."""
         request = ranking_pb.GiveReasonsRequest(
             catalog_id=order.catalog_id,
             language_code=order.language_code,
@@ -149,19 +144,17 @@ class RankerClient:
         answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
             self._ranking.GiveReasons, request
         )
-        told = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
+        reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
         if any(
             len(column) != len(order.rows)
-            for column in (told.reasons, *told.contributions.values())
+            for column in (reasoned.reasons, *reasoned.contributions.values())
         ):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
-        return told
+        return reasoned
 
     async def answer(
         self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
     ) -> AnswerRecord:
-        """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
-        ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
         request = answers_pb.GetAnswerRequest(
             catalog_id=catalog_id,
             answer_id=answer_id,
@@ -172,7 +165,6 @@ class RankerClient:
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
-        """Keep up to 100 records."""
         request = answers_pb.RecordAnswersRequest(
             catalog_id=catalog_id, answers=[_record_message(record) for record in records]
         )

@@ -42,7 +42,7 @@ class AnsweredProduct:
     branches: tuple[Branch, ...] = ()
     """Branches that named it."""
     collapsed: tuple[str, ...] = ()
-    """Ids of the near-duplicates that it stands for, best first."""
+    """Ids of the near-duplicates that it represents, best first."""
     score: Score | None = None
     """None = not calibrated."""
     score_rank: int = 0
@@ -73,7 +73,7 @@ class Order:
     branches: Sequence[int] = ()
     """Which branches named each; see Candidates."""
     collapsed: Sequence[Sequence[str]] = ()
-    """Near-duplicates that each stands for, best first."""
+    """Near-duplicates that each represents, best first."""
     score_ranks: Sequence[int] = ()
     """Places by raw score alone, from 1; empty = the order is that of the scores."""
     moves: Sequence[Sequence[Move]] = ()
@@ -106,8 +106,8 @@ class Order:
         return branches_of(self.branches[place - self.offset]) if self.branches else ()
 
     def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
-        """Why the product at this place of the whole order is there, as the ranker says it; None =
-        nobody asked."""
+        """Why the product at this place of the whole order is there, from the ranker; None = nobody
+        asked."""
         row = place - self.offset
         if row < len(self.reasons):
             return self.reasons[row]
@@ -175,16 +175,16 @@ class Result:
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """Why it stands here and not at its score rank: they sum to the difference."""
-        told = self.answered.moves
+        """Why it is here and not at its score rank: they sum to the difference."""
+        moves = self.answered.moves
         if not self.answered.score_rank:
-            return told
-        if told:
-            told = tuple(move for move in told if move.cause != Move.CAUSE_COLLAPSE)
-        # What stands above it in the ranker's order and is not shown lets it move up.
-        place = self.answered.score_rank - sum([move.places for move in told])
+            return moves
+        if moves:
+            moves = tuple(move for move in moves if move.cause != Move.CAUSE_COLLAPSE)
+        # What is above it in the ranker's order and is not shown lets it move up.
+        place = self.answered.score_rank - sum([move.places for move in moves])
         gained = place - self.rank
-        return (*told, Move(cause=Move.CAUSE_COLLAPSE, places=gained)) if gained else told
+        return (*moves, Move(cause=Move.CAUSE_COLLAPSE, places=gained)) if gained else moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class FoundProduct:
     similarity: float
     image_id: str
     collapsed: tuple[str, ...] = ()
-    """Ids of the near-duplicates that it stands for, best first."""
+    """Ids of the near-duplicates that it represents, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class Proposal:
 
     paths: tuple[tuple[str, ...], ...]
     probability: float
-    """The chance that what the photo shows is in one of them, as far as the guesses tell."""
+    """The chance that what the photo shows is in one of them, by the guesses."""
 
 
 @dataclass(frozen=True, slots=True)

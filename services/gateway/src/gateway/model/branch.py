@@ -19,11 +19,11 @@ class Branch(StrEnum):
 
 
 BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
-"""What stands for each branch in a number that names several."""
+"""The bit of each branch in a number that names several."""
 
 SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
 """Branches that follow signals. Their scores are cosine similarities to these, but for KEYWORDS,
-which tells how well words match, 0 to 1."""
+which rates how well words match, 0 to 1."""
 
 SPACES: Mapping[Branch, str] = MappingProxyType(
     {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}
@@ -33,5 +33,5 @@ SPACES: Mapping[Branch, str] = MappingProxyType(
 
 @cache
 def branches_of(bits: int) -> tuple[Branch, ...]:
-    """The branches that bits stand for, in the order of Branch."""
+    """The branches of these bits, in the order of Branch."""
     return tuple(branch for bit, branch in enumerate(Branch) if bits >> bit & 1)

@@ -15,7 +15,7 @@ Contributions = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The products that one signal or branch named, and what the record says of them."""
+    """The products that one signal or branch named, with their columns of the record."""
 
     branch: Branch
     weight: float
@@ -45,15 +45,15 @@ class Listing:
         """The products, best first."""
         return self.columns.product_ids
 
-    def ordered(self, lost: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
-        """Rows, best first: by falling similarity less what each product has `lost` of it, equal
+    def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
+        """Rows, best first: by falling similarity less what each product has in `less`, equal
         ones by product id; else as given."""
         if not self.similarities:
             return range(len(self.ids))
         worth = [
-            near - lost.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)
+            near - less.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)
         ]
-        return falling(worth, self.ids) if lost else falling(self.similarities, self.ids)
+        return falling(worth, self.ids) if less else falling(self.similarities, self.ids)
 
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
@@ -69,7 +69,7 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
 class Candidates:
     """The candidates as columns: entry i of every column speaks of the same product.
 
-    They lie as they were named, the first list first; `order` says which are the best.
+    They are in the order of the lists; `order` gives the best first.
     """
 
     columns: Columns
@@ -78,7 +78,7 @@ class Candidates:
     order: Sequence[int]
     """Places of the candidates, best first by `fused`."""
     branches: Sequence[int]
-    """Which branches named each: bit i stands for the i-th Branch."""
+    """Which branches named each: bit i is the i-th Branch."""
     nearest: Sequence[float | None]
     """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
     image_ids: Sequence[str]

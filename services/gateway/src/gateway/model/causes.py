@@ -14,7 +14,7 @@ class Peer(StrEnum):
 
 
 class Cause(IntEnum):
-    """Why quality was lost, by the numbers of Degradation.Cause."""
+    """Why an answer is degraded, by the numbers of Degradation.Cause."""
 
     EMBEDDER_UNAVAILABLE = Degradation.CAUSE_EMBEDDER_UNAVAILABLE
     INDEX_UNAVAILABLE = Degradation.CAUSE_INDEX_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What the record says of products, as columns."""
+"""Products of the record, as columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What the record says of products; entry i of every column speaks of the same product.
+    """Products of the record; entry i of every column is of the same product.
 
     What is empty is not known of any of them.
     """
@@ -22,7 +22,7 @@ class Columns:
     """See sightline_rules.duplicates; 0 = none."""
     create_time_micros: Sequence[int] = ()
     blocks: Sequence[tuple[object, Sequence[int]]] = ()
-    """Everything that is said of them: whole columns, as they came, with the rows of each, rising,
+    """All that is known of them: whole columns, as they came, with the rows of each, rising,
     that are meant."""
 
     @property

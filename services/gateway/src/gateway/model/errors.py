@@ -104,14 +104,14 @@ class SpaceInUse(FailedPrecondition):
     def __init__(self, generations: Sequence[str]) -> None:
         names = ", ".join(generations)
         super().__init__(
-            f"index generations stand on this space: {names}; drop them first",
+            f"index generations use this space: {names}; drop them first",
             reason="SPACE_IN_USE",
             metadata={"generations": ",".join(generations)},
         )
 
 
 class AnswerMissing(NotFound):
-    """The answer's record was lost, has expired or was never handed over."""
+    """There is no record of the answer: it was dropped, or has expired."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -132,7 +132,7 @@ class PeerUnavailable(Unavailable):
 
 
 class NothingAvailable(Unavailable):
-    """So much is lost that there is nothing to answer with."""
+    """Too much is unavailable to answer at all."""
 
     def __init__(self, causes: Iterable["Cause"]) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Where a product stands in the answer to a request, and why, as values."""
+"""Where a product is in the answer to a request, and why."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a product stands, and why."""
+    """Where a product is, and why."""
 
     outcome: Outcome
     row: ProductRow | None = None
@@ -32,7 +32,7 @@ class Explanation:
     collapsed_into: str = ""
     branches: tuple[BranchVerdict, ...] = ()
     placed: Result | None = None
-    """Where it stands, or would, with its score; None = it was not scored."""
+    """Where it is, or would be, with its score; None = it was not scored."""
     last_shown: Result | None = None
     degradations: tuple[Degradation, ...] = ()
     versions: Versions | None = None

@@ -43,7 +43,7 @@ IndexState = vector_service_pb2.CountResponse
 """What record and index hold of a space."""
 
 Move = answer_pb2.Move
-"""Why a product does not stand where its raw score would put it."""
+"""Why a product is not where its raw score would put it."""
 
 BranchVerdict = recommendation_service_pb2.BranchVerdict
-"""What one list of a branch says of the product."""
+"""Where one list of a branch has the product."""

@@ -32,7 +32,7 @@ class BranchResult:
     """Popular products that the ranker gave for a shopper without history: they wait for the case
     that nothing else names candidates."""
     new: tuple[Listing, ...] = ()
-    """New products to give places to: they stand beside whatever is named."""
+    """New products to give places to: they go beside whatever is named."""
 
 
 NOTHING = BranchResult()

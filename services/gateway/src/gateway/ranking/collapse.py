@@ -47,7 +47,7 @@ def _picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]
     return replace(order, **columns | {"collapsed": collapsed, "total": len(rows)})
 
 
-def stands_behind(candidates: Candidates, order: Order, product_id: str) -> str:
+def collapsed_into(candidates: Candidates, order: Order, product_id: str) -> str:
     """The better product, or the query's own, that a product of the order is a near-duplicate of;
     "" = none."""
     ids = [*candidates.own.product_ids, *order.product_ids]

@@ -1,4 +1,4 @@
-"""The ladder of degradation: what a failure means, and what the answer then rests on. Pure."""
+"""How a degraded answer is described: its degradations, fallbacks and reasons. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -20,15 +20,15 @@ OWN_CODES: Mapping[Branch, str] = MappingProxyType(
         Branch.NEW: "NEW",
     }
 )
-"""What is said of a product when the ranker said nothing."""
+"""The reason where the ranker gave none."""
 
 
 def degradations(
-    failures: Iterable[Failure], told: Iterable[Degradation], named: Sequence[Branch]
+    failures: Iterable[Failure], reported: Iterable[Degradation], named: Sequence[Branch]
 ) -> tuple[Degradation, ...]:
-    """What was lost and what stands in for it, once each: our own failures, then what peers told.
+    """What is degraded, with its fallback, once each: our own failures, then what peers report.
 
-    In the order of the stages, however they raced.
+    In the order of the stages, in whatever order they ended.
     `named` are the branches that did name candidates.
     """
     once: dict[tuple[str, int], Degradation] = {}
@@ -39,7 +39,7 @@ def degradations(
             substitute=_substitute(failure, named),
         )
         once.setdefault((failure.stage, failure.cause), own)
-    for item in told:
+    for item in reported:
         once.setdefault((item.stage, item.cause), item)
     return tuple(once.values())
 
@@ -76,10 +76,10 @@ def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
             return "the products that could be read"
     if not named:
         return "nothing"
-    return " and ".join(_RESTS_ON[branch] for branch in named)
+    return " and ".join(_FALLBACKS[branch] for branch in named)
 
 
-_RESTS_ON: Mapping[Branch, str] = MappingProxyType(
+_FALLBACKS: Mapping[Branch, str] = MappingProxyType(
     {
         Branch.VISUAL: "products that look alike",
         Branch.TEXT: "products that match the text",

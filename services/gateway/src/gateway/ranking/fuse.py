@@ -60,7 +60,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
             continue
         at, bit = _at(listing, places), BITS[listing.branch]
         weight = listing.weight * listing.factor
-        rows = listing.ordered(_lost(listings, listing.branch))
+        rows = listing.ordered(_penalties(listings, listing.branch))
         for place, row in enumerate(rows, start=listing.after + K + 1):
             if (spot := at[row]) is not None:
                 fused[spot] += weight / place
@@ -127,15 +127,16 @@ def _has_cosines(listing: Listing) -> bool:
     return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
 
 
-def _lost(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
+def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
     """What products lose of their similarity to what is wanted in a branch."""
-    lost: dict[str, float] = {}
+    penalties: dict[str, float] = {}
     for item in _near(listings, branch):
         if item.negative and _has_cosines(item):
             total, floor = _total(listings, branch), _floor(item)
             for product_id, near in zip(item.ids, item.similarities, strict=True):
-                lost[product_id] = lost.get(product_id, 0.0) + item.weight * (near - floor) / total
-    return lost
+                taken = item.weight * (near - floor) / total
+                penalties[product_id] = penalties.get(product_id, 0.0) + taken
+    return penalties
 
 
 def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[str, int]) -> None:

@@ -14,16 +14,18 @@ MOST_TOGETHER = 5
 """More of them are no narrowing worth its name."""
 
 
-def proposals(told: Classification) -> tuple[Proposal, ...]:
+def proposals(classification: Classification) -> tuple[Proposal, ...]:
     """The likeliest first, of equal ones the narrower; none when nothing fits the photo.
 
     The chances are those of the guesses alone, so they are at most too small.
     """
-    if told.unknown:
+    if classification.unknown:
         return ()
-    likely = [Proposal((path,), chance) for path, chance in _chances(told.guesses).items()]
+    likely = [
+        Proposal((path,), chance) for path, chance in _chances(classification.guesses).items()
+    ]
     found = [item for item in likely if item.probability >= LIKELY]
-    together = _together(told.guesses)
+    together = _together(classification.guesses)
     if together is not None:
         found.append(together)
     return tuple(sorted(found, key=lambda item: (-item.probability, _width(item), item.paths)))

@@ -1,7 +1,7 @@
-"""What the gateway says to people, in their language: English and Chinese.
+"""Texts for people, in their language: English and Chinese.
 
-The ranker words its reasons without titles, which it does not know; those that name a product are
-worded here once more where its title is at hand. Languages that we do not have get English.
+The ranker does not know titles: its reasons that name a product are worded here once more, with the
+title. Languages that we do not have get English.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "NEW": "新品上架",
     },
 }
-"""What is said of a product when the ranker said nothing."""
+"""The reason where the ranker gave none."""
 
 TITLED: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -55,12 +55,12 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         Outcome.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
         Outcome.HIDDEN: "The shopper hid it.",
         Outcome.SEEN: "The shopper has seen it already, and such products are left out here.",
-        Outcome.COLLAPSED: "It is a variant of {into}, or looks the same, and stands behind it.",
-        Outcome.NOT_A_CANDIDATE: "No branch named it; it would stand at place {rank}.",
+        Outcome.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
+        Outcome.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
         f"{Outcome.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
-        " the last product named {last:.3f}: it is no candidate. It would stand at place {rank}.",
-        Outcome.OUTRANKED: "It stands at place {rank}.",
-        f"{Outcome.OUTRANKED}/score": "It stands at place {rank}: its score is {score:.3f}, and"
+        " the last candidate {last:.3f}: it is no candidate. It would be at place {rank}.",
+        Outcome.OUTRANKED: "It is at place {rank}.",
+        f"{Outcome.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
         " that of the last product shown {last:.3f}.",
     },
     "zh": {

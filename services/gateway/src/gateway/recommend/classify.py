@@ -11,9 +11,9 @@ from servicekit.errors import ServiceError
 
 
 async def classify(question: Question, deps: Dependencies) -> Classified:
-    """What the head of the catalog's newest fitted space tells.
+    """The answer of the classifier of the catalog's newest fitted space.
 
-    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is no head, and what the
+    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is none, and what the
     embedder fails with.
     """
     check_question(question, deps.catalogs)
@@ -22,11 +22,11 @@ async def classify(question: Question, deps: Dependencies) -> Classified:
     try:
         with deadlines.within(max(given - deps.reserve_seconds, 0.0)):
             # Whatever number the caller wants: proposals rest on all of them.
-            told, subject = await deps.peers.embedder.classify(
+            found, subject = await deps.peers.embedder.classify(
                 question.catalog_id, question.photo, MOST_GUESSES
             )
     except ServiceError as error:
         raise photo_error(question.photo, error) or error from error
-    proposed = proposals(told)
-    del told.guesses[question.guess_count :]
-    return Classified(told, proposed, subject)
+    proposed = proposals(found)
+    del found.guesses[question.guess_count :]
+    return Classified(found, proposed, subject)

@@ -19,15 +19,15 @@ from gateway.model.explanation import Explanation, Outcome
 from gateway.model.messages import BranchVerdict, ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Query, Scope
-from gateway.ranking.collapse import stands_behind
+from gateway.ranking.collapse import collapsed_into
 from gateway.ranking.fuse import fuse
 from gateway.recommend.pages import HYDRATE, Cut, cut
 from gateway.recommend.recommend import (
     as_fused,
     begin,
     collapsed,
+    degraded,
     fused,
-    lost,
     rank,
     rank_order,
     split_by_signal,
@@ -62,7 +62,7 @@ async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanat
 
 
 async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
-    """The product as the record has it, whatever the request's filter says."""
+    """The product as the record has it, whatever the request's filter."""
     retriever, catalog_id = run.peers.retriever, run.query.catalog_id
     rows = (await retriever.products(catalog_id, [product_id], Scope())).rows
     columns = await retriever.columns(catalog_id, [product_id], Scope())
@@ -95,17 +95,17 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
     if not named:
         candidates = _with_product(candidates, columns, reaching)
     order = await _ordered(run, candidates)
-    told = Explanation(
+    explanation = Explanation(
         Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
         row=row,
         branches=tuple(
             _verdict(product_id, *pair) for pair in zip(listings, reaching, strict=True)
         ),
-        degradations=lost(run, candidates),
+        degradations=degraded(run, candidates),
         versions=versions_of(run),
     )
     if product_id not in order.product_ids:
-        return replace(told, outcome=await _dropped(run, candidates, product_id))
+        return replace(explanation, outcome=await _dropped(run, candidates, product_id))
 
     def split(results: Sequence[Result]) -> Sequence[Result]:
         """By signal, also the product's own, which the listings may lack."""
@@ -115,13 +115,13 @@ async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
             found += split_by_signal(lists, (item,))
         return found
 
-    if into := stands_behind(candidates, order, product_id):
+    if into := collapsed_into(candidates, order, product_id):
         alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
         (placed,) = split([alone])
-        return replace(told, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
+        return replace(explanation, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
     products = collapsed(run, candidates, order)
     page = await cut(run, products)
-    return _against(page, told, products, row, split)
+    return _against(page, explanation, products, row, split)
 
 
 async def _ordered(run: Run, candidates: Candidates) -> Order:
@@ -135,7 +135,7 @@ async def _ordered(run: Run, candidates: Candidates) -> Order:
 
 async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> tuple[Listing, ...]:
     """The listings as they were if each had gone on down to the product: with its similarity to
-    their signals, which the index tells where it is asked for this product alone."""
+    their signals, which the index gives when it is asked for this product alone."""
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
         return tuple(listings)
@@ -204,7 +204,7 @@ async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome
 
 def _against(
     page: Cut,
-    told: Explanation,
+    explanation: Explanation,
     products: Order,
     row: ProductRow,
     split: Callable[[Sequence[Result]], Sequence[Result]],
@@ -214,18 +214,18 @@ def _against(
     last = results[-1] if results else None
     for result in results:
         if result.row.product_id == row.product_id:
-            named = told.outcome is Outcome.OUTRANKED
-            outcome = Outcome.SHOWN if named else told.outcome
-            return replace(told, outcome=outcome, placed=result, last_shown=last)
+            named = explanation.outcome is Outcome.OUTRANKED
+            outcome = Outcome.SHOWN if named else explanation.outcome
+            return replace(explanation, outcome=outcome, placed=result, last_shown=last)
     place = list(products.product_ids).index(row.product_id)
     # Those behind the page were not read: they count as shown.
     rank = page.served + max(place - page.offset, 0) + 1
     (placed,) = split([Result(row, rank, products.product(place))])
-    return replace(told, placed=placed, last_shown=last)
+    return replace(explanation, placed=placed, last_shown=last)
 
 
 def _verdict(product_id: str, listing: Listing, reaching: Listing) -> BranchVerdict:
-    """What a listing says of the product."""
+    """Where a listing has the product."""
     near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
     return BranchVerdict(
         branch=listing.branch,

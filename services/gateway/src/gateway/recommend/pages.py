@@ -43,7 +43,7 @@ class Cut:
 
 @dataclass(slots=True)
 class _Shown:
-    """A product of a page: as the record has it, where it stands, and why."""
+    """A product of a page: as the record has it, where it is, and why."""
 
     row: ProductRow
     order: Order
@@ -60,9 +60,9 @@ async def cut(
     """A page of products from `offset` on, as the record has them now.
 
     A product that vanished or no longer passes is skipped and the next one takes its place and
-    rank. Raises NothingAvailable when the record can't be read at all; a record lost halfway
+    rank. Raises NothingAvailable when the record can't be read at all; a record that fails halfway
     leaves a short page, and that is noted. Titles for the reasons come with it. Reasons that nobody
-    asked for, as of later pages, are asked for now; what can't be had costs a plainer sentence.
+    asked for, as of later pages, are asked for now; without them the sentence is plainer.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
     if unasked := [item for item in shown if item.reasons is None]:
@@ -143,11 +143,13 @@ async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
     )
     try:
         async with run.trace.stage("reasons", run.plan.ends.answer):
-            told = await run.peers.ranker.reasons(order)
-        for row, (item, reasons) in enumerate(zip(shown, told.reasons, strict=True)):
+            reasoned = await run.peers.ranker.reasons(order)
+        for row, (item, reasons) in enumerate(zip(shown, reasoned.reasons, strict=True)):
             item.reasons = reasons
-            item.contributions = {part: values[row] for part, values in told.contributions.items()}
-        named = named_products(told.reasons)
+            item.contributions = {
+                part: values[row] for part, values in reasoned.contributions.items()
+            }
+        named = named_products(reasoned.reasons)
         if not named:
             return {}
         async with run.trace.stage("titles", run.plan.ends.answer):
@@ -170,7 +172,7 @@ async def later_page(run: Run) -> Answer:
         results=page.results,
         no_good_match=here.no_good_match,
         degradations=(
-            # What reading the first page lost is that page's alone.
+            # What failed in reading the first page is that page's alone.
             *(item for item in record.degradations if item.stage != HYDRATE),
             *degradations(run.trace.failures, (), ()),
         ),

@@ -56,12 +56,12 @@ def weights_of(
     """How much each part of raw scores counts, by the branches that named candidates and the
     similarities that they have.
 
-    Where the signals name none, but say what is not wanted, that counts as it does otherwise.
+    Where all signals are negative, they count as they do otherwise.
     """
     if any(branch in SIMILARITY_BRANCHES for branch in named):
         return scene.parts_with_signals
-    away = {str(part): scene.parts_with_signals.get(part, 0.0) for part in parts}
-    return {**scene.parts_without_signals, **away} if away else scene.parts_without_signals
+    negative = {str(part): scene.parts_with_signals.get(part, 0.0) for part in parts}
+    return {**scene.parts_without_signals, **negative} if negative else scene.parts_without_signals
 
 
 def scope_of(query: Query, scene: Scene) -> Scope:

@@ -40,7 +40,7 @@ class Ordered:
 
 
 async def recommend(query: Query, deps: Dependencies) -> Answer:
-    """Ranked, explained products; what was lost on the way is said in the answer.
+    """Ranked, explained products; the answer reports what is degraded.
 
     Raises the caller's own errors, NothingAvailable when nothing could be answered, and for a later
     page AnswerMissing.
@@ -66,7 +66,7 @@ async def recommend(query: Query, deps: Dependencies) -> Answer:
 
 
 def begin(query: Query, deps: Dependencies) -> Run:
-    """Plan a checked request within the caller's deadline, else the deployment's own time."""
+    """Plan a checked request within the caller's deadline, else the default time."""
     trace, left = RequestTrace(), deadlines.remaining()
     given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
     seconds = max(given - deps.reserve_seconds, 0.0)
@@ -75,7 +75,7 @@ def begin(query: Query, deps: Dependencies) -> Run:
 
 
 def fused(run: Run, listings: tuple[Listing, ...]) -> Candidates:
-    """What the branches named, as one order."""
+    """What the branches found, as one order."""
     scene = run.plan.scene
     return fuse(weighted(listings, scene.branches), run.query.left_out, run.plan.most)
 
@@ -101,7 +101,7 @@ async def ranked(run: Run, candidates: Candidates, record: AnswerRecord) -> Orde
 
 
 async def rank(run: Run, order: RankOrder) -> Ranked | None:
-    """What the ranker answers; None = it is lost, and that is noted."""
+    """What the ranker answers; None = it failed, and that is noted."""
     try:
         if Peer.RANKER in run.trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
@@ -172,7 +172,7 @@ def split_by_signal(listings: Sequence[Listing], results: tuple[Result, ...]) ->
 
 
 def unranked(run: Run, candidates: Candidates) -> Order:
-    """The order where the ranker is lost."""
+    """The order without the ranker."""
     if candidates.order:
         run.trace.steps.append("as fused")
     return collapsed(run, candidates, as_fused(candidates))
@@ -208,7 +208,7 @@ def _record(run: Run, candidates: Candidates) -> AnswerRecord:
         shopper=run.query.shopper,
         versions=versions_of(run, "rank"),
         seed=tokens.seed_of(run.digests.stored),
-        degradations=lost(run, candidates),
+        degradations=degraded(run, candidates),
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
     )
@@ -224,7 +224,7 @@ def _keep(
         # Under the first id the ranker may yet have kept what it ranked too late.
         answer_id=secrets.token_hex(16),
         versions=versions_of(run),
-        degradations=lost(run, candidates),
+        degradations=degraded(run, candidates),
         order=fused_order,
     )
     gone = Peer.RANKER in run.trace.unreachable
@@ -243,7 +243,7 @@ def _answer(
     return Answer(
         results=page.results,
         no_good_match=poor,
-        degradations=lost(run, candidates),
+        degradations=degraded(run, candidates),
         timings=run.trace.by_start,
         versions=versions,
         freshness=run.trace.freshness,
@@ -265,8 +265,8 @@ def _no_good_match(run: Run, candidates: Candidates) -> bool:
     return not near or max(near) < (run.query.min_quality or run.plan.scene.min_quality)
 
 
-def lost(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
-    """What was lost so far."""
+def degraded(run: Run, candidates: Candidates) -> tuple[Degradation, ...]:
+    """The degradations so far."""
     return degradations(run.trace.failures, run.trace.reported, candidates.named)
 
 

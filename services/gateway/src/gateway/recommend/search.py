@@ -3,7 +3,7 @@
 from gateway.model.answer import Findings, FoundProduct
 from gateway.model.query import Query
 from gateway.recommend.pages import cut
-from gateway.recommend.recommend import as_fused, begin, collapsed, fused, lost, versions_of
+from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.state.run import Dependencies
@@ -11,7 +11,7 @@ from servicekit import deadlines
 
 
 async def search(query: Query, deps: Dependencies) -> Findings:
-    """The nearest products; what was lost on the way is said in the answer.
+    """The nearest products; the answer reports what is degraded.
 
     Raises the caller's own errors, and NothingAvailable when no signal could be followed.
     """
@@ -32,7 +32,7 @@ async def search(query: Query, deps: Dependencies) -> Findings:
             )
             for result in page.results
         ),
-        degradations=lost(run, candidates),
+        degradations=degraded(run, candidates),
         timings=run.trace.by_start,
         versions=versions_of(run),
         freshness=run.trace.freshness,

@@ -29,7 +29,7 @@ MOST_PRIORITY = 2
 def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
     """Raises what is wrong with a Recommend or Search request; all bad fields at once.
 
-    Photos are only measured here: whether they decode is the embedder's to say.
+    Photos are only measured here: the embedder decides whether they decode.
     """
     catalog(query.catalog_id, declared)
     page_size(query.page_size, DEFAULT_RESULTS, MOST_RESULTS)
@@ -83,9 +83,7 @@ def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation
         for signal in query.signals:
             yield from _signal_violations(signal)
         if query.signals and not query.wanted and (signals_required or query.shopper is None):
-            yield FieldViolation(
-                "signals", "are all negative: at least one has to say what is wanted"
-            )
+            yield FieldViolation("signals", "are all negative: at least one has to be wanted")
     if query.shopper is not None:
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
     if len(query.exclude_product_ids) > MOST_EXCLUDED:
@@ -140,8 +138,8 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
         case SignalKind.TEXT if not 1 <= len(signal.text) <= MOST_TEXT:
             yield FieldViolation(path, f"must have 1 to {MOST_TEXT} characters")
         case SignalKind.IMAGE_URI if not _is_web_address(signal.image_uri):
-            told = f"must be an http or https address of at most {MOST_URI:,} characters"
-            yield FieldViolation(path, told)
+            description = f"must be an http or https address of at most {MOST_URI:,} characters"
+            yield FieldViolation(path, description)
         case SignalKind.PRODUCT:
             yield from _id_violations(signal.product_id, path)
 
@@ -162,12 +160,12 @@ def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:
     if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
         yield FieldViolation(
             path,
-            "must be shares of the photo's sides: 0 ≤ left < right ≤ 1, 0 ≤ top < bottom ≤ 1",
+            "must be fractions of width and height: 0 ≤ left < right ≤ 1, 0 ≤ top < bottom ≤ 1",
         )
 
 
 def _is_web_address(uri: str) -> bool:
-    """Whether the embedder is worth asking; what may be fetched is its to say."""
+    """Whether the embedder is worth asking; it decides what may be fetched."""
     return len(uri) <= MOST_URI and uri.lower().startswith(("http://", "https://"))
 
 

@@ -14,7 +14,7 @@ from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
 REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})
-"""What the embedder says of photos that no one could embed: the caller's own errors."""
+"""The embedder's reasons for photos that cannot be embedded: the caller's own errors."""
 
 
 async def embed(
@@ -44,7 +44,7 @@ async def embed(
     failures = tuple(
         Failure(branch, _cause(signal, item))
         for signal, item in pairs
-        # A visual space that takes no texts loses nothing that there ever was.
+        # A visual space that takes no texts is no degradation.
         if isinstance(item, ServiceError)
         and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
     )
@@ -82,7 +82,7 @@ def _cause(signal: Signal, error: ServiceError) -> Cause:
 
 
 def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
-    """What the embedder says of a photo, with the path of its field; None = it is not about it."""
+    """The embedder's error about a photo, with the path of its field; else None."""
     if error.reason in REFUSED:
         part = "box" if error.reason == "BOX_INVALID" else photo.kind
         return ImageRefused(photo.index, part, error.reason, error.message)

@@ -1,6 +1,6 @@
 """New products among the candidates, where a scene gives places away to them.
 
-Neither behavior nor popularity names a product that nobody knows yet, so a scene whose exploration
+Neither behaviour nor popularity names a product that nobody knows yet, so a scene whose exploration
 places are to be filled asks the catalog itself. With signals nobody asks: what is new and near
 is named by the search, and what is new and far has no place beside it.
 """
@@ -16,8 +16,8 @@ from servicekit.errors import ServiceError
 MOST_NEW = 100
 """The newest products that places are given to."""
 BEHIND = 1_000_000
-"""Places before theirs in the fused order, which alone decides when the ranker is lost: whatever
-the weights, they stand behind all that was named for a better reason."""
+"""Places before theirs in the fused order, which alone decides without the ranker: whatever the
+weights, they come after all that was named for a better reason."""
 DAY_MICROS = 86_400_000_000
 
 

@@ -1,4 +1,4 @@
-"""What fits a shopper: products by behavior, from the ranker or from the index.
+"""What fits a shopper: products by behaviour, from the ranker or from the index.
 
 Of a large catalog the index is searched with the shopper's own vector. The ranker gives that
 vector by the model that serves and, as the index holds the products of the model before it until

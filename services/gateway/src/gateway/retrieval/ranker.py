@@ -1,4 +1,4 @@
-"""Candidates that the ranker generates by behavior, and what the record says of them."""
+"""Candidates that the ranker generates by behaviour, and their columns of the record."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ async def generate(
 async def look_up(
     run: Run, candidates: RankerCandidates, branch: Branch, until: float
 ) -> tuple[Columns | None, BranchResult]:
-    """What the record says of candidates that pass the filter, None where it could not be read; and
+    """The columns of candidates that pass the filter, None where the record could not be read; and
     what is to be noted."""
     if not candidates.product_ids:
         return Columns(), NOTHING

@@ -1,7 +1,7 @@
 """What is near to the signals: one list for each, or one for all that is wanted of a branch.
 
-The scene says which (`fusion`). Negative signals have lists of their own either way, which name
-nothing: what stands in them is put further down, see fuse.py. Put into the blend they took more
+The scene decides which (`fusion`). Negative signals have lists of their own either way, which name
+nothing: what is in them is put further down, see ranking/fuse.py. Put into the blend they took more
 of what is wanted with them (`python -m bench signals`, 2026-11).
 """
 
@@ -143,7 +143,7 @@ async def _near_vector(
 
 
 def _learn(run: Run, space: str, error: ServiceError) -> bool:
-    """Whether a refusal says which version of the space the index holds; it is remembered."""
+    """Whether a refusal names the version of the space that the index holds; it is remembered."""
     held = error.metadata.get("held", "")
     if error.reason != "INDEX_VERSION_MISMATCH" or not held:
         return False

@@ -8,7 +8,7 @@ from functools import partial
 from google.rpc import status_pb2
 
 from gateway.admin.retirement import check_unused
-from gateway.admin.status import TEXT, VISUAL, ComponentState, look
+from gateway.admin.status import TEXT, VISUAL, ComponentState, suite_state
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
@@ -54,9 +54,9 @@ class AdminServicer:
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        """How the suite is."""
+        """Health and status of the suite."""
         catalog_id = admit(request, self._catalogs)
-        state = await look(
+        state = await suite_state(
             self._embedder.spaces(catalog_id),
             self._retriever.count(catalog_id, VISUAL),
             self._retriever.count(catalog_id, TEXT),
@@ -94,7 +94,7 @@ class AdminServicer:
     async def RetireSpace(
         self, request: space_pb.RetireSpaceRequest, context: Context
     ) -> embedding_pb.Space:
-        """Take a fitted space out of service, unless a generation stands on it."""
+        """Take a fitted space out of service, unless a generation uses it."""
         catalog_id = admit(request, self._catalogs)
         spaces = await self._embedder.spaces(catalog_id)
         await check_unused(request.version, spaces, partial(self._retriever.holding, catalog_id))

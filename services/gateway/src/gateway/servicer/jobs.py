@@ -1,4 +1,4 @@
-"""JobService on the wire: each job's owner stands in front of its id and serves it."""
+"""JobService on the wire: each job's id begins with its owner, which serves it."""
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
@@ -26,7 +26,7 @@ Owner = tuple[Caller, Any]
 
 
 def owners(channels: Mapping[Peer, tuple[grpc.aio.Channel, Caller]]) -> dict[str, Owner]:
-    """The services that have jobs, by what stands in front of their jobs' ids."""
+    """The services that have jobs, by the prefix of their jobs' ids."""
     return {
         str(peer): (caller, job_service_pb2_grpc.JobServiceStub(channel))
         for peer, (channel, caller) in channels.items()
@@ -48,7 +48,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """The jobs of all owners, newest first. An owner that does not answer fails the call:
-        a list without its jobs would pass for one of all."""
+        a list without its jobs would look complete."""
         catalog_id = admit(request, self._catalogs)
         entries, token = await listings.merged(
             {

@@ -27,7 +27,7 @@ NAME = "sightline.gateway.v1.RecommendationService"
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
-    "Near-duplicates and variants that stand behind a result instead of beside it.",
+    "Near-duplicates and variants that are grouped with a result instead of shown beside it.",
     ("call",),
 )
 

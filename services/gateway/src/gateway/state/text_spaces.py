@@ -28,8 +28,8 @@ class TextQuerySpaces:
     ) -> tuple[str, ...]:
         """The versions that take texts, the default one first.
 
-        Only the first request of a catalog waits for the embedder; what it can't tell stays as it
-        was, at first none.
+        Only the first request of a catalog waits for the embedder; while it does not answer the
+        list stays as it was, at first empty.
         """
         held = self._held.get(catalog_id)
         if held is None:

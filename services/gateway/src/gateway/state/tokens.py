@@ -2,7 +2,7 @@
 
 Both tokens are opaque to callers: base64url of a short JSON object, with the token's version first.
 They carry a key id and a MAC so that signing changes no shape; until there is a key both are empty
-and a token proves nothing. So nothing that a token says is believed beyond what the caller may ask
+and a token proves nothing. So a token gives nothing beyond what the caller may ask
 anyway: a page is served only when the request itself has the token's digest.
 """
 
@@ -43,7 +43,7 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class Attribution(_Token):
-    """What an attribution token says of its answer."""
+    """An attribution token's answer."""
 
     answer_id: AnswerId
     catalog_id: Annotated[Text, Field(alias="c")]
@@ -151,31 +151,31 @@ def _how(signal: Signal) -> str:
     return away + box + ("|find" if signal.find_subject else "")
 
 
-def attribution_token(said: Attribution) -> str:
+def attribution_token(attribution: Attribution) -> str:
     """The token; at most about 400 characters."""
-    return _text(_ATTRIBUTION.dump_json(said, by_alias=True))
+    return _text(_ATTRIBUTION.dump_json(attribution, by_alias=True))
 
 
 def read_attribution_token(token: str) -> Attribution:
-    """What a token says; raises ValueError when it is not one of ours."""
+    """A token's content; raises ValueError when it is not one of ours."""
     return _ATTRIBUTION.validate_json(_json(token))
 
 
 def answer_of(token: str, catalog_id: str, happened_micros: int) -> tuple[str, Attributed]:
     """The answer that an event of this catalog is joined to, empty for none, and why.
 
-    `happened_micros`: when the event happened, microseconds since 1970 (UTC). What is late on its
-    way to us is joined; what happened after the token's end is not.
+    `happened_micros`: when the event happened, microseconds since 1970 (UTC). An event that
+    arrives late is joined; one that happened after the token's end is not.
     """
     try:
-        said = read_attribution_token(token)
+        token_content = read_attribution_token(token)
     except ValueError:
         return "", Attributed.UNREADABLE
-    if said.catalog_id != catalog_id:
+    if token_content.catalog_id != catalog_id:
         return "", Attributed.FOREIGN
-    if happened_micros >= said.expire_micros:
+    if happened_micros >= token_content.expire_micros:
         return "", Attributed.EXPIRED
-    return said.answer_id, Attributed.NAMED
+    return token_content.answer_id, Attributed.NAMED
 
 
 def page_token(page: Page) -> str:
@@ -198,8 +198,8 @@ def read_page_token(token: str, request: bytes) -> Page:
     return page
 
 
-def _text(said: bytes) -> str:
-    return base64.urlsafe_b64encode(said).decode().rstrip("=")
+def _text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def _json(token: str) -> bytes:

@@ -84,10 +84,10 @@ class SceneFiles:
         marks = {}
         for path in _files(self._folders):
             try:
-                told = path.stat()
+                stat = path.stat()
             except OSError:
                 continue
-            marks[str(path)] = (told.st_mtime_ns, told.st_size)
+            marks[str(path)] = (stat.st_mtime_ns, stat.st_size)
         return marks
 
 
