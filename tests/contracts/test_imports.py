@@ -81,6 +81,26 @@ VIOLATIONS = [
         "import embedder.embed",
         "Inside the embedder: wiring > edges > use case > values",
     ),
+    (
+        "services/gateway/src/gateway/clients/calls.py",
+        "import gateway.state.tokens",
+        "Inside the gateway: wiring > servicer > use cases > adapters > domain",
+    ),
+    (
+        "services/gateway/src/gateway/ranking/fuse.py",
+        "import gateway.retrieval.parallel",
+        "Inside the gateway: retrieval, ranking and admin do not know one another",
+    ),
+    (
+        "services/gateway/src/gateway/model/branch.py",
+        "import gateway.ports",
+        "Inside the gateway: no circles in any package",
+    ),
+    (
+        "services/gateway/src/gateway/recommend/search.py",
+        "import gateway.state.answers",
+        "Inside the gateway: use cases reach services, scenes and records through ports",
+    ),
     ("kit/src/servicekit/errors.py", "import servicekit.server", "The kit is layered"),
 ]
 

@@ -8,7 +8,8 @@ from gateway.model.peers import Basis
 from gateway.model.query import Query
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, by_photo, near, photo
 
 PICTURE = 0xFD22_0A9F_1C87_6333
 

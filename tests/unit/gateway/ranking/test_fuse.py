@@ -11,7 +11,7 @@ from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from gateway.model.candidates import Listing
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from tests.fakes import fusing
-from tests.fakes.gateway_peers import columns
+from tests.fakes.gateway_values import columns
 
 
 def listing(branch=Branch.VISUAL, weight=1.0, **similarities: float) -> Listing:

@@ -8,13 +8,11 @@ from gateway.model.causes import Cause, Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import Outcome
 from gateway.model.messages import Rejection
-from gateway.model.query import CallersFilter
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
 from servicekit.requests import CatalogNotFound, RequestInvalid
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
-
-FILTER = CallersFilter("a filter", b"filter", speaks_of_availability=False)
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, FILTER, by_photo, near, photo
 
 
 async def asked(product_id: str, shop: Shop | None = None, **fields):

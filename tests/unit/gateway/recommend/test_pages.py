@@ -11,11 +11,8 @@ from gateway.model.query import Shopper
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
 from servicekit.requests import PageTokenInvalid
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, photo, reason, shop_with_photo
-
-
-def ids(answer):
-    return [result.row.product_id for result in answer.results]
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, by_photo, ids, photo, reason
 
 
 async def first_page(shop: Shop, **fields):

@@ -7,7 +7,7 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.query import CallersFilter, Query
 from gateway.recommend.plan import make_plan
-from tests.fakes.gateway_peers import ANN, DEFAULT, near, photo, words
+from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 
 @pytest.mark.parametrize(

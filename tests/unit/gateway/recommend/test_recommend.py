@@ -1,49 +1,39 @@
-"""The path of a request, rung by rung."""
+"""The path of a request, step by step."""
 
 import asyncio
 from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import Cause, Peer
+from gateway.model.causes import Peer
 from gateway.model.diversity import Diversity
 from gateway.model.errors import (
     ImageRefused,
     ImageUnreadable,
-    NothingAvailable,
     PeerUnavailable,
     ProductNotFound,
     SceneNotFound,
 )
-from gateway.model.messages import Degradation, Move
+from gateway.model.messages import Move
 from gateway.model.peers import Basis
-from gateway.model.query import CallersFilter, Query, Scope
+from gateway.model.query import Query, Scope
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
-from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
+from servicekit.errors import FailedPrecondition, InvalidArgument
 from servicekit.requests import CatalogNotFound
-from tests.fakes.gateway_peers import (
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import (
     ANN,
+    FILTER,
     SPACE,
-    Shop,
     address,
     by_photo,
+    ids,
     near,
     photo,
     reason,
-    shop_with_photo,
     words,
 )
-
-FILTER = CallersFilter("a filter", b"filter", speaks_of_availability=False)
-
-
-def ids(answer):
-    return [result.row.product_id for result in answer.results]
-
-
-def degraded(answer):
-    return [(item.stage, item.cause) for item in answer.degradations]
 
 
 async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_photo():
@@ -109,89 +99,6 @@ async def test_branches_run_side_by_side():
     assert branches["p7"] == ("collaborative",)
 
 
-async def test_without_the_ranker_the_order_is_that_of_similarity_exactly():
-    shop = shop_with_photo()
-    shop.retriever.nearest[b"photo"] = {"p4": 0.5, "p2": 0.7, "p1": 0.7, "p3": 0.9}
-    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert ids(answer) == ["p3", "p1", "p2", "p4"]
-    for result in answer.results:
-        assert result.answered.parts == (("fusion", result.answered.raw_score),)
-        assert result.answered.reasons[0].code == "LOOKS_LIKE_QUERY"
-    assert degraded(answer) == [
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
-    ]
-    assert answer.degradations[0].substitute == "the order of fused similarity"
-
-
-async def test_without_the_ranker_no_later_page_is_promised_and_no_record_kept():
-    shop = shop_with_photo()
-    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
-
-    answer = await recommend(by_photo(page_size=1), shop.deps)
-
-    assert ids(answer) == ["p3"]
-    assert answer.next_page_token == ""
-    assert shop.ranker.records == {}
-
-
-async def test_without_the_ranker_a_shoppers_hides_are_flagged_as_unknown():
-    shop = shop_with_photo()
-    shop.ranker.fails = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
-
-    answer = await recommend(by_photo(shopper=ANN), shop.deps)
-
-    assert degraded(answer) == [
-        ("collaborative", Cause.RANKER_UNAVAILABLE),
-        ("rank", Cause.PROFILE_UNAVAILABLE),
-        ("rank", Cause.RANKER_UNAVAILABLE),
-        ("record", Cause.ANSWER_RECORD_DROPPED),
-    ]
-    assert ids(answer) == ["p3", "p1", "p4", "p2"]
-
-
-async def test_a_ranker_that_is_gone_is_not_asked_to_rank_after_it_could_not_generate():
-    shop = shop_with_photo()
-    shop.ranker.fails = {name: PeerUnavailable(Peer.RANKER) for name in ("rank", "generate")}
-
-    await recommend(by_photo(shopper=ANN), shop.deps)
-
-    assert shop.ranker.asked == ["generate"]
-
-
-async def test_a_ranker_that_failed_to_generate_may_still_rank():
-    shop = shop_with_photo()
-    shop.ranker.fails["generate"] = Internal("a bug", reason="INTERNAL")
-
-    answer = await recommend(by_photo(shopper=ANN), shop.deps)
-
-    assert degraded(answer) == [("collaborative", Cause.RANKER_UNAVAILABLE)]
-    assert len(shop.ranker.records) == 1
-    assert answer.results[0].answered.parts[0][0] == "visual"
-
-
-async def test_without_the_embedder_popular_products_stand_in():
-    shop = shop_with_photo()
-    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5", "p6", "gone"))
-
-    answer = await recommend(by_photo(page_size=2), shop.deps)
-
-    assert ids(answer) == ["p5", "p6"]
-    assert answer.degradations == (
-        Degradation(
-            stage="visual",
-            cause=Degradation.CAUSE_EMBEDDER_UNAVAILABLE,
-            substitute="popular products that pass the filter",
-        ),
-    )
-    assert answer.results[0].answered.branches == ("popular",)
-    assert not answer.no_good_match
-
-
 @pytest.mark.parametrize(
     ("asked", "count"),
     [({}, 20), ({"page_size": 80}, 80), ({"explain": True}, 20)],
@@ -201,87 +108,6 @@ async def test_reasons_are_asked_for_the_page_alone_and_products_a_page_beyond_i
     await recommend(Query(shopper=ANN, **asked), shop.deps)
     (order,) = [what for name, what in shop.ranker.calls if name == "rank"]
     assert (order.reason_count, order.top_k) == (count, 2 * count + 10)
-
-
-async def test_without_the_embedder_a_known_shoppers_taste_stands_in():
-    shop = shop_with_photo()
-    shop.embedder.fails = PeerUnavailable(Peer.EMBEDDER)
-    shop.ranker.generated["ann"] = (Basis.LONG_TERM, ("p5", "p6"))
-
-    answer = await recommend(by_photo(shopper=ANN), shop.deps)
-
-    assert ids(answer) == ["p5", "p6"]
-    assert answer.degradations[0].substitute == "products that fit the shopper"
-    assert shop.ranker.calls[-1][1].weights == {"taste": 1.0, "popularity": 1.0}
-
-
-async def test_without_the_index_the_record_still_answers():
-    shop = shop_with_photo()
-    shop.retriever.fails["search"] = Unavailable("no engine", reason="INDEX_UNAVAILABLE")
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert degraded(answer) == [("visual", Cause.INDEX_UNAVAILABLE)]
-    assert answer.degradations[0].substitute == "the newest products that pass the filter"
-    assert ids(answer) == shop.retriever.record
-    assert answer.freshness is None
-
-
-async def test_without_the_retriever_nothing_is_made_up():
-    shop = shop_with_photo()
-    shop.retriever.fails = {
-        name: PeerUnavailable(Peer.RETRIEVER) for name in ("search", "columns", "newest")
-    }
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p5",))
-
-    with pytest.raises(NothingAvailable) as caught:
-        await recommend(by_photo(), shop.deps)
-
-    assert caught.value.retry_after is not None
-    assert caught.value.metadata == {"causes": "RETRIEVER_UNAVAILABLE"}
-
-
-async def test_without_the_record_at_the_end_nothing_is_made_up():
-    shop = shop_with_photo()
-    shop.retriever.fails["products"] = PeerUnavailable(Peer.RETRIEVER)
-
-    with pytest.raises(NothingAvailable):
-        await recommend(by_photo(), shop.deps)
-
-
-async def test_a_hanging_embedder_costs_its_budget_and_no_more():
-    shop = shop_with_photo()
-    shop.seconds = 4.0
-    shop.embedder.hang = True
-    start = asyncio.get_running_loop().time()
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
-    assert ids(answer) == shop.retriever.record
-    assert asyncio.get_running_loop().time() - start < 3.6
-
-
-async def test_a_hanging_search_is_cancelled_at_its_budget():
-    shop = shop_with_photo()
-    shop.seconds = 2.0
-    shop.retriever.hang = {"search"}
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert shop.retriever.cancelled == ["search"]
-    assert degraded(answer) == [("visual", Cause.STAGE_DEADLINE)]
-
-
-async def test_a_hanging_ranker_leaves_the_fused_order_within_the_deadline():
-    shop = shop_with_photo()
-    shop.seconds = 2.0
-    shop.ranker.hang = {"rank"}
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert degraded(answer) == [("rank", Cause.STAGE_DEADLINE)]
-    assert ids(answer) == ["p3", "p1", "p4", "p2"]
 
 
 async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_failure():
@@ -294,18 +120,6 @@ async def test_a_filter_that_nothing_passes_is_an_empty_answer_and_no_failure():
     assert answer.results == ()
     assert answer.degradations == ()
     assert answer.next_page_token == ""
-
-
-async def test_a_text_is_left_out_and_flagged_while_there_is_no_text_space():
-    shop = Shop()
-    shop.embedder.items[b"a red wine"] = FailedPrecondition("no", reason="SPACE_UNAVAILABLE")
-
-    answer = await recommend(Query(signals=(words(),)), shop.deps)
-
-    assert degraded(answer) == [("text", Cause.SPACE_UNAVAILABLE)]
-    assert ids(answer) == shop.retriever.record
-    assert answer.results[0].answered.branches == ("new",)
-    assert answer.results[0].answered.reasons[-1].code == "NEW"
 
 
 async def test_a_photo_beside_a_text_is_still_followed():
@@ -395,33 +209,6 @@ async def test_similar_products_leave_out_the_product_itself_and_the_excluded():
     assert ids(answer) == ["p2", "p4"]
 
 
-async def test_a_newcomer_without_signals_gets_what_is_popular():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
-
-    assert ids(answer) == ["p4", "p2"]
-    assert answer.results[0].answered.branches == ("popular",)
-    assert shop.ranker.asked == ["generate", "rank"]
-
-
-async def test_popular_products_stay_out_while_the_photo_names_candidates():
-    shop = shop_with_photo()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p9",))
-
-    assert "p9" not in ids(await recommend(by_photo(shopper=ANN), shop.deps))
-
-
-async def test_before_anything_has_happened_the_newest_products_are_answered():
-    shop = Shop()
-
-    answer = await recommend(Query(), shop.deps)
-
-    assert ids(answer) == shop.retriever.record
-    assert {result.answered.branches for result in answer.results} == {("new",)}
-
-
 async def test_hidden_products_are_dropped_and_counted():
     shop = shop_with_photo()
     shop.ranker.hidden = frozenset({"p1"})
@@ -459,16 +246,6 @@ async def test_no_good_match_is_said_below_the_asked_similarity_only():
     assert not (await recommend(by_photo(min_quality=0.85), deps)).no_good_match
 
 
-async def test_a_dropped_record_is_flagged_and_promises_no_page():
-    shop = shop_with_photo()
-    shop.ranker.full = True
-
-    answer = await recommend(by_photo(page_size=1), shop.deps)
-
-    assert degraded(answer) == [("record", Cause.ANSWER_RECORD_DROPPED)]
-    assert answer.next_page_token == ""
-
-
 async def test_unknown_scenes_and_catalogs_are_refused_before_any_call():
     shop = shop_with_photo()
 
@@ -477,112 +254,6 @@ async def test_unknown_scenes_and_catalogs_are_refused_before_any_call():
     with pytest.raises(CatalogNotFound):
         await recommend(by_photo(catalog_id="nope"), shop.deps)
     assert shop.embedder.calls == []
-
-
-async def test_a_mistake_of_our_own_is_not_taken_for_a_failure():
-    shop = shop_with_photo()
-    shop.ranker.fails["rank"] = ValueError("a bug")  # type: ignore[assignment]
-
-    with pytest.raises(ValueError, match="a bug"):
-        await recommend(by_photo(), shop.deps)
-
-
-async def test_what_the_ranker_refuses_is_our_own_mistake_and_never_the_callers():
-    shop = shop_with_photo()
-    shop.ranker.fails["rank"] = InvalidArgument("fused: has 3", reason="REQUEST_INVALID")
-
-    answer = await recommend(by_photo(), shop.deps)
-
-    assert degraded(answer) == [("rank", Cause.RANKER_UNAVAILABLE)]
-    assert ids(answer) == ["p3", "p1", "p4", "p2"]
-
-
-async def test_popular_products_that_do_not_fill_the_page_are_followed_by_the_newest():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-
-    answer = await recommend(Query(shopper=ANN, page_size=5), shop.deps)
-
-    assert ids(answer) == ["p4", "p2", "p0", "p1", "p3"]
-    branches = [result.answered.branches for result in answer.results]
-    assert branches == [("popular",)] * 2 + [("new",)] * 3
-    assert answer.versions.plan == "popular: top 10 → new: top 12 → rank"
-    assert answer.degradations == ()
-
-
-async def test_with_the_ranker_dead_the_newest_still_follow_what_is_popular():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-    shop.ranker.fails["rank"] = PeerUnavailable(Peer.RANKER)
-
-    answer = await recommend(Query(shopper=ANN), shop.deps)
-
-    assert ids(answer) == ["p4", "p2", "p0", "p1", "p3", "p5", "p6", "p7", "p8", "p9"]
-    codes = [[item.code for item in result.answered.reasons] for result in answer.results]
-    assert codes == [["POPULAR"]] * 2 + [["NEW"]] * 8
-
-
-async def test_excluded_popular_products_do_not_count_as_filling_the_page():
-    shop = Shop()
-    generate = shop.ranker.generate
-    shop.ranker.generated[""] = (Basis.POPULARITY, ("p4", "p2"))
-
-    async def forgets_what_is_excluded(*args, exclude, **rest):
-        return await generate(*args, exclude=(), **rest)
-
-    shop.ranker.generate = forgets_what_is_excluded
-    answer = await recommend(Query(page_size=2, exclude_product_ids=("p2",)), shop.deps)
-
-    assert ids(answer) == ["p4", "p0"]
-
-
-async def test_popular_products_that_fill_the_page_stay_alone():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-
-    answer = await recommend(Query(shopper=ANN, page_size=2), shop.deps)
-
-    assert ids(answer) == ["p4", "p2"]
-    assert "newest" not in [name for name, _ in shop.retriever.calls]
-
-
-async def test_a_scene_without_new_products_leaves_the_popular_ones_alone():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-    shop.scene(lambda scene: replace(scene, new_fallback=False))
-
-    assert ids(await recommend(Query(shopper=ANN), shop.deps)) == ["p4", "p2"]
-
-
-async def test_popular_products_stand_when_the_newest_are_unavailable_and_that_is_flagged():
-    shop = Shop()
-    shop.ranker.generated["ann"] = (Basis.POPULARITY, ("p4", "p2"))
-    shop.retriever.fails["newest"] = Internal("a bug", reason="INTERNAL")
-
-    answer = await recommend(Query(shopper=ANN), shop.deps)
-
-    assert ids(answer) == ["p4", "p2"]
-    assert degraded(answer) == [("new", Cause.RETRIEVER_UNAVAILABLE)]
-
-
-async def test_excluding_the_newest_products_brings_the_next_newest():
-    shop = Shop()
-    shop.retriever.record = [f"p{i}" for i in range(100)]
-    first = tuple(shop.retriever.record[:40])
-
-    answer = await recommend(Query(exclude_product_ids=first), shop.deps)
-
-    assert ids(answer) == shop.retriever.record[40:60]
-
-
-async def test_a_retriever_that_is_gone_is_not_asked_for_what_stands_in():
-    shop = shop_with_photo()
-    shop.retriever.fails["search"] = PeerUnavailable(Peer.RETRIEVER)
-
-    with pytest.raises(NothingAvailable):
-        await recommend(by_photo(), shop.deps)
-    assert [name for name, _ in shop.retriever.calls] == ["search"]
-    assert shop.ranker.asked == []
 
 
 # What moved, what a score is made of, and what reasons name.

@@ -11,7 +11,8 @@ from gateway.model.query import Query
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition
 from servicekit.requests import RequestInvalid
-from tests.fakes.gateway_peers import Shop, by_photo, photo, shop_with_photo, words
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import by_photo, photo, words
 
 
 async def test_results_are_in_order_of_similarity_with_their_photo():

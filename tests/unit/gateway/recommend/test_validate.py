@@ -10,7 +10,7 @@ from gateway.model.messages import Box
 from gateway.model.query import Identity, Query, Shopper, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
-from tests.fakes.gateway_peers import address, near, photo, words
+from tests.fakes.gateway_values import address, near, photo, words
 
 DECLARED = ("default", "shop")
 

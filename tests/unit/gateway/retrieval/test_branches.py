@@ -12,7 +12,8 @@ from gateway.model.query import CallersFilter, Query
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
 from gateway.retrieval.parallel import in_parallel
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, near, photo, shop_with_photo
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, by_photo, near, photo
 
 
 def named(listings):

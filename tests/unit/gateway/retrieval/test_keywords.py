@@ -14,7 +14,8 @@ from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition
-from tests.fakes.gateway_peers import Shop, words
+from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import words
 
 TEXT = b"a red wine"
 

@@ -12,7 +12,8 @@ from gateway.model.query import Query
 from gateway.recommend.recommend import begin, recommend
 from gateway.retrieval.branches import find
 from gateway.retrieval.new import DAY_MICROS
-from tests.fakes.gateway_peers import ANN, Shop, by_photo, shop_with_photo
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, by_photo
 
 EXPLORING = Diversity(exploration_places=(2,), exploration_days=10)
 

@@ -10,7 +10,8 @@ from gateway.model.query import Query
 from gateway.recommend.recommend import begin, recommend
 from gateway.retrieval.branches import find
 from servicekit.errors import FailedPrecondition, Unavailable
-from tests.fakes.gateway_peers import ANN, Shop
+from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import ANN
 
 
 def space(version):

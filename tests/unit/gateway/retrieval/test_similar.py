@@ -15,13 +15,10 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
 from servicekit.requests import RequestInvalid
-from tests.fakes.gateway_peers import ANN, Shop, near, photo, shop_with_photo, words
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import ANN, ids, near, photo, words
 
 NOT_P2 = replace(near("p2", 1), negative=True, weight=0.5)
-
-
-def ids(answer):
-    return [result.row.product_id for result in answer.results]
 
 
 def shop_of(fusion: Fusion, **nearest: dict[str, float]) -> Shop:

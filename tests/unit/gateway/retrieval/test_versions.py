@@ -6,7 +6,8 @@ from gateway.model.query import Query
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
 from gateway.state.versions import SpaceVersions
-from tests.fakes.gateway_peers import Shop, near, photo, shop_with_photo
+from tests.fakes.gateway_peers import Shop, shop_with_photo
+from tests.fakes.gateway_values import near, photo
 
 OLD = SpaceVersion(space="visual", version="v1", generation="g1")
 NEW = SpaceVersion(space="visual", version="v2", generation="g2")

@@ -23,7 +23,7 @@ from gateway.state.tokens import (
     seed_of,
 )
 from servicekit.requests import PageTokenInvalid
-from tests.fakes.gateway_peers import ANN, address, near, photo, words
+from tests.fakes.gateway_values import ANN, address, near, photo, words
 
 SAID = Attribution("a1", "default", "default", "abc", "m1", 2**64 - 1, 1_790_000_000_000_000)
 PAGE = Page("a1", 20, 18, b"d" * 32, True)
