@@ -11,7 +11,7 @@ from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal,
 from gateway.model.scene import Budgets, Fusion, Scene
 from sightline.common.v1.answer_pb2 import ReasonParameter
 
-FILTER = CallersFilter("a filter", b"filter", speaks_of_availability=False)
+FILTER = CallersFilter("a filter", b"filter", names_availability=False)
 
 
 def reason(code: str, text: str, product_id: str = "") -> Reason:

@@ -133,7 +133,7 @@ class Answers(Protocol):
     """Takes answer records to be handed over after the answer."""
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
-        """Take a record; False = no room, and it was dropped."""
+        """Take a record; False = the queue is full, and it was dropped."""
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
         """A record that was taken and is not handed over yet."""

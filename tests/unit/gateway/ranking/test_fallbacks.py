@@ -1,4 +1,4 @@
-"""The ladder."""
+"""How degraded answers are described."""
 
 import pytest
 

@@ -54,7 +54,7 @@ async def test_an_outranked_product_is_compared_with_the_last_one_shown():
     )
 
 
-async def test_a_product_that_the_catalogue_does_not_hold_is_an_outcome():
+async def test_a_product_that_the_catalog_does_not_hold_is_an_outcome():
     found = await asked("nope")
     assert (found.outcome, found.row) == (Outcome.PRODUCT_NOT_FOUND, None)
 

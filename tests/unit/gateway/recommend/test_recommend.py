@@ -225,7 +225,7 @@ async def test_what_cannot_be_bought_is_left_out_unless_the_filter_speaks_of_it(
     assert set(shop.retriever.scopes) == {Scope(FILTER, buyable_only=True)}
 
     shop = shop_with_photo()
-    spoken = replace(FILTER, speaks_of_availability=True)
+    spoken = replace(FILTER, names_availability=True)
     await recommend(by_photo(filter=spoken), shop.deps)
     assert set(shop.retriever.scopes) == {Scope(spoken, buyable_only=False)}
 

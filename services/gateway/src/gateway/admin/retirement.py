@@ -15,6 +15,6 @@ async def check_unused(
     `holding` names the generations of a version.
     """
     for state in spaces:
-        meant = bool(wanted) and wanted in {state.version, state.model}
-        if meant and (held := await holding(state.version)):
+        named = bool(wanted) and wanted in {state.version, state.model}
+        if named and (held := await holding(state.version)):
             raise SpaceInUse(held)

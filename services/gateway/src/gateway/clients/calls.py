@@ -45,7 +45,7 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         finally:
-            call.cancel()  # a caller that has gone reads on no more: the peer has to hear of it
+            call.cancel()  # a caller that left reads no more: the peer has to stop
 
     def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
         """The peer's own error; PeerUnavailable where it gave none, because it is gone."""

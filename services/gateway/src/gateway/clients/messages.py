@@ -21,7 +21,7 @@ def timestamp(micros: int) -> timestamp_pb2.Timestamp:
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
-    """Who is meant; None = nobody in particular."""
+    """The shopper; None = nobody in particular."""
     match message.WhichOneof("identity"):
         case "user_id":
             return Shopper(Identity.USER, message.user_id)

@@ -61,7 +61,7 @@ FUSED = "fusion"
 class Order:
     """A final order, or a part of it, as columns, best first.
 
-    Entry i of every column speaks of the same product; a column that is empty is so for all.
+    Entry i of every column is of the same product; an empty column is empty for all.
     """
 
     product_ids: Sequence[str] = ()

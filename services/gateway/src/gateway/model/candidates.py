@@ -67,7 +67,7 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The candidates as columns: entry i of every column speaks of the same product.
+    """The candidates as columns: entry i of every column is of the same product.
 
     They are in the order of the lists; `order` gives the best first.
     """

@@ -23,7 +23,7 @@ class Columns:
     create_time_micros: Sequence[int] = ()
     blocks: Sequence[tuple[object, Sequence[int]]] = ()
     """All that is known of them: whole columns, as they came, with the rows of each, rising,
-    that are meant."""
+    that count."""
 
     @property
     def families(self) -> Sequence[str]:

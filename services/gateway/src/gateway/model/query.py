@@ -56,7 +56,7 @@ class Signal:
     negative: bool = False
     """Whether it says what is not wanted."""
     box: Box | None = None
-    """Of a photo: the part that is meant; None = all of it."""
+    """Of a photo: the part to search by; None = all of it."""
     find_subject: bool = False
     """Of a photo: whether to look for its subject and search by that."""
 
@@ -79,7 +79,7 @@ class CallersFilter:
     """As it came, untouched."""
     content: bytes
     """Its canonical bytes, for digests."""
-    speaks_of_availability: bool
+    names_availability: bool
     """Whether some condition in it names the field `availability`."""
 
 

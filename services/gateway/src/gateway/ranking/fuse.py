@@ -4,10 +4,10 @@ Reciprocal-rank fusion (Cormack, Clarke, Büttcher 2009, SIGIR): a product's sco
 the lists that name it of weight / (60 + its place in the list). Only places count, so lists whose
 scores have nothing in common can be fused. One list alone keeps its order exactly.
 
-A list of what is not wanted names no product. What it holds loses of its similarity to what is
-wanted in the same branch, by what it has above the list's last: below that the search did not look,
-and whatever lies there loses nothing. A product that nothing wanted in the branch names, and any
-that has unwanted words, loses by its place in the list as much as it would have gained.
+The list of a negative signal adds no product. Its products' similarities in the same branch are
+reduced by their similarity to the negative signal above that of the list's last: the search did
+not look below. A product that no wanted list of the branch has, and any with unwanted words, is
+reduced by its place in the list as much as it would have gained.
 
 Everything is done on columns, and these are plain lists: at the 100 to 200 candidates of an answer
 NumPy takes a third longer (2026-11).
@@ -128,7 +128,7 @@ def _has_cosines(listing: Listing) -> bool:
 
 
 def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
-    """What products lose of their similarity to what is wanted in a branch."""
+    """What negative signals take off the products' similarities in a branch."""
     penalties: dict[str, float] = {}
     for item in _near(listings, branch):
         if item.negative and _has_cosines(item):
@@ -140,8 +140,8 @@ def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, floa
 
 
 def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[str, int]) -> None:
-    """Take off what products lose by places: those that no list of what is wanted in the branch
-    names by a cosine, which they could lose of."""
+    """Take off by places, for products that no wanted list of the branch has with a cosine, which
+    could be reduced instead."""
     for listing in listings:
         if not listing.negative:
             continue

@@ -134,7 +134,7 @@ async def _ordered(run: Run, candidates: Candidates) -> Order:
 
 
 async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> tuple[Listing, ...]:
-    """The listings as they were if each had gone on down to the product: with its similarity to
+    """The listings, each extended down to the product: with its similarity to
     their signals, which the index gives when it is asked for this product alone."""
     product_id = columns.product_ids[0]
     if all(not item.similarities or product_id in item.columns.product_ids for item in listings):

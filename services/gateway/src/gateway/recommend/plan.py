@@ -67,8 +67,8 @@ def weights_of(
 def scope_of(query: Query, scene: Scene) -> Scope:
     """Which products may be answered.
 
-    What can't be bought is left out, unless the scene shows it or the caller's own filter speaks of
+    What can't be bought is left out, unless the scene shows it or the caller's own filter names
     availability.
     """
-    spoken = query.filter is not None and query.filter.speaks_of_availability
-    return Scope(query.filter, buyable_only=scene.buyable_only and not spoken)
+    named = query.filter is not None and query.filter.names_availability
+    return Scope(query.filter, buyable_only=scene.buyable_only and not named)

@@ -218,7 +218,7 @@ def _keep(
     run: Run, candidates: Candidates, record: AnswerRecord, fused_order: Order
 ) -> tuple[AnswerRecord, bool]:
     """The record of an answer that the ranker did not rank, and whether it is handed over: unless
-    the ranker, which keeps it, is gone."""
+    the ranker, which keeps it, is unreachable."""
     record = replace(
         record,
         # Under the first id the ranker may yet have kept what it ranked too late.
@@ -227,8 +227,8 @@ def _keep(
         degradations=degraded(run, candidates),
         order=fused_order,
     )
-    gone = Peer.RANKER in run.trace.unreachable
-    return record, not gone and run.deps.answers.offer(run.query.catalog_id, record)
+    unreachable = Peer.RANKER in run.trace.unreachable
+    return record, not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
 
 
 def _answer(

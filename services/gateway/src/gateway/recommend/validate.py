@@ -43,7 +43,9 @@ def check_product(query: Query, product_id: str) -> None:
     """Raises what is wrong with a question about one product of the answer to a request."""
     violations = list(_id_violations(product_id, "product_id"))
     if query.page_token:
-        violations.append(FieldViolation("page_token", "must be empty: the whole answer is meant"))
+        violations.append(
+            FieldViolation("page_token", "must be empty: the whole answer is explained")
+        )
     if violations:
         raise RequestInvalid(*violations)
 
@@ -145,7 +147,7 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
-    """What is wrong with which part of a photo is meant."""
+    """What is wrong with the part of a photo to search by."""
     box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
     if not signal.is_photo and (signal.box is not None or signal.find_subject):
         yield FieldViolation(find if signal.box is None else box, "goes with a photo only")

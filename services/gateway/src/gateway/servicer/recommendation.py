@@ -168,11 +168,11 @@ def _filter(message: filter_pb2.Filter) -> CallersFilter:
     return CallersFilter(
         message=message,
         content=message.SerializeToString(deterministic=True),
-        speaks_of_availability=_speaks_of(message, "availability"),
+        names_availability=_names(message, "availability"),
     )
 
 
-def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
+def _names(message: filter_pb2.Filter, field: str) -> bool:
     match message.WhichOneof("expression"):
         case "comparison":
             return message.comparison.field == field
@@ -181,11 +181,11 @@ def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
         case "existence":
             return message.existence.field == field
         case "all":
-            return any(_speaks_of(item, field) for item in message.all.filters)
+            return any(_names(item, field) for item in message.all.filters)
         case "any":
-            return any(_speaks_of(item, field) for item in message.any.filters)
+            return any(_names(item, field) for item in message.any.filters)
         case "not":
-            return _speaks_of(getattr(message, "not"), field)
+            return _names(getattr(message, "not"), field)
     return False
 
 

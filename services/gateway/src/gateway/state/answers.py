@@ -64,7 +64,7 @@ class AnswerQueue:
         self.close = self._queued.close
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
-        """Take a record; False = no room, and it was dropped."""
+        """Take a record; False = the queue is full, and it was dropped."""
         return self._queued.offer((catalog_id, record))
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:

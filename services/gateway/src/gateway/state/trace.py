@@ -120,7 +120,7 @@ class RequestTrace:
         self.failures.append(failure_of(stage, peer, error))
 
     def _searched(self, found: Found) -> None:
-        """Of several indexes, the one that lags most speaks for all."""
+        """Of several indexes, the one that lags most counts."""
         self.reported += found.degradations
         if found.space is not None and found.space not in self.spaces:
             self.spaces.append(found.space)
