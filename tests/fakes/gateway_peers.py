@@ -6,23 +6,12 @@ from dataclasses import dataclass, field
 
 from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
-from gateway.model.messages import (
-    Box,
-    Classification,
-    Space,
-    Subject,
-    Vector,
-)
-from gateway.model.peers import (
-    Embedded,
-)
+from gateway.model.messages import Box, Classification, Space, Subject, Vector
+from gateway.model.peers import Embedded
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.state.run import Dependencies, Peers
-from servicekit.errors import (
-    FailedPrecondition,
-    ServiceError,
-)
+from servicekit.errors import FailedPrecondition, ServiceError
 from tests.fakes.gateway_ranker import FakeRanker
 from tests.fakes.gateway_retriever import FakeRetriever
 from tests.fakes.gateway_values import DEFAULT, content_of

@@ -8,24 +8,10 @@ from gateway.model.answer import AnswerRecord, Order
 from gateway.model.candidates import Candidates
 from gateway.model.columns import Columns
 from gateway.model.errors import AnswerMissing
-from gateway.model.messages import (
-    Move,
-    Reason,
-    Vector,
-    Versions,
-)
-from gateway.model.peers import (
-    Basis,
-    Ranked,
-    RankerCandidates,
-    RankOrder,
-    Reasoned,
-    ReasonOrder,
-)
+from gateway.model.messages import Move, Reason, Vector, Versions
+from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
-from servicekit.errors import (
-    ServiceError,
-)
+from servicekit.errors import ServiceError
 from sightline_rules import duplicates
 
 

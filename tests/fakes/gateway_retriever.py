@@ -5,18 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.model.columns import Columns
-from gateway.model.messages import (
-    Freshness,
-    ProductRow,
-    Rejection,
-    SpaceVersion,
-    Vector,
-)
-from gateway.model.peers import (
-    Blend,
-    Found,
-    Rows,
-)
+from gateway.model.messages import Freshness, ProductRow, Rejection, SpaceVersion, Vector
+from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from servicekit.errors import (
     FailedPrecondition,

@@ -3,10 +3,7 @@
 from gateway.model.answer import Answer
 from gateway.model.branch import Branch
 from gateway.model.columns import Columns
-from gateway.model.messages import (
-    Reason,
-    SpaceVersion,
-)
+from gateway.model.messages import Reason, SpaceVersion
 from gateway.model.query import CallersFilter, Identity, Query, Shopper, Signal, SignalKind
 from gateway.model.scene import Budgets, Fusion, Scene
 from sightline.common.v1.answer_pb2 import ReasonParameter

@@ -40,15 +40,10 @@ from sightline.retriever.v1 import (
     rebuild_service_pb2,
     vector_service_pb2,
 )
-from tests.fakes.gateway_wire import (
-    ALLOWED_URI,
-    PRODUCTS,
-    RECALL,
-    SUBJECT,
-    Suite,
-    running,
-    unpacked,
-)
+from tests.fakes.gateway_script import ALLOWED_URI, PRODUCTS, SUBJECT
+from tests.fakes.gateway_wire import Suite, running
+from tests.fakes.gateway_wire_ranker import unpacked
+from tests.fakes.gateway_wire_retriever import RECALL
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
 
