@@ -10,12 +10,12 @@ from gateway.clients import embedder, ranker, retriever
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer import admin, catalog, events, jobs, recommendation
-from gateway.servicer.passthrough import Passthrough
+from gateway.servicer.passthrough import Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
-from servicekit import channel
+from servicekit.channel import connect
 from servicekit.server import Binding
 from sightline.common.v1 import job_service_pb2_grpc
 from sightline.gateway.v1 import (
@@ -43,50 +43,31 @@ class Gateway:
 
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     """Connect the parts. To be called where an event loop runs."""
-
-    def connect(
-        peer: Peer, target: str, idempotent: Sequence[tuple[str, str]]
-    ) -> tuple[grpc.aio.Channel, Caller]:
-        caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
-        return (
-            channel.connect(
-                target, service_configs=idempotent, max_message_bytes=settings.max_message_bytes
-            ),
-            caller,
-        )
-
-    to_embedder = connect(Peer.EMBEDDER, settings.embedder_target, embedder.IDEMPOTENT)
-    to_retriever = connect(Peer.RETRIEVER, settings.retriever_target, retriever.IDEMPOTENT)
-    to_ranker = connect(Peer.RANKER, settings.ranker_target, ranker.IDEMPOTENT)
-    embedding = embedder.EmbedderClient(*to_embedder)
-    retrieving = retriever.RetrieverClient(*to_retriever)
-    ranking = ranker.RankerClient(*to_ranker)
-    passthrough = Passthrough(
-        settings.catalogs,
-        {Peer.EMBEDDER: to_embedder, Peer.RETRIEVER: to_retriever, Peer.RANKER: to_ranker},
-    )
+    connections = {
+        Peer.EMBEDDER: _connect(settings, Peer.EMBEDDER, embedder.IDEMPOTENT),
+        Peer.RETRIEVER: _connect(settings, Peer.RETRIEVER, retriever.IDEMPOTENT),
+        Peer.RANKER: _connect(settings, Peer.RANKER, ranker.IDEMPOTENT),
+    }
+    embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
+    retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
+    ranking = ranker.RankerClient(*connections[Peer.RANKER])
+    passthrough = Passthrough(settings.catalogs, connections)
     answers = AnswerQueue(ranking, settings.answer_queue_products)
-    deps = Dependencies(
-        peers=Peers(embedding, retrieving, ranking),
-        scenes=scenes,
-        answers=answers,
-        catalogs=frozenset(settings.catalogs),
-        service_version=version("sightline-gateway"),
-        default_seconds=settings.default_seconds,
-        longest_seconds=settings.longest_seconds,
-        reserve_seconds=settings.reserve_seconds,
-        answer_seconds=settings.answer_days * 86400.0,
-    )
+    peers = Peers(embedding, retrieving, ranking)
     return Gateway(
         bindings=(
             Binding(
                 recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
-                recommendation.RecommendationServicer(deps),
+                recommendation.RecommendationServicer(
+                    _dependencies(settings, peers, scenes, answers)
+                ),
                 recommendation.NAME,
             ),
             Binding(
                 catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
-                catalog.CatalogServicer(settings.catalogs, passthrough, *to_retriever),
+                catalog.CatalogServicer(
+                    settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
+                ),
                 catalog.NAME,
             ),
             Binding(
@@ -109,13 +90,39 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
             ),
             Binding(
                 job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                jobs.JobServicer(
-                    settings.catalogs,
-                    jobs.owners({Peer.RETRIEVER: to_retriever, Peer.RANKER: to_ranker}),
-                ),
+                jobs.JobServicer(settings.catalogs, connections),
                 jobs.NAME,
             ),
         ),
         answers=answers,
-        channels=(to_embedder[0], to_retriever[0], to_ranker[0]),
+        channels=[channel for channel, _ in connections.values()],
+    )
+
+
+def _connect(
+    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
+) -> Connection:
+    targets = {
+        Peer.EMBEDDER: settings.embedder_target,
+        Peer.RETRIEVER: settings.retriever_target,
+        Peer.RANKER: settings.ranker_target,
+    }
+    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
+    most = settings.max_message_bytes
+    return connect(targets[peer], service_configs=idempotent, max_message_bytes=most), caller
+
+
+def _dependencies(
+    settings: GatewaySettings, peers: Peers, scenes: SceneFiles, answers: AnswerQueue
+) -> Dependencies:
+    return Dependencies(
+        peers=peers,
+        scenes=scenes,
+        answers=answers,
+        catalogs=frozenset(settings.catalogs),
+        service_version=version("sightline-gateway"),
+        default_seconds=settings.default_seconds,
+        longest_seconds=settings.longest_seconds,
+        reserve_seconds=settings.reserve_seconds,
+        answer_seconds=settings.answer_days * 86400.0,
     )
