@@ -21,8 +21,10 @@ from bench.sentences import Sentences
 from embedder.fitting import fit
 from embedder.fitting.model import Labelled
 from embedder.fitting.space import embed, texts
-from gateway.fuse import Listing, fuse, weighted
-from gateway.model import Branch, Columns
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.columns import Columns
+from gateway.ranking.fuse import fuse, weighted
 from retriever.model import ProductContent
 from retriever.texts import text_of
 from retriever.vectors import blended
@@ -74,7 +76,7 @@ class Shelf:
             Columns([self.ids[row] for row in best]),
             [float(near[row]) for row in best],
             signal=signal,
-            away=weight < 0,
+            negative=weight < 0,
         )
 
     def first(self, order: Iterable[str], without: str = "") -> npt.NDArray[np.str_]:

@@ -29,9 +29,12 @@ from embedder.fitting.fit import Options, fit
 from embedder.fitting.model import CATALOGUE, Labelled, TextMap
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
-from gateway.fuse import Listing, fuse, weighted
-from gateway.model import Branch, Columns, Scene
-from gateway.scenes import SceneFiles
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.columns import Columns
+from gateway.model.scene import Scene
+from gateway.ranking.fuse import fuse, weighted
+from gateway.state.scenes import SceneFiles
 from retriever import keywords
 from retriever.model import Attribute, Collapse, ProductContent, ProductWrite
 from retriever.record import Record

@@ -1,12 +1,12 @@
-"""Fusion one product at a time, as it was before columns: what gateway.fuse is compared with."""
+"""Fusion one product at a time, as it was before columns: what gateway.ranking is compared with."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.fuse import K, Listing
-from gateway.model import SIMILARITY_BRANCHES, Branch
-from gateway.moving import Addends
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import Contributions, Listing
+from gateway.ranking.fuse import K
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def ordered(listing: Listing, lost: Mapping[str, float]) -> list[int]:
 
 
 def _total(listings: Sequence[Listing], branch: Branch) -> float:
-    wanted = [item for item in listings if not item.away]
+    wanted = [item for item in listings if not item.negative]
     mine = sum(item.weight for item in wanted if item.branch is branch)
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
@@ -56,7 +56,7 @@ def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Can
     best: dict[str, tuple[float, str]] = {}
     unwanted = frozenset(left_out)
     for listing in listings:
-        if listing.away:
+        if listing.negative:
             continue
         ids, weight = listing.columns.product_ids, listing.weight * listing.factor
         lost = _lost(listings, listing.branch)
@@ -114,7 +114,7 @@ def _lost(listings: Sequence[Listing], branch: Branch) -> dict[str, float]:
     """What products lose of their similarity to what is wanted in a branch."""
     total, lost = _total(listings, branch), dict[str, float]()
     for item in _near(listings, branch):
-        if item.away and _has_cosines(item):
+        if item.negative and _has_cosines(item):
             floor = _floor(item)
             for product_id, near in zip(item.columns.product_ids, item.similarities, strict=True):
                 lost[product_id] = lost.get(product_id, 0.0) + item.weight * (near - floor) / total
@@ -126,10 +126,10 @@ def _subtract(scores: dict[str, float], listings: Sequence[Listing]) -> None:
     names by a cosine, which they could lose of."""
     named: dict[Branch, set[str]] = {}
     for listing in listings:
-        if not listing.away and _has_cosines(listing):
+        if not listing.negative and _has_cosines(listing):
             named.setdefault(listing.branch, set()).update(listing.columns.product_ids)
     for listing in listings:
-        if listing.away:
+        if listing.negative:
             weight, known = listing.weight * listing.factor, named.get(listing.branch, set())
             for place, row in enumerate(ordered(listing, {}), start=1):
                 product_id = listing.columns.product_ids[row]
@@ -147,21 +147,21 @@ def _similarities(
     product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
     names it; empty = the branch has none.
     """
-    addends = _addends(listings, branch, order)
-    if not addends:
+    contributions = _contributions(listings, branch, order)
+    if not contributions:
         return ()
-    return tuple(math.nan if row is None else sum(row) for row in addends)
+    return tuple(math.nan if row is None else sum(row) for row in contributions)
 
 
 def by_signal(
     listings: Sequence[Listing], order: Sequence[str]
-) -> Mapping[str, tuple[Addends, ...]]:
+) -> Mapping[str, tuple[Contributions, ...]]:
     """By similarity branch, of each product, what share of its similarity each signal adds, by the
     signal's name; none where the branch did not name it, or where the similarity is 0."""
-    found: dict[str, tuple[Addends, ...]] = {}
+    found: dict[str, tuple[Contributions, ...]] = {}
     for branch in SIMILARITY_BRANCHES:
         names = [_name(item) for item in _near(listings, branch)]
-        rows = _addends(listings, branch, order)
+        rows = _contributions(listings, branch, order)
         if rows:
             found[branch] = tuple(_shares(names, row) for row in rows)
     return found
@@ -171,11 +171,11 @@ def _name(listing: Listing) -> str:
     return "signals" if listing.signal is None else f"signals[{listing.signal}]"
 
 
-def _shares(names: Sequence[str], addends: Sequence[float] | None) -> Addends:
-    total = sum(addends or ())
-    if not addends or not total:
+def _shares(names: Sequence[str], contributions: Sequence[float] | None) -> Contributions:
+    total = sum(contributions or ())
+    if not contributions or not total:
         return ()
-    return tuple((name, value / total) for name, value in zip(names, addends, strict=True))
+    return tuple((name, value / total) for name, value in zip(names, contributions, strict=True))
 
 
 def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
@@ -188,7 +188,7 @@ def _floor(listing: Listing) -> float:
     return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
 
 
-def _addends(
+def _contributions(
     listings: Sequence[Listing], branch: Branch, order: Sequence[str]
 ) -> list[list[float] | None]:
     """Of each product what each of the branch's signals adds to its similarity; None = no list of
@@ -202,7 +202,7 @@ def _addends(
     return [
         [
             -item.weight * (table.get(product_id, floor) - floor) / total
-            if item.away
+            if item.negative
             else item.weight * table.get(product_id, floor) / total
             for item, table, floor in zip(lists, tables, floors, strict=True)
         ]

@@ -21,7 +21,8 @@ from embedder.space import blank
 from embedder.triton import Triton
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
-from gateway.model import ALONE, Peer, Signal, SignalKind
+from gateway.model.causes import Peer
+from gateway.model.query import ALONE, Signal, SignalKind
 from retriever.embedder import EmbedderClient as RetrieversClient
 from retriever.model import GivenVector
 from servicekit import server

@@ -1,4 +1,4 @@
-"""The gateway over real gRPC before scripted peers: every rung that exists, and bad input."""
+"""The gateway over real gRPC before scripted peers: every fallback, and bad input."""
 
 import asyncio
 import base64
@@ -40,15 +40,10 @@ from sightline.retriever.v1 import (
     rebuild_service_pb2,
     vector_service_pb2,
 )
-from tests.fakes.gateway_wire import (
-    ALLOWED_URI,
-    PRODUCTS,
-    RECALL,
-    SUBJECT,
-    Suite,
-    running,
-    unpacked,
-)
+from tests.fakes.gateway_script import ALLOWED_URI, PRODUCTS, SUBJECT
+from tests.fakes.gateway_wire import Suite, running
+from tests.fakes.gateway_wire_ranker import unpacked
+from tests.fakes.gateway_wire_retriever import RECALL
 from tests.fakes.kit_logs import json_logs
 from tests.waiting import SECONDS, until
 
@@ -115,8 +110,8 @@ async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(su
     answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))
 
     explored = answer_pb2.Move.CAUSE_EXPLORATION
-    told = [[(move.cause, move.places) for move in item.moves] for item in answer.results]
-    assert told == [[(explored, 1)], [(explored, -1)]]
+    moves = [[(move.cause, move.places) for move in item.moves] for item in answer.results]
+    assert moves == [[(explored, 1)], [(explored, -1)]]
     assert [item.score_rank for item in answer.results] == [2, 1]
     assert answer.results[0].parts[0].features[0].name == "signals[0]"
     await until(lambda: suite.answers.kept)
@@ -244,15 +239,15 @@ async def test_negative_signals_and_parts_of_photos_reach_the_peers(suite):
 
 async def test_a_photo_is_classified_with_filters_to_search_on(suite):
     request = pb.ClassifyRequest(image=b"photo", find_subject=True)
-    told = await suite.recommendation.Classify(request)
+    found = await suite.recommendation.Classify(request)
 
-    assert list(told.classification.sure.category_path) == ["Wine", "Red"]
-    assert [item.text for item in told.proposals] == [
+    assert list(found.classification.sure.category_path) == ["Wine", "Red"]
+    assert [item.text for item in found.proposals] == [
         'category = "Wine > Red"',
         'category = "Wine"',
     ]
-    assert told.proposals[0].filter.comparison.value.text == "Wine > Red"
-    assert told.subject.box == SUBJECT
+    assert found.proposals[0].filter.comparison.value.text == "Wine > Red"
+    assert found.subject.box == SUBJECT
     request = pb.ClassifyRequest(image=b"text")
     error = await refused(suite.recommendation.Classify(request))
     assert (error.reason, error.violations[0].field) == ("IMAGE_UNDECODABLE", "image")
@@ -277,7 +272,7 @@ async def test_out_of_stock_is_filtered_beside_the_callers_own_filter(suite):
 
 
 @pytest.mark.parametrize("join", ["any", "not", "existence"])
-async def test_a_filter_that_speaks_of_availability_anywhere_is_left_alone(suite, join):
+async def test_a_filter_that_names_availability_anywhere_is_left_alone(suite, join):
     spoken = filter_pb2.Filter(existence=filter_pb2.Existence(field="availability"))
     own = filter_pb2.Filter()
     if join == "any":
@@ -291,7 +286,7 @@ async def test_a_filter_that_speaks_of_availability_anywhere_is_left_alone(suite
     assert sent.filter == own
 
 
-# The ladder.
+# Fallbacks.
 
 
 async def test_ranker_lost_the_order_is_that_of_similarity(suite):
@@ -847,7 +842,7 @@ async def test_records_that_wait_are_handed_over_when_the_gateway_stops():
 
 
 async def test_a_queue_without_room_promises_no_page():
-    lost = [("rank", "RANKER_UNAVAILABLE"), ("record", "ANSWER_RECORD_DROPPED")]
+    degraded = [("rank", "RANKER_UNAVAILABLE"), ("record", "ANSWER_RECORD_DROPPED")]
     async with running(answer_queue_products=0) as suite:
         suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
         answer = await suite.recommendation.Recommend(photo(page_size=1))
@@ -855,7 +850,7 @@ async def test_a_queue_without_room_promises_no_page():
         suite.ranker.bindings[0].servicer.keeps = False
         ranked = await suite.recommendation.Recommend(photo(page_size=1))
 
-    assert (causes(answer), causes(ranked)) == (lost, lost[1:])
+    assert (causes(answer), causes(ranked)) == (degraded, degraded[1:])
     assert not answer.next_page_token
     assert not ranked.next_page_token
 
@@ -1098,8 +1093,8 @@ async def test_profiles_are_the_rankers(suite):
     assert segments.model_version == "m1"
     (asked,) = suite.ranker.script.requests("GetShopperProfile")
     assert (asked.catalog_id, asked.shopper, asked.language_code) == ("default", ann, "zh")
-    (told,) = suite.ranker.script.requests("SetShopperAttributes")
-    assert (told.catalog_id, told.consent, list(told.attributes)) == ("default", True, [age])
+    (sent,) = suite.ranker.script.requests("SetShopperAttributes")
+    assert (sent.catalog_id, sent.consent, list(sent.attributes)) == ("default", True, [age])
 
 
 async def test_generations_are_the_retrievers(suite):

@@ -1,4 +1,4 @@
-"""The gateway's catalogue and job calls: what they pass on, and how they answer."""
+"""The gateway's catalog and job calls: what they pass on, and how they answer."""
 
 from collections.abc import AsyncIterator
 

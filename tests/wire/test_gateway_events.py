@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
-from gateway.__main__ import build
 from gateway.clients.ranker import IDEMPOTENT
-from gateway.scenes import SceneFiles
 from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import build
 from servicekit.server import start
 from sightline.common.v1 import event_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.gateway.v1 import (

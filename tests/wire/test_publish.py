@@ -21,16 +21,18 @@ import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.answers import AnswerQueue
-from gateway.branches import find
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model import Branch, Identity, Peer, Query, Shopper
-from gateway.ports import House, Peers
-from gateway.recommend import begin
-from gateway.scenes import SceneFiles
+from gateway.model.branch import Branch
+from gateway.model.causes import Peer
+from gateway.model.query import Identity, Query, Shopper
+from gateway.recommend.recommend import begin
+from gateway.retrieval.branches import find
+from gateway.state.answers import AnswerQueue
+from gateway.state.run import Dependencies, Peers
+from gateway.state.scenes import SceneFiles
 from ranker.__main__ import bindings as ranker_bindings
 from ranker.__main__ import open_key
 from ranker.model import Floats, Model
@@ -99,7 +101,7 @@ class Shop:
     products: ProductServiceStub
     record: Record
     jobs: Jobs
-    house: House
+    deps: Dependencies
     events: EventServiceStub
     environment: dict[str, str]
 
@@ -187,14 +189,14 @@ class Shop:
 
     async def fitting(self) -> list[str]:
         """What the gateway finds for a shopper in the index, best first."""
-        listings = await find(begin(Query(shopper=SHOPPER), self.house))
+        listings = await find(begin(Query(shopper=SHOPPER), self.deps))
         (listing,) = listings
         assert listing.branch is Branch.COLLABORATIVE
         return list(listing.columns.product_ids)
 
     async def nominees(self) -> list[str]:
         """What the serving model itself names."""
-        nominees = await self.house.peers.ranker.nominate(
+        nominees = await self.deps.peers.ranker.generate(
             "default", SHOPPER, "", top_k=200, exclude=()
         )
         return list(nominees.product_ids)
@@ -227,12 +229,12 @@ def best(version: str, among: Callable[[str], bool] = lambda _: True) -> dict[st
     return dict(sorted(kept.items(), key=lambda pair: -pair[1])[:20])
 
 
-def house(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> House:
+def deps(to_retriever: grpc.aio.Channel, to_ranker: grpc.aio.Channel) -> Dependencies:
     """A gateway's, that needs no embedder."""
     ranker = RankerClient(to_ranker, Caller(Peer.RANKER, reserve=0.1, longest=10))
     retriever = RetrieverClient(to_retriever, Caller(Peer.RETRIEVER, reserve=0.1, longest=10))
     embedder = EmbedderClient(to_retriever, Caller(Peer.EMBEDDER, reserve=0.1, longest=10))
-    return House(
+    return Dependencies(
         peers=Peers(embedder, retriever, ranker),
         scenes=SceneFiles(),
         answers=AnswerQueue(ranker, 0),
@@ -341,7 +343,7 @@ async def shop(tmp_path: Path, new_store: NewStore, engine: MilvusLite) -> Async
             ProductServiceStub(to_retriever),
             held,
             Jobs(db, JOBS),
-            house(to_retriever, to_ranker),
+            deps(to_retriever, to_ranker),
             EventServiceStub(to_ranker),
             for_retriever | for_ranker | target,
         )

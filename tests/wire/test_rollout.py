@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from gateway.__main__ import build
-from gateway.scenes import SceneFiles
 from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import build
 from retriever.__main__ import bindings
 from retriever.milvus import MilvusIndex
 from retriever.model import CollectionState

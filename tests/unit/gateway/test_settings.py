@@ -25,15 +25,15 @@ def test_the_environment_is_read_under_its_prefix(monkeypatch):
     assert settings.catalogs == ("default", "shop")
 
 
-def test_all_bad_settings_are_told_at_once(monkeypatch, capsys):
+def test_all_bad_settings_are_shown_at_once(monkeypatch, capsys):
     monkeypatch.setenv("GATEWAY_DEFAULT_SECONDS", "0")
     monkeypatch.setenv("GATEWAY_ANSWER_DAYS", "soon")
 
     with pytest.raises(SystemExit):
         config.load(GatewaySettings)
-    told = capsys.readouterr().err
-    assert "GATEWAY_DEFAULT_SECONDS" in told
-    assert "GATEWAY_ANSWER_DAYS" in told
+    printed = capsys.readouterr().err
+    assert "GATEWAY_DEFAULT_SECONDS" in printed
+    assert "GATEWAY_ANSWER_DAYS" in printed
 
 
 @pytest.mark.parametrize("name", list(GatewaySettings.model_fields))

@@ -1,122 +1,13 @@
 """Starts the gateway: reads the settings, connects the parts, serves."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 
-import grpc
-
-from gateway.answers import AnswerQueue
-from gateway.clients import embedder, ranker, retriever
-from gateway.clients.calls import Caller
-from gateway.model import Peer
-from gateway.ports import House, Peers
-from gateway.scenes import SceneFiles, ScenesInvalid
-from gateway.servicer import admin, catalog, events, jobs, recommendation
 from gateway.settings import GatewaySettings
-from servicekit import channel, config, server, telemetry
-from servicekit.server import Binding
-from sightline.common.v1 import job_service_pb2_grpc
-from sightline.gateway.v1 import (
-    admin_service_pb2_grpc,
-    catalog_service_pb2_grpc,
-    recommendation_service_pb2_grpc,
-    user_event_service_pb2_grpc,
-)
+from gateway.state.scenes import SceneFiles, ScenesInvalid
+from gateway.wiring import build
+from servicekit import config, server, telemetry
 
 SERVICE = "gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """The parts of a gateway that is ready to serve."""
-
-    bindings: Sequence[Binding]
-    answers: AnswerQueue
-    channels: Sequence[grpc.aio.Channel]
-
-    async def close(self, seconds: float) -> None:
-        """Hand over what waits, for at most `seconds`, then close the channels."""
-        await self.answers.close(seconds)
-        for each in self.channels:
-            await each.close(None)
-
-
-def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
-    """Connect the parts. To be called where an event loop runs."""
-
-    def connect(
-        peer: Peer, target: str, idempotent: Sequence[tuple[str, str]]
-    ) -> tuple[grpc.aio.Channel, Caller]:
-        caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
-        return (
-            channel.connect(
-                target, service_configs=idempotent, max_message_bytes=settings.max_message_bytes
-            ),
-            caller,
-        )
-
-    to_embedder = connect(Peer.EMBEDDER, settings.embedder_target, embedder.IDEMPOTENT)
-    to_retriever = connect(Peer.RETRIEVER, settings.retriever_target, retriever.IDEMPOTENT)
-    to_ranker = connect(Peer.RANKER, settings.ranker_target, ranker.IDEMPOTENT)
-    embedding = embedder.EmbedderClient(*to_embedder)
-    retrieving = retriever.RetrieverClient(*to_retriever)
-    ranking = ranker.RankerClient(*to_ranker)
-    answers = AnswerQueue(ranking, settings.answer_queue_products)
-    house = House(
-        peers=Peers(embedding, retrieving, ranking),
-        scenes=scenes,
-        answers=answers,
-        catalogs=frozenset(settings.catalogs),
-        service_version=version("sightline-gateway"),
-        default_seconds=settings.default_seconds,
-        longest_seconds=settings.longest_seconds,
-        reserve_seconds=settings.reserve_seconds,
-        answer_seconds=settings.answer_days * 86400.0,
-    )
-    return Gateway(
-        bindings=(
-            Binding(
-                recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
-                recommendation.RecommendationServicer(house),
-                recommendation.NAME,
-            ),
-            Binding(
-                catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
-                catalog.CatalogServicer(settings.catalogs, *to_retriever),
-                catalog.NAME,
-            ),
-            Binding(
-                user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
-                events.UserEventServicer(settings.catalogs, *to_ranker),
-                events.NAME,
-            ),
-            Binding(
-                admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
-                admin.AdminServicer(
-                    settings.catalogs,
-                    scenes=scenes,
-                    embedder=embedding,
-                    ranker=ranking,
-                    retriever=retrieving,
-                    status_seconds=settings.status_seconds,
-                    service_version=house.service_version,
-                ),
-                admin.NAME,
-            ),
-            Binding(
-                job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                jobs.JobServicer(
-                    settings.catalogs,
-                    jobs.owners({Peer.RETRIEVER: to_retriever, Peer.RANKER: to_ranker}),
-                ),
-                jobs.NAME,
-            ),
-        ),
-        answers=answers,
-        channels=(to_embedder[0], to_retriever[0], to_ranker[0]),
-    )
 
 
 async def main(settings: GatewaySettings, scenes: SceneFiles) -> None:

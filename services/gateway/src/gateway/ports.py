@@ -1,37 +1,28 @@
-"""What the use cases ask of their collaborators, and the house that holds them all."""
+"""What the use cases ask of their collaborators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.model import (
-    AnswerRecord,
+from gateway.model.answer import AnswerRecord
+from gateway.model.columns import Columns
+from gateway.model.messages import Classification, Rejection, Space, Subject, Vector
+from gateway.model.peers import (
     Blend,
-    Classification,
-    Columns,
     Embedded,
     Found,
-    Nominees,
     Ranked,
+    RankerCandidates,
     RankOrder,
     Reasoned,
     ReasonOrder,
-    Rejection,
     Rows,
-    Scene,
-    Scope,
-    Shopper,
-    Signal,
-    Space,
-    Subject,
-    Vector,
 )
-from gateway.takers import TextTakers
-from gateway.versions import SpaceVersions
+from gateway.model.query import Scope, Shopper, Signal
+from gateway.model.scene import Scene
 
 
 class Embedder(Protocol):
-    """Turns photos and texts into vectors, and tells categories. Raises ServiceError when the
+    """Turns photos and texts into vectors, and classifies photos. Raises ServiceError when the
     whole call fails."""
 
     async def embed(
@@ -76,7 +67,7 @@ class Retriever(Protocol):
         Near-duplicates of one another count as one and come all.
         """
 
-    async def words(
+    async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
     ) -> Found:
         """The `top_k` products whose words match a text best, their similarities 0 to 1.
@@ -103,7 +94,7 @@ class Retriever(Protocol):
 class Ranker(Protocol):
     """Knows behaviour. Every call raises ServiceError when it fails."""
 
-    async def nominate(
+    async def generate(
         self,
         catalog_id: str,
         shopper: Shopper | None,
@@ -112,10 +103,10 @@ class Ranker(Protocol):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> Nominees:
+    ) -> RankerCandidates:
         """Products that fit the shopper's behaviour; popular ones when there is none.
 
-        `accept_vectors`: of a large catalogue the shopper's vectors will do.
+        `accept_vectors`: of a large catalog the shopper's vectors will do.
         """
 
     async def rank(self, order: RankOrder) -> Ranked:
@@ -142,7 +133,7 @@ class Answers(Protocol):
     """Takes answer records to be handed over after the answer."""
 
     def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
-        """Take a record; False = no room, and it was dropped."""
+        """Take a record; False = the queue is full, and it was dropped."""
 
     def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
         """A record that was taken and is not handed over yet."""
@@ -156,33 +147,3 @@ class Scenes(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Their names, sorted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peers:
-    """The services behind the gateway."""
-
-    embedder: Embedder
-    retriever: Retriever
-    ranker: Ranker
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every request is answered with."""
-
-    peers: Peers
-    scenes: Scenes
-    answers: Answers
-    catalogs: frozenset[str]
-    service_version: str
-    default_seconds: float = 2.0
-    """Time for a request whose caller gives no deadline."""
-    longest_seconds: float = 10.0
-    """Most of a caller's deadline that is planned with."""
-    reserve_seconds: float = 0.02
-    """Kept back to put the answer together."""
-    answer_seconds: float = 30 * 86400.0
-    """How long records and attribution tokens are good."""
-    versions: SpaceVersions = field(default_factory=SpaceVersions)
-    takers: TextTakers = field(default_factory=TextTakers)

@@ -36,7 +36,7 @@ class GatewaySettings(SharedServerSettings):
     """What is kept back of a deadline at each call to a peer, to report its failure."""
 
     call_seconds: float = Field(default=60.0, gt=0, le=3600)
-    """Most time for one call to a peer that is passed through (catalogue, events, models, jobs)."""
+    """Most time for one call to a peer that is passed through (catalog, events, models, jobs)."""
 
     status_seconds: float = Field(default=2.0, gt=0, le=60)
     """How long GetStatus waits for each peer."""

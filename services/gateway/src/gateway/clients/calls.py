@@ -5,14 +5,15 @@ from typing import Any
 
 import grpc
 
-from gateway.model import Peer, PeerUnavailable
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.interceptors import VERSION_KEY
 from servicekit.status import from_rpc_error
 
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED"})
-"""What the transport says of a peer that is gone; one that is there gives reasons of its own."""
+"""The transport's reasons for a peer that is gone; one that is there gives its own."""
 
 
 def by_service(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -27,7 +28,7 @@ class Caller:
         """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds."""
         self.peer = peer
         self.version = ""
-        """The peer's, as it last told it to `noting`; empty = not known."""
+        """The peer's, as it last sent it to `noting`; empty = unknown."""
         self._reserve = reserve
         self._longest = longest
 
@@ -36,7 +37,7 @@ class Caller:
         try:
             return await method(request, timeout=deadlines.budget(self._reserve, self._longest))
         except grpc.aio.AioRpcError as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
 
     async def noting(self, method: Any, request: Any) -> Any:
         """As `call`, and notes the peer's version."""
@@ -45,7 +46,7 @@ class Caller:
             answer = await call
             self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
         except grpc.aio.AioRpcError as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
         return answer
 
     async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
@@ -55,11 +56,11 @@ class Caller:
             async for answer in call:
                 yield answer
         except grpc.aio.AioRpcError as error:
-            raise self._told(error) from error
+            raise self._error(error) from error
         finally:
-            call.cancel()  # a caller that has gone reads on no more: the peer has to hear of it
+            call.cancel()  # a caller that left reads no more: the peer has to stop
 
-    def _told(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        """What the peer told; a peer that told nothing, because it is gone, is named."""
-        told = from_rpc_error(error)
-        return PeerUnavailable(self.peer) if told.reason in _GONE else told
+    def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        """The peer's own error; PeerUnavailable where it gave none, because it is gone."""
+        reported = from_rpc_error(error)
+        return PeerUnavailable(self.peer) if reported.reason in _GONE else reported

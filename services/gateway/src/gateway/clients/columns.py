@@ -5,8 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from gateway.model import Branch, Columns, Order, ProductRow
-from gateway.moving import Move
+from gateway.model.answer import Order
+from gateway.model.branch import Branch
+from gateway.model.columns import Columns
+from gateway.model.messages import Move, ProductRow
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -28,7 +30,7 @@ _UNKNOWN: Mapping[str, Any] = {
     "create_time_micros": 0,
     "image_hashes": NO_HASH,
 }
-"""The columns, with what stands for a product of which nothing is known."""
+"""The columns, with the value of a product of which nothing is known."""
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> Columns:

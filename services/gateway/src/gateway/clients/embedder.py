@@ -5,17 +5,12 @@ from typing import cast
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
-from gateway.model import (
-    Classification,
-    Embedded,
-    Signal,
-    SignalKind,
-    Space,
-    Subject,
-    Vector,
-)
+from gateway.model.messages import Classification, Space, Subject, Vector
+from gateway.model.peers import Embedded
+from gateway.model.query import Signal, SignalKind
+from gateway.ports import Embedder
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -30,11 +25,10 @@ IDEMPOTENT = by_service(
 )
 
 
-class EmbedderClient:
-    """Embeds signals and tells of the spaces."""
+class EmbedderClient(Embedder):
+    """Embeds signals and lists the spaces."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
         self._caller = caller
 
@@ -48,7 +42,6 @@ class EmbedderClient:
         space: str,
         views: int = 0,
     ) -> Embedded:
-        """A vector or an error for each signal; raises ServiceError when the whole call fails."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
             items=[_item(signal, space, space_version, views) for signal in signals],
@@ -68,7 +61,6 @@ class EmbedderClient:
     async def classify(
         self, catalog_id: str, photo: Signal, top_k: int
     ) -> tuple[Classification, Subject | None]:
-        """What a photo is of; raises ServiceError for it too."""
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
         response: pb.ClassifyResponse = await self._caller.call(self._stub.Classify, request)
         if len(response.results) != 1:
@@ -80,7 +72,6 @@ class EmbedderClient:
         return result.classification, subject
 
     async def spaces(self, catalog_id: str) -> Sequence[Space]:
-        """The spaces as they are now."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response: pb.ListSpacesResponse = await self._caller.noting(self._stub.ListSpaces, request)
         return response.spaces

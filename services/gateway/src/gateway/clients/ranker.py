@@ -7,24 +7,17 @@ from types import MappingProxyType
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns_message, columns_of, order_message, order_of
-from gateway.model import (
-    AnswerRecord,
-    Basis,
-    Branch,
-    Candidates,
-    Nominees,
-    Order,
-    Ranked,
-    RankOrder,
-    Reason,
-    Reasoned,
-    ReasonOrder,
-    Shopper,
-)
-from gateway.moving import Addends, Diversity
+from gateway.model.answer import AnswerRecord, Order
+from gateway.model.branch import Branch
+from gateway.model.candidates import Candidates, Contributions
+from gateway.model.diversity import Diversity
+from gateway.model.messages import Reason
+from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.query import Shopper
+from gateway.ports import AnswerSink, Ranker
 from servicekit.errors import Internal
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
@@ -51,7 +44,7 @@ IDEMPOTENT = by_service(
 )
 MOST_MODELS = 1_000
 MOST_PAIRS = 10_000
-"""Pairs of candidates with the same picture that the ranker is told of."""
+"""Pairs of candidates with the same picture that are sent to the ranker."""
 _BRANCHES = [str(branch) for branch in Branch]
 
 _BASIS: Mapping[int, Basis] = MappingProxyType(
@@ -63,17 +56,16 @@ _BASIS: Mapping[int, Basis] = MappingProxyType(
 )
 
 
-class RankerClient:
-    """Nominates, ranks, and keeps answers."""
+class RankerClient(Ranker, AnswerSink):
+    """Generates candidates, ranks them, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._models = models_grpc.ModelServiceStub(channel)
         self._caller = caller
 
-    async def nominate(
+    async def generate(
         self,
         catalog_id: str,
         shopper: Shopper | None,
@@ -82,11 +74,7 @@ class RankerClient:
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-    ) -> Nominees:
-        """Products that fit the shopper's behaviour; popular ones when there is none.
-
-        `accept_vectors`: of a large catalogue the shopper's vectors will do.
-        """
+    ) -> RankerCandidates:
         request = ranking_pb.NominateRequest(
             catalog_id=catalog_id,
             shopper=messages.shopper_message(shopper),
@@ -98,7 +86,7 @@ class RankerClient:
         answer: ranking_pb.NominateResponse = await self._caller.call(
             self._ranking.Nominate, request
         )
-        return Nominees(
+        return RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASIS.get(answer.basis, Basis.NOTHING),
             model_version=answer.model_version,
@@ -109,7 +97,6 @@ class RankerClient:
         )
 
     async def rank(self, order: RankOrder) -> Ranked:
-        """The candidates ordered, hidden ones dropped."""
         candidates = order.candidates
         request = ranking_pb.RankRequest(
             catalog_id=order.catalog_id,
@@ -143,7 +130,6 @@ class RankerClient:
         return _ranked(answer, candidates)
 
     async def reasons(self, order: ReasonOrder) -> Reasoned:
-        """Reasons of up to 200 products that were ranked before."""
         request = ranking_pb.GiveReasonsRequest(
             catalog_id=order.catalog_id,
             language_code=order.language_code,
@@ -158,16 +144,17 @@ class RankerClient:
         answer: ranking_pb.GiveReasonsResponse = await self._caller.call(
             self._ranking.GiveReasons, request
         )
-        told = Reasoned(_reasons(answer.reasons), _addends(answer.parts))
-        if any(len(column) != len(order.rows) for column in (told.reasons, *told.addends.values())):
+        reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
+        if any(
+            len(column) != len(order.rows)
+            for column in (reasoned.reasons, *reasoned.contributions.values())
+        ):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
-        return told
+        return reasoned
 
     async def answer(
         self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
     ) -> AnswerRecord:
-        """A kept answer with its products from `offset` on, at most `limit` of them (0 = all);
-        ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
         request = answers_pb.GetAnswerRequest(
             catalog_id=catalog_id,
             answer_id=answer_id,
@@ -178,7 +165,6 @@ class RankerClient:
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
-        """Keep up to 100 records."""
         request = answers_pb.RecordAnswersRequest(
             catalog_id=catalog_id, answers=[_record_message(record) for record in records]
         )
@@ -251,7 +237,7 @@ def _ranked(answer: ranking_pb.RankResponse, candidates: Candidates) -> Ranked:
         chances=answer.scores,
         event=answer.score_event,
         reasons=_reasons(answer.reasons),
-        addends=_addends(answer.parts),
+        contributions=_contributions(answer.parts),
         total=max(answer.total_count, len(ids)),
     )
     return Ranked(
@@ -270,7 +256,7 @@ def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...
     return [tuple(entry.reasons) for entry in entries]
 
 
-def _addends(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Addends]]:
+def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Contributions]]:
     return {
         part.name: [
             tuple((item.name, item.value) for item in entry.features) for entry in part.features

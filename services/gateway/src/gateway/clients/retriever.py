@@ -5,20 +5,14 @@ from typing import Any
 
 import grpc
 
-from gateway import messages
+from gateway.clients import messages
 from gateway.clients.calls import Caller, by_service
 from gateway.clients.columns import columns
-from gateway.model import (
-    Blend,
-    Columns,
-    Found,
-    IndexState,
-    Rejection,
-    Rows,
-    Scope,
-    Vector,
-    gathered,
-)
+from gateway.model.columns import Columns, gathered
+from gateway.model.messages import IndexState, Rejection, Vector
+from gateway.model.peers import Blend, Found, Rows
+from gateway.model.query import Scope
+from gateway.ports import Retriever
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
@@ -63,11 +57,10 @@ _BUYABLE = filter_pb2.Filter(
 )
 
 
-class RetrieverClient:
+class RetrieverClient(Retriever):
     """Finds products and reads the record."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
-        self.way = channel, caller
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._index = index_grpc.IndexServiceStub(channel)
@@ -84,11 +77,6 @@ class RetrieverClient:
         exclude: Sequence[str],
         min_index_token: str,
     ) -> Found:
-        """The `top_k` products nearest to a vector, to the product of that id, or to several
-        together.
-
-        Near-duplicates of one another count as one and come all.
-        """
         request = vectors_pb.SearchRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
@@ -106,13 +94,9 @@ class RetrieverClient:
             request.product_id = near
         return _found(await self._call(self._vectors.Search, request, scope))
 
-    async def words(
+    async def keywords(
         self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
     ) -> Found:
-        """The `top_k` products whose words match a text best, their similarities 0 to 1.
-
-        Near-duplicates of one another count as one and come all.
-        """
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
             text=text,
@@ -124,7 +108,6 @@ class RetrieverClient:
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 
     async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
-        """Those of up to 1,000 products that exist and pass, in the order asked."""
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=ids,
@@ -164,8 +147,6 @@ class RetrieverClient:
     async def products(
         self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
     ) -> Rows:
-        """Those of up to 1,000 products that exist and pass, whole, in the order asked; and the
-        titles of up to 1,000 others, whether they pass or not."""
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=ids or titles[:1],  # it refuses to be asked for none
@@ -182,7 +163,6 @@ class RetrieverClient:
         )
 
     async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
-        """Why a product that exists does not pass; None = it does."""
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
             product_ids=[product_id],

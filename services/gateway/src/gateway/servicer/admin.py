@@ -7,15 +7,15 @@ from functools import partial
 
 from google.rpc import status_pb2
 
+from gateway.admin.retirement import check_unused
+from gateway.admin.status import TEXT, VISUAL, ComponentState, suite_state
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model import Peer, Space
+from gateway.model.messages import Space
 from gateway.ports import Scenes
-from gateway.retiring import check_unused
-from gateway.servicer.passing import Passing
+from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import Context, admit
-from gateway.status import TEXT, VISUAL, ComponentState, look
 from servicekit.requests import page_size
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
@@ -26,45 +26,16 @@ from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 NAME = "sightline.gateway.v1.AdminService"
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
-PASSED = (
-    (
-        Peer.RANKER,
-        "sightline.ranker.v1.ModelService",
-        "TrainModel EvaluateModel GetEvaluation PromoteModel RollbackModel DemoteModel"
-        " PublishModel GetOnlineReport",
-    ),
-    (
-        Peer.RANKER,
-        "sightline.ranker.v1.ProfileService",
-        "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
-    ),
-    (Peer.RANKER, "sightline.ranker.v1.EventService", "ExportEvents"),
-    (
-        Peer.RETRIEVER,
-        "sightline.retriever.v1.IndexService",
-        "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"
-        " RollbackGeneration DropGeneration ListGenerations",
-    ),
-    (
-        Peer.RETRIEVER,
-        "sightline.retriever.v1.BackupService",
-        "CreateBackup ListBackups RestoreBackup",
-    ),
-    (Peer.RETRIEVER, "sightline.retriever.v1.RebuildService", "RebuildIndex"),
-    (Peer.RETRIEVER, "sightline.retriever.v1.FitService", "FitSpace"),
-    (Peer.EMBEDDER, "sightline.embedder.v1.EmbeddingService", "ListSpaces"),
-    (Peer.EMBEDDER, "sightline.embedder.v1.SpaceService", "PromoteSpace"),
-)
-"""Calls that are passed on, by peer and service."""
 
 
 class AdminServicer:
-    """Tells of the suite; passes calls for models, profiles and exports on to the ranker, calls for
-    the index and for backups to the retriever, calls for spaces to it and the embedder."""
+    """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
+    backups and spaces."""
 
     def __init__(
         self,
         catalogs: Sequence[str],
+        passthrough: Passthrough,
         *,
         scenes: Scenes,
         embedder: EmbedderClient,
@@ -76,28 +47,19 @@ class AdminServicer:
         self._catalogs = catalogs
         self._scenes = scenes
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
-        ways = {
-            Peer.EMBEDDER: Passing(catalogs, *embedder.way),
-            Peer.RANKER: Passing(catalogs, *ranker.way),
-            Peer.RETRIEVER: Passing(catalogs, *retriever.way),
-        }
-        for peer, service, names in PASSED:
-            ways[peer].add(self, SERVICE, service, *names.split())
-        self._list_models = ways[Peer.RANKER].call(
-            SERVICE, "ListModels", "sightline.ranker.v1.ModelService/ListModels"
-        )
-        self._retire_space = ways[Peer.EMBEDDER].call(
-            SERVICE, "RetireSpace", "sightline.embedder.v1.SpaceService/RetireSpace"
-        )
+        self._list_models = passthrough.call(SERVICE, "ListModels")
+        self._retire_space = passthrough.call(SERVICE, "RetireSpace")
         self._seconds = status_seconds
         self._version = service_version
+        self._peer_versions = passthrough.versions
+        passthrough.serve(self, SERVICE)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        """How the suite is."""
+        """Health and status of the suite."""
         catalog_id = admit(request, self._catalogs)
-        state = await look(
+        state = await suite_state(
             self._embedder.spaces(catalog_id),
             self._retriever.count(catalog_id, VISUAL),
             self._retriever.count(catalog_id, TEXT),
@@ -105,10 +67,7 @@ class AdminServicer:
             self._seconds,
         )
         images, texts = state.images, state.texts
-        versions = {"gateway": self._version}
-        for client in (self._embedder, self._retriever, self._ranker):
-            caller = client.way[1]
-            versions[caller.peer.value] = caller.version
+        versions = {"gateway": self._version, **self._peer_versions()}
         return pb.GetStatusResponse(
             components=[
                 _component(item, versions.get(item.component, "")) for item in state.components
@@ -141,7 +100,7 @@ class AdminServicer:
     async def RetireSpace(
         self, request: space_pb.RetireSpaceRequest, context: Context
     ) -> embedding_pb.Space:
-        """Take a fitted space out of service, unless a generation stands on it."""
+        """Take a fitted space out of service, unless a generation uses it."""
         catalog_id = admit(request, self._catalogs)
         spaces = await self._embedder.spaces(catalog_id)
         await check_unused(request.version, spaces, partial(self._retriever.holding, catalog_id))
@@ -162,7 +121,7 @@ def _offered(state: Space) -> pb.EmbedderSpace:
 
 def _component(state: ComponentState, version: str) -> pb.ComponentStatus:
     status = status_pb2.Status() if state.error is None else to_status(state.error)
-    told = version if state.error is None else ""
-    message = pb.ComponentStatus(component=state.component, status=status, version=told)
+    known = version if state.error is None else ""
+    message = pb.ComponentStatus(component=state.component, status=status, version=known)
     message.latency.FromMicroseconds(round(state.seconds * 1e6))
     return message

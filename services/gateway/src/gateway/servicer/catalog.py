@@ -3,14 +3,13 @@
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 
 from gateway.clients.calls import Caller
-from gateway.model import ProductNotFound
-from gateway.servicer.passing import Call, Passing
-from gateway.servicer.requests import Context, admit, check_count
+from gateway.model.errors import ProductNotFound
+from gateway.servicer.passthrough import Passthrough
+from gateway.servicer.requests import Context, admit
 from servicekit.requests import page_size
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
@@ -19,39 +18,23 @@ from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 
 NAME = "sightline.gateway.v1.CatalogService"
 SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
-PEERS = "sightline.retriever.v1.ProductService"
-PASSED = ("PurgeProducts", "OpenImport", "CloseImport")
-COUNTED = {
-    "UpsertProducts": ("products", 100),
-    "UpdateProducts": ("updates", 100),
-    "ImportProducts": ("rows", 100),
-    "UpdateOffers": ("offers", 1_000),
-    "DeleteProducts": ("product_ids", 1_000),
-}
-"""Calls that are passed on if a field of theirs has entries, and at most so many."""
 MOST_LISTED = 1_000
 
 
 class CatalogServicer:
-    """Passes the catalogue's calls on to the retriever."""
+    """Passes the catalog's calls on to the retriever."""
 
-    def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(
+        self,
+        catalogs: Sequence[str],
+        passthrough: Passthrough,
+        channel: grpc.aio.Channel,
+        caller: Caller,
+    ) -> None:
         self._catalogs = catalogs
         self._products = retriever_grpc.ProductServiceStub(channel)
-        self._caller = caller
-        way = Passing(catalogs, channel, caller)
-        way.add(self, SERVICE, PEERS, *PASSED)
-        for name, (field, most) in COUNTED.items():
-            call = way.call(SERVICE, name, f"{PEERS}/{name}")
-            setattr(self, name, self._counted(call, field, most))
-
-    def _counted(self, call: Call, field: str, most: int) -> Any:
-        async def method(request: Any, _: Context) -> Any:
-            admit(request, self._catalogs)
-            check_count(field, len(getattr(request, field)), most)
-            return await call(request)
-
-        return method
+        self._call = caller.call
+        passthrough.serve(self, SERVICE)
 
     async def GetProduct(
         self, request: pb.GetProductRequest, context: Context
@@ -105,6 +88,3 @@ class CatalogServicer:
             ),
         )
         return answer.image
-
-    async def _call(self, method: Any, request: Any) -> Any:
-        return await self._caller.call(method, request)

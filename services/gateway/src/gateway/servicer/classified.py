@@ -1,6 +1,6 @@
 """Classifications, and the filters that they propose, as messages."""
 
-from gateway.model import Classified, Proposal
+from gateway.model.answer import Classified, Proposal
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline_rules import categories

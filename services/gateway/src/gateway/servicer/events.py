@@ -5,19 +5,16 @@
 import time
 from collections.abc import Sequence
 
-import grpc
 from prometheus_client import Counter
 
-from gateway import tokens
-from gateway.clients.calls import Caller
-from gateway.servicer.passing import Passing
+from gateway.servicer.passthrough import Passthrough
 from gateway.servicer.requests import Context, admit, check_count
+from gateway.state import tokens
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 
 NAME = "sightline.gateway.v1.UserEventService"
 SERVICE = pb.DESCRIPTOR.services_by_name["UserEventService"]
-PEERS = "sightline.ranker.v1.EventService"
 MOST_EVENTS = 1_000
 
 ATTRIBUTIONS = Counter(
@@ -30,11 +27,10 @@ ATTRIBUTIONS = Counter(
 class UserEventServicer:
     """Passes events on to the ranker, which has them on disk before it answers."""
 
-    def __init__(self, catalogs: Sequence[str], channel: grpc.aio.Channel, caller: Caller) -> None:
+    def __init__(self, catalogs: Sequence[str], passthrough: Passthrough) -> None:
         self._catalogs = catalogs
-        way = Passing(catalogs, channel, caller)
-        way.add(self, SERVICE, PEERS, "MergeShopper", "PurgeEvents")
-        self._append = way.call(SERVICE, "WriteEvents", f"{PEERS}/AppendEvents")
+        self._append = passthrough.call(SERVICE, "WriteEvents")
+        passthrough.serve(self, SERVICE)
 
     async def WriteEvents(
         self, request: pb.WriteEventsRequest, context: Context

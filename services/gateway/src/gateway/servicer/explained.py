@@ -1,8 +1,9 @@
 """Explanations as messages."""
 
-from gateway import messages, wording
-from gateway.explanation import Explanation
-from gateway.model import Result
+from gateway.clients import messages
+from gateway.model.answer import Result
+from gateway.model.explanation import Explanation
+from gateway.ranking import wording
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 
 
@@ -42,6 +43,6 @@ def _score(value: Result | None) -> pb.ExplainedScore | None:
         score_rank=answered.score_rank,
         moves=value.moves if value.rank else answered.moves,
     )
-    messages.add_parts(message.parts, answered.parts, answered.addends)
+    messages.add_parts(message.parts, answered.parts, answered.contributions)
     message.reasons.extend(answered.reasons)
     return message

@@ -1,16 +1,15 @@
-"""JobService on the wire: each job's owner stands in front of its id and serves it."""
+"""JobService on the wire: each job's id begins with its owner, which serves it."""
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import grpc
-
-from gateway import listings
+from gateway.admin import listings
+from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
-from gateway.listings import Entry
-from gateway.model import Peer
+from gateway.model.causes import Peer
+from gateway.servicer.passthrough import Connection
 from gateway.servicer.requests import Context, admit
 from servicekit.errors import NotFound
 from servicekit.requests import page_size
@@ -21,24 +20,22 @@ NAME = "sightline.common.v1.JobService"
 DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 
+OWNERS = (Peer.RETRIEVER, Peer.RANKER)
+"""The services that have jobs; their names are the prefixes of their jobs' ids."""
+
 Owner = tuple[Caller, Any]
 """How to call a service's JobService: its caller and its stub."""
-
-
-def owners(channels: Mapping[Peer, tuple[grpc.aio.Channel, Caller]]) -> dict[str, Owner]:
-    """The services that have jobs, by what stands in front of their jobs' ids."""
-    return {
-        str(peer): (caller, job_service_pb2_grpc.JobServiceStub(channel))
-        for peer, (channel, caller) in channels.items()
-    }
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     """Passes each call on to the job's owner."""
 
-    def __init__(self, catalogs: Sequence[str], by_prefix: Mapping[str, Owner]) -> None:
+    def __init__(self, catalogs: Sequence[str], connections: Mapping[Peer, Connection]) -> None:
         self._catalogs = catalogs
-        self._owners = by_prefix
+        self._owners: dict[str, Owner] = {}
+        for peer in OWNERS:
+            channel, caller = connections[peer]
+            self._owners[str(peer)] = caller, job_service_pb2_grpc.JobServiceStub(channel)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """One job."""
@@ -48,7 +45,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """The jobs of all owners, newest first. An owner that does not answer fails the call:
-        a list without its jobs would pass for one of all."""
+        a list without its jobs would look complete."""
         catalog_id = admit(request, self._catalogs)
         entries, token = await listings.merged(
             {

@@ -6,25 +6,17 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter
 
-from gateway import messages
-from gateway.classify import classify
-from gateway.model import (
-    ALONE,
-    CallersFilter,
-    FoundProduct,
-    Query,
-    Question,
-    Result,
-    Signal,
-    SignalKind,
-    Subject,
-)
-from gateway.ports import House
-from gateway.recommend import recommend
-from gateway.search import search
+from gateway.clients import messages
+from gateway.model.answer import FoundProduct, Result
+from gateway.model.messages import Subject
+from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
+from gateway.recommend.classify import classify
+from gateway.recommend.explain import explain
+from gateway.recommend.recommend import recommend
+from gateway.recommend.search import search
 from gateway.servicer import classified, explained
 from gateway.servicer.requests import Context
-from gateway.why import explain
+from gateway.state.run import Dependencies
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
 from sightline.common.v1 import filter_pb2
@@ -35,7 +27,7 @@ NAME = "sightline.gateway.v1.RecommendationService"
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
-    "Near-duplicates and variants that stand behind a result instead of beside it.",
+    "Near-duplicates and variants that are grouped with a result instead of shown beside it.",
     ("call",),
 )
 
@@ -46,8 +38,8 @@ _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
 class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServiceServicer):
     """Recommends, searches and classifies."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, deps: Dependencies) -> None:
+        self._house = deps
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
@@ -176,11 +168,11 @@ def _filter(message: filter_pb2.Filter) -> CallersFilter:
     return CallersFilter(
         message=message,
         content=message.SerializeToString(deterministic=True),
-        speaks_of_availability=_speaks_of(message, "availability"),
+        names_availability=_names(message, "availability"),
     )
 
 
-def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
+def _names(message: filter_pb2.Filter, field: str) -> bool:
     match message.WhichOneof("expression"):
         case "comparison":
             return message.comparison.field == field
@@ -189,11 +181,11 @@ def _speaks_of(message: filter_pb2.Filter, field: str) -> bool:
         case "existence":
             return message.existence.field == field
         case "all":
-            return any(_speaks_of(item, field) for item in message.all.filters)
+            return any(_names(item, field) for item in message.all.filters)
         case "any":
-            return any(_speaks_of(item, field) for item in message.any.filters)
+            return any(_names(item, field) for item in message.any.filters)
         case "not":
-            return _speaks_of(getattr(message, "not"), field)
+            return _names(getattr(message, "not"), field)
     return False
 
 
@@ -203,7 +195,7 @@ def _recommend(result: Result, message: pb.RecommendedProduct) -> None:
     message.product.CopyFrom(result.row)
     message.rank = result.rank
     message.raw_score = answered.raw_score
-    messages.add_parts(message.parts, answered.parts, answered.addends)
+    messages.add_parts(message.parts, answered.parts, answered.contributions)
     message.reasons.extend(answered.reasons)
     message.matched_image_id = answered.matched_image_id
     message.branches.extend(answered.branches)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from gateway import validate
+from gateway.recommend import validate
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 

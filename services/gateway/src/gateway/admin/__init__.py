@@ -1,0 +1,1 @@
+"""What operators ask: status, merged lists, retiring spaces."""

@@ -1,0 +1,144 @@
+"""Health and status of the suite: all services asked side by side, whatever is down."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import IndexState, Space
+from servicekit import deadlines
+from servicekit.errors import Internal, ServiceError, Unavailable
+
+T = TypeVar("T")
+VISUAL, TEXT = "visual", "text"
+_UNKNOWN = IndexState(products=-1, indexed=-1, pending=-1, failed=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentState:
+    """Status of one component."""
+
+    component: str
+    error: ServiceError | None
+    """None = it answers."""
+    seconds: float
+    """How long its answer took."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteState:
+    """Status of the suite."""
+
+    components: tuple[ComponentState, ...]
+    spaces: Sequence[Space]
+    """As the embedder has them; empty = not known."""
+    offered: str
+    """The default version of the visual space; empty = not known."""
+    images: IndexState
+    texts: IndexState
+    """Of both, numbers are -1 where they are not known."""
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply(Generic[T]):
+    """What a peer answered, or why it did not."""
+
+    value: T | None
+    error: ServiceError | None
+    seconds: float
+
+
+async def suite_state(
+    spaces: Coroutine[object, object, Sequence[Space]],
+    images: Coroutine[object, object, IndexState],
+    texts: Coroutine[object, object, IndexState],
+    model: Coroutine[object, object, str],
+    seconds: float,
+) -> SuiteState:
+    """The suite's state, by what its peers answer to these questions; none is waited for longer
+    than `seconds`."""
+    embedder, retriever, of_texts, ranker = await asyncio.gather(
+        _ask(spaces, Peer.EMBEDDER, seconds),
+        _ask(images, Peer.RETRIEVER, seconds),
+        _ask(texts, Peer.RETRIEVER, seconds),
+        _ask(model, Peer.RANKER, seconds),
+    )
+    counted = retriever.value or _UNKNOWN
+    offered, used = _visual(embedder.value or (), counted.space.version)
+    return SuiteState(
+        components=(
+            ComponentState("gateway", None, 0.0),
+            ComponentState("embedder", embedder.error, embedder.seconds),
+            ComponentState("triton", _triton(embedder.error, used), embedder.seconds),
+            ComponentState("retriever", retriever.error, retriever.seconds),
+            ComponentState("milvus", _milvus(retriever), retriever.seconds),
+            ComponentState("ranker", ranker.error, ranker.seconds),
+        ),
+        spaces=embedder.value or (),
+        offered=offered.version if offered is not None else "",
+        images=counted,
+        texts=_texts(of_texts.value or _UNKNOWN),
+        model_version=ranker.value or "",
+    )
+
+
+async def _ask(job: Coroutine[object, object, T], peer: Peer, seconds: float) -> _Reply[T]:
+    start = time.perf_counter()
+    value: T | None = None
+    error: ServiceError | None = None
+    try:
+        with deadlines.within(seconds):
+            async with asyncio.timeout(seconds):
+                value = await job
+    except TimeoutError:
+        error = PeerUnavailable(peer)
+    except ServiceError as raised:
+        error = raised
+    return _Reply(value, error, time.perf_counter() - start)
+
+
+def _visual(spaces: Sequence[Space], held: str) -> tuple[Space | None, Space | None]:
+    """The visual space's default version, which is listed first, and the one that searches need.
+
+    They need the one that the index holds; where it is not served, the default one.
+    """
+    versions = [item for item in spaces if item.space == VISUAL]
+    first = next(
+        (item for item in versions if item.default_version), versions[0] if versions else None
+    )
+    return first, next((item for item in versions if item.version == held), first)
+
+
+def _texts(count: IndexState) -> IndexState:
+    """What the index has of texts; without a generation none is indexed, waits or failed."""
+    if count is _UNKNOWN or count.HasField("space"):
+        return count
+    return IndexState(advice=count.advice)
+
+
+def _triton(error: ServiceError | None, visual: Space | None) -> ServiceError | None:
+    """Triton as the embedder sees it."""
+    if error is not None:
+        return Unavailable("not known: the embedder does not answer", reason="EMBEDDER_UNAVAILABLE")
+    if visual is None:
+        return Internal("the embedder has no visual space", reason="SPACE_UNAVAILABLE")
+    if not visual.ready:
+        return Unavailable("not every inference succeeds now", reason="TRITON_UNAVAILABLE")
+    return None
+
+
+def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
+    """Milvus as the retriever sees it."""
+    if retriever.error is not None:
+        return Unavailable(
+            "not known: the retriever does not answer", reason="RETRIEVER_UNAVAILABLE"
+        )
+    if retriever.value is not None and retriever.value.indexed < 0:
+        return Unavailable(
+            "the engine does not answer, or has no index any more", reason="INDEX_UNAVAILABLE"
+        )
+    return None

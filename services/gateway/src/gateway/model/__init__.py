@@ -1,0 +1,1 @@
+"""The gateway's values and errors: what all other modules talk about."""

@@ -1,0 +1,248 @@
+"""What is answered, and the record of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.branch import Branch, branches_of
+from gateway.model.candidates import Contributions
+from gateway.model.messages import (
+    Classification,
+    Degradation,
+    Freshness,
+    Move,
+    ProductRow,
+    Reason,
+    Subject,
+    Timing,
+    Versions,
+)
+from gateway.model.query import Shopper
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A raw score as a chance, as the ranker learned it on impressions."""
+
+    chance: float
+    """0 to 1, that a shopper to whom the product is shown does `event` with it."""
+    event: int
+    """The event's type, by its number in the contract."""
+
+
+@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
+class AnsweredProduct:
+    """One product of an answer's final order."""
+
+    product_id: str
+    raw_score: float
+    """The sum of the parts."""
+    parts: tuple[tuple[str, float], ...]
+    reasons: tuple[Reason, ...]
+    matched_image_id: str
+    branches: tuple[Branch, ...] = ()
+    """Branches that named it."""
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates that it represents, best first."""
+    score: Score | None = None
+    """None = not calibrated."""
+    score_rank: int = 0
+    """Place by raw score alone, from 1; 0 = not known."""
+    moves: tuple[Move, ...] = ()
+    """Why its place in the ranker's order is another one."""
+    contributions: Mapping[str, Contributions] = field(default_factory=dict)
+    """By part what it is made of; only where asked for, and never in a record."""
+
+
+FUSED = "fusion"
+"""The only part of a score that no ranker made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A final order, or a part of it, as columns, best first.
+
+    Entry i of every column is of the same product; an empty column is empty for all.
+    """
+
+    product_ids: Sequence[str] = ()
+    raw_scores: Sequence[float] = ()
+    parts: Sequence[tuple[str, Sequence[float]]] = ()
+    """Name of each part with its values."""
+    image_ids: Sequence[str] = ()
+    """The photos that matched best."""
+    branches: Sequence[int] = ()
+    """Which branches named each; see Candidates."""
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates that each represents, best first."""
+    score_ranks: Sequence[int] = ()
+    """Places by raw score alone, from 1; empty = the order is that of the scores."""
+    moves: Sequence[Sequence[Move]] = ()
+    """Why the places in the ranker's order are others."""
+    chances: Sequence[float] = ()
+    """Calibrated scores, 0 to 1; empty = the model is not calibrated."""
+    event: int = 0
+    """Of which event `chances` are the chance; see Score."""
+    reasons: Sequence[tuple[Reason, ...]] = ()
+    """Of the first products; of the others nobody asked."""
+    contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
+    """By part, of the first products, what it is made of; only where asked for."""
+    offset: int = 0
+    """Place of its first product in the whole order, from 0."""
+    total: int = 0
+    """Length of the whole order."""
+
+    @property
+    def end(self) -> int:
+        """Place in the whole order behind its last product."""
+        return self.offset + len(self.product_ids)
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether no ranker made it."""
+        return [name for name, _ in self.parts] == [FUSED]
+
+    def branches_at(self, place: int) -> tuple[Branch, ...]:
+        """The branches that named the product at this place of the whole order."""
+        return branches_of(self.branches[place - self.offset]) if self.branches else ()
+
+    def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
+        """Why the product at this place of the whole order is there, from the ranker; None = nobody
+        asked."""
+        row = place - self.offset
+        if row < len(self.reasons):
+            return self.reasons[row]
+        return () if self.is_fused else None
+
+    def product(
+        self,
+        place: int,
+        reasons: tuple[Reason, ...] = (),
+        contributions: Mapping[str, Contributions] | None = None,
+    ) -> AnsweredProduct:
+        """The product at this place of the whole order, with these reasons."""
+        row = place - self.offset
+        return AnsweredProduct(
+            product_id=self.product_ids[row],
+            raw_score=self.raw_scores[row],
+            parts=tuple([(name, values[row]) for name, values in self.parts]),
+            reasons=reasons,
+            matched_image_id=self.image_ids[row] if self.image_ids else "",
+            branches=self.branches_at(place),
+            collapsed=tuple(self.collapsed[row]) if self.collapsed else (),
+            score=Score(self.chances[row], self.event) if self.chances else None,
+            score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
+            moves=tuple(self.moves[row]) if self.moves else (),
+            contributions={
+                part: column[row]
+                for part, column in self.contributions.items()
+                if row < len(column)
+            }
+            if contributions is None
+            else contributions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """What was served and everything needed to serve its later pages."""
+
+    answer_id: str
+    request_digest: bytes
+    """SHA-256 of the request without shopper and page; see tokens.py."""
+    shopper: Shopper | None
+    versions: Versions
+    seed: int
+    degradations: tuple[Degradation, ...]
+    answer_micros: int
+    """When it was asked for, microseconds since 1970 (UTC)."""
+    expire_micros: int
+    """When record and token may go; 0 = the ranker's own time."""
+    order: Order = field(default_factory=Order)
+    """The whole final order, or the part of it that was asked for."""
+    hidden_count: int = 0
+    arms: tuple[str, ...] = ()
+    """The arms of experiments that made it."""
+
+
+@dataclass(slots=True)  # not frozen: a page makes dozens, three times as fast
+class Result:
+    """A product in an answer."""
+
+    row: ProductRow
+    rank: int
+    """Place in the whole answer, from 1."""
+    answered: AnsweredProduct
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """Why it is here and not at its score rank: they sum to the difference."""
+        moves = self.answered.moves
+        if not self.answered.score_rank:
+            return moves
+        if moves:
+            moves = tuple(move for move in moves if move.cause != Move.CAUSE_COLLAPSE)
+        # What is above it in the ranker's order and is not shown lets it move up.
+        place = self.answered.score_rank - sum([move.places for move in moves])
+        gained = place - self.rank
+        return (*moves, Move(cause=Move.CAUSE_COLLAPSE, places=gained)) if gained else moves
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Recommend answers."""
+
+    results: tuple[Result, ...]
+    no_good_match: bool
+    degradations: tuple[Degradation, ...]
+    timings: tuple[Timing, ...]
+    versions: Versions
+    freshness: Freshness | None
+    missing_product_ids: tuple[str, ...]
+    hidden_count: int
+    attribution_token: str
+    next_page_token: str
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """By the place of the signal in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundProduct:
+    """A product that Search found."""
+
+    row: ProductRow
+    rank: int
+    similarity: float
+    image_id: str
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates that it represents, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What Search answers."""
+
+    results: tuple[FoundProduct, ...]
+    degradations: tuple[Degradation, ...]
+    timings: tuple[Timing, ...]
+    versions: Versions
+    freshness: Freshness | None
+    subjects: Mapping[int, Subject] = field(default_factory=dict)
+    """By the place of the signal in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Categories to search in."""
+
+    paths: tuple[tuple[str, ...], ...]
+    probability: float
+    """The chance that what the photo shows is in one of them, by the guesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What Classify answers."""
+
+    classification: Classification
+    proposals: tuple[Proposal, ...] = ()
+    subject: Subject | None = None

@@ -1,0 +1,37 @@
+"""The branches that candidates come from."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from types import MappingProxyType
+
+
+class Branch(StrEnum):
+    """Where candidates come from."""
+
+    VISUAL = "visual"
+    TEXT = "text"
+    TEXT_VISUAL = "text_visual"
+    KEYWORDS = "keywords"
+    COLLABORATIVE = "collaborative"
+    POPULAR = "popular"
+    NEW = "new"
+
+
+BITS = MappingProxyType({branch: 1 << bit for bit, branch in enumerate(Branch)})
+"""The bit of each branch in a number that names several."""
+
+SIMILARITY_BRANCHES = (Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL, Branch.KEYWORDS)
+"""Branches that follow signals. Their scores are cosine similarities to these, but for KEYWORDS,
+which rates how well words match, 0 to 1."""
+
+SPACES: Mapping[Branch, str] = MappingProxyType(
+    {Branch.VISUAL: "visual", Branch.TEXT: "text", Branch.TEXT_VISUAL: "visual"}
+)
+"""In which space a branch that follows signals searches; KEYWORDS searches the record."""
+
+
+@cache
+def branches_of(bits: int) -> tuple[Branch, ...]:
+    """The branches of these bits, in the order of Branch."""
+    return tuple(branch for bit, branch in enumerate(Branch) if bits >> bit & 1)

@@ -1,0 +1,123 @@
+"""Lists of candidates by branch, and all candidates of a request, as columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
+
+from gateway.model.branch import Branch, branches_of
+from gateway.model.columns import Columns, gathered
+
+Contributions = tuple[tuple[str, float], ...]
+"""What one part of a raw score is made of: names with values, largest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The products that one signal or branch named, with their columns of the record."""
+
+    branch: Branch
+    weight: float
+    """How much it counts against the other lists; > 0."""
+    columns: Columns
+    """Best first."""
+    similarities: Sequence[float] = ()
+    """Cosine, one a product; empty = its scores are no similarities."""
+    image_ids: Sequence[str] = ()
+    """The photo that matched best, one a product; empty = none."""
+    after: int = 0
+    """Places before its first: a list that goes on where another one ends."""
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates of each in the list, as a search found them; empty = none."""
+    own: Columns | None = None
+    """The product that the list is near to; None = there is none."""
+    signal: int | None = None
+    """The place in the request of the signal that it is near to; None = it is near to none, or to
+    several together."""
+    negative: bool = False
+    """Whether it is near to what is not wanted."""
+    factor: float = 1.0
+    """What its branch's weight makes of its own; see `weighted`."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The products, best first."""
+        return self.columns.product_ids
+
+    def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
+        """Rows, best first: by falling similarity less what each product has in `less`, equal
+        ones by product id; else as given."""
+        if not self.similarities:
+            return range(len(self.ids))
+        worth = [
+            near - less.get(own, 0.0) for near, own in zip(self.similarities, self.ids, strict=True)
+        ]
+        return falling(worth, self.ids) if less else falling(self.similarities, self.ids)
+
+
+def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
+    """Places by falling value, equal ones by product id."""
+    rows = list(range(len(ids)))
+    if len(set(values)) < len(rows):
+        rows.sort(key=ids.__getitem__)
+    rows.sort(key=values.__getitem__, reverse=True)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The candidates as columns: entry i of every column is of the same product.
+
+    They are in the order of the lists; `order` gives the best first.
+    """
+
+    columns: Columns
+    fused: Sequence[float]
+    """Reciprocal-rank fusion of the branches; what is near to a negative signal lowers it."""
+    order: Sequence[int]
+    """Places of the candidates, best first by `fused`."""
+    branches: Sequence[int]
+    """Which branches named each: bit i is the i-th Branch."""
+    nearest: Sequence[float | None]
+    """Best cosine similarity to what is wanted; None = not named by it, or by its words alone."""
+    image_ids: Sequence[str]
+    """The photo of that best match; empty = none."""
+    similarities: Mapping[Branch, Sequence[float]]
+    """By similarity branch: the weighted mean of the cosines to what is wanted, less what it has of
+    what is not; NaN = the branch did not name it."""
+    own: Columns = field(default_factory=Columns)
+    """The query's own products."""
+    same_pictures: Sequence[tuple[int, int]] = ()
+    """Places of pairs that a search found to show the same picture."""
+
+    @property
+    def named(self) -> tuple[Branch, ...]:
+        """The branches that named a candidate."""
+        return branches_of(reduce(or_, self.branches, 0))
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Where each product lies."""
+        return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
+
+    def picked(self, places: Sequence[int]) -> "Candidates":
+        """Only the candidates at these places, in this order."""
+        at = {place: number for number, place in enumerate(places)}
+        pairs = ((at.get(one), at.get(other)) for one, other in self.same_pictures)
+        return Candidates(
+            columns=gathered([(self.columns, places)]),
+            fused=[self.fused[place] for place in places],
+            order=[at[place] for place in self.order if place in at],
+            branches=[self.branches[place] for place in places],
+            nearest=[self.nearest[place] for place in places],
+            image_ids=[self.image_ids[place] for place in places],
+            similarities={
+                branch: [values[place] for place in places]
+                for branch, values in self.similarities.items()
+            },
+            own=self.own,
+            same_pictures=[
+                (one, other) for one, other in pairs if one is not None and other is not None
+            ],
+        )

@@ -1,0 +1,71 @@
+"""Products of the record, as columns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sightline_rules import duplicates
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Products of the record; entry i of every column is of the same product.
+
+    What is empty is not known of any of them.
+    """
+
+    product_ids: Sequence[str] = ()
+    parent_ids: Sequence[str] = ()
+    image_hashes: Sequence[int] = ()
+    """See sightline_rules.duplicates; 0 = none."""
+    create_time_micros: Sequence[int] = ()
+    blocks: Sequence[tuple[object, Sequence[int]]] = ()
+    """All that is known of them: whole columns, as they came, with the rows of each, rising,
+    that count."""
+
+    @property
+    def families(self) -> Sequence[str]:
+        """What all variants of a parent and the parent itself share."""
+        if not self.parent_ids:
+            return self.product_ids
+        pairs = zip(self.parent_ids, self.product_ids, strict=True)
+        return [parent or own for parent, own in pairs]
+
+
+def gathered(parts: Sequence[tuple[Columns, Sequence[int]]]) -> Columns:
+    """Rows, rising, of several columns behind each other."""
+    parts = [(columns, rows) for columns, rows in parts if len(rows)]
+    if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
+        return parts[0][0]  # as it came: nothing of it has to be made anew
+    return Columns(
+        product_ids=_column(parts, "product_ids", ""),
+        parent_ids=_column(parts, "parent_ids", ""),
+        image_hashes=_column(parts, "image_hashes", duplicates.NO_HASH),
+        create_time_micros=_column(parts, "create_time_micros", 0),
+        blocks=[block for columns, rows in parts for block in _blocks(columns, rows)],
+    )
+
+
+def _column(parts: Sequence[tuple[Columns, Sequence[int]]], name: str, unknown: T) -> list[T]:
+    column: list[T] = []
+    for columns, rows in parts:
+        held = getattr(columns, name)
+        if not len(held):
+            column += [unknown] * len(rows)
+        else:
+            column += held if len(held) == len(rows) else [held[row] for row in rows]
+    return column
+
+
+def _blocks(columns: Columns, rows: Sequence[int]) -> Iterator[tuple[object, Sequence[int]]]:
+    if len(rows) == len(columns.product_ids):
+        yield from columns.blocks
+        return
+    begin = 0
+    for source, held in columns.blocks:
+        end = begin + len(held)
+        if inside := [held[row - begin] for row in rows if begin <= row < end]:
+            yield source, inside
+        begin = end

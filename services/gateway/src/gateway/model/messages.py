@@ -1,0 +1,49 @@
+"""Messages of peers that the gateway carries or looks into, as they came.
+
+Nothing else in the domain knows the wire.
+"""
+
+from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2, vector_pb2
+from sightline.embedder.v1 import embedding_service_pb2
+from sightline.gateway.v1 import recommendation_service_pb2
+from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
+
+Box = photo_pb2.Box
+
+Subject = photo_pb2.Subject
+
+Classification = photo_pb2.Classification
+
+CategoryGuess = photo_pb2.CategoryGuess
+
+Vector = vector_pb2.Vector
+
+Reason = answer_pb2.Reason
+
+ProductRow = product_pb2.Product
+
+SpaceVersion = answer_pb2.SpaceVersion
+
+Freshness = answer_pb2.IndexFreshness
+
+Versions = answer_pb2.Versions
+
+Timing = answer_pb2.StageTiming
+
+Degradation = answer_pb2.Degradation
+
+Space = embedding_service_pb2.Space
+"""A version of a space as the embedder has it."""
+
+Rejection = product_service_pb2.Rejection
+"""Why a product does not pass a filter. Its path is within the caller's filter; empty = it is not
+the caller's."""
+
+IndexState = vector_service_pb2.CountResponse
+"""What record and index hold of a space."""
+
+Move = answer_pb2.Move
+"""Why a product is not where its raw score would put it."""
+
+BranchVerdict = recommendation_service_pb2.BranchVerdict
+"""Where one list of a branch has the product."""

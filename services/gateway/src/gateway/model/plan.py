@@ -1,0 +1,44 @@
+"""How one request is answered."""
+
+from dataclasses import dataclass
+
+from gateway.model.branch import Branch
+from gateway.model.query import Scope
+from gateway.model.scene import Scene
+
+MOST_ASKED = 1_000
+"""What the retriever and the ranker answer at most."""
+
+MOST_RANKED = 2_000
+"""What the ranker orders at most, and a record holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """When each stage has to be over, in seconds from the request's start."""
+
+    embed: float
+    candidates: float
+    fallback: float
+    rank: float
+    answer: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one request is answered."""
+
+    scene: Scene
+    branches: tuple[Branch, ...]
+    """Those that run side by side; fallbacks are not among them."""
+    top_k: int
+    """Candidates asked of each search."""
+    generated: int
+    """Candidates asked of the ranker, before the filter."""
+    most: int
+    """Candidates that are ranked."""
+    ahead: int
+    """Products of the final order that are asked for at once: the page, and what takes the place of
+    those of it that vanished."""
+    scope: Scope
+    ends: Ends

@@ -1,0 +1,150 @@
+"""What callers ask."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.model.messages import Box
+
+ALONE = -1
+"""The place of a photo that a request is about, which has no list of signals."""
+
+
+def photo_path(index: int, part: str) -> str:
+    """The path of a field of the signal at this place, or of a request about one photo."""
+    return part if index == ALONE else f"signals[{index}].{part}"
+
+
+class Identity(StrEnum):
+    """What kind of id a shopper is known by."""
+
+    USER = "user"
+    VISITOR = "visitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Who is asking, by the caller's own id. Never logged."""
+
+    kind: Identity
+    id: str = field(repr=False)
+
+
+class SignalKind(StrEnum):
+    """What a signal is."""
+
+    IMAGE = "image"
+    IMAGE_URI = "image_uri"
+    TEXT = "text"
+    PRODUCT = "product_id"
+    NOTHING = "content"
+    """No content given: refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing to be near to, or far from. Never logged."""
+
+    index: int
+    """Its place in the request, for error paths; ALONE = the request is about it."""
+    kind: SignalKind
+    image: bytes = field(default=b"", repr=False)
+    text: str = field(default="", repr=False)
+    image_uri: str = field(default="", repr=False)
+    product_id: str = ""
+    weight: float = 0.0
+    """As given; 0 = 1."""
+    negative: bool = False
+    """Whether it says what is not wanted."""
+    box: Box | None = None
+    """Of a photo: the part to search by; None = all of it."""
+    find_subject: bool = False
+    """Of a photo: whether to look for its subject and search by that."""
+
+    @property
+    def strength(self) -> float:
+        """The weight that counts."""
+        return self.weight or 1.0
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether it is a photo, or the address of one."""
+        return self.kind in (SignalKind.IMAGE, SignalKind.IMAGE_URI)
+
+
+@dataclass(frozen=True, slots=True)
+class CallersFilter:
+    """A caller's filter. The retriever judges and evaluates it; here it is carried through."""
+
+    message: object
+    """As it came, untouched."""
+    content: bytes
+    """Its canonical bytes, for digests."""
+    names_availability: bool
+    """Whether some condition in it names the field `availability`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which products may be in an answer."""
+
+    filter: CallersFilter | None = None
+    buyable_only: bool = False
+    """Leave out what is OUT_OF_STOCK."""
+    created_micros: int | None = None
+    """Only products that the catalog first stored at this instant, microseconds since 1970 (UTC);
+    None = at any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What Recommend or Search is asked. Limits are those of the messages; see validate.py."""
+
+    catalog_id: str = "default"
+    language_code: str = ""
+    scene: str = ""
+    signals: tuple[Signal, ...] = ()
+    shopper: Shopper | None = None
+    session_id: str = field(default="", repr=False)
+    filter: CallersFilter | None = None
+    page_size: int = 0
+    page_token: str = ""
+    min_index_token: str = ""
+    priority: int = 0
+    """The number of the Priority, carried through."""
+    min_quality: float = 0.0
+    exclude_product_ids: tuple[str, ...] = ()
+    explain: bool = False
+    """Whether parts are split by feature."""
+    request_id: str = ""
+    """As given in the message."""
+
+    @property
+    def results_a_page(self) -> int:
+        """How many results a page has."""
+        return self.page_size or 20
+
+    @property
+    def wanted(self) -> tuple[Signal, ...]:
+        """The signals that say what is wanted."""
+        return tuple(signal for signal in self.signals if not signal.negative)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Products that are never answered: the query's own and the excluded ones."""
+        own = (signal.product_id for signal in self.signals if signal.product_id)
+        return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What Classify is asked. Limits are those of the message; see validate.py."""
+
+    photo: Signal
+    catalog_id: str = "default"
+    request_id: str = ""
+    top_k: int = 0
+
+    @property
+    def guess_count(self) -> int:
+        """How many guesses are answered."""
+        return self.top_k or 5

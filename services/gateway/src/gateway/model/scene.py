@@ -1,0 +1,96 @@
+"""Scenes: named ways to answer."""
+
+from collections.abc import Mapping
+from dataclasses import field
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import dataclasses as checked
+
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.diversity import Diversity
+
+
+class Fusion(StrEnum):
+    """How several signals of one branch become one list."""
+
+    RANK = "rank"
+    """Each is searched for by itself, and the lists are fused by their places."""
+    VECTOR = "vector"
+    """Those that are wanted are put together in the space, and searched for at once."""
+
+
+Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+_FILES = ConfigDict(extra="forbid")
+
+_BEHAVIOUR = ("taste", "session", "item_item", "bought_together", "trend", "popularity")
+
+_SEARCHED = (*SIMILARITY_BRANCHES, Branch.COLLABORATIVE)
+
+
+def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
+    if unknown := weights.keys() - set(_SEARCHED):
+        raise ValueError(
+            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _SEARCHED))}"
+        )
+    return {branch: weights.get(branch, 1.0) for branch in _SEARCHED}
+
+
+def _known_parts(weights: Mapping[str, float]) -> Mapping[str, float]:
+    known = {*_SEARCHED, *_BEHAVIOUR}
+    if unknown := weights.keys() - known:
+        raise ValueError(f"unknown parts {sorted(unknown)}; there are {sorted(map(str, known))}")
+    return weights
+
+
+Parts = Annotated[Mapping[str, Weight], AfterValidator(_known_parts)]
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class Budgets:
+    """By which share of a request's time each stage has to be over; 0 to 1, rising."""
+
+    embed: Part = 0.5
+    candidates: Part = 0.65
+    fallback: Part = 0.8
+    rank: Part = 0.9
+
+    def __post_init__(self) -> None:
+        if not self.embed <= self.candidates <= self.fallback <= self.rank:
+            raise ValueError("must rise: embed ≤ candidates ≤ fallback ≤ rank")
+
+
+@checked.dataclass(frozen=True, slots=True, config=_FILES)
+class Scene:
+    """A named way to answer, as a file describes it; see scenes/default.toml for what each entry
+    does."""
+
+    name: str
+    version: str
+    """Hash of the content."""
+    over_fetch: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 5.0
+    least_candidates: Annotated[int, Field(ge=1, le=1000)] = 100
+    most_candidates: Annotated[int, Field(ge=1, le=2000)] = 1000
+    buyable_only: bool = True
+    drop_seen: bool = False
+    min_quality: Annotated[float, Field(ge=0, le=1)] = 0.0
+    popular_fallback: bool = True
+    new_fallback: bool = True
+    branches: Annotated[Mapping[Branch, Weight], AfterValidator(_each_branch)] = field(
+        default_factory=lambda: _each_branch({})
+    )
+    """Weight of each branch in the fusion; 0 = not used."""
+    parts_with_signals: Parts = field(default_factory=lambda: {"visual": 1.0})
+    """How much each part of the raw score counts when the signals named candidates."""
+    parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(_BEHAVIOUR, 1.0))
+    """The same when they did not."""
+    budgets: Budgets = field(default_factory=Budgets)
+    diversity: Diversity = field(default_factory=Diversity)
+    fusion: Fusion = Fusion.VECTOR
+    """How several signals of one branch become one list."""
+    views: Annotated[int, Field(ge=0, le=4)] = 0
+    """Views of each photo that are embedded and averaged, 1 to 4; 0 = the space's own number."""

@@ -1,0 +1,1 @@
+"""From candidates to an order, and what is said of it. Pure."""

@@ -1,0 +1,81 @@
+"""Near-duplicates across branches collapse into the best. Pure; the rule is shared.
+
+The best is that of the final order, after hidden products are out of it: who hides a product sees
+its variants still. So the ranker collapses what it ranks; here it is done to an order that it did
+not make, or that has to be explained. A search says which of its own products show the same
+picture, as it has their vectors; between products of different branches the hashes decide.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from gateway.model.answer import Order
+from gateway.model.candidates import Candidates
+from sightline_rules.grouping import Grouped, grouped, near_pictures
+
+
+def collapse(candidates: Candidates, order: Order) -> Order:
+    """A whole order without near-duplicates of better products and of the query's own."""
+    groups, own = _groups(candidates, order), len(candidates.own.product_ids)
+    kept = [place - own for place in groups.kept if place >= own]
+    if len(kept) == len(order.product_ids):
+        return order
+    members, ids = groups.members(), order.product_ids
+    collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
+    ranks = order.score_ranks or range(1, len(ids) + 1)
+    return _picked(replace(order, score_ranks=ranks), kept, collapsed)
+
+
+def _picked(order: Order, rows: Sequence[int], collapsed: Sequence[Sequence[str]]) -> Order:
+    """Only these rows of a whole order."""
+    held = {column.name: getattr(order, column.name) for column in fields(Order)}
+    columns: dict[str, Any] = {
+        name: [values[row] for row in rows if row < len(values)]
+        for name, values in held.items()
+        if isinstance(values, Sequence) and values
+    }
+    columns |= {
+        "parts": [(name, [values[row] for row in rows]) for name, values in order.parts],
+        "contributions": {
+            part: [values[row] for row in rows if row < len(values)]
+            for part, values in order.contributions.items()
+        },
+    }
+    return replace(order, **columns | {"collapsed": collapsed, "total": len(rows)})
+
+
+def collapsed_into(candidates: Candidates, order: Order, product_id: str) -> str:
+    """The better product, or the query's own, that a product of the order is a near-duplicate of;
+    "" = none."""
+    ids = [*candidates.own.product_ids, *order.product_ids]
+    place = ids.index(product_id)
+    into = _groups(candidates, order).into[place]
+    return "" if into == place else ids[into]
+
+
+def _groups(candidates: Candidates, order: Order) -> Grouped:
+    """The query's own products, then the order, in groups of near-duplicates."""
+    places, own = candidates.places, candidates.own
+    rows = [places[product_id] for product_id in order.product_ids]
+    at = {place: number for number, place in enumerate(rows, start=len(own.product_ids))}
+    pairs = [
+        (at[one], at[other]) for one, other in candidates.same_pictures if one in at and other in at
+    ]
+    families, hashes = candidates.columns.families, candidates.columns.image_hashes
+    return _grouped(
+        [*own.families, *(families[row] for row in rows)],
+        [*(own.image_hashes or [0] * len(own.product_ids)), *(hashes[row] for row in rows)]
+        if hashes
+        else (),
+        pairs,
+    )
+
+
+def _grouped(
+    families: Sequence[Hashable], hashes: Sequence[int], pairs: Sequence[tuple[int, int]]
+) -> Grouped:
+    near, _ = near_pictures(np.array(hashes, np.uint64))
+    return grouped(families, [*near.tolist(), *pairs])

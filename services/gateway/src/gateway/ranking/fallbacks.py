@@ -1,0 +1,92 @@
+"""How a degraded answer is described: its degradations, fallbacks and reasons. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Cause
+from gateway.model.failures import Failure
+from gateway.model.messages import Degradation, Reason
+from gateway.ranking.wording import own_reason
+
+OWN_CODES: Mapping[Branch, str] = MappingProxyType(
+    {
+        Branch.VISUAL: "LOOKS_LIKE_QUERY",
+        Branch.TEXT: "MATCHES_TEXT",
+        Branch.TEXT_VISUAL: "LOOKS_LIKE_TEXT",
+        Branch.KEYWORDS: "MATCHES_WORDS",
+        Branch.COLLABORATIVE: "MATCHES_TASTE",
+        Branch.POPULAR: "POPULAR",
+        Branch.NEW: "NEW",
+    }
+)
+"""The reason where the ranker gave none."""
+
+
+def degradations(
+    failures: Iterable[Failure], reported: Iterable[Degradation], named: Sequence[Branch]
+) -> tuple[Degradation, ...]:
+    """What is degraded, with its fallback, once each: our own failures, then what peers report.
+
+    In the order of the stages, in whatever order they ended.
+    `named` are the branches that did name candidates.
+    """
+    once: dict[tuple[str, int], Degradation] = {}
+    for failure in sorted(failures, key=_place):
+        own = Degradation(
+            stage=failure.stage,
+            cause=Degradation.Cause.ValueType(failure.cause),
+            substitute=_substitute(failure, named),
+        )
+        once.setdefault((failure.stage, failure.cause), own)
+    for item in reported:
+        once.setdefault((item.stage, item.cause), item)
+    return tuple(once.values())
+
+
+def reasons_for(
+    branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
+) -> tuple[Reason, ...]:
+    """The ranker's reasons, else our own; only the gateway knows that a product is new."""
+    if not given:
+        return tuple(own_reason(OWN_CODES[branch], language_code) for branch in branches)
+    new = OWN_CODES[Branch.NEW]
+    if Branch.NEW in branches and all(reason.code != new for reason in given):
+        return (*given, own_reason(new, language_code))
+    return given
+
+
+_STAGES = (*Branch, "rank", "hydrate", "record")
+
+
+def _place(failure: Failure) -> tuple[int, str, str]:
+    place = _STAGES.index(failure.stage) if failure.stage in _STAGES else len(_STAGES)
+    return place, failure.stage, failure.cause.name
+
+
+def _substitute(failure: Failure, named: Sequence[Branch]) -> str:
+    if failure.cause is Cause.PROFILE_UNAVAILABLE:
+        return "nothing personal; products that the shopper hid may be shown"
+    if failure.cause is Cause.ANSWER_RECORD_DROPPED:
+        return "this page alone"
+    match failure.stage:
+        case "rank":
+            return "the order of fused similarity"
+        case "hydrate":
+            return "the products that could be read"
+    if not named:
+        return "nothing"
+    return " and ".join(_FALLBACKS[branch] for branch in named)
+
+
+_FALLBACKS: Mapping[Branch, str] = MappingProxyType(
+    {
+        Branch.VISUAL: "products that look alike",
+        Branch.TEXT: "products that match the text",
+        Branch.TEXT_VISUAL: "products that look like the text",
+        Branch.KEYWORDS: "products that have words of the text",
+        Branch.COLLABORATIVE: "products that fit the shopper",
+        Branch.POPULAR: "popular products that pass the filter",
+        Branch.NEW: "the newest products that pass the filter",
+    }
+)

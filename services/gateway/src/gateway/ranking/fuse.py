@@ -1,0 +1,232 @@
+"""Fuses the lists of several branches into one order. Pure.
+
+Reciprocal-rank fusion (Cormack, Clarke, Büttcher 2009, SIGIR): a product's score is the sum over
+the lists that name it of weight / (60 + its place in the list). Only places count, so lists whose
+scores have nothing in common can be fused. One list alone keeps its order exactly.
+
+The list of a negative signal adds no product. Its products' similarities in the same branch are
+reduced by their similarity to the negative signal above that of the list's last: the search did
+not look below. A product that no wanted list of the branch has, and any with unwanted words, is
+reduced by its place in the list as much as it would have gained.
+
+Everything is done on columns, and these are plain lists: at the 100 to 200 candidates of an answer
+NumPy takes a third longer (2026-11).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gateway.model.branch import BITS, SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import Candidates, Contributions, Listing, falling
+from gateway.model.columns import Columns, gathered
+
+K = 60
+"""The constant of the paper."""
+
+
+def weighted(listings: Sequence[Listing], weights: Mapping[Branch, float]) -> tuple[Listing, ...]:
+    """The listings with factors such that those of what is wanted sum to their branch's weight.
+
+    So a branch counts the same however many signals it was given. Without a weight it counts 1.
+    """
+    factors = {
+        item.branch: weights.get(item.branch, 1.0) / _total(listings, item.branch)
+        for item in listings
+    }
+    return tuple([replace(item, factor=factors[item.branch]) for item in listings])
+
+
+def _total(listings: Sequence[Listing], branch: Branch) -> float:
+    """What a branch's weights are set against: those of what is wanted in it, else among all
+    signals, else 1."""
+    wanted = [item for item in listings if not item.negative]
+    mine = sum(item.weight for item in wanted if item.branch is branch)
+    return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
+
+
+def fuse(listings: Sequence[Listing], left_out: Sequence[str], most: int) -> Candidates:
+    """The `most` best products of all listings, without those left out.
+
+    Equal scores are ordered by product id.
+    """
+    places, columns = _table(listings, left_out)
+    count = len(places)
+    fused, branches = [0.0] * count, [0] * count
+    nearest: list[float | None] = [None] * count
+    image_ids = [""] * count
+    for listing in listings:
+        if listing.negative:
+            continue
+        at, bit = _at(listing, places), BITS[listing.branch]
+        weight = listing.weight * listing.factor
+        rows = listing.ordered(_penalties(listings, listing.branch))
+        for place, row in enumerate(rows, start=listing.after + K + 1):
+            if (spot := at[row]) is not None:
+                fused[spot] += weight / place
+                branches[spot] |= bit
+        if _has_cosines(listing):
+            for row, (spot, near) in enumerate(zip(at, listing.similarities, strict=True)):
+                if spot is not None and ((best := nearest[spot]) is None or near > best):
+                    nearest[spot] = near
+                    image_ids[spot] = listing.image_ids[row] if listing.image_ids else ""
+    _subtract(fused, listings, places)
+    own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
+    firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
+    order = falling(fused, columns.product_ids)
+    candidates = Candidates(
+        columns=columns,
+        fused=fused,
+        order=order,
+        branches=branches,
+        nearest=nearest,
+        image_ids=image_ids,
+        similarities={
+            branch: values
+            for branch in SIMILARITY_BRANCHES
+            if (values := _similarities(listings, branch, places))
+        },
+        own=gathered([(own, firsts)]),
+        same_pictures=[
+            (places[one], places[other])
+            for item in listings
+            for one, others in zip(item.ids, item.collapsed, strict=False)
+            if others
+            for other in others
+            if one in places and other in places
+        ],
+    )
+    return candidates if count <= most else candidates.picked(sorted(order[:most]))
+
+
+def _at(listing: Listing, places: Mapping[str, int]) -> list[int | None]:
+    """The places of a list's products among the candidates; None = it is none."""
+    return list(map(places.get, listing.ids))
+
+
+def _table(
+    listings: Sequence[Listing], left_out: Sequence[str]
+) -> tuple[Mapping[str, int], Columns]:
+    """The candidates' places, as they are named, and what is known of them."""
+    places: dict[str, int] = {}
+    blocks: list[tuple[Columns, Sequence[int]]] = []
+    unwanted = frozenset(left_out)
+    for listing in listings:
+        if listing.negative:
+            continue
+        rows: list[int] = []
+        for row, product_id in enumerate(listing.ids):
+            if product_id not in places and product_id not in unwanted:
+                places[product_id] = len(places)
+                rows.append(row)
+        blocks.append((listing.columns, rows))
+    return places, gathered(blocks)
+
+
+def _has_cosines(listing: Listing) -> bool:
+    return bool(listing.similarities) and listing.branch is not Branch.KEYWORDS
+
+
+def _penalties(listings: Sequence[Listing], branch: Branch) -> Mapping[str, float]:
+    """What negative signals take off the products' similarities in a branch."""
+    penalties: dict[str, float] = {}
+    for item in _near(listings, branch):
+        if item.negative and _has_cosines(item):
+            total, floor = _total(listings, branch), _floor(item)
+            for product_id, near in zip(item.ids, item.similarities, strict=True):
+                taken = item.weight * (near - floor) / total
+                penalties[product_id] = penalties.get(product_id, 0.0) + taken
+    return penalties
+
+
+def _subtract(fused: list[float], listings: Sequence[Listing], places: Mapping[str, int]) -> None:
+    """Take off by places, for products that no wanted list of the branch has with a cosine, which
+    could be reduced instead."""
+    for listing in listings:
+        if not listing.negative:
+            continue
+        known = {
+            product_id
+            for item in _near(listings, listing.branch)
+            if not item.negative and _has_cosines(item)
+            for product_id in item.ids
+        }
+        weight = listing.weight * listing.factor
+        for place, row in enumerate(listing.ordered(), start=1):
+            product_id = listing.ids[row]
+            if product_id in places and product_id not in known:
+                fused[places[product_id]] -= weight / (K + place)
+
+
+def _similarities(
+    listings: Sequence[Listing], branch: Branch, places: Mapping[str, int]
+) -> Sequence[float]:
+    """For each product the weighted mean of its similarities to the branch's signals, less what it
+    has of those that are not wanted.
+
+    A signal whose list does not hold a product counts with the list's lowest similarity, as the
+    product can't have more, or with 0 where it is a list of words. NaN = no list of the branch
+    names it; empty = the branch has none.
+    """
+    contributions, known = _contributions(listings, branch, places)
+    rows = zip(zip(*contributions, strict=True), known, strict=True)
+    return [sum(row) if named else math.nan for row, named in rows]
+
+
+def by_signal(
+    listings: Sequence[Listing], order: Sequence[str]
+) -> Mapping[str, tuple[Contributions, ...]]:
+    """By similarity branch, of each product, what share of its similarity each signal adds, by the
+    signal's name; none where the branch did not name it, or where the similarity is 0."""
+    found: dict[str, tuple[Contributions, ...]] = {}
+    places = {product_id: place for place, product_id in enumerate(order)}
+    for branch in SIMILARITY_BRANCHES:
+        names = [_name(item) for item in _near(listings, branch)]
+        contributions, known = _contributions(listings, branch, places)
+        if contributions and places:
+            rows = zip(zip(*contributions, strict=True), known, strict=True)
+            found[branch] = tuple(_shares(names, row if named else ()) for row, named in rows)
+    return found
+
+
+def _name(listing: Listing) -> str:
+    return "signals" if listing.signal is None else f"signals[{listing.signal}]"
+
+
+def _shares(names: Sequence[str], contributions: Sequence[float]) -> Contributions:
+    total = sum(contributions)
+    if not total:
+        return ()
+    return tuple((name, value / total) for name, value in zip(names, contributions, strict=True))
+
+
+def _near(listings: Sequence[Listing], branch: Branch) -> list[Listing]:
+    """The branch's lists that have similarities."""
+    return [item for item in listings if item.branch is branch and len(item.similarities)]
+
+
+def _floor(listing: Listing) -> float:
+    """What a product that the list does not name has at most; one without the words has nothing."""
+    return 0.0 if listing.branch is Branch.KEYWORDS else min(listing.similarities)
+
+
+def _contributions(
+    listings: Sequence[Listing], branch: Branch, places: Mapping[str, int]
+) -> tuple[list[list[float]], list[bool]]:
+    """What each of the branch's signals adds to the similarity of each product, and whether any
+    list of the branch names the product; no columns = the branch has no lists."""
+    lists = _near(listings, branch)
+    known, contributions = [False] * len(places if lists else ()), list[list[float]]()
+    total = _total(listings, branch) if lists else 1.0
+    for item in lists:
+        floor = _floor(item)
+        near = [floor] * len(places)
+        for spot, similarity in zip(_at(item, places), item.similarities, strict=True):
+            if spot is not None:
+                near[spot], known[spot] = similarity, True
+        contributions.append(
+            [-item.weight * (value - floor) / total for value in near]
+            if item.negative
+            else [item.weight * value / total for value in near]
+        )
+    return contributions, known

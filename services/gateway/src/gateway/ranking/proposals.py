@@ -1,0 +1,56 @@
+"""Which categories a photo proposes to search in. Pure."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from gateway.model.answer import Proposal
+from gateway.model.messages import CategoryGuess, Classification
+
+LIKELY = 0.5
+"""A category is proposed from this chance on."""
+ENOUGH = 0.8
+"""Where no full path has this chance, those are proposed together that reach it."""
+MOST_TOGETHER = 5
+"""More of them are no narrowing worth its name."""
+
+
+def proposals(classification: Classification) -> tuple[Proposal, ...]:
+    """The likeliest first, of equal ones the narrower; none when nothing fits the photo.
+
+    The chances are those of the guesses alone, so they are at most too small.
+    """
+    if classification.unknown:
+        return ()
+    likely = [
+        Proposal((path,), chance) for path, chance in _chances(classification.guesses).items()
+    ]
+    found = [item for item in likely if item.probability >= LIKELY]
+    together = _together(classification.guesses)
+    if together is not None:
+        found.append(together)
+    return tuple(sorted(found, key=lambda item: (-item.probability, _width(item), item.paths)))
+
+
+def _chances(guesses: Sequence[CategoryGuess]) -> dict[tuple[str, ...], float]:
+    """Of every category of the guesses and all above them."""
+    chances: dict[tuple[str, ...], float] = {}
+    for guess in guesses:
+        for depth in range(1, len(guess.category_path) + 1):
+            path = tuple(guess.category_path[:depth])
+            chances[path] = min(chances.get(path, 0.0) + guess.probability, 1.0)
+    return chances
+
+
+def _together(guesses: Sequence[CategoryGuess]) -> Proposal | None:
+    """The fewest full paths that reach ENOUGH together; None = one alone does, or too many would
+    be needed."""
+    best = sorted(guesses, key=lambda guess: -guess.probability)[:MOST_TOGETHER]
+    for count, chance in enumerate(accumulate(guess.probability for guess in best), start=1):
+        if chance >= ENOUGH:
+            paths = tuple(tuple(guess.category_path) for guess in best[:count])
+            return Proposal(paths, min(chance, 1.0)) if count > 1 else None
+    return None
+
+
+def _width(proposal: Proposal) -> tuple[int, int]:
+    return len(proposal.paths), -min(len(path) for path in proposal.paths)

@@ -1,0 +1,133 @@
+"""Texts for people, in their language: English and Chinese.
+
+The ranker does not know titles: its reasons that name a product are worded here once more, with the
+title. Languages that we do not have get English.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from gateway.model.explanation import Explanation, Outcome
+from gateway.model.messages import Reason
+
+OWN: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "LOOKS_LIKE_QUERY": "Looks like what you showed us",
+        "MATCHES_TEXT": "Matches what you asked for",
+        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
+        "MATCHES_WORDS": "Has the words that you typed",
+        "MATCHES_TASTE": "Fits your taste",
+        "POPULAR": "Popular right now",
+        "NEW": "New in the shop",
+    },
+    "zh": {
+        "LOOKS_LIKE_QUERY": "与您提供的图片相似",
+        "MATCHES_TEXT": "符合您的描述",
+        "LOOKS_LIKE_TEXT": "外观符合您的描述",
+        "MATCHES_WORDS": "包含您输入的词语",
+        "MATCHES_TASTE": "符合您的喜好",
+        "POPULAR": "当前热门",
+        "NEW": "新品上架",
+    },
+}
+"""The reason where the ranker gave none."""
+
+TITLED: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "SIMILAR_TO_VIEWED": "Because you looked at {title}",
+        "LIKED_TOGETHER": "People who like {title} like this too",
+        "BOUGHT_WITH": "Often bought with {title}",
+    },
+    "zh": {
+        "SIMILAR_TO_VIEWED": "因为您看过“{title}”",
+        "LIKED_TOGETHER": "喜欢“{title}”的人也喜欢它",
+        "BOUGHT_WITH": "常与“{title}”一起购买",
+    },
+}
+"""Reasons that name a product."""
+
+OUTCOMES: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        Outcome.SHOWN: "It is shown, at place {rank}.",
+        Outcome.PRODUCT_NOT_FOUND: "The catalog holds no product of this id.",
+        Outcome.EXCLUDED: "The request itself leaves it out.",
+        Outcome.FILTERED: "The filter leaves it out: it asks for {condition} ({held}).",
+        Outcome.UNAVAILABLE: "It can't be bought now, and such products are left out here.",
+        Outcome.HIDDEN: "The shopper hid it.",
+        Outcome.SEEN: "The shopper has seen it already, and such products are left out here.",
+        Outcome.COLLAPSED: "It is a variant of {into}, or looks the same, and is grouped with it.",
+        Outcome.NOT_A_CANDIDATE: "No branch found it; it would be at place {rank}.",
+        f"{Outcome.NOT_A_CANDIDATE}/similarity": "Its similarity is {similarity:.3f}, and that of"
+        " the last candidate {last:.3f}: it is no candidate. It would be at place {rank}.",
+        Outcome.OUTRANKED: "It is at place {rank}.",
+        f"{Outcome.OUTRANKED}/score": "It is at place {rank}: its score is {score:.3f}, and"
+        " that of the last product shown {last:.3f}.",
+    },
+    "zh": {
+        Outcome.SHOWN: "已展示，位于第 {rank} 位。",
+        Outcome.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
+        Outcome.EXCLUDED: "请求本身排除了该商品。",
+        Outcome.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
+        Outcome.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
+        Outcome.HIDDEN: "该顾客隐藏了此商品。",
+        Outcome.SEEN: "该顾客已看过此商品，此处不展示看过的商品。",
+        Outcome.COLLAPSED: "它是 {into} 的款式，或外观相同，因此归在其后。",
+        Outcome.NOT_A_CANDIDATE: "没有任何来源提名该商品；若被提名，将位于第 {rank} 位。",
+        f"{Outcome.NOT_A_CANDIDATE}/similarity": "其相似度为 {similarity:.3f}，最后一个候选商品为"
+        " {last:.3f}，因此未成为候选；若被提名，将位于第 {rank} 位。",
+        Outcome.OUTRANKED: "位于第 {rank} 位。",
+        f"{Outcome.OUTRANKED}/score": "位于第 {rank} 位：其得分为 {score:.3f}，最后展示的商品得分为"
+        " {last:.3f}。",
+    },
+}
+
+
+@lru_cache(256)
+def own_reason(code: str, language_code: str) -> Reason:
+    """A reason of the gateway's own."""
+    return Reason(code=code, text=_of(OWN, language_code)[code])
+
+
+def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
+    """The products that reasons name and can be worded with, each once."""
+    titled = TITLED["en"]
+    found = {_product(each): None for some in reasons for each in some if each.code in titled}
+    return [product_id for product_id in found if product_id]
+
+
+def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
+    """The reason with the title of the product that it names; as it is where there is none."""
+    template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
+    title = titles.get(_product(reason)) if template else None
+    if not template or not title:
+        return reason
+    text = template.format(title=title)
+    return Reason(code=reason.code, parameters=reason.parameters, text=text)
+
+
+def outcome(value: Explanation, language_code: str) -> str:
+    """What became of a product, as a sentence."""
+    key: str = value.outcome
+    known: dict[str, object] = {"into": value.collapsed_into}
+    if value.placed is not None:
+        known |= {"rank": value.placed.rank, "score": value.placed.answered.raw_score}
+    if value.rejection is not None:
+        held = "; ".join(value.rejection.held)
+        known |= {"condition": value.rejection.condition, "held": held}
+    if value.outcome is Outcome.OUTRANKED and value.last_shown is not None:
+        key, known["last"] = f"{key}/score", value.last_shown.answered.raw_score
+    if value.outcome is Outcome.NOT_A_CANDIDATE:
+        for verdict in value.branches:
+            if verdict.HasField("similarity") and verdict.HasField("last_similarity"):
+                key = f"{Outcome.NOT_A_CANDIDATE}/similarity"
+                known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
+                break
+    return _of(OUTCOMES, language_code)[key].format(**known)
+
+
+def _product(reason: Reason) -> str:
+    return next((each.value for each in reason.parameters if each.name == "product_id"), "")
+
+
+def _of(texts: Mapping[str, Mapping[str, str]], language_code: str) -> Mapping[str, str]:
+    return texts.get(language_code.partition("-")[0].lower(), texts["en"])

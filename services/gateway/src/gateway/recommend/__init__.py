@@ -1,0 +1,1 @@
+"""The use cases: a request from top to bottom, search, explanations, classification."""

@@ -1,0 +1,32 @@
+"""Classify: what a photo is of, and which filters it proposes."""
+
+from gateway.model.answer import Classified
+from gateway.model.query import Question
+from gateway.ranking.proposals import proposals
+from gateway.recommend.validate import MOST_GUESSES, check_question
+from gateway.retrieval.embedding import photo_error
+from gateway.state.run import Dependencies
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+async def classify(question: Question, deps: Dependencies) -> Classified:
+    """The answer of the classifier of the catalog's newest fitted space.
+
+    Raises the caller's own errors, CLASSIFIER_UNAVAILABLE where there is none, and what the
+    embedder fails with.
+    """
+    check_question(question, deps.catalogs)
+    left = deadlines.remaining()
+    given = deps.default_seconds if left is None else min(left, deps.longest_seconds)
+    try:
+        with deadlines.within(max(given - deps.reserve_seconds, 0.0)):
+            # Whatever number the caller wants: proposals rest on all of them.
+            found, subject = await deps.peers.embedder.classify(
+                question.catalog_id, question.photo, MOST_GUESSES
+            )
+    except ServiceError as error:
+        raise photo_error(question.photo, error) or error from error
+    proposed = proposals(found)
+    del found.guesses[question.guess_count :]
+    return Classified(found, proposed, subject)

@@ -1,0 +1,237 @@
+"""Why a product is, or is not, in the answer to a request.
+
+The request is carried out as Recommend does it, up to its first page, and nothing is recorded. A
+product that no branch named is put among the candidates with the similarities that it really has,
+so that its score and its would-be place are those that the ranker gives it.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gateway.model.answer import Order, Result
+from gateway.model.candidates import Candidates, Listing
+from gateway.model.causes import Peer
+from gateway.model.columns import Columns, gathered
+from gateway.model.errors import NothingAvailable
+from gateway.model.explanation import Explanation, Outcome
+from gateway.model.messages import BranchVerdict, ProductRow
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Query, Scope
+from gateway.ranking.collapse import collapsed_into
+from gateway.ranking.fuse import fuse
+from gateway.recommend.pages import HYDRATE, Cut, cut
+from gateway.recommend.recommend import (
+    as_fused,
+    begin,
+    collapsed,
+    degraded,
+    fused,
+    rank,
+    rank_order,
+    split_by_signal,
+    versions_of,
+)
+from gateway.recommend.validate import check, check_product
+from gateway.retrieval.branches import find, near_signals
+from gateway.state.run import Dependencies, Run
+from gateway.state.trace import RequestTrace
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+
+
+async def explain(query: Query, product_id: str, deps: Dependencies) -> Explanation:
+    """What became of the product. Raises what `recommend` raises, and RequestInvalid for a page
+    token."""
+    check(query, deps.catalogs)
+    check_product(query, product_id)
+    run = begin(replace(query, explain=True), deps)
+    with deadlines.within(run.plan.ends.answer):
+        try:
+            row, columns = await _read(run, product_id)
+            if row is None:
+                return Explanation(Outcome.PRODUCT_NOT_FOUND, versions=versions_of(run))
+            left_out = await _left_out(run, product_id)
+        except ServiceError as error:
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+            raise NothingAvailable(run.trace.causes) from error
+        if left_out is not None:
+            return replace(left_out, row=row, versions=versions_of(run))
+        return await _placed(run, row, columns)
+
+
+async def _read(run: Run, product_id: str) -> tuple[ProductRow | None, Columns]:
+    """The product as the record has it, whatever the request's filter."""
+    retriever, catalog_id = run.peers.retriever, run.query.catalog_id
+    rows = (await retriever.products(catalog_id, [product_id], Scope())).rows
+    columns = await retriever.columns(catalog_id, [product_id], Scope())
+    return (rows[0], columns) if rows and columns.product_ids else (None, columns)
+
+
+async def _left_out(run: Run, product_id: str) -> Explanation | None:
+    """What keeps the product out before anything is searched; None = nothing does."""
+    if product_id in run.query.left_out:
+        return Explanation(Outcome.EXCLUDED)
+    scope, retriever = run.plan.scope, run.peers.retriever
+    for outcome, part in (
+        (Outcome.FILTERED, replace(scope, buyable_only=False)),
+        (Outcome.UNAVAILABLE, replace(scope, filter=None)),
+    ):
+        if part != Scope():
+            rejection = await retriever.rejection(run.query.catalog_id, product_id, part)
+            if rejection is not None:
+                return Explanation(outcome, rejection=rejection)
+    return None
+
+
+async def _placed(run: Run, row: ProductRow, columns: Columns) -> Explanation:
+    """What becomes of a product that may be answered."""
+    product_id = row.product_id
+    listings = await find(run)
+    reaching = await _reaching(run, listings, columns)
+    candidates = fused(run, listings)
+    named = product_id in candidates.columns.product_ids
+    if not named:
+        candidates = _with_product(candidates, columns, reaching)
+    order = await _ordered(run, candidates)
+    explanation = Explanation(
+        Outcome.OUTRANKED if named else Outcome.NOT_A_CANDIDATE,
+        row=row,
+        branches=tuple(
+            _verdict(product_id, *pair) for pair in zip(listings, reaching, strict=True)
+        ),
+        degradations=degraded(run, candidates),
+        versions=versions_of(run),
+    )
+    if product_id not in order.product_ids:
+        return replace(explanation, outcome=await _dropped(run, candidates, product_id))
+
+    def split(results: Sequence[Result]) -> Sequence[Result]:
+        """By signal, also the product's own, which the listings may lack."""
+        found: list[Result] = []
+        for item in results:
+            lists = reaching if item.row.product_id == product_id else listings
+            found += split_by_signal(lists, (item,))
+        return found
+
+    if into := collapsed_into(candidates, order, product_id):
+        alone = Result(row, 0, order.product(list(order.product_ids).index(product_id)))
+        (placed,) = split([alone])
+        return replace(explanation, outcome=Outcome.COLLAPSED, collapsed_into=into, placed=placed)
+    products = collapsed(run, candidates, order)
+    page = await cut(run, products)
+    return _against(page, explanation, products, row, split)
+
+
+async def _ordered(run: Run, candidates: Candidates) -> Order:
+    """The whole order, near-duplicates included."""
+    ranked = await rank(run, replace(rank_order(run, candidates), collapse=False))
+    if ranked is None:
+        run.trace.steps.append("as fused")
+        return as_fused(candidates)
+    return ranked.order
+
+
+async def _reaching(run: Run, listings: Sequence[Listing], columns: Columns) -> tuple[Listing, ...]:
+    """The listings, each extended down to the product: with its similarity to
+    their signals, which the index gives when it is asked for this product alone."""
+    product_id = columns.product_ids[0]
+    if all(not item.similarities or product_id in item.columns.product_ids for item in listings):
+        return tuple(listings)
+    scope = Scope(created_micros=columns.create_time_micros[0])
+    plan = replace(run.plan, scope=scope, top_k=MOST_ASKED)
+    # With time of its own: that of the request's searches may be over.
+    alone = await near_signals(replace(run, plan=plan, trace=RequestTrace()))
+    found = {(item.branch, item.signal): item for item in alone.listings}
+    return tuple(
+        _extended(item, columns, found[item.branch, item.signal])
+        if item.similarities and (item.branch, item.signal) in found
+        else item
+        for item in listings
+    )
+
+
+def _extended(listing: Listing, columns: Columns, alone: Listing) -> Listing:
+    """A listing with the product as its last; as it is where it has the product, or the one `alone`
+    lacks it."""
+    (product_id,), ids = columns.product_ids, list(alone.columns.product_ids)
+    if product_id in listing.columns.product_ids or product_id not in ids:
+        return listing
+    row = ids.index(product_id)
+    return replace(
+        listing,
+        columns=_with(listing.columns, columns),
+        similarities=(*listing.similarities, alone.similarities[row]),
+        image_ids=(*listing.image_ids, alone.image_ids[row]) if listing.image_ids else (),
+        collapsed=(*listing.collapsed, ()) if listing.collapsed else (),
+    )
+
+
+def _with(columns: Columns, one: Columns) -> Columns:
+    return gathered([(columns, range(len(columns.product_ids))), (one, (0,))])
+
+
+def _with_product(
+    candidates: Candidates, columns: Columns, reaching: Sequence[Listing]
+) -> Candidates:
+    """The candidates with one more, the last of them, that no branch named."""
+    whole = fuse(reaching, (), sys.maxsize)
+    place = whole.places.get(columns.product_ids[0])
+    return replace(
+        candidates,
+        columns=_with(candidates.columns, columns),
+        fused=[*candidates.fused, 0.0],
+        order=[*candidates.order, len(candidates.order)],
+        branches=[*candidates.branches, 0],
+        nearest=[*candidates.nearest, None if place is None else whole.nearest[place]],
+        image_ids=[*candidates.image_ids, "" if place is None else whole.image_ids[place]],
+        similarities={
+            branch: [*values, math.nan if place is None else whole.similarities[branch][place]]
+            for branch, values in candidates.similarities.items()
+        },
+    )
+
+
+async def _dropped(run: Run, candidates: Candidates, product_id: str) -> Outcome:
+    """Why the ranker left out a candidate."""
+    if not run.plan.scene.drop_seen:
+        return Outcome.HIDDEN
+    alone = candidates.picked([candidates.places[product_id]])
+    ranked = await run.peers.ranker.rank(rank_order(run, alone))
+    return Outcome.SEEN if ranked.seen_count else Outcome.HIDDEN
+
+
+def _against(
+    page: Cut,
+    explanation: Explanation,
+    products: Order,
+    row: ProductRow,
+    split: Callable[[Sequence[Result]], Sequence[Result]],
+) -> Explanation:
+    """The product's place against what the first page shows."""
+    results = split(page.results)
+    last = results[-1] if results else None
+    for result in results:
+        if result.row.product_id == row.product_id:
+            named = explanation.outcome is Outcome.OUTRANKED
+            outcome = Outcome.SHOWN if named else explanation.outcome
+            return replace(explanation, outcome=outcome, placed=result, last_shown=last)
+    place = list(products.product_ids).index(row.product_id)
+    # Those behind the page were not read: they count as shown.
+    rank = page.served + max(place - page.offset, 0) + 1
+    (placed,) = split([Result(row, rank, products.product(place))])
+    return replace(explanation, placed=placed, last_shown=last)
+
+
+def _verdict(product_id: str, listing: Listing, reaching: Listing) -> BranchVerdict:
+    """Where a listing has the product."""
+    near = dict(zip(reaching.columns.product_ids, reaching.similarities, strict=False))
+    return BranchVerdict(
+        branch=listing.branch,
+        signal=listing.signal,
+        named=product_id in listing.columns.product_ids,
+        named_count=len(listing.columns.product_ids),
+        similarity=near.get(product_id),
+        last_similarity=min(listing.similarities, default=None),
+    )

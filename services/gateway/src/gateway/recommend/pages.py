@@ -1,0 +1,238 @@
+"""Cuts pages out of an answer's order: the record decides anew what may be shown."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.model.answer import Answer, AnsweredProduct, AnswerRecord, Order, Result
+from gateway.model.branch import SIMILARITY_BRANCHES
+from gateway.model.candidates import Contributions
+from gateway.model.causes import Peer
+from gateway.model.errors import AnswerMissing, NothingAvailable
+from gateway.model.failures import cause_of
+from gateway.model.messages import Move, ProductRow, Reason
+from gateway.model.peers import ReasonOrder
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Scope
+from gateway.ranking.fallbacks import degradations, reasons_for
+from gateway.ranking.wording import named_products, titled
+from gateway.recommend.plan import weights_of
+from gateway.state.run import Run
+from gateway.state.tokens import Attribution, Page, attribution_token, page_token, read_page_token
+from servicekit.errors import ServiceError, Unavailable
+from servicekit.requests import PageTokenInvalid
+
+HYDRATE = "hydrate"
+READ_AHEAD = 100
+"""Products that are read at once, at least, when some of the first ones are gone."""
+
+Rest = Callable[[int], Awaitable[Order]]
+"""The order from a place on, where it goes on behind what was asked for; raises ServiceError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A page."""
+
+    results: tuple[Result, ...]
+    offset: int
+    """Products of the order that this and earlier pages went through."""
+    served: int
+    """Products that this and earlier pages served."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A product of a page: as the record has it, where it is, and why."""
+
+    row: ProductRow
+    order: Order
+    place: int
+    reasons: tuple[Reason, ...] | None
+    """None = nobody asked the ranker for them."""
+    contributions: Mapping[str, Contributions] | None = None
+    """None = those that came with the order."""
+
+
+async def cut(
+    run: Run, order: Order, rest: Rest | None = None, *, offset: int = 0, served: int = 0
+) -> Cut:
+    """A page of products from `offset` on, as the record has them now.
+
+    A product that vanished or no longer passes is skipped and the next one takes its place and
+    rank. Raises NothingAvailable when the record can't be read at all; a record that fails halfway
+    leaves a short page, and that is noted. Titles for the reasons come with it. Reasons that nobody
+    asked for, as of later pages, are asked for now; without them the sentence is plainer.
+    """
+    shown, titles, offset = await _read(run, order, rest, offset)
+    if unasked := [item for item in shown if item.reasons is None]:
+        titles |= await _ask_reasons(run, unasked)
+    language = run.query.language_code
+    results = []
+    for rank, item in enumerate(shown, start=served + 1):
+        reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
+        if titles:
+            reasons = tuple([titled(reason, titles, language) for reason in reasons])
+        answered = item.order.product(item.place, reasons, item.contributions)
+        results.append(Result(item.row, rank, answered))
+    return Cut(tuple(results), offset, served + len(results))
+
+
+async def _read(
+    run: Run, order: Order, rest: Rest | None, offset: int
+) -> tuple[list[_Shown], dict[str, str], int]:
+    """The products of the page, titles of those that their reasons name, and where it ends."""
+    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
+    count = size
+    while len(shown) < size and offset < order.total:
+        try:
+            if offset >= order.end and rest is not None:
+                order = await rest(offset)
+            begin = offset - order.offset
+            ids = order.product_ids[begin : begin + min(count, MOST_ASKED)]
+            if not ids:
+                break
+            named = named_products(order.reasons[begin : begin + len(ids)])
+            async with run.trace.stage(HYDRATE, run.plan.ends.answer):
+                found = await run.peers.retriever.products(
+                    run.query.catalog_id, ids, run.plan.scope, named
+                )
+        except ServiceError as error:
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+            if not shown:
+                raise NothingAvailable(run.trace.causes) from error
+            break
+        titles |= found.titles
+        # One call a vanished product would be many, where a whole catalog was exchanged.
+        count = max(size, READ_AHEAD)
+        by_id = {row.product_id: row for row in found.rows}
+        for product_id in ids:
+            if len(shown) == size:
+                break
+            if product_id in by_id:
+                reasons = order.reasons_at(offset)
+                shown.append(_Shown(by_id[product_id], order, offset, reasons))
+            offset += 1
+    return shown, titles, offset
+
+
+def _explored(product: AnsweredProduct) -> bool:
+    return any(move.cause == Move.CAUSE_EXPLORATION and move.places > 0 for move in product.moves)
+
+
+async def _ask_reasons(run: Run, shown: Sequence[_Shown]) -> Mapping[str, str]:
+    """Give products the ranker's reasons, where they can be had; the titles that these name."""
+    if Peer.RANKER in run.trace.unreachable:
+        return {}
+    answered = [item.order.product(item.place) for item in shown]
+    parts = [name for name, _ in answered[0].parts]
+    order = ReasonOrder(
+        catalog_id=run.query.catalog_id,
+        language_code=run.query.language_code,
+        shopper=run.query.shopper,
+        session_id=run.query.session_id,
+        rows=[item.row for item in shown],
+        parts=[(part, [item.parts[at][1] for item in answered]) for at, part in enumerate(parts)],
+        weights=weights_of(
+            run.plan.scene,
+            [branch for item in answered for branch in item.branches],
+            [part for part in parts if part in SIMILARITY_BRANCHES],
+        ),
+        explored=[place for place, item in enumerate(answered) if _explored(item)],
+        explain=run.query.explain,
+    )
+    try:
+        async with run.trace.stage("reasons", run.plan.ends.answer):
+            reasoned = await run.peers.ranker.reasons(order)
+        for row, (item, reasons) in enumerate(zip(shown, reasoned.reasons, strict=True)):
+            item.reasons = reasons
+            item.contributions = {
+                part: values[row] for part, values in reasoned.contributions.items()
+            }
+        named = named_products(reasoned.reasons)
+        if not named:
+            return {}
+        async with run.trace.stage("titles", run.plan.ends.answer):
+            catalog_id = run.query.catalog_id
+            return (await run.peers.retriever.products(catalog_id, (), Scope(), named)).titles
+    except ServiceError:
+        return {}
+
+
+async def later_page(run: Run) -> Answer:
+    """A page read from the answer's record; what may be shown is checked anew."""
+    here = read_page_token(run.query.page_token, run.digests.callers)
+    record = await _recorded(run, here)
+
+    async def rest(offset: int) -> Order:
+        return (await _read_record(run, here.answer_id, offset)).order
+
+    page = await cut(run, record.order, rest, offset=here.offset, served=here.served)
+    return Answer(
+        results=page.results,
+        no_good_match=here.no_good_match,
+        degradations=(
+            # What failed in reading the first page is that page's alone.
+            *(item for item in record.degradations if item.stage != HYDRATE),
+            *degradations(run.trace.failures, (), ()),
+        ),
+        timings=run.trace.by_start,
+        versions=record.versions,
+        freshness=None,
+        missing_product_ids=(),
+        hidden_count=record.hidden_count,
+        attribution_token=attribution(run, record),
+        next_page_token=(
+            next_page(run, record, page, no_good_match=here.no_good_match)
+            if page.offset < record.order.total
+            else ""
+        ),
+    )
+
+
+async def _recorded(run: Run, here: Page) -> AnswerRecord:
+    """The record that a page token points to, if it is this request's, from its place on."""
+    record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
+    if record is None:
+        try:
+            record = await _read_record(run, here.answer_id, here.offset, run.plan.ahead)
+        except Unavailable as error:
+            raise NothingAvailable([cause_of(Peer.RANKER, error)]) from error
+    if record.request_digest != run.digests.stored:
+        raise PageTokenInvalid("belongs to another request: send the same one, or no token")
+    if 0 < record.expire_micros < time.time() * 1e6:
+        raise AnswerMissing
+    return record
+
+
+async def _read_record(run: Run, answer_id: str, offset: int, limit: int = 0) -> AnswerRecord:
+    async with run.trace.stage("record", run.plan.ends.rank):
+        return await run.peers.ranker.answer(run.query.catalog_id, answer_id, offset, limit)
+
+
+def next_page(run: Run, record: AnswerRecord, page: Cut, *, no_good_match: bool) -> str:
+    """The token of the page after this one."""
+    return page_token(
+        Page(
+            answer_id=record.answer_id,
+            offset=page.offset,
+            served=page.served,
+            digest=run.digests.callers,
+            no_good_match=no_good_match,
+        )
+    )
+
+
+def attribution(run: Run, record: AnswerRecord) -> str:
+    """The token that joins events to this answer."""
+    return attribution_token(
+        Attribution(
+            answer_id=record.answer_id,
+            catalog_id=run.query.catalog_id,
+            scene=record.versions.scene,
+            scene_version=record.versions.scene_version,
+            model_version=record.versions.model_version,
+            seed=record.seed,
+            expire_micros=record.expire_micros,
+        )
+    )

@@ -1,0 +1,178 @@
+"""Refuses requests that are out of their documented range, before anything is called."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+
+from gateway.model.errors import ImageRefused
+from gateway.model.messages import Box
+from gateway.model.query import Query, Question, Signal, SignalKind, photo_path
+from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid, catalog, page_size
+from sightline_rules.ids import IdInvalidError, check_id
+
+DEFAULT_RESULTS = 20
+MOST_RESULTS = 200
+MOST_SIGNALS = 8
+MOST_GUESSES = 20
+MOST_WEIGHT = 100.0
+MOST_EXCLUDED = 1_000
+MOST_IMAGE_BYTES = 10 * 2**20
+MOST_TEXT = 4_096
+MOST_URI = 2_048
+MOST_NAME = 64
+MOST_REQUEST_ID = 128
+MOST_SESSION_BYTES = 128
+MOST_TOKEN = 4_096
+MOST_PRIORITY = 2
+
+
+def check(query: Query, declared: Collection[str], *, signals_required: bool = False) -> None:
+    """Raises what is wrong with a Recommend or Search request; all bad fields at once.
+
+    Photos are only measured here: the embedder decides whether they decode.
+    """
+    catalog(query.catalog_id, declared)
+    page_size(query.page_size, DEFAULT_RESULTS, MOST_RESULTS)
+    if violations := list(_violations(query, signals_required)):
+        raise RequestInvalid(*violations)
+    for signal in query.signals:
+        _check_photo(signal)
+
+
+def check_product(query: Query, product_id: str) -> None:
+    """Raises what is wrong with a question about one product of the answer to a request."""
+    violations = list(_id_violations(product_id, "product_id"))
+    if query.page_token:
+        violations.append(
+            FieldViolation("page_token", "must be empty: the whole answer is explained")
+        )
+    if violations:
+        raise RequestInvalid(*violations)
+
+
+def check_question(question: Question, declared: Collection[str]) -> None:
+    """Raises what is wrong with a question about one photo; all bad fields at once."""
+    catalog(question.catalog_id, declared)
+    violations = list(_long_texts((("request_id", question.request_id, MOST_REQUEST_ID),)))
+    if not 0 <= question.top_k <= MOST_GUESSES:
+        violations.append(FieldViolation("top_k", f"must be 1 to {MOST_GUESSES}, or 0"))
+    if question.photo.kind is SignalKind.NOTHING:
+        violations.append(FieldViolation("photo", "an image or an image_uri is needed"))
+    else:
+        violations += _content_violations(question.photo)
+        violations += _part_violations(question.photo)
+    if violations:
+        raise RequestInvalid(*violations)
+    _check_photo(question.photo)
+
+
+def _check_photo(signal: Signal) -> None:
+    if signal.kind is not SignalKind.IMAGE:
+        return
+    if not signal.image:
+        raise ImageRefused(signal.index, signal.kind, "IMAGE_UNDECODABLE", "the photo has no bytes")
+    if len(signal.image) > MOST_IMAGE_BYTES:
+        description = f"the photo has {len(signal.image)} bytes; at most {MOST_IMAGE_BYTES}"
+        raise ImageRefused(signal.index, signal.kind, "IMAGE_TOO_LARGE", description)
+
+
+def _violations(query: Query, signals_required: bool) -> Iterator[FieldViolation]:
+    if len(query.signals) > MOST_SIGNALS:
+        yield FieldViolation("signals", f"has {len(query.signals)}; at most {MOST_SIGNALS}")
+    elif signals_required and not query.signals:
+        yield FieldViolation("signals", "at least one is needed")
+    else:
+        for signal in query.signals:
+            yield from _signal_violations(signal)
+        if query.signals and not query.wanted and (signals_required or query.shopper is None):
+            yield FieldViolation("signals", "are all negative: at least one has to be wanted")
+    if query.shopper is not None:
+        yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
+    if len(query.exclude_product_ids) > MOST_EXCLUDED:
+        yield FieldViolation(
+            "exclude_product_ids", f"has {len(query.exclude_product_ids)}; at most {MOST_EXCLUDED}"
+        )
+    else:
+        for index, product_id in enumerate(query.exclude_product_ids):
+            yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
+    if not 0 <= query.min_quality <= 1:
+        yield FieldViolation("min_quality", "must be 0 to 1")
+    if not 0 <= query.priority <= MOST_PRIORITY:
+        yield FieldViolation("priority", "is not one of the priorities")
+    if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
+        yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
+    yield from _long_texts(_texts(query))
+
+
+def _texts(query: Query) -> tuple[tuple[str, str, int], ...]:
+    return (
+        ("request_id", query.request_id, MOST_REQUEST_ID),
+        ("language_code", query.language_code, MOST_NAME),
+        ("scene", query.scene, MOST_NAME),
+        ("page_token", query.page_token, MOST_TOKEN),
+        ("min_index_token", query.min_index_token, MOST_TOKEN),
+    )
+
+
+def _long_texts(texts: Iterable[tuple[str, str, int]]) -> Iterator[FieldViolation]:
+    """Of texts, each with its field and the most characters that it may have."""
+    for name, value, most in texts:
+        if len(value) > most:
+            yield FieldViolation(name, f"is longer than {most} characters")
+
+
+def _signal_violations(signal: Signal) -> Iterator[FieldViolation]:
+    if not (math.isfinite(signal.weight) and 0 <= signal.weight <= MOST_WEIGHT):
+        path = photo_path(signal.index, "weight")
+        yield FieldViolation(path, f"must be more than 0 and at most {MOST_WEIGHT:g}")
+    yield from _content_violations(signal)
+    yield from _part_violations(signal)
+
+
+def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
+    path = photo_path(signal.index, signal.kind)
+    match signal.kind:
+        case SignalKind.NOTHING:
+            yield FieldViolation(
+                f"signals[{signal.index}]",
+                "an image, an image_uri, a text or a product_id is needed",
+            )
+        case SignalKind.TEXT if not 1 <= len(signal.text) <= MOST_TEXT:
+            yield FieldViolation(path, f"must have 1 to {MOST_TEXT} characters")
+        case SignalKind.IMAGE_URI if not _is_web_address(signal.image_uri):
+            description = f"must be an http or https address of at most {MOST_URI:,} characters"
+            yield FieldViolation(path, description)
+        case SignalKind.PRODUCT:
+            yield from _id_violations(signal.product_id, path)
+
+
+def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
+    """What is wrong with the part of a photo to search by."""
+    box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
+    if not signal.is_photo and (signal.box is not None or signal.find_subject):
+        yield FieldViolation(find if signal.box is None else box, "goes with a photo only")
+    elif signal.box is not None:
+        yield from _box_violations(signal.box, box)
+        if signal.find_subject:
+            yield FieldViolation(find, "goes without a box: give either")
+
+
+def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:
+    """NaN fails every comparison, and so is refused."""
+    if not (0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1):
+        yield FieldViolation(
+            path,
+            "must be fractions of width and height: 0 ≤ left < right ≤ 1, 0 ≤ top < bottom ≤ 1",
+        )
+
+
+def _is_web_address(uri: str) -> bool:
+    """Whether the embedder is worth asking; it decides what may be fetched."""
+    return len(uri) <= MOST_URI and uri.lower().startswith(("http://", "https://"))
+
+
+def _id_violations(value: str, path: str) -> Iterator[FieldViolation]:
+    try:
+        check_id(value)
+    except IdInvalidError as error:
+        yield FieldViolation(path, str(error))

@@ -1,0 +1,72 @@
+"""The branches: where candidates come from, side by side."""
+
+from collections.abc import Mapping
+
+from gateway.model.branch import SIMILARITY_BRANCHES, Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Cause
+from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
+from gateway.model.query import Query
+from gateway.model.retrieved import BranchResult, merged
+from gateway.retrieval.fallback import fall_back
+from gateway.retrieval.keywords import by_keywords
+from gateway.retrieval.new import new_products
+from gateway.retrieval.parallel import in_parallel
+from gateway.retrieval.personal import personal
+from gateway.retrieval.similar import similar
+from gateway.state.run import Run
+
+
+async def find(run: Run) -> tuple[Listing, ...]:
+    """What all branches of the plan name; a branch that fails is noted and left out.
+
+    When they name nothing, what is popular, then what is newest. Empty when nothing passes the
+    filter. Raises the caller's own errors, and NothingAvailable when everything failed.
+    """
+    jobs = [_near(run, branch) for branch in _signalled(run)]
+    if Branch.COLLABORATIVE in run.plan.branches:
+        jobs.append(personal(run))
+    if Branch.NEW in run.plan.branches:
+        jobs.append(new_products(run))
+    result = run.trace.note(merged(await in_parallel(*jobs)))
+    _refuse_if_all_missing(run.query, result.missing)
+    listings = result.listings
+    if not any(len(item.ids) for item in listings if not item.negative):
+        negative = (item for item in listings if item.negative)
+        listings = (*await fall_back(run, result.popular), *negative)
+    return (*listings, *result.new)
+
+
+async def search(run: Run) -> tuple[Listing, ...]:
+    """What the signals alone name.
+
+    Raises when no signal could be followed: SpaceMissing when none of them has a space, else
+    NothingAvailable.
+    """
+    result = run.trace.note(await near_signals(run))
+    _refuse_if_all_missing(run.query, result.missing)
+    if all(listing.negative for listing in result.listings):
+        if run.trace.causes == {Cause.SPACE_UNAVAILABLE}:
+            asked = (signal.index for signal in run.query.wanted)
+            raise SpaceMissing(place for place in asked if place not in result.missing)
+        raise NothingAvailable(run.trace.causes)
+    return result.listings
+
+
+async def near_signals(run: Run) -> BranchResult:
+    """What is near to the signals that could be followed."""
+    return merged(await in_parallel(*(_near(run, branch) for branch in _signalled(run))))
+
+
+def _signalled(run: Run) -> list[Branch]:
+    return [branch for branch in run.plan.branches if branch in SIMILARITY_BRANCHES]
+
+
+async def _near(run: Run, branch: Branch) -> BranchResult:
+    return await (by_keywords(run) if branch is Branch.KEYWORDS else similar(run, branch))
+
+
+def _refuse_if_all_missing(query: Query, missing: Mapping[int, str]) -> None:
+    """Where nothing is left of what is wanted; what is not wanted may be missing."""
+    if query.wanted and all(signal.index in missing for signal in query.wanted):
+        raise ProductNotFound(*(f"signals[{place}].product_id" for place in missing))

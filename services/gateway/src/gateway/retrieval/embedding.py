@@ -1,0 +1,91 @@
+"""Signals → vectors, by the version of the space that the index holds."""
+
+from collections.abc import Sequence
+
+from gateway.model.branch import SPACES, Branch
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import ImageRefused, ImageUnreadable
+from gateway.model.failures import Failure, cause_of
+from gateway.model.messages import Vector
+from gateway.model.peers import Embedded
+from gateway.model.query import Signal
+from gateway.model.retrieved import NOTHING, BranchResult, failed
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+REFUSED = frozenset({"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"})
+"""The embedder's reasons for photos that cannot be embedded: the caller's own errors."""
+
+
+async def embed(
+    run: Run, branch: Branch, signals: Sequence[Signal], until: float, *, again: bool
+) -> tuple[list[tuple[Signal, Vector]], BranchResult]:
+    """The vectors of those signals that could be embedded, and what is to be noted.
+
+    `again`: with the default version when the one that was learned is not served any more. Raises
+    the caller's own errors.
+    """
+    if not signals:
+        return [], NOTHING
+    catalog_id, versions = run.query.catalog_id, run.deps.versions
+    space = SPACES[branch]
+    known = versions.of(catalog_id, space)
+    try:
+        embedded = await _ask_embedder(run, signals, space, known, until)
+        if known and any(_is_not_served(item) for item in embedded.items):
+            versions.forget(catalog_id, space)
+            if again:
+                embedded = await _ask_embedder(run, signals, space, "", until)
+    except ServiceError as error:
+        return [], failed(branch, Peer.EMBEDDER, error)
+    subjects = zip(signals, embedded.subjects, strict=False)
+    pairs = list(zip(signals, embedded.items, strict=True))
+    vectors = [(signal, item) for signal, item in pairs if isinstance(item, Vector)]
+    failures = tuple(
+        Failure(branch, _cause(signal, item))
+        for signal, item in pairs
+        # A visual space that takes no texts is no degradation.
+        if isinstance(item, ServiceError)
+        and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
+    )
+    found = {signal.index: subject for signal, subject in subjects if subject is not None}
+    if not failures and not found:
+        return vectors, NOTHING
+    return vectors, BranchResult(failures=failures, subjects=found)
+
+
+async def _ask_embedder(
+    run: Run, signals: Sequence[Signal], space: str, version: str, until: float
+) -> Embedded:
+    async with run.trace.stage("embed", until) as note:
+        embedded = await run.peers.embedder.embed(
+            run.query.catalog_id,
+            signals,
+            run.query.priority,
+            version,
+            space=space,
+            views=run.plan.scene.views,
+        )
+        note.work = embedded.work
+    return embedded
+
+
+def _is_not_served(item: Vector | ServiceError) -> bool:
+    return isinstance(item, ServiceError) and item.reason == "SPACE_VERSION_UNAVAILABLE"
+
+
+def _cause(signal: Signal, error: ServiceError) -> Cause:
+    """What one signal's failure means; a photo that is none, or not to be had, is the caller's."""
+    if refused := photo_error(signal, error):
+        raise refused
+    return cause_of(Peer.EMBEDDER, error)
+
+
+def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
+    """The embedder's error about a photo, with the path of its field; else None."""
+    if error.reason in REFUSED:
+        part = "box" if error.reason == "BOX_INVALID" else photo.kind
+        return ImageRefused(photo.index, part, error.reason, error.message)
+    if error.reason == "URI_UNREADABLE":
+        return ImageUnreadable(photo.index, error.message)
+    return None

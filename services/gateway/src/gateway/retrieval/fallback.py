@@ -1,0 +1,87 @@
+"""What is tried when the branches name nothing: popular products, then the newest."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Peer
+from gateway.model.columns import Columns, gathered
+from gateway.model.errors import NothingAvailable
+from gateway.model.peers import RankerCandidates
+from gateway.model.plan import MOST_ASKED
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.retrieval.ranker import generate, look_up
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+from sightline_rules.grouping import grouped, near_pictures
+
+
+async def fall_back(run: Run, candidates: RankerCandidates | None) -> tuple[Listing, ...]:
+    """What is popular, then, until a page is full, what is newest, in the filter's scope.
+
+    `candidates` are popular ones that the ranker gave for the shopper; None = it was not asked.
+    """
+    if Peer.RETRIEVER in run.trace.unreachable:
+        # Whatever the ranker gave could not be looked up.
+        raise NothingAvailable(run.trace.causes)
+    popular = run.trace.note(await _popular(run, candidates)).listings
+    if any(_fills_a_page(run, listing) for listing in popular):
+        return popular
+    listings = (*popular, *run.trace.note(await _newest(run, popular)).listings)
+    if not listings and run.trace.failures:
+        raise NothingAvailable(run.trace.causes)
+    return listings
+
+
+def _fills_a_page(run: Run, listing: Listing) -> bool:
+    left = distinct_count(listing.columns, frozenset(run.query.left_out))
+    return left >= run.query.results_a_page
+
+
+async def _popular(run: Run, candidates: RankerCandidates | None) -> BranchResult:
+    """Popular products that pass the filter; no list = there are none, or they could not be had."""
+    if not run.plan.scene.popular_fallback:
+        return NOTHING
+    asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING
+    # A peer that did not answer a moment ago is not asked a second time.
+    if candidates is None and Peer.RANKER not in run.trace.unreachable:
+        asked = MOST_ASKED
+        candidates, notes = await generate(run, None, Branch.POPULAR, until)
+    if candidates is None:
+        return notes
+    columns, more = await look_up(run, candidates, Branch.POPULAR, until)
+    if columns is None or not len(columns.product_ids):
+        return merged([notes, more])
+    listing = Listing(Branch.POPULAR, 1.0, columns)
+    return merged([notes, BranchResult((listing,), steps=(f"{Branch.POPULAR}: top {asked}",))])
+
+
+async def _newest(run: Run, before: tuple[Listing, ...]) -> BranchResult:
+    """The newest products that pass the filter, going on after those of `before`."""
+    if not run.plan.scene.new_fallback or Peer.RETRIEVER in run.trace.unreachable:
+        return NOTHING
+    known = frozenset(product_id for listing in before for product_id in listing.ids)
+    # The retriever's list knows neither of them: as many more are asked for.
+    count = min(run.plan.top_k + len(run.query.left_out) + len(known), MOST_ASKED)
+    try:
+        async with run.trace.stage("retrieve", run.plan.ends.fallback):
+            columns = await run.peers.retriever.newest(run.query.catalog_id, run.plan.scope, count)
+    except ServiceError as error:
+        return failed(Branch.NEW, Peer.RETRIEVER, error)
+    step = f"{Branch.NEW}: top {count}"
+    if before:
+        run.trace.steps.append(step)
+    rows = [row for row, item in enumerate(columns.product_ids) if item not in known]
+    listing = Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=len(known))
+    return BranchResult((listing,), steps=() if before else (step,))
+
+
+def distinct_count(columns: Columns, left_out: Collection[str]) -> int:
+    """How many products stay of those not left out, near-duplicates counted as one."""
+    rows = [row for row, item in enumerate(columns.product_ids) if item not in left_out]
+    families, hashes = columns.families, columns.image_hashes
+    shown = np.array([hashes[row] for row in rows] if hashes else (), np.uint64)
+    near, _ = near_pictures(shown)
+    return len(grouped([families[row] for row in rows], near.tolist()).kept)

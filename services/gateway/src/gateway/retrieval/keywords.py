@@ -1,0 +1,44 @@
+"""What texts find by their words: the record's own search, which needs no model and no index."""
+
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Peer
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Signal, SignalKind
+from gateway.model.retrieved import BranchResult, failed, merged
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+
+async def by_keywords(run: Run) -> BranchResult:
+    """A list for each text that could be searched for."""
+    texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
+    return merged(await in_parallel(*(_of_text(run, signal) for signal in texts)))
+
+
+async def _of_text(run: Run, signal: Signal) -> BranchResult:
+    try:
+        async with run.trace.stage("words", run.plan.ends.candidates) as note:
+            found = await run.peers.retriever.keywords(
+                run.query.catalog_id,
+                signal.text,
+                run.plan.scope,
+                top_k=run.plan.top_k,
+                exclude=run.query.left_out[:MOST_ASKED],
+            )
+            note.work = found.work
+    except ServiceError as error:
+        return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
+    listing = Listing(
+        Branch.KEYWORDS,
+        signal.strength,
+        found.columns,
+        found.similarities,
+        collapsed=found.collapsed,
+        signal=signal.index,
+        negative=signal.negative,
+    )
+    away = ", away from it" if signal.negative else ""
+    step = f"{Branch.KEYWORDS}: top {run.plan.top_k}{away} ({found.plan})"
+    return BranchResult((listing,), found=(found,), steps=(step,))

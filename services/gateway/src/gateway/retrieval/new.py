@@ -1,0 +1,39 @@
+"""New products among the candidates, where a scene gives places away to them.
+
+Neither behaviour nor popularity names a product that nobody knows yet, so a scene whose exploration
+places are to be filled asks the catalog itself. With signals nobody asks: what is new and near
+is named by the search, and what is new and far has no place beside it.
+"""
+
+from gateway.model.branch import Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Peer
+from gateway.model.columns import gathered
+from gateway.model.retrieved import NOTHING, BranchResult, failed
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+MOST_NEW = 100
+"""The newest products that places are given to."""
+BEHIND = 1_000_000
+"""Places before theirs in the fused order, which alone decides without the ranker: whatever the
+weights, they come after all that was named for a better reason."""
+DAY_MICROS = 86_400_000_000
+
+
+async def new_products(run: Run) -> BranchResult:
+    """The newest products that pass and are new by the scene's measure, behind what else is named;
+    no list = none is, or they could not be had."""
+    since = run.time_micros - run.plan.scene.diversity.exploration_days * DAY_MICROS
+    try:
+        async with run.trace.stage("retrieve", run.plan.ends.candidates):
+            columns = await run.peers.retriever.newest(
+                run.query.catalog_id, run.plan.scope, MOST_NEW
+            )
+    except ServiceError as error:
+        return failed(Branch.NEW, Peer.RETRIEVER, error)
+    rows = [row for row, created in enumerate(columns.create_time_micros) if created > since]
+    if not rows:
+        return NOTHING
+    listing = Listing(Branch.NEW, 1.0, gathered([(columns, rows)]), after=BEHIND)
+    return BranchResult(new=(listing,), steps=(f"{Branch.NEW}: top {MOST_NEW}",))

@@ -1,0 +1,257 @@
+"""What is near to the signals: one list for each, or one for all that is wanted of a branch.
+
+The scene decides which (`fusion`). Negative signals have lists of their own either way, which name
+nothing: what is in them is put further down, see ranking/fuse.py. Put into the blend they took more
+of what is wanted with them (`python -m bench signals`, 2026-11).
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gateway.model.branch import SPACES, Branch
+from gateway.model.candidates import Listing
+from gateway.model.causes import Cause, Peer
+from gateway.model.failures import Failure
+from gateway.model.messages import Vector
+from gateway.model.peers import Blend, Found
+from gateway.model.plan import MOST_ASKED
+from gateway.model.query import Signal, SignalKind
+from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.model.scene import Fusion
+from gateway.retrieval.embedding import embed
+from gateway.retrieval.parallel import in_parallel
+from gateway.state.run import Run
+from servicekit.errors import ServiceError
+
+PHOTOS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT})
+FOLLOWED: Mapping[Branch, frozenset[SignalKind]] = {
+    Branch.VISUAL: PHOTOS,
+    Branch.TEXT: frozenset({SignalKind.TEXT}),
+    Branch.TEXT_VISUAL: frozenset({SignalKind.TEXT}),
+}
+"""The signals that each branch of a space follows."""
+
+MOST_ROUNDS = 3
+"""How often a branch searches so that all its listings come from one generation of the index."""
+
+_PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
+
+
+async def similar(run: Run, branch: Branch) -> BranchResult:
+    """What is near to the branch's signals that could be followed.
+
+    All from one generation of the index: another one may become active between two searches.
+    """
+    for _ in range(MOST_ROUNDS):
+        result = await _near_all(run, branch)
+        if all(found.space == result.found[0].space for found in result.found):
+            return result
+    held = result.found[-1].space
+    kept = [row for row, found in enumerate(result.found) if found.space == held]
+    return replace(
+        result,
+        listings=tuple(result.listings[row] for row in kept),
+        found=tuple(result.found[row] for row in kept),
+        steps=tuple(result.steps[row] for row in kept),
+        failures=(*result.failures, Failure(branch, Cause.INDEX_UNAVAILABLE)),
+    )
+
+
+async def _near_all(run: Run, branch: Branch) -> BranchResult:
+    signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
+    if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
+        return NOTHING
+    wanted = [signal for signal in signals if not signal.negative]
+    if run.plan.scene.fusion is not Fusion.VECTOR or len(wanted) < 2:
+        return await _near_each(run, branch, signals)
+    negative = [signal for signal in signals if signal.negative]
+    return merged(
+        await in_parallel(_near_together(run, branch, wanted), _near_each(run, branch, negative))
+    )
+
+
+async def takes_texts(run: Run) -> bool:
+    """Whether texts can be searched for in the visual space: its version takes some.
+
+    Which version the index holds may not be known yet; then it is taken to be one that does, and
+    the index's refusal corrects it.
+    """
+    catalog_id, versions, space = run.query.catalog_id, run.deps.versions, SPACES[Branch.VISUAL]
+    try:
+        async with asyncio.timeout(run.plan.ends.embed - run.trace.elapsed):
+            with_texts = await run.deps.text_spaces.of(catalog_id, run.peers.embedder.spaces)
+    except TimeoutError:
+        return False
+    known = versions.of(catalog_id, space)
+    if with_texts and not known:
+        versions.learn(catalog_id, space, with_texts[0])
+        return True
+    return known in with_texts
+
+
+# Each signal by itself
+
+
+async def _near_each(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+    products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
+    to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
+    return merged(
+        await in_parallel(
+            *(_near_product(run, branch, signal) for signal in products),
+            *([_near_embedded(run, branch, to_embed)] if to_embed else []),
+        )
+    )
+
+
+async def _near_product(run: Run, branch: Branch, signal: Signal) -> BranchResult:
+    try:
+        return await _near_signal(run, branch, signal, signal.product_id)
+    except ServiceError as error:
+        if error.reason == "PRODUCT_NOT_FOUND":
+            return BranchResult(missing={signal.index: signal.product_id})
+        return failed(branch, Peer.RETRIEVER, error)
+
+
+async def _near_embedded(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+    """What is near to photos or texts; embedded a second time when the index holds another version
+    of the space than the embedder's default one, or than was known."""
+    vectors, notes = await embed(run, branch, signals, run.plan.ends.embed, again=True)
+    first = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
+    results = [notes, *(near for near in first if near is not None)]
+    stale = [signal for (signal, _), near in zip(vectors, first, strict=True) if near is None]
+    if stale:
+        vectors, notes = await embed(run, branch, stale, run.plan.ends.candidates, again=False)
+        second = (_near_vector(run, branch, item, again=False) for item in vectors)
+        results += [notes, *(near for near in await in_parallel(*second) if near is not None)]
+    return merged(results)
+
+
+async def _near_vector(
+    run: Run, branch: Branch, embedded: tuple[Signal, Vector], *, again: bool
+) -> BranchResult | None:
+    """The products near to a vector; None = the index holds another version of the space. `again`:
+    whether it may be embedded once more, else that is a failure."""
+    signal, vector = embedded
+    try:
+        return await _near_signal(run, branch, signal, vector)
+    except ServiceError as error:
+        if again and _learn(run, vector.space, error):
+            return None
+        return failed(branch, Peer.RETRIEVER, error)
+
+
+def _learn(run: Run, space: str, error: ServiceError) -> bool:
+    """Whether a refusal names the version of the space that the index holds; it is remembered."""
+    held = error.metadata.get("held", "")
+    if error.reason != "INDEX_VERSION_MISMATCH" or not held:
+        return False
+    run.deps.versions.learn(run.query.catalog_id, space, held)
+    return True
+
+
+async def _near_signal(
+    run: Run, branch: Branch, signal: Signal, near: Vector | str
+) -> BranchResult:
+    """The products near to one signal. Raises ServiceError."""
+    found = await _search(run, near)
+    listing = _listing(branch, signal.strength, found, signal)
+    return _result(run, listing, found)
+
+
+def _listing(branch: Branch, weight: float, found: Found, near: Signal | None = None) -> Listing:
+    """The list of what a search found near to one signal, or to several (None)."""
+    return Listing(
+        branch,
+        weight,
+        found.columns,
+        found.similarities,
+        found.image_ids,
+        collapsed=found.collapsed,
+        own=found.own,
+        signal=None if near is None else near.index,
+        negative=near is not None and near.negative,
+    )
+
+
+def _result(run: Run, listing: Listing, found: Found) -> BranchResult:
+    away = ", away from it" if listing.negative else ""
+    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
+    return BranchResult((listing,), found=(found,), steps=(step,))
+
+
+async def _search(run: Run, near: Vector | str | Blend) -> Found:
+    async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
+        found = await run.peers.retriever.search(
+            run.query.catalog_id,
+            near,
+            run.plan.scope,
+            top_k=run.plan.top_k,
+            exclude=run.query.left_out[:MOST_ASKED],
+            min_index_token=run.query.min_index_token,
+        )
+        note.work = found.work
+    return found
+
+
+# All that is wanted of a branch at once
+
+
+async def _near_together(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult:
+    """What is near to wanted signals together; where they cancel out, to each of them."""
+    near = await _near_blend(run, branch, signals)
+    return await _near_each(run, branch, signals) if near is None else near
+
+
+async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> BranchResult | None:
+    """What is near to signals put together; those that failed are left out. None = they cancel
+    out."""
+    nears: dict[int, Vector | str] = {
+        signal.index: signal.product_id for signal in signals if signal.kind is SignalKind.PRODUCT
+    }
+    to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
+    vectors, notes = await embed(run, branch, to_embed, run.plan.ends.embed, again=True)
+    again = True
+    while True:
+        nears |= {signal.index: vector for signal, vector in vectors}
+        left = [signal for signal in signals if signal.index in nears]
+        if not left:
+            return notes
+        parts = tuple((signal.strength, nears[signal.index]) for signal in left)
+        try:
+            found = await _search(run, Blend(SPACES[branch], parts))
+        except ServiceError as error:
+            if _cancels_out(error):
+                return None
+            if missing := _missing(error, left):
+                notes = merged([notes, BranchResult(missing=missing)])
+                nears = {place: near for place, near in nears.items() if place not in missing}
+                continue
+            if again and _learn(run, SPACES[branch], error):
+                again = False
+                held = [signal for signal, _ in vectors]
+                nears = {place: near for place, near in nears.items() if isinstance(near, str)}
+                vectors, more = await embed(
+                    run, branch, held, run.plan.ends.candidates, again=False
+                )
+                notes = merged([notes, more])
+                continue
+            return merged([notes, failed(branch, Peer.RETRIEVER, error)])
+        weight = sum(signal.strength for signal in left)
+        return merged([notes, _result(run, _listing(branch, weight, found), found)])
+
+
+def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:
+    """The products that the catalog does not hold, by their signals' places."""
+    if error.reason != "PRODUCT_NOT_FOUND":
+        return {}
+    rows = (_PART.fullmatch(violation.field) for violation in error.violations)
+    missing = [signals[int(row[1])] for row in rows if row and int(row[1]) < len(signals)]
+    return {signal.index: signal.product_id for signal in missing}
+
+
+def _cancels_out(error: ServiceError) -> bool:
+    return error.reason == "VECTOR_INVALID" and any(
+        violation.field == "blend" for violation in error.violations
+    )

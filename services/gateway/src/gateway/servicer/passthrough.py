@@ -1,0 +1,135 @@
+"""Calls that are passed on as they came: a peer's calls under the public contract.
+
+The public messages are the peer's own or, field by field, the same on the wire (a test compares
+them), so nothing is translated: what a peer answers goes to the caller.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.clients.calls import Caller
+from gateway.model.causes import Peer
+from gateway.servicer.requests import Context, admit, check_count
+
+Call = Callable[[Any], Awaitable[Any]]
+Connection = tuple[grpc.aio.Channel, Caller]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a public call goes."""
+
+    peer: Peer
+    path: str
+    """The peer's call: package.Service/Method."""
+    counted: str = ""
+    """A repeated field that needs entries, at most `most`; empty = none."""
+    most: int = 0
+
+
+def _routes(peer: Peer, service: str, names: str) -> dict[str, Route]:
+    """Routes to calls of the same names, of a peer's service."""
+    return {name: Route(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()}
+
+
+def _counted(name: str, field: str, most: int) -> dict[str, Route]:
+    path = f"sightline.retriever.v1.ProductService/{name}"
+    return {name: Route(Peer.RETRIEVER, path, field, most)}
+
+
+ROUTES: Mapping[str, Mapping[str, Route]] = MappingProxyType(
+    {
+        "sightline.gateway.v1.CatalogService": {
+            **_routes(Peer.RETRIEVER, "ProductService", "PurgeProducts OpenImport CloseImport"),
+            **_counted("UpsertProducts", "products", 100),
+            **_counted("UpdateProducts", "updates", 100),
+            **_counted("ImportProducts", "rows", 100),
+            **_counted("UpdateOffers", "offers", 1_000),
+            **_counted("DeleteProducts", "product_ids", 1_000),
+        },
+        "sightline.gateway.v1.UserEventService": {
+            **_routes(Peer.RANKER, "EventService", "MergeShopper PurgeEvents"),
+            "WriteEvents": Route(Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"),
+        },
+        "sightline.gateway.v1.AdminService": {
+            **_routes(
+                Peer.RANKER,
+                "ModelService",
+                "TrainModel EvaluateModel GetEvaluation PromoteModel RollbackModel DemoteModel"
+                " PublishModel GetOnlineReport ListModels",
+            ),
+            **_routes(
+                Peer.RANKER,
+                "ProfileService",
+                "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
+            ),
+            **_routes(Peer.RANKER, "EventService", "ExportEvents"),
+            **_routes(
+                Peer.RETRIEVER,
+                "IndexService",
+                "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"
+                " RollbackGeneration DropGeneration ListGenerations",
+            ),
+            **_routes(Peer.RETRIEVER, "BackupService", "CreateBackup ListBackups RestoreBackup"),
+            **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
+            **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
+            **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),
+            **_routes(Peer.EMBEDDER, "SpaceService", "PromoteSpace RetireSpace"),
+        },
+    }
+)
+"""By public service and call."""
+
+
+class Passthrough:
+    """Passes calls on to the peers, for the declared catalogs."""
+
+    def __init__(self, catalogs: Sequence[str], connections: Mapping[Peer, Connection]) -> None:
+        self._catalogs = catalogs
+        self._connections = connections
+
+    def serve(self, servicer: object, public: ServiceDescriptor) -> None:
+        """Give a servicer the routed methods of its service that it does not have itself."""
+        for name in ROUTES[public.full_name]:
+            if not hasattr(servicer, name):
+                setattr(servicer, name, self._method(public, name))
+
+    def call(self, public: ServiceDescriptor, name: str) -> Call:
+        """The routed call of that name, in the public messages.
+
+        It refuses requests for no catalog of ours, and those with too many entries; raises
+        ServiceError.
+        """
+        route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
+        channel, caller = self._connections[route.peer]
+        peers = channel.unary_unary(
+            f"/{route.path}",
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+
+        async def call(request: Any) -> Any:
+            request.catalog_id = admit(request, self._catalogs)
+            if route.counted:
+                check_count(route.counted, len(getattr(request, route.counted)), route.most)
+            return await caller.call(peers, request)
+
+        return call
+
+    def versions(self) -> dict[str, str]:
+        """By peer, the version that it last answered a call of its status with; "" = unknown."""
+        return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
+
+    def _method(self, public: ServiceDescriptor, name: str) -> Any:
+        call = self.call(public, name)
+
+        async def method(request: Any, _: Context) -> Any:
+            return await call(request)
+
+        return method

@@ -1,0 +1,73 @@
+"""Hands answer records to the ranker after the answer: an answer never waits for its record."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import Counter, Gauge
+
+from gateway.model.answer import AnswerRecord
+from gateway.ports import AnswerSink
+from servicekit import deadlines
+from servicekit.errors import Code
+from servicekit.queued import Batches, Counts, Queued
+
+MOST_PRODUCTS = 10_000
+"""What goes into one call, so that it stays far below the largest message."""
+CALL_SECONDS = 5.0
+
+COUNTS = Counts(
+    Counter("sightline_gateway_answers_kept_total", "Answer records that the ranker took."),
+    Counter(
+        "sightline_gateway_answers_dropped_total",
+        "Answer records that were dropped: the queue was full, the ranker gone or not willing.",
+        ("cause",),
+    ),
+    Gauge(
+        "sightline_gateway_answers_waiting",
+        "Answer records that wait in the queue.",
+        multiprocess_mode="livesum",
+    ),
+    lost="ranker_unavailable",
+)
+
+_AGAIN = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED})
+
+Given = tuple[str, AnswerRecord]
+"""A catalog and a record."""
+
+
+class AnswerQueue:
+    """Records on their way to the ranker, oldest first."""
+
+    def __init__(
+        self, sink: AnswerSink, most_products: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`most_products` bounds what waits, a record counting one more than its products."""
+
+        async def send(given: Sequence[Given]) -> None:
+            with deadlines.within(CALL_SECONDS):
+                await sink.record(given[0][0], [record for _, record in given])
+
+        self._queued = Queued(
+            send,
+            Batches[Given](
+                key=lambda given: (given[0], given[1].answer_id),
+                load=lambda given: len(given[1].order.product_ids) + 1,
+                group=lambda given: given[0],
+                most_load=MOST_PRODUCTS,
+            ),
+            COUNTS,
+            most_products,
+            again=lambda error: error.code in _AGAIN,
+            clock=clock,
+        )
+        self.close = self._queued.close
+
+    def offer(self, catalog_id: str, record: AnswerRecord) -> bool:
+        """Take a record; False = the queue is full, and it was dropped."""
+        return self._queued.offer((catalog_id, record))
+
+    def find(self, catalog_id: str, answer_id: str) -> AnswerRecord | None:
+        """A record that was taken and is not handed over yet."""
+        found = self._queued.find((catalog_id, answer_id))
+        return None if found is None else found[1]

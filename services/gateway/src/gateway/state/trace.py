@@ -1,0 +1,166 @@
+"""What happened in one request: timings, failures, versions."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from gateway.model.causes import Cause, Peer
+from gateway.model.errors import StageLate
+from gateway.model.failures import Failure, failure_of
+from gateway.model.messages import Degradation, Freshness, SpaceVersion, Subject, Timing
+from gateway.model.peers import Found
+from gateway.model.retrieved import BranchResult
+from servicekit import deadlines
+from servicekit.errors import ServiceError
+from servicekit.telemetry import Stages
+
+
+@dataclass(slots=True)
+class Note:
+    """What a stage learns about itself while it runs."""
+
+    work: float | None = None
+    """Seconds of work in the peer, by its own clock."""
+
+
+class _Stage:
+    """A stage of a request; see RequestTrace.stage."""
+
+    def __init__(self, trace: "RequestTrace", name: str, until: float) -> None:
+        self._trace, self._name, self._until = trace, name, until
+        self._note = Note()
+
+    async def __aenter__(self) -> Note:
+        self._start = self._trace.elapsed
+        left = self._until - self._start
+        self._deadline = deadlines.within(left)
+        self._deadline.__enter__()
+        self._timeout = asyncio.timeout(left)
+        await self._timeout.__aenter__()
+        return self._note
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            await self._timeout.__aexit__(*raised)
+        except TimeoutError as error:
+            raise StageLate(self._name) from error
+        finally:
+            self._deadline.__exit__(None, None, None)
+            self._trace.timed(self._name, self._start, self._note.work)
+
+
+class RequestTrace:
+    """What happened in one request.
+
+    Branches run side by side and return what they note; only the steps before and after them write
+    here, so that nothing depends on which branch was first.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._origin = clock()
+        self._stages = Stages()
+        self.timings: list[Timing] = []
+        self.failures: list[Failure] = []
+        self.reported: list[Degradation] = []
+        """Degradations that peers report of themselves."""
+        self.missing: dict[int, str] = {}
+        """Products that the catalog does not hold, by the place of the signal that names each."""
+        self.subjects: dict[int, Subject] = {}
+        """Where the subjects of photos are, by the signals' places."""
+        self.spaces: list[SpaceVersion] = []
+        """Those that were searched, each once."""
+        self.freshness: Freshness | None = None
+        self.branch_steps: list[str] = []
+        """What each branch did, in words."""
+        self.steps: list[str] = []
+        """What was done with the candidates, in words."""
+        self.model_version = ""
+        self.history_token = ""
+        """Marks the shopper's history that the ranker read."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the request's start."""
+        return self._clock() - self._origin
+
+    def stage(self, name: str, until: float) -> "_Stage":
+        """Time the body as a stage that has to be over `until` seconds after the request's start.
+
+        Calls within it get that deadline. Raises StageLate when it is not over by then; what runs
+        in it is cancelled.
+        """
+        return _Stage(self, name, until)
+
+    def timed(self, name: str, start: float, work: float | None) -> None:
+        """Note that a stage is over that began `start` seconds after the request's start."""
+        total = self.elapsed - start
+        self._stages.record(name, start, total)
+        self.timings.append(timing(name, start, total, work))
+
+    def note(self, result: BranchResult) -> BranchResult:
+        """Note what a branch returns, and return it."""
+        self.failures += result.failures
+        self.missing |= result.missing
+        self.subjects |= result.subjects
+        self.branch_steps += result.steps
+        for found in result.found:
+            self._searched(found)
+        for generated in result.generated:
+            self.reported += generated.degradations
+            self.model_version = self.model_version or generated.model_version
+            self.history_token = generated.history_token or self.history_token
+        return result
+
+    def fail(self, stage: str, peer: Peer, error: ServiceError) -> None:
+        """Note a peer's failure; raises it when it is the caller's own."""
+        self.failures.append(failure_of(stage, peer, error))
+
+    def _searched(self, found: Found) -> None:
+        """Of several indexes, the one that lags most counts."""
+        self.reported += found.degradations
+        if found.space is not None and found.space not in self.spaces:
+            self.spaces.append(found.space)
+        if found.freshness is not None and (
+            self.freshness is None or _lag(found.freshness) > _lag(self.freshness)
+        ):
+            self.freshness = found.freshness
+
+    @property
+    def unreachable(self) -> set[Peer | None]:
+        """Peers that did not answer at all: they are not asked again in this request."""
+        return {failure.unreachable for failure in self.failures}
+
+    @property
+    def causes(self) -> set[Cause]:
+        """Why the answer is degraded so far."""
+        return {failure.cause for failure in self.failures}
+
+    @property
+    def plan(self) -> str:
+        """What was done, in one line."""
+        return " → ".join((" + ".join(sorted(self.branch_steps)), *self.steps))
+
+    @property
+    def by_start(self) -> tuple[Timing, ...]:
+        """The stages so far, by start."""
+        return tuple(sorted(self.timings, key=lambda item: item.start.ToMicroseconds()))
+
+
+def timing(stage: str, start: float, total: float, work: float | None) -> Timing:
+    """How long a stage took, in seconds; what the peer did not work was spent on the wire and in
+    its queue. `work` is by the peer's own clock; None = not known."""
+    message = Timing(stage=stage)
+    message.start.FromMicroseconds(round(start * 1e6))
+    message.total.FromMicroseconds(round(total * 1e6))
+    if work is not None:
+        message.work.FromMicroseconds(round(min(work, total) * 1e6))
+        message.network.FromMicroseconds(round(max(total - work, 0.0) * 1e6))
+    return message
+
+
+def _lag(freshness: Freshness) -> timedelta:
+    return freshness.index_lag.ToTimedelta()

@@ -1,0 +1,131 @@
+"""Connects the parts of a gateway."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import grpc
+
+from gateway.clients import embedder, ranker, retriever
+from gateway.clients.calls import Caller
+from gateway.model.causes import Peer
+from gateway.servicer import admin, catalog, events, jobs, recommendation
+from gateway.servicer.passthrough import Connection, Passthrough
+from gateway.settings import GatewaySettings
+from gateway.state.answers import AnswerQueue
+from gateway.state.run import Dependencies, Peers
+from gateway.state.scenes import SceneFiles
+from servicekit.channel import connect
+from servicekit.server import Binding
+from sightline.common.v1 import job_service_pb2_grpc
+from sightline.gateway.v1 import (
+    admin_service_pb2_grpc,
+    catalog_service_pb2_grpc,
+    recommendation_service_pb2_grpc,
+    user_event_service_pb2_grpc,
+)
+
+VERSION = version("sightline-gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts of a gateway that is ready to serve."""
+
+    bindings: Sequence[Binding]
+    answers: AnswerQueue
+    channels: Sequence[grpc.aio.Channel]
+
+    async def close(self, seconds: float) -> None:
+        """Hand over what waits, for at most `seconds`, then close the channels."""
+        await self.answers.close(seconds)
+        for each in self.channels:
+            await each.close(None)
+
+
+def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
+    """Connect the parts. To be called where an event loop runs."""
+    connections = {
+        Peer.EMBEDDER: _connect(settings, Peer.EMBEDDER, embedder.IDEMPOTENT),
+        Peer.RETRIEVER: _connect(settings, Peer.RETRIEVER, retriever.IDEMPOTENT),
+        Peer.RANKER: _connect(settings, Peer.RANKER, ranker.IDEMPOTENT),
+    }
+    embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
+    retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
+    ranking = ranker.RankerClient(*connections[Peer.RANKER])
+    passthrough = Passthrough(settings.catalogs, connections)
+    answers = AnswerQueue(ranking, settings.answer_queue_products)
+    peers = Peers(embedding, retrieving, ranking)
+    return Gateway(
+        bindings=(
+            Binding(
+                recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
+                recommendation.RecommendationServicer(
+                    _dependencies(settings, peers, scenes, answers)
+                ),
+                recommendation.NAME,
+            ),
+            Binding(
+                catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
+                catalog.CatalogServicer(
+                    settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
+                ),
+                catalog.NAME,
+            ),
+            Binding(
+                user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
+                events.UserEventServicer(settings.catalogs, passthrough),
+                events.NAME,
+            ),
+            Binding(
+                admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
+                admin.AdminServicer(
+                    settings.catalogs,
+                    passthrough,
+                    scenes=scenes,
+                    embedder=embedding,
+                    ranker=ranking,
+                    retriever=retrieving,
+                    status_seconds=settings.status_seconds,
+                    service_version=VERSION,
+                ),
+                admin.NAME,
+            ),
+            Binding(
+                job_service_pb2_grpc.add_JobServiceServicer_to_server,
+                jobs.JobServicer(settings.catalogs, connections),
+                jobs.NAME,
+            ),
+        ),
+        answers=answers,
+        channels=[channel for channel, _ in connections.values()],
+    )
+
+
+def _connect(
+    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
+) -> Connection:
+    targets = {
+        Peer.EMBEDDER: settings.embedder_target,
+        Peer.RETRIEVER: settings.retriever_target,
+        Peer.RANKER: settings.ranker_target,
+    }
+    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
+    most = settings.max_message_bytes
+    return connect(targets[peer], service_configs=idempotent, max_message_bytes=most), caller
+
+
+def _dependencies(
+    settings: GatewaySettings, peers: Peers, scenes: SceneFiles, answers: AnswerQueue
+) -> Dependencies:
+    return Dependencies(
+        peers=peers,
+        scenes=scenes,
+        answers=answers,
+        catalogs=frozenset(settings.catalogs),
+        service_version=VERSION,
+        default_seconds=settings.default_seconds,
+        longest_seconds=settings.longest_seconds,
+        reserve_seconds=settings.reserve_seconds,
+        answer_seconds=settings.answer_days * 86400.0,
+    )

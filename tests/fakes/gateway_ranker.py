@@ -1,0 +1,177 @@
+"""A ranker that orders by similarity and a little taste."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+from gateway.model.answer import AnswerRecord, Order
+from gateway.model.candidates import Candidates
+from gateway.model.columns import Columns
+from gateway.model.errors import AnswerMissing
+from gateway.model.messages import Move, Reason, Vector, Versions
+from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
+from gateway.model.query import Shopper
+from servicekit.errors import ServiceError
+from sightline_rules import duplicates
+
+
+def part_of(order: Order, offset: int, limit: int) -> Order:
+    """A part of a whole order, as the ranker answers it; of no limit = all from there on."""
+    end = offset + limit if limit else order.total
+    parts = [(name, values[offset:end]) for name, values in order.parts]
+    columns = {
+        item.name: values[offset:end]
+        for item in fields(Order)
+        if isinstance(values := getattr(order, item.name), Sequence) and item.name != "parts"
+    }
+    return replace(order, **columns, parts=parts, offset=offset)  # type: ignore[arg-type]
+
+
+def _grouped(candidates: Candidates, rows: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """By their places among these candidates, best first, those that stay and what collapses into
+    each; by the rule for single products."""
+    pairs = [pair for pair in candidates.same_pictures if {*pair} <= {*rows}]
+    own, columns = candidates.own, candidates.columns
+
+    def products(held: Columns, which: Sequence[int]) -> list[duplicates.Candidate]:
+        return [
+            duplicates.Candidate(
+                held.product_ids[row],
+                held.parent_ids[row] if held.parent_ids else "",
+                held.image_hashes[row] if held.image_hashes else 0,
+                [pair for pair in pairs if row in pair] if held is columns else (),
+            )
+            for row in which
+        ]
+
+    count = len(own.product_ids)
+    groups = duplicates.collapse((*products(own, range(count)), *products(columns, rows)))
+    return {group.place - count: group.collapsed for group in groups if group.place >= count}
+
+
+@dataclass
+class FakeRanker:
+    """Ranks by similarity, else by the fused order; `generated` answers for each shopper's id."""
+
+    generated: dict[str, tuple[Basis, tuple[str, ...]]] = field(default_factory=dict)
+    """By shopper id; "" = for nobody in particular."""
+    hidden: frozenset[str] = frozenset()
+    vectors: tuple[Vector, ...] = ()
+    """The shopper, for whoever accepts vectors."""
+    neighbours: tuple[str, ...] = ()
+    """What is named beside those vectors."""
+    fails: dict[str, ServiceError] = field(default_factory=dict)
+    hang: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    reasons_given: tuple[Reason, ...] = (Reason(code="LOOKS_LIKE_QUERY", text="alike"),)
+    moves: tuple[tuple[Move, ...], ...] = ()
+    records: dict[tuple[str, str], AnswerRecord] = field(default_factory=dict)
+    calls: list[tuple[str, object]] = field(default_factory=list)
+
+    async def generate(
+        self,
+        catalog_id: str,
+        shopper: Shopper | None,
+        session_id: str,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        accept_vectors: bool = False,
+    ) -> RankerCandidates:
+        await self._called("generate", shopper)
+        if accept_vectors and self.vectors:
+            left_out = (*exclude, *self.hidden)
+            kept = tuple(item for item in self.neighbours if item not in left_out)
+            return RankerCandidates(
+                kept, Basis.SESSION, "m1", vectors=self.vectors, exclude=left_out
+            )
+        nobody = (Basis.NOTHING, ())
+        basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
+        named = tuple(item for item in ids if item not in exclude)[:top_k]
+        return RankerCandidates(named, basis, "m1", history_token=self.history_token)
+
+    full: bool = False
+    """Whether it has no room for records."""
+    history_token: str = ""
+
+    async def rank(self, order: RankOrder) -> Ranked:
+        await self._called("rank", order)
+        unseen = self.seen if order.drop_seen else set()
+        near, ids = order.candidates.nearest, order.candidates.columns.product_ids
+        left = [row for row in order.candidates.order if ids[row] not in self.hidden]
+        rows = [row for row in left if ids[row] not in unseen]
+        rows.sort(key=lambda row: -(near[row] or 0.0))
+        whole = self._whole(order, rows)
+        if order.record is not None and not self.full:
+            versions = Versions()
+            versions.CopyFrom(order.record.versions)
+            versions.model_version = "m1"
+            hidden = len(ids) - len(left)
+            kept = replace(order.record, order=whole, versions=versions, hidden_count=hidden)
+            self.records.setdefault((order.catalog_id, kept.answer_id), kept)
+        first = part_of(whole, 0, order.top_k)
+        count = len(first.product_ids) if order.reason_count is None else order.reason_count
+        taste = dict(first.parts)["taste"]
+        return Ranked(
+            order=replace(
+                first,
+                reasons=[self.reasons_given for _ in first.product_ids[:count]],
+                contributions={"taste": [(("brand=b", value),) for value in taste[:count]]}
+                if order.explain
+                else {},
+            ),
+            hidden_count=len(ids) - len(left),
+            seen_count=len(left) - len(rows),
+            collapsed_count=len(rows) - whole.total,
+            model_version="m1",
+            work=0.003,
+            recorded=order.record is not None and not self.full,
+        )
+
+    def _whole(self, order: RankOrder, rows: Sequence[int]) -> Order:
+        """The whole order of the candidates in these rows, best first."""
+        near, columns = order.candidates.nearest, order.candidates.columns
+        groups = _grouped(order.candidates, rows) if order.collapse else None
+        kept = list(groups or range(len(rows)))
+        visual = [order.weights.get("visual", 0.0) * (near[rows[at]] or 0.0) for at in kept]
+        taste = [order.weights.get("taste", 0.0) * 0.5 for _ in kept]
+        return Order(
+            product_ids=[columns.product_ids[rows[at]] for at in kept],
+            raw_scores=[a + b for a, b in zip(visual, taste, strict=True)],
+            parts=(("visual", visual), ("taste", taste)),
+            image_ids=[order.candidates.image_ids[rows[at]] for at in kept],
+            branches=[order.candidates.branches[rows[at]] for at in kept],
+            collapsed=[groups[at] for at in kept] if groups else [],
+            score_ranks=[at + 1 for at in kept],
+            moves=[self.moves[at] if at < len(self.moves) else () for at in kept],
+            total=len(kept),
+        )
+
+    async def reasons(self, order: ReasonOrder) -> Reasoned:
+        await self._called("reasons", order)
+        taste = dict(order.parts).get("taste", ())
+        return Reasoned(
+            [self.reasons_given for _ in order.rows],
+            {"taste": [(("brand=b", value),) for value in taste]} if order.explain else {},
+        )
+
+    async def answer(
+        self, catalog_id: str, answer_id: str, offset: int = 0, limit: int = 0
+    ) -> AnswerRecord:
+        await self._called("answer", answer_id)
+        if (catalog_id, answer_id) not in self.records:
+            raise AnswerMissing
+        kept = self.records[catalog_id, answer_id]
+        return replace(kept, shopper=None, order=part_of(kept.order, offset, limit))
+
+    async def _called(self, name: str, what: object) -> None:
+        self.calls.append((name, what))
+        if name in self.hang:
+            await asyncio.Event().wait()
+        if name in self.fails:
+            raise self.fails[name]
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of the calls made."""
+        return [name for name, _ in self.calls]

@@ -1,0 +1,190 @@
+"""A retriever that finds what a test says."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.model.columns import Columns
+from gateway.model.messages import Freshness, ProductRow, Rejection, SpaceVersion, Vector
+from gateway.model.peers import Blend, Found, Rows
+from gateway.model.query import Scope
+from servicekit.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ServiceError,
+)
+from tests.fakes.gateway_values import SPACE, columns
+
+
+def content(near: Vector | str) -> bytes | str:
+    return near.data if isinstance(near, Vector) else near
+
+
+def spelt(blend: Blend) -> str:
+    """A blend as the key of what is near to it: "+1 photo -0.5 p1"."""
+    said = ((weight, content(near)) for weight, near in blend.parts)
+    return " ".join(
+        f"{weight:+g} {near.decode() if isinstance(near, bytes) else near}" for weight, near in said
+    )
+
+
+@dataclass
+class FakeRetriever:
+    """A record of products, and what each query is near to."""
+
+    record: list[str] = field(default_factory=lambda: [f"p{i}" for i in range(10)])
+    """Products that exist and pass the filter, newest first."""
+    nearest: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
+    """Similarities of products, by a vector's data or by product id."""
+    fails: dict[str, ServiceError] = field(default_factory=dict)
+    """What a method raises, by its name."""
+    hang: set[str] = field(default_factory=set)
+    cancelled: list[str] = field(default_factory=list)
+    calls: list[tuple[str, object]] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=list)
+    active: list[SpaceVersion] = field(default_factory=lambda: [SPACE])
+    """The generations that one search after the other finds active; the last one stays."""
+    parents: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, int] = field(default_factory=dict)
+    collapsed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a search finds to be near-duplicates, by the one that stands for them."""
+    far: dict[bytes | str, dict[str, float]] = field(default_factory=dict)
+    """Similarities of products that only a search for them alone finds."""
+    created: dict[str, int] = field(default_factory=dict)
+    rejections: dict[str, Rejection] = field(default_factory=dict)
+    """Why products do not pass the callers' filters."""
+    sold_out: set[str] = field(default_factory=set)
+    cancelling: set[str] = field(default_factory=set)
+    """Blends whose parts cancel out, as `spelt`."""
+
+    async def search(
+        self,
+        catalog_id: str,
+        near: Vector | str | Blend,
+        scope: Scope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Found:
+        key = spelt(near) if isinstance(near, Blend) else content(near)
+        active = self.active.pop(0) if len(self.active) > 1 else self.active[0]
+        await self._called("search", key, scope)
+        nears = [each for _, each in near.parts] if isinstance(near, Blend) else [near]
+        for each in nears:
+            if isinstance(each, Vector) and each.space_version != active.version:
+                metadata = {"given": each.space_version, "held": active.version}
+                raise FailedPrecondition(
+                    "stale", reason="INDEX_VERSION_MISMATCH", metadata=metadata
+                )
+        missing = [
+            place
+            for place, each in enumerate(nears)
+            if isinstance(each, str) and each not in self.nearest
+        ]
+        if missing:
+            paths = [FieldViolation(f"blend.parts[{place}].product_id", "") for place in missing]
+            blended = isinstance(near, Blend)
+            raise NotFound(
+                "no such product", reason="PRODUCT_NOT_FOUND", violations=paths if blended else ()
+            )
+        if key in self.cancelling:
+            told_of = FieldViolation("blend", "cancels out")
+            raise InvalidArgument("blend", reason="VECTOR_INVALID", violations=[told_of])
+        found = {
+            item: score for item, score in self.nearest.get(key, {}).items() if item not in exclude
+        }
+        if scope.created_micros is not None:
+            near_or_far = {**found, **self.far.get(key, {})}
+            ids = [item for item in near_or_far if self.created.get(item) == scope.created_micros]
+            found = {item: near_or_far[item] for item in ids}
+        ids = list(found)[:top_k]
+        return Found(
+            columns=self._columns(ids),
+            similarities=tuple(found[item] for item in ids),
+            image_ids=tuple(f"image of {item}" for item in ids),
+            space=active,
+            freshness=Freshness(index_token="t1", index_time_micros=1),
+            plan="flat",
+            work=0.002,
+            collapsed=[self.collapsed.get(item, ()) for item in ids],
+            own=self._columns([each for each in nears if isinstance(each, str)])
+            if any(isinstance(each, str) for each in nears)
+            else None,
+        )
+
+    def _columns(self, ids: Sequence[str]) -> Columns:
+        return replace(
+            columns(*ids),
+            parent_ids=[self.parents.get(item, "") for item in ids],
+            image_hashes=[self.hashes.get(item, 0) for item in ids],
+            create_time_micros=[self.created.get(item, place) for place, item in enumerate(ids)],
+        )
+
+    words_of: dict[str, dict[str, float]] = field(default_factory=dict)
+    """How well products match, by text."""
+
+    async def keywords(
+        self, catalog_id: str, text: str, scope: Scope, *, top_k: int, exclude: Sequence[str]
+    ) -> Found:
+        await self._called("words", text, scope)
+        found = {
+            item: match
+            for item, match in self.words_of.get(text, {}).items()
+            if item not in exclude
+            and (scope.created_micros is None or self.created.get(item) == scope.created_micros)
+        }
+        ids = list(found)[:top_k]
+        return Found(
+            columns=self._columns(ids),
+            similarities=tuple(found[item] for item in ids),
+            image_ids=(),
+            space=None,
+            freshness=None,
+            plan="words",
+            work=0.001,
+        )
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: Scope) -> Columns:
+        await self._called("columns", tuple(ids), scope)
+        return self._columns([item for item in ids if item in self.record])
+
+    async def newest(self, catalog_id: str, scope: Scope, count: int) -> Columns:
+        await self._called("newest", count, scope)
+        return self._columns(self.record[:count])
+
+    titled: list[tuple[str, ...]] = field(default_factory=list)
+    """Whose titles each read of products asked for."""
+
+    async def products(
+        self, catalog_id: str, ids: Sequence[str], scope: Scope, titles: Sequence[str] = ()
+    ) -> Rows:
+        self.titled.append(tuple(titles))
+        await self._called("products", tuple(ids), scope)
+        return Rows(
+            tuple(ProductRow(product_id=item) for item in ids if item in self.record),
+            {item: f"Title of {item}" for item in titles if item in self.record},
+        )
+
+    async def rejection(self, catalog_id: str, product_id: str, scope: Scope) -> Rejection | None:
+        await self._called("rejection", product_id, scope)
+        if scope.filter is not None:
+            return self.rejections.get(product_id)
+        sold_out = Rejection(
+            condition="availability != OUT_OF_STOCK", held=["availability: OUT_OF_STOCK"]
+        )
+        return sold_out if product_id in self.sold_out else None
+
+    async def _called(self, name: str, what: object, scope: Scope) -> None:
+        self.calls.append((name, what))
+        self.scopes.append(scope)
+        if name in self.hang:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(name)
+                raise
+        if name in self.fails:
+            raise self.fails[name]

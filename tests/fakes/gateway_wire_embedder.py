@@ -1,0 +1,84 @@
+"""A scripted embedder on the wire."""
+
+from servicekit.errors import FailedPrecondition, InvalidArgument
+from servicekit.status import to_status
+from sightline.common.v1 import photo_pb2, vector_pb2
+from sightline.embedder.v1 import (
+    embedding_service_pb2,
+    embedding_service_pb2_grpc,
+    space_pb2,
+    space_service_pb2_grpc,
+)
+from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT, Script, stage_timing
+
+
+class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
+    """Embeds every photo but the bytes b"text"; has no text space."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def BatchEmbed(self, request, context):
+        await self.script.take("BatchEmbed", request, context)
+        return embedding_service_pb2.BatchEmbedResponse(
+            results=[self._result(item) for item in request.items],
+            stage_timings=[
+                stage_timing("intake", 0, 10_000),
+                stage_timing("infer", 10_000, 20_000),
+            ],
+        )
+
+    def _result(self, item):
+        if item.WhichOneof("content") == "text":
+            error = FailedPrecondition("no text space", reason="SPACE_UNAVAILABLE")
+            return embedding_service_pb2.EmbedResult(status=to_status(error))
+        if item.image == b"text":
+            refused = InvalidArgument("not a photo", reason="IMAGE_UNDECODABLE")
+            return embedding_service_pb2.EmbedResult(status=to_status(refused))
+        if item.image_uri and item.image_uri != ALLOWED_URI:
+            lost = (
+                FailedPrecondition("the host answered 404", reason="URI_UNREADABLE")
+                if item.image_uri.endswith("/gone.jpg")
+                else InvalidArgument("its host is not allowed", reason="URI_FORBIDDEN")
+            )
+            return embedding_service_pb2.EmbedResult(status=to_status(lost))
+        vector = vector_pb2.Vector(
+            space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
+        )
+        subject = photo_pb2.Subject(box=SUBJECT) if item.find_subject else None
+        return embedding_service_pb2.EmbedResult(vector=vector, subject=subject)
+
+    async def Classify(self, request, context):
+        await self.script.take("Classify", request, context)
+        (item,) = request.items
+        if (failed := self._result(item).status).code:
+            result = embedding_service_pb2.ClassifyResult(status=failed)
+        else:
+            red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.75)
+            told = photo_pb2.Classification(guesses=[red], sure=red, space_version="v1")
+            result = embedding_service_pb2.ClassifyResult(
+                classification=told, subject=self._result(item).subject
+            )
+        return embedding_service_pb2.ClassifyResponse(results=[result])
+
+    async def ListSpaces(self, request, context):
+        await self.script.take("ListSpaces", request, context)
+        space = embedding_service_pb2.Space(space="visual", version="v1", model="m1", ready=True)
+        return embedding_service_pb2.ListSpacesResponse(spaces=[space])
+
+
+class FittedSpaces(space_service_pb2_grpc.SpaceServiceServicer):
+    """Has every space that is asked for."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def PromoteSpace(self, request, context):
+        await self.script.take("PromoteSpace", request, context)
+        return embedding_service_pb2.Space(version=request.version, forced=request.force)
+
+    async def RetireSpace(self, request, context):
+        await self.script.take("RetireSpace", request, context)
+        return embedding_service_pb2.Space(
+            version=request.version, state=space_pb2.SPACE_STATE_RETIRED
+        )

@@ -1,0 +1,305 @@
+"""A scripted retriever on the wire."""
+
+from google.rpc import status_pb2
+
+from servicekit.errors import FieldViolation, InvalidArgument, NotFound
+from servicekit.status import to_status
+from sightline.common.v1 import answer_pb2, import_pb2, job_pb2, product_pb2
+from sightline.retriever.v1 import (
+    backup_service_pb2,
+    backup_service_pb2_grpc,
+    fit_service_pb2_grpc,
+    index_service_pb2,
+    index_service_pb2_grpc,
+    keyword_service_pb2_grpc,
+    product_service_pb2,
+    product_service_pb2_grpc,
+    rebuild_service_pb2_grpc,
+    vector_service_pb2,
+    vector_service_pb2_grpc,
+)
+from tests.fakes.gateway_script import NEAREST, PRODUCTS, SPACE, Script, columns, stage_timing
+
+RECALL = answer_pb2.RecallEstimate(
+    plan="graph",
+    filter_class="narrow",
+    k=100,
+    recall=0.875,
+    lower=0.75,
+    upper=0.9375,
+    search_count=40,
+    row_count=300,
+    below_floor=True,
+    ef_factor=2.0,
+)
+
+
+class Fits(fit_service_pb2_grpc.FitServiceServicer):
+    """Every job is new."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def FitSpace(self, request, context):
+        await self.script.take("FitSpace", request, context)
+        return job_pb2.Job(job_id="retriever/4", kind="fit")
+
+
+class Vectors(vector_service_pb2_grpc.VectorServiceServicer):
+    """Finds NEAREST near to everything that exists."""
+
+    def __init__(self, script: Script, products: list[str]) -> None:
+        self.script = script
+        self.products = products
+
+    async def Search(self, request, context):
+        await self.script.take("Search", request, context)
+        if request.product_id and request.product_id not in PRODUCTS:
+            raise NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        asked = [part.product_id for part in request.blend.parts]
+        if gone := [place for place, item in enumerate(asked) if item and item not in PRODUCTS]:
+            raise NotFound(
+                "no such product",
+                reason="PRODUCT_NOT_FOUND",
+                violations=[
+                    FieldViolation(f"blend.parts[{place}].product_id", "is not in the catalogue")
+                    for place in gone
+                ],
+            )
+        if request.filter.comparison.field == "colour" or any(
+            item.comparison.field == "colour" for item in request.filter.all.filters
+        ):
+            path = "filter.all.filters[0].comparison.field"
+            raise InvalidArgument(
+                f"{path}: unknown field",
+                reason="FILTER_INVALID",
+                violations=[FieldViolation(path, "unknown field")],
+            )
+        out = {request.product_id, *asked, *request.exclude_product_ids}
+        ids = [item for item in NEAREST if item not in out and item in self.products]
+        return vector_service_pb2.SearchResponse(
+            candidates=columns(ids, self.script.parents),
+            collapsed=[
+                vector_service_pb2.ProductIds(product_ids=self.script.collapsed.get(item, []))
+                for item in ids
+            ],
+            query_product=(
+                columns([request.product_id], self.script.parents) if request.product_id else None
+            ),
+            similarities=[NEAREST[item] for item in ids],
+            image_ids=[f"image-{item}" for item in ids],
+            space=SPACE,
+            freshness=answer_pb2.IndexFreshness(index_token="t1", index_time_micros=5),
+            plan="flat",
+            stage_timings=[stage_timing("index", 0, 10_000)],
+            degradations=self.script.degradations,
+        )
+
+    async def Count(self, request, context):
+        await self.script.take("Count", request, context)
+        return vector_service_pb2.CountResponse(
+            products=5, images=5, indexed=5, space=SPACE, recall=[RECALL]
+        )
+
+
+class Keywords(keyword_service_pb2_grpc.KeywordServiceServicer):
+    """Finds p2 by every text."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def SearchKeywords(self, request, context):
+        await self.script.take("SearchKeywords", request, context)
+        ids = [item for item in ("p2",) if item not in request.exclude_product_ids]
+        return vector_service_pb2.SearchResponse(
+            candidates=columns(ids, self.script.parents),
+            similarities=[0.5 for _ in ids],
+            image_ids=["" for _ in ids],
+            plan="words",
+            stage_timings=[stage_timing("words", 0, 1_000)],
+        )
+
+
+class Products(product_service_pb2_grpc.ProductServiceServicer):
+    """A record of PRODUCTS, all of which pass every filter."""
+
+    def __init__(self, script: Script, products: list[str]) -> None:
+        self.script = script
+        self.products = products
+
+    async def BatchGetProducts(self, request, context):
+        await self.script.take("BatchGetProducts", request, context)
+        if not request.product_ids:
+            raise InvalidArgument("product_ids: has 0 entries", reason="REQUEST_INVALID")
+        ids = [item for item in request.product_ids if item in self.products]
+        kind = product_service_pb2.BatchGetProductsResponse
+        if request.explain_filter and (
+            why := self.script.rejected.get(request.filter.WhichOneof("expression"))
+        ):
+            return kind(
+                filtered_product_ids=ids,
+                rejections=[
+                    product_service_pb2.Rejection(product_id=i, path=why, condition="c", held=["h"])
+                    for i in ids
+                ],
+            )
+        answer = self._answer(kind, ids, request.view)
+        held = self.products
+        answer.titles.extend(f"Title {i}" if i in held else "" for i in request.title_product_ids)
+        return answer
+
+    async def ListProducts(self, request, context):
+        await self.script.take("ListProducts", request, context)
+        begin = int(request.page_token or 0)
+        end = begin + (self.script.scans or len(self.products))
+        kind, ids = product_service_pb2.ListProductsResponse, self.products[begin:end]
+        answer = self._answer(kind, ids, request.view)
+        answer.next_page_token = str(end) if end < len(self.products) else ""
+        return answer
+
+    def _answer(self, kind, ids, view):
+        if view == product_service_pb2.PRODUCT_VIEW_COLUMNS:
+            return kind(columns=columns(ids, self.script.parents))
+        return kind(products=[product_pb2.Product(product_id=i, title=f"Title {i}") for i in ids])
+
+    async def UpsertProducts(self, request, context):
+        await self.script.take("UpsertProducts", request, context)
+        results = [
+            product_service_pb2.UpsertResult(
+                product_id=item.product_id, etag="e1", image_ids=["i1"]
+            )
+            for item in request.products
+        ]
+        bad = InvalidArgument("no title", reason="PRODUCT_INVALID")
+        results[-1] = product_service_pb2.UpsertResult(
+            product_id=request.products[-1].product_id, status=to_status(bad)
+        )
+        return product_service_pb2.UpsertProductsResponse(results=results, index_token="t2")
+
+    async def DeleteProducts(self, request, context):
+        await self.script.take("DeleteProducts", request, context)
+        return product_service_pb2.DeleteProductsResponse(deleted_count=1, index_token="t3")
+
+    async def UpdateProducts(self, request, context):
+        await self.script.take("UpdateProducts", request, context)
+        gone = NotFound("no such product", reason="PRODUCT_NOT_FOUND")
+        result = product_service_pb2.UpsertResult(product_id="p9", status=to_status(gone))
+        return product_service_pb2.UpsertProductsResponse(results=[result], index_token="t4")
+
+    async def UpdateOffers(self, request, context):
+        await self.script.take("UpdateOffers", request, context)
+        bad = InvalidArgument("negative", reason="OFFER_INVALID")
+        fine = [status_pb2.Status() for _ in request.offers[:-1]]
+        return product_service_pb2.UpdateOffersResponse(
+            statuses=[*fine, to_status(bad)], index_token="t5"
+        )
+
+    async def PurgeProducts(self, request, context):
+        await self.script.take("PurgeProducts", request, context)
+        return product_service_pb2.PurgeProductsResponse(
+            product_count=2,
+            sample_product_ids=["p1", "p2"],
+            job=job_pb2.Job(job_id="retriever/9") if request.force else None,
+        )
+
+    async def OpenImport(self, request, context):
+        await self.script.take("OpenImport", request, context)
+        return import_pb2.ImportState(import_id=request.import_id, mode=request.mode, rows_done=7)
+
+    async def ImportProducts(self, request, context):
+        await self.script.take("ImportProducts", request, context)
+        results = [
+            product_service_pb2.UpsertResult(
+                product_id=row.product.product_id, etag=f"e{row.row_number}", image_ids=["i1"]
+            )
+            for row in request.rows
+        ]
+        state = import_pb2.ImportState(import_id=request.import_id, rows_done=8)
+        return product_service_pb2.ImportProductsResponse(
+            results=results, state=state, index_token="t6"
+        )
+
+    async def CloseImport(self, request, context):
+        await self.script.take("CloseImport", request, context)
+        return product_service_pb2.CloseImportResponse(
+            state=import_pb2.ImportState(import_id=request.import_id, closed=True),
+            delete_count=3,
+            sample_product_ids=["p3"],
+            job=None if request.dry_run else job_pb2.Job(job_id="retriever/10"),
+        )
+
+    async def GetImage(self, request, context):
+        await self.script.take("GetImage", request, context)
+        image = product_pb2.ProductImage(image_id=request.image_id, content=b"bytes")
+        return product_service_pb2.GetImageResponse(image=image)
+
+
+class Index(index_service_pb2_grpc.IndexServiceServicer):
+    """Has one generation, "g1", and takes every order."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateGeneration(self, request, context):
+        await self.script.take("CreateGeneration", request, context)
+        return index_service_pb2.Generation(name=request.name)
+
+    async def BackfillGeneration(self, request, context):
+        await self.script.take("BackfillGeneration", request, context)
+        return job_pb2.Job(job_id="retriever/11", kind="backfill")
+
+    async def VerifyGeneration(self, request, context):
+        await self.script.take("VerifyGeneration", request, context)
+        return job_pb2.Job(job_id="retriever/12", kind="verify")
+
+    async def ActivateGeneration(self, request, context):
+        await self.script.take("ActivateGeneration", request, context)
+        return index_service_pb2.Generation(name=request.name, active=True)
+
+    async def RollbackGeneration(self, request, context):
+        await self.script.take("RollbackGeneration", request, context)
+        return index_service_pb2.Generation(name="g1", active=True)
+
+    async def DropGeneration(self, request, context):
+        await self.script.take("DropGeneration", request, context)
+        return index_service_pb2.Generation(
+            name=request.name, state=index_service_pb2.Generation.STATE_DROPPED
+        )
+
+    async def ListGenerations(self, request, context):
+        await self.script.take("ListGenerations", request, context)
+        return index_service_pb2.ListGenerationsResponse(
+            generations=[index_service_pb2.Generation(name="g1", space_version="v1", active=True)]
+        )
+
+
+class Backups(backup_service_pb2_grpc.BackupServiceServicer):
+    """Every job is new, and there is one backup."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def CreateBackup(self, request, context):
+        await self.script.take("CreateBackup", request, context)
+        return job_pb2.Job(job_id="retriever/1", kind="backup")
+
+    async def ListBackups(self, request, context):
+        await self.script.take("ListBackups", request, context)
+        return backup_service_pb2.ListBackupsResponse(
+            backups=[backup_service_pb2.Backup(backup_id="b1")]
+        )
+
+    async def RestoreBackup(self, request, context):
+        await self.script.take("RestoreBackup", request, context)
+        return job_pb2.Job(job_id="retriever/2", kind="restore")
+
+
+class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):
+    """Every job is new."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def RebuildIndex(self, request, context):
+        await self.script.take("RebuildIndex", request, context)
+        return job_pb2.Job(job_id="retriever/3", kind="rebuild_index")

@@ -1,0 +1,133 @@
+"""How the suite is."""
+
+import asyncio
+
+from gateway.admin.status import suite_state
+from gateway.model.causes import Peer
+from gateway.model.errors import PeerUnavailable
+from gateway.model.messages import IndexState, Space
+from servicekit.errors import ServiceError
+from sightline.common.v1.answer_pb2 import SpaceVersion
+
+SPACE = SpaceVersion(space="visual", version="v1", generation="g1")
+
+
+class Suite:
+    """Peers that answer, fail or hang."""
+
+    def __init__(self, ready: bool = True, indexed: int = 7, **fails: ServiceError | str) -> None:
+        self.ready, self.indexed, self.fails = ready, indexed, fails
+        self.texts = True
+
+    async def _called(self, name: str) -> None:
+        error = self.fails.get(name)
+        if isinstance(error, ServiceError):
+            raise error
+        if error == "hang":
+            await asyncio.Event().wait()
+
+    async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
+        await self._called("spaces")
+        return (Space(space="text"), Space(space="visual", version="v2", ready=self.ready))
+
+    async def count(self, catalog_id: str, space: str) -> IndexState:
+        await self._called("count")
+        if space == "text":
+            held = SpaceVersion(space="text", version="t1") if self.texts else None
+            return IndexState(products=5, indexed=3, pending=2, failed=1, space=held)
+        return IndexState(products=5, indexed=self.indexed, pending=1, failed=2, space=SPACE)
+
+    async def serving_model(self, catalog_id: str) -> str:
+        await self._called("serving_model")
+        return "m1"
+
+
+async def state(suite: Suite, seconds: float = 1.0):
+    return await suite_state(
+        suite.spaces("default"),
+        suite.count("default", "visual"),
+        suite.count("default", "text"),
+        suite.serving_model("default"),
+        seconds,
+    )
+
+
+def numbers(count: IndexState) -> tuple[int, int, int]:
+    return count.indexed, count.pending, count.failed
+
+
+def reasons(found):
+    return {item.component: item.error.reason if item.error else "" for item in found.components}
+
+
+async def test_a_suite_that_is_well_says_so_with_its_numbers():
+    found = await state(Suite())
+
+    assert reasons(found) == dict.fromkeys(
+        ("gateway", "embedder", "triton", "retriever", "milvus", "ranker"), ""
+    )
+    assert found.images.products == 5
+    assert numbers(found.images) == (7, 1, 2)
+    assert numbers(found.texts) == (3, 2, 1)
+    assert found.images.space == SPACE
+    assert found.offered == "v2"
+    assert [item.space for item in found.spaces] == ["text", "visual"]
+    assert found.model_version == "m1"
+
+
+async def test_where_there_is_no_index_of_texts_none_waits():
+    suite = Suite()
+    suite.texts = False
+    found = await state(suite)
+
+    assert numbers(found.texts) == (0, 0, 0)
+
+
+async def test_everything_down_is_still_an_answer():
+    fails = {
+        "spaces": PeerUnavailable(Peer.EMBEDDER),
+        "count": PeerUnavailable(Peer.RETRIEVER),
+        "serving_model": PeerUnavailable(Peer.RANKER),
+    }
+    found = await state(Suite(**fails))
+
+    assert reasons(found) == {
+        "gateway": "",
+        "embedder": "EMBEDDER_UNAVAILABLE",
+        "triton": "EMBEDDER_UNAVAILABLE",
+        "retriever": "RETRIEVER_UNAVAILABLE",
+        "milvus": "RETRIEVER_UNAVAILABLE",
+        "ranker": "RANKER_UNAVAILABLE",
+    }
+    assert found.images.products == -1
+    assert numbers(found.images) == numbers(found.texts) == (-1, -1, -1)
+    assert found.model_version == ""
+
+
+async def test_engines_are_kept_apart_from_the_services_in_front_of_them():
+    found = reasons(await state(Suite(ready=False, indexed=-1)))
+
+    assert (found["embedder"], found["triton"]) == ("", "TRITON_UNAVAILABLE")
+    assert (found["retriever"], found["milvus"]) == ("", "INDEX_UNAVAILABLE")
+
+
+async def test_peers_that_hang_are_waited_for_side_by_side_and_no_longer_than_said():
+    start = asyncio.get_running_loop().time()
+    found = await state(Suite(spaces="hang", count="hang", serving_model="hang"), seconds=2)
+
+    assert asyncio.get_running_loop().time() - start < 5
+    assert reasons(found)["ranker"] == "RANKER_UNAVAILABLE"
+
+
+async def test_the_model_that_counts_is_that_of_the_version_that_the_index_holds():
+    class Rolling(Suite):
+        async def spaces(self, catalog_id: str) -> tuple[Space, ...]:
+            return (
+                Space(space="visual", version="v2", default_version=True),
+                Space(space="visual", version="v1", ready=True),
+            )
+
+    found = await state(Rolling())
+
+    assert reasons(found)["triton"] == ""
+    assert found.offered == "v2"

@@ -1,0 +1,138 @@
+"""Filters as they are sent; the calls themselves are tested on the wire."""
+
+import pytest
+
+from gateway.clients.calls import Caller
+from gateway.clients.retriever import _as_sent, filter_of
+from gateway.model.causes import Peer
+from gateway.model.query import CallersFilter, Scope
+from servicekit.errors import FieldViolation, InvalidArgument
+from sightline.common.v1 import filter_pb2, product_pb2
+
+BRAND = filter_pb2.Filter(
+    comparison=filter_pb2.Comparison(
+        field="brand",
+        operator=filter_pb2.Comparison.OPERATOR_EQUAL,
+        value=filter_pb2.FilterValue(text="O'Neill\\"),
+    )
+)
+
+
+def all_of(*filters: filter_pb2.Filter) -> filter_pb2.Filter:
+    return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
+
+
+def scope(own: filter_pb2.Filter | None, buyable_only: bool = True) -> Scope:
+    carried = CallersFilter(own, b"", False) if own is not None else None
+    return Scope(carried, buyable_only)
+
+
+def is_buyable(condition: filter_pb2.Filter) -> bool:
+    comparison = condition.comparison
+    return (
+        comparison.field == "availability"
+        and comparison.operator == filter_pb2.Comparison.OPERATOR_NOT_EQUAL
+        and comparison.value.availability == product_pb2.AVAILABILITY_OUT_OF_STOCK
+    )
+
+
+def test_a_filter_goes_as_it_came_when_nothing_is_added():
+    assert filter_of(scope(BRAND, buyable_only=False)) is BRAND
+    assert filter_of(scope(None, buyable_only=False)) is None
+
+
+@pytest.mark.parametrize("own", [None, filter_pb2.Filter()])
+def test_without_a_filter_only_the_condition_is_sent(own):
+    sent = filter_of(scope(own))
+
+    assert sent is not None
+    assert is_buyable(sent)
+
+
+def test_a_single_comparison_is_joined_with_the_condition():
+    sent = filter_of(scope(BRAND))
+
+    assert sent is not None
+    own, added = sent.all.filters
+    assert own == BRAND
+    assert is_buyable(added)
+
+
+def test_a_list_grows_by_the_condition_and_gets_no_deeper():
+    own = all_of(BRAND, BRAND)
+    sent = filter_of(scope(own))
+
+    assert sent is not None
+    assert list(sent.all.filters)[:2] == [BRAND, BRAND]
+    assert is_buyable(sent.all.filters[2])
+    assert len(own.all.filters) == 2
+
+
+def test_a_full_list_is_wrapped():
+    sent = filter_of(scope(all_of(*[BRAND] * 64)))
+
+    assert sent is not None
+    assert len(sent.all.filters) == 2
+    assert len(sent.all.filters[0].all.filters) == 64
+
+
+@pytest.mark.parametrize(
+    ("own", "reported", "expected"),
+    [
+        (BRAND, "filter.all.filters[0].comparison.field", "filter.comparison.field"),
+        (
+            all_of(*[BRAND] * 64),
+            "filter.all.filters[0].all.filters[3].comparison.field",
+            "filter.all.filters[3].comparison.field",
+        ),
+        (
+            all_of(BRAND, BRAND),
+            "filter.all.filters[1].comparison.field",
+            "filter.all.filters[1].comparison.field",
+        ),
+        (
+            all_of(BRAND, BRAND),
+            "filter.all.filters[0].comparison.field",
+            "filter.all.filters[0].comparison.field",
+        ),
+    ],
+)
+def test_a_culprit_is_named_by_the_path_that_the_caller_sent(own, reported, expected):
+    error = InvalidArgument(
+        f"{reported}: unknown",
+        reason="FILTER_INVALID",
+        violations=[FieldViolation(reported, "unknown")],
+    )
+
+    heard = _as_sent(error, scope(own))
+
+    assert heard.reason == "FILTER_INVALID"
+    assert [item.field for item in heard.violations] == [expected]
+    assert heard.message == f"{expected}: unknown"
+
+
+class Watched:
+    """A streaming call that never ends by itself."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def __call__(self, request, timeout):
+        return self
+
+    async def __aiter__(self):
+        while True:
+            yield 1
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+async def test_a_stream_that_nobody_reads_on_is_cancelled_at_the_peer():
+    method = Watched()
+    answers = Caller(Peer.RANKER, reserve=0.0, longest=1.0).stream(method, None)
+
+    assert await anext(answers) == 1
+    await answers.aclose()
+
+    assert method.cancelled

@@ -1,0 +1,81 @@
+"""How degraded answers are described."""
+
+import pytest
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Cause, Peer
+from gateway.model.failures import BY_PEER, BY_REASON, Failure, cause_of
+from gateway.model.messages import Degradation, Reason
+from gateway.ranking.fallbacks import degradations, reasons_for
+from servicekit.errors import BY_CODE, Code
+
+REASON = Reason(code="MATCHES_TASTE", text="yes")
+
+
+@pytest.mark.parametrize("peer", list(Peer))
+@pytest.mark.parametrize("code", list(BY_CODE))
+def test_every_code_of_every_peer_is_either_a_failure_or_the_callers(peer, code):
+    error = BY_CODE[code]("x", reason="SOMETHING_ELSE")
+    callers = {Code.NOT_FOUND, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
+    if peer is not Peer.RANKER:
+        callers |= {Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE}
+
+    if error.code in callers:
+        with pytest.raises(type(error)) as caught:
+            cause_of(peer, error)
+        assert caught.value is error
+    elif error.code is Code.DEADLINE_EXCEEDED:
+        assert cause_of(peer, error) is Cause.STAGE_DEADLINE
+    else:
+        assert cause_of(peer, error) is BY_PEER[peer]
+
+
+@pytest.mark.parametrize("reason", list(BY_REASON))
+def test_a_known_reason_decides_whatever_its_code(reason):
+    for code in (Code.UNAVAILABLE, Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT):
+        error = BY_CODE[code]("x", reason=reason)
+        assert cause_of(Peer.RETRIEVER, error) is BY_REASON[reason]
+
+
+def test_failures_stand_once_each_in_the_order_of_the_stages():
+    failures = [
+        Failure("rank", Cause.RANKER_UNAVAILABLE),
+        Failure("visual", Cause.INDEX_UNAVAILABLE),
+        Failure("visual", Cause.INDEX_UNAVAILABLE),
+    ]
+    reported = [
+        Degradation(stage="rank", cause=Degradation.CAUSE_MODEL_NOT_READY, substitute="similarity")
+    ] * 2
+
+    found = degradations(failures, reported, (Branch.POPULAR, Branch.NEW))
+
+    assert [(item.stage, item.cause) for item in found] == [
+        ("visual", Cause.INDEX_UNAVAILABLE),
+        ("rank", Cause.RANKER_UNAVAILABLE),
+        ("rank", Cause.MODEL_NOT_READY),
+    ]
+    assert found[0].substitute == (
+        "popular products that pass the filter and the newest products that pass the filter"
+    )
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_failure_says_what_stands_in(cause):
+    for stage in (*Branch, "rank", "hydrate", "record", "something"):
+        (found,) = degradations([Failure(stage, cause)], (), ())
+        assert found.substitute
+
+
+def test_the_rankers_reasons_go_before_our_own():
+    assert reasons_for((Branch.VISUAL,), (REASON,)) == (REASON,)
+    assert [item.code for item in reasons_for((Branch.VISUAL,), ())] == ["LOOKS_LIKE_QUERY"]
+
+
+def test_only_the_gateway_knows_that_a_product_is_new():
+    reasons = reasons_for((Branch.NEW,), (REASON,))
+
+    assert [item.code for item in reasons] == ["MATCHES_TASTE", "NEW"]
+
+
+def test_every_branch_has_a_reason_of_its_own():
+    assert len({item.code for item in reasons_for(tuple(Branch), ())}) == len(Branch)

@@ -1,0 +1,171 @@
+"""Each public call goes to the peer that the table names, as it came."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.clients.calls import Caller
+from gateway.clients.embedder import EmbedderClient
+from gateway.clients.ranker import RankerClient
+from gateway.clients.retriever import RetrieverClient
+from gateway.model.causes import Peer
+from gateway.servicer import admin, catalog, events
+from gateway.servicer.passthrough import ROUTES, Passthrough, Route
+from servicekit.errors import InvalidArgument, NotFound
+from sightline.gateway.v1 import catalog_service_pb2
+from sightline.retriever.v1 import product_service_pb2
+
+SERVICES = {
+    service.full_name: service for service in (admin.SERVICE, catalog.SERVICE, events.SERVICE)
+}
+HERE = {
+    "sightline.gateway.v1.AdminService": {"GetStatus", "ListModels", "RetireSpace"},
+    "sightline.gateway.v1.CatalogService": {"GetProduct", "ListProducts", "GetImage"},
+    "sightline.gateway.v1.UserEventService": {"WriteEvents"},
+}
+"""Calls with code of their own."""
+ROUTED = [
+    (SERVICES[service].methods_by_name[name], route)
+    for service, routes in ROUTES.items()
+    for name, route in routes.items()
+]
+
+
+def str_of(part: object) -> str:
+    return getattr(part, "name", "")
+
+
+class FakeChannel:
+    """Notes what is sent through it and answers with an empty message."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes]] = []
+
+    def unary_unary(self, path: str, **codecs: Any) -> Any:
+        async def call(request: Any, **deadline: Any) -> Any:
+            self.sent.append((path, codecs["request_serializer"](request)))
+            return codecs["response_deserializer"](b"")
+
+        return call
+
+    unary_stream = unary_unary
+
+
+@pytest.fixture
+def channels() -> dict[Peer, FakeChannel]:
+    return {peer: FakeChannel() for peer in Peer}
+
+
+def served(channels: dict[Peer, Any]) -> dict[str, Any]:
+    """The public servicers, by service."""
+    ways = {
+        peer: (channel, Caller(peer, reserve=0.0, longest=1.0))
+        for peer, channel in channels.items()
+    }
+    passthrough = Passthrough(["default"], ways)
+    return {
+        admin.SERVICE.full_name: admin.AdminServicer(
+            ["default"],
+            passthrough,
+            scenes=None,  # type: ignore[arg-type]
+            embedder=EmbedderClient(*ways[Peer.EMBEDDER]),
+            ranker=RankerClient(*ways[Peer.RANKER]),
+            retriever=RetrieverClient(*ways[Peer.RETRIEVER]),
+            status_seconds=1.0,
+            service_version="0",
+        ),
+        catalog.SERVICE.full_name: catalog.CatalogServicer(
+            ["default"], passthrough, *ways[Peer.RETRIEVER]
+        ),
+        events.SERVICE.full_name: events.UserEventServicer(["default"], passthrough),
+    }
+
+
+def request_of(method: MethodDescriptor, route: Route, count: int = 1, **fields: str) -> Any:
+    """A request with `count` entries in the field that is counted, if there is one."""
+    request = GetMessageClass(method.input_type)(**fields)
+    entries = getattr(request, route.counted or "events", ())
+    if hasattr(entries, "add"):
+        for _ in range(count):
+            entries.add()
+    elif route.counted:
+        entries.extend(["p"] * count)
+    return request
+
+
+def peers_method(route: Route) -> MethodDescriptor:
+    service, _, name = route.path.partition("/")
+    return Default().FindServiceByName(service).methods_by_name[name]
+
+
+def shape(message: Descriptor) -> Any:
+    """What decides how a message is written: its fields, and those of the messages in them."""
+    return {item.number: field_shape(item) for item in message.fields}
+
+
+def field_shape(item: FieldDescriptor) -> Any:
+    inner = item.message_type
+    if inner is not None:
+        inner = inner.full_name if ".common." in inner.full_name else shape(inner)
+    values = (
+        [(value.name, value.number) for value in item.enum_type.values] if item.enum_type else ()
+    )
+    oneof = item.containing_oneof.name if item.containing_oneof else ""
+    return item.name, item.type, item.is_repeated, inner, values, oneof
+
+
+def test_every_public_call_is_routed_or_answered_here(channels):
+    for full_name, servicer in served(channels).items():
+        names = set(SERVICES[full_name].methods_by_name)
+        assert names == ROUTES[full_name].keys() | HERE[full_name]
+        assert all(callable(getattr(servicer, name)) for name in names)
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTED, ids=str_of)
+def test_a_routed_call_is_the_same_on_the_wire(method, route):
+    theirs = peers_method(route)
+    assert shape(method.input_type) == shape(theirs.input_type)
+    assert shape(method.output_type) == shape(theirs.output_type)
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTED, ids=str_of)
+async def test_a_routed_call_goes_to_its_peer_as_it_came(method, route, channels):
+    servicer = served(channels)[method.containing_service.full_name]
+    request = request_of(method, route, request_id="once")
+
+    answer = await getattr(servicer, method.name)(request, None)
+
+    assert answer == GetMessageClass(method.output_type)()
+    request.catalog_id = "default"
+    path, content = channels[route.peer].sent[-1]
+    assert (path, content) == (f"/{route.path}", request.SerializeToString())
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTED, ids=str_of)
+async def test_a_call_for_another_catalog_goes_nowhere(method, route, channels):
+    servicer = served(channels)[method.containing_service.full_name]
+    with pytest.raises(NotFound) as caught:
+        await getattr(servicer, method.name)(request_of(method, route, catalog_id="x"), None)
+
+    assert caught.value.reason == "CATALOG_NOT_FOUND"
+    assert not any(channel.sent for channel in channels.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "route"), [pair for pair in ROUTED if pair[1].counted], ids=str_of
+)
+async def test_too_few_and_too_many_entries_go_nowhere(method, route, channels):
+    servicer = served(channels)[method.containing_service.full_name]
+    for count in (0, route.most + 1):
+        with pytest.raises(InvalidArgument, match=route.counted):
+            await getattr(servicer, method.name)(request_of(method, route, count), None)
+    assert not any(channel.sent for channel in channels.values())
+    assert await getattr(servicer, method.name)(request_of(method, route, route.most), None)
+
+
+def test_the_orders_of_a_list_have_the_same_numbers():
+    ours = catalog_service_pb2.ListProductsRequest.Order.items()
+    assert ours == product_service_pb2.ListProductsRequest.Order.items()

@@ -1,0 +1,172 @@
+"""Scenes as files."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.model.branch import Branch
+from gateway.model.diversity import Diversity
+from gateway.model.errors import SceneNotFound
+from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
+
+GOOD = "over_fetch = 3.0\n[branches]\nvisual = 2.0\n"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that is newer than what was there."""
+    stamp = path.stat().st_mtime_ns + 10**9 if path.exists() else None
+    path.write_text(text)
+    if stamp is not None:
+        os.utime(path, ns=(stamp, stamp))
+
+
+def test_the_built_in_default_is_what_no_name_means():
+    scenes = SceneFiles()
+
+    assert scenes.names() == ("default",)
+    assert scenes.get("") == scenes.get("default")
+    assert re.fullmatch("[0-9a-f]{16}", scenes.get("").version)
+
+
+def test_in_the_built_in_default_similarity_outweighs_behaviour_when_there_is_a_photo():
+    scene = SceneFiles().get("default")
+
+    rest = [value for part, value in scene.parts_with_signals.items() if part != "visual"]
+    assert scene.parts_with_signals["popularity"] == 0
+    assert scene.parts_with_signals["visual"] > max(scene.parts_with_signals["taste"], 0.5)
+    assert rest
+    assert scene.buyable_only
+
+
+def test_what_moves_products_is_off_unless_a_scene_asks_for_it(tmp_path):
+    put(
+        tmp_path / "home.toml",
+        "[diversity]\ndiversity = 0.2\nbrand_cap = 2\ncategory_caps = { 2 = 3, 1 = 5 }\n"
+        "exploration_places = [4, 9]\n",
+    )
+    scenes = SceneFiles(tmp_path)
+
+    assert scenes.get("default").diversity == Diversity()
+    assert scenes.get("home").diversity == Diversity(
+        diversity=0.2,
+        brand_cap=2,
+        category_caps=((1, 5), (2, 3)),
+        exploration_places=(4, 9),
+    )
+
+
+def test_an_unknown_scene_is_not_found():
+    with pytest.raises(SceneNotFound):
+        SceneFiles().get("nope")
+
+
+@pytest.mark.parametrize("name", ["../default", "default.toml", "/etc/passwd", "\x00"])
+def test_a_name_is_never_a_path(name):
+    with pytest.raises(SceneNotFound):
+        SceneFiles().get(name)
+
+
+def test_a_folder_adds_scenes_and_replaces_those_of_the_same_name(tmp_path):
+    put(tmp_path / "home.toml", GOOD)
+    put(tmp_path / "default.toml", "drop_seen = true\n")
+
+    scenes = SceneFiles(tmp_path)
+
+    assert scenes.names() == ("default", "home")
+    assert scenes.get("home").branches[Branch.VISUAL] == 2.0
+    assert scenes.get("default").drop_seen
+
+
+def test_a_changed_file_is_taken_up_within_a_second_and_has_another_version(tmp_path):
+    clock = Clock()
+    put(tmp_path / "home.toml", GOOD)
+    scenes = SceneFiles(tmp_path, clock)
+    before = scenes.get("home")
+    put(tmp_path / "home.toml", GOOD.replace("3.0", "4.0"))
+
+    clock.now = 0.5
+    assert scenes.get("home") is before
+    clock.now = 1.0
+    assert scenes.get("home").over_fetch == 4.0
+    assert scenes.get("home").version != before.version
+
+
+def test_a_file_that_appears_or_goes_is_noticed(tmp_path):
+    clock = Clock()
+    scenes = SceneFiles(tmp_path, clock)
+    put(tmp_path / "home.toml", GOOD)
+    clock.now = 1.0
+    assert scenes.names() == ("default", "home")
+
+    (tmp_path / "home.toml").unlink()
+    clock.now = 2.0
+    assert scenes.names() == ("default",)
+
+
+def test_while_one_file_is_bad_all_former_scenes_go_on_and_a_metric_says_so(tmp_path):
+    clock = Clock()
+    put(tmp_path / "home.toml", GOOD)
+    scenes = SceneFiles(tmp_path, clock)
+    put(tmp_path / "home.toml", "over_fetch = ")
+    put(tmp_path / "other.toml", GOOD)
+    clock.now = 1.0
+
+    assert scenes.names() == ("default", "home")
+    assert scenes.get("home").over_fetch == 3.0
+    assert STALE._value.get() == 1
+
+    put(tmp_path / "home.toml", GOOD)
+    clock.now = 2.0
+    assert scenes.names() == ("default", "home", "other")
+    assert STALE._value.get() == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "culprit"),
+    [
+        ("over_fetch = 0.5", "over_fetch"),
+        ("over_fetch = inf", "over_fetch"),
+        ("most_candidates = 2001", "most_candidates"),
+        ("colour = 1", "colour"),
+        ("[branches]\nvisual = -1.0", "branches.visual"),
+        ("[branches]\nvideo = 1.0", "branches.video"),
+        ("[parts_with_signals]\ncharm = 1.0", "charm"),
+        ("[budgets]\nembed = 0.9\ncandidates = 0.5", "budgets"),
+        ("[budgets]\nembed = nan", "budgets.embed"),
+        ("[diversity]\ndiversity = 1.5", "diversity.diversity"),
+        ("[diversity]\nwindow = 1", "diversity.window"),
+        ("[diversity]\ncategory_caps = { 9 = 1 }", "diversity.category_caps"),
+        ("[diversity]\ncategory_caps = { 1 = 0 }", "diversity.category_caps"),
+        ("[diversity]\nexploration_places = [1]", "diversity.exploration_places"),
+        ("[diversity]\nexploration_places = [5, 4]", "exploration_places must rise"),
+        ("[diversity]\nshuffle = true", "diversity.shuffle"),
+        ("not toml", "home.toml"),
+    ],
+)
+def test_a_bad_file_is_refused_at_the_start_with_the_culprit_named(tmp_path, text, culprit):
+    put(tmp_path / "home.toml", text)
+
+    with pytest.raises(ScenesInvalid, match=re.escape(culprit)):
+        SceneFiles(tmp_path)
+
+
+def test_a_file_whose_name_is_no_scene_name_is_refused(tmp_path):
+    put(tmp_path / "My Scene.toml", GOOD)
+
+    with pytest.raises(ScenesInvalid, match="My Scene"):
+        SceneFiles(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ScenesInvalid, match="not a folder"):
+        SceneFiles(tmp_path / "nope")

@@ -1,0 +1,18 @@
+"""How the gateway's parts are connected."""
+
+from gateway.settings import GatewaySettings
+from gateway.state.scenes import SceneFiles
+from gateway.wiring import build
+
+
+async def test_a_gateway_is_built_whole_while_every_peer_is_down():
+    gateway = build(GatewaySettings(), SceneFiles())
+
+    assert {binding.full_name for binding in gateway.bindings} == {
+        "sightline.gateway.v1.RecommendationService",
+        "sightline.gateway.v1.CatalogService",
+        "sightline.gateway.v1.UserEventService",
+        "sightline.gateway.v1.AdminService",
+        "sightline.common.v1.JobService",
+    }
+    await gateway.close(1)
