@@ -1,5 +1,6 @@
 """Each public call goes to the peer that the table names, as it came."""
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def str_of(part: object) -> str:
     return getattr(part, "name", "")
 
 
+class FakeCall:
+    """A call that is answered with an empty message."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __await__(self) -> Generator[None, None, Any]:
+        yield
+        return self.answer
+
+    async def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+
 class FakeChannel:
     """Notes what is sent through it and answers with an empty message."""
 
@@ -45,9 +60,9 @@ class FakeChannel:
         self.sent: list[tuple[str, bytes]] = []
 
     def unary_unary(self, path: str, **codecs: Any) -> Any:
-        async def call(request: Any, **deadline: Any) -> Any:
+        def call(request: Any, **deadline: Any) -> FakeCall:
             self.sent.append((path, codecs["request_serializer"](request)))
-            return codecs["response_deserializer"](b"")
+            return FakeCall(codecs["response_deserializer"](b""))
 
         return call
 
