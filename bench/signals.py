@@ -23,9 +23,9 @@ from embedder.fitting.model import Labelled
 from embedder.fitting.space import embed, texts
 from gateway.fuse import Listing, fuse, weighted
 from gateway.model import Branch, Columns
-from retriever.model import ProductContent
-from retriever.texts import text_of
-from retriever.vectors import blended
+from retriever.domain.model import ProductContent
+from retriever.domain.texts import text_of
+from retriever.domain.vectors import blended
 
 SEED = 0
 PLACES = 10

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from bench.engines import generation, image_id
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile, ratio
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.ladder import Ladder
-from retriever.milvus import MilvusIndex
-from retriever.model import (
+from retriever.domain.model import (
     GivenVector,
     Image,
     ProductContent,
@@ -26,7 +25,8 @@ from retriever.model import (
     VectorWrite,
 )
 from retriever.record import Record
-from retriever.search import Query, search
+from retriever.search.fallback.ladder import Ladder
+from retriever.search.search import Query, search
 from servicekit.sql import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 
@@ -95,7 +95,7 @@ class Shop:
 
 async def measure(folder: str, rows: int, dimension: int) -> Case:
     """Fills a record in a folder and searches it."""
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((rows, dimension)).astype(np.float32)

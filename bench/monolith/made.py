@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from bench import engines
 from bench.engines import image_id
-from retriever.filters import shaped
-from retriever.model import (
+from retriever.adapters.milvus.filters import shaped
+from retriever.domain.model import (
     EXACT,
     TEXT_SPACE,
     Attribute,
@@ -185,7 +185,7 @@ def write(data: Path, catalogs: Sequence[Made]) -> None:
     """Writes catalogs into the record of a suite that does not run yet."""
     folder = data / "retriever"
     folder.mkdir(parents=True, exist_ok=True)
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     try:
         for made in catalogs:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import typer.main
 
-from retriever.model import Freshness
-from retriever.planning import Plan, Route, Survivors
-from retriever.standin import Copy
+from retriever.domain.model import Freshness
+from retriever.search.fallback.standin import Copy
+from retriever.search.planning import Plan, Route, Survivors
 from sightline_client import filter_text
 from sightline_client.cli import app, failures
 

@@ -11,8 +11,8 @@ import grpc
 import numpy as np
 from google.rpc import status_pb2
 
-from retriever.filters import SLICES, slice_number
-from retriever.model import (
+from retriever.adapters.milvus.filters import SLICES, slice_number
+from retriever.domain.model import (
     EXACT,
     WHOLE,
     CategoryPath,

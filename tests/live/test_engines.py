@@ -17,9 +17,9 @@ import pytest
 import pytest_asyncio
 from pymilvus import AsyncMilvusClient
 
-from retriever import filters
-from retriever.milvus import MilvusIndex
-from retriever.model import (
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.model import (
     EXACT,
     CollectionAbsent,
     CollectionReleased,

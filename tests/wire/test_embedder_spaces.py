@@ -22,8 +22,8 @@ from embedder.triton import Triton
 from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model import ALONE, Peer, Signal, SignalKind
-from retriever.embedder import EmbedderClient as RetrieversClient
-from retriever.model import GivenVector
+from retriever.adapters.embedder import EmbedderClient as RetrieversClient
+from retriever.domain.model import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_status

@@ -43,7 +43,13 @@ from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+)
 from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database
@@ -251,7 +257,7 @@ async def start_retriever(
     """A retriever until the stack ends: its record, its port and its worker's environment."""
     settings = Settings(
         port=0,
-        database_url=new_store("retriever.migrations", "record.db"),
+        database_url=new_store("retriever.record.migrations", "record.db"),
         photos_url=str(folder / "photos"),
         backups=str(folder / "backups"),
         milvus_uri=engine.uri,

@@ -20,17 +20,30 @@ from google.rpc import status_pb2
 from google.type import money_pb2
 from PIL import Image
 
-from retriever import filters, milvus
 from retriever.__main__ import bindings
+from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus import index as milvus
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import EXACT_ROWS
-from retriever.embedder import EmbedderClient
-from retriever.milvus import MilvusIndex
-from retriever.model import CategoryGuess, Classification, CollectionState, ImageRejected
+from retriever.domain.model import (
+    CategoryGuess,
+    Classification,
+    CollectionState,
+    ImageRejected,
+)
 from retriever.record import Record
+from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.settings import Settings
-from retriever.watchdog import Watchdog
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+    watch,
+)
 from retriever.worker import Leadership, Worker, work
 from servicekit import server
 from servicekit.jobs import Lease, worker_id

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from retriever.index import collection_of
-from retriever.model import (
+from retriever.domain.model import (
     EmbeddingSpace,
     GenerationState,
     Image,
@@ -24,8 +23,9 @@ from retriever.model import (
     ProductWrite,
     VectorWrite,
 )
-from retriever.recall import MOST_ROWS
-from retriever.watchdog import LEAST_LOOKS
+from retriever.domain.recall import MOST_ROWS
+from retriever.indexing.index import collection_of
+from retriever.search.recall.watchdog import LEAST_LOOKS
 from sightline.common.v1 import answer_pb2, filter_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money

@@ -26,11 +26,17 @@ from gateway.__main__ import build
 from gateway.scenes import SceneFiles
 from gateway.settings import GatewaySettings
 from retriever.__main__ import bindings
-from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.model import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+)
 from retriever.worker import EMBED_CALLS
 from servicekit import server
 from servicekit.status import from_rpc_error

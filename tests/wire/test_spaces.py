@@ -14,9 +14,16 @@ from embedder.__main__ import bind, decoders, fetcher
 from embedder.settings import EmbedderSettings
 from embedder.triton import Triton
 from examples.wines.catalogue import Wine, load_wines
-from retriever.doubts import doubt
-from retriever.embedder import EmbedderClient
-from retriever.model import CategoryPath, FitPhoto, FitPlan, FitProgress, GivenVector, Label
+from retriever.adapters.embedder import EmbedderClient
+from retriever.domain.doubts import doubt
+from retriever.domain.model import (
+    CategoryPath,
+    FitPhoto,
+    FitPlan,
+    FitProgress,
+    GivenVector,
+    Label,
+)
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from retriever.filters import shaped
-from retriever.model import (
+from retriever.adapters.milvus.filters import shaped
+from retriever.domain.model import (
     Generation,
     GenerationState,
     Image,
@@ -24,7 +24,7 @@ from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.stores import SQLITE, NewStore, Stores
 
-MIGRATIONS = "retriever.migrations"
+MIGRATIONS = "retriever.record.migrations"
 
 
 @dataclass

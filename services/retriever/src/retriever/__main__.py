@@ -9,24 +9,31 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
-from retriever.backup_store import BackupFiles
+from retriever.adapters.backup_files import BackupFiles
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.adapters.photos import PhotoStore
 from retriever.columns.keeper import Columns
-from retriever.gauges import RecallCollector, keep_measuring
-from retriever.ladder import Ladder
-from retriever.milvus import MilvusIndex
-from retriever.photos import PhotoStore
 from retriever.record import Record
+from retriever.search.fallback.ladder import Ladder
+from retriever.search.recall.gauges import RecallCollector, keep_measuring
+from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
 from retriever.servicer.fits import FIT_SERVICE, FitServicer
 from retriever.servicer.index import INDEX_SERVICE, IndexServicer
 from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
+from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.watchdog import Watchdog
-from retriever.wire import JOB_OWNER
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+    watch,
+)
 from servicekit.config import load
 from servicekit.errors import ServiceError
 from servicekit.job_service import JOB_SERVICE, JobServicer

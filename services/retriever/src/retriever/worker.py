@@ -20,23 +20,27 @@ from typing import Any, Protocol
 
 from prometheus_client import Counter, Gauge
 
-from retriever import (
+from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus import filters
+from retriever.backup import backups, restores
+from retriever.catalog import deletions as removals
+from retriever.catalog.hashes import hash_photos
+from retriever.domain.model import (
+    CategoryPath,
+    EmbedderUnavailable,
+    EmbeddingSpace,
+    Generation,
+    Waiting,
+)
+from retriever.indexing import (
     backfill,
-    backups,
-    filters,
     fits,
-    gauges,
     generations,
     rebuild,
-    removals,
-    restores,
     verification,
-    wire,
 )
-from retriever.embedder import EmbedderClient
-from retriever.embedding import RecentVectors, embed_pending
-from retriever.hashes import hash_photos
-from retriever.index import (
+from retriever.indexing.embedding import RecentVectors, embed_pending
+from retriever.indexing.index import (
     LOST,
     LeadershipLost,
     apply_outbox,
@@ -47,14 +51,7 @@ from retriever.index import (
     reconcile,
     reshape,
 )
-from retriever.model import (
-    CategoryPath,
-    EmbedderUnavailable,
-    EmbeddingSpace,
-    Generation,
-    Waiting,
-)
-from retriever.ports import (
+from retriever.ports.all import (
     BackfillRecord,
     BackupRecord,
     BackupStore,
@@ -68,8 +65,16 @@ from retriever.ports import (
     VerificationRecord,
 )
 from retriever.record import Record
+from retriever.search.recall import gauges
+from retriever.servicer import messages as wire
 from retriever.settings import Settings
-from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
+from retriever.wiring import (
+    backup_files,
+    database,
+    job_queue,
+    milvus_index,
+    photo_store,
+)
 from servicekit.config import load
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.jobs import Job, JobClaimLost, Jobs, Lease, worker_id

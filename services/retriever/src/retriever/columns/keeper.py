@@ -13,10 +13,10 @@ from functools import partial
 from prometheus_client import Gauge
 
 from retriever.columns.conditions import Conditions
-from retriever.columns.reads import ColumnRecord, PhotoRow
 from retriever.columns.table import Table
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
-from retriever.model import Floats, Generation
+from retriever.domain.model import Floats, Generation
+from retriever.ports.columns import ColumnRecord, PhotoRow
 
 MOST_PRODUCTS = 1_000_000
 """Products of a catalog whose columns are held: some 300 MB."""

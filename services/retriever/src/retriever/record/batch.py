@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
+from retriever.domain.model import (
     EtagMismatch,
     Generation,
     Image,
@@ -41,7 +41,13 @@ from retriever.record.parts import (
 )
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
-from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.tables import (
+    images,
+    pending,
+    product_images,
+    products,
+    vectors,
+)
 from retriever.record.texts import want_texts
 from servicekit.errors import FieldViolation, ServiceError
 

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.doubts import doubt
-from retriever.model import (
+from retriever.domain.doubts import doubt
+from retriever.domain.model import (
     CategoryGuess,
     CategoryPath,
     Classification,
@@ -21,7 +21,14 @@ from retriever.model import (
     Generation,
     Product,
 )
-from retriever.record.parts import among, chunks, look_up, on, put, same
+from retriever.record.parts import (
+    among,
+    chunks,
+    look_up,
+    on,
+    put,
+    same,
+)
 from retriever.record.tables import doubts, product_images, products
 from sightline_rules import categories
 

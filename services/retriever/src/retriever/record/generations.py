@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
+from retriever.domain.model import (
     MAX_ATTEMPTS,
     OUTAGES,
     Counts,

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
+from retriever.domain.model import (
     Closing,
     ImportClosed,
     ImportDeletesTooMuch,

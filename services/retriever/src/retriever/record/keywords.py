@@ -16,13 +16,24 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Attribute, ProductContent
-from retriever.planning import indexed_parts
-from retriever.record.parts import among, inserting, look_up, same
+from retriever.domain.model import Attribute, ProductContent
+from retriever.domain.words import (
+    FIELDS,
+    Words,
+    match,
+    rarity,
+    words_in,
+)
+from retriever.record.parts import (
+    among,
+    inserting,
+    look_up,
+    same,
+)
 from retriever.record.products import FACTS, to_facts
 from retriever.record.survivors import holds
 from retriever.record.tables import keywords, products
-from retriever.words import FIELDS, Words, match, rarity, words_in
+from retriever.search.planning import indexed_parts
 from sightline_rules import categories
 from sightline_rules.filters import All, Filter, passes
 

@@ -11,10 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from retriever.model import (
-    Floats,
-    Generation,
-)
+from retriever.domain.model import Floats, Generation
 from retriever.record.tables import (
     generations,
     images,

@@ -12,15 +12,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Attribute, Image, Order, Product, ProductContent, Tally
+from retriever.domain.model import (
+    Attribute,
+    Image,
+    Order,
+    Product,
+    ProductContent,
+    Tally,
+)
 from retriever.record.doubts import DOUBTED
 from retriever.record.hashes import from_signed
-from retriever.record.parts import PHOTO, among, look_up, on
-from retriever.record.tables import (
-    images,
-    product_images,
-    products,
+from retriever.record.parts import (
+    PHOTO,
+    among,
+    look_up,
+    on,
 )
+from retriever.record.tables import images, product_images, products
 from sightline_rules import categories, filters
 from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
 

@@ -11,9 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.archive.model import BackupDamaged, Row
-from retriever.catalogue import check_product
-from retriever.model import Amount, Generation, ImageDraft, ProductContent, ProductDraft
+from retriever.catalog.products import check_product
+from retriever.domain.archive import BackupDamaged, Row
+from retriever.domain.model import (
+    Amount,
+    Generation,
+    ImageDraft,
+    ProductContent,
+    ProductDraft,
+)
 from retriever.record.generations import live_generations
 from retriever.record.keywords import put_words
 from retriever.record.parts import (
@@ -29,7 +35,13 @@ from retriever.record.parts import (
 )
 from retriever.record.products import content_etag
 from retriever.record.session import Entry, Session
-from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.tables import (
+    images,
+    pending,
+    product_images,
+    products,
+    vectors,
+)
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
 from sightline_rules import categories

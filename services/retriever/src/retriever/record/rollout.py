@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
+from retriever.domain.model import (
     MOST_LIVE,
     Backlog,
     EmbeddingSpace,
@@ -35,7 +35,12 @@ from retriever.record.generations import (
     verification_text,
     want,
 )
-from retriever.record.parts import held_by, is_generation, pending_of, put
+from retriever.record.parts import (
+    held_by,
+    is_generation,
+    pending_of,
+    put,
+)
 from retriever.record.session import queue_up
 from retriever.record.tables import (
     generations,

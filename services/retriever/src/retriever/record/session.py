@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
+from retriever.domain.model import (
     Generation,
     GenerationNotFound,
     GenerationState,
@@ -24,6 +24,7 @@ from retriever.model import (
     Tally,
     VectorWrite,
 )
+from retriever.domain.texts import digest_of, text_of
 from retriever.record.hashes import write_hashes
 from retriever.record.parts import (
     BOUND_VERSION,
@@ -35,7 +36,12 @@ from retriever.record.parts import (
     put,
     version_of,
 )
-from retriever.record.products import read_contents, read_part, read_products, values_etag
+from retriever.record.products import (
+    read_contents,
+    read_part,
+    read_products,
+    values_etag,
+)
 from retriever.record.tables import (
     changes,
     generations,
@@ -47,7 +53,6 @@ from retriever.record.tables import (
     sequences,
     vectors,
 )
-from retriever.texts import digest_of, text_of
 from servicekit.errors import ServiceError
 from sightline_rules import ids
 from sightline_rules.filters import Filter

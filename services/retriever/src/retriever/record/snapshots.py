@@ -14,8 +14,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.archive.model import Column, Kind, Row, Snapshot, Table
-from retriever.model import TEXT_SPACE, Generation
+from retriever.domain.archive import (
+    Column,
+    Kind,
+    Row,
+    Snapshot,
+    Table,
+)
+from retriever.domain.model import TEXT_SPACE, Generation
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
     images,

@@ -7,8 +7,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from retriever.archive.model import Table
-from retriever.model import Standing
+from retriever.domain.archive import Table
+from retriever.domain.model import Standing
 from retriever.record import (
     batch,
     columns,

@@ -9,8 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Generation
-from retriever.planning import Part, Survivors
+from retriever.domain.model import Generation
 from retriever.record.parts import (
     BOUND_VERSION,
     PHOTOS_WITH_VECTOR,
@@ -28,6 +27,7 @@ from retriever.record.tables import (
     products,
     vectors,
 )
+from retriever.search.planning import Part, Survivors
 from sightline_rules import categories
 from sightline_rules.filters import (
     Comparison,

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Floats, Generation, ProductContent
+from retriever.domain.model import Floats, Generation, ProductContent
+from retriever.domain.texts import digest_of, text_of
 from retriever.record.generations import holds_up
 from retriever.record.parts import (
     BOUND_VERSION,
@@ -30,7 +31,6 @@ from retriever.record.parts import (
 from retriever.record.products import read_products
 from retriever.record.session import Session
 from retriever.record.tables import pending, product_vectors
-from retriever.texts import digest_of, text_of
 
 _HELD = sa.select(
     product_vectors.c.product_id,

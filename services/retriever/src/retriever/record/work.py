@@ -13,11 +13,29 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Change, Generation, GenerationState, Pending, Waiting
+from retriever.domain.model import (
+    Change,
+    Generation,
+    GenerationState,
+    Pending,
+    Waiting,
+)
 from retriever.record.generations import live_generations
-from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
+from retriever.record.parts import (
+    BOUND_VERSION,
+    on,
+    pending_of,
+    version_of,
+)
 from retriever.record.session import queue_up
-from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
+from retriever.record.tables import (
+    generations,
+    images,
+    jobs,
+    outbox,
+    pending,
+    product_images,
+)
 from servicekit.jobs import claimable
 
 

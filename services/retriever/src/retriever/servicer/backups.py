@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from retriever import backups, wire
-from retriever.archive.model import generations_of
-from retriever.ports import BackupRecord, BackupStore
+from retriever.backup import backups
+from retriever.domain.archive import generations_of
+from retriever.ports.all import BackupRecord, BackupStore
+from retriever.servicer import messages as wire
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
 from servicekit.requests import enter

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import generations, wire
-from retriever.ports import RegistryRecord
-from retriever.search import DEFAULT_SPACE
+from retriever.indexing import generations
+from retriever.ports.all import RegistryRecord
+from retriever.search.search import DEFAULT_SPACE
+from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context

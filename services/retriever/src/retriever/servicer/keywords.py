@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import column_messages, keywords, wire
 from retriever.columns.keeper import Columns
-from retriever.ports import KeywordRecord
-from retriever.search import DEFAULT_TOP_K
+from retriever.ports.all import KeywordRecord
+from retriever.search import keywords
+from retriever.search.search import DEFAULT_TOP_K
+from retriever.servicer import column_messages
+from retriever.servicer import messages as wire
 from servicekit import telemetry
 from servicekit.requests import enter
 from servicekit.server import Context

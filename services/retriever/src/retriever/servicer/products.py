@@ -8,18 +8,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from retriever import catalogue, column_messages, imports, removals, search, updates, wire
+from retriever.catalog import (
+    deletions as removals,
+)
+from retriever.catalog import (
+    imports,
+    updates,
+)
+from retriever.catalog import (
+    products as catalogue,
+)
 from retriever.columns.keeper import Columns
-from retriever.columns.reads import ColumnRecord
 from retriever.columns.table import Table
-from retriever.model import Product
-from retriever.ports import (
+from retriever.domain.model import Product
+from retriever.ports.all import (
     CatalogueRecord,
     ImportRecord,
     JobQueue,
     Photos,
     RemovalRecord,
 )
+from retriever.ports.columns import ColumnRecord
+from retriever.search import search
+from retriever.servicer import column_messages
+from retriever.servicer import messages as wire
 from servicekit.requests import enter
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb

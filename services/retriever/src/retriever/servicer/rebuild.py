@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import rebuild, wire
-from retriever.ports import SearchRecord
+from retriever.indexing import rebuild
+from retriever.ports.all import SearchRecord
+from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context

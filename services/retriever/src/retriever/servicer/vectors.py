@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from retriever import column_messages, listing, search, wire
 from retriever.columns.keeper import Columns
-from retriever.ladder import Ladder
-from retriever.ports import ListedRecord, VectorIndex
-from retriever.sampling import Samples
-from retriever.watchdog import Watchdog
+from retriever.ports.all import ListedRecord, VectorIndex
+from retriever.search import listing, search
+from retriever.search.fallback.ladder import Ladder
+from retriever.search.recall.watchdog import Watchdog
+from retriever.search.sampling import Samples
+from retriever.servicer import column_messages
+from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
