@@ -21,8 +21,8 @@ from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
 from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
 from embedder.servicer import GUESSES
-from retriever.domain.doubts import LIMITS, Limits, doubt
-from retriever.domain.model import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import LIMITS, Limits, doubt
+from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Fits: TypeAlias = Sequence[tuple[Rows, Fitted]]

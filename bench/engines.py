@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from retriever.adapters.milvus.filters import shaped
-from retriever.domain.model import (
+from retriever.domain.collections import shaped
+from retriever.domain.generation import (
     EXACT,
     Generation,
     GenerationState,

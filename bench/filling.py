@@ -24,8 +24,9 @@ from retriever.adapters.milvus.filters import (
     columns,
     slice_number,
 )
-from retriever.domain.model import Generation, IndexParameters, IndexUnavailable
-from retriever.ports.all import VectorIndex
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import Generation, IndexParameters
+from retriever.ports.engine import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
 from servicekit.sql import Database

@@ -27,9 +27,9 @@ from bench.model import Goal, Interval, Result, Table
 from bench.rig import TAG, TAGGED, Filled, Floats, fill, points, server
 from bench.statistics import percentile
 from retriever.adapters.milvus import filters
-from retriever.domain.model import IndexKind, IndexParameters
-from retriever.search.nearest import exact_scores
-from retriever.servicer.messages import condition
+from retriever.domain.generation import IndexKind, IndexParameters
+from retriever.domain.vectors import exact_scores
+from retriever.servicer.filter_messages import condition
 from sightline.common.v1 import filter_pb2, vector_pb2
 from sightline.retriever.v1.product_service_pb2 import BatchGetProductsRequest
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub

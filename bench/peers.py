@@ -10,7 +10,7 @@ from pymilvus import MilvusClient
 
 from bench.corpus import Corpus, Floats
 from retriever.adapters.milvus.filters import compile_filter
-from retriever.domain.model import Generation
+from retriever.domain.generation import Generation
 from sightline_rules.filters import Filter
 
 

@@ -20,15 +20,10 @@ from bench import engines
 from bench.engines import CATALOG, SERVER, image_id, product_id
 from local_suite.health import Probe, grpc_serving, http_ok
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.model import (
-    Generation,
-    Image,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
-from retriever.indexing.index import apply_outbox
+from retriever.domain.generation import Generation, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Money

@@ -21,15 +21,12 @@ from bench.peers import Bare, Faiss
 from bench.search_report import TOP, Case, Costs, Measured, result
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.domain.model import (
-    Generation,
-    GivenVector,
-    IndexKind,
-    IndexParameters,
-)
+from retriever.domain.generation import Generation, IndexKind, IndexParameters
+from retriever.domain.vectors import GivenVector
 from retriever.record import Record
+from retriever.search.query import Query
 from retriever.search.sampling import Samples
-from retriever.search.search import Query, search
+from retriever.search.search import search
 from servicekit.sql import Database
 from tests.engines import EngineProcess
 

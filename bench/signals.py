@@ -23,7 +23,7 @@ from embedder.fitting.model import Labelled
 from embedder.fitting.space import embed, texts
 from gateway.fuse import Listing, fuse, weighted
 from gateway.model import Branch, Columns
-from retriever.domain.model import ProductContent
+from retriever.domain.product import ProductContent
 from retriever.domain.texts import text_of
 from retriever.domain.vectors import blended
 

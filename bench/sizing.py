@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.machine import ROOT
 from retriever.adapters.milvus.filters import COLUMNS
-from retriever.domain.model import IndexParameters
+from retriever.domain.generation import IndexParameters
 
 PAGE = ROOT / "docs" / "sizing.md"
 GB = 10**9

@@ -17,16 +17,12 @@ from bench.model import Interval, Result, Table
 from bench.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.domain.model import (
-    GivenVector,
-    Image,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.record import Record
-from retriever.search.fallback.ladder import Ladder
-from retriever.search.search import Query, search
+from retriever.search.fallback.chain import Ladder
+from retriever.search.query import Query
+from retriever.search.search import search
 from servicekit.sql import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 

@@ -32,12 +32,8 @@ from examples.wines.shop import product as wine_product
 from gateway.fuse import Listing, fuse, weighted
 from gateway.model import Branch, Columns, Scene
 from gateway.scenes import SceneFiles
-from retriever.domain.model import (
-    Attribute,
-    Collapse,
-    ProductContent,
-    ProductWrite,
-)
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import Attribute, ProductContent, ProductWrite
 from retriever.domain.texts import parts_of, text_of
 from retriever.domain.words import words_of
 from retriever.record import Record

@@ -18,24 +18,21 @@ from bench.model import Goal, Interval, Result, Table
 from bench.statistics import percentile, ratio
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.domain.model import (
+from retriever.domain.generation import Generation, IndexKind, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import (
     Floats,
-    Generation,
     GivenVector,
-    Image,
-    IndexKind,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
     VectorWrite,
+    exact_scores,
 )
-from retriever.indexing.index import apply_outbox
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from retriever.search import planning
-from retriever.search.nearest import exact_scores
+from retriever.search.query import Query
 from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
-from retriever.search.search import Answer, Query, search
+from retriever.search.search import Answer, search
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite

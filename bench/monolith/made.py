@@ -18,19 +18,21 @@ import numpy.typing as npt
 
 from bench import engines
 from bench.engines import image_id
-from retriever.adapters.milvus.filters import shaped
-from retriever.domain.model import (
+from retriever.domain.collections import shaped
+from retriever.domain.generation import (
     EXACT,
     TEXT_SPACE,
-    Attribute,
     Generation,
     GenerationState,
-    Image,
     IndexParameters,
+)
+from retriever.domain.product import (
+    Attribute,
+    Image,
     ProductContent,
     ProductWrite,
-    VectorWrite,
 )
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Money

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.adapters.milvus.filters import columns
-from retriever.domain.model import IndexRow
+from retriever.domain.index_values import IndexRow
 from sightline.common.v1 import product_pb2, vector_pb2
 
 SPACE = "chaos"

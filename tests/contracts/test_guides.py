@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import typer.main
 
-from retriever.domain.model import Freshness
-from retriever.search.fallback.standin import Copy
-from retriever.search.planning import Plan, Route, Survivors
+from retriever.domain.filter_parts import Survivors
+from retriever.domain.generation import Freshness
+from retriever.search.fallback.from_record import Copy
+from retriever.search.planning import Plan, Route
 from sightline_client import filter_text
 from sightline_client.cli import app, failures
 

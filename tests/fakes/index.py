@@ -12,33 +12,29 @@ import numpy as np
 from google.rpc import status_pb2
 
 from retriever.adapters.milvus.filters import SLICES, slice_number
-from retriever.domain.model import (
-    EXACT,
-    WHOLE,
-    CategoryPath,
-    Classification,
+from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import (
     CollectionAbsent,
     CollectionReleased,
-    CollectionState,
     EmbedderUnavailable,
-    EmbeddingSpace,
-    FitPhoto,
-    FitPlan,
-    FitProgress,
-    Floats,
-    GivenVector,
-    Hit,
     ImageNotFound,
     ImageRejected,
-    IndexParameters,
     IndexRefused,
-    IndexRow,
     IndexUnavailable,
-    Metric,
     PhotosUnavailable,
-    Slice,
     VersionMismatch,
 )
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.generation import EXACT, IndexParameters, Metric
+from retriever.domain.index_values import (
+    WHOLE,
+    CollectionState,
+    Hit,
+    IndexRow,
+    Slice,
+)
+from retriever.domain.vectors import Floats, GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
 from servicekit.interceptors import Observing

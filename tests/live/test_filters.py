@@ -9,7 +9,7 @@ import numpy as np
 
 from retriever.adapters.milvus import filters
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.model import IndexRow
+from retriever.domain.index_values import IndexRow
 from sightline_rules.filters import (
     FIELDS,
     All,

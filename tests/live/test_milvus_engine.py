@@ -16,7 +16,8 @@ import pytest
 from pymilvus import AsyncMilvusClient
 
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.model import CollectionState, IndexRow, IndexUnavailable
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.index_values import CollectionState, IndexRow
 from sightline_rules.filters import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
 from tests.waiting import SECONDS

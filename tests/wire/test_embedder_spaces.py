@@ -23,7 +23,7 @@ from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model import ALONE, Peer, Signal, SignalKind
 from retriever.adapters.embedder import EmbedderClient as RetrieversClient
-from retriever.domain.model import GivenVector
+from retriever.domain.vectors import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_status

@@ -13,18 +13,12 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from retriever.domain.model import (
-    EmbeddingSpace,
-    GenerationState,
-    Image,
-    IndexKind,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import GenerationState, IndexKind, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.recall import MOST_ROWS
-from retriever.indexing.index import collection_of
+from retriever.domain.vectors import VectorWrite
 from retriever.search.recall.watchdog import LEAST_LOOKS
 from sightline.common.v1 import answer_pb2, filter_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb

@@ -27,7 +27,7 @@ from gateway.scenes import SceneFiles
 from gateway.settings import GatewaySettings
 from retriever.__main__ import bindings
 from retriever.adapters.milvus.index import MilvusIndex
-from retriever.domain.model import CollectionState
+from retriever.domain.index_values import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import (
@@ -37,7 +37,7 @@ from retriever.wiring import (
     milvus_index,
     photo_store,
 )
-from retriever.worker import EMBED_CALLS
+from retriever.workers.embedding import EMBED_CALLS
 from servicekit import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2

@@ -15,15 +15,15 @@ from embedder.settings import EmbedderSettings
 from embedder.triton import Triton
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
-from retriever.domain.doubts import doubt
-from retriever.domain.model import (
-    CategoryPath,
+from retriever.domain.category_mismatch import doubt
+from retriever.domain.classification import CategoryPath
+from retriever.domain.fitting import (
     FitPhoto,
     FitPlan,
     FitProgress,
-    GivenVector,
     Label,
 )
+from retriever.domain.vectors import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status

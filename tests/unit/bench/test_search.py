@@ -15,17 +15,17 @@ from bench.peers import Faiss, recall
 from bench.scale import growth
 from bench.search_report import Case, Costs, Measured, Seen, result
 from retriever.adapters.milvus.filters import columns, slice_number
-from retriever.domain.model import (
+from retriever.domain.generation import (
     Generation,
     GenerationState,
-    GivenVector,
     IndexKind,
     IndexParameters,
     Metric,
 )
+from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
-from retriever.search.nearest import exact_scores
-from retriever.search.search import Query, search
+from retriever.search.query import Query
+from retriever.search.search import search
 from servicekit.sql import Database
 from sightline_rules.filters import All, passes
 from tests.fakes.index import FakeIndex

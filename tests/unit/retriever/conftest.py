@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from retriever.adapters.milvus.filters import shaped
-from retriever.domain.model import (
-    Generation,
-    GenerationState,
-    Image,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.collections import shaped
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Money

@@ -13,9 +13,10 @@ from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.columns.keeper import Columns
+from retriever.indexing.lag import keep_measuring
 from retriever.record import Record
-from retriever.search.fallback.ladder import Ladder
-from retriever.search.recall.gauges import RecallCollector, keep_measuring
+from retriever.search.fallback.chain import Ladder
+from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
 from retriever.servicer.fits import FIT_SERVICE, FitServicer

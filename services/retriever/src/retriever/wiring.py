@@ -5,7 +5,7 @@ from __future__ import annotations
 from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
-from retriever.ports.all import RowsRecord
+from retriever.ports.generations import RowsRecord
 from retriever.record.tables import jobs
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import Settings

@@ -7,13 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from retriever.adapters.embedder import EmbedderClient
-from retriever.domain.model import (
-    EmbedderUnavailable,
-    EmbeddingSpace,
-    GivenVector,
-    ImageRejected,
-    VersionMismatch,
-)
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
+from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1 import photo_pb2
 from tests.fakes.index import DIMENSION, VERSION, FakeEmbedder, embedder_server, vector_of

@@ -11,7 +11,7 @@ import pytest
 from retriever.adapters import durable
 from retriever.adapters import photos as module
 from retriever.adapters.photos import PhotoStore
-from retriever.domain.model import (
+from retriever.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     ImageRejected,

@@ -18,7 +18,6 @@ import pytest
 from pyarrow import parquet
 
 from retriever.adapters.backup_files import BackupFiles
-from retriever.adapters.milvus.filters import shaped
 from retriever.backup import backups, restores
 from retriever.catalog import products as catalogue
 from retriever.domain.archive import (
@@ -31,22 +30,25 @@ from retriever.domain.archive import (
     CatalogNotEmpty,
     Table,
 )
-from retriever.domain.model import (
+from retriever.domain.collections import shaped
+from retriever.domain.generation import (
     MOST_LIVE,
-    Amount,
     Generation,
     GenerationState,
-    ImageDraft,
     IndexKind,
     IndexParameters,
     Metric,
+    Verification,
+)
+from retriever.domain.product import (
+    Amount,
+    ImageDraft,
     Offer,
     Order,
     Product,
     ProductDraft,
-    VectorWrite,
-    Verification,
 )
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.record.snapshots import RecordSnapshot
 from retriever.wiring import job_queue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retriever.catalog import deletions as removals
-from retriever.domain.model import ProductContent, ProductWrite, Stored
+from retriever.domain.product import ProductContent, ProductWrite, Stored
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.jobs import Job, JobCancelled, Jobs

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from retriever.catalog.hashes import hash_photos
-from retriever.domain.model import PhotosUnavailable
+from retriever.domain.errors import PhotosUnavailable
 from retriever.record import Record
 from retriever.record.hashes import from_signed, to_signed
 from retriever.record.tables import images

@@ -13,17 +13,18 @@ from retriever.catalog import deletions as removals
 from retriever.catalog import imports
 from retriever.catalog import products as catalogue
 from retriever.catalog.updates import update_offers
-from retriever.domain.model import (
-    Amount,
-    ImageDraft,
+from retriever.domain.errors import (
     ImportClosed,
     ImportDeletesTooMuch,
-    ImportMode,
     ImportModeMismatch,
     ImportNotFound,
-    ImportProgress,
-    OfferDraft,
     PhotosFull,
+)
+from retriever.domain.imports import ImportMode, ImportProgress
+from retriever.domain.product import (
+    Amount,
+    ImageDraft,
+    OfferDraft,
     ProductDraft,
     Stored,
 )

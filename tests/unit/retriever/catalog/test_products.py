@@ -11,15 +11,15 @@ import pytest
 
 from retriever.catalog import products as catalogue
 from retriever.columns.keeper import Columns
-from retriever.domain.model import (
+from retriever.domain.errors import PhotosFull, ProductInvalid
+from retriever.domain.product import (
     Amount,
     ImageDraft,
     Order,
-    PhotosFull,
     ProductDraft,
-    ProductInvalid,
     Stored,
 )
+from retriever.domain.validation import check_product
 from retriever.record import Record
 from servicekit.errors import ServiceError
 from servicekit.fetch import UriUnreadable
@@ -81,12 +81,12 @@ def reasons(outcomes: list[Stored | ServiceError]) -> list[str]:
 )
 def test_a_bad_field_is_refused_by_its_path(fields: dict[str, object], path: str) -> None:
     with pytest.raises(ProductInvalid) as caught:
-        catalogue.check_product(replace(GOOD, **fields), "products[3]")  # type: ignore[arg-type]
+        check_product(replace(GOOD, **fields), "products[3]")  # type: ignore[arg-type]
     assert f"products[3].{path}" in {v.field for v in caught.value.violations}
 
 
 def test_what_the_contract_allows_is_taken() -> None:
-    checked = catalogue.check_product(
+    checked = check_product(
         replace(
             GOOD,
             title="红葡萄酒 🍷",

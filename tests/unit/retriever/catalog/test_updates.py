@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from retriever.catalog import updates
 from retriever.catalog.updates import UpdateDraft
-from retriever.domain.model import (
+from retriever.domain.product import (
     Amount,
     ImageDraft,
     OfferDraft,

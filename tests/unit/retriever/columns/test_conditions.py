@@ -27,8 +27,8 @@ from sightline_rules.filters import (
     check,
     passes,
 )
-from tests.unit.retriever.rows import row_of
 from tests.unit.retriever.adapters.milvus.test_filters import FACTS, FILTERS
+from tests.unit.retriever.rows import row_of
 
 NAMES = [f"p{number}" for number in range(6)]
 SHOPS = st.lists(FACTS, min_size=1, max_size=6)

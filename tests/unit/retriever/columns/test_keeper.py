@@ -13,14 +13,9 @@ import pytest
 from retriever.columns import keeper
 from retriever.columns.keeper import COUNT_SECONDS, Columns
 from retriever.columns.vectors import Vectors
-from retriever.domain.model import (
-    Floats,
-    Generation,
-    Offer,
-    ProductChange,
-    ProductContent,
-    VectorWrite,
-)
+from retriever.domain.generation import Generation
+from retriever.domain.product import Offer, ProductChange, ProductContent
+from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import Changes, PhotoRow, ProductRow
 from retriever.record import Record
 from servicekit.sql import Database

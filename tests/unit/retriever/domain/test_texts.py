@@ -7,29 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
-    Attribute,
-    EmbedderUnavailable,
-    EmbeddingSpace,
-    Generation,
-    GenerationStatus,
-    GivenVector,
-    Offer,
-    ProductContent,
-    VectorWrite,
-)
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable
+from retriever.domain.generation import Generation, GenerationStatus
+from retriever.domain.product import Attribute, Offer, ProductContent
 from retriever.domain.texts import MOST, digest_of, text_of
-from retriever.indexing import (
-    backfill,
-    generations,
-    index,
-    verification,
-)
+from retriever.domain.vectors import GivenVector, VectorWrite
+from retriever.indexing import backfill, generations
+from retriever.indexing.collections import ensure_generation, open_collection
 from retriever.indexing.embedding import embed_pending
 from retriever.indexing.generations import Demand, Order
-from retriever.indexing.verification import Tools
+from retriever.indexing.outbox import apply_outbox
+from retriever.indexing.verification.case import Tools
+from retriever.indexing.verification.verify import verify
 from retriever.record import Record
-from retriever.search import search
+from retriever.search import search, stats
+from retriever.search.query import Query
 from retriever.wiring import job_queue
 from servicekit.errors import InvalidArgument
 from servicekit.jobs import Job, Jobs
@@ -161,7 +154,7 @@ async def made(record: Record) -> Generation:
         EmbeddingSpace("text", name, size, True, name == "t1") for name, size in TEXTS.items()
     ]
     await record.save_offers("default", offered)
-    await index.ensure_generation("default", offered[0], "p", record)
+    await ensure_generation("default", offered[0], "p", record)
     return (await record.generations("default"))[0]
 
 
@@ -181,8 +174,8 @@ async def counts(record: Record, name: str = "text-t1-1") -> tuple[int, int, int
 
 
 async def applied(record: Record, made: Generation, engine: FakeIndex) -> Generation:
-    await index.open_collection(made, engine)
-    return (await index.apply_outbox(made, record, engine, Always())).generation
+    await open_collection(made, engine)
+    return (await apply_outbox(made, record, engine, Always())).generation
 
 
 async def test_the_first_generation_embeds_each_product_that_has_a_text(
@@ -196,7 +189,7 @@ async def test_the_first_generation_embeds_each_product_that_has_a_text(
     held = {row.product_id: row for row in engine.rows[made.collection].values()}
     assert set(held) == {"a", "b"}
     assert held["a"].image_id == ""
-    census = await search.count("default", "text", record, engine)
+    census = await stats.count("default", "text", record, engine)
     assert (census.indexed, census.counts.pending, census.counts.failed) == (2, 0, 0)
     assert np.array_equal(held["a"].vector, vector_of("Red", 6, "t1"))
 
@@ -303,7 +296,7 @@ async def test_a_second_version_is_backfilled_and_verified(
     await applied(record, second, engine)
     tools = Tools(record, FakePhotos(), engine, embedder, jobs)
     await generations.verify("default", "new", Demand(k=2), record, jobs, request_id="")
-    assert (await verification.verify(await claimed(jobs, "verify"), tools))["passed"] == "true"
+    assert (await verify(await claimed(jobs, "verify"), tools))["passed"] == "true"
     found = (await record.find_generation("default", "new")).verification
     assert found is not None
     # What waits for its new vector is no sign of a changed model.
@@ -319,7 +312,7 @@ async def test_a_text_of_another_model_fails_the_verification(
     await applied(record, made, engine)
     tools = Tools(record, FakePhotos(), engine, embedder, jobs)
     await generations.verify("default", made.name, Demand(k=2), record, jobs, request_id="")
-    assert (await verification.verify(await claimed(jobs, "verify"), tools))["passed"] == "false"
+    assert (await verify(await claimed(jobs, "verify"), tools))["passed"] == "false"
     found = (await record.find_generation("default", made.name)).verification
     assert found is not None
     assert found.findings[0].startswith("a text that was embedded again agrees only")
@@ -358,9 +351,9 @@ async def test_products_are_near_by_vector_and_by_product(
     await embed(record, made, embedder)
     await applied(record, made, engine)
     vector = GivenVector("text", "t1", 6, vector_of("White", 6, "t1").tobytes())
-    query = search.Query("default", vector=vector, top_k=1)
+    query = Query("default", vector=vector, top_k=1)
     answer = await search.search(query, record, engine, lambda: None)
     assert answer.candidates.product_ids == ["b"]
-    query = search.Query("default", product_id="a", space="text", top_k=5)
+    query = Query("default", product_id="a", space="text", top_k=5)
     answer = await search.search(query, record, engine, lambda: None)
     assert answer.candidates.product_ids == ["b"]

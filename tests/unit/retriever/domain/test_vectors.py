@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from retriever.domain.model import Floats, VectorInvalid
-from retriever.domain.vectors import blended
+from retriever.domain.errors import VectorInvalid
+from retriever.domain.vectors import Floats, blended
 
 
 def row(*values: float) -> Floats:

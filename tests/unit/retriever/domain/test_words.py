@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.domain.model import Attribute, ProductContent
+from retriever.domain.product import Attribute, ProductContent
 from retriever.domain.words import (
     LONGEST,
     MOST_ASKED,

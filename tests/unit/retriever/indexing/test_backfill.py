@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from retriever.domain.model import EmbeddingSpace, Generation, GenerationState
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing import backfill, generations
 from retriever.indexing.generations import Order
 from retriever.record import Record

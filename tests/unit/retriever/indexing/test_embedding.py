@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from retriever.domain.model import (
-    EmbedderUnavailable,
-    EmbeddingSpace,
-    Generation,
-    GivenVector,
-)
-from retriever.indexing import index
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import GivenVector
+from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import SIDE_BY_SIDE, RecentVectors, embed_pending
 from retriever.record import Record
 from retriever.record.tables import pending
@@ -66,7 +64,7 @@ async def made(record: Record) -> Generation:
 
 @pytest.fixture
 async def of_texts(record: Record) -> Generation:
-    await index.ensure_generation("default", EmbeddingSpace("text", "t1", 6, True), "p", record)
+    await ensure_generation("default", EmbeddingSpace("text", "t1", 6, True), "p", record)
     return (await record.generations("default"))[0]
 
 

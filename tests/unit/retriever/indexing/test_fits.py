@@ -11,13 +11,12 @@ import grpc
 import pytest
 
 from retriever.adapters.embedder import EmbedderClient
-from retriever.domain.model import (
-    EmbedderUnavailable,
+from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
+from retriever.domain.fitting import (
     FitPhoto,
     FitPlan,
     FitProgress,
     Label,
-    PhotosUnavailable,
 )
 from retriever.indexing import fits
 from retriever.indexing.fits import FIT, Means

@@ -6,22 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.domain.model import (
-    MOST_LIVE,
-    EmbeddingSpace,
-    Generation,
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import (
     GenerationActive,
     GenerationExists,
     GenerationNotFound,
     GenerationNotVerified,
     GenerationsFull,
+    IndexParametersInvalid,
+    RollbackUnavailable,
+    SpaceUnavailable,
+)
+from retriever.domain.generation import (
+    MOST_LIVE,
+    Generation,
     GenerationState,
     IndexKind,
     IndexParameters,
-    IndexParametersInvalid,
     Metric,
-    RollbackUnavailable,
-    SpaceUnavailable,
     Verification,
 )
 from retriever.indexing import generations

@@ -6,32 +6,28 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.adapters.milvus.filters import shaped
-from retriever.domain.model import (
-    MAX_ATTEMPTS,
+from retriever.domain.collections import collection_of, shaped
+from retriever.domain.embedding import MAX_ATTEMPTS, EmbeddingSpace
+from retriever.domain.errors import (
     EmbedderUnavailable,
-    EmbeddingSpace,
-    Generation,
-    GenerationState,
     ImageRejected,
     IndexRefused,
     IndexUnavailable,
     PhotosUnavailable,
     VersionMismatch,
 )
-from retriever.indexing import embedding
-from retriever.indexing import index as use_cases
-from retriever.indexing.embedding import embed_pending
-from retriever.indexing.index import (
-    LeadershipLost,
-    apply_outbox,
-    collection_of,
+from retriever.domain.generation import Generation, GenerationState
+from retriever.indexing import embedding, outbox, writing
+from retriever.indexing.collections import (
     drop_former,
     ensure_generation,
     open_collection,
-    reconcile,
     reshape,
 )
+from retriever.indexing.embedding import embed_pending
+from retriever.indexing.outbox import apply_outbox
+from retriever.indexing.reconcile import reconcile
+from retriever.indexing.writing import LeadershipLost
 from retriever.record import Record
 from servicekit.errors import Internal
 from sightline_rules.photos import image_id
@@ -323,7 +319,7 @@ async def test_applying_twice_leaves_the_same_index(
 async def test_rows_go_in_batches_of_bounded_size(
     monkeypatch: pytest.MonkeyPatch, made: Generation, record: Record, index: FakeIndex
 ) -> None:
-    monkeypatch.setattr(use_cases, "UPSERT_ROWS", 8)
+    monkeypatch.setattr(writing, "UPSERT_ROWS", 8)
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
     await record.save_vectors(made, vectors(*PHOTOS))
     await applied(made, record, index)
@@ -335,7 +331,7 @@ async def test_rows_of_a_photo_that_every_product_has_are_read_some_at_a_time(
     monkeypatch: pytest.MonkeyPatch, made: Generation, record: Record, index: FakeIndex
 ) -> None:
     """A vector brings all products with its photo into the outbox in one commit."""
-    monkeypatch.setattr(use_cases, "READ_PRODUCTS", 4)
+    monkeypatch.setattr(outbox, "READ_PRODUCTS", 4)
     await record.write("default", [write(f"p{n}", PHOTOS[0]) for n in range(10)])
     made = await applied(made, record, index)
     await record.save_vectors(made, vectors(PHOTOS[0]))
@@ -399,7 +395,7 @@ async def test_missing_stale_and_extra_rows_are_mended(
     scan_rows: int,
     scan_limit: int,
 ) -> None:
-    monkeypatch.setattr(use_cases, "SCAN_ROWS", scan_rows)
+    monkeypatch.setattr("retriever.indexing.reconcile.SCAN_ROWS", scan_rows)
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
     await record.save_vectors(made, vectors(*PHOTOS))
     made = await applied(made, record, index)

@@ -7,25 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
+from retriever.domain.errors import EmbedderUnavailable, IndexUnavailable
+from retriever.domain.generation import (
     EXACT,
-    WHOLE,
-    EmbedderUnavailable,
-    Floats,
     Generation,
-    Hit,
     IndexParameters,
-    IndexUnavailable,
     Metric,
-    Slice,
-    VectorWrite,
     Verification,
 )
-from retriever.indexing import generations, verification
+from retriever.domain.index_values import WHOLE, Hit, Slice
+from retriever.domain.vectors import Floats, VectorWrite, exact_scores
+from retriever.indexing import generations
 from retriever.indexing.generations import Demand
-from retriever.indexing.verification import Tools
+from retriever.indexing.verification.case import Tools
+from retriever.indexing.verification.verify import verify
 from retriever.record import Record
-from retriever.search.nearest import exact_scores
 from retriever.wiring import job_queue
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
@@ -40,8 +36,8 @@ DEMAND = Demand(sample_size=20, k=10)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(verification, "PAGE", 7)
+    monkeypatch.setattr("retriever.indexing.verification.verify.SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("retriever.indexing.verification.trials.PAGE", 7)
 
 
 class Bench:
@@ -79,7 +75,7 @@ class Bench:
 
     async def verify(self, demand: Demand = DEMAND) -> Verification:
         job = await self.job(demand)
-        await self.jobs.finish(job.id, await verification.verify(job, self.tools))
+        await self.jobs.finish(job.id, await verify(job, self.tools))
         found = (await self.record.find_generation("default", self.made.name)).verification
         assert found is not None
         return found
@@ -103,7 +99,7 @@ async def test_a_sound_generation_passes(bench: Bench) -> None:
 
 async def test_the_job_says_how_far_it_is(bench: Bench) -> None:
     job = await bench.job()
-    await verification.verify(job, bench.tools)
+    await verify(job, bench.tools)
     seen = await bench.jobs.get(job.id)
     assert (seen.done, seen.total) == (80, 80)
 
@@ -206,10 +202,10 @@ async def test_what_does_not_answer_says_nothing_of_the_generation(bench: Bench)
     job = await bench.job()
     bench.index.down = True
     with pytest.raises(IndexUnavailable):
-        await verification.verify(job, bench.tools)
+        await verify(job, bench.tools)
     bench.embedder.down = True
     with pytest.raises(EmbedderUnavailable):
-        await verification.verify(job, bench.tools)
+        await verify(job, bench.tools)
     assert (await bench.record.find_generation("default", "visual-1")).verification is None
 
 

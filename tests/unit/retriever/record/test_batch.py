@@ -10,17 +10,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from retriever.domain.model import (
-    EtagMismatch,
-    ImageNotFound,
-    ImportMode,
-    ImportRow,
-    ProductChange,
-    ProductInvalid,
-    ProductWrite,
-    Stored,
-    VectorWrite,
-)
+from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid
+from retriever.domain.imports import ImportMode, ImportRow
+from retriever.domain.product import ProductChange, ProductWrite, Stored
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record, metadata
 from servicekit.errors import ServiceError
 from servicekit.sql import Database

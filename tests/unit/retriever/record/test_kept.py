@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from retriever.domain.model import Offer, Product
+from retriever.domain.product import Offer, Product
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Money

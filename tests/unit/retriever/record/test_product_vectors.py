@@ -5,22 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
-    EmbeddingSpace,
-    Floats,
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import GenerationNotVerified
+from retriever.domain.generation import (
     Generation,
-    GenerationNotVerified,
     GenerationState,
-    GivenVector,
-    Hit,
     IndexParameters,
     Metric,
 )
-from retriever.indexing import generations, index, verification
+from retriever.domain.index_values import Hit
+from retriever.domain.vectors import Floats, GivenVector
+from retriever.indexing import generations
+from retriever.indexing.collections import open_collection
 from retriever.indexing.generations import Demand, Order
-from retriever.indexing.verification import Tools
+from retriever.indexing.outbox import apply_outbox
+from retriever.indexing.reconcile import reconcile
+from retriever.indexing.verification.case import Tools
+from retriever.indexing.verification.verify import verify
 from retriever.record import Record
-from retriever.search import search
+from retriever.search import search, vectors_write
+from retriever.search.query import Query
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
@@ -55,14 +59,14 @@ def given(product_id: str, *values: float, image: str = "", version: str = "lfm-
 
 async def stored(record: Record, *items: tuple[str, str, GivenVector]) -> list[str]:
     """Why each of the vectors was not stored; empty = it was."""
-    outcomes, _ = await search.upsert_vectors("default", items, record)
+    outcomes, _ = await vectors_write.upsert_vectors("default", items, record)
     return ["" if one is None else one.reason for one in outcomes]
 
 
 async def applied(record: Record, made: Generation, engine: FakeIndex) -> Generation:
     """The generation with its collection brought up to date."""
-    await index.open_collection(made, engine)
-    done = await index.apply_outbox(made, record, engine, Always())
+    await open_collection(made, engine)
+    done = await apply_outbox(made, record, engine, Always())
     return done.generation
 
 
@@ -164,7 +168,7 @@ async def test_what_the_engine_lost_is_reconciled(record: Record, made: Generati
     lost = next(iter(engine.rows[made.collection]))
     engine.restart(lose=[lost])
     await engine.load(made.collection)
-    drift = await index.reconcile(made, record, engine, Always())
+    drift = await reconcile(made, record, engine, Always())
     assert (drift.upserted, drift.deleted) == (1, 0)
     assert set(held(engine, made)) == {"a", "b"}
 
@@ -197,11 +201,11 @@ async def test_it_is_verified_activated_and_searched_by_inner_product(
     await generations.verify("default", "c1", demand, record, jobs, request_id="")
     job = await jobs.claim(["verify"], "me", 60)
     assert job is not None
-    result = await verification.verify(job, Tools(record, FakePhotos(), engine, embedder, jobs))
+    result = await verify(job, Tools(record, FakePhotos(), engine, embedder, jobs))
     assert result["passed"] == "true"
     status = await generations.activate("default", "c1", record, force=False)
     assert (status.generation.active, status.generation.forced) == (True, False)
-    query = search.Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
+    query = Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
     answer = await search.search(query, record, engine, lambda: None)
     rows = answer.candidates
     found = list(zip(rows.product_ids, rows.similarities, rows.image_ids, strict=True))
@@ -218,7 +222,7 @@ async def test_a_dropped_one_leaves_no_vectors(record: Record, made: Generation)
 async def test_catalogs_are_apart(record: Record, made: Generation) -> None:
     await record.write("other", [write("a")])
     await generations.create("other", ORDER, "p", record)
-    await search.upsert_vectors("other", [given("a", 1, 2, 3)], record)
+    await vectors_write.upsert_vectors("other", [given("a", 1, 2, 3)], record)
     assert await record.row_count(made) == 0
     other = await record.find_generation("other", "c1")
     assert await record.row_count(other) == 1

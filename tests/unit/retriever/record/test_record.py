@@ -10,16 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from retriever.domain.model import (
-    Change,
-    EtagMismatch,
-    GenerationState,
-    ImageNotFound,
-    Order,
-    ProductNotFound,
-    Stored,
-    VectorWrite,
-)
+from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductNotFound
+from retriever.domain.generation import GenerationState
+from retriever.domain.index_values import Change
+from retriever.domain.product import Order, Stored
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record, metadata, tables
 from retriever.record.tables import ENGINES_OWN
 from servicekit.jobs import Jobs

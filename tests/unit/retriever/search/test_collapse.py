@@ -9,19 +9,16 @@ import numpy as np
 import pytest
 
 from retriever.columns.table import Table
-from retriever.domain.model import (
-    Collapse,
-    Floats,
-    Generation,
-    GivenVector,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.generation import Generation
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import ProductWrite
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite
 from retriever.ports.columns import ProductRow
 from retriever.record import Record
 from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
-from retriever.search.search import Answer, Query
+from retriever.search.query import Query
+from retriever.search.search import Answer
 from sightline_rules.duplicates import (
     CERTAIN,
     COLOUR_BITS,

@@ -15,24 +15,16 @@ from hypothesis import strategies as st
 from retriever.columns.keeper import Columns, View
 from retriever.columns.table import Table
 from retriever.columns.vectors import Vectors, loaded
-from retriever.domain.model import (
-    Collapse,
-    Floats,
-    Generation,
-    GivenVector,
-    Image,
-    IndexParameters,
-    Metric,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.generation import Generation, IndexParameters, Metric
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite
 from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import exact, search
 from retriever.search.candidates import Candidates, most_marked
 from retriever.search.collapse import SPARE
-from retriever.search.search import BlendPart, Query
+from retriever.search.query import BlendPart, Query
 from sightline_rules import duplicates
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, Candidate
 from sightline_rules.filters import (

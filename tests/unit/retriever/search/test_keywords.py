@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from retriever.domain.model import (
+from retriever.domain.errors import KeywordsInvalid
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import (
     Attribute,
-    Collapse,
-    KeywordsInvalid,
     Offer,
     ProductChange,
     ProductContent,

@@ -8,14 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
-    EmbeddingSpace,
-    Generation,
-    IndexParameters,
-    Metric,
-    SpaceUnavailable,
-    VectorWrite,
-)
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import SpaceUnavailable
+from retriever.domain.generation import Generation, IndexParameters, Metric
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.search.listing import list_vectors
 from servicekit.requests import PageSizeInvalid, PageTokenInvalid

@@ -8,24 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
+from retriever.domain.filter_parts import Survivors
+from retriever.domain.generation import (
     EXACT,
-    WHOLE,
-    Floats,
     Generation,
-    GivenVector,
-    Hit,
     IndexKind,
     IndexParameters,
     Metric,
-    Slice,
 )
+from retriever.domain.index_values import WHOLE, Hit, Slice
+from retriever.domain.vectors import Floats, GivenVector
 from retriever.record import Record
 from retriever.search import nearest, planning, search
 from retriever.search.nearest import compare
-from retriever.search.planning import Survivors
+from retriever.search.query import Query
 from retriever.search.sampling import Samples
-from retriever.search.search import Answer, Query
+from retriever.search.search import Answer
 from servicekit.sql import Database
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from retriever.domain.model import IndexKind, IndexParameters
+from retriever.domain.filter_parts import indexed_parts
+from retriever.domain.generation import IndexKind, IndexParameters
 from retriever.search import planning
 from retriever.search.planning import (
     EXACT_ROWS,
@@ -22,7 +23,6 @@ from retriever.search.planning import (
     estimate,
     first_limit,
     graph,
-    indexed_parts,
 )
 from sightline_rules.filters import (
     All,

@@ -10,29 +10,25 @@ import numpy as np
 import pytest
 
 from retriever.columns.keeper import Columns
-from retriever.domain.model import (
-    Generation,
+from retriever.domain.errors import (
     GenerationNotFound,
-    GivenVector,
     IndexTokenInvalid,
     IndexUnavailable,
-    Product,
     ProductNotFound,
     SpaceUnavailable,
     StageDeadline,
     VectorInvalid,
     VersionMismatch,
 )
-from retriever.indexing.index import apply_outbox
+from retriever.domain.generation import Generation
+from retriever.domain.product import Product
+from retriever.domain.vectors import GivenVector, check_vector
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
-from retriever.search import search
-from retriever.search.search import (
-    Answer,
-    BlendPart,
-    Query,
-    read_index_token,
-    write_index_token,
-)
+from retriever.search import search, stats
+from retriever.search.freshness import read_index_token, write_index_token
+from retriever.search.query import BlendPart, Query
+from retriever.search.search import Answer
 from servicekit.errors import DeadlineExceeded
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Comparison, Money, Operator
@@ -270,7 +266,7 @@ async def test_every_wrong_question_is_told_apart(
 def test_a_vector_that_can_not_be_compared_is_refused(values: list[float]) -> None:
     data = np.asarray(values, dtype="<f4").tobytes()
     with pytest.raises(VectorInvalid):
-        search.check_vector(GivenVector("visual", VERSION, DIMENSION, data), DIMENSION, "vector")
+        check_vector(GivenVector("visual", VERSION, DIMENSION, data), DIMENSION, "vector")
 
 
 async def test_a_search_waits_for_the_write_it_is_to_see(
@@ -322,12 +318,12 @@ async def test_counts_say_when_the_engine_does_not_answer(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, {"a": [b"1"]})
-    assert (await search.count("default", "visual", record, index)).indexed == 1
+    assert (await stats.count("default", "visual", record, index)).indexed == 1
     index.down = True
-    assert (await search.count("default", "visual", record, index)).indexed == -1
-    assert (await search.count("default", "text", record, index)).indexed == -1
+    assert (await stats.count("default", "visual", record, index)).indexed == -1
+    assert (await stats.count("default", "text", record, index)).indexed == -1
     index.down = False
-    nothing = await search.count("default", "text", record, index)
+    nothing = await stats.count("default", "text", record, index)
     assert (nothing.indexed, nothing.generation) == (0, None)
 
 
@@ -438,11 +434,11 @@ async def test_a_collection_that_is_being_made_is_empty_and_one_that_lost_its_ro
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     held = index.rows.pop(made.collection)
-    assert (await search.count("default", "visual", record, index)).indexed == 0
+    assert (await stats.count("default", "visual", record, index)).indexed == 0
     index.rows[made.collection] = held
     await stock(made, record, index, {"a": [b"1"]})
     del index.rows[made.collection]
-    assert (await search.count("default", "visual", record, index)).indexed == -1
+    assert (await stats.count("default", "visual", record, index)).indexed == -1
 
 
 async def test_a_catalog_that_outgrew_what_is_held_in_memory_is_advised(
@@ -451,5 +447,5 @@ async def test_a_catalog_that_outgrew_what_is_held_in_memory_is_advised(
     await stock(made, record, index, {"a": [b"1"], "b": [b"2"]})
     for rows, advised in ((1, True), (2, False)):
         columns = Columns(record, exact_rows=rows)
-        census = await search.count("default", "visual", record, index, columns=columns)
+        census = await stats.count("default", "visual", record, index, columns=columns)
         assert ("make up ENGINE=server" in census.advice) == advised

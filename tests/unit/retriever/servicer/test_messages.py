@@ -7,11 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
 from retriever.columns.table import Table
-from retriever.domain.model import (
+from retriever.domain.errors import FilterInvalid
+from retriever.domain.generation import Freshness
+from retriever.domain.product import (
     Amount,
     Attribute,
-    FilterInvalid,
-    Freshness,
     Image,
     ImageDraft,
     Order,
@@ -20,7 +20,12 @@ from retriever.domain.model import (
     Stored,
 )
 from retriever.ports.columns import ProductRow
-from retriever.servicer import column_messages
+from retriever.servicer import (
+    column_messages,
+    filter_messages,
+    product_messages,
+    vector_messages,
+)
 from retriever.servicer import messages as wire
 from servicekit.errors import Internal
 from servicekit.requests import RequestInvalid
@@ -75,7 +80,7 @@ def test_a_photo_comes_as_bytes_as_an_id_or_as_an_address() -> None:
     sent.images.add(content=b"x")
     sent.images.add(image_id="a" * 64)
     sent.images.add(uri="https://photos.test/a.jpg")
-    assert wire.draft(sent).images == (
+    assert product_messages.draft(sent).images == (
         ImageDraft(b"x", ""),
         ImageDraft(b"", "a" * 64),
         ImageDraft(b"", "", "https://photos.test/a.jpg"),
@@ -101,7 +106,7 @@ def test_a_product_that_was_stored_reads_as_it_was_sent() -> None:
         language_code="en",
         uri="https://shop.example",
     )
-    draft = wire.draft(sent)
+    draft = product_messages.draft(sent)
     assert draft.price == Amount("EUR", 12, 340_000_000)
     assert draft.attributes == (("grape", "a"), ("abv", 0.0), ("bio", False))
     assert draft.availability is Availability.PREORDER
@@ -126,19 +131,19 @@ def test_a_product_that_was_stored_reads_as_it_was_sent() -> None:
         etag="",
         seq=1,
     )
-    read = wire.row(held)
+    read = product_messages.row(held)
     read.ClearField("create_time")
     read.ClearField("update_time")
     assert read == sent
 
 
 def test_what_is_not_said_becomes_its_default_and_nonsense_none() -> None:
-    assert wire.draft(product_pb2.Product()).availability is Availability.IN_STOCK
+    assert product_messages.draft(product_pb2.Product()).availability is Availability.IN_STOCK
     strange = product_pb2.Product(availability=99)  # type: ignore[arg-type]
-    assert wire.draft(strange).availability is None
-    assert wire.draft(product_pb2.Product()).price is None
+    assert product_messages.draft(strange).availability is None
+    assert product_messages.draft(product_pb2.Product()).price is None
     keyless = product_pb2.Product(attributes=[product_pb2.Attribute(key="k")])
-    assert wire.draft(keyless).attributes == (("k", None),)
+    assert product_messages.draft(keyless).attributes == (("k", None),)
 
 
 def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
@@ -171,7 +176,7 @@ def test_every_column_is_as_long_as_the_others_or_left_out() -> None:
 
 
 def test_a_photo_tells_its_shape_and_bytes() -> None:
-    message = wire.image_message(Image("f" * 64, "image/png", 3, 2, 1), b"abc")
+    message = product_messages.image_message(Image("f" * 64, "image/png", 3, 2, 1), b"abc")
     assert (message.content, message.media_type, message.width) == (b"abc", "image/png", 2)
 
 
@@ -221,7 +226,7 @@ def test_a_photo_tells_its_shape_and_bytes() -> None:
     ],
 )
 def test_a_filter_keeps_its_meaning(message: filter_pb2.Filter, meaning: object) -> None:
-    assert wire.condition(message) == meaning
+    assert filter_messages.condition(message) == meaning
 
 
 @pytest.mark.parametrize(
@@ -277,7 +282,7 @@ def test_a_filter_without_meaning_is_refused_by_its_path(
     message: filter_pb2.Filter, path: str
 ) -> None:
     with pytest.raises(FilterInvalid) as caught:
-        wire.condition(message)
+        filter_messages.condition(message)
     assert [v.field for v in caught.value.violations] == [f"filter.{path}"]
 
 
@@ -288,7 +293,7 @@ def test_a_filter_nested_too_deep_is_refused() -> None:
         nots = negation(nots)
     for message in (alls, nots):
         with pytest.raises(FilterInvalid):
-            wire.condition(message)
+            filter_messages.condition(message)
 
 
 SOLD = {
@@ -323,37 +328,37 @@ SOLD = {
 def test_what_a_person_writes_means_the_same_to_the_service(text: str, names: str) -> None:
     message = to_wire.filter_(parse(text))
     assert message is not None
-    asked = wire.condition(message)
+    asked = filter_messages.condition(message)
     assert [name for name, facts in SOLD.items() if passes(asked, facts)] == names.split()
 
 
 def test_orders_and_views_of_the_future_are_refused() -> None:
-    assert wire.order(0) is Order.PRODUCT_ID
-    assert wire.order(2) is Order.NEWEST
+    assert product_messages.order(0) is Order.PRODUCT_ID
+    assert product_messages.order(2) is Order.NEWEST
     with pytest.raises(RequestInvalid):
-        wire.order(99)
-    assert not wire.as_columns(0)
-    assert wire.as_columns(products_pb.PRODUCT_VIEW_COLUMNS)
+        product_messages.order(99)
+    assert not product_messages.as_columns(0)
+    assert product_messages.as_columns(products_pb.PRODUCT_VIEW_COLUMNS)
     with pytest.raises(RequestInvalid):
-        wire.as_columns(99)
+        product_messages.as_columns(99)
 
 
 def test_an_outcome_tells_either_an_etag_or_a_reason() -> None:
-    stored = wire.outcome("a", Stored("a", "e", ("i",)))
+    stored = product_messages.outcome("a", Stored("a", "e", ("i",)))
     assert (stored.status.code, stored.etag, list(stored.image_ids)) == (0, "e", ["i"])
-    failed = wire.outcome("b", Internal("no", reason="INTERNAL"))
+    failed = product_messages.outcome("b", Internal("no", reason="INTERNAL"))
     assert (failed.status.code, failed.product_id, failed.etag) == (13, "b", "")
     assert wire.status(None).code == 0
 
 
 def test_lag_is_the_age_of_the_oldest_open_write() -> None:
     now = 10_000_000
-    behind = wire.freshness(Freshness(1, 2, 3, 8_000_000, 4), "token", now)
+    behind = vector_messages.freshness(Freshness(1, 2, 3, 8_000_000, 4), "token", now)
     assert behind.index_lag.ToMicroseconds() == 2_000_000
     assert (behind.index_token, behind.index_time_micros, behind.pending) == ("token", 3, 4)
-    level = wire.freshness(Freshness(2, 2, 3, 0, 0), "token", now)
+    level = vector_messages.freshness(Freshness(2, 2, 3, 0, 0), "token", now)
     assert level.index_lag.ToMicroseconds() == 0
-    ahead = wire.freshness(Freshness(1, 2, 3, now + 1, 0), "token", now)
+    ahead = vector_messages.freshness(Freshness(1, 2, 3, now + 1, 0), "token", now)
     assert ahead.index_lag.ToMicroseconds() == 0
 
 

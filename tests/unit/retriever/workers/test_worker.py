@@ -14,29 +14,24 @@ from typing import Any
 import pytest
 
 from retriever.adapters.backup_files import BackupFiles
-from retriever.adapters.milvus.filters import shaped
 from retriever.backup import backups
 from retriever.catalog import deletions as removals
-from retriever.domain.model import (
-    EmbeddingSpace,
-    Generation,
-    GenerationState,
-    Waiting,
-)
+from retriever.domain.collections import shaped
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
 from retriever.indexing.generations import Order
-from retriever.indexing.index import LeadershipLost
+from retriever.indexing.writing import LeadershipLost
 from retriever.record import Record
+from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
 from retriever.wiring import job_queue
-from retriever.worker import (
-    LOADED_SECONDS,
-    Backoff,
-    Followed,
-    Leadership,
-    Worker,
-    work,
-)
+from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
+from retriever.workers.leader import Leadership, lead_in_turn
+from retriever.workers.retry import Backoff
+from retriever.workers.tasks import Tasks
+from retriever.workers.worker import Loops, Worker
 from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
@@ -107,12 +102,13 @@ class Bench:
             job_queue(self.db),
             owner,
             self.backups,
+            unpacked,
         )
 
     @asynccontextmanager
     async def working(self, owner: str = "one") -> AsyncIterator[None]:
         stop = asyncio.Event()
-        task = asyncio.create_task(work(self.worker(owner), stop))
+        task = asyncio.create_task(lead_in_turn(self.worker(owner), stop))
         try:
             yield
         finally:
@@ -144,30 +140,32 @@ async def test_while_much_waits_to_be_embedded_changes_are_applied_in_larger_ste
     await bench.index.create(made.collection, made.dimension)
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await bench.record.save_vectors(made, vectors(PHOTOS[0]))
-    worker, state = bench.worker("one"), Followed(former_dropped=True)
+    worker, state = bench.worker("one"), CollectionStatus(former_dropped=True)
     assert await worker.leadership.acquire()
+    async with asyncio.TaskGroup() as group:
+        loops = Loops(worker, Tasks(group))
     state.applied = state.looked = state.checked = time.monotonic()
     state.wants_check = False
-    worker.loaded.add("default visual v1")
-    assert not await worker._follow_one(made, state)
+    loops.embedding.busy.add("default visual v1")
+    assert not await loops.indexing.follow(made, state)
     assert bench.rows() == set()
-    state.applied -= LOADED_SECONDS
-    await worker._follow_one(made, state)
+    state.applied -= BUSY_SECONDS
+    await loops.indexing.follow(made, state)
     assert bench.rows() == {"a"}
     await bench.record.write("default", [write("b", PHOTOS[1])])
     await bench.record.save_vectors(made, vectors(PHOTOS[1]))
-    worker.loaded.clear()
+    loops.embedding.busy.clear()
     (made,) = await bench.record.generations("default")
-    await worker._follow_one(made, state)
+    await loops.indexing.follow(made, state)
     assert bench.rows() == {"a", "b"}
 
 
 def test_an_engine_whose_writes_wait_for_a_flush_is_flushed_when_it_is_quiet() -> None:
-    state = Followed(flushed=100.0, written=108.0, unflushed=3)
+    state = CollectionStatus(flushed=100.0, written=108.0, unflushed=3)
     assert state.wants_flush(111.0, 10.0, quiet=False)
     assert not state.wants_flush(111.0, 10.0, quiet=True)
     assert state.wants_flush(119.0, 10.0, quiet=True)
-    assert not Followed(flushed=100.0, written=108.0).wants_flush(200.0, 10.0, quiet=True)
+    assert not CollectionStatus(flushed=100.0, written=108.0).wants_flush(200.0, 10.0, quiet=True)
 
 
 async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench) -> None:
@@ -254,7 +252,7 @@ async def applied(bench: Bench) -> bool:
 async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retriever.worker.FORMER_SECONDS", 0.2)
+    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.2)
     async with bench.working():
         await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
         await until(lambda: bench.rows() == {"a", "b"})
@@ -282,7 +280,7 @@ async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Be
     async with bench.working("one"):
         await until(lambda: bool(bench.index.rows))
         waiting = asyncio.Event()
-        second = asyncio.create_task(work(bench.worker("two"), waiting))
+        second = asyncio.create_task(lead_in_turn(bench.worker("two"), waiting))
         await asyncio.sleep(0.05)
     await bench.record.write("default", [write("a", PHOTOS[0])])
     await until(lambda: bench.rows() == {"a"})
@@ -331,7 +329,7 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     bad = await jobs.create(removals.PURGE, "default", {"filter": "", "before": 9, "count": 1})
     good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
     stop = asyncio.Event()
-    working = asyncio.create_task(work(bench.worker("w"), stop))
+    working = asyncio.create_task(lead_in_turn(bench.worker("w"), stop))
     async with asyncio.timeout(SECONDS):
         while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -466,8 +464,7 @@ async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
 
 async def test_what_would_begin_when_leading_is_over_is_cancelled(bench: Bench) -> None:
     """A vendor may swallow the cancellation of the step that asks for it."""
-    worker = bench.worker("one")
-    async with asyncio.TaskGroup() as worker.tasks:
-        pass
+    async with asyncio.TaskGroup() as group:
+        tasks = Tasks(group)
     with pytest.raises(asyncio.CancelledError):
-        worker._start(worker._look())  # type: ignore[arg-type]
+        tasks.start(asyncio.sleep(0))

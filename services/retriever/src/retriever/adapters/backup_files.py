@@ -19,12 +19,8 @@ from typing import IO, Any, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.domain.archive import (
-    BackupNotFound,
-    BackupsUnavailable,
-    StoppedError,
-    meaning,
-)
+from retriever.domain.archive import BackupNotFound, BackupsUnavailable, meaning
+from retriever.domain.progress import StoppedError
 from servicekit.errors import ServiceError
 
 T = TypeVar("T")
@@ -36,7 +32,7 @@ _UNTRANSLATED = (ServiceError, StoppedError, ValueError, TypeError, KeyError)
 
 
 class BackupFiles:
-    """See BackupStore in ports.py."""
+    """See BackupStore in ports/backup.py."""
 
     def __init__(self, url: str, options: dict[str, Any] | None = None) -> None:
         """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`."""
@@ -132,7 +128,7 @@ class BackupFiles:
 
 
 class _Upload:
-    """See Upload in ports.py."""
+    """See Upload in ports/backup.py."""
 
     def __init__(self, files: BackupFiles, file: IO[bytes], part: str, path: str) -> None:
         self.file = file

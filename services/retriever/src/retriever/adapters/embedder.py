@@ -9,18 +9,11 @@ from contextlib import contextmanager
 import grpc
 from google.rpc import status_pb2
 
-from retriever.domain.model import (
-    CategoryGuess,
-    CategoryPath,
-    Classification,
-    EmbedderUnavailable,
-    EmbeddingSpace,
-    FitPhoto,
-    FitPlan,
-    FitProgress,
-    GivenVector,
-    VersionMismatch,
-)
+from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.vectors import GivenVector
 from servicekit.channel import connect
 from servicekit.errors import Internal, ServiceError
 from servicekit.status import from_rpc_error, from_status
@@ -48,7 +41,7 @@ _NOT_SERVED = "SPACE_VERSION_UNAVAILABLE"
 
 
 class EmbedderClient:
-    """See Embedder and SpaceTrainer in ports.py."""
+    """See Embedder and SpaceTrainer in ports/embedder.py."""
 
     def __init__(self, target: str, *, seconds: float = 60.0) -> None:
         """Connects on first use. `seconds`: the longest that one call may take, but for a fit."""

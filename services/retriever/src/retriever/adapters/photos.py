@@ -21,7 +21,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.adapters.durable import DurableFolder
-from retriever.domain.model import (
+from retriever.domain.errors import (
     ImageDamaged,
     ImageNotFound,
     ImageRejected,
@@ -53,7 +53,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PhotoStore:
-    """See Photos in ports.py. Files are read and written in a bounded number of threads."""
+    """See Photos in ports/photos.py. Files are read and written in a bounded number of threads."""
 
     def __init__(
         self,

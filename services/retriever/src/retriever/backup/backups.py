@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -23,20 +23,19 @@ from retriever.domain.archive import (
     BackupCatalogMismatch,
     CatalogNotEmpty,
     Manifest,
-    Progress,
     Row,
 )
-from retriever.domain.model import ImageDamaged, ImageNotFound
-from retriever.ports.all import BackupRecord, BackupStore, Photos
-from servicekit.errors import ServiceError, Unavailable
+from retriever.domain.errors import ImageDamaged, ImageNotFound
+from retriever.domain.progress import Progress, telling
+from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.ports.photos import Photos
+from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs
 from servicekit.requests import page_place, page_size, page_token
 from sightline_rules.filters import All
 
 BACKUP, RESTORE = "backup", "restore"
 KINDS = (BACKUP, RESTORE)
-REPORT_SECONDS = 0.3
-"""How often a job says how far it is, which keeps its claim."""
 MOST_PHOTOS = 64
 MOST_PHOTO_BYTES = 32 * 2**20
 """Photos in memory at once; a single one may be larger."""
@@ -146,23 +145,6 @@ async def back_up(job: Job, means: Means, service_version: str) -> Mapping[str, 
     progress = Progress()
     work = _back_up(job, means, progress, service_version)
     return await telling(work, job, progress, means.jobs)
-
-
-async def telling(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
-    """Await the work and say meanwhile how far it is. A cancelled job's work is stopped."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            with contextlib.suppress(Unavailable):  # a store that is busy with the work itself
-                await jobs.progress(job.id, progress.done, progress.total)
-            await asyncio.wait({task}, timeout=REPORT_SECONDS)
-        return task.result()
-    finally:
-        progress.stop()  # what runs in a thread ends at its next step
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # known here, or of no interest: the job was stopped
 
 
 async def _back_up(

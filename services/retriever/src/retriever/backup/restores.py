@@ -20,31 +20,26 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import (
-    Means,
-    affordable,
-    check_catalog,
-    telling,
-)
+from retriever.backup.backups import Means, affordable, check_catalog
 from retriever.catalog.deletions import sweep
 from retriever.domain.archive import (
     MANIFEST,
     BackupDamaged,
-    Progress,
     Row,
     generations_of,
 )
-from retriever.domain.model import (
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import IndexParametersInvalid
+from retriever.domain.generation import (
     MOST_LIVE,
-    EmbeddingSpace,
     Generation,
     GenerationState,
     IndexParameters,
-    IndexParametersInvalid,
+    check_parameters,
 )
-from retriever.indexing.generations import check_parameters
-from retriever.indexing.index import collection_of
-from retriever.ports.all import BackupRecord
+from retriever.domain.progress import Progress, telling
+from retriever.ports.backup import BackupRecord
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All

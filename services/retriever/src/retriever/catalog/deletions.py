@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from retriever.ports.all import RemovalRecord
+from retriever.ports.catalog import RemovalRecord
 from servicekit.jobs import Job, Jobs
 from sightline_rules.filters import Filter
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from retriever.domain.model import ImageDamaged, ImageNotFound, ImageRejected
-from retriever.ports.all import HashRecord, Photos
+from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected
+from retriever.ports.catalog import HashRecord
+from retriever.ports.photos import Photos
 from sightline_rules.duplicates import NO_HASH
 
 

@@ -13,14 +13,10 @@ from dataclasses import dataclass
 
 from retriever.catalog import products as catalogue
 from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
-from retriever.domain.model import (
-    ImportMode,
-    ImportProgress,
-    ImportRow,
-    ProductDraft,
-    Stored,
-)
-from retriever.ports.all import ImportRecord, Photos
+from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
+from retriever.domain.product import ProductDraft, Stored
+from retriever.ports.catalog import ImportRecord
+from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs import Job, Jobs
 from servicekit.requests import RequestInvalid

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retriever.catalog import products as catalogue
-from retriever.domain.model import (
-    FieldMaskInvalid,
+from retriever.catalog.images import take_images
+from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
+from retriever.domain.product import (
     Offer,
     OfferDraft,
-    OfferInvalid,
     ProductChange,
     ProductDraft,
-    ProductInvalid,
     Stored,
 )
-from retriever.ports.all import CatalogueRecord, Photos
+from retriever.domain.validation import check_price, check_product
+from retriever.ports.catalog import CatalogueRecord
+from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules import ids
 
@@ -92,9 +93,9 @@ async def _prepare(
         # A product that is fine but for what is named: each field is checked by itself.
         fine = ProductDraft(product_id=product.product_id, title="-")
         values = {name: getattr(product, name) for name in named}
-        content = catalogue.check_product(replace(fine, **values), path_in)
+        content = check_product(replace(fine, **values), path_in)
         given = product.images if "images" in named else ()
-        image_ids, new = await catalogue.take_images(catalog_id, given, path_in, photos)
+        image_ids, new = await take_images(catalog_id, given, path_in, photos)
     except ServiceError as error:
         return error
     return ProductChange(
@@ -156,7 +157,7 @@ def _check_offer(draft: OfferDraft, path: str) -> Offer | OfferInvalid:
         ids.check_id(draft.product_id)
     except ids.IdInvalidError as error:
         note("product_id", str(error))
-    price = catalogue.check_price(note, draft.price)
+    price = check_price(note, draft.price)
     if not draft.availability_known:
         note("availability", "is not one of the known values")
     return OfferInvalid(*wrong) if wrong else Offer(draft.product_id, price, draft.availability)

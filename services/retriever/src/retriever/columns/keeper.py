@@ -15,7 +15,8 @@ from prometheus_client import Gauge
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import Table
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
-from retriever.domain.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
 
 MOST_PRODUCTS = 1_000_000

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.table import Ints, Table
-from retriever.domain.model import Floats, Generation, Metric
+from retriever.domain.generation import Generation, Metric
+from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 
 NOBODY = -1

@@ -20,16 +20,14 @@ Errors, each with its reason on the wire::
 from __future__ import annotations
 
 import errno
-import threading
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from retriever.domain.model import Generation
+from retriever.domain.generation import Generation
 from servicekit.errors import (
     DataLoss,
     FailedPrecondition,
@@ -44,9 +42,7 @@ FORMAT_VERSION = 1
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
-
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
 Row: TypeAlias = dict[str, Any]
 
 
@@ -159,29 +155,6 @@ class Table:
         return f"tables/{self.name}.parquet"
 
 
-class Snapshot(Protocol):
-    """A catalog's record at one commit."""
-
-    @property
-    def catalog_id(self) -> str: ...
-
-    @property
-    def commit(self) -> int: ...
-
-    @property
-    def time(self) -> int:
-        """Microseconds since 1970 (UTC)."""
-
-    @property
-    def generations(self) -> Sequence[Generation]: ...
-
-    def count(self, table: Table) -> int:
-        """How many rows a table has."""
-
-    def rows(self, table: Table) -> Iterator[Sequence[Row]]:
-        """A table's rows by its key, in batches."""
-
-
 class Strict(BaseModel):
     """JSON of ours: nothing else in it, no value of another type."""
 
@@ -246,26 +219,3 @@ def generations_of(manifest: Manifest) -> list[Generation]:
         return [_GENERATION.validate_python(value) for value in manifest.generations]
     except ValidationError as error:
         raise BackupDamaged(MANIFEST, "describes no index generations") from error
-
-
-class StoppedError(Exception):
-    """The work was asked to stop."""
-
-
-class Progress:
-    """How far long work is, told between threads."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        """Let the work end at its next step."""
-        self._stopped.set()
-
-    def add(self, number: int) -> None:
-        """So many units more are done. Raises StoppedError."""
-        if self._stopped.is_set():
-            raise StoppedError
-        self.done += number

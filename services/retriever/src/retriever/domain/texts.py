@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from retriever.domain.model import Attribute, ProductContent
+from retriever.domain.product import Attribute, ProductContent
 from sightline_rules import categories
 
 MOST = 1_000

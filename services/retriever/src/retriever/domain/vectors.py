@@ -7,10 +7,43 @@ liked, away from what is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from retriever.domain.model import Floats, GivenVector, VectorInvalid
+from retriever.domain.classification import Classification
+from retriever.domain.errors import VectorInvalid
+from retriever.domain.generation import Metric
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVector:
+    """A vector as a caller gave it, unchecked."""
+
+    space: str
+    space_version: str
+    dimension: int
+    data: bytes
+    classification: Classification | None = None
+    """What the photo is of, where the embedder was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorWrite:
+    """A photo's vector, or a product's own, to store."""
+
+    image_id: str
+    """Empty where a product has one vector."""
+    vector: Floats
+    product_id: str = ""
+    """The product that must have the photo; empty = any may."""
+    digest: str = ""
+    """Of the text that it was made of; it is not stored if the product's is another by now. Empty =
+    of the text as it is."""
+
 
 LEAST_LENGTH = 1e-4
 """Of the sum of unit vectors: below it they cancel out, and float32 alone says what is left."""
@@ -61,3 +94,19 @@ def _middle(vectors: Sequence[Floats]) -> Floats:
     mean = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
     length = float(np.linalg.norm(mean))
     return np.asarray(mean / length if length > LEAST_LENGTH else np.zeros_like(mean))
+
+
+Scores = npt.NDArray[np.float64]
+
+
+def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
+    """How near each vector is to each query: more is nearer."""
+    left, right = queries.astype(np.float64), vectors.astype(np.float64)
+    dots: Scores = left @ right.T
+    if metric is Metric.IP:
+        return dots
+    if metric is Metric.L2:
+        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
+        return np.asarray(2 * dots - squares)
+    lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]
+    return np.asarray(dots / lengths)

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from retriever.domain.model import ProductContent
+from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of
 
 LONGEST = 64

@@ -10,8 +10,10 @@ import asyncio
 import time
 from typing import Any
 
-from retriever.domain.model import Backlog, Generation, GenerationNotFound
-from retriever.ports.all import BackfillRecord, VectorIndex
+from retriever.domain.errors import GenerationNotFound
+from retriever.domain.generation import Backlog, Generation
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import BackfillRecord
 from servicekit.jobs import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 

@@ -12,25 +12,27 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
-from retriever.domain.model import (
-    MAX_ATTEMPTS,
-    CategoryPath,
-    Classification,
+from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.embedding import MAX_ATTEMPTS, Pending
+from retriever.domain.errors import (
     EmbedderUnavailable,
-    Floats,
-    Generation,
-    GivenVector,
     ImageDamaged,
     ImageNotFound,
-    Pending,
     PhotosUnavailable,
     VectorInvalid,
-    VectorWrite,
     VersionMismatch,
 )
+from retriever.domain.generation import Generation
 from retriever.domain.texts import digest_of
-from retriever.domain.vectors import check_vector
-from retriever.ports.all import Embedder, IndexRecord, Photos
+from retriever.domain.vectors import (
+    Floats,
+    GivenVector,
+    VectorWrite,
+    check_vector,
+)
+from retriever.ports.embedder import Embedder
+from retriever.ports.indexing import IndexRecord
+from retriever.ports.photos import Photos
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.telemetry import get_logger
 

@@ -13,16 +13,12 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from retriever.backup.backups import telling
-from retriever.domain.archive import Progress
-from retriever.domain.model import (
-    FitPhoto,
-    FitPlan,
-    ImageDamaged,
-    ImageNotFound,
-    Label,
-)
-from retriever.ports.all import LabelRecord, Photos, SpaceTrainer
+from retriever.domain.errors import ImageDamaged, ImageNotFound
+from retriever.domain.fitting import FitPhoto, FitPlan, Label
+from retriever.domain.progress import Progress, telling
+from retriever.ports.embedder import SpaceTrainer
+from retriever.ports.indexing import LabelRecord
+from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.requests import RequestInvalid

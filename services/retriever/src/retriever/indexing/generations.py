@@ -10,22 +10,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.domain.model import (
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import GenerationExists, SpaceUnavailable
+from retriever.domain.generation import (
     EXACT,
-    MAX_PARTITIONS,
     TEXT_SPACE,
-    EmbeddingSpace,
     Generation,
-    GenerationExists,
     GenerationState,
     GenerationStatus,
-    IndexKind,
     IndexParameters,
-    IndexParametersInvalid,
-    SpaceUnavailable,
+    check_parameters,
 )
-from retriever.indexing.index import collection_of
-from retriever.ports.all import RegistryRecord
+from retriever.ports.generations import RegistryRecord
 from servicekit.errors import FieldViolation
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.requests import RequestInvalid
@@ -47,7 +44,6 @@ _SPACE = re.compile(r"[a-z0-9_]{1,32}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 _TRIES = 5
-
 log = get_logger()
 
 
@@ -169,24 +165,6 @@ def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
     if wrong:
         raise RequestInvalid(*wrong)
     return EmbeddingSpace(order.space, order.space_version, order.dimension, True, False)
-
-
-def check_parameters(given: IndexParameters) -> None:
-    """Raises IndexParametersInvalid."""
-    ranges = [("partitions", given.partitions, 0, MAX_PARTITIONS)]
-    if given.kind is IndexKind.HNSW:
-        ranges += [
-            ("m", given.m, 4, 64),
-            ("ef_construction", given.ef_construction, 8, 512),
-            ("ef", given.ef, 1, 32_768),
-        ]
-    wrong = [
-        FieldViolation(f"parameters.{name}", f"is {value:,}; it must be {low} to {high:,}")
-        for name, value, low, high in ranges
-        if not low <= value <= high
-    ]
-    if wrong:
-        raise IndexParametersInvalid(*wrong)
 
 
 async def backfill(

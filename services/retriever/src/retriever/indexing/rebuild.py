@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from retriever.domain.model import SpaceUnavailable
-from retriever.ports.all import IndexRecord, SearchRecord
-from retriever.search.search import DEFAULT_SPACE
+from retriever.domain.errors import SpaceUnavailable
+from retriever.domain.generation import DEFAULT_SPACE
+from retriever.ports.indexing import IndexRecord
+from retriever.ports.search import SearchRecord
 from servicekit.jobs import Job, Jobs
 
 REBUILD = "rebuild_index"

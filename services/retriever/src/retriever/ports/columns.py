@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from retriever.domain.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 
 
 class ProductRow(NamedTuple):

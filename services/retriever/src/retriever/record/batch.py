@@ -15,15 +15,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import (
+from retriever.domain.errors import (
     EtagMismatch,
-    Generation,
-    Image,
     ImageNotFound,
-    ProductChange,
-    ProductContent,
     ProductInvalid,
     ProductNotFound,
+)
+from retriever.domain.generation import Generation
+from retriever.domain.product import (
+    Image,
+    ProductChange,
+    ProductContent,
     ProductWrite,
     Stored,
 )

@@ -9,7 +9,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 from retriever.ports.columns import Changes, PhotoRow, ProductRow
 from retriever.record.hashes import from_signed
 from retriever.record.parts import (

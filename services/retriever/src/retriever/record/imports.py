@@ -14,19 +14,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import (
-    Closing,
+from retriever.domain.errors import (
     ImportClosed,
     ImportDeletesTooMuch,
-    ImportMode,
     ImportModeMismatch,
     ImportNotFound,
+    ProductInvalid,
+)
+from retriever.domain.imports import (
+    Closing,
+    ImportMode,
     ImportProgress,
     ImportRow,
-    ProductInvalid,
-    ProductWrite,
-    Stored,
 )
+from retriever.domain.product import ProductWrite, Stored
 from retriever.record.batch import Batch
 from retriever.record.parts import chunks
 from retriever.record.session import Session

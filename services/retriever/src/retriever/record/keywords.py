@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import Attribute, ProductContent
+from retriever.domain.filter_parts import indexed_parts
+from retriever.domain.product import Attribute, ProductContent
 from retriever.domain.words import (
     FIELDS,
     Words,
@@ -24,6 +25,7 @@ from retriever.domain.words import (
     rarity,
     words_in,
 )
+from retriever.record.filter_matches import holds
 from retriever.record.parts import (
     among,
     inserting,
@@ -31,9 +33,7 @@ from retriever.record.parts import (
     same,
 )
 from retriever.record.products import FACTS, to_facts
-from retriever.record.survivors import holds
 from retriever.record.tables import keywords, products
-from retriever.search.planning import indexed_parts
 from sightline_rules import categories
 from sightline_rules.filters import All, Filter, passes
 

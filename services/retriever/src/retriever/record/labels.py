@@ -7,7 +7,7 @@ import json
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import Label
+from retriever.domain.fitting import Label
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, same
 from retriever.record.tables import images, product_images, products

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from retriever.domain.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 from retriever.record.tables import (
     generations,
     images,

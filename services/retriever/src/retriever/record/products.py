@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import (
+from retriever.domain.product import (
     Attribute,
     Image,
     Order,
@@ -20,7 +20,7 @@ from retriever.domain.model import (
     ProductContent,
     Tally,
 )
-from retriever.record.doubts import DOUBTED
+from retriever.record.category_mismatches import DOUBTED
 from retriever.record.hashes import from_signed
 from retriever.record.parts import (
     PHOTO,

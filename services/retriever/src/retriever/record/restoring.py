@@ -11,15 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.catalog.products import check_product
 from retriever.domain.archive import BackupDamaged, Row
-from retriever.domain.model import (
+from retriever.domain.generation import Generation
+from retriever.domain.product import (
     Amount,
-    Generation,
     ImageDraft,
     ProductContent,
     ProductDraft,
 )
+from retriever.domain.validation import check_product
 from retriever.record.generations import live_generations
 from retriever.record.keywords import put_words
 from retriever.record.parts import (

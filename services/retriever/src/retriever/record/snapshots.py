@@ -18,10 +18,10 @@ from retriever.domain.archive import (
     Column,
     Kind,
     Row,
-    Snapshot,
     Table,
 )
-from retriever.domain.model import TEXT_SPACE, Generation
+from retriever.domain.generation import TEXT_SPACE, Generation
+from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
     images,

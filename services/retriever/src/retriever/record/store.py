@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from retriever.domain.archive import Table
-from retriever.domain.model import Standing
+from retriever.domain.generation import Standing
 from retriever.record import (
     batch,
     columns,
@@ -23,23 +23,20 @@ from retriever.record import (
     snapshots,
     work,
 )
-from retriever.record.doubts import count_doubts, judge, read_doubts
-from retriever.record.generations import (
-    all_generations,
+from retriever.record.category_mismatches import count_doubts, judge, read_doubts
+from retriever.record.filter_matches import read_sample, read_survivors, read_vectors
+from retriever.record.freshness import read_counts, read_freshness, read_standing
+from retriever.record.generations import all_generations, live_generations, read_generation
+from retriever.record.index_rows import (
     count_rows,
-    live_generations,
-    read_counts,
-    read_freshness,
-    read_generation,
     read_index_page,
     read_index_rows,
     read_product_vectors,
     read_row_seqs,
-    read_standing,
 )
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
-from retriever.record.survivors import read_sample, read_survivors, read_vectors
+from retriever.record.offers import offer
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
@@ -101,7 +98,7 @@ def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T
 
 
 class Record(Store):
-    """The record's calls; ports.py says what each does."""
+    """The record's calls; ports/ says what each does."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         super().__init__(db, clock)
@@ -122,7 +119,7 @@ class Record(Store):
     # The catalogue
     write = _writes_now(batch.write_products)
     change = _writes_now(batch.change_products)
-    offer = _writes_now(session.offer)
+    offer = _writes_now(offer)
     delete = _writes_now(session.delete)
     get = _reads(products.read_products)
     page = _reads(products.read_page)

@@ -12,9 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.model import Floats, Generation, ProductContent
+from retriever.domain.generation import Generation
+from retriever.domain.product import ProductContent
 from retriever.domain.texts import digest_of, text_of
-from retriever.record.generations import holds_up
+from retriever.domain.vectors import Floats
+from retriever.record.freshness import holds_up
 from retriever.record.parts import (
     BOUND_VERSION,
     among,

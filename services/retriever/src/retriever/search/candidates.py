@@ -11,12 +11,9 @@ import numpy as np
 
 from retriever.columns.keeper import View
 from retriever.columns.table import Ints
-from retriever.domain.model import (
-    Collapse,
-    Floats,
-    Generation,
-    Hit,
-)
+from retriever.domain.generation import Generation
+from retriever.domain.index_values import Collapse, Hit
+from retriever.domain.vectors import Floats
 from retriever.search.collapse import Cosines, choose, most_marked
 from retriever.search.exact import Ordered, cosine
 from sightline_rules.filters import Filter

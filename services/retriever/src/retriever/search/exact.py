@@ -15,7 +15,8 @@ import numpy as np
 from retriever.columns.keeper import View
 from retriever.columns.table import Flags, Ints
 from retriever.columns.vectors import Scores, Vectors
-from retriever.domain.model import Collapse, Floats
+from retriever.domain.index_values import Collapse
+from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
 from retriever.search.collapse import (
     SPARE,

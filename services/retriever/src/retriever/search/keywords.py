@@ -11,19 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from retriever.columns.keeper import Columns
-from retriever.domain.model import Collapse, KeywordsInvalid
+from retriever.domain.errors import KeywordsInvalid
+from retriever.domain.generation import DEFAULT_SPACE
+from retriever.domain.index_values import Collapse
 from retriever.domain.words import asked_words
-from retriever.ports.all import KeywordRecord
+from retriever.ports.search import KeywordRecord
 from retriever.search.candidates import MAX_TOP_K, Candidates, recorded_cosines
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
-from retriever.search.search import (
-    DEFAULT_SPACE,
-    DEFAULT_TOP_K,
-    EVERYTHING,
-    MAX_EXCLUDED,
-    Measure,
-)
+from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, MAX_EXCLUDED
+from retriever.search.search import Measure
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter

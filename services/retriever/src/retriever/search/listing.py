@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retriever.domain.model import Floats, Generation, SpaceUnavailable
-from retriever.ports.all import ListingRecord
+from retriever.domain.errors import SpaceUnavailable
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
+from retriever.ports.search import ListingRecord
 from servicekit import requests
 
 DEFAULT_PAGE = 500

@@ -16,30 +16,27 @@ from itertools import chain
 from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from retriever.domain.model import (
+from retriever.domain.filter_parts import Survivors
+from retriever.domain.generation import Generation, Metric
+from retriever.domain.index_values import (
     WHOLE,
-    Floats,
-    Generation,
     Hit,
-    Metric,
     Slice,
     hit_order,
 )
-from retriever.ports.all import SurvivorRecord, VectorIndex
+from retriever.domain.vectors import Floats, exact_scores
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import SurvivorRecord
 from retriever.search.planning import (
     MAX_LIMIT,
     MOST_SURVIVORS,
     Estimate,
     Plan,
     Route,
-    Survivors,
     graph,
 )
 from sightline_rules.filters import All, Filter
-
-Scores = npt.NDArray[np.float64]
 
 T = TypeVar("T")
 
@@ -172,16 +169,3 @@ def compare(survivors: Survivors, queries: Sequence[Floats], metric: Metric) -> 
         for (row_id, product_id, image_id), similarity in zip(survivors.keys, best, strict=True)
     ]
     return sorted(hits, key=hit_order)
-
-
-def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
-    """How near each vector is to each query: more is nearer."""
-    left, right = queries.astype(np.float64), vectors.astype(np.float64)
-    dots: Scores = left @ right.T
-    if metric is Metric.IP:
-        return dots
-    if metric is Metric.L2:
-        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
-        return np.asarray(2 * dots - squares)
-    lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]
-    return np.asarray(dots / lengths)

@@ -22,20 +22,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from retriever.adapters.milvus.filters import top_categories
-from retriever.domain.model import Floats, IndexKind, IndexParameters
+from retriever.domain.filter_parts import (
+    MAX_TRIED,
+    Part,
+    indexed_parts,
+    top_categories,
+)
+from retriever.domain.generation import IndexKind, IndexParameters
 from sightline_rules.filters import (
     All,
-    Comparison,
     Facts,
     Filter,
     Membership,
-    Money,
-    Operator,
     passes,
 )
 
@@ -62,16 +64,10 @@ of 7% the engine would compare as many of itself."""
 MOST_COMPARED = 100_000
 """Rows that pass, at most by the estimate, that more slices leave to the engine to compare. Of more
 its graph finds enough (.996 at a million rows of which 15% pass), in a fifth of the time."""
-MAX_KEYS = 20
-"""Values of a membership that an index is asked for."""
-MAX_TRIED = 3
-"""Parts of a filter, at most, that are tried for the narrowest."""
 LOOK_SECONDS = 0.0005
 """How long one look at a sample may take."""
 LOOK_STEP = 32
 """Products looked at between two looks at the clock."""
-
-Part = Comparison | Membership
 
 
 class Route(StrEnum):
@@ -264,28 +260,3 @@ def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
 
 def _percent(share: float) -> str:
     return f"about {share:.0%}" if share >= 0.1 else f"about {share * 100:.1g}%"
-
-
-def indexed_parts(condition: Filter) -> list[Part]:
-    """What of a filter has to hold in any case and stands in an index of the record."""
-    match condition:
-        case All(parts):
-            return [found for part in parts for found in indexed_parts(part)]
-        case Comparison("category" | "brand", Operator.EQUAL, str() as text) if text:
-            return [condition]
-        case Comparison("price", operator, Money()) if operator is not Operator.NOT_EQUAL:
-            return [condition]
-        case Membership("category" | "brand", values) if 0 < len(values) <= MAX_KEYS:
-            return [condition] if all(values) else []
-        case _:
-            return []
-
-
-@dataclass(frozen=True, slots=True)
-class Survivors:
-    """Rows that pass a filter, with their vectors."""
-
-    keys: Sequence[tuple[str, str, str]]
-    """Of each: its row id, product id and image id."""
-    vectors: Floats
-    """A line each."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from retriever.ports.all import SurvivorRecord
+from retriever.ports.search import SurvivorRecord
 from retriever.search.planning import Sample
 from servicekit.errors import ServiceError
 

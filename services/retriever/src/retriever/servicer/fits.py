@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever.domain.model import FitPlan
+from retriever.domain.fitting import FitPlan
 from retriever.indexing import fits
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs

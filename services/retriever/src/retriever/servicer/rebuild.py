@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from retriever.indexing import rebuild
-from retriever.ports.all import SearchRecord
+from retriever.ports.search import SearchRecord
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter

@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retriever.adapters.milvus import filters
-from retriever.domain.model import Slice
+from retriever.domain.collections import SHAPE, shape_of, shaped
+from retriever.domain.filter_parts import top_categories
+from retriever.domain.index_values import Slice
 from sightline_rules.filters import (
     All,
     Any,
@@ -191,7 +193,7 @@ def test_the_shape_goes_with_the_columns() -> None:
     row = filters.columns(Facts("Wine > Red", "Casa", attributes=wine, tags=frozenset({"a"})))
     row["slice"] = filters.slice_number("5f" * 16)
     held = hashlib.sha256(repr(row).encode()).hexdigest()[:12]
-    assert (filters.SHAPE, held) == (3, "1b64e1cb9454")
+    assert (SHAPE, held) == (3, "1b64e1cb9454")
 
 
 def holds(expression: str, row_id: str) -> bool:
@@ -200,7 +202,7 @@ def holds(expression: str, row_id: str) -> bool:
     return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
 
 
-@pytest.mark.parametrize("shape", [2, filters.SHAPE])
+@pytest.mark.parametrize("shape", [2, SHAPE])
 @pytest.mark.parametrize("count", [2, 3, 7, 8])
 def test_a_row_is_in_one_slice_and_slices_are_about_equal(shape: int, count: int) -> None:
     ids = [hashlib.sha256(b"%d" % n).hexdigest()[:32] for n in range(4_000)] + ["0" * 32, "f" * 32]
@@ -245,7 +247,7 @@ CHEAP = Comparison("price", Operator.LESS, Money("EUR", 1))
 def test_the_top_categories_that_a_filter_stays_within(
     condition: Filter, named: set[str] | None
 ) -> None:
-    assert filters.top_categories(condition) == named
+    assert top_categories(condition) == named
 
 
 @given(FILTERS, FACTS)
@@ -268,11 +270,11 @@ def test_a_search_of_partitions_names_the_top_categories() -> None:
 
 def test_a_name_tells_the_shape_of_its_collection() -> None:
     first = "shop_visual_0123456789abcdef"
-    assert filters.shape_of(first) == 1
-    assert filters.shaped(first, 7) == f"{first}_s7"
-    assert filters.shape_of(filters.shaped(first, 7)) == 7
-    assert filters.shaped(f"{first}_s7") == f"{first}_s{filters.SHAPE}"
-    assert filters.shaped(f"{first}_s7", 1) == first
+    assert shape_of(first) == 1
+    assert shaped(first, 7) == f"{first}_s7"
+    assert shape_of(shaped(first, 7)) == 7
+    assert shaped(f"{first}_s7") == f"{first}_s{SHAPE}"
+    assert shaped(f"{first}_s7", 1) == first
 
 
 def test_codes_do_not_change_from_release_to_release() -> None:

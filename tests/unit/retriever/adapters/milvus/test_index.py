@@ -10,21 +10,23 @@ from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
 from retriever.adapters.milvus import index as milvus
-from retriever.adapters.milvus.index import (
+from retriever.adapters.milvus.errors import (
     CODES,
     TYPES,
     Meaning,
-    MilvusIndex,
     translate,
 )
-from retriever.domain.model import (
-    EXACT,
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.errors import (
     CollectionAbsent,
     CollectionReleased,
-    IndexKind,
-    IndexParameters,
     IndexRefused,
     IndexUnavailable,
+)
+from retriever.domain.generation import (
+    EXACT,
+    IndexKind,
+    IndexParameters,
     Metric,
 )
 

@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.domain.model import (
-    Floats,
+from retriever.domain.generation import (
     Generation,
     GenerationState,
-    Hit,
     IndexKind,
     IndexParameters,
-    IndexRow,
     Metric,
 )
+from retriever.domain.index_values import Hit, IndexRow
 from retriever.domain.recall import Look
+from retriever.domain.vectors import Floats
 from retriever.search.nearest import (
     Haul,
     Nearest,

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from retriever.domain.model import (
-    Freshness,
-    Generation,
-    IndexRow,
-    IndexUnavailable,
-)
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import Freshness, Generation
+from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import WINDOW_SECONDS
 from retriever.search.planning import Plan, Route
+from retriever.search.query import Query
 from retriever.search.recall import watchdog
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.search import Answer, Query
+from retriever.search.search import Answer
 from tests.unit.retriever.search.recall.test_subset import MADE, RED, Rows, rows_of, searched
 
 NEW = Freshness(1, 1, 0, 0, 0)

@@ -19,13 +19,14 @@ code. Of a million brands, one is so for a given value with a chance of 1 in 9 Ã
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from retriever.adapters.milvus import attributes
 from retriever.adapters.milvus.attributes import ATTRIBUTE
-from retriever.domain.model import WHOLE, Slice
+from retriever.domain.collections import SHAPE
+from retriever.domain.filter_parts import top_categories
+from retriever.domain.index_values import WHOLE, Slice
 from sightline_rules import categories
 from sightline_rules.filters import (
     All,
@@ -44,9 +45,6 @@ from sightline_rules.filters import (
     attribute_key,
 )
 
-SHAPE = 3
-"""Number of the present COLUMNS and of what stands in them; 2 added attributes, 3 slices. A
-collection's name ends with it, so that the worker builds a new one when it changes."""
 NONE = 0
 """In a text column: no value. In `availability` it does not occur."""
 SEVERAL = 1
@@ -55,7 +53,6 @@ NO_PRICE = -1
 LEVELS = categories.MAX_LEVELS
 TAG_COLUMNS = 16
 """A tag's code says which of these columns it goes into, so that one comparison asks for it."""
-
 CATEGORY = tuple(f"category_{level}" for level in range(1, LEVELS + 1))
 SLICE = "slice"
 """A number that says nothing of the row, 0 to SLICES âˆ’ 1, so that a part can be asked for. By
@@ -75,10 +72,8 @@ COLUMNS = (
     "update_time",
 )
 """All 64-bit integers."""
-
 EVERYTHING = ""
 NOTHING = "seq < 0"
-
 _AVAILABILITY: Mapping[Availability, int] = {
     Availability.IN_STOCK: 1,
     Availability.OUT_OF_STOCK: 2,
@@ -86,7 +81,6 @@ _AVAILABILITY: Mapping[Availability, int] = {
     Availability.BACKORDER: 4,
 }
 """Stored in the index: never change a number."""
-
 _SYMBOL: Mapping[Operator, str] = {
     Operator.EQUAL: "==",
     Operator.NOT_EQUAL: "!=",
@@ -103,20 +97,6 @@ _OPPOSITE: Mapping[Operator, Operator] = {
     Operator.GREATER: Operator.LESS_OR_EQUAL,
     Operator.GREATER_OR_EQUAL: Operator.LESS,
 }
-_SHAPED = re.compile(r"(?P<base>.*)_s(?P<shape>[0-9]+)")
-
-
-def shaped(collection: str, shape: int = SHAPE) -> str:
-    """The name of a collection in another shape; the first had no number."""
-    found = _SHAPED.fullmatch(collection)
-    base = found["base"] if found else collection
-    return base if shape == 1 else f"{base}_s{shape}"
-
-
-def shape_of(collection: str) -> int:
-    """The shape that a collection's name tells."""
-    found = _SHAPED.fullmatch(collection)
-    return int(found["shape"]) if found else 1
 
 
 def code(text: str) -> int:
@@ -175,23 +155,6 @@ def _sliced(of: Slice, shape: int) -> str:
         return f"{SLICE} >= {low} and {SLICE} < {high}"
     begin, end = (f"{16**32 * number // of.count:032x}" for number in (of.number, of.number + 1))
     return f'id >= "{begin}"' + (f' and id < "{end}"' if of.number + 1 < of.count else "")
-
-
-def top_categories(condition: Filter) -> frozenset[str] | None:
-    """The top categories outside of which no product passes; None = it may be any."""
-    match condition:
-        case All(parts):
-            known = [found for part in parts if (found := top_categories(part)) is not None]
-            return frozenset.intersection(*known) if known else None
-        case Any(parts):
-            known = [found for part in parts if (found := top_categories(part)) is not None]
-            return frozenset().union(*known) if len(known) == len(parts) else None
-        case Comparison("category", Operator.EQUAL, str() as path) if path:
-            return frozenset((categories.split(path)[0],))
-        case Membership("category", paths) if all(paths):
-            return frozenset(categories.split(str(path))[0] for path in paths)
-        case _:
-            return None
 
 
 def _compile(condition: Filter, shape: int, *, negated: bool) -> str:

@@ -36,47 +36,44 @@ import logging
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
 import grpc
 import numpy as np
 from pymilvus import AsyncMilvusClient, DataType, MilvusException
-from pymilvus import exceptions as vendor
 from pymilvus.client.types import LoadState
 
+from retriever.adapters.milvus.errors import translate
 from retriever.adapters.milvus.filters import (
     CATEGORY,
     COLUMNS,
     SLICE,
     columns,
     compile_filter,
-    shape_of,
     slice_number,
 )
-from retriever.domain.model import (
+from retriever.domain.collections import shape_of
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import (
     EXACT,
-    WHOLE,
-    CollectionAbsent,
-    CollectionReleased,
-    CollectionState,
-    Floats,
-    Hit,
     IndexKind,
     IndexParameters,
-    IndexRefused,
-    IndexRow,
-    IndexUnavailable,
     Metric,
+)
+from retriever.domain.index_values import (
+    WHOLE,
+    CollectionState,
+    Hit,
+    IndexRow,
     Slice,
     hit_order,
 )
+from retriever.domain.vectors import Floats
 from sightline_rules.filters import Filter
 
 MAX_ROWS = 16_384
 """Most rows of one answer; Milvus refuses more (Milvus Lite does not)."""
-
 _ID = "id"
 """A hit of Milvus 2.3 tells its key under this name whatever the field is called."""
 _VECTOR = "vector"
@@ -84,12 +81,9 @@ _LITE = "milvus_lite"
 """How the version begins that Milvus Lite tells."""
 _VERSION_SECONDS = 0.2
 """How long a search waits to learn what the engine is: one that hangs answers nothing else."""
-
 # It logs every failed call with the request's text, at ERROR, through handlers of its own.
 for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
-
-
 _CHANNEL: Mapping[str, int] = MappingProxyType(
     {
         # gRPC would share its back-off between channels and then wait up to two minutes before it
@@ -100,78 +94,6 @@ _CHANNEL: Mapping[str, int] = MappingProxyType(
         "grpc.enable_http_proxy": 0,
     }
 )
-
-
-class Meaning(Enum):
-    """What an error of the vendor means to us."""
-
-    UNAVAILABLE = IndexUnavailable
-    REFUSED = IndexRefused
-    ABSENT = CollectionAbsent
-    RELEASED = CollectionReleased
-    BY_CODE = None
-
-
-CODES: Mapping[int, Meaning] = MappingProxyType(
-    {
-        4: Meaning.ABSENT,  # CollectionNotExists before 2.3.2
-        6: Meaning.REFUSED,  # IllegalArgument, Milvus Lite's word for a bad row or expression
-        100: Meaning.ABSENT,
-        101: Meaning.RELEASED,
-        1100: Meaning.REFUSED,  # ParameterInvalid
-        1101: Meaning.REFUSED,  # ParameterMissing
-        1102: Meaning.REFUSED,  # ParameterTooLarge
-    }
-)
-"""Codes of a status, https://github.com/milvus-io/milvus/blob/master/pkg/util/merr/errors.go.
-
-Every other one is UNAVAILABLE: code 1 alone means "service not ready" to the server and "anything
-unexpected" to Milvus Lite."""
-
-TYPES: Mapping[type[MilvusException], Meaning] = MappingProxyType(
-    {
-        MilvusException: Meaning.BY_CODE,
-        vendor.ConnectError: Meaning.UNAVAILABLE,
-        vendor.MilvusUnavailableException: Meaning.UNAVAILABLE,
-        vendor.ConnectionNotExistException: Meaning.UNAVAILABLE,
-        vendor.SchemaMismatchRetryableException: Meaning.UNAVAILABLE,
-        vendor.CollectionNotExistException: Meaning.ABSENT,
-        vendor.DescribeCollectionException: Meaning.BY_CODE,
-        vendor.IndexNotExistException: Meaning.ABSENT,
-        vendor.PartitionAlreadyExistException: Meaning.REFUSED,
-        vendor.AmbiguousIndexName: Meaning.REFUSED,
-        vendor.CannotInferSchemaException: Meaning.REFUSED,
-        vendor.SchemaNotReadyException: Meaning.REFUSED,
-        vendor.DataTypeNotMatchException: Meaning.REFUSED,
-        vendor.DataTypeNotSupportException: Meaning.REFUSED,
-        vendor.DataNotMatchException: Meaning.REFUSED,
-        vendor.ConnectionConfigException: Meaning.REFUSED,
-        vendor.PrimaryKeyException: Meaning.REFUSED,
-        vendor.PartitionKeyException: Meaning.REFUSED,
-        vendor.ClusteringKeyException: Meaning.REFUSED,
-        vendor.FieldsTypeException: Meaning.REFUSED,
-        vendor.FunctionsTypeException: Meaning.REFUSED,
-        vendor.FieldTypeException: Meaning.REFUSED,
-        vendor.AutoIDException: Meaning.REFUSED,
-        vendor.InvalidConsistencyLevel: Meaning.REFUSED,
-        vendor.ServerVersionIncompatibleException: Meaning.UNAVAILABLE,
-        vendor.ParamError: Meaning.REFUSED,
-    }
-)
-"""Every error class of pymilvus; a test proves it complete."""
-
-
-def translate(error: Exception) -> Exception:
-    """What an error that pymilvus raised means: an error of model.py."""
-    meaning = Meaning.UNAVAILABLE  # grpc.RpcError, a timeout
-    if isinstance(error, MilvusException):
-        meaning = TYPES.get(type(error), Meaning.BY_CODE)
-        if meaning is Meaning.BY_CODE:
-            code = error.code
-            # Where retries ended, `code` is a grpc.StatusCode.
-            meaning = CODES.get(code, Meaning.UNAVAILABLE) if isinstance(code, int) else meaning
-    kind: type[Exception] = meaning.value or IndexUnavailable
-    return kind()
 
 
 class MilvusIndex:

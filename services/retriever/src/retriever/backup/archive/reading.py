@@ -20,10 +20,10 @@ from retriever.domain.archive import (
     BackupVersionUnsupported,
     Complete,
     Manifest,
-    Progress,
     Row,
     Table,
 )
+from retriever.domain.progress import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20

@@ -17,13 +17,13 @@ from retriever.domain.archive import (
     Complete,
     Manifest,
     Member,
-    Progress,
     Row,
-    Snapshot,
     Table,
     dumped,
     meaning,
 )
+from retriever.domain.progress import Progress
+from retriever.ports.backup import Snapshot
 
 
 class Spool(ExitStack):

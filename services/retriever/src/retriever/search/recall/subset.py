@@ -1,6 +1,6 @@
 """An exact look at a search: by a random subset of the rows that it should have found them among.
 
-See recall.py for what such looks say together.
+See domain/recall.py for what such looks say together.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retriever.domain.model import (
-    Floats,
-    Generation,
-    IndexRow,
-    Metric,
-)
+from retriever.domain.generation import Generation, Metric
+from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import Look
-from retriever.ports.all import RowsRecord
-from retriever.search.nearest import Nearest, exact_scores
+from retriever.domain.vectors import Floats, exact_scores
+from retriever.ports.generations import RowsRecord
+from retriever.search.nearest import Nearest
 from sightline_rules.filters import Facts, Filter, passes
 
 PAGE = 250

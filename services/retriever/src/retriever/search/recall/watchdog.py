@@ -1,7 +1,7 @@
 """Watches live searches: do they find what an exact search would?
 
 A share of all searches is looked at again, after its answer and in the background: compared
-exactly with a subset of the generation's rows (see recall.py for the estimate). The subset is
+exactly with a subset of the generation's rows (domain/recall.py has the estimate). The subset is
 drawn at random when this process first needs it and stays the same, except that its rows are read
 again every few minutes. A row counts only while it is as it was when it was read, and was in the
 index by then: what is being written or deleted is no miss.
@@ -31,9 +31,10 @@ from retriever.domain.recall import (
     Window,
     pooled,
 )
-from retriever.ports.all import RowsRecord
+from retriever.ports.generations import RowsRecord
 from retriever.search.nearest import Nearest
 from retriever.search.planning import Route
+from retriever.search.query import Query
 from retriever.search.recall.subset import (
     Seen,
     Subset,
@@ -41,7 +42,7 @@ from retriever.search.recall.subset import (
     passing_share,
     read_subset,
 )
-from retriever.search.search import Answer, Query
+from retriever.search.search import Answer
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 
