@@ -5,12 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from retriever.domain.collections import shaped
-from retriever.domain.generation import (
-    EXACT,
-    Generation,
-    GenerationState,
-    IndexParameters,
-)
+from retriever.domain.generation import EXACT, Generation, GenerationState, IndexParameters
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 
 LITE, SERVER = "Milvus Lite", "Milvus server"

@@ -291,7 +291,7 @@ def result(cases: Sequence[Case], throughputs: Sequence[Throughput]) -> Result:
         rows=tuple(_row(case) for case in cases),
         caption=(
             f"{QUERIES} queries, one client, by turns. Bare engine: pymilvus with the same plan; "
-            "where the plan compares survivors, they are read from the engine. Ratio: of each "
+            "where the plan compares matches, they are read from the engine. Ratio: of each "
             "query, the search less what reading the record took, over bare engine and empty hop. "
             "Unread: reading the record while most products were not read before."
         ),

@@ -20,12 +20,7 @@ from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import Generation, IndexKind, IndexParameters
 from retriever.domain.product import Image, ProductContent, ProductWrite
-from retriever.domain.vectors import (
-    Floats,
-    GivenVector,
-    VectorWrite,
-    exact_scores,
-)
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite, exact_scores
 from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from retriever.search import planning

@@ -26,12 +26,7 @@ from retriever.domain.generation import (
     GenerationState,
     IndexParameters,
 )
-from retriever.domain.product import (
-    Attribute,
-    Image,
-    ProductContent,
-    ProductWrite,
-)
+from retriever.domain.product import Attribute, Image, ProductContent, ProductWrite
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from servicekit.sql import Database

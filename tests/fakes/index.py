@@ -27,13 +27,7 @@ from retriever.domain.errors import (
 )
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.generation import EXACT, IndexParameters, Metric
-from retriever.domain.index_values import (
-    WHOLE,
-    CollectionState,
-    Hit,
-    IndexRow,
-    Slice,
-)
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats, GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
@@ -209,7 +203,7 @@ class FakeIndex:
     async def flush_holds_up(self) -> bool:
         return self.comparing
 
-    async def survivors(
+    async def matching_ids(
         self,
         collection: str,
         condition: Filter,

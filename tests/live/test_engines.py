@@ -26,18 +26,8 @@ from retriever.domain.errors import (
     IndexRefused,
     IndexUnavailable,
 )
-from retriever.domain.generation import (
-    EXACT,
-    IndexKind,
-    IndexParameters,
-    Metric,
-)
-from retriever.domain.index_values import (
-    CollectionState,
-    Hit,
-    IndexRow,
-    Slice,
-)
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
 from sightline_rules.filters import (
     All,

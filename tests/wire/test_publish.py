@@ -43,13 +43,7 @@ from ranker.settings import RankerSettings
 from retriever.__main__ import bindings as retriever_bindings
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import (
-    backup_files,
-    database,
-    job_queue,
-    milvus_index,
-    photo_store,
-)
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Job, Jobs, JobState
 from servicekit.sql import Database

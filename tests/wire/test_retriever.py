@@ -35,16 +35,10 @@ from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
-from retriever.wiring import (
-    backup_files,
-    database,
-    job_queue,
-    milvus_index,
-    photo_store,
-    watch,
-)
-from retriever.workers.leader import Leadership, lead_in_turn
-from retriever.workers.worker import Worker
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
+from retriever.workers.context import Worker
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import lead_in_turn
 from servicekit import server
 from servicekit.jobs import Lease, worker_id
 from servicekit.sql import Database

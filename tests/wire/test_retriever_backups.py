@@ -23,13 +23,7 @@ from google.type import money_pb2
 from retriever.__main__ import bindings
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import (
-    backup_files,
-    database,
-    job_queue,
-    milvus_index,
-    photo_store,
-)
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.jobs import Jobs
 from servicekit.server import RunningServer

@@ -26,13 +26,7 @@ from retriever.__main__ import bindings
 from retriever.record import Record
 from retriever.record.tables import products as products_table
 from retriever.settings import Settings
-from retriever.wiring import (
-    backup_files,
-    database,
-    job_queue,
-    milvus_index,
-    photo_store,
-)
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from servicekit import server
 from servicekit.sql import Database
 from servicekit.status import from_rpc_error, from_status

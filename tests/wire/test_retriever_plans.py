@@ -107,8 +107,8 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
     for condition, passing, plan in (
         (None, everything, "graph ef "),
         (compare("price", price(750), "LESS"), range(750), "graph ef "),
-        (compare("brand", text("b3")), range(3, COUNT, 50), "exact over 30 survivors"),
-        (compare("price", price(8), "LESS"), range(8), "exact over 8 survivors"),
+        (compare("brand", text("b3")), range(3, COUNT, 50), "exact over 30 matches"),
+        (compare("price", price(8), "LESS"), range(8), "exact over 8 matches"),
         (compare("tags", text("rare"), "CONTAINS"), range(7, COUNT, 50), "graph ef "),
     ):
         found = await shop.search(vector=asked, generation="graph", filter=condition, top_k=TOP)

@@ -30,13 +30,7 @@ from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.index_values import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
-from retriever.wiring import (
-    backup_files,
-    database,
-    job_queue,
-    milvus_index,
-    photo_store,
-)
+from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
 from retriever.workers.embedding import EMBED_CALLS
 from servicekit import server
 from servicekit.status import from_rpc_error

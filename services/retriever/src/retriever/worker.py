@@ -16,8 +16,9 @@ from retriever.record import Record
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from retriever.workers.leader import Leadership, lead_in_turn
-from retriever.workers.worker import Worker
+from retriever.workers.context import Worker
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import lead_in_turn
 from servicekit.config import load
 from servicekit.jobs import Lease, worker_id
 from servicekit.server import run

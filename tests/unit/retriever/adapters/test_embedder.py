@@ -36,7 +36,7 @@ async def test_vectors_come_with_their_version(client: EmbedderClient) -> None:
     assert found == GivenVector("visual", VERSION, DIMENSION, data)
 
 
-async def test_photos_are_told_to_be_the_catalogue_s(
+async def test_photos_are_told_to_be_the_catalog_s(
     client: EmbedderClient, fake: FakeEmbedder
 ) -> None:
     await client.embed("default", "visual", VERSION, [b"one", b"two"])

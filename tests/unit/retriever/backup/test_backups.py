@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
-from retriever.catalog import products as catalogue
+from retriever.catalog import products
 from retriever.domain.archive import (
     BackupCatalogMismatch,
     BackupDamaged,
@@ -40,14 +40,7 @@ from retriever.domain.generation import (
     Metric,
     Verification,
 )
-from retriever.domain.product import (
-    Amount,
-    ImageDraft,
-    Offer,
-    Order,
-    Product,
-    ProductDraft,
-)
+from retriever.domain.product import Amount, ImageDraft, Offer, Order, Product, ProductDraft
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from retriever.record.snapshots import RecordSnapshot
@@ -89,8 +82,8 @@ class Place:
     store: BackupFiles
 
     @property
-    def means(self) -> backups.Means:
-        return backups.Means(self.record, self.photos, self.store, self.jobs)
+    def deps(self) -> backups.Dependencies:
+        return backups.Dependencies(self.record, self.photos, self.store, self.jobs)
 
     async def stock(self, number: int = 3, catalog: str = "default", first: int = 0) -> None:
         """Products with two photos each, the first one shared by all, all but the last embedded."""
@@ -104,14 +97,14 @@ class Place:
             )
             for n in range(first, first + number)
         ]
-        outcomes, _ = await catalogue.upsert(catalog, drafts, self.record, self.photos)
+        outcomes, _ = await products.upsert(catalog, drafts, self.record, self.photos)
         assert not [o for o in outcomes if isinstance(o, ServiceError)]
 
     async def back_up(self, catalog: str = "default") -> str:
         asked = await backups.create(catalog, self.jobs, now=1_700_000_000_000_000, request_id="")
         job = await self.claimed(backups.BACKUP)
         assert job.id == asked.id
-        result = await backups.back_up(job, self.means, "1.2.3")
+        result = await backups.back_up(job, self.deps, "1.2.3")
         await self.jobs.finish(job.id, result)
         return str(result["backup_id"])
 
@@ -130,7 +123,7 @@ class Place:
         await self.ask(backup_id, catalog, **options)
         job = await self.claimed(backups.RESTORE)
         try:
-            result = await restores.restore(job, self.means, "s")
+            result = await restores.restore(job, self.deps, "s")
         except ServiceError as error:
             await self.jobs.fail(job.id, error)
             raise
@@ -166,7 +159,7 @@ def place(tmp_path: Path, clock: Clock, new_store: NewStore) -> Iterator[Callabl
 
 @pytest.fixture
 async def here(place: Callable[[str], Place], clock: Clock) -> Place:
-    """A catalogue with everything in it."""
+    """A catalog with everything in it."""
     made = place("here")
     await made.record.create_generation(generation())
     await made.stock()
@@ -180,7 +173,7 @@ async def here(place: Callable[[str], Place], clock: Clock) -> Place:
     return made
 
 
-async def test_a_restored_catalogue_is_what_it_was(
+async def test_a_restored_catalog_is_what_it_was(
     here: Place, place: Callable[[str], Place], clock: Clock
 ) -> None:
     before = await here.products()
@@ -267,7 +260,7 @@ async def test_texts_are_embedded_anew_after_a_restore(
 
 @pytest.fixture
 async def rolled_out(here: Place) -> Place:
-    """The same catalogue, with a second way to search it that was forced past its verification."""
+    """The same catalog, with a second way to search it that was forced past its verification."""
     graph = IndexParameters(Metric.L2, IndexKind.HNSW, m=8, ef_construction=64, ef=99)
     made = await here.record.register(
         generation(name="graph", collection=shaped("graph"), parameters=graph)
@@ -389,8 +382,8 @@ async def test_what_is_written_since_the_request_stays(here: Place) -> None:
     await here.ask(backup_id, force=True)
     newer = replace(BIG, product_id="p/ü 0", title="Newer")
     fresh = replace(BIG, product_id="fresh")
-    await catalogue.upsert("default", [newer, fresh], here.record, here.photos)
-    await restores.restore(await here.claimed(backups.RESTORE), here.means, "s")
+    await products.upsert("default", [newer, fresh], here.record, here.photos)
+    await restores.restore(await here.claimed(backups.RESTORE), here.deps, "s")
     titles = {p.content.product_id: p.content.title for p in await here.products()}
     assert titles == {"fresh": BIG.title, "p/ü 0": "Newer", "p/ü 1": BIG.title, "p/ü 2": BIG.title}
 
@@ -408,9 +401,9 @@ async def test_an_attempt_that_died_is_done_again(
     with monkeypatch.context() as patch:
         patch.setattr(there.record, "restore_pending", died)
         with pytest.raises(RuntimeError):
-            await restores.restore(job, there.means, "s")
+            await restores.restore(job, there.deps, "s")
     assert len(await there.products()) == 3
-    await restores.restore(replace(job, attempts=2), there.means, "s")
+    await restores.restore(replace(job, attempts=2), there.deps, "s")
     assert await there.products() == await here.products()
     assert len(await there.record.generations("default")) == 1
 
@@ -418,7 +411,7 @@ async def test_an_attempt_that_died_is_done_again(
 async def test_the_same_request_is_one_restore(here: Place, place: Callable[[str], Place]) -> None:
     backup_id, there = await here.back_up(), place("there")
     first = await there.ask(backup_id, request_id="r")
-    await restores.restore(await there.claimed(backups.RESTORE), there.means, "s")
+    await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert (await there.ask(backup_id, request_id="r")).id == first.id
     with pytest.raises(CatalogNotEmpty):
         await there.ask(backup_id, request_id="another")
@@ -463,7 +456,7 @@ async def test_a_cancelled_backup_leaves_nothing(here: Place, tmp_path: Path) ->
         return b""
 
     here.photos.get = hang  # type: ignore[method-assign]
-    task = asyncio.create_task(backups.back_up(job, here.means, "1"))
+    task = asyncio.create_task(backups.back_up(job, here.deps, "1"))
     await asyncio.wait_for(reading.wait(), SECONDS)
     assert [path.suffix for path in (tmp_path / "backups/default").iterdir()] == [".part"]
     await here.jobs.cancel(job.id)
@@ -480,7 +473,7 @@ async def test_what_a_killed_attempt_left_is_no_backup(here: Place, tmp_path: Pa
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     assert await backups.list_backups("default", here.store, size=0, token="") == ([], "")
-    await backups.back_up(await here.claimed(backups.BACKUP), here.means, "1")
+    await backups.back_up(await here.claimed(backups.BACKUP), here.deps, "1")
     (found,), _ = await backups.list_backups("default", here.store, size=0, token="")
     assert found.backup_id == job.params["backup_id"]
     assert not left.exists()
@@ -665,7 +658,7 @@ async def test_a_damaged_or_hostile_archive_changes_nothing(
     assert changed != members
     file.write_bytes(packed(changed))
     with pytest.raises(BackupDamaged) as caught:
-        await restores.restore(await there.claimed(backups.RESTORE), there.means, "s")
+        await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert caught.value.reason == "BACKUP_DAMAGED"
     assert await there.products() == []
     assert await there.record.generations("default") == []
@@ -683,7 +676,7 @@ async def test_a_file_that_is_cut_off_changes_nothing(
     file = tmp_path / f"backups/default/{backup_id}.tar"
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(BackupDamaged):
-        await restores.restore(await there.claimed(backups.RESTORE), there.means, "s")
+        await restores.restore(await there.claimed(backups.RESTORE), there.deps, "s")
     assert await there.products() == []
 
 

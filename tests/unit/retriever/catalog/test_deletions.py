@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retriever.catalog import deletions as removals
+from retriever.catalog import deletions
 from retriever.domain.product import ProductContent, ProductWrite, Stored
 from retriever.record import Record
 from retriever.wiring import job_queue
@@ -36,14 +36,14 @@ async def left(record: Record, catalog: str = "default") -> int:
 
 async def purge(
     record: Record, jobs: Jobs, condition: Filter = ODD, *, force: bool = True, request: str = ""
-) -> removals.Purge:
-    return await removals.purge(
+) -> deletions.Purge:
+    return await deletions.purge(
         "default", condition, repr(condition), record, jobs, force=force, request_id=request
     )
 
 
 async def claimed(jobs: Jobs, seconds: float = 10) -> Job:
-    job = await jobs.claim(removals.KINDS, "worker", seconds)
+    job = await jobs.claim(deletions.KINDS, "worker", seconds)
     assert job is not None
     return job
 
@@ -64,7 +64,7 @@ async def test_a_purge_deletes_what_passes_in_its_catalog_alone(record: Record, 
     job = await claimed(jobs)
     assert found.job is not None
     assert (found.count, job.id) == (1_500, found.job.id)
-    assert await removals.delete(job, ODD, record, jobs) == 1_500
+    assert await deletions.delete(job, ODD, record, jobs) == 1_500
     assert (await left(record), await left(record, "other")) == (1_501, 10)
     seen = await jobs.get(job.id)
     assert (seen.done, seen.total) == (1_500, 1_500)
@@ -77,7 +77,7 @@ async def test_what_is_written_after_the_purge_was_asked_for_stays(
     await purge(record, jobs, All())
     await stock(record, 4)  # as they were
     job = await claimed(jobs)
-    assert await removals.delete(job, All(), record, jobs) == 6
+    assert await deletions.delete(job, All(), record, jobs) == 6
     assert await left(record) == 4
 
 
@@ -87,7 +87,7 @@ async def test_a_cancelled_purge_stops_between_two_batches(record: Record, jobs:
     job = await claimed(jobs)
     await jobs.cancel(job.id)
     with pytest.raises(JobCancelled):
-        await removals.delete(job, All(), record, jobs)
+        await deletions.delete(job, All(), record, jobs)
     assert await left(record) == 2_000
 
 
@@ -97,11 +97,11 @@ async def test_a_purge_goes_on_where_a_dead_worker_stopped(record: Record, jobs:
     job = await claimed(jobs, seconds=0)
     # The worker dies after a batch, before it could say so.
     before = int(job.params["before"])
-    await record.sweep("default", All(), before=before, after=None, limit=removals.BATCH)
+    await record.sweep("default", All(), before=before, after=None, limit=deletions.BATCH)
     again = await claimed(jobs)
     assert asked.job is not None
     assert (again.id, again.attempts) == (asked.job.id, 2)
-    assert await removals.delete(again, All(), record, jobs) == 1_200
+    assert await deletions.delete(again, All(), record, jobs) == 1_200
     assert await left(record) == 0
 
 
@@ -123,6 +123,6 @@ async def test_index_rows_of_purged_products_are_taken_away(record: Record, jobs
     await record.write("default", [write("a", b"photo 1", b"photo 2", brand="odd"), write("b")])
     made = await record.advance(made, (await record.changes(made, 10))[-1])
     await purge(record, jobs, ODD)
-    assert await removals.delete(await claimed(jobs), ODD, record, jobs) == 1
+    assert await deletions.delete(await claimed(jobs), ODD, record, jobs) == 1
     (change,) = await record.changes(made, 10)
     assert (change.product_id, len(change.removed)) == ("a", 2)

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from retriever.catalog import deletions as removals
-from retriever.catalog import imports
-from retriever.catalog import products as catalogue
+from retriever.catalog import deletions, imports, products
 from retriever.catalog.updates import update_offers
 from retriever.domain.errors import (
     ImportClosed,
@@ -21,13 +19,7 @@ from retriever.domain.errors import (
     PhotosFull,
 )
 from retriever.domain.imports import ImportMode, ImportProgress
-from retriever.domain.product import (
-    Amount,
-    ImageDraft,
-    OfferDraft,
-    ProductDraft,
-    Stored,
-)
+from retriever.domain.product import Amount, ImageDraft, OfferDraft, ProductDraft, Stored
 from retriever.record import Record
 from retriever.record.tables import import_rows
 from retriever.wiring import job_queue
@@ -123,9 +115,9 @@ class Shop:
             "default", name, self.record, self.jobs, share=share, force=force, dry_run=dry_run
         )
         if closed.job is not None:
-            job = await self.jobs.claim(removals.KINDS, "worker", 10)
+            job = await self.jobs.claim(deletions.KINDS, "worker", 10)
             assert job is not None
-            deleted = await removals.delete(job, All(), self.record, self.jobs)
+            deleted = await deletions.delete(job, All(), self.record, self.jobs)
             await self.jobs.finish(job.id, {"deleted_count": deleted})
         return closed
 
@@ -136,11 +128,11 @@ class Shop:
         return await self.close(name)
 
     async def ids(self, catalog: str = "default") -> list[str]:
-        page = await catalogue.list_products(
+        page = await products.list_products(
             catalog,
             self.record,
             condition=All(),
-            order=catalogue.Order.PRODUCT_ID,
+            order=products.Order.PRODUCT_ID,
             page_size=1_000,
             page_token="",
         )
@@ -193,7 +185,7 @@ async def test_an_import_that_was_interrupted_and_repeated_ends_the_same(
 async def test_a_decided_row_is_answered_as_it_was_and_changes_nothing(shop: Shop) -> None:
     await shop.open()
     first = await shop.send([FILE[0], row(2, "b")])
-    await catalogue.upsert("default", [row(0, "b", title="newer")[1]], shop.record, shop.photos)
+    await products.upsert("default", [row(0, "b", title="newer")[1]], shop.record, shop.photos)
     await shop.record.delete("default", ["a"])
     shop.photos.stored.clear()
 
@@ -394,22 +386,22 @@ async def test_an_import_that_its_caller_gave_up_spares_nothing_after_an_hour(
 async def test_what_is_upserted_meanwhile_stays_and_an_offer_keeps_nothing(shop: Shop) -> None:
     await shop.run("a", "b", "c", name="first")
     await shop.open("second", FULL)
-    await catalogue.upsert("default", [row(0, "a")[1]], shop.record, shop.photos)
+    await products.upsert("default", [row(0, "a")[1]], shop.record, shop.photos)
     await update_offers("default", [OfferDraft("b", Amount("EUR", 1, 0))], shop.record)
     closed = await imports.close(
         "default", "second", shop.record, shop.jobs, share=0.2, force=True, dry_run=False
     )
     assert closed.sample == ("b", "c")
     # Between the closing and the job, too.
-    await catalogue.upsert("default", [row(0, "c")[1]], shop.record, shop.photos)
-    job = await shop.jobs.claim(removals.KINDS, "worker", 10)
+    await products.upsert("default", [row(0, "c")[1]], shop.record, shop.photos)
+    job = await shop.jobs.claim(deletions.KINDS, "worker", 10)
     assert job is not None
-    assert await removals.delete(job, All(), shop.record, shop.jobs) == 1
+    assert await deletions.delete(job, All(), shop.record, shop.jobs) == 1
     assert await shop.ids() == ["a", "c"]
 
 
 async def test_a_full_import_touches_no_other_catalog(shop: Shop) -> None:
-    await catalogue.upsert("other", [row(0, "theirs")[1]], shop.record, shop.photos)
+    await products.upsert("other", [row(0, "theirs")[1]], shop.record, shop.photos)
     await shop.run("a", name="first")
     await shop.run("b", name="second")
     assert (await shop.ids(), await shop.ids("other")) == (["b"], ["theirs"])

@@ -9,16 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.catalog import products as catalogue
+from retriever.catalog import products
 from retriever.columns.keeper import Columns
 from retriever.domain.errors import PhotosFull, ProductInvalid
-from retriever.domain.product import (
-    Amount,
-    ImageDraft,
-    Order,
-    ProductDraft,
-    Stored,
-)
+from retriever.domain.product import Amount, ImageDraft, Order, ProductDraft, Stored
 from retriever.domain.validation import check_product
 from retriever.record import Record
 from servicekit.errors import ServiceError
@@ -106,7 +100,7 @@ def test_what_the_contract_allows_is_taken() -> None:
 
 async def test_one_bad_product_fails_no_other(record: Record) -> None:
     photos = FakePhotos()
-    outcomes, seq = await catalogue.upsert(
+    outcomes, seq = await products.upsert(
         "default",
         [
             draft("a", photo(seed=1)),
@@ -133,7 +127,7 @@ async def test_one_bad_product_fails_no_other(record: Record) -> None:
 
 async def test_a_photo_store_that_fails_leaves_no_trace_in_the_record(record: Record) -> None:
     photos = FakePhotos(failure=PhotosFull())
-    outcomes, seq = await catalogue.upsert("default", [draft("a", photo())], record, photos)
+    outcomes, seq = await products.upsert("default", [draft("a", photo())], record, photos)
     assert (reasons(outcomes), seq) == (["PHOTO_STORE_FULL"], 0)
     assert await record.get("default", ["a"]) == {}
 
@@ -145,27 +139,27 @@ async def test_a_photo_is_stored_before_the_record_names_it(record: Record) -> N
             await asyncio.sleep(0.01)
             await super().put(catalog_id, photo_id, data)
 
-    outcomes, _ = await catalogue.upsert("default", [draft("a", photo())], record, Slow())
+    outcomes, _ = await products.upsert("default", [draft("a", photo())], record, Slow())
     assert reasons(outcomes) == ["OK"]
 
 
 @pytest.mark.parametrize("number", [0, 101])
 async def test_a_batch_of_the_wrong_size_is_refused(record: Record, number: int) -> None:
     with pytest.raises(RequestInvalid):
-        await catalogue.upsert("default", [GOOD] * number, record, FakePhotos())
+        await products.upsert("default", [GOOD] * number, record, FakePhotos())
 
 
 async def stock(record: Record, clock: Clock, number: int) -> None:
     for n in range(number):
         clock.now += 1
         brand = "odd" if n % 2 else "even"
-        await catalogue.upsert("default", [draft(f"p{n:02}", brand=brand)], record, FakePhotos())
+        await products.upsert("default", [draft(f"p{n:02}", brand=brand)], record, FakePhotos())
 
 
 async def pages(record: Record, order: Order, condition: object = None) -> list[list[str]]:
     found, token = [], ""
     while True:
-        page = await catalogue.list_products(
+        page = await products.list_products(
             "default",
             record,
             condition=condition or All(),  # type: ignore[arg-type]
@@ -195,7 +189,7 @@ async def test_pages_of_a_filter_are_full(record: Record, clock: Clock) -> None:
 
 async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock: Clock) -> None:
     await stock(record, clock, 10)
-    first = await catalogue.list_products(
+    first = await products.list_products(
         "default", record, condition=All(), order=Order.PRODUCT_ID, page_size=4, page_token=""
     )
     odd = Comparison("brand", Operator.EQUAL, "odd")
@@ -208,7 +202,7 @@ async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock:
         ("default", Order.PRODUCT_ID, All(), "[" * 5_000),
     ):
         with pytest.raises(PageTokenInvalid):
-            await catalogue.list_products(
+            await products.list_products(
                 catalog,
                 record,
                 condition=condition,
@@ -221,7 +215,7 @@ async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock:
 @pytest.mark.parametrize("size", [-1, 1_001, 10**9])
 async def test_a_page_size_out_of_range_is_refused(record: Record, size: int) -> None:
     with pytest.raises(PageSizeInvalid):
-        await catalogue.list_products(
+        await products.list_products(
             "default", record, condition=All(), order=Order.NEWEST, page_size=size, page_token=""
         )
 
@@ -230,7 +224,7 @@ async def test_products_come_in_the_order_asked(record: Record, clock: Clock) ->
     await stock(record, clock, 4)
     odd = Comparison("brand", Operator.EQUAL, "odd")
     asked = ["p03", "no", "p00", "p01", "p03"]
-    found = await catalogue.batch_get("default", asked, odd, Columns(record))
+    found = await products.batch_get("default", asked, odd, Columns(record))
     names = [found.view.table.ids[place] for place in found.places]
     assert (names, found.missing, found.filtered) == (["p03", "p01", "p03"], ["no"], ["p00"])
 
@@ -244,11 +238,11 @@ async def test_a_forged_place_in_a_list_is_a_wrong_token(
     """The rest of a token is no secret: a caller can put any place behind it."""
     await stock(record, clock, 3)
     asked = {"condition": All(), "order": Order.NEWEST, "page_size": 1}
-    first = await catalogue.list_products("default", record, page_token="", **asked)  # type: ignore[arg-type]
+    first = await products.list_products("default", record, page_token="", **asked)  # type: ignore[arg-type]
     version, context, *_ = json.loads(base64.urlsafe_b64decode(first.next_token + "=="))
     forged = base64.urlsafe_b64encode(json.dumps([version, context, *place]).encode()).decode()
     with pytest.raises(PageTokenInvalid):
-        await catalogue.list_products(
+        await products.list_products(
             "default",
             record,
             page_token=forged.rstrip("="),
@@ -260,12 +254,12 @@ async def test_a_photo_by_its_address_is_fetched_at_the_write_and_kept(record: R
     photos = FakePhotos()
     photos.web["https://a.test/1.jpg"] = photo(seed=5)
     given = replace(GOOD, images=(ImageDraft(b"", "", "https://a.test/1.jpg"),))
-    (stored,), _ = await catalogue.upsert("default", [given], record, photos)
+    (stored,), _ = await products.upsert("default", [given], record, photos)
     assert isinstance(stored, Stored)
     ((_, kept),) = photos.stored
     assert photos.stored["default", kept] == photo(seed=5)
     photos.web.clear()  # it is never asked for again
-    image, data = await catalogue.get_image("default", kept, record, photos)
+    image, data = await products.get_image("default", kept, record, photos)
     assert (image.media_type, data) == ("image/jpeg", photo(seed=5))
 
 
@@ -286,7 +280,7 @@ async def test_an_address_that_gives_no_photo_costs_its_product_only(
     bad = replace(
         GOOD, product_id="bad", images=(ImageDraft(photo(), ""), ImageDraft(b"", "", uri))
     )
-    outcomes, _ = await catalogue.upsert("default", [draft("a", photo()), bad], record, photos)
+    outcomes, _ = await products.upsert("default", [draft("a", photo()), bad], record, photos)
     assert reasons(outcomes) == ["OK", reason]
     assert isinstance(outcomes[1], ServiceError)
     assert [violation.field for violation in outcomes[1].violations] == [field]

@@ -33,7 +33,7 @@ from tests.unit.retriever.rows import row_of
 NAMES = [f"p{number}" for number in range(6)]
 SHOPS = st.lists(FACTS, min_size=1, max_size=6)
 STEPS = st.lists(st.tuples(st.sampled_from(NAMES), st.none() | FACTS), max_size=6)
-"""Updates of products, and removals."""
+"""Updates of products, and deletions."""
 KEY = "attributes.k"
 
 

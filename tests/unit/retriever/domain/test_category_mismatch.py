@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.catalog import products as catalogue
+from retriever.catalog import products
 from retriever.domain.category_mismatch import (
     OTHER_AT_LEAST,
     OWN_AT_MOST,
     UNKNOWN_AT_LEAST,
-    doubt,
+    category_mismatch,
 )
 from retriever.domain.classification import (
     CategoryGuess,
+    CategoryMismatch,
     CategoryPath,
     Classification,
-    Doubt,
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Order
@@ -38,13 +38,13 @@ def told(*guesses: tuple[CategoryPath, float], unknown: float = 0.0) -> Classifi
     return Classification(tuple(CategoryGuess(*guess) for guess in guesses), unknown)
 
 
-def found(own: CategoryPath, said: Classification) -> Doubt | None:
-    return doubt(own, said, KNOWN, "photo", VERSION)
+def found(own: CategoryPath, said: Classification) -> CategoryMismatch | None:
+    return category_mismatch(own, said, KNOWN, "photo", VERSION)
 
 
 def test_a_photo_that_is_surely_of_another_category_contradicts() -> None:
     said = told((JUICE, 0.9), (APPLE, HARDLY), unknown=0.05)
-    assert found(APPLE, said) == Doubt(
+    assert found(APPLE, said) == CategoryMismatch(
         "photo", pytest.approx(HARDLY), CategoryGuess(JUICE, 0.9), VERSION
     )
 
@@ -70,7 +70,7 @@ def test_a_photo_of_nothing_that_is_known_contradicts() -> None:
     ],
     ids=["likely", "unsure", "known", "left", "below", "new", "none"],
 )
-def test_what_may_be_right_is_not_doubted(own: CategoryPath, said: Classification) -> None:
+def test_what_may_be_right_is_no_mismatch(own: CategoryPath, said: Classification) -> None:
     assert found(own, said) is None
 
 
@@ -92,20 +92,20 @@ WRONG = told((JUICE, 0.97), (APPLE, HARDLY), unknown=0.01)
 RIGHT = told((APPLE, 0.97), (JUICE, HARDLY), unknown=0.01)
 
 
-async def doubts(record: Record, *names: str) -> dict[str, Doubt]:
-    products = await record.get("default", names)
-    return await record.doubts("default", list(products.values()))
+async def mismatches(record: Record, *names: str) -> dict[str, CategoryMismatch]:
+    held = await record.get("default", names)
+    return await record.category_mismatches("default", list(held.values()))
 
 
 async def listed(record: Record) -> list[str]:
-    page = await catalogue.list_products(
+    page = await products.list_products(
         "default",
         record,
         condition=All(),
         order=Order.PRODUCT_ID,
         page_size=10,
         page_token="",
-        doubted_only=True,
+        mismatched_only=True,
     )
     return [product.content.product_id for product in page.products]
 
@@ -127,13 +127,13 @@ async def test_a_photo_is_judged_when_it_is_embedded(made: Generation, record: R
     embedder = FakeEmbedder(head=KNOWN, told={b"1": RIGHT, b"2": WRONG, b"3": RIGHT})
     await embedded(made, record, embedder, b"1", b"2", b"3")
 
-    seen = await doubts(record, "wrong", "right")
+    seen = await mismatches(record, "wrong", "right")
     assert list(seen) == ["wrong"]
     assert seen["wrong"].image_id == image_id(b"2")
     assert seen["wrong"].instead == CategoryGuess(JUICE, 0.97)
     assert await listed(record) == ["wrong"]
-    assert await record.doubted("default") == 1
-    assert await record.doubted("other") == 0
+    assert await record.mismatch_count("default") == 1
+    assert await record.mismatch_count("other") == 0
 
 
 async def test_without_a_head_nothing_is_asked_or_judged(made: Generation, record: Record) -> None:
@@ -141,25 +141,25 @@ async def test_without_a_head_nothing_is_asked_or_judged(made: Generation, recor
     embedder = FakeEmbedder(told={b"1": WRONG})
     await embedded(made, record, embedder, b"1")
 
-    assert await doubts(record, "wrong") == {}
+    assert await mismatches(record, "wrong") == {}
 
 
 @each_engine
-async def test_a_doubt_ends_with_the_category_or_the_photo_it_was_about(
+async def test_a_mismatch_ends_with_the_category_or_the_photo_it_was_about(
     made: Generation, record: Record
 ) -> None:
     first = write("p", b"1", category_path=APPLE)
     await record.write("default", [first])
     await embedded(made, record, FakeEmbedder(head=KNOWN, told={b"1": WRONG}), b"1")
-    assert list(await doubts(record, "p")) == ["p"]
+    assert list(await mismatches(record, "p")) == ["p"]
 
     await record.write("default", [write("p", b"1", category_path=JUICE)])
-    assert (await doubts(record, "p"), await listed(record)) == ({}, [])
+    assert (await mismatches(record, "p"), await listed(record)) == ({}, [])
     await record.write("default", [first])
     assert await listed(record) == ["p"]
     await record.write("default", [write("p", b"2", category_path=APPLE)])
-    assert (await doubts(record, "p"), await listed(record)) == ({}, [])
-    assert await record.doubted("default") == 0
+    assert (await mismatches(record, "p"), await listed(record)) == ({}, [])
+    assert await record.mismatch_count("default") == 0
     await record.delete("default", ["p"])
     await record.write("default", [first])
     assert await listed(record) == []

@@ -36,7 +36,7 @@ def jobs(db: Database) -> Jobs:
 
 @pytest.fixture
 async def made(record: Record) -> Generation:
-    """A second generation, of a catalogue with five photos of which it holds none."""
+    """A second generation, of a catalog with five photos of which it holds none."""
     await record.save_offers("default", [EmbeddingSpace("visual", "v2", 8, ready=True)])
     await record.create_generation(generation())
     await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS[:5])])

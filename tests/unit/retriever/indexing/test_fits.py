@@ -12,14 +12,9 @@ import pytest
 
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import EmbedderUnavailable, PhotosUnavailable
-from retriever.domain.fitting import (
-    FitPhoto,
-    FitPlan,
-    FitProgress,
-    Label,
-)
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import fits
-from retriever.indexing.fits import FIT, Means
+from retriever.indexing.fits import FIT, Dependencies
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -98,7 +93,7 @@ async def test_labels_are_read_page_by_page_with_all_that_a_photo_shows(record: 
 
 
 class Shop:
-    """A catalogue, its job and the embedder that fits."""
+    """A catalog, its job and the embedder that fits."""
 
     def __init__(self, db: Database) -> None:
         self.record, self.jobs, self.embedder = Record(db), job_queue(db), FakeEmbedder()
@@ -116,8 +111,8 @@ class Shop:
         await fits.ask("default", plan(**fields), self.jobs, request_id="")
         job = await self.jobs.claim([FIT], "me", 60)
         assert job is not None
-        means = Means(self.record, self.photos, self.embedder, self.jobs)
-        await self.jobs.finish(job.id, await fits.fit(job, means))
+        deps = Dependencies(self.record, self.photos, self.embedder, self.jobs)
+        await self.jobs.finish(job.id, await fits.fit(job, deps))
         return await self.jobs.get(job.id), self.embedder.fitted[-1][1]
 
 

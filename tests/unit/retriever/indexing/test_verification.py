@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from retriever.domain.errors import EmbedderUnavailable, IndexUnavailable
-from retriever.domain.generation import (
-    EXACT,
-    Generation,
-    IndexParameters,
-    Metric,
-    Verification,
-)
+from retriever.domain.generation import EXACT, Generation, IndexParameters, Metric, Verification
 from retriever.domain.index_values import WHOLE, Hit, Slice
 from retriever.domain.vectors import Floats, VectorWrite, exact_scores
 from retriever.indexing import generations
@@ -41,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Bench:
-    """A catalogue of sixty photos, ten a brand, in an index that holds them all."""
+    """A catalog of sixty photos, ten a brand, in an index that holds them all."""
 
     def __init__(self, record: Record, jobs: Jobs) -> None:
         self.record, self.jobs = record, jobs
@@ -189,7 +183,7 @@ async def test_one_that_lacks_what_the_active_one_holds_is_found(bench: Bench) -
     assert found.findings == ("0 photos have its vector, 60 that of the active one: backfill it",)
 
 
-async def test_an_empty_catalogue_has_nothing_wrong(record: Record, db: Database) -> None:
+async def test_an_empty_catalog_has_nothing_wrong(record: Record, db: Database) -> None:
     bench = Bench(record, job_queue(db))
     bench.made = await record.create_generation(generation())
     await bench.index.create(bench.made.collection, 8)

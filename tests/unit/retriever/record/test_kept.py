@@ -87,25 +87,25 @@ async def test_a_photo_that_is_hashed_later_is_shown_with_its_hash(record: Recor
 async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(
     record: Record, neighbour: Record, db: Database
 ) -> None:
-    assert await record.standing("default", "visual") is None
+    assert await record.generation_snapshot("default", "visual") is None
     made = await record.create_generation(generation())
-    first = await record.standing("default", "visual")
+    first = await record.generation_snapshot("default", "visual")
     assert first is not None
     assert (first.generation, first.freshness) == (made, await record.freshness(made))
     assert first.record == first.freshness
     with statements(db) as seen:
-        assert await record.standing("default", "visual") is first
+        assert await record.generation_snapshot("default", "visual") is first
         assert seen == []
-        assert await record.standing("default", "visual", "nobody") is None
-        assert await record.standing("default", "visual", made.name) == first
+        assert await record.generation_snapshot("default", "visual", "nobody") is None
+        assert await record.generation_snapshot("default", "visual", made.name) == first
     assert len([text for text in seen if text.startswith("SELECT")]) == 4
     await neighbour.write("default", [write("a", A)])
-    behind = await record.standing("default", "visual")
+    behind = await record.generation_snapshot("default", "visual")
     assert behind is not None
     assert (behind.freshness.head, behind.freshness.pending) == (1, 1)
     assert (behind.record.head, behind.record.pending, behind.record.seq) == (1, 1, 0)
     await neighbour.save_vectors(made, vectors(A))
-    unapplied = await record.standing("default", "visual")
+    unapplied = await record.generation_snapshot("default", "visual")
     assert unapplied is not None
     assert unapplied.freshness.seq < unapplied.record.seq == unapplied.record.head
 
@@ -116,8 +116,8 @@ async def test_where_commits_are_not_told_nothing_is_kept(
     """PostgreSQL does not tell them."""
     monkeypatch.setattr(Database, "version", lambda _: None)
     made = await record.create_generation(generation())
-    assert await record.standing("default", "visual") is not None
+    assert await record.generation_snapshot("default", "visual") is not None
     with db.engine.begin() as connection:
         connection.execute(sa.text("UPDATE generations SET active = 0"))
-    assert await record.standing("default", "visual") is None
-    assert await record.standing("default", "visual", made.name) is not None
+    assert await record.generation_snapshot("default", "visual") is None
+    assert await record.generation_snapshot("default", "visual", made.name) is not None

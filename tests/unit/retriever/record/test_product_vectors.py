@@ -7,12 +7,7 @@ import pytest
 
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import GenerationNotVerified
-from retriever.domain.generation import (
-    Generation,
-    GenerationState,
-    IndexParameters,
-    Metric,
-)
+from retriever.domain.generation import Generation, GenerationState, IndexParameters, Metric
 from retriever.domain.index_values import Hit
 from retriever.domain.vectors import Floats, GivenVector
 from retriever.indexing import generations
@@ -154,7 +149,7 @@ async def test_those_that_pass_a_filter_are_found_in_the_record(
     await record.write("default", [write("a", PHOTO, brand="new")])
     await stored(record, given("a", 1, 0, 0), given("b", 0, 1, 0))
     brand = Comparison("brand", Operator.EQUAL, "new")
-    found = await record.survivors(made, brand, brand, 10)
+    found = await record.matching_rows(made, brand, brand, 10)
     assert found is not None
     ((row_id, *names),) = found.keys
     assert (names, found.vectors.tolist()) == (["a", ""], [[1, 0, 0]])

@@ -65,7 +65,7 @@ async def test_a_category_of_any_length_is_found_by_its_index(record: Record, db
 
     async def within(*levels: str) -> set[str]:
         part = Comparison("category", Operator.EQUAL, " > ".join(levels))
-        found = await record.survivors(generation(), part, part, 10)
+        found = await record.matching_rows(generation(), part, part, 10)
         assert found is not None
         return {key[1] for key in found.keys}
 

@@ -19,13 +19,7 @@ from retriever.search import collapse, search
 from retriever.search.candidates import most_marked
 from retriever.search.query import Query
 from retriever.search.search import Answer
-from sightline_rules.duplicates import (
-    CERTAIN,
-    COLOUR_BITS,
-    POSSIBLE,
-    Candidate,
-    same_picture,
-)
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, Candidate, same_picture
 from sightline_rules.duplicates import collapse as collapse_by_rule
 from sightline_rules.grouping import near_pictures
 from sightline_rules.photos import image_id

@@ -12,13 +12,7 @@ from alembic.config import Config
 
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.index_values import Collapse
-from retriever.domain.product import (
-    Attribute,
-    Offer,
-    ProductChange,
-    ProductContent,
-    ProductWrite,
-)
+from retriever.domain.product import Attribute, Offer, ProductChange, ProductContent, ProductWrite
 from retriever.record import Record
 from retriever.record import keywords as stored
 from retriever.record.tables import keywords as table

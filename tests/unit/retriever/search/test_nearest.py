@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from retriever.domain.filter_parts import Survivors
-from retriever.domain.generation import (
-    EXACT,
-    Generation,
-    IndexKind,
-    IndexParameters,
-    Metric,
-)
+from retriever.domain.filter_parts import MatchingRows
+from retriever.domain.generation import EXACT, Generation, IndexKind, IndexParameters, Metric
 from retriever.domain.index_values import WHOLE, Hit, Slice
 from retriever.domain.vectors import Floats, GivenVector
 from retriever.record import Record
@@ -121,7 +115,7 @@ async def test_a_narrow_filter_is_answered_exactly_from_the_record(
 ) -> None:
     answer = await ask(branded(3), record, index)
     assert names(answer) == expected(range(3, COUNT, 20), 5)
-    assert answer.plan == "exact over 10 survivors, 1 round, 10 rows, by brand"
+    assert answer.plan == "exact over 10 matches, 1 round, 10 rows, by brand"
     assert not index.limits, "the graph was not asked"
     best = answer.candidates.product_ids[0]
     assert answer.candidates.similarities[0] == pytest.approx(
@@ -160,7 +154,7 @@ async def test_a_graph_search_that_comes_back_short_is_made_up_for(
 ) -> None:
     answer = await ask(TAGGED, record, index)
     assert names(answer) == expected(range(0, COUNT, 25), 5)
-    assert "then exact over 8 survivors" in answer.plan
+    assert "then exact over 8 matches" in answer.plan
 
 
 async def test_a_graph_search_that_found_all_there_is_needs_no_more(
@@ -188,7 +182,7 @@ async def test_slices_are_searched_side_by_side_and_make_one_list(
 async def test_too_many_survivors_go_through_a_deeper_graph(
     made: Generation, record: Record, index: Forgetful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nearest, "MOST_SURVIVORS", 5)
+    monkeypatch.setattr(nearest, "MOST_MATCHES", 5)
     index.sure = 500
     answer = await ask(branded(3), record, index)
     assert names(answer) == expected(range(3, COUNT, 20), 5)
@@ -235,7 +229,7 @@ def test_the_nearest_of_several_queries_counts(metric: Metric) -> None:
     rng = np.random.default_rng(3)
     rows = rng.standard_normal((6, 4)).astype(np.float32)
     keys = [(f"r{n}", f"p{n}", f"i{n}") for n in range(6)]
-    hits = compare(Survivors(keys, rows), [rows[2], rows[5]], metric)
+    hits = compare(MatchingRows(keys, rows), [rows[2], rows[5]], metric)
     assert len(hits) == 6
     assert hits == sorted(hits, key=lambda hit: -hit.similarity)
     if metric is not Metric.IP:
@@ -243,8 +237,8 @@ def test_the_nearest_of_several_queries_counts(metric: Metric) -> None:
         assert hits[0].similarity == pytest.approx(
             1.0 if metric is Metric.COSINE else 0.0, abs=1e-6
         )
-    assert compare(Survivors([], rows[:0]), [rows[0]], metric) == []
+    assert compare(MatchingRows([], rows[:0]), [rows[0]], metric) == []
 
 
 def test_the_bound_of_what_is_read_is_that_of_the_plan() -> None:
-    assert nearest.MOST_SURVIVORS == planning.MOST_SURVIVORS
+    assert nearest.MOST_MATCHES == planning.MOST_MATCHES

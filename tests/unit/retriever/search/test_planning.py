@@ -13,7 +13,7 @@ from retriever.search.planning import (
     EXACT_ROWS,
     MAX_EF,
     MAX_LIMIT,
-    MOST_SURVIVORS,
+    MOST_MATCHES,
     Estimate,
     Narrowing,
     Plan,
@@ -74,10 +74,10 @@ def test_ef_is_bounded() -> None:
 def test_few_survivors_of_an_indexed_part_are_read_from_the_record() -> None:
     plan = chosen(Estimate(100_000, 0.005, Narrowing(BRAND, 600)))
     assert (plan.route, plan.narrowing) == (Route.EXACT, BRAND)
-    assert plan.words(1, 500, 500) == "exact over 500 survivors, 1 round, 500 rows, by brand"
+    assert plan.words(1, 500, 500) == "exact over 500 matches, 1 round, 500 rows, by brand"
     many = Estimate(100_000, (EXACT_ROWS + 1) / 100_000, Narrowing(BRAND, EXACT_ROWS + 1))
     assert chosen(many).route is Route.GRAPH
-    costly = Estimate(10_000, 0.02, Narrowing(BRAND, MOST_SURVIVORS + 1))
+    costly = Estimate(10_000, 0.02, Narrowing(BRAND, MOST_MATCHES + 1))
     assert chosen(costly).route is Route.GRAPH, "the part alone passes too many"
 
 
@@ -179,11 +179,11 @@ def test_a_sample_tells_shares_and_the_narrowest_part(monkeypatch: pytest.Monkey
     guess = estimate(All((CHEAP, BRAND)), sample())
     assert guess.narrowing == Narrowing(BRAND, pytest.approx(5_000))
     assert guess.share == pytest.approx(0.01)
-    assert guess.survivors == pytest.approx(1_000)
+    assert guess.matches == pytest.approx(1_000)
     assert estimate(All(), sample()) == Estimate(100_000)
     nobody = Comparison("brand", Operator.EQUAL, "nobody")
     assert estimate(nobody, sample()).share > 0, "there may be some"
-    assert estimate(BRAND, Sample((), 0)).survivors == 0
+    assert estimate(BRAND, Sample((), 0)).matches == 0
 
 
 def test_a_look_at_a_sample_ends_when_its_time_is_up() -> None:

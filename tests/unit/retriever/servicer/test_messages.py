@@ -20,12 +20,7 @@ from retriever.domain.product import (
     Stored,
 )
 from retriever.ports.columns import ProductRow
-from retriever.servicer import (
-    column_messages,
-    filter_messages,
-    product_messages,
-    vector_messages,
-)
+from retriever.servicer import column_messages, filter_messages, product_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit.errors import Internal
 from servicekit.requests import RequestInvalid

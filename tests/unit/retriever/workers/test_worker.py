@@ -15,7 +15,7 @@ import pytest
 
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups
-from retriever.catalog import deletions as removals
+from retriever.catalog import deletions
 from retriever.domain.collections import shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import Generation, GenerationState
@@ -27,11 +27,12 @@ from retriever.record import Record
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
 from retriever.wiring import job_queue
+from retriever.workers.context import Worker
 from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
-from retriever.workers.leader import Leadership, lead_in_turn
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import Loops, lead_in_turn
 from retriever.workers.retry import Backoff
 from retriever.workers.tasks import Tasks
-from retriever.workers.worker import Loops, Worker
 from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id
@@ -326,8 +327,8 @@ async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Databas
     jobs = job_queue(db)
     await bench.record.write("default", [write("a"), write("b")])
     # An empty filter would pass every product.
-    bad = await jobs.create(removals.PURGE, "default", {"filter": "", "before": 9, "count": 1})
-    good = await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
+    bad = await jobs.create(deletions.PURGE, "default", {"filter": "", "before": 9, "count": 1})
+    good = await jobs.create(deletions.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
     stop = asyncio.Event()
     working = asyncio.create_task(lead_in_turn(bench.worker("w"), stop))
     async with asyncio.timeout(SECONDS):
@@ -361,7 +362,7 @@ async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> Non
     async with bench.working():
         await until(lambda: len(under_way) == 1)
         others = (
-            await jobs.create(removals.CLOSE_IMPORT, "default", {"before": 2, "count": 1}),
+            await jobs.create(deletions.CLOSE_IMPORT, "default", {"before": 2, "count": 1}),
             await rebuild.ask("default", "", bench.record, jobs, request_id=""),
             await generations.backfill("default", "visual-1", bench.record, jobs, request_id=""),
         )

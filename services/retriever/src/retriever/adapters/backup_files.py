@@ -20,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.domain.archive import BackupNotFound, BackupsUnavailable, meaning
-from retriever.domain.progress import StoppedError
+from retriever.domain.jobs import StoppedError
 from servicekit.errors import ServiceError
 
 T = TypeVar("T")

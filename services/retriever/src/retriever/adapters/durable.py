@@ -86,7 +86,7 @@ class DurableFolder:
 def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | None]:
     """Make files below `root` durable together; what went wrong with each. Raises OSError."""
     root.mkdir(parents=True, exist_ok=True)
-    # Opened before the first byte is written: it is told of what fails from then on.
+    # Opened before the first byte is written: what fails from then on is reported to it.
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         outcomes = [_write(path, data) for path, data in files]
@@ -98,7 +98,7 @@ def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | N
 
 def _write(path: Path, data: bytes) -> Exception | None:
     try:
-        # Read and not only measured: a file that was damaged is mended by writing it again.
+        # Read and not only measured: a file that was damaged is fixed by writing it again.
         # One that is whole is synced all the same: who wrote it may have died before that.
         if not (path.exists() and path.read_bytes() == data):
             _replace(path, data)
@@ -121,7 +121,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _sync(folder: int) -> None:
-    """Make everything on the folder's file system durable. Linux tells of errors since 5.8."""
+    """Make everything on the folder's file system durable. Linux reports errors since 5.8."""
     if _LIBC.syncfs(folder):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

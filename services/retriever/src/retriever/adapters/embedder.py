@@ -122,7 +122,7 @@ class EmbedderClient:
         answered, ended = asyncio.Event(), asyncio.Event()
 
         async def in_turn() -> AsyncIterator[FitPhoto]:
-            """A few photos after each answer: who writes while the other side fails is told of a
+            """A few photos after each answer: who writes while the other side fails learns of a
             broken stream, and not why."""
             try:
                 sent = 0
@@ -213,8 +213,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        told = from_rpc_error(error)
-        raise (EmbedderUnavailable() if told.reason in _GONE else told) from error
+        meaning = from_rpc_error(error)
+        raise (EmbedderUnavailable() if meaning.reason in _GONE else meaning) from error
 
 
 def _result(result: pb.EmbedResult, version: str) -> GivenVector | ServiceError:
@@ -225,10 +225,14 @@ def _result(result: pb.EmbedResult, version: str) -> GivenVector | ServiceError:
             return VersionMismatch("", version)
         return EmbedderUnavailable() if error.reason in _GONE else error
     vector = result.vector
-    told = _told(result.classification) if result.HasField("classification") else None
-    return GivenVector(vector.space, vector.space_version, vector.dimension, vector.data, told)
+    classification = (
+        _classification(result.classification) if result.HasField("classification") else None
+    )
+    return GivenVector(
+        vector.space, vector.space_version, vector.dimension, vector.data, classification
+    )
 
 
-def _told(message: photo_pb2.Classification) -> Classification:
+def _classification(message: photo_pb2.Classification) -> Classification:
     guesses = (CategoryGuess(tuple(g.category_path), g.probability) for g in message.guesses)
     return Classification(tuple(guesses), message.unknown_probability)

@@ -2,7 +2,7 @@
 
 A photo's name is the hash of its bytes and nothing that a caller chose. It is durable before the
 record mentions it, and never changed afterwards. Photos that no product has any more stay: another
-catalogue page, an answer record or an import under way may still name them.
+catalog page, an answer record or an import under way may still name them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,7 @@ from retriever.domain.errors import (
     PhotosFull,
     PhotosUnavailable,
 )
-from servicekit.decoding import (
-    Decoders,
-    DecodingFailed,
-    DecodingOutOfMemory,
-    DecodingUnavailable,
-)
+from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
 from servicekit.errors import ServiceError
 from servicekit.fetch import Fetcher, FetchPolicy
 from sightline_rules.photos import (

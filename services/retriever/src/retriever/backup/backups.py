@@ -1,4 +1,4 @@
-"""Backups: a catalogue into one file, and back.
+"""Backups: a catalog into one file, and back.
 
 Both are jobs. A backup is the record at one commit, read in one transaction while writes go on,
 and the photos that it names, which never change. What restores it is in `restores`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,14 +18,9 @@ from typing import Any, TypeVar
 from retriever.backup.archive import tar
 from retriever.backup.archive.reading import manifest_of
 from retriever.backup.archive.writing import Spool, Writer, fill
-from retriever.domain.archive import (
-    BackupCatalogMismatch,
-    CatalogNotEmpty,
-    Manifest,
-    Row,
-)
-from retriever.domain.errors import ImageDamaged, ImageNotFound
-from retriever.domain.progress import Progress, telling
+from retriever.catalog.images import stored_photo
+from retriever.domain.archive import BackupCatalogMismatch, CatalogNotEmpty, Manifest, Row
+from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos
 from servicekit.errors import ServiceError
@@ -55,7 +49,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Dependencies:
     """What both jobs work with."""
 
     record: BackupRecord
@@ -112,9 +106,8 @@ async def ask_restore(
     A request that is sent again with its id is answered with its job, whatever is there by then.
     """
     source = source or catalog_id
-    # One request id may stand for several calls: it is for logs too.
     asked = json.dumps([backup_id, source, force])
-    same = f"{request_id}/{hashlib.sha256(asked.encode()).hexdigest()[:16]}" if request_id else ""
+    same = request_key(request_id, asked, hashed=True)
     known = await jobs.find(RESTORE, catalog_id, same) if same else None
     if known is not None:
         return known
@@ -140,19 +133,19 @@ def check_catalog(manifest: Manifest, source: str) -> None:
 # Done
 
 
-async def back_up(job: Job, means: Means, service_version: str) -> Mapping[str, Any]:
+async def back_up(job: Job, deps: Dependencies, service_version: str) -> Mapping[str, Any]:
     """Do a job of kind BACKUP; its results. Raises JobCancelled, JobClaimLost."""
     progress = Progress()
-    work = _back_up(job, means, progress, service_version)
-    return await telling(work, job, progress, means.jobs)
+    work = _back_up(job, deps, progress, service_version)
+    return await reporting(work, job, progress, deps.jobs)
 
 
 async def _back_up(
-    job: Job, means: Means, progress: Progress, service_version: str
+    job: Job, deps: Dependencies, progress: Progress, service_version: str
 ) -> Mapping[str, Any]:
-    tables, store = means.record.archived(), means.store
+    tables, store = deps.record.archived(), deps.store
     with Spool(store.spool_folder()) as spool:
-        manifest = await means.record.snapshot(
+        manifest = await deps.record.snapshot(
             job.catalog_id,
             lambda found: fill(spool, tables, found, progress, service_version=service_version),
         )
@@ -162,7 +155,7 @@ async def _back_up(
             await store.run(lambda: writer.begin(spool, progress))
             (images,) = (table for table in tables if table.name == "images")
             rows = spool.rows(images, manifest)
-            lost = await _copy_photos(job, rows, writer, means, progress)
+            lost = await _copy_photos(job, rows, writer, deps, progress)
             await store.run(lambda: writer.end(lost))
             await upload.commit()
         except BaseException:
@@ -178,16 +171,18 @@ async def _back_up(
 
 
 async def _copy_photos(
-    job: Job, rows: Iterator[list[Row]], writer: Writer, means: Means, progress: Progress
+    job: Job, rows: Iterator[list[Row]], writer: Writer, deps: Dependencies, progress: Progress
 ) -> int:
     """Put the photos into the archive; how many are lost."""
     lost = 0
-    while batch := await means.store.run(lambda: next(rows, None)):
+    while batch := await deps.store.run(lambda: next(rows, None)):
         for group in affordable(batch):
             ids = [row["image_id"] for row in group]
-            read = await asyncio.gather(*(_photo(job.catalog_id, i, means.photos) for i in ids))
+            read = await asyncio.gather(
+                *(stored_photo(job.catalog_id, i, deps.photos) for i in ids)
+            )
             there = [(i, data) for i, data in zip(ids, read, strict=True) if data is not None]
-            await means.store.run(_call(writer.photos, there))
+            await deps.store.run(_call(writer.photos, there))
             lost += len(ids) - len(there)
             progress.add(len(ids))
     return lost
@@ -195,13 +190,6 @@ async def _copy_photos(
 
 def _call(work: Callable[[T], None], value: T) -> Callable[[], None]:
     return lambda: work(value)
-
-
-async def _photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
-    try:
-        return await photos.get(catalog_id, image_id)
-    except (ImageNotFound, ImageDamaged):
-        return None
 
 
 def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:

@@ -20,33 +20,26 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import Means, affordable, check_catalog
+from retriever.backup.backups import Dependencies, affordable, check_catalog
 from retriever.catalog.deletions import sweep
-from retriever.domain.archive import (
-    MANIFEST,
-    BackupDamaged,
-    Row,
-    generations_of,
-)
+from retriever.domain.archive import MANIFEST, BackupDamaged, Row, generations_of
 from retriever.domain.collections import collection_of
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import IndexParametersInvalid
 from retriever.domain.generation import (
+    MAX_DIMENSION,
     MOST_LIVE,
     Generation,
     GenerationState,
     IndexParameters,
     check_parameters,
 )
-from retriever.domain.progress import Progress, telling
+from retriever.domain.jobs import Progress, reporting
+from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.backup import BackupRecord
 from servicekit.jobs import Job
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
-
-MOST_IMAGES = 20
-MOST_DIMENSION = 32_768
-"""What Milvus takes."""
 
 log = get_logger()
 
@@ -59,17 +52,19 @@ _SPACE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _IMAGE = re.compile(r"[0-9a-f]{64}")
 
 
-async def restore(job: Job, means: Means, prefix: str) -> Mapping[str, Any]:
+async def restore(job: Job, deps: Dependencies, prefix: str) -> Mapping[str, Any]:
     """Do a job of kind RESTORE; its results. Raises JobCancelled, JobClaimLost.
 
     `prefix`: what the names of collections begin with.
     """
     progress = Progress()
-    return await telling(_restore(job, means, prefix, progress), job, progress, means.jobs)
+    return await reporting(_restore(job, deps, prefix, progress), job, progress, deps.jobs)
 
 
-async def _restore(job: Job, means: Means, prefix: str, progress: Progress) -> Mapping[str, Any]:
-    store, record = means.store, means.record
+async def _restore(
+    job: Job, deps: Dependencies, prefix: str, progress: Progress
+) -> Mapping[str, Any]:
+    store, record = deps.store, deps.record
     file, _ = await store.open(job.params["source"], job.params["backup_id"])
     with file, Spool(store.spool_folder()) as spool:
         reader = await store.run(lambda: ArchiveReader(file, spool, record.archived()))
@@ -80,11 +75,11 @@ async def _restore(job: Job, means: Means, prefix: str, progress: Progress) -> M
         progress.total = sum(rows.values()) + rows["images"]
         await store.run(lambda: reader.take_tables(progress))
         await store.run(lambda: check_tables(reader, record, progress))
-        await _take_photos(job, reader, means, progress)
+        await _take_photos(job, reader, deps, progress)
         complete = await store.run(reader.end)
         # All of it is sound. From here on it counts.
         left_out = await _register(job, generations, prefix, record)
-        await _write(job, reader, means, progress)
+        await _write(job, reader, deps, progress)
         deleted = await _sweep(job, record, progress) if job.params["force"] else 0
         await record.reach(job.catalog_id, manifest.commit)
     return {
@@ -145,7 +140,7 @@ def _check_vectors(batch: Sequence[Row]) -> None:
     for row in batch:
         named = _SPACE.fullmatch(row["space"]) and 0 < len(row["space_version"]) <= 256
         data = row["data"]
-        if not named or not 0 < row["dimension"] <= MOST_DIMENSION:
+        if not named or not 0 < row["dimension"] <= MAX_DIMENSION:
             raise _damaged("vectors", "holds a vector of no space")
         if len(data) != 4 * row["dimension"]:
             raise _damaged("vectors", "holds a vector of another size than it says")
@@ -157,7 +152,7 @@ def _check_vectors(batch: Sequence[Row]) -> None:
 def _checked(generations: list[Generation]) -> list[Generation]:
     for made in generations:
         named = _SPACE.fullmatch(made.space) and 0 < len(made.space_version) <= 256
-        sized = 0 < len(made.name) <= 128 and 0 < made.dimension <= MOST_DIMENSION
+        sized = 0 < len(made.name) <= 128 and 0 < made.dimension <= MAX_DIMENSION
         times = all(0 <= time < 2**62 for time in (made.created, made.activated))
         if not named or not sized or not times or made.state is GenerationState.DROPPED:
             raise BackupDamaged(MANIFEST, "describes no index generations")
@@ -183,7 +178,7 @@ def _joined(reader: ArchiveReader) -> Iterator[Products]:
             last = row["product_id"]
             image_ids: tuple[str, ...] = ()
             if ahead is not None and ahead[0] == last:
-                image_ids = _placed(list(islice(ahead[1], MOST_IMAGES + 1)))
+                image_ids = _placed(list(islice(ahead[1], MAX_PHOTOS + 1)))
                 ahead = next(groups, None)
             made.append((row, image_ids))
         yield made
@@ -206,14 +201,16 @@ def _damaged(table: str, description: str) -> BackupDamaged:
 # Written
 
 
-async def _take_photos(job: Job, reader: ArchiveReader, means: Means, progress: Progress) -> None:
+async def _take_photos(
+    job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress
+) -> None:
     """Store the photos, each checked. They are named by their hash and count for nothing yet."""
     batches = reader.rows("images")
-    while batch := await means.store.run(lambda: next(batches, None)):
+    while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
-            photos = await means.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
+            photos = await deps.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
             await asyncio.gather(
-                *(means.photos.put(job.catalog_id, photo.image_id, photo.data) for photo in photos)
+                *(deps.photos.put(job.catalog_id, photo.image_id, photo.data) for photo in photos)
             )
             progress.add(len(group))
 
@@ -287,14 +284,14 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
     )
 
 
-async def _write(job: Job, reader: ArchiveReader, means: Means, progress: Progress) -> None:
+async def _write(job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress) -> None:
     """Photos and vectors first: the products that come then can be indexed at once."""
-    record, catalog, before = means.record, job.catalog_id, job.params["before"]
+    record, catalog, before = deps.record, job.catalog_id, job.params["before"]
 
     async def each(
         batches: Iterator[list[Any]], write: Callable[[list[Any]], Awaitable[None]]
     ) -> None:
-        while batch := await means.store.run(lambda: next(batches, None)):
+        while batch := await deps.store.run(lambda: next(batches, None)):
             began = time.monotonic()
             await write(batch)
             progress.add(len(batch))

@@ -8,12 +8,12 @@ transaction: it can be cancelled between two, and goes on after a kill.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from retriever.ports.catalog import RemovalRecord
+from retriever.domain.jobs import request_key
+from retriever.ports.catalog import DeletionRecord
 from servicekit.jobs import Job, Jobs
 from sightline_rules.filters import Filter
 
@@ -41,8 +41,8 @@ class Purge:
 async def purge(
     catalog_id: str,
     condition: Filter,
-    told: str,
-    record: RemovalRecord,
+    packed: str,
+    record: DeletionRecord,
     jobs: Jobs,
     *,
     force: bool,
@@ -50,20 +50,19 @@ async def purge(
 ) -> Purge:
     """Count the products that pass; with `force`, ask for a job that deletes them.
 
-    `told` is the filter as the worker will read it. A request that is sent again with its
+    `packed` is the filter as the worker will read it. A request that is sent again with its
     `request_id` asks for no second job.
     """
     before = await record.commit_number(catalog_id) if force else EVERYTHING
     count, sample = await _count(catalog_id, condition, before, record)
     if not force:
         return Purge(count, sample, None)
-    # One request id may stand for several calls: it is for logs too.
-    same = f"{request_id}/{hashlib.sha256(told.encode()).hexdigest()[:16]}" if request_id else ""
-    params = {"filter": told, "before": before, "count": count}
+    same = request_key(request_id, packed, hashed=True)
+    params = {"filter": packed, "before": before, "count": count}
     return Purge(count, sample, await jobs.create(PURGE, catalog_id, params, same))
 
 
-async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: Jobs) -> int:
+async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs) -> int:
     """Do a job of these kinds; how many products it deleted in all, also before a kill.
 
     Raises JobCancelled, JobClaimLost.
@@ -81,7 +80,7 @@ async def delete(job: Job, condition: Filter, record: RemovalRecord, jobs: Jobs)
 
 
 async def sweep(
-    catalog_id: str, condition: Filter, before: int, record: RemovalRecord
+    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
 ) -> AsyncIterator[int]:
     """Delete what passes of products last written whole before a commit; how many in each batch."""
     after: tuple[int, str] | None = None
@@ -97,7 +96,7 @@ async def sweep(
 
 
 async def _count(
-    catalog_id: str, condition: Filter, before: int, record: RemovalRecord
+    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
 ) -> tuple[int, tuple[str, ...]]:
     """How many products pass, and some of them."""
     count, sample = 0, tuple[str, ...]()

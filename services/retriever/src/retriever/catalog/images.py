@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retriever.domain.errors import ImageRejected, ProductInvalid
+from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
 from retriever.domain.product import Image, ImageDraft
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation
@@ -50,3 +50,11 @@ async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -
         info.height,
         info.perceptual_hash,
     )
+
+
+async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
+    """A photo's bytes; None = the store lost or damaged them. Raises PhotosUnavailable."""
+    try:
+        return await photos.get(catalog_id, image_id)
+    except (ImageNotFound, ImageDamaged):
+        return None

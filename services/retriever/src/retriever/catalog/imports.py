@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.catalog import products as catalogue
+from retriever.catalog import products
 from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
 from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
@@ -67,7 +67,7 @@ async def take(
 ) -> Taken:
     """Store rows. In what is wrong with one, `product` is the row's product."""
     _check_id(import_id)
-    catalogue.check_count("rows", len(rows), MAX_ROWS)
+    products.check_count("rows", len(rows), MAX_ROWS)
     _check_numbers([number for number, _ in rows])
     decided = await record.decided(catalog_id, import_id, [number for number, _ in rows])
     prepared = await asyncio.gather(
@@ -112,7 +112,7 @@ async def close(
 async def _prepare(
     catalog_id: str, number: int, draft: ProductDraft, photos: Photos, *, known: bool
 ) -> ImportRow:
-    write = None if known else await catalogue.prepare(catalog_id, draft, "product", photos)
+    write = None if known else await products.prepare(catalog_id, draft, "product", photos)
     try:
         product_id = ids.check_id(draft.product_id)
     except ids.IdInvalidError:

@@ -1,4 +1,4 @@
-"""The catalogue: products in, out, listed and deleted.
+"""The catalog: products in, out, listed and deleted.
 
 Each use case takes its collaborators as parameters. Photos are checked and durable before the
 transaction that mentions them begins; a write is acknowledged when that transaction is committed.
@@ -16,16 +16,9 @@ import numpy as np
 from retriever.catalog.images import take_images
 from retriever.columns.keeper import Columns, View
 from retriever.domain.errors import ImageNotFound, ProductInvalid
-from retriever.domain.product import (
-    Image,
-    Order,
-    Product,
-    ProductDraft,
-    ProductWrite,
-    Stored,
-)
+from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
 from retriever.domain.validation import check_product
-from retriever.ports.catalog import CatalogueRecord
+from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
@@ -64,7 +57,7 @@ class Found:
 
 
 async def upsert(
-    catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogueRecord, photos: Photos
+    catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Store products, each with an outcome of its own; and the record's newest seq."""
     check_count("products", len(drafts), MAX_UPSERT)
@@ -104,7 +97,7 @@ async def batch_get(
 
 
 async def rejections(
-    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogueRecord
+    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogRecord
 ) -> dict[str, Rejection]:
     """Why products do not pass a filter, of those that do not."""
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
@@ -114,24 +107,24 @@ async def rejections(
 
 async def list_products(
     catalog_id: str,
-    record: CatalogueRecord,
+    record: CatalogRecord,
     *,
     condition: Filter,
     order: Order,
     page_size: int,
     page_token: str,
-    doubted_only: bool = False,
+    mismatched_only: bool = False,
 ) -> Page:
     """A page of the products that pass. A page may be short, or empty, and yet not the last."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    context = _list_context(catalog_id, order, condition, doubted_only=doubted_only)
+    context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
     place = requests.page_place(page_token, (context,), int, str)
     after = _checked_place(*place) if place else None
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
         limit = max(wanted, 200)
-        batch = await record.page(catalog_id, order, after, limit, doubted_only=doubted_only)
+        batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
         for product in batch:
             scanned += 1
             after = _position(order, product)
@@ -145,7 +138,7 @@ async def list_products(
 
 
 async def delete(
-    catalog_id: str, product_ids: Sequence[str], record: CatalogueRecord
+    catalog_id: str, product_ids: Sequence[str], record: CatalogRecord
 ) -> tuple[int, int]:
     """How many of the products existed, and the record's newest seq."""
     check_count("product_ids", len(product_ids), MAX_DELETE)
@@ -153,7 +146,7 @@ async def delete(
 
 
 async def get_image(
-    catalog_id: str, image_id: str, record: CatalogueRecord, photos: Photos
+    catalog_id: str, image_id: str, record: CatalogRecord, photos: Photos
 ) -> tuple[Image, bytes]:
     """A stored photo and its bytes."""
     image = await record.image(catalog_id, image_id)
@@ -205,10 +198,10 @@ async def prepare(
 
 
 def _list_context(
-    catalog_id: str, order: Order, condition: Filter, *, doubted_only: bool = False
+    catalog_id: str, order: Order, condition: Filter, *, mismatched_only: bool = False
 ) -> str:
     """What a page token is good for: the same list only."""
-    asked = (catalog_id, order, condition, *(["doubted"] if doubted_only else []))
+    asked = (catalog_id, order, condition, *(["doubted"] if mismatched_only else []))
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 

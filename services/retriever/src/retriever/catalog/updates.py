@@ -6,18 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from retriever.catalog import products as catalogue
+from retriever.catalog import products
 from retriever.catalog.images import take_images
 from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
-from retriever.domain.product import (
-    Offer,
-    OfferDraft,
-    ProductChange,
-    ProductDraft,
-    Stored,
-)
+from retriever.domain.product import Offer, OfferDraft, ProductChange, ProductDraft, Stored
 from retriever.domain.validation import check_price, check_product
-from retriever.ports.catalog import CatalogueRecord
+from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules import ids
@@ -25,7 +19,7 @@ from sightline_rules import ids
 MAX_UPDATES = 100
 MAX_OFFERS = 1_000
 MOST_TOLD = 20
-"""Wrong names of a mask that are told."""
+"""Wrong names of a mask that an error lists."""
 
 _CONTENT = {
     name: name
@@ -59,12 +53,12 @@ class UpdateDraft:
 
 
 async def update(
-    catalog_id: str, drafts: Sequence[UpdateDraft], record: CatalogueRecord, photos: Photos
+    catalog_id: str, drafts: Sequence[UpdateDraft], record: CatalogRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Change products in part, each with an outcome of its own; and the record's newest seq."""
-    catalogue.check_count("updates", len(drafts), MAX_UPDATES)
+    products.check_count("updates", len(drafts), MAX_UPDATES)
     product_ids = [draft.product.product_id for draft in drafts]
-    again = catalogue.repeated(product_ids, "updates[{}].product.product_id")
+    again = products.repeated(product_ids, "updates[{}].product.product_id")
     prepared = await asyncio.gather(
         *(
             _prepare(catalog_id, draft, f"updates[{index}]", photos, again.get(index))
@@ -132,11 +126,11 @@ def _complaint(name: str) -> str:
 
 
 async def update_offers(
-    catalog_id: str, drafts: Sequence[OfferDraft], record: CatalogueRecord
+    catalog_id: str, drafts: Sequence[OfferDraft], record: CatalogRecord
 ) -> tuple[list[Stored | ServiceError], int]:
     """Set prices and availability, each with an outcome of its own; and the newest seq."""
-    catalogue.check_count("offers", len(drafts), MAX_OFFERS)
-    again = catalogue.repeated([draft.product_id for draft in drafts], "offers[{}].product_id")
+    products.check_count("offers", len(drafts), MAX_OFFERS)
+    again = products.repeated([draft.product_id for draft in drafts], "offers[{}].product_id")
     checked = [
         OfferInvalid(again[index]) if index in again else _check_offer(draft, f"offers[{index}]")
         for index, draft in enumerate(drafts)

@@ -14,13 +14,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.table import (
-    NO_PRICE,
-    Coded,
-    Flags,
-    Ints,
-    Table,
-)
+from retriever.columns.table import NO_PRICE, Coded, Flags, Ints, Table
 from sightline_rules.filters import (
     All,
     Any,

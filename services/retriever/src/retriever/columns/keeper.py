@@ -212,7 +212,7 @@ class Columns:
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # whoever waits is told; when nobody does, the next search tries
+            task.exception()  # whoever waits gets it; when nobody does, the next search tries
 
     async def _bring_up(self, catalog_id: str) -> None:
         """Have a catalog's columns as the record has them now, unless they are too many."""

@@ -92,7 +92,7 @@ class BackupCatalogMismatch(FailedPrecondition):
 
 
 class CatalogNotEmpty(FailedPrecondition):
-    """The catalog holds products, and a restore was not told to replace them."""
+    """The catalog holds products, and a restore was not asked to replace them."""
 
     reason = "CATALOG_NOT_EMPTY"
     message = (

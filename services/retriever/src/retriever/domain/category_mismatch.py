@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.classification import CategoryPath, Classification, Doubt
+from retriever.domain.classification import CategoryMismatch, CategoryPath, Classification
 
 OWN_AT_MOST = 0.02
 """The chance of the product's own category, at most, with which a photo contradicts it …"""
@@ -33,42 +33,42 @@ class Limits:
 LIMITS = Limits()
 
 
-def doubt(
+def category_mismatch(
     own: CategoryPath,
-    told: Classification,
+    seen: Classification,
     known: Collection[CategoryPath],
     image_id: str,
     space_version: str,
     *,
     limits: Limits = LIMITS,
-) -> Doubt | None:
-    """What a photo has against a product's category; None = nothing, or it can't tell.
+) -> CategoryMismatch | None:
+    """What a photo has against a product's category; None = nothing, or that can't be known.
 
-    `known`: the full paths that the head tells apart. It has no word on a category that is not
+    `known`: the full paths that the head knows. It has no word on a category that is not
     among them, nor above them: a new one is not contradicted before a head knows it.
     """
     mine = {path for path in known if _within(path, own)}
     if not own or not mine:
         return None
-    chance = _at_most(told, mine)
+    chance = _at_most(seen, mine)
     if chance > limits.own_at_most:
         return None
-    others = (guess for guess in told.guesses if not _related(guess.path, own))
+    others = (guess for guess in seen.guesses if not _related(guess.path, own))
     best = max(others, key=lambda guess: guess.probability, default=None)
     if best is not None and best.probability >= limits.other_at_least:
-        return Doubt(image_id, chance, best, space_version)
-    if told.unknown_probability >= limits.unknown_at_least:
-        return Doubt(image_id, chance, None, space_version)
+        return CategoryMismatch(image_id, chance, best, space_version)
+    if seen.unknown_probability >= limits.unknown_at_least:
+        return CategoryMismatch(image_id, chance, None, space_version)
     return None
 
 
-def _at_most(told: Classification, paths: Collection[CategoryPath]) -> float:
+def _at_most(seen: Classification, paths: Collection[CategoryPath]) -> float:
     """The chance of some categories together, at most: one that is not among the guesses has no
     more than the last of them, and all of those no more than what is left."""
-    guessed = [guess for guess in told.guesses if guess.path in paths]
+    guessed = [guess for guess in seen.guesses if guess.path in paths]
     sure = sum(guess.probability for guess in guessed)
-    left = 1.0 - told.unknown_probability - sum(guess.probability for guess in told.guesses)
-    least = min((guess.probability for guess in told.guesses), default=1.0)
+    left = 1.0 - seen.unknown_probability - sum(guess.probability for guess in seen.guesses)
+    least = min((guess.probability for guess in seen.guesses), default=1.0)
     return min(sure + max(min(left, (len(paths) - len(guessed)) * least), 0.0), 1.0)
 
 

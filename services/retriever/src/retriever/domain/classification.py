@@ -18,7 +18,7 @@ class CategoryGuess:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a photo is of, as a head learned from the catalogue tells it."""
+    """What a photo is of, by a head learned from the catalog."""
 
     guesses: tuple[CategoryGuess, ...]
     """The likeliest full paths, best first."""
@@ -26,7 +26,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class CategoryMismatch:
     """A photo that contradicts its product's category."""
 
     image_id: str

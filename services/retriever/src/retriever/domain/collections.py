@@ -21,7 +21,7 @@ def shaped(collection: str, shape: int = SHAPE) -> str:
 
 
 def shape_of(collection: str) -> int:
-    """The shape that a collection's name tells."""
+    """The shape in a collection's name."""
     found = _SHAPED.fullmatch(collection)
     return int(found["shape"]) if found else 1
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 MAX_ATTEMPTS = 10
 """After so many attempts, a failure of the photo's own ends the trying."""
 OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
-"""Reasons for which a photo waits that are no fault of its own, as far as one can tell."""
+"""Reasons for which a photo waits that are no fault of its own, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ ServiceError
 │   └── ImageDamaged           IMAGE_DAMAGED
 └── Internal
     └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
-CollectionAbsent, CollectionReleased    never on the wire: the index use cases mend them
+CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class ProductNotFound(NotFound):
 
     def __init__(self, *paths: str) -> None:
         super().__init__(
-            violations=[FieldViolation(path, "is not in the catalogue") for path in paths]
+            violations=[FieldViolation(path, "is not in the catalog") for path in paths]
         )
 
 
@@ -193,7 +193,7 @@ class GenerationExists(AlreadyExists):
 
 
 class GenerationsFull(ResourceExhausted):
-    """The space has as many generations as it may have: each holds the whole catalogue."""
+    """The space has as many generations as it may have: each holds the whole catalog."""
 
     reason = "GENERATIONS_FULL"
 

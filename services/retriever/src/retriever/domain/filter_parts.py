@@ -7,15 +7,7 @@ from dataclasses import dataclass
 
 from retriever.domain.vectors import Floats
 from sightline_rules import categories
-from sightline_rules.filters import (
-    All,
-    Any,
-    Comparison,
-    Filter,
-    Membership,
-    Money,
-    Operator,
-)
+from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 
 MAX_KEYS = 20
 """Values of a membership that an index is asked for."""
@@ -40,7 +32,7 @@ def indexed_parts(condition: Filter) -> list[Part]:
 
 
 @dataclass(frozen=True, slots=True)
-class Survivors:
+class MatchingRows:
     """Rows that pass a filter, with their vectors."""
 
     keys: Sequence[tuple[str, str, str]]

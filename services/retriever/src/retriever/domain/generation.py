@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retriever.domain.errors import IndexParametersInvalid
-from servicekit.errors import (
-    FieldViolation,
-)
+from servicekit.errors import FieldViolation
 
 MOST_LIVE = 8
 """Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
@@ -60,6 +58,8 @@ class IndexParameters:
     categories looks at theirs alone, and any other at all of them. 0 or 1 = one for all."""
 
 
+MAX_DIMENSION = 32_768
+"""What Milvus takes."""
 MAX_PARTITIONS = 64
 """What a Milvus server makes of a partition key that says nothing of it."""
 EXACT = IndexParameters()
@@ -79,7 +79,7 @@ class Verification:
     recall: float
     """Share of the exact nearest neighbours that the index finds, 0 to 1."""
     filtered_recall: float | None
-    """The same under a filter; None = none passes a part of the catalogue."""
+    """The same under a filter; None = none passes a part of the catalog."""
     k: int
     """Neighbours that were asked for."""
     record_count: int
@@ -144,7 +144,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class GenerationStatus:
-    """A generation and how much of the catalogue it holds."""
+    """A generation and how much of the catalog it holds."""
 
     generation: Generation
     previous: bool
@@ -184,7 +184,7 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GenerationSnapshot:
     """A generation and how far it is, of one moment."""
 
     generation: Generation

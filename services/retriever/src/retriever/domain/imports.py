@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retriever.domain.product import ProductWrite
-from servicekit.errors import (
-    ServiceError,
-)
+from servicekit.errors import ServiceError
 
 
 class ImportMode(StrEnum):

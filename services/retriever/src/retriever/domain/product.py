@@ -10,7 +10,11 @@ from functools import cached_property
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
-# The catalogue's values
+# The catalog's values
+
+
+MAX_PHOTOS = 20
+"""Of a product: so many rows may one write bring to an index."""
 
 
 @dataclass(frozen=True, slots=True)

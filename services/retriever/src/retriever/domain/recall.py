@@ -2,7 +2,7 @@
 
 The estimator. Take a random subset of the rows. A search answered k rows, the last of them with
 similarity t. Every row that passes its filter and is nearer than t should be among them; of the
-subset's rows that can be told exactly, at the price of the subset. So each search says how many
+subset's rows that can be said exactly, at the price of the subset. So each search says how many
 rows of the subset were expected and how many of these were found, and over many searches
 
     recall = found rows / expected rows
@@ -42,7 +42,7 @@ NARROW = 0.01
 
 
 class FilterClass(StrEnum):
-    """How much of a catalogue a filter passes."""
+    """How much of a catalog a filter passes."""
 
     NONE = "none"
     """There is none, or everything passes."""

@@ -1,6 +1,6 @@
 """The text of a product, from which its vector in the space of texts is made.
 
-Sentences of what shoppers name a product by, the most telling first, so that what a model with a
+Sentences of what shoppers name a product by, the most specific first, so that what a model with a
 short window reads is what matters:
 
     Barolo Serralunga 2016. Wine > Red > Nebbiolo. Cantina Rossi. organic, vegan. region: Piedmont
@@ -45,7 +45,7 @@ _WORD = 3
 
 
 class Parts(NamedTuple):
-    """What shoppers name a product by, the most telling first; white space as it came."""
+    """What shoppers name a product by, the most specific first; white space as it came."""
 
     title: str
     category: str

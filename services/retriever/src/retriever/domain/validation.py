@@ -8,6 +8,7 @@ from math import isfinite
 
 from retriever.domain.errors import ProductInvalid
 from retriever.domain.product import (
+    MAX_PHOTOS,
     Amount,
     Attribute,
     ImageDraft,
@@ -120,9 +121,9 @@ def _check_attributes(
 
 
 def _check_images(note: Note, given: Sequence[ImageDraft]) -> None:
-    if len(given) > 20:
-        note("images", f"has {len(given)} entries; at most 20 are taken")
-    for index, image in enumerate(given[:20]):
+    if len(given) > MAX_PHOTOS:
+        note("images", f"has {len(given)} entries; at most {MAX_PHOTOS} are taken")
+    for index, image in enumerate(given[:MAX_PHOTOS]):
         if image.image_id and not _IMAGE_ID.fullmatch(image.image_id):
             note(f"images[{index}].image_id", "must be 64 lower-case hexadecimal digits")
         if image.content and image.uri:

@@ -123,5 +123,5 @@ def match(asked: Mapping[str, float], words: Words) -> float:
         for word in held:
             if word in found:
                 found[word] += each
-    told = sum(asked[word] * count / (_SATURATION + count) for word, count in found.items())
-    return told / sum(asked.values())
+    matched = sum(asked[word] * count / (_SATURATION + count) for word, count in found.items())
+    return matched / sum(asked.values())

@@ -24,12 +24,7 @@ from retriever.domain.errors import (
 )
 from retriever.domain.generation import Generation
 from retriever.domain.texts import digest_of
-from retriever.domain.vectors import (
-    Floats,
-    GivenVector,
-    VectorWrite,
-    check_vector,
-)
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
 from retriever.ports.embedder import Embedder
 from retriever.ports.indexing import IndexRecord
 from retriever.ports.photos import Photos
@@ -90,7 +85,7 @@ def _key(generation: Generation, text: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Dependencies:
     """What a version's photos or texts are embedded with."""
 
     generation: Generation
@@ -98,7 +93,7 @@ class Means:
     photos: Photos
     embedder: Embedder
     known: frozenset[CategoryPath]
-    """The categories that the version's head tells apart."""
+    """The categories that the version's head knows."""
     recent: RecentVectors
 
 
@@ -124,22 +119,22 @@ async def embed_pending(
 ) -> Embedded:
     """Embed the photos, or the products' texts, that are due: up to `calls` of `batch` each.
 
-    `known`: the categories that the version's head tells apart; photos that contradict those of
+    `known`: the categories that the version's head knows; photos that contradict those of
     their products are noted.
 
     Raises EmbedderUnavailable when the embedder does not answer: these then wait and go one by one,
     so that one that brings the embedder down holds up no other. Raises VersionMismatch when the
     embedder's version is not the generation's any more: they stay pending.
     """
-    means = Means(generation, record, photos, embedder, known, recent or RecentVectors())
+    deps = Dependencies(generation, record, photos, embedder, known, recent or RecentVectors())
     due = _together(await record.due(generation, batch * calls))
     if generation.of_texts:
-        return await _embed_texts(due, batch, means)
+        return await _embed_texts(due, batch, deps)
     unused = [item.item_id for item in due if not item.used]
     if unused:
         await record.forget(generation, unused)
     parts = _parts([item for item in due if item.used], batch)
-    return await _side_by_side(_embed_photos(part, means) for part in islice(parts, calls))
+    return await _side_by_side(_embed_photos(part, deps) for part in islice(parts, calls))
 
 
 def _together(due: Sequence[Pending]) -> list[Pending]:
@@ -189,9 +184,9 @@ async def _side_by_side(calls: Iterable[Coroutine[Any, Any, Embedded]]) -> Embed
 # Texts
 
 
-async def _embed_texts(due: Sequence[Pending], batch: int, means: Means) -> Embedded:
+async def _embed_texts(due: Sequence[Pending], batch: int, deps: Dependencies) -> Embedded:
     """Embed what texts are due, each once; products without one wait no more."""
-    generation, record = means.generation, means.record
+    generation, record = deps.generation, deps.record
     texts = await record.texts(generation, [item.item_id for item in due])
     blank = [item.item_id for item in due if not texts.get(item.item_id)]
     if blank:
@@ -203,7 +198,7 @@ async def _embed_texts(due: Sequence[Pending], batch: int, means: Means) -> Embe
     writes: list[VectorWrite] = []
     wanted: list[_Wanted] = []
     for text, items in alike.items():
-        vector = means.recent.get(generation, text)
+        vector = deps.recent.get(generation, text)
         if vector is None:
             wanted.append(_Wanted(text, items))
         else:
@@ -211,7 +206,7 @@ async def _embed_texts(due: Sequence[Pending], batch: int, means: Means) -> Embe
     if writes:
         await record.save_vectors(generation, writes)
     parts = (wanted[start : start + batch] for start in range(0, len(wanted), batch))
-    done = await _side_by_side(_call(part, means) for part in parts)
+    done = await _side_by_side(_call(part, deps) for part in parts)
     return Embedded(done.stored + len(writes), done.failed)
 
 
@@ -223,17 +218,17 @@ def _of_text(text: str, vector: Floats, items: Iterable[Pending]) -> list[Vector
 # Photos
 
 
-async def _embed_photos(part: Sequence[Pending], means: Means) -> Embedded:
+async def _embed_photos(part: Sequence[Pending], deps: Dependencies) -> Embedded:
     """Embed photos that fit one call; those that can't be read (any more, or now) fail.
 
     Raises PhotosUnavailable when none could be read; these photos then wait like all others.
     """
-    generation, record = means.generation, means.record
+    generation, record = deps.generation, deps.record
     loaded: list[_Wanted] = []
     failed, unreachable = 0, None
     for item in part:
         try:
-            data = await means.photos.get(generation.catalog_id, item.item_id)
+            data = await deps.photos.get(generation.catalog_id, item.item_id)
         except (ImageNotFound, ImageDamaged) as error:
             failed += 1
             log.warning("photo lost", image_id=item.item_id, reason=error.reason)
@@ -245,42 +240,42 @@ async def _embed_photos(part: Sequence[Pending], means: Means) -> Embedded:
             loaded.append(_Wanted(data, [item]))
     if unreachable is not None and not loaded:
         raise unreachable
-    done = await _call(loaded, means) if loaded else Embedded()
+    done = await _call(loaded, deps) if loaded else Embedded()
     return Embedded(done.stored, done.failed + failed)
 
 
 # One call
 
 
-async def _call(wanted: Sequence[_Wanted], means: Means) -> Embedded:
+async def _call(wanted: Sequence[_Wanted], deps: Dependencies) -> Embedded:
     """Have photos or texts embedded, and store what came of it in one transaction."""
-    generation, record = means.generation, means.record
+    generation, record = deps.generation, deps.record
     data = [each.content for each in wanted]
     try:
-        results = await _embed(generation, data, means.embedder, classify=bool(means.known))
+        results = await _embed(generation, data, deps.embedder, classify=bool(deps.known))
     except EmbedderUnavailable:
         items = [item for each in wanted for item in each.items]
         await _retry_later(generation, items, record, "EMBEDDER_UNAVAILABLE")
         raise
     failed = 0
     writes: list[VectorWrite] = []
-    told: dict[str, Classification] = {}
+    classified: dict[str, Classification] = {}
     for each, result in zip(wanted, results, strict=True):
         if isinstance(result, ServiceError):
             failed += len(each.items)
             for item in each.items:
                 await _note_failure(generation, item, result, record)
         elif isinstance(each.content, str):
-            means.recent.keep(generation, each.content, result.vector)
+            deps.recent.keep(generation, each.content, result.vector)
             writes += _of_text(each.content, result.vector, each.items)
         else:
             photo = each.items[0].item_id
             writes.append(VectorWrite(photo, result.vector))
-            if result.told is not None:
-                told[photo] = result.told
-    if told:
+            if result.classification is not None:
+                classified[photo] = result.classification
+    if classified:
         # First: a photo that has its vector is not looked at again.
-        await record.judge(generation, told, means.known)
+        await record.judge(generation, classified, deps.known)
     if writes:
         await record.save_vectors(generation, writes)
     return Embedded(len(writes), failed)
@@ -291,8 +286,8 @@ class Answered:
     """What the embedder made of a photo or text."""
 
     vector: Floats
-    told: Classification | None
-    """What the photo is of; None = it was not told."""
+    classification: Classification | None
+    """What the photo is of; None = the embedder did not say."""
 
 
 async def _embed(

@@ -1,4 +1,4 @@
-"""A visual space fitted on the catalogue's own photos: asked for, and done by the worker.
+"""A visual space fitted on the catalog's own photos: asked for, and done by the worker.
 
 The embedder learns; what the photos show is known here. A job that is begun anew sends the photos
 once more: the embedder has kept what it computed of them.
@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from retriever.domain.errors import ImageDamaged, ImageNotFound
+from retriever.catalog.images import stored_photo
 from retriever.domain.fitting import FitPhoto, FitPlan, Label
-from retriever.domain.progress import Progress, telling
+from retriever.domain.jobs import OPEN, Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
 from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.jobs import Job, Jobs
 from servicekit.requests import RequestInvalid
 from sightline_rules import duplicates
 
@@ -35,11 +35,10 @@ PAGE: Final = 500
 """Products read in one transaction."""
 AHEAD: Final = 8
 """Photos read from their store at once."""
-_OPEN: Final = (JobState.PENDING, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Dependencies:
     """What the job works with."""
 
     record: LabelRecord
@@ -66,7 +65,7 @@ def plan(given: FitPlan) -> FitPlan:
             f"must be at most {MOST_TAGS} tags of 1 to {MOST_NAME} characters",
         ),
     }
-    if bad := [FieldViolation(name, told) for name, (good, told) in checks.items() if not good]:
+    if bad := [FieldViolation(name, wrong) for name, (good, wrong) in checks.items() if not good]:
         raise RequestInvalid(*bad)
     return replace(
         given, max_dimension=dimension or DEFAULT_DIMENSION, max_photos=photos or DEFAULT_PHOTOS
@@ -77,31 +76,31 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
     """Ask for a space to be fitted; what is answered may be the job that is on one already."""
     if request_id and (known := await jobs.find(FIT, catalog_id, request_id)):
         return known
-    under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=_OPEN, limit=1)
+    under_way = await jobs.list(catalog_id=catalog_id, kinds=KINDS, states=OPEN, limit=1)
     if under_way:
         return under_way[0]
     return await jobs.create(FIT, catalog_id, asdict(wanted), request_id)
 
 
-async def fit(job: Job, means: Means) -> Mapping[str, Any]:
+async def fit(job: Job, deps: Dependencies) -> Mapping[str, Any]:
     """Do a job of this kind; its results.
 
     Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
     can't fit a space on these photos.
     """
     progress = Progress()
-    return await telling(_fit(job, means, progress), job, progress, means.jobs)
+    return await reporting(_fit(job, deps, progress), job, progress, deps.jobs)
 
 
-async def _fit(job: Job, means: Means, progress: Progress) -> Mapping[str, Any]:
+async def _fit(job: Job, deps: Dependencies, progress: Progress) -> Mapping[str, Any]:
     wanted = FitPlan(
         **{**job.params, "shopper_photo_tags": tuple(job.params["shopper_photo_tags"])}
     )
-    chosen = await _choose(job.catalog_id, wanted, means.record)
+    chosen = await _choose(job.catalog_id, wanted, deps.record)
     progress.total = chosen.total
-    photos = _read(job.catalog_id, wanted, chosen, means)
-    told = means.trainer.fit(job.catalog_id, wanted, progress.total, photos)
-    async for state in told:
+    photos = _read(job.catalog_id, wanted, chosen, deps)
+    states = deps.trainer.fit(job.catalog_id, wanted, progress.total, photos)
+    async for state in states:
         progress.done = min(state.done, progress.total)
         if state.version:
             return {
@@ -168,16 +167,16 @@ async def _pages(catalog_id: str, record: LabelRecord) -> AsyncIterator[list[Lab
 
 
 async def _read(
-    catalog_id: str, wanted: FitPlan, chosen: _Chosen, means: Means
+    catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: Dependencies
 ) -> AsyncIterator[FitPhoto]:
     """Yield the photos; what their store has lost is left out and counted."""
     tags = frozenset(wanted.shopper_photo_tags)
-    async for labels in _pages(catalog_id, means.record):
+    async for labels in _pages(catalog_id, deps.record):
         mine = [label for label in labels if label.family in chosen.families]
         for start in range(0, len(mine), AHEAD):
             some = mine[start : start + AHEAD]
             read = await asyncio.gather(
-                *(_photo(catalog_id, label.image_id, means.photos) for label in some)
+                *(stored_photo(catalog_id, label.image_id, deps.photos) for label in some)
             )
             for label, data in zip(some, read, strict=True):
                 if data is None:
@@ -185,10 +184,3 @@ async def _read(
                     continue
                 group = chosen.groups.get(label.image_id, label.image_id)
                 yield FitPhoto(data, label, group, shopper=bool(tags & label.tags))
-
-
-async def _photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
-    try:
-        return await photos.get(catalog_id, image_id)
-    except (ImageNotFound, ImageDamaged):
-        return None

@@ -15,6 +15,7 @@ from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import GenerationExists, SpaceUnavailable
 from retriever.domain.generation import (
     EXACT,
+    MAX_DIMENSION,
     TEXT_SPACE,
     Generation,
     GenerationState,
@@ -22,9 +23,10 @@ from retriever.domain.generation import (
     IndexParameters,
     check_parameters,
 )
+from retriever.domain.jobs import OPEN, request_key
 from retriever.ports.generations import RegistryRecord
 from servicekit.errors import FieldViolation
-from servicekit.jobs import Job, Jobs, JobState
+from servicekit.jobs import Job, Jobs
 from servicekit.requests import RequestInvalid
 from servicekit.telemetry import get_logger
 
@@ -36,13 +38,11 @@ MAX_SAMPLE = 10_000
 DEFAULT_K = 100
 MAX_K = 1_000
 DEFAULT_RECALL = 0.98
-MAX_DIMENSION = 32_768
 EMBEDDED = ("visual", TEXT_SPACE)
 """Spaces that are the embedder's, whether it serves them now or not."""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _SPACE = re.compile(r"[a-z0-9_]{1,32}")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_OPEN = (JobState.PENDING, JobState.RUNNING)
 _TRIES = 5
 log = get_logger()
 
@@ -170,7 +170,7 @@ def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
 async def backfill(
     catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs, *, request_id: str
 ) -> Job:
-    """Ask for a job that embeds what the generation lacks, or tell of the one that is on it.
+    """Ask for a job that embeds what the generation lacks, or return the one that is on it.
 
     Raises GenerationNotFound.
     """
@@ -187,7 +187,7 @@ async def verify(
     *,
     request_id: str,
 ) -> Job:
-    """Ask for a job that proves the generation, or tell of the one that is on it.
+    """Ask for a job that proves the generation, or return the one that is on it.
 
     Raises GenerationNotFound, RequestInvalid.
     """
@@ -216,14 +216,13 @@ async def _ask(
     for job in await open_jobs(catalog_id, kind, jobs):
         if job.params["generation"] == name:
             return job
-    # One request id may stand for several calls: it is for logs too.
-    same = f"{request_id}/{name}" if request_id else ""
+    same = request_key(request_id, name)
     return await jobs.create(kind, catalog_id, {"generation": name, **more}, same)
 
 
 async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
     """Jobs of this kind that have not ended."""
-    return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=_OPEN, limit=1_000)
+    return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=OPEN, limit=1_000)
 
 
 async def activate(

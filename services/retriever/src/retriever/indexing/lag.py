@@ -25,7 +25,7 @@ LAG = Gauge(
     ("catalog", "space"),
 )
 PENDING = Gauge("sightline_index_pending", "Photos without vector.", ("catalog", "space"))
-DOUBTED = Gauge(
+MISMATCHED = Gauge(
     "sightline_doubted_products", "Products whose photo contradicts their category.", ("catalog",)
 )
 
@@ -56,15 +56,15 @@ async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
     for key, (lag, pending) in worst.items():
         LAG.labels(*key).set(lag)
         PENDING.labels(*key).set(pending)
-    doubted: Counter[str] = Counter()
+    mismatched: Counter[str] = Counter()
     for catalog in catalogs:
-        doubted[catalog_label(catalog, catalogs)] += await record.doubted(catalog)
-    for name, count in doubted.items():
-        DOUBTED.labels(name).set(count)
+        mismatched[catalog_label(catalog, catalogs)] += await record.mismatch_count(catalog)
+    for name, count in mismatched.items():
+        MISMATCHED.labels(name).set(count)
 
 
 def forget_lag() -> None:
-    """Say nothing more of it: who measures no longer would tell of the past."""
+    """Show nothing more of it: what is measured no longer would be out of date."""
     LAG.clear()
     PENDING.clear()
-    DOUBTED.clear()
+    MISMATCHED.clear()

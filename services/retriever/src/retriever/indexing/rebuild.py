@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from retriever.domain.errors import SpaceUnavailable
 from retriever.domain.generation import DEFAULT_SPACE
+from retriever.domain.jobs import request_key
 from retriever.ports.indexing import IndexRecord
 from retriever.ports.search import SearchRecord
 from servicekit.jobs import Job, Jobs
@@ -21,8 +22,8 @@ class Checks(Protocol):
     """The comparisons of index and record, which only the worker's own loop makes."""
 
     def want(self, collection: str) -> Callable[[], int | None]:
-        """Have a collection compared once more, made anew if need be. What is answered tells, when
-        called, how many rows were mended by then; None = it is not done yet."""
+        """Have a collection compared once more, made anew if need be. What is returned says, when
+        called, how many rows were fixed by then; None = it is not done yet."""
 
 
 async def ask(
@@ -32,8 +33,8 @@ async def ask(
     space = space or DEFAULT_SPACE
     if await record.generation(catalog_id, space) is None:
         raise SpaceUnavailable(space)
-    same = f"{request_id}/{space}" if request_id else ""
-    return await jobs.create(REBUILD, catalog_id, {"space": space}, same)
+    key = request_key(request_id, space)
+    return await jobs.create(REBUILD, catalog_id, {"space": space}, key)
 
 
 async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import IO, Protocol, TypeVar
 
 from retriever.domain.archive import Row, Table
 from retriever.domain.generation import Generation
-from retriever.ports.catalog import RemovalRecord
+from retriever.ports.catalog import DeletionRecord
 from retriever.ports.generations import GenerationsRecord
 
 
@@ -38,7 +38,7 @@ class Snapshot(Protocol):
 T = TypeVar("T")
 
 
-class BackupRecord(RemovalRecord, GenerationsRecord, Protocol):
+class BackupRecord(DeletionRecord, GenerationsRecord, Protocol):
     """The record as backups see it."""
 
     def archived(self) -> tuple[Table, ...]:
@@ -48,7 +48,7 @@ class BackupRecord(RemovalRecord, GenerationsRecord, Protocol):
         """What `take`, in a thread, makes of the catalog at one commit; writes go on."""
 
     def check_archived(self, row: Row, image_ids: Sequence[str]) -> None:
-        """Whether the catalogue takes such a product. Raises BackupDamaged."""
+        """Whether the catalog takes such a product. Raises BackupDamaged."""
 
     async def restore_images(self, catalog_id: str, rows: Sequence[Row]) -> None:
         """Make photos known whose bytes are stored."""

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from retriever.domain.classification import Doubt
-from retriever.domain.imports import (
-    Closing,
-    ImportMode,
-    ImportProgress,
-    ImportRow,
-)
+from retriever.domain.classification import CategoryMismatch
+from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import (
     Image,
     Offer,
@@ -26,8 +21,8 @@ from servicekit.errors import ServiceError
 from sightline_rules.filters import Filter
 
 
-class CatalogueRecord(Protocol):
-    """The record as the catalogue's use cases see it."""
+class CatalogRecord(Protocol):
+    """The record as the catalog's use cases see it."""
 
     async def write(
         self, catalog_id: str, writes: Sequence[ProductWrite]
@@ -57,12 +52,14 @@ class CatalogueRecord(Protocol):
         after: tuple[int, str] | None,
         limit: int,
         *,
-        doubted_only: bool = False,
+        mismatched_only: bool = False,
     ) -> list[Product]:
-        """Products in order behind the key (create time or 0, product id). `doubted_only`: of
+        """Products in order behind the key (create time or 0, product id). `mismatched_only`: of
         which some photo contradicts the category."""
 
-    async def doubts(self, catalog_id: str, products: Sequence[Product]) -> dict[str, Doubt]:
+    async def category_mismatches(
+        self, catalog_id: str, products: Sequence[Product]
+    ) -> dict[str, CategoryMismatch]:
         """By product, the photo that contradicts its category most; none where none does."""
 
     async def image(self, catalog_id: str, image_id: str) -> Image | None:
@@ -102,7 +99,7 @@ class ImportRecord(Protocol):
         """Forget up to `limit` outcomes of a closed import; how many there were."""
 
 
-class RemovalRecord(Protocol):
+class DeletionRecord(Protocol):
     """The record as those see it who remove many products."""
 
     async def commit_number(self, catalog_id: str) -> int:

@@ -18,7 +18,7 @@ class SpaceTrainer(Protocol):
     def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
-        """Fit a space on `total` photos; tell how far it is, last what it became.
+        """Fit a space on `total` photos; yields how far it is, last what it became.
 
         Raises EmbedderUnavailable, and the embedder's own errors.
         """

@@ -6,13 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from retriever.domain.generation import EXACT, IndexParameters
-from retriever.domain.index_values import (
-    WHOLE,
-    CollectionState,
-    Hit,
-    IndexRow,
-    Slice,
-)
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
 from retriever.domain.vectors import Floats
 from sightline_rules.filters import Filter
 
@@ -71,7 +65,7 @@ class VectorIndex(Protocol):
         Not answered = no.
         """
 
-    async def survivors(
+    async def matching_ids(
         self,
         collection: str,
         condition: Filter,

@@ -8,23 +8,18 @@ from typing import Protocol
 from retriever.domain.classification import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace, Pending
 from retriever.domain.fitting import Label
-from retriever.domain.generation import (
-    Backlog,
-    Generation,
-    GenerationState,
-    Verification,
-)
+from retriever.domain.generation import Backlog, Generation, GenerationState, Verification
 from retriever.domain.index_values import Change, Waiting
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.generations import GenerationsRecord, RowsRecord
-from retriever.ports.search import SurvivorRecord
+from retriever.ports.search import MatchRecord
 from servicekit.errors import ServiceError
 
 
 class LagRecord(GenerationsRecord, Protocol):
-    """The record as those see it who tell how far the index is behind."""
+    """The record as it is read to measure how far the index is behind."""
 
-    async def doubted(self, catalog_id: str) -> int:
+    async def mismatch_count(self, catalog_id: str) -> int:
         """How many products have a photo that contradicts their category."""
 
 
@@ -57,7 +52,7 @@ class BackfillRecord(GenerationsRecord, Protocol):
         """
 
 
-class VerificationRecord(SurvivorRecord, Protocol):
+class VerificationRecord(MatchRecord, Protocol):
     """The record as a verification sees it."""
 
     async def embedded_texts(
@@ -73,7 +68,7 @@ class IndexRecord(RowsRecord, Protocol):
     """The record as the worker sees it."""
 
     def version(self) -> int | None:
-        """Another number after every write, told without waiting; None = it is not known."""
+        """Another number after every write, without waiting; None = it is not known."""
 
     async def waiting(
         self, catalogs: Sequence[str], spaces: Sequence[str], kinds: Sequence[str]
@@ -129,12 +124,13 @@ class IndexRecord(RowsRecord, Protocol):
     async def judge(
         self,
         generation: Generation,
-        told: Mapping[str, Classification],
+        classifications: Mapping[str, Classification],
         known: Collection[CategoryPath],
     ) -> None:
         """Note which photos contradict their products' categories, and which do not any more.
 
-        `told`: by photo, by the generation's version. `known`: see domain/category_mismatch.py.
+        `classifications`: by photo, by the generation's version. `known`: as in
+        domain/category_mismatch.py.
         """
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from retriever.domain.filter_parts import Part, Survivors
-from retriever.domain.generation import Counts, Generation, Standing
+from retriever.domain.filter_parts import MatchingRows, Part
+from retriever.domain.generation import Counts, Generation, GenerationSnapshot
 from retriever.domain.product import Product
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import ColumnRecord
@@ -15,28 +15,30 @@ from servicekit.errors import ServiceError
 from sightline_rules.filters import Facts, Filter
 
 
-class SurvivorRecord(RowsRecord, Protocol):
+class MatchRecord(RowsRecord, Protocol):
     """The record as searches along a plan see it."""
 
     async def sample(self, catalog_id: str, after: str, size: int) -> tuple[list[Facts], int]:
         """Products of the `size` rows behind a row id, and how many rows there are, about."""
 
-    async def survivors(
+    async def matching_rows(
         self, generation: Generation, condition: Filter, part: Part, most: int
-    ) -> Survivors | None:
+    ) -> MatchingRows | None:
         """The rows that pass, found by a part of the filter that an index answers.
 
         None = more than `most` products pass that part.
         """
 
-    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> Survivors:
+    async def vectors_of_rows(self, generation: Generation, row_ids: Sequence[str]) -> MatchingRows:
         """Those of the rows that the generation should hold."""
 
 
-class SearchRecord(SurvivorRecord, ColumnRecord, Protocol):
+class SearchRecord(MatchRecord, ColumnRecord, Protocol):
     """The record as searches see it."""
 
-    async def standing(self, catalog_id: str, space: str, name: str = "") -> Standing | None:
+    async def generation_snapshot(
+        self, catalog_id: str, space: str, name: str = ""
+    ) -> GenerationSnapshot | None:
         """The same with its freshness, of one moment."""
 
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:

@@ -23,14 +23,7 @@ from retriever.record.parts import (
     to_floats,
     vector_of,
 )
-from retriever.record.tables import (
-    changes,
-    images,
-    product_images,
-    products,
-    sequences,
-    vectors,
-)
+from retriever.record.tables import changes, images, product_images, products, sequences, vectors
 
 _PRODUCTS = (
     sa.select(

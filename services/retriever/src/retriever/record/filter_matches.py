@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.filter_parts import Part, Survivors
+from retriever.domain.filter_parts import MatchingRows, Part
 from retriever.domain.generation import Generation
 from retriever.record.parts import (
     BOUND_VERSION,
@@ -29,15 +29,7 @@ from retriever.record.tables import (
     vectors,
 )
 from sightline_rules import categories
-from sightline_rules.filters import (
-    Comparison,
-    Facts,
-    Filter,
-    Membership,
-    Money,
-    Operator,
-    passes,
-)
+from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
 
 _BITS = 128
 """Of a row's id."""
@@ -75,9 +67,9 @@ _SAMPLE = (
 )
 
 
-def read_survivors(
+def read_matching_rows(
     connection: Connection, generation: Generation, condition: Filter, part: Part, most: int
-) -> Survivors | None:
+) -> MatchingRows | None:
     """The rows whose products pass; None = more than `most` products pass the part alone."""
     whole = condition == part
     found = connection.execute(
@@ -93,18 +85,18 @@ def read_survivors(
 
 def read_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
-) -> Survivors:
+) -> MatchingRows:
     """Those of the rows that the record knows."""
     return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
-) -> Survivors:
+) -> MatchingRows:
     rows = list(look_up(connection, statement, ids, version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
-    return Survivors(keys, data.reshape(len(rows), generation.dimension))
+    return MatchingRows(keys, data.reshape(len(rows), generation.dimension))
 
 
 def holds(part: Part) -> sa.ColumnElement[bool]:

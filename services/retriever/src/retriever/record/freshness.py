@@ -9,26 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.embedding import MAX_ATTEMPTS, OUTAGES
-from retriever.domain.generation import (
-    Counts,
-    Freshness,
-    Generation,
-    Standing,
-)
+from retriever.domain.generation import Counts, Freshness, Generation, GenerationSnapshot
 from retriever.record.generations import read_generation
-from retriever.record.parts import (
-    BOUND_VERSION,
-    on,
-    pending_of,
-    version_of,
-)
-from retriever.record.tables import (
-    outbox,
-    pending,
-    product_images,
-    products,
-    sequences,
-)
+from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
+from retriever.record.tables import outbox, pending, product_images, products, sequences
 
 
 def _freshness_statement() -> sa.Select[Any]:
@@ -98,16 +82,16 @@ FOREVER = 2**62
 """An outbox entry that no generation ever lacks."""
 
 
-def read_standing(
+def read_generation_snapshot(
     connection: Connection, catalog_id: str, space: str, name: str = ""
-) -> Standing | None:
+) -> GenerationSnapshot | None:
     """A generation with its freshness, of one moment."""
     generation = read_generation(connection, catalog_id, space, name)
     if generation is None:
         return None
     whole = replace(generation, applied_seq=FOREVER, applied_time=FOREVER)
     freshness = read_freshness(connection, generation)
-    return Standing(generation, freshness, read_freshness(connection, whole))
+    return GenerationSnapshot(generation, freshness, read_freshness(connection, whole))
 
 
 def read_counts(connection: Connection, catalog_id: str, generation: Generation | None) -> Counts:

@@ -18,12 +18,7 @@ from retriever.domain.generation import (
     Metric,
     Verification,
 )
-from retriever.record.parts import (
-    held_by,
-    inserting,
-    same,
-    vector_of,
-)
+from retriever.record.parts import held_by, inserting, same, vector_of
 from retriever.record.tables import (
     generations,
     pending,

@@ -24,12 +24,7 @@ from retriever.record.parts import (
     version_of,
 )
 from retriever.record.products import to_facts
-from retriever.record.tables import (
-    product_images,
-    product_vectors,
-    products,
-    vectors,
-)
+from retriever.record.tables import product_images, product_vectors, products, vectors
 
 _ROWS = sa.select(
     product_images.c.row_id,

@@ -1,4 +1,4 @@
-"""A catalogue's photos with what they show, for fitting a space on them."""
+"""A catalog's photos with what they show, for fitting a space on them."""
 
 from __future__ import annotations
 

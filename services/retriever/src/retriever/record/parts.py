@@ -1,4 +1,4 @@
-"""Pieces of statements that several of the record's rooms need."""
+"""Pieces of statements that several of the record's modules need."""
 
 from __future__ import annotations
 

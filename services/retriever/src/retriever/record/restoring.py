@@ -13,12 +13,7 @@ from sqlalchemy import Connection
 
 from retriever.domain.archive import BackupDamaged, Row
 from retriever.domain.generation import Generation
-from retriever.domain.product import (
-    Amount,
-    ImageDraft,
-    ProductContent,
-    ProductDraft,
-)
+from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
 from retriever.record.generations import live_generations
 from retriever.record.keywords import put_words
@@ -35,13 +30,7 @@ from retriever.record.parts import (
 )
 from retriever.record.products import content_etag
 from retriever.record.session import Entry, Session
-from retriever.record.tables import (
-    images,
-    pending,
-    product_images,
-    products,
-    vectors,
-)
+from retriever.record.tables import images, pending, product_images, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
 from sightline_rules import categories
@@ -60,7 +49,7 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:
-    """Whether a product of an archive is one that the catalogue takes. Raises BackupDamaged."""
+    """Whether a product of an archive is one that the catalog takes. Raises BackupDamaged."""
     try:
         content = _content(row, image_ids)
         whole = content_etag(content) == row["etag"]

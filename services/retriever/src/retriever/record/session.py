@@ -162,12 +162,12 @@ class Session:
         of = {"catalog_id": self.catalog_id}
         for row in look_up(self.connection, _USERS, [write.image_id for write in writes], of):
             users.setdefault(row.image_id, set()).add(row.product_id)
-        strangers = [
+        missing = [
             write.product_id
             for write in writes
             if write.product_id and write.product_id not in users.get(write.image_id, ())
         ]
-        existing = {row.product_id for row in look_up(self.connection, _EXISTING, strangers, of)}
+        existing = {row.product_id for row in look_up(self.connection, _EXISTING, missing, of)}
         outcomes: list[ServiceError | None] = []
         taken: list[VectorWrite] = []
         for write in writes:

@@ -18,13 +18,7 @@ from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
-from retriever.search.collapse import (
-    SPARE,
-    Chosen,
-    Cosines,
-    choose,
-    most_marked,
-)
+from retriever.search.collapse import SPARE, Chosen, Cosines, choose, most_marked
 from sightline_rules.filters import Filter
 
 WIDER = 4

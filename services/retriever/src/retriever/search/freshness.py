@@ -15,10 +15,10 @@ from retriever.domain.errors import (
     VectorInvalid,
     VersionMismatch,
 )
-from retriever.domain.generation import Freshness, Standing
+from retriever.domain.generation import Freshness, GenerationSnapshot
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.chain import Ladder, Remaining
-from retriever.search.fallback.from_record import Copy
+from retriever.search.fallback.chain import FallbackChain, Remaining
+from retriever.search.fallback.from_record import RecordCopy
 from retriever.search.query import Query
 from servicekit.errors import DeadlineExceeded
 
@@ -28,26 +28,26 @@ WAIT_STEP = 0.02
 
 async def resolve(
     query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
-) -> Standing:
+) -> GenerationSnapshot:
     """The generation to search: the one named, else the active one of the space."""
     space = query.vector.space if query.vector else query.space
     for path, vector in query.given:
         if vector.space != space:
             raise VectorInvalid(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
-    standing = await record.standing(query.catalog_id, space, query.generation)
+    snapshot = await record.generation_snapshot(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)
         wait = Wait(remaining)
-        while standing is None:
+        while snapshot is None:
             await wait.pause()
-            standing = await record.standing(query.catalog_id, space)
-    if standing is None:
+            snapshot = await record.generation_snapshot(query.catalog_id, space)
+    if snapshot is None:
         raise GenerationNotFound if query.generation else SpaceUnavailable(space)
-    held = standing.generation.space_version
+    held = snapshot.generation.space_version
     for _, vector in query.given:
         if vector.space_version != held:
             raise VersionMismatch(vector.space_version, held)
-    return standing
+    return snapshot
 
 
 # Waiting for a write
@@ -101,46 +101,51 @@ def wanted_write(query: Query) -> int:
 
 async def reached(
     query: Query,
-    standing: Standing,
+    snapshot: GenerationSnapshot,
     record: SearchRecord,
     remaining: Remaining,
-    ladder: Ladder | None = None,
-) -> tuple[Freshness, Copy | None]:
+    fallback: FallbackChain | None = None,
+) -> tuple[Freshness, RecordCopy | None]:
     """How fresh the generation is, once it holds the write that the caller wants to see.
 
     With it what holds that write in its place, where the engine is lost and never gets it.
     """
-    freshness, generation = standing.freshness, standing.generation
-    wanted = wanted_write(query)
-    if wanted > freshness.head:
-        raise IndexTokenInvalid
-    wait = Wait(remaining)
-    while freshness.seq < wanted:
-        if ladder is not None:
-            copy = await ladder.meanwhile(generation, query.condition, wanted, wait.left())
+    wanted, wait = wanted_write(query), Wait(remaining)
+    while not _holds(snapshot.freshness, wanted):
+        if fallback is not None:
+            generation, left = snapshot.generation, wait.left()
+            copy = await fallback.meanwhile(generation, query.condition, wanted, left)
             if copy is not None:
                 return copy.freshness, copy
-        await wait.pause()
-        current = await record.standing(query.catalog_id, generation.space, generation.name)
-        if current is None:
-            raise GenerationNotFound
-        freshness = current.freshness
-    return freshness, None
+        snapshot = await _next(snapshot, record, wait)
+    return snapshot.freshness, None
 
 
 async def recorded(
-    query: Query, standing: Standing, record: SearchRecord, remaining: Remaining
+    query: Query, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
 ) -> Freshness:
     """How fresh the record itself is, once it holds all vectors up to the write that the caller
     wants to see."""
-    freshness, wanted = standing.record, wanted_write(query)
+    wanted, wait = wanted_write(query), Wait(remaining)
+    while not _holds(snapshot.record, wanted):
+        snapshot = await _next(snapshot, record, wait)
+    return snapshot.record
+
+
+def _holds(freshness: Freshness, wanted: int) -> bool:
+    """Whether a write is held. Raises IndexTokenInvalid where there was none such."""
     if wanted > freshness.head:
         raise IndexTokenInvalid
-    wait, generation = Wait(remaining), standing.generation
-    while freshness.seq < wanted:
-        await wait.pause()
-        current = await record.standing(query.catalog_id, generation.space, generation.name)
-        if current is None:
-            raise GenerationNotFound
-        freshness = current.record
-    return freshness
+    return freshness.seq >= wanted
+
+
+async def _next(
+    snapshot: GenerationSnapshot, record: SearchRecord, wait: Wait
+) -> GenerationSnapshot:
+    """The generation a moment later. Raises StageDeadline, GenerationNotFound."""
+    await wait.pause()
+    made = snapshot.generation
+    found = await record.generation_snapshot(made.catalog_id, made.space, made.name)
+    if found is None:
+        raise GenerationNotFound
+    return found

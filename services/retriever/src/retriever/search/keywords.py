@@ -16,13 +16,11 @@ from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.words import asked_words
 from retriever.ports.search import KeywordRecord
-from retriever.search.candidates import MAX_TOP_K, Candidates, recorded_cosines
+from retriever.search.candidates import Candidates, recorded_cosines
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
-from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, MAX_EXCLUDED
+from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
 from sightline_rules.filters import Filter
 
 MOST_TEXT = 4_096
@@ -83,13 +81,7 @@ def check(query: Query) -> None:
         raise KeywordsInvalid("is empty; give what was typed")
     if len(query.text) > MOST_TEXT:
         raise KeywordsInvalid(f"has {len(query.text)} characters; at most {MOST_TEXT}")
-    wrong = []
-    if not 1 <= query.top_k <= MAX_TOP_K:
-        wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
-    if len(query.excluded) > MAX_EXCLUDED:
-        wrong.append(FieldViolation("exclude_product_ids", f"takes at most {MAX_EXCLUDED} ids"))
-    if wrong:
-        raise RequestInvalid(*wrong)
+    check_limits(query.top_k, query.excluded)
 
 
 async def _ordered(

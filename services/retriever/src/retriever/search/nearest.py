@@ -17,25 +17,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from retriever.domain.filter_parts import Survivors
+from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation, Metric
-from retriever.domain.index_values import (
-    WHOLE,
-    Hit,
-    Slice,
-    hit_order,
-)
+from retriever.domain.index_values import WHOLE, Hit, Slice, hit_order
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SurvivorRecord
-from retriever.search.planning import (
-    MAX_LIMIT,
-    MOST_SURVIVORS,
-    Estimate,
-    Plan,
-    Route,
-    graph,
-)
+from retriever.ports.search import MatchRecord
+from retriever.search.planning import MAX_LIMIT, MOST_MATCHES, Estimate, Plan, Route, graph
 from sightline_rules.filters import All, Filter
 
 T = TypeVar("T")
@@ -48,14 +36,14 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Haul:
+class RoundResult:
     """What a round found."""
 
     hits: list[Hit]
     """Best first."""
     complete: bool
     """Whether no other round would find more."""
-    survivors: int | None = None
+    matches: int | None = None
     """How many rows were compared one by one; None = the engine searched."""
 
 
@@ -69,18 +57,18 @@ class Nearest:
     vectors: Sequence[Floats]
     condition: Filter
     latest: bool
-    record: SurvivorRecord
+    record: MatchRecord
     index: VectorIndex
     call: Caller
-    last: Haul = field(default_factory=lambda: Haul([], complete=True))
+    last: RoundResult = field(default_factory=lambda: RoundResult([], complete=True))
     """What the newest round found."""
 
-    async def look(self, limit: int, seconds: float | None) -> Haul:
+    async def look(self, limit: int, seconds: float | None) -> RoundResult:
         """A round that asks for `limit` rows, and may take so long."""
         if self.plan.route is Route.EXACT:
-            survivors = await self._survivors(seconds)
-            if survivors is not None:
-                self.last = await self._compare(survivors)
+            matches = await self._matching_rows(seconds)
+            if matches is not None:
+                self.last = await self._compare(matches)
                 return self.last
             self.plan = graph(self.generation.parameters, self.guess, limit)
         if limit > self.plan.limit:
@@ -89,7 +77,7 @@ class Nearest:
             hits = await self._search_slices(limit, seconds)
         else:
             hits = await self._search(limit, seconds)
-        self.last = Haul(hits, len(hits) < limit or limit >= MAX_LIMIT)
+        self.last = RoundResult(hits, len(hits) < limit or limit >= MAX_LIMIT)
         if self.plan.route is not Route.FLAT and len(hits) < limit and self.condition != All():
             self.last = await self._make_up(hits, limit, seconds)
         return self.last
@@ -118,20 +106,20 @@ class Nearest:
             )
         )
 
-    async def _make_up(self, hits: list[Hit], limit: int, seconds: float | None) -> Haul:
+    async def _make_up(self, hits: list[Hit], limit: int, seconds: float | None) -> RoundResult:
         """What a graph search that came back short is worth, and what it missed."""
         row_ids = await self._ids(seconds)
         if row_ids is None:
-            return Haul(hits, limit >= MAX_LIMIT)
+            return RoundResult(hits, limit >= MAX_LIMIT)
         if len(row_ids) <= len(hits):
-            return Haul(hits, complete=True)
+            return RoundResult(hits, complete=True)
         return await self._compare(await self.record.vectors_of_rows(self.generation, row_ids))
 
-    async def _survivors(self, seconds: float | None) -> Survivors | None:
+    async def _matching_rows(self, seconds: float | None) -> MatchingRows | None:
         """The rows that pass; None = too many to compare them."""
         if self.plan.narrowing is not None:
-            found = await self.record.survivors(
-                self.generation, self.condition, self.plan.narrowing, MOST_SURVIVORS
+            found = await self.record.matching_rows(
+                self.generation, self.condition, self.plan.narrowing, MOST_MATCHES
             )
             if found is not None:
                 return found
@@ -142,30 +130,30 @@ class Nearest:
 
     async def _ids(self, seconds: float | None) -> list[str] | None:
         ask = partial(
-            self.index.survivors,
+            self.index.matching_ids,
             self.generation.collection,
             self.condition,
-            MOST_SURVIVORS,
+            MOST_MATCHES,
             seconds,
             latest=self.latest,
         )
         return await self.call(ask)
 
-    async def _compare(self, survivors: Survivors) -> Haul:
+    async def _compare(self, matches: MatchingRows) -> RoundResult:
         metric = self.generation.parameters.metric
-        hits = await asyncio.to_thread(compare, survivors, self.vectors, metric)
-        return Haul(hits, complete=True, survivors=len(survivors.keys))
+        hits = await asyncio.to_thread(compare, matches, self.vectors, metric)
+        return RoundResult(hits, complete=True, matches=len(matches.keys))
 
 
-def compare(survivors: Survivors, queries: Sequence[Floats], metric: Metric) -> list[Hit]:
+def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) -> list[Hit]:
     """All of them as hits, each with its similarity to the nearest query, best first."""
-    if not survivors.keys:
+    if not matches.keys:
         return []
-    best = exact_scores(np.stack(queries), survivors.vectors, metric).max(axis=0)
+    best = exact_scores(np.stack(queries), matches.vectors, metric).max(axis=0)
     if metric is Metric.COSINE:
         best = np.clip(best, -1.0, 1.0)
     hits = [
         Hit(row_id, product_id, image_id, float(similarity))
-        for (row_id, product_id, image_id), similarity in zip(survivors.keys, best, strict=True)
+        for (row_id, product_id, image_id), similarity in zip(matches.keys, best, strict=True)
     ]
     return sorted(hits, key=hit_order)

@@ -1,4 +1,4 @@
-"""How a search is done: pure rules, from what is known of the catalogue to a plan.
+"""How a search is done: pure rules, from what is known of the catalog to a plan.
 
 A FLAT generation compares every row and needs no plan. In an HNSW one the engine walks a graph,
 and a filter hides most of what it walks past: with `ef` at 200, recall@100 under a filter that
@@ -11,9 +11,9 @@ passes 1% is .31 (Milvus Lite, 10,000 rows) or .11 (50,000). So
 - narrow ones are answered exactly: the products that pass are read from the record, by its indexes
   on category, brand and price, and their vectors compared here;
 - narrow ones that no index of the record helps with go through the graph too, and are answered
-  exactly where `ef` would have to be greater than MAX_EF, by ids that the engine tells.
+  exactly where `ef` would have to be greater than MAX_EF, by ids that the engine returns.
 
-The share that passes is estimated from a sample of the catalogue, see `Sample`. A wrong estimate
+The share that passes is estimated from a sample of the catalog, see `Sample`. A wrong estimate
 costs time or recall; what comes back short because of it is made up for, see `nearest`. What was
 measured for the thresholds stands in docs/engines.md.
 """
@@ -26,20 +26,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from retriever.domain.filter_parts import (
-    MAX_TRIED,
-    Part,
-    indexed_parts,
-    top_categories,
-)
+from retriever.domain.filter_parts import MAX_TRIED, Part, indexed_parts, top_categories
 from retriever.domain.generation import IndexKind, IndexParameters
-from sightline_rules.filters import (
-    All,
-    Facts,
-    Filter,
-    Membership,
-    passes,
-)
+from sightline_rules.filters import All, Facts, Filter, Membership, passes
 
 MAX_LIMIT = 16_384
 """Most rows that an engine answers at once."""
@@ -49,11 +38,11 @@ EF_FACTOR = 6
 """4 finds .990 to 1.000 of 1,280-d neighbours on a server of 10,000 rows without a filter: the
 graphs that it builds of the same rows differ."""
 MAX_EF = 16_384
-"""Engines take 32,768, but from about here reading the survivors is quicker."""
+"""Engines take 32,768, but from about here reading the matches is quicker."""
 EXACT_ROWS = 500
-"""Survivors, at most by the estimate, that are read from the record rather than searched for."""
-MOST_SURVIVORS = 2_000
-"""Survivors, at most, that are read at all: 10 MB of vectors of 1,280 dimensions."""
+"""MatchingRows, at most by the estimate, that are read from the record rather than searched for."""
+MOST_MATCHES = 2_000
+"""MatchingRows, at most, that are read at all: 10 MB of vectors of 1,280 dimensions."""
 SLICE_SHARE = 0.05
 """Rows of a slice that pass, at most: engines that compare one by one do so from 7% on down."""
 MAX_SLICES = 8
@@ -81,7 +70,7 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some rows of a catalogue, in random order."""
+    """Some rows of a catalog, in random order."""
 
     facts: tuple[Facts, ...]
     """Of the product of each row."""
@@ -117,10 +106,10 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is thought of a filter in a catalogue."""
+    """What is thought of a filter in a catalog."""
 
     rows: int
-    """Rows of the catalogue, about."""
+    """Rows of the catalog, about."""
     share: float = 1.0
     """The share of them that passes."""
     narrowing: Narrowing | None = None
@@ -129,7 +118,7 @@ class Estimate:
     """The share of all rows in the partitions that the engine can't leave out."""
 
     @property
-    def survivors(self) -> float:
+    def matches(self) -> float:
         """Rows that pass, about."""
         return self.rows * self.share
 
@@ -156,19 +145,19 @@ class Plan:
     slices: int = 1
     """SLICES: ranges of row ids that are searched side by side."""
     narrowing: Part | None = None
-    """EXACT: what the record is asked by; None = the engine tells the survivors."""
+    """EXACT: what the record is asked by; None = the engine returns the matches."""
     reason: str = ""
 
-    def words(self, rounds: int, rows: int, survivors: int | None = None) -> str:
-        """One line for people. `survivors`: how many were compared, where the last round did so."""
+    def words(self, rounds: int, rows: int, matches: int | None = None) -> str:
+        """One line for people. `matches`: how many were compared, where the last round did so."""
         counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
-        match self.route, survivors:
+        match self.route, matches:
             case Route.FLAT, _:
                 return f"flat, {counted}"
             case Route.EXACT, int(number):
-                return f"exact over {number} survivors, {counted}, {self.reason}"
+                return f"exact over {number} matches, {counted}, {self.reason}"
             case Route.GRAPH, int(number):
-                return f"{self._walk}, then exact over {number} survivors, {counted}"
+                return f"{self._walk}, then exact over {number} matches, {counted}"
             case _:
                 return f"{self._walk}, {counted}, {self.reason}"
 
@@ -235,7 +224,7 @@ def choose(
     if parameters.kind is IndexKind.FLAT:
         return Plan(Route.FLAT, limit)
     narrow = guess.narrowing
-    if narrow is not None and narrow.rows <= MOST_SURVIVORS and guess.survivors <= EXACT_ROWS:
+    if narrow is not None and narrow.rows <= MOST_MATCHES and guess.matches <= EXACT_ROWS:
         reason = f"by {narrow.part.field}"
         return Plan(Route.EXACT, limit, narrowing=narrow.part, reason=reason)
     wanted = EF_FACTOR * limit / guess.density
@@ -243,17 +232,17 @@ def choose(
     ef = min(bound, max(parameters.ef, limit, math.ceil(wanted)))
     reason = f"{_percent(guess.share)} pass"
     slices = math.ceil(guess.density / SLICE_SHARE)
-    most = MAX_SLICES if guess.survivors <= MOST_COMPARED else FEW_SLICES
+    most = MAX_SLICES if guess.matches <= MOST_COMPARED else FEW_SLICES
     if compares and slices <= most:
         return Plan(Route.SLICES, limit, ef, slices, reason=reason)
-    if wanted > MAX_EF and bound == MAX_EF and guess.survivors <= EXACT_ROWS:
+    if wanted > MAX_EF and bound == MAX_EF and guess.matches <= EXACT_ROWS:
         return Plan(Route.EXACT, limit, reason="by the engine's ids")
     return Plan(Route.GRAPH, limit, ef, reason=reason)
 
 
 def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
     """The plan where more survive than the estimate said."""
-    share = max(guess.share, min(1.0, MOST_SURVIVORS / max(1, guess.rows)))
+    share = max(guess.share, min(1.0, MOST_MATCHES / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))
     return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass")
 

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from retriever.domain.errors import ProductNotFound
 from retriever.domain.generation import DEFAULT_SPACE, Generation
 from retriever.domain.index_values import Collapse
-from retriever.domain.vectors import (
-    Floats,
-    GivenVector,
-    blended,
-    check_vector,
-)
+from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
 from retriever.search.candidates import MAX_TOP_K
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
@@ -78,9 +73,15 @@ def check_query(query: Query) -> None:
         wrong.append(FieldViolation("query", "give a vector, a product_id or a blend"))
     if query.blend is not None:
         wrong += _blend_violations(query.blend)
-    if not 1 <= query.top_k <= MAX_TOP_K:
+    check_limits(query.top_k, query.excluded, wrong)
+
+
+def check_limits(top_k: int, excluded: Sequence[str], wrong: Sequence[FieldViolation] = ()) -> None:
+    """Raises RequestInvalid, with what else is wrong."""
+    wrong = list(wrong)
+    if not 1 <= top_k <= MAX_TOP_K:
         wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
-    if len(query.excluded) > MAX_EXCLUDED:
+    if len(excluded) > MAX_EXCLUDED:
         wrong.append(FieldViolation("exclude_product_ids", f"takes at most {MAX_EXCLUDED} ids"))
     if wrong:
         raise RequestInvalid(*wrong)
@@ -88,16 +89,16 @@ def check_query(query: Query) -> None:
 
 def _blend_violations(parts: Sequence[BlendPart]) -> list[FieldViolation]:
     if not 1 <= len(parts) <= MAX_PARTS:
-        told = f"has {len(parts)} entries; 1 to {MAX_PARTS} are taken"
-        return [FieldViolation("blend.parts", told)]
+        wrong_size = f"has {len(parts)} entries; 1 to {MAX_PARTS} are taken"
+        return [FieldViolation("blend.parts", wrong_size)]
     wrong = []
     for place, part in enumerate(parts):
         path = f"blend.parts[{place}]"
         if (part.vector is None) == (not part.product_id):
             wrong.append(FieldViolation(path, "give a vector or a product_id"))
         if not 0 < abs(part.weight) <= MAX_WEIGHT:  # NaN is neither
-            told = f"must be from −{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and not 0"
-            wrong.append(FieldViolation(f"{path}.weight", told))
+            out_of_range = f"must be from −{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and not 0"
+            wrong.append(FieldViolation(f"{path}.weight", out_of_range))
     if not wrong and not any(part.weight > 0 for part in parts):
         wrong.append(FieldViolation("blend.parts", "at least one needs a weight above 0"))
     return wrong

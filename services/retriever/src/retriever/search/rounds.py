@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from retriever.domain.generation import Generation, IndexKind
 from retriever.domain.vectors import Floats
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SurvivorRecord
+from retriever.ports.search import MatchRecord
 from retriever.search.fallback.breaker import reach
 from retriever.search.nearest import Nearest
 from retriever.search.planning import Estimate, choose, estimate
@@ -29,7 +29,7 @@ async def begin(
     vectors: Sequence[Floats],
     excluded: int,
     latest: bool,
-    record: SurvivorRecord,
+    record: MatchRecord,
     index: VectorIndex,
     samples: Samples,
 ) -> Nearest:

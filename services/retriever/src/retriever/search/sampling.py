@@ -1,4 +1,4 @@
-"""A sample of each catalogue, kept in memory so that a search can tell what a filter passes.
+"""A sample of each catalog, kept in memory so that a search can estimate what a filter passes.
 
 Drawn in the background, from the record: ids of rows are hashes, so the rows behind any id are a
 random sample, and how far they lie apart says how many there are.
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from retriever.ports.search import SurvivorRecord
+from retriever.ports.search import MatchRecord
 from retriever.search.planning import Sample
 from servicekit.errors import ServiceError
 
 SIZE = 1_000
-"""Rows of a sample: about 2 MB of memory a catalogue."""
+"""Rows of a sample: about 2 MB of memory a catalog."""
 AGE_SECONDS = 60.0
 """How old a sample may get."""
 CHANGED_SECONDS = 1.0
-"""How old when there were writes since and the catalogue is hardly larger than the sample."""
+"""How old when there were writes since and the catalog is hardly larger than the sample."""
 SMALL = 4 * SIZE
 
 
@@ -34,14 +34,14 @@ class _Kept:
 
 
 class Samples:
-    """The samples of all catalogues that were searched."""
+    """The samples of all catalogs that were searched."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
 
-    async def of(self, catalog_id: str, head: int, record: SurvivorRecord) -> Sample:
-        """The present sample; only the first search of a catalogue waits for it.
+    async def of(self, catalog_id: str, head: int, record: MatchRecord) -> Sample:
+        """The present sample; only the first search of a catalog waits for it.
 
         `head`: the record's newest write.
         """
@@ -58,15 +58,13 @@ class Samples:
         changed = kept.sample.head != head and kept.sample.rows < SMALL
         return age > (CHANGED_SECONDS if changed else AGE_SECONDS)
 
-    async def _renew(
-        self, kept: _Kept, catalog_id: str, head: int, record: SurvivorRecord
-    ) -> Sample:
+    async def _renew(self, kept: _Kept, catalog_id: str, head: int, record: MatchRecord) -> Sample:
         """A record that does not answer now is asked again when the next search comes."""
         with suppress(ServiceError):
             kept.sample = await self._draw(catalog_id, head, record)
             kept.drawn = self._clock()
         return kept.sample
 
-    async def _draw(self, catalog_id: str, head: int, record: SurvivorRecord) -> Sample:
+    async def _draw(self, catalog_id: str, head: int, record: MatchRecord) -> Sample:
         facts, rows = await record.sample(catalog_id, secrets.token_hex(16), SIZE)
         return Sample(tuple(facts), rows, head)

@@ -16,19 +16,14 @@ from functools import partial
 from retriever.columns.keeper import Columns, View
 from retriever.columns.table import Ints
 from retriever.columns.vectors import Vectors
-from retriever.domain.generation import Freshness, Generation, Standing
+from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
 from retriever.search import exact
 from retriever.search.candidates import Candidates, first_of_each
-from retriever.search.fallback.chain import Descent, Ladder, Remaining
-from retriever.search.freshness import (
-    reached,
-    recorded,
-    resolve,
-    wanted_write,
-)
+from retriever.search.fallback.chain import FallbackChain, FallbackSearch, Remaining
+from retriever.search.freshness import reached, recorded, resolve, wanted_write
 from retriever.search.nearest import Nearest
 from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import Query, check_query, query_vectors
@@ -68,38 +63,38 @@ async def search(
     columns: Columns | None = None,
     awaited: Collection[str] = (),
     samples: Samples | None = None,
-    ladder: Ladder | None = None,
+    fallback: FallbackChain | None = None,
 ) -> Answer:
     """The nearest products. Errors are those that the proto names.
 
     `columns`: those of the process; None = they are read for this search, which the engine answers.
     `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
     it, as the write may be the catalog's first. `samples`: those of other
-    searches; None = this one draws its own where it takes one. `ladder`: what answers when the
+    searches; None = this one draws its own where it takes one. `fallback`: what answers when the
     engine is lost; None = nothing does.
     """
     check_query(query)
     columns = columns or Columns(record, exact_rows=0)
-    standing = await resolve(query, record, remaining, awaited)
-    held = await columns.vectors(standing.generation)
+    snapshot = await resolve(query, record, remaining, awaited)
+    held = await columns.vectors(snapshot.generation)
     if held is not None:
-        freshness = standing.record
+        freshness = snapshot.record
         if freshness.seq < wanted_write(query):
-            freshness = await recorded(query, standing, record, remaining)
-            held = await columns.vectors(standing.generation)
+            freshness = await recorded(query, snapshot, record, remaining)
+            held = await columns.vectors(snapshot.generation)
     if held is not None:
         with measure("index"):
-            return await _in_memory(query, standing.generation, freshness, *held)
+            return await _in_memory(query, snapshot.generation, freshness, *held)
     return await _by_engine(
         query,
-        standing,
+        snapshot,
         record,
         index,
         remaining,
         measure=measure,
         columns=columns,
         samples=samples or Samples(),
-        ladder=ladder,
+        fallback=fallback,
     )
 
 
@@ -130,7 +125,7 @@ async def _in_memory(
 
 async def _by_engine(
     query: Query,
-    standing: Standing,
+    snapshot: GenerationSnapshot,
     record: SearchRecord,
     index: VectorIndex,
     remaining: Remaining,
@@ -138,11 +133,11 @@ async def _by_engine(
     measure: Measure,
     columns: Columns,
     samples: Samples,
-    ladder: Ladder | None,
+    fallback: FallbackChain | None,
 ) -> Answer:
     """By the engine along a plan, in rounds, and by the record where the engine is lost."""
-    generation = standing.generation
-    freshness, copy = await reached(query, standing, record, remaining, ladder)
+    generation = snapshot.generation
+    freshness, copy = await reached(query, snapshot, record, remaining, fallback)
     seeded = await columns.of(query.catalog_id, query.product_ids)
     seeds = {
         each: await record.product_vectors(generation, each)
@@ -162,23 +157,23 @@ async def _by_engine(
             index=index,
             samples=samples,
         )
-    if ladder is not None:
-        nearest.call = partial(ladder.call, generation, nearest.guess.rows, remaining)
-    descent = Descent(nearest, wanted_write(query), ladder, copy, remaining)
+    if fallback is not None:
+        nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
+    attempt = FallbackSearch(nearest, wanted_write(query), fallback, copy, remaining)
     limit, rounds, rows = nearest.plan.limit, 0, 0
     view, own = seeded, _own(query, seeded)
     candidates = Candidates.none(view)
     while queries:
         with measure("index"):
-            haul = await descent.look(limit)
-        rounds, rows = rounds + 1, len(haul.hits)
+            found = await attempt.look(limit)
+        rounds, rows = rounds + 1, len(found.hits)
         with measure("hydrate"):
-            named = [*query.product_ids, *(hit.product_id for hit in haul.hits)]
+            named = [*query.product_ids, *(hit.product_id for hit in found.hits)]
             view = await columns.of(query.catalog_id, list(dict.fromkeys(named)))
             own = _own(query, view)
             ordered = await first_of_each(
                 view,
-                haul.hits,
+                found.hits,
                 query,
                 left_out,
                 own,
@@ -186,10 +181,10 @@ async def _by_engine(
                 generation=generation,
             )
             candidates = Candidates.of(ordered, query.top_k, query.collapse)
-        if candidates.group_count >= query.top_k or haul.complete:
+        if candidates.group_count >= query.top_k or found.complete:
             break
         limit = min(MAX_LIMIT, limit * REFILL)
-    plan, copy = descent.words(rounds, rows), descent.copy
+    plan, copy = attempt.words(rounds, rows), attempt.copy
     if copy is None:
         return Answer(candidates, generation, freshness, plan, own.tolist(), nearest)
     fresh, rests_on = copy.freshness, copy.words

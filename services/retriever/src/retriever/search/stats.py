@@ -10,7 +10,7 @@ from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexU
 from retriever.domain.generation import Counts, Freshness, Generation
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search.fallback.breaker import Watch
+from retriever.search.fallback.breaker import Breaker
 
 NO_COLLECTION = "none"
 """A name that no collection has."""
@@ -36,15 +36,15 @@ async def count(
     index: VectorIndex,
     *,
     seconds: float | None = None,
-    watch: Watch | None = None,
+    breaker: Breaker | None = None,
     columns: Columns | None = None,
 ) -> Census:
     """What record and engine hold. `seconds`: how long the engine may take, at most. `columns`: of
     searches; None = nothing is said of how they go."""
-    standing = await record.standing(catalog_id, space)
-    generation = None if standing is None else standing.generation
+    snapshot = await record.generation_snapshot(catalog_id, space)
+    generation = None if snapshot is None else snapshot.generation
     counts = await record.counts(catalog_id, generation)
-    lost = watch is not None and generation is not None and watch.lost(generation)
+    lost = breaker is not None and generation is not None and breaker.lost(generation)
     indexed = -1 if lost else await _indexed(generation, record, index, seconds)
     advice = ""
     if generation is not None and columns is not None:
@@ -52,7 +52,7 @@ async def count(
         rows = counts.products if generation.of_products else counts.images
         if rows > columns.bound(generation) and not await index.compares():
             advice = _advice(generation, rows)
-    freshness = None if standing is None else standing.freshness
+    freshness = None if snapshot is None else snapshot.freshness
     return Census(counts, indexed, generation, freshness, advice)
 
 

@@ -8,17 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
 from retriever.domain.errors import FilterInvalid
-from retriever.servicer.messages import (
-    AVAILABILITY,
-    MICROS,
-    common_fields,
-    values_by_number,
-)
+from retriever.servicer.messages import AVAILABILITY, MICROS, common_fields, values_by_number
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
-from sightline.common.v1 import (
-    filter_pb2,
-)
+from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import filters
 from sightline_rules.filters import (
@@ -103,7 +96,7 @@ def _filters(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
 
 def _comparison(given: filter_pb2.Comparison, path: str) -> Comparison:
     operator = _OPERATOR.get(given.operator)
-    # Told first: what an unknown field is compared with does not matter.
+    # Reported first: what an unknown field is compared with does not matter.
     filters.rule_of(given.field, f"{path}.field")
     if operator is None:
         raise FilterInvalidError(f"{path}.operator", "is required")

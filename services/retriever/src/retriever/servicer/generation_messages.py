@@ -12,19 +12,9 @@ from retriever.domain.generation import (
     Metric,
     Verification,
 )
-from retriever.indexing.generations import (
-    DEFAULT_K,
-    DEFAULT_RECALL,
-    DEFAULT_SAMPLE,
-    Demand,
-)
+from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
 from retriever.indexing.generations import Order as GenerationOrder
-from retriever.servicer.messages import (
-    common_fields,
-    numbers_by_value,
-    timestamp,
-    values_by_number,
-)
+from retriever.servicer.messages import common_fields, numbers_by_value, timestamp, values_by_number
 from servicekit.errors import FieldViolation
 from sightline.retriever.v1 import index_service_pb2
 

@@ -18,14 +18,8 @@ from servicekit.jobs import Job
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
-from sightline.common.v1 import (
-    answer_pb2,
-    job_pb2,
-    product_pb2,
-)
-from sightline_rules.filters import (
-    Availability,
-)
+from sightline.common.v1 import answer_pb2, job_pb2, product_pb2
+from sightline_rules.filters import Availability
 
 E = TypeVar("E", bound=Enum)
 

@@ -6,7 +6,7 @@ from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
-from retriever.domain.classification import Doubt
+from retriever.domain.classification import CategoryMismatch
 from retriever.domain.imports import ImportMode, ImportProgress
 from retriever.domain.product import (
     Amount,
@@ -32,15 +32,9 @@ from retriever.servicer.messages import (
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
-from sightline.common.v1 import (
-    import_pb2,
-    photo_pb2,
-    product_pb2,
-)
+from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
-from sightline_rules.filters import (
-    Availability,
-)
+from sightline_rules.filters import Availability
 
 AVAILABILITY_NUMBER = numbers_by_value(AVAILABILITY)
 _ORDER = values_by_number(
@@ -128,9 +122,9 @@ def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
 # Products out
 
 
-def row(product: Product, doubt: Doubt | None = None) -> product_pb2.Product:
-    """A product whole, as the public API has it. `doubt`: the photo that contradicts its category;
-    None = none does."""
+def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_pb2.Product:
+    """A product whole, as the public API has it. `mismatch`: the photo that contradicts its
+    category; None = none does."""
     content = product.content
     message = product_pb2.Product(
         product_id=content.product_id,
@@ -153,12 +147,12 @@ def row(product: Product, doubt: Doubt | None = None) -> product_pb2.Product:
         units, micros = divmod(content.price.micros, MICROS)
         message.price.currency_code = content.price.currency
         message.price.units, message.price.nanos = units, micros * 1_000
-    if doubt is not None:
-        message.category_doubt.CopyFrom(_doubt(doubt))
+    if mismatch is not None:
+        message.category_doubt.CopyFrom(_category_doubt(mismatch))
     return message
 
 
-def _doubt(value: Doubt) -> product_pb2.CategoryDoubt:
+def _category_doubt(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
     guess = value.instead
     return product_pb2.CategoryDoubt(
         image_id=value.image_id,

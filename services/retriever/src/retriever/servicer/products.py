@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from retriever.catalog import deletions as removals
-from retriever.catalog import imports, updates
-from retriever.catalog import products as catalogue
+from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
 from retriever.columns.table import Table
 from retriever.domain.product import Product
-from retriever.ports.catalog import CatalogueRecord, ImportRecord, RemovalRecord
+from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
 from retriever.search.freshness import write_index_token
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-    class ProductRecord(CatalogueRecord, ImportRecord, RemovalRecord, ColumnRecord, Protocol):
+    class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
         """All that these calls ask of the record."""
 
 
@@ -69,7 +67,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         drafts = [product_messages.draft(product) for product in request.products]
-        outcomes, seq = await catalogue.upsert(catalog, drafts, self._record, self._photos)
+        outcomes, seq = await products.upsert(catalog, drafts, self._record, self._photos)
         return products_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product_id, outcome)
@@ -86,8 +84,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         condition = filter_messages.condition(request.filter)
         named = request.title_product_ids
         if named:
-            catalogue.check_count("title_product_ids", len(named), catalogue.MAX_GET)
-        found = await catalogue.batch_get(
+            products.check_count("title_product_ids", len(named), products.MAX_GET)
+        found = await products.batch_get(
             catalog, request.product_ids, condition, self._columns, beside=named
         )
         table = found.view.table
@@ -96,7 +94,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             missing_product_ids=found.missing, filtered_product_ids=found.filtered, titles=titles
         )
         if request.explain_filter and found.filtered:
-            why = await catalogue.rejections(catalog, found.filtered, condition, self._record)
+            why = await products.rejections(catalog, found.filtered, condition, self._record)
             response.rejections.extend(filter_messages.rejection(*item) for item in why.items())
         if as_columns:
             response.columns.CopyFrom(column_messages.columns(table, found.places))
@@ -111,14 +109,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.ListProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         as_columns = product_messages.as_columns(request.view)
-        page = await catalogue.list_products(
+        page = await products.list_products(
             catalog,
             self._record,
             condition=filter_messages.condition(request.filter),
             order=product_messages.order(request.order),
             page_size=request.page_size,
             page_token=request.page_token,
-            doubted_only=request.doubted_only,
+            mismatched_only=request.doubted_only,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
         ids = [product.content.product_id for product in page.products]
@@ -134,7 +132,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.DeleteProductsRequest, context: Context
     ) -> products_pb.DeleteProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        deleted, seq = await catalogue.delete(catalog, request.product_ids, self._record)
+        deleted, seq = await products.delete(catalog, request.product_ids, self._record)
         return products_pb.DeleteProductsResponse(
             deleted_count=deleted, index_token=write_index_token(catalog, seq)
         )
@@ -168,7 +166,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.PurgeProductsRequest, context: Context
     ) -> products_pb.PurgeProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        found = await removals.purge(
+        found = await deletions.purge(
             catalog,
             filter_messages.required_condition(request.filter),
             filter_messages.packed(request.filter),
@@ -230,7 +228,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.GetImageRequest, context: Context
     ) -> products_pb.GetImageResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        image, content = await catalogue.get_image(
+        image, content = await products.get_image(
             catalog, request.image_id, self._record, self._photos
         )
         return products_pb.GetImageResponse(image=product_messages.image_message(image, content))
@@ -270,8 +268,8 @@ class _Rows:
 
     async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
         """Products that were read just now."""
-        doubts = await self._record.doubts(catalog, products) if products else {}
+        mismatches = await self._record.category_mismatches(catalog, products) if products else {}
         return [
-            (each, product_messages.row(each, doubts.get(each.content.product_id)))
+            (each, product_messages.row(each, mismatches.get(each.content.product_id)))
             for each in products
         ]

@@ -19,7 +19,7 @@ REBUILD_SERVICE = "sightline.retriever.v1.RebuildService"
 
 
 class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
-    """Asks the worker to mend an index."""
+    """Asks the worker to rebuild an index."""
 
     def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: Jobs) -> None:
         self._catalogs = catalogs

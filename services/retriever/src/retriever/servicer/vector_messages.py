@@ -10,10 +10,7 @@ from retriever.domain.vectors import GivenVector
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import Verdict
 from retriever.servicer.messages import value_of, values_by_number
-from sightline.common.v1 import (
-    answer_pb2,
-    vector_pb2,
-)
+from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2
 
 _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, Collapse.DROP)

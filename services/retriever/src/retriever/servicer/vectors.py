@@ -12,13 +12,8 @@ from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import ListedRecord
-from retriever.search import (
-    listing,
-    search,
-    stats,
-    vectors_write,
-)
-from retriever.search.fallback.chain import Ladder
+from retriever.search import listing, search, stats, vectors_write
+from retriever.search.fallback.chain import FallbackChain
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, Query
 from retriever.search.recall.watchdog import Watchdog
@@ -56,14 +51,14 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         *,
         spaces: Collection[str] = (),
         watchdog: Watchdog,
-        ladder: Ladder | None = None,
+        fallback: FallbackChain | None = None,
         columns: Columns | None = None,
         clock: Callable[[], int] = now_micros,
     ) -> None:
         """`columns`: those of the process; None = some without vectors.
 
         `index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
-        those that the worker fills. `ladder`: what answers when the engine is lost; None = the
+        those that the worker fills. `fallback`: what answers when the engine is lost; None = the
         record, up to its usual number of rows."""
         self._catalogs = catalogs
         self._record = record
@@ -74,7 +69,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._clock = clock
         self._samples = Samples()
         self._columns = columns or Columns(record, exact_rows=0)
-        self._ladder = ladder or Ladder(record, index, columns=self._columns)
+        self._fallback = fallback or FallbackChain(record, index, columns=self._columns)
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
@@ -106,7 +101,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 columns=self._columns,
                 awaited=self._spaces,
                 samples=self._samples,
-                ladder=self._ladder,
+                fallback=self._fallback,
             )
         self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
@@ -172,7 +167,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             self._record,
             self._index,
             seconds=seconds,
-            watch=self._ladder.watch,
+            breaker=self._fallback.breaker,
             columns=self._columns,
         )
         response = vectors_pb.CountResponse(

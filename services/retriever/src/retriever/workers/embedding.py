@@ -16,11 +16,8 @@ from retriever.domain.errors import EmbedderUnavailable
 from retriever.domain.generation import Generation
 from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
-from retriever.indexing.embedding import RecentVectors, embed_pending
-from retriever.ports.embedder import Embedder
-from retriever.ports.indexing import IndexRecord
-from retriever.ports.photos import Photos
-from retriever.workers.options import Options, Wakes
+from retriever.indexing.embedding import embed_pending
+from retriever.workers.context import Wakes, Worker
 from retriever.workers.retry import KeyedBackoff
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError
@@ -44,14 +41,9 @@ MISMATCH = Gauge(
 class EmbeddingLoop:
     """Steps of embedding."""
 
-    catalogs: Sequence[str]
-    options: Options
-    record: IndexRecord
-    photos: Photos
-    embedder: Embedder
+    worker: Worker
     wakes: Wakes
     tasks: Tasks
-    recent: RecentVectors
     busy: set[str] = field(default_factory=set)
     """Versions of which the last step was at least one full call: as in an import."""
     failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.2, 5.0))
@@ -64,12 +56,12 @@ class EmbeddingLoop:
 
     async def step(self) -> bool:
         """Begin a step of each version that is not under way."""
-        for catalog in self.catalogs:
+        for catalog in self.worker.catalogs:
             if not self.failures.ready(catalog):
                 continue
             try:
                 offers = await self._offered(catalog)
-                live = await self.record.generations(catalog)
+                live = await self.worker.record.generations(catalog)
             except ServiceError as error:
                 self.failures.fail(catalog, error)
                 continue
@@ -78,13 +70,13 @@ class EmbeddingLoop:
             # Two generations may have the same version.
             targets = {(each.space, each.space_version): each for each in live}
             for (space, _), target in targets.items():
-                if space in self.options.spaces:
+                if space in self.worker.options.spaces:
                     self._begin(target, offers)
         return False
 
     def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
         """Have the embedder asked again soon for a space that has no index yet."""
-        for space in self.options.spaces:
+        for space in self.worker.options.spaces:
             key = f"{catalog} {space}"
             if space in indexed:
                 self.failures.succeed(key)
@@ -101,23 +93,23 @@ class EmbeddingLoop:
 
     async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
         """Embed some photos or texts with a version; one that is not served holds up no other."""
-        options = self.options
+        options = self.worker.options
         batch = options.worker_embed_texts if target.of_texts else options.worker_embed_batch
         try:
             offer = next((each for each in offers if _is(each, target) and each.ready), None)
             if offer is None:
-                if not await self.record.due(target, 1):
+                if not await self.worker.record.due(target, 1):
                     return
                 raise EmbedderUnavailable
             done = await embed_pending(
                 target,
-                self.record,
-                self.photos,
-                self.embedder,
+                self.worker.record,
+                self.worker.photos,
+                self.worker.embedder,
                 batch,
                 calls=EMBED_CALLS,
                 known=await self._known(target, offer),
-                recent=self.recent,
+                recent=self.worker.recent,
             )
         except ServiceError as error:
             self._offers.pop(target.catalog_id, None)
@@ -137,13 +129,13 @@ class EmbeddingLoop:
             self.wakes.photos.set()  # there may be more
 
     async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
-        """The categories that a version's head tells apart, asked once; none when it has no head,
+        """The categories that a version's head knows, asked once; none when it has no head,
         or they can't be had now."""
         if not offer.categories:
             return frozenset()
         key = target.catalog_id, target.space, target.space_version
         if not self._categories.get(key):
-            self._categories[key] = await self.embedder.categories(*key)
+            self._categories[key] = await self.worker.embedder.categories(*key)
         return self._categories[key]
 
     async def _offered(self, catalog: str) -> list[EmbeddingSpace]:
@@ -154,18 +146,20 @@ class EmbeddingLoop:
         known = self._offers.get(catalog)
         if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
             return known[1]
-        found = await self.embedder.spaces(catalog)
-        offers = [each for each in found if each.space in self.options.spaces]
+        found = await self.worker.embedder.spaces(catalog)
+        offers = [each for each in found if each.space in self.worker.options.spaces]
         if known is None or known[1] != offers:
-            await self.record.save_offers(catalog, offers)
+            await self.worker.record.save_offers(catalog, offers)
         for each in offers:
             if each.default and each.ready:
-                await ensure_generation(catalog, each, self.options.milvus_prefix, self.record)
-        live = await self.record.generations(catalog)
-        for space in self.options.spaces:
+                await ensure_generation(
+                    catalog, each, self.worker.options.milvus_prefix, self.worker.record
+                )
+        live = await self.worker.record.generations(catalog)
+        for space in self.worker.options.spaces:
             held = [generation for generation in live if generation.space == space]
             served = all(any(_is(each, generation) for each in offers) for generation in held)
-            MISMATCH.labels(catalog_label(catalog, self.catalogs), space).set(not served)
+            MISMATCH.labels(catalog_label(catalog, self.worker.catalogs), space).set(not served)
         self._offers[catalog] = (time.monotonic(), offers)
         return offers
 

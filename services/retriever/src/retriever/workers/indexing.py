@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -12,18 +12,11 @@ from prometheus_client import Counter
 
 from retriever.domain.collections import shaped
 from retriever.domain.generation import Generation
-from retriever.indexing.collections import (
-    drop_former,
-    has_present_shape,
-    open_collection,
-    reshape,
-)
+from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
 from retriever.indexing.outbox import apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.indexing.writing import LOST
-from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import IndexRecord, Leader
-from retriever.workers.options import Options, Wakes
+from retriever.workers.context import Wakes, Worker
 from retriever.workers.retry import KeyedBackoff
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError
@@ -81,11 +74,7 @@ class CollectionStatus:
 class IndexLoop:
     """Steps of bringing collections up to date."""
 
-    catalogs: Sequence[str]
-    options: Options
-    record: IndexRecord
-    index: VectorIndex
-    leadership: Leader
+    worker: Worker
     wakes: Wakes
     tasks: Tasks
     embedding_busy: AbstractSet[str]
@@ -97,8 +86,8 @@ class IndexLoop:
     async def step(self) -> bool:
         """A step of each collection; whether there may be more to do."""
         worked = False
-        for catalog in self.catalogs:
-            for generation in await self.record.generations(catalog):
+        for catalog in self.worker.catalogs:
+            for generation in await self.worker.record.generations(catalog):
                 key = generation.collection
                 status = self._statuses.setdefault(key, CollectionStatus())
                 if status.check is not None and not status.check.done():
@@ -141,15 +130,17 @@ class IndexLoop:
             return False
         now = time.monotonic()
         if now - status.looked > ENGINE_LOOK_SECONDS:
-            if not await open_collection(generation, self.index):
+            if not await open_collection(generation, self.worker.index):
                 status.wants_check = True
             status.looked = now
         if not status.former_dropped and now - status.since > FORMER_SECONDS:
-            await drop_former(generation, self.index)
+            await drop_former(generation, self.worker.index)
             status.former_dropped = True
         if self.embedding_busy and now - status.applied < BUSY_SECONDS:
             return False  # the next look at the record comes back to it
-        done = await apply_outbox(generation, self.record, self.index, self.leadership)
+        done = await apply_outbox(
+            generation, self.worker.record, self.worker.index, self.worker.leadership
+        )
         status.applied = 0.0 if done.more else now
         if done.rows:
             status.unflushed += done.rows
@@ -157,7 +148,7 @@ class IndexLoop:
         APPLIED.labels(generation.space).inc(done.rows)
         if done.more:
             return True
-        old = now - status.checked > self.options.worker_check_seconds
+        old = now - status.checked > self.worker.options.worker_check_seconds
         if status.wants_check or generation.check_wanted or old:
             self._beside(generation, status, lambda: self._check(generation, status))
         else:
@@ -165,10 +156,10 @@ class IndexLoop:
         return False
 
     async def _flush(self, generation: Generation, status: CollectionStatus, now: float) -> None:
-        quiet = await self.index.flush_holds_up()
-        if status.wants_flush(now, self.options.worker_flush_seconds, quiet=quiet):
+        quiet = await self.worker.index.flush_holds_up()
+        if status.wants_flush(now, self.worker.options.worker_flush_seconds, quiet=quiet):
             status.flushed, status.unflushed = now, 0
-            await self.index.flush(generation.collection)
+            await self.worker.index.flush(generation.collection)
 
     def _beside(
         self,
@@ -185,13 +176,15 @@ class IndexLoop:
         status.check = self.tasks.start(work())
 
     async def _reshape(self, generation: Generation) -> bool:
-        await reshape(generation, self.record, self.index, self.leadership)
+        await reshape(generation, self.worker.record, self.worker.index, self.worker.leadership)
         return True
 
     async def _check(self, generation: Generation, status: CollectionStatus) -> bool:
         status.wants_check = True  # also when this one ends half-way
         began = time.monotonic()
-        drift = await reconcile(generation, self.record, self.index, self.leadership)
+        drift = await reconcile(
+            generation, self.worker.record, self.worker.index, self.worker.leadership
+        )
         status.wants_check, status.checked = False, time.monotonic()
         status.compared, status.fixed = began, drift.upserted + drift.deleted
         status.unflushed += drift.upserted + drift.deleted

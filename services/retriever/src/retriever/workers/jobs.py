@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,16 +15,12 @@ from retriever.catalog import deletions
 from retriever.indexing import backfill, fits, generations, rebuild
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
-from retriever.ports.backup import BackupStore
-from retriever.ports.embedder import Embedder
-from retriever.ports.engine import VectorIndex
-from retriever.ports.photos import Photos
-from retriever.workers.options import Options, WorkerRecord
+from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
 from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs import Job, JobClaimLost, Jobs
+from servicekit.jobs import Job, JobClaimLost
 from servicekit.telemetry import get_logger
-from sightline_rules.filters import All, Filter
+from sightline_rules.filters import All
 
 SIDE_BY_SIDE = (
     generations.BACKFILL,
@@ -47,20 +43,9 @@ log = get_logger()
 class JobLoop:
     """Claims jobs and does them."""
 
-    catalogs: Sequence[str]
-    options: Options
-    record: WorkerRecord
-    photos: Photos
-    index: VectorIndex
-    embedder: Embedder
-    backups: BackupStore
-    jobs: Jobs
-    name: str
-    """Of this process alone; see servicekit.jobs.worker_id."""
-    read_filter: Callable[[str], Filter]
-    """The filter of a purge, from the job's parameters."""
-    checks: rebuild.Checks
+    worker: Worker
     tasks: Tasks
+    checks: rebuild.Checks
 
     async def do_next(self, kinds: Sequence[str]) -> bool:
         """Do the oldest job of some kinds; whether there was one."""
@@ -87,7 +72,7 @@ class JobLoop:
     async def _carry_out(self, job: Job) -> None:
         """Do a job to its end, and log what becomes of it."""
         try:
-            async with self.jobs.renewing(job.id):
+            async with self.worker.jobs.renewing(job.id):
                 result = await self._patiently(job)
             await self._finish(job, result)
         except JobClaimLost:
@@ -111,49 +96,51 @@ class JobLoop:
 
     async def _work_on(self, job: Job) -> Mapping[str, Any]:
         """Do a job; its result."""
-        record, jobs = self.record, self.jobs
+        worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
+        copying = backups.Dependencies(record, worker.photos, worker.backups, jobs)
         match job.kind:
             case generations.BACKFILL:
                 return await backfill.backfill(job, record, jobs)
             case generations.VERIFY:
-                tools = Tools(record, self.photos, self.index, self.embedder, jobs)
+                tools = Tools(record, worker.photos, worker.index, worker.embedder, jobs)
                 return await verify(job, tools)
             case generations.DROP:
-                return await backfill.clear(job, record, self.index, jobs)
+                return await backfill.clear(job, record, worker.index, jobs)
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, record, jobs, self.checks)
             case fits.FIT:
-                return await fits.fit(job, fits.Means(record, self.photos, self.embedder, jobs))
+                fitting = fits.Dependencies(record, worker.photos, worker.embedder, jobs)
+                return await fits.fit(job, fitting)
             case backups.BACKUP:
-                means = backups.Means(record, self.photos, self.backups, jobs)
-                return await backups.back_up(job, means, version("sightline-retriever"))
+                return await backups.back_up(job, copying, version("sightline-retriever"))
             case backups.RESTORE:
-                means = backups.Means(record, self.photos, self.backups, jobs)
-                return await restores.restore(job, means, self.options.milvus_prefix)
+                return await restores.restore(job, copying, worker.options.milvus_prefix)
         purges = job.kind == deletions.PURGE
-        condition = self.read_filter(job.params["filter"]) if purges else All()
+        condition = worker.read_filter(job.params["filter"]) if purges else All()
         return {"deleted_count": await deletions.delete(job, condition, record, jobs)}
 
     async def _tidy_up(self) -> None:
         """Take back what waits for a backfill that was cancelled while no worker was on it."""
-        for catalog in self.catalogs:
-            open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.jobs)
+        for catalog in self.worker.catalogs:
+            open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
             wanted = {job.params["generation"] for job in open_jobs}
-            for generation in await self.record.generations(catalog):
+            for generation in await self.worker.record.generations(catalog):
                 if generation.name not in wanted:
-                    await backfill.take_back(generation, self.record)
+                    await backfill.take_back(generation, self.worker.record)
 
     async def _claim(self, kinds: Sequence[str]) -> Job | None:
-        job = await self.jobs.claim(kinds, self.name, self.options.worker_lease_seconds)
+        job = await self.worker.jobs.claim(
+            kinds, self.worker.name, self.worker.options.worker_lease_seconds
+        )
         if job is not None:
             log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
         return job
 
     async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        await self.jobs.finish(job.id, result)
+        await self.worker.jobs.finish(job.id, result)
         log.info("job done", job=job.id, kind=job.kind, **result)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, ServiceError):
             log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
-        await self.jobs.fail(job.id, error)
+        await self.worker.jobs.fail(job.id, error)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from retriever.indexing.writing import LeadershipLost
 from servicekit.errors import ServiceError
@@ -57,35 +56,3 @@ class Leadership:
         # Counted from before the call, and a little less than the store's time.
         self._until = asked + 0.8 * self.seconds if held else 0.0
         return held
-
-
-class Leading(Protocol):
-    """What leads."""
-
-    @property
-    def leadership(self) -> Leadership: ...
-
-    async def lead(self) -> None:
-        """Work until cancelled or until the lease is lost."""
-
-
-async def lead_in_turn(worker: Leading, stop: asyncio.Event) -> None:
-    """Lead whenever it is our turn, until `stop`."""
-    leadership = worker.leadership
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        while not stop.is_set():
-            leads = False
-            with contextlib.suppress(ServiceError):
-                leads = await leadership.acquire()
-            if not leads:
-                await asyncio.wait({stopped}, timeout=leadership.seconds / 4)
-                continue
-            leading = asyncio.create_task(worker.lead())
-            await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
-            leading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await leading
-    finally:
-        stopped.cancel()
-        await leadership.release()

@@ -5,13 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.adapters.milvus.attributes import (
-    ATTRIBUTE,
-    CHOICES,
-    SEVERAL,
-    columns,
-    place,
-)
+from retriever.adapters.milvus.attributes import ATTRIBUTE, CHOICES, SEVERAL, columns, place
 from sightline_rules.filters import AttributeValue
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,12 +10,7 @@ from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
 from retriever.adapters.milvus import index as milvus
-from retriever.adapters.milvus.errors import (
-    CODES,
-    TYPES,
-    Meaning,
-    translate,
-)
+from retriever.adapters.milvus.errors import CODES, TYPES, Meaning, translate
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.errors import (
     CollectionAbsent,
@@ -23,12 +18,7 @@ from retriever.domain.errors import (
     IndexRefused,
     IndexUnavailable,
 )
-from retriever.domain.generation import (
-    EXACT,
-    IndexKind,
-    IndexParameters,
-    Metric,
-)
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
 
 
 def test_every_error_class_of_the_vendor_has_a_meaning() -> None:

@@ -9,7 +9,7 @@ import pytest
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.record import Record
-from retriever.search.fallback.breaker import Watch, reach
+from retriever.search.fallback.breaker import Breaker, reach
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation
 from tests.waiting import until
@@ -29,82 +29,82 @@ async def made(record: Record, index: FakeIndex) -> Generation:
 
 
 @pytest.fixture
-def watch(record: Record, index: FakeIndex) -> Watch:
+def breaker(record: Record, index: FakeIndex) -> Breaker:
     """One that waits for nothing."""
-    return Watch(record, index, patience=0.05, pause=0.001)
+    return Breaker(record, index, patience=0.05, pause=0.001)
 
 
-async def count(watch: Watch, made: Generation, index: FakeIndex) -> int:
-    return await watch.call(made, 0.05, lambda: index.count(made.collection))
+async def count(breaker: Breaker, made: Generation, index: FakeIndex) -> int:
+    return await breaker.call(made, 0.05, lambda: index.count(made.collection))
 
 
 @pytest.mark.parametrize("how", ["down", "hung"])
 async def test_an_engine_that_does_not_answer_is_lost_until_it_does(
-    how: str, made: Generation, watch: Watch, index: FakeIndex
+    how: str, made: Generation, breaker: Breaker, index: FakeIndex
 ) -> None:
-    assert await count(watch, made, index) == 0
-    assert not watch.lost(made)
+    assert await count(breaker, made, index) == 0
+    assert not breaker.lost(made)
     setattr(index, how, True)
     with pytest.raises(IndexUnavailable):
-        await count(watch, made, index)
-    await until(lambda: watch.lost(made))
+        await count(breaker, made, index)
+    await until(lambda: breaker.lost(made))
     setattr(index, how, False)
-    await until(lambda: not watch.lost(made))
-    assert await count(watch, made, index) == 0
+    await until(lambda: not breaker.lost(made))
+    assert await count(breaker, made, index) == 0
 
 
 async def test_a_call_that_was_given_too_little_time_proves_nothing(
-    made: Generation, watch: Watch, index: FakeIndex
+    made: Generation, breaker: Breaker, index: FakeIndex
 ) -> None:
     async def slow() -> int:
         await asyncio.sleep(0.5)
         return 1
 
     with pytest.raises(IndexUnavailable):
-        await watch.call(made, 0.001, slow)
+        await breaker.call(made, 0.001, slow)
     for _ in range(20):
-        assert not watch.lost(made)
+        assert not breaker.lost(made)
         await asyncio.sleep(0.001)
     assert len(index.limits) == 1, "the engine was not asked"
 
 
 async def test_a_lost_engine_is_not_called(
-    made: Generation, watch: Watch, index: FakeIndex
+    made: Generation, breaker: Breaker, index: FakeIndex
 ) -> None:
     index.down = True
-    watch.doubt(made)
-    await until(lambda: watch.lost(made))
+    breaker.suspect(made)
+    await until(lambda: breaker.lost(made))
     asked = []
 
     async def ask() -> None:
         asked.append(1)
 
     with pytest.raises(IndexUnavailable):
-        await watch.call(made, None, ask)
+        await breaker.call(made, None, ask)
     assert not asked
 
 
 async def test_one_collection_is_no_proof_against_others(
-    made: Generation, watch: Watch, record: Record, index: FakeIndex
+    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
 ) -> None:
     other = await record.create_generation(
         generation(name="other", collection="other_s2", active=False)
     )
-    watch.doubt(other)
-    await until(lambda: watch.lost(other))
-    assert await count(watch, made, index) == 0
-    assert not watch.lost(made)
+    breaker.suspect(other)
+    await until(lambda: breaker.lost(other))
+    assert await count(breaker, made, index) == 0
+    assert not breaker.lost(made)
 
 
 async def test_a_probe_loads_what_a_restart_left_out_of_memory(
-    made: Generation, watch: Watch, record: Record, index: FakeIndex
+    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
 ) -> None:
     index.down = True
-    watch.doubt(made)
-    await until(lambda: watch.lost(made))
+    breaker.suspect(made)
+    await until(lambda: breaker.lost(made))
     index.restart()
     index.down = False
-    await until(lambda: not watch.lost(made))
+    await until(lambda: not breaker.lost(made))
     assert made.collection in index.loaded
     found = await record.generation("default", "visual")
     assert found is not None
@@ -112,24 +112,24 @@ async def test_a_probe_loads_what_a_restart_left_out_of_memory(
 
 
 async def test_a_dropped_generation_is_probed_no_more(
-    made: Generation, watch: Watch, record: Record, index: FakeIndex
+    made: Generation, breaker: Breaker, record: Record, index: FakeIndex
 ) -> None:
     second = await record.create_generation(
         generation(name="second", collection="second_s2", active=False)
     )
-    watch.doubt(second)
-    await until(lambda: watch.lost(second))
+    breaker.suspect(second)
+    await until(lambda: breaker.lost(second))
     await record.retire("default", "second")
-    await until(lambda: not watch.lost(second))
+    await until(lambda: not breaker.lost(second))
 
 
 async def test_several_doubts_ask_once(made: Generation, record: Record, index: FakeIndex) -> None:
-    still = Watch(record, index, pause=100)
+    still = Breaker(record, index, pause=100)
     for _ in range(5):
-        still.doubt(made)
+        still.suspect(made)
     await until(lambda: bool(index.limits))
     await asyncio.sleep(0.01)
-    still.doubt(made)
+    still.suspect(made)
     await asyncio.sleep(0.01)
     assert len(index.limits) == 1
 

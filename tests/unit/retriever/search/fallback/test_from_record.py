@@ -14,18 +14,13 @@ from hypothesis import strategies as st
 from retriever.columns.keeper import COUNT_SECONDS, Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
-from retriever.domain.filter_parts import Survivors
-from retriever.domain.generation import (
-    Freshness,
-    Generation,
-    IndexParameters,
-    Metric,
-)
+from retriever.domain.filter_parts import MatchingRows
+from retriever.domain.generation import Freshness, Generation, IndexParameters, Metric
 from retriever.domain.index_values import Hit
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import PhotoRow
 from retriever.record import Record
-from retriever.search.fallback.from_record import Copy, Standin
+from retriever.search.fallback.from_record import RecordCopy, RecordFallback
 from retriever.search.nearest import compare
 from sightline_rules.filters import All, Comparison, Operator
 from tests.fakes.index import DIMENSION, vector_of
@@ -55,12 +50,12 @@ class Tick:
         return self.now
 
 
-async def products(copy: Copy | None) -> set[str]:
+async def products(copy: RecordCopy | None) -> set[str]:
     """Of all rows that it compares."""
     assert copy is not None
-    haul = await copy.look([vector_of(b"0")], Metric.COSINE, 1_000)
-    assert haul.complete
-    return {hit.product_id for hit in haul.hits}
+    found = await copy.look([vector_of(b"0")], Metric.COSINE, 1_000)
+    assert found.complete
+    return {hit.product_id for hit in found.hits}
 
 
 async def seq_of(record: Record, made: Generation) -> int:
@@ -70,28 +65,28 @@ async def seq_of(record: Record, made: Generation) -> int:
 async def test_every_row_is_there_though_the_engine_holds_none(
     made: Generation, record: Record
 ) -> None:
-    copy = await Standin(record, Columns(record, patience=None)).rows(made, All(), 0)
+    copy = await RecordFallback(record, Columns(record, patience=None)).rows(made, All(), 0)
     assert await products(copy) == {f"p{n}" for n in range(6)}
     assert copy is not None
     head = await seq_of(record, made)
     assert (copy.freshness.seq, copy.freshness.oldest_open) == (head, 0)
     assert (await record.freshness(made)).seq < head
-    haul = await copy.look([vector_of(b"3")], Metric.COSINE, 2)
-    assert (haul.hits[0].product_id, haul.complete, len(haul.hits)) == ("p3", False, 2)
+    found = await copy.look([vector_of(b"3")], Metric.COSINE, 2)
+    assert (found.hits[0].product_id, found.complete, len(found.hits)) == ("p3", False, 2)
     assert (await copy.look([vector_of(b"3")], Metric.COSINE, 6)).complete
 
 
 @pytest.mark.parametrize("most", [0, 5])
 async def test_too_many_rows_are_told(most: int, made: Generation, record: Record) -> None:
     with pytest.raises(IndexUnavailable):
-        await Standin(record, Columns(record, patience=None), most).rows(made, All(), 0)
+        await RecordFallback(record, Columns(record, patience=None), most).rows(made, All(), 0)
 
 
 async def test_what_grows_beyond_its_bound_while_it_is_held_is_told(
     made: Generation, record: Record
 ) -> None:
     clock = Tick()
-    standin = Standin(record, Columns(record, clock=clock, patience=None), 6)
+    standin = RecordFallback(record, Columns(record, clock=clock, patience=None), 6)
     assert len(await products(await standin.rows(made, All(), 0))) == 6
     await record.write("default", [write("new", b"new")])
     await record.save_vectors(made, vectors(b"new"))
@@ -106,7 +101,7 @@ async def test_what_grows_beyond_its_bound_while_it_is_held_is_told(
 async def test_a_filter_with_an_index_leaves_few_of_any_number(
     most: int, made: Generation, record: Record
 ) -> None:
-    copy = await Standin(record, Columns(record, patience=None), most).rows(made, FIRST, 0)
+    copy = await RecordFallback(record, Columns(record, patience=None), most).rows(made, FIRST, 0)
     assert await products(copy) == {"p1", "p3", "p5"}
 
 
@@ -117,17 +112,17 @@ async def test_vectors_of_products_stand_in_too(record: Record) -> None:
     await record.write("default", [write("a", brand="b1"), write("b", brand="b0")])
     writes = [VectorWrite("", vector_of(name.encode()), name) for name in ("a", "b")]
     await record.save_vectors(made, writes)
-    copy = await Standin(record, Columns(record, patience=None)).rows(made, FIRST, 0)
+    copy = await RecordFallback(record, Columns(record, patience=None)).rows(made, FIRST, 0)
     assert await products(copy) == {"a"}
     assert await products(
-        await Standin(record, Columns(record, patience=None)).rows(made, All(), 0)
+        await RecordFallback(record, Columns(record, patience=None)).rows(made, All(), 0)
     ) == {"a", "b"}
 
 
 async def test_a_write_that_waits_for_its_vector_is_not_claimed_to_be_held(
     made: Generation, record: Record
 ) -> None:
-    standin = Standin(record, Columns(record, patience=None))
+    standin = RecordFallback(record, Columns(record, patience=None))
     _, seq = await record.write("default", [write("new", b"new")])
     assert await standin.rows(made, All(), seq) is None
     before = await standin.rows(made, All(), 0)
@@ -138,7 +133,7 @@ async def test_a_write_that_waits_for_its_vector_is_not_claimed_to_be_held(
 
 
 async def test_no_row_is_older_than_the_search(made: Generation, record: Record) -> None:
-    standin = Standin(record, Columns(record, patience=None))
+    standin = RecordFallback(record, Columns(record, patience=None))
     assert "p0" in await products(await standin.rows(made, All(), 0))
     await record.delete("default", ["p0"])
     assert await products(await standin.rows(made, All(), 0)) == {f"p{n}" for n in range(1, 6)}
@@ -172,7 +167,7 @@ async def test_searches_at_once_read_once_and_one_that_gives_up_ends_no_other(
     made: Generation, record: Record
 ) -> None:
     counted = Counted(record._db)
-    standin = Standin(counted, Columns(counted, patience=None))
+    standin = RecordFallback(counted, Columns(counted, patience=None))
     impatient = asyncio.create_task(standin.rows(made, All(), 0))
     others = [asyncio.create_task(standin.rows(made, All(), 0)) for _ in range(5)]
     while not counted.readings:  # noqa: ASYNC110
@@ -189,7 +184,7 @@ async def test_searches_at_once_read_once_and_one_that_gives_up_ends_no_other(
 
 async def test_one_reading_serves_all_that_look_at_once(made: Generation, record: Record) -> None:
     counted = Counted(record._db)
-    standin = Standin(counted, Columns(counted, patience=None))
+    standin = RecordFallback(counted, Columns(counted, patience=None))
     await asyncio.gather(*(standin.rows(made, All(), 0) for _ in range(5)))
     assert counted.readings == 1
 
@@ -198,7 +193,7 @@ async def test_that_it_is_too_large_is_not_counted_for_every_search(
     made: Generation, record: Record
 ) -> None:
     counted = Counted(record._db)
-    standin = Standin(counted, Columns(counted, patience=None), 5)
+    standin = RecordFallback(counted, Columns(counted, patience=None), 5)
     for _ in range(3):
         with pytest.raises(IndexUnavailable):
             await standin.rows(made, All(), 0)
@@ -216,7 +211,7 @@ async def test_rows_that_take_long_to_read_are_waited_for(made: Generation, reco
             return await super().photo_rows(made, product_ids)
 
     slow = Slow(record._db)
-    copy = await Standin(slow, Columns(slow, patience=0.001)).rows(made, All(), 0)
+    copy = await RecordFallback(slow, Columns(slow, patience=0.001)).rows(made, All(), 0)
     assert len(await products(copy)) == 6
 
 
@@ -227,7 +222,7 @@ async def test_a_smaller_bound_drops_nothing_that_searches_compare_with(
     columns = Columns(counted, patience=None)
     assert await columns.vectors(made) is not None
     with pytest.raises(IndexUnavailable):
-        await Standin(counted, columns, most=5).rows(made, All(), 0)
+        await RecordFallback(counted, columns, most=5).rows(made, All(), 0)
     assert await columns.vectors(made) is not None
     assert counted.readings == 1
 
@@ -253,9 +248,9 @@ def test_the_best_rows_are_those_of_a_whole_comparison(
     for place in range(0, count, 3):
         rows.remove(place)
     left = [place for place in range(count) if place % 3]
-    copy = Copy(rows, Freshness(0, 0, 0, 0, 0))
+    copy = RecordCopy(rows, Freshness(0, 0, 0, 0, 0))
     found: list[Hit] = asyncio.run(copy.look(asked, metric, limit)).hits
-    exact = Survivors([(f"r{n}", f"p{n}", "") for n in left], held[left])
+    exact = MatchingRows([(f"r{n}", f"p{n}", "") for n in left], held[left])
     whole = compare(exact, asked, metric)[:limit]
     assert len(found) == min(limit, len(left))
     assert [hit.similarity for hit in found] == pytest.approx(

@@ -7,13 +7,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from retriever.domain.generation import Freshness, Generation
-from retriever.indexing.lag import (
-    DOUBTED,
-    LAG,
-    PENDING,
-    forget_lag,
-    measure_lag,
-)
+from retriever.indexing.lag import LAG, MISMATCHED, PENDING, forget_lag, measure_lag
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import LEAST_LOOKS
 from servicekit.jobs import now_micros
@@ -56,7 +50,7 @@ async def test_the_lag_is_told_for_each_catalog_or_the_worst_of_many() -> None:
             behind = now_micros() - 7_000_000 if generation.catalog_id == "1" else 0
             return Freshness(1, 2, 0, behind, 3 if behind else 0)
 
-        async def doubted(self, catalog_id: str) -> int:
+        async def mismatch_count(self, catalog_id: str) -> int:
             return int(catalog_id)
 
     def lag(catalog: str) -> float:
@@ -68,7 +62,7 @@ async def test_the_lag_is_told_for_each_catalog_or_the_worst_of_many() -> None:
     await measure_lag([str(number) for number in range(21)], Lagging())
     assert round(lag("several")) == 7
     assert PENDING.labels("several", "visual")._value.get() == 3
-    assert DOUBTED.labels("1")._value.get() == 1
-    assert DOUBTED.labels("several")._value.get() == sum(range(21))
+    assert MISMATCHED.labels("1")._value.get() == 1
+    assert MISMATCHED.labels("several")._value.get() == sum(range(21))
     forget_lag()
     assert not next(iter(LAG.collect())).samples

@@ -21,12 +21,7 @@ from retriever.domain.generation import (
 from retriever.domain.index_values import Hit, IndexRow
 from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats
-from retriever.search.nearest import (
-    Haul,
-    Nearest,
-    Survivors,
-    compare,
-)
+from retriever.search.nearest import MatchingRows, Nearest, RoundResult, compare
 from retriever.search.planning import Estimate, Plan, Route
 from retriever.search.recall import subset as module
 from retriever.search.recall.subset import Seen, read_subset
@@ -80,12 +75,12 @@ def searched(
     kept = [r for r in rows if passes(condition, r.facts)]
     vectors = np.array([r.vector for r in kept], np.float32).reshape(len(kept), 8)
     keys = [(r.row_id, r.product_id, r.image_id) for r in kept]
-    hits: list[Hit] = compare(Survivors(keys, vectors), [query], metric)[: 2 * k]
+    hits: list[Hit] = compare(MatchingRows(keys, vectors), [query], metric)[: 2 * k]
     generation = replace(MADE, parameters=replace(HNSW, metric=metric))
     plan = Plan(Route.GRAPH, 2 * k, 100)
     nearest = Nearest(
         plan, Estimate(1_000), generation, [query], condition, False, None, None, None,  # type: ignore[arg-type]
-        Haul(hits, complete=len(hits) < 2 * k),
+        RoundResult(hits, complete=len(hits) < 2 * k),
     )  # fmt: skip
     return Seen(nearest, k, 1, 100.0)
 
@@ -108,7 +103,7 @@ async def looked(
 async def test_planted_misses_are_found_whatever_the_filter_and_the_metric(
     lost: set[int], seed: int, k: int, red: bool, metric: Metric
 ) -> None:
-    """With the whole catalogue as subset, the look is the share within the last one's radius."""
+    """With the whole catalog as subset, the look is the share within the last one's radius."""
     everything = rows_of(300, seed)
     held = [r for number, r in enumerate(everything) if number not in lost]
     query = np.random.default_rng(seed + 100).standard_normal(8).astype(np.float32)

@@ -137,7 +137,7 @@ def compile_filter(
     """The engine's expression for a filter that was checked; EVERYTHING = no condition.
 
     `shape`: of the collection that is asked. One of the first has no attributes to ask for.
-    `partitioned`: whether the engine can leave partitions out if it is told the top categories.
+    `partitioned`: whether the engine can leave partitions out if it is given the top categories.
     """
     compiled = [_compile(condition, shape, negated=False)]
     named = top_categories(condition) if partitioned else None
@@ -149,7 +149,7 @@ def compile_filter(
 
 
 def _sliced(of: Slice, shape: int) -> str:
-    """The rows of a slice. Before shape 3 nothing but their ids, 32 hex digits, tells them."""
+    """The rows of a slice. Before shape 3 nothing but their ids, 32 hex digits, shows them."""
     if shape >= 3:
         low, high = (SLICES * number // of.count for number in (of.number, of.number + 1))
         return f"{SLICE} >= {low} and {SLICE} < {high}"
@@ -238,8 +238,8 @@ def _compare(field: str, operator: Operator, value: Value, *, negated: bool) -> 
             return _in("brand", (NONE, code(value)), negated=not negated)
         case "price", Money(currency, micros):
             symbol = _SYMBOL[_OPPOSITE[operator] if negated else operator]
-            told = _in("currency", (code(currency),), negated=negated)
-            return f"{told} {'or' if negated else 'and'} price {symbol} {micros}"
+            currency_is = _in("currency", (code(currency),), negated=negated)
+            return f"{currency_is} {'or' if negated else 'and'} price {symbol} {micros}"
         case _, Time(micros):
             return _compare_time(field, _OPPOSITE[operator] if negated else operator, micros)
         case _:

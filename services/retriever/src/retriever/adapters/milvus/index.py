@@ -15,7 +15,7 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
 - Without `output_fields` every field comes back, vectors too.
 - Rows come back in no order, and its query_iterator logs a warning at each start: `scan` asks by
   range of the id instead, which needs no state in the engine.
-- `delete` tells the ids asked for, whether they were there or not.
+- `delete` returns the ids asked for, whether they were there or not.
 - Clients of one process share a connection, also across event loops, unless it is `dedicated`.
 - A Milvus server (2.3.5) shows a row to "Strong" reads at once and to "Bounded" ones a bit later,
   but takes 200 to 400 ms for the former and 2 to 4 ms for the latter. Milvus Lite shows it at once
@@ -55,30 +55,18 @@ from retriever.adapters.milvus.filters import (
 )
 from retriever.domain.collections import shape_of
 from retriever.domain.errors import IndexUnavailable
-from retriever.domain.generation import (
-    EXACT,
-    IndexKind,
-    IndexParameters,
-    Metric,
-)
-from retriever.domain.index_values import (
-    WHOLE,
-    CollectionState,
-    Hit,
-    IndexRow,
-    Slice,
-    hit_order,
-)
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice, hit_order
 from retriever.domain.vectors import Floats
 from sightline_rules.filters import Filter
 
 MAX_ROWS = 16_384
 """Most rows of one answer; Milvus refuses more (Milvus Lite does not)."""
 _ID = "id"
-"""A hit of Milvus 2.3 tells its key under this name whatever the field is called."""
+"""A hit of Milvus 2.3 has its key under this name whatever the field is called."""
 _VECTOR = "vector"
 _LITE = "milvus_lite"
-"""How the version begins that Milvus Lite tells."""
+"""How the version of Milvus Lite begins."""
 _VERSION_SECONDS = 0.2
 """How long a search waits to learn what the engine is: one that hangs answers nothing else."""
 # It logs every failed call with the request's text, at ERROR, through handlers of its own.
@@ -247,7 +235,7 @@ class MilvusIndex:
                     self._version = str(await self._client.get_server_version(timeout=timeout))
         return self._version is not None and not self._version.startswith(_LITE)
 
-    async def survivors(
+    async def matching_ids(
         self,
         collection: str,
         condition: Filter,

@@ -1,4 +1,4 @@
-"""A catalogue as one file that no engine owns.
+"""A catalog as one file that no engine owns.
 
 A tar of plain members in a fixed order: `manifest.json`, then `tables/<name>.parquet`, then
 `photos/<sha256>` in the order of their names, then `complete.json`. The manifest holds size and

@@ -1,4 +1,4 @@
-"""Tables as Parquet files, by pyarrow: the retriever's only door to it."""
+"""Tables as Parquet files, the retriever's only use of pyarrow."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from retriever.domain.archive import (
-    BackupDamaged,
-    BackupVersionUnsupported,
-    Kind,
-    Row,
-    Table,
-)
+from retriever.domain.archive import BackupDamaged, BackupVersionUnsupported, Kind, Row, Table
 
 _TYPES = {
     Kind.TEXT: pa.string(),

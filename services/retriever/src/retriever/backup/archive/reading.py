@@ -23,7 +23,7 @@ from retriever.domain.archive import (
     Row,
     Table,
 )
-from retriever.domain.progress import Progress
+from retriever.domain.jobs import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
 MOST_PHOTO_BYTES = 32 * 2**20

@@ -22,7 +22,7 @@ from retriever.domain.archive import (
     dumped,
     meaning,
 )
-from retriever.domain.progress import Progress
+from retriever.domain.jobs import Progress
 from retriever.ports.backup import Snapshot
 
 

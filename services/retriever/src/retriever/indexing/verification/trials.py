@@ -124,8 +124,8 @@ async def run_searches(case: Case, trial: Trial) -> None:
             index=case.tools.index,
             samples=case.samples,
         )
-        haul = await nearest.look(nearest.plan.limit, None)
-        trial.hits.append({hit.row_id: -np.inf for hit in haul.hits})
+        found = await nearest.look(nearest.plan.limit, None)
+        trial.hits.append({hit.row_id: -np.inf for hit in found.hits})
     await case.advance()
 
 

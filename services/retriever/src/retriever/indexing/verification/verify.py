@@ -19,6 +19,7 @@ from typing import Any
 from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.generation import Generation, Verification
 from retriever.domain.index_values import IndexRow
+from retriever.domain.product import MAX_PHOTOS
 from retriever.indexing.generations import Demand
 from retriever.indexing.verification.agreement import Agreement, embed_again
 from retriever.indexing.verification.case import Case, Tools
@@ -43,8 +44,6 @@ SETTLE_LOOKS = 20
 SETTLE_SECONDS = 0.25
 MOST_UNDER_WAY = 100
 """Changes, at most, for which rows of record and engine may differ."""
-MAX_PHOTOS = 20
-"""Rows that one change concerns, at most."""
 
 
 async def verify(job: Job, tools: Tools) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Whether the engine answers for a collection.
 
 A call that fails is no proof that the engine is lost: its caller may have given it 20 ms. So a
-failure only raises doubt, and a probe beside the requests, a search for one row, decides. While
-probes fail, searches are told at once, and nobody waits for an engine that hangs. (Circuit breakers
-of libraries send a request to find out, which then waits in vain, and count failures however little
+failure only raises suspicion, and a probe beside the requests, a search for one row, decides. While
+probes fail, searches fail over at once, and nobody waits for an engine that hangs. (Breakers of
+libraries send a request to find out, which then waits in vain, and count failures however little
 time a call was given.)
 """
 
@@ -26,8 +26,9 @@ from retriever.domain.errors import (
     IndexUnavailable,
 )
 from retriever.domain.generation import Generation
+from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SearchRecord, SurvivorRecord
+from retriever.ports.search import MatchRecord, SearchRecord
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -37,8 +38,6 @@ PROBE_SECONDS = 1.0
 PAUSE_SECONDS = 0.5
 """Between two probes."""
 
-MAX_PHOTOS = 20
-"""Of a product: so many rows may one write bring."""
 WHOLE = 0.99
 """The share of its rows that makes a generation whole: some the engine may have refused."""
 
@@ -49,7 +48,7 @@ log = get_logger()
 T = TypeVar("T")
 
 
-class Watch:
+class Breaker:
     """The collections that the engine does not answer for, as one process sees it."""
 
     def __init__(
@@ -79,7 +78,7 @@ class Watch:
         """Whether the newest probe failed."""
         return generation.collection in self._lost
 
-    def doubt(self, generation: Generation) -> None:
+    def suspect(self, generation: Generation) -> None:
         """Have it probed, unless it is or was just now."""
         collection = generation.collection
         known = self._clock() - self._answered.get(collection, -self._pause) < self._pause
@@ -96,7 +95,7 @@ class Watch:
             async with asyncio.timeout(seconds):
                 return await reach(generation, ask, self._index, self._record)
         except (IndexUnavailable, TimeoutError) as error:
-            self.doubt(generation)
+            self.suspect(generation)
             raise IndexUnavailable from error
 
     async def _probe(self, generation: Generation) -> None:
@@ -156,7 +155,7 @@ async def reach(
     generation: Generation,
     ask: Callable[[], Awaitable[T]],
     index: VectorIndex,
-    record: SurvivorRecord,
+    record: MatchRecord,
 ) -> T:
     """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
     try:

@@ -16,13 +16,13 @@ import numpy as np
 from retriever.columns.keeper import Columns
 from retriever.columns.vectors import Vectors
 from retriever.domain.errors import IndexUnavailable
-from retriever.domain.filter_parts import MAX_TRIED, Survivors, indexed_parts
+from retriever.domain.filter_parts import MAX_TRIED, MatchingRows, indexed_parts
 from retriever.domain.generation import Freshness, Generation, Metric
 from retriever.domain.index_values import Hit, hit_order
 from retriever.domain.vectors import Floats
 from retriever.ports.search import SearchRecord
-from retriever.search.nearest import Haul, compare
-from retriever.search.planning import MOST_SURVIVORS
+from retriever.search.nearest import RoundResult, compare
+from retriever.search.planning import MOST_MATCHES
 from sightline_rules.filters import Filter
 
 MOST_ROWS = 10_000
@@ -30,10 +30,10 @@ MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class RecordCopy:
     """Rows as they stand in the record."""
 
-    rows: Survivors | Vectors
+    rows: MatchingRows | Vectors
     """Those that pass a part of the filter, or all of a generation."""
     freshness: Freshness
     """Of these rows: they hold every write but those whose photos wait for a vector."""
@@ -45,15 +45,15 @@ class Copy:
 
     @property
     def _count(self) -> int:
-        return len(self.rows.keys) if isinstance(self.rows, Survivors) else len(self.rows)
+        return len(self.rows.keys) if isinstance(self.rows, MatchingRows) else len(self.rows)
 
-    async def look(self, vectors: Sequence[Floats], metric: Metric, limit: int) -> Haul:
+    async def look(self, vectors: Sequence[Floats], metric: Metric, limit: int) -> RoundResult:
         """The `limit` rows nearest to any of the vectors."""
-        if isinstance(self.rows, Survivors):
+        if isinstance(self.rows, MatchingRows):
             hits = await asyncio.to_thread(compare, self.rows, vectors, metric)
         else:
             hits = _best(self.rows, await asyncio.to_thread(self.rows.compare, vectors), limit)
-        return Haul(hits[:limit], complete=limit >= self._count, survivors=self._count)
+        return RoundResult(hits[:limit], complete=limit >= self._count, matches=self._count)
 
 
 def _best(rows: Vectors, scores: Floats, limit: int) -> list[Hit]:
@@ -68,7 +68,7 @@ def _best(rows: Vectors, scores: Floats, limit: int) -> list[Hit]:
     return sorted(found, key=hit_order)
 
 
-class Standin:
+class RecordFallback:
     """The record in the engine's place, for the searches of one process."""
 
     def __init__(
@@ -79,27 +79,29 @@ class Standin:
         self._record = record
         self._columns = columns or Columns(record)
 
-    async def rows(self, generation: Generation, condition: Filter, wanted: int) -> Copy | None:
+    async def rows(
+        self, generation: Generation, condition: Filter, wanted: int
+    ) -> RecordCopy | None:
         """Every row that passes, and perhaps others, in a state that holds the write `wanted`.
 
         None = that write waits for a vector. Raises IndexUnavailable when there are too many.
         """
-        standing = await self._record.standing(
+        snapshot = await self._record.generation_snapshot(
             generation.catalog_id, generation.space, generation.name
         )
-        if standing is None:  # dropped meanwhile
+        if snapshot is None:  # dropped meanwhile
             raise IndexUnavailable
-        freshness = standing.record
+        freshness = snapshot.record
         if freshness.seq < wanted:
             return None
         for part in indexed_parts(condition)[:MAX_TRIED]:
-            found = await self._record.survivors(generation, condition, part, MOST_SURVIVORS)
+            found = await self._record.matching_rows(generation, condition, part, MOST_MATCHES)
             if found is not None:
-                return Copy(found, freshness)
+                return RecordCopy(found, freshness)
         held = None
         if self._most:
             # Nobody else answers, and the caller says how long it waits.
             held = await self._columns.vectors(generation, self._most, wait=True)
         if held is None:
             raise IndexUnavailable
-        return Copy(held[1], freshness)
+        return RecordCopy(held[1], freshness)

@@ -1,8 +1,4 @@
-"""What Prometheus is told by both processes, the server and the worker, or by the watchdog.
-
-How far the index is behind is told by both: the worker's word ends with the worker, and the lag
-grows just then.
-"""
+"""What the watchdog knows, as metrics."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ class RecallCollector(Collector):
         ("sightline_recall_searches", "Searches behind the estimate.", "recall.looks"),
     )
     """Name, help, and what of a verdict it is. Of several generations or catalogs the worst one is
-    told: the least, or of `below_floor` the greatest."""
+    shown: the least, or of `below_floor` the greatest."""
 
     def __init__(self, watchdog: Watchdog, catalogs: Sequence[str]) -> None:
         self._watchdog = watchdog

@@ -27,7 +27,7 @@ SUBSET_BYTES = 16 * 2**20
 FILTER_STEP = 32
 """Rows that a filter looks at before others get their turn: 0.1 ms."""
 SHARE_ROWS = 256
-"""Rows that tell what share a filter passes, where the plan did not have to know."""
+"""Rows that show what share a filter passes, where the plan did not have to know."""
 MOST_CHECKED = 64
 """Rows, at most, that one look reads again from the record."""
 EQUAL = 1e-5

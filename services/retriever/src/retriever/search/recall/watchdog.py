@@ -6,7 +6,7 @@ drawn at random when this process first needs it and stays the same, except that
 again every few minutes. A row counts only while it is as it was when it was read, and was in the
 index by then: what is being written or deleted is no miss.
 
-Where searches of a generation, under filters of one class, find less than the floor, beyond doubt,
+Where searches of a generation, under filters of one class, find less than the floor, surely,
 the log and the metrics say so, and the worker is asked to compare the engine with the record. No
 search is changed by it: equal queries have equal plans in every process. Replicas watch on their
 own.
@@ -23,25 +23,12 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 
-from retriever.domain.recall import (
-    WINDOW_SECONDS,
-    FilterClass,
-    Look,
-    Recall,
-    Window,
-    pooled,
-)
+from retriever.domain.recall import WINDOW_SECONDS, FilterClass, Look, Recall, Window, pooled
 from retriever.ports.generations import RowsRecord
 from retriever.search.nearest import Nearest
 from retriever.search.planning import Route
 from retriever.search.query import Query
-from retriever.search.recall.subset import (
-    Seen,
-    Subset,
-    compare,
-    passing_share,
-    read_subset,
-)
+from retriever.search.recall.subset import Seen, Subset, compare, passing_share, read_subset
 from retriever.search.search import Answer
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
@@ -143,7 +130,7 @@ class Watchdog:
                 await self._task
 
     async def _work(self) -> None:
-        """Look at what waits. What the record does not tell now is let go."""
+        """Look at what waits. What the record can't answer now is skipped."""
         while self._waiting:
             seen, begun = self._waiting.pop(0), self.clock()
             try:

@@ -1,11 +1,10 @@
-"""A worker: the loops that run while it leads, and the look at the record that wakes them."""
+"""The loops that run while a worker leads, and the look at the record that wakes them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from prometheus_client import Gauge
@@ -15,21 +14,14 @@ from retriever.catalog import deletions
 from retriever.catalog.hashes import hash_photos
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
-from retriever.indexing.embedding import RecentVectors
 from retriever.indexing.writing import LeadershipLost
-from retriever.ports.backup import BackupStore
-from retriever.ports.embedder import Embedder
-from retriever.ports.engine import VectorIndex
-from retriever.ports.photos import Photos
+from retriever.workers.context import Wakes, Worker
 from retriever.workers.embedding import MISMATCH, EmbeddingLoop
 from retriever.workers.indexing import IndexLoop
 from retriever.workers.jobs import KINDS, JobLoop
-from retriever.workers.leader import Leadership
-from retriever.workers.options import Options, Wakes, WorkerRecord
 from retriever.workers.tasks import Tasks
-from servicekit.jobs import Jobs
+from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
-from sightline_rules.filters import Filter
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
 LOOK_SECONDS = 1.0
@@ -47,38 +39,41 @@ LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
 log = get_logger()
 
 
-@dataclass(slots=True)
-class Worker:
-    """What the loops of a leading worker work with."""
+async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
+    """Lead whenever it is our turn, until `stop`."""
+    leadership = worker.leadership
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            leads = False
+            with contextlib.suppress(ServiceError):
+                leads = await leadership.acquire()
+            if not leads:
+                await asyncio.wait({stopped}, timeout=leadership.seconds / 4)
+                continue
+            leading = asyncio.create_task(lead(worker))
+            await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+            leading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leading
+    finally:
+        stopped.cancel()
+        await leadership.release()
 
-    catalogs: Sequence[str]
-    options: Options
-    record: WorkerRecord
-    photos: Photos
-    index: VectorIndex
-    embedder: Embedder
-    leadership: Leadership
-    jobs: Jobs
-    name: str
-    """Of this process alone; see servicekit.jobs.worker_id."""
-    backups: BackupStore
-    read_filter: Callable[[str], Filter]
-    """The filter of a purge, from the job's parameters."""
-    recent: RecentVectors = field(default_factory=RecentVectors)
 
-    async def lead(self) -> None:
-        """Work until cancelled or until the lease is lost."""
-        LEADS.set(1)
-        log.info("leading")
-        try:
-            async with asyncio.TaskGroup() as group:
-                Loops(self, Tasks(group)).start()
-        except* LeadershipLost:
-            log.warning("leadership lost")
-        finally:
-            LEADS.set(0)
-            lag.forget_lag()
-            MISMATCH.clear()
+async def lead(worker: Worker) -> None:
+    """Work until cancelled or until the lease is lost."""
+    LEADS.set(1)
+    log.info("leading")
+    try:
+        async with asyncio.TaskGroup() as group:
+            Loops(worker, Tasks(group)).start()
+    except* LeadershipLost:
+        log.warning("leadership lost")
+    finally:
+        LEADS.set(0)
+        lag.forget_lag()
+        MISMATCH.clear()
 
 
 class Loops:
@@ -88,40 +83,9 @@ class Loops:
         self._worker = worker
         self._tasks = tasks
         self._wakes = Wakes()
-        self.embedding = EmbeddingLoop(
-            worker.catalogs,
-            worker.options,
-            worker.record,
-            worker.photos,
-            worker.embedder,
-            self._wakes,
-            tasks,
-            worker.recent,
-        )
-        self.indexing = IndexLoop(
-            worker.catalogs,
-            worker.options,
-            worker.record,
-            worker.index,
-            worker.leadership,
-            self._wakes,
-            tasks,
-            self.embedding.busy,
-        )
-        self.jobs = JobLoop(
-            worker.catalogs,
-            worker.options,
-            worker.record,
-            worker.photos,
-            worker.index,
-            worker.embedder,
-            worker.backups,
-            worker.jobs,
-            worker.name,
-            worker.read_filter,
-            self.indexing,
-            tasks,
-        )
+        self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
+        self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
+        self.jobs = JobLoop(worker, tasks, self.indexing)
         self._quiet: tuple[int | None, float] = (None, 0.0)
         """A version of the record in which nothing waited, and until when that is enough."""
         self._idle = True

@@ -1,17 +1,29 @@
-"""How far long work is."""
+"""Jobs: asked for once, and how far their work is."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from servicekit.errors import (
-    Unavailable,
-)
-from servicekit.jobs import Job, Jobs
+from servicekit.errors import Unavailable
+from servicekit.jobs import Job, Jobs, JobState
+
+OPEN = (JobState.PENDING, JobState.RUNNING)
+"""States of a job that has not ended."""
+
+
+def request_key(request_id: str, what: str, *, hashed: bool = False) -> str:
+    """What a job is asked for with: asked again, there is no second one. Empty = each is new.
+
+    One request id may stand for several calls, as it is for logs too: `what` sets them apart, as a
+    hash where it is long."""
+    if hashed:
+        what = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return f"{request_id}/{what}" if request_id else ""
 
 
 class StoppedError(Exception):
@@ -19,7 +31,7 @@ class StoppedError(Exception):
 
 
 class Progress:
-    """How far long work is, told between threads."""
+    """How far long work is, shared between threads."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -42,7 +54,7 @@ REPORT_SECONDS = 0.3
 T = TypeVar("T")
 
 
-async def telling(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
+async def reporting(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
     """Await the work and say meanwhile how far it is. A cancelled job's work is stopped."""
     task = asyncio.ensure_future(work)
     try:

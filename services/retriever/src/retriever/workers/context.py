@@ -1,14 +1,17 @@
-"""What the worker's loops read of the settings, and what they ask of the record."""
+"""What the worker's loops work with."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from retriever.ports.backup import BackupRecord
+from retriever.indexing.embedding import RecentVectors
+from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.catalog import HashRecord
+from retriever.ports.embedder import Embedder
+from retriever.ports.engine import VectorIndex
 from retriever.ports.indexing import (
     BackfillRecord,
     IndexRecord,
@@ -16,6 +19,10 @@ from retriever.ports.indexing import (
     LagRecord,
     VerificationRecord,
 )
+from retriever.ports.photos import Photos
+from retriever.workers.leader import Leadership
+from servicekit.jobs import Jobs
+from sightline_rules.filters import Filter
 
 
 class Options(Protocol):
@@ -65,3 +72,23 @@ class Wakes:
     """Backups and restores."""
     others: asyncio.Event = field(default_factory=asyncio.Event)
     """Other jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's parts."""
+
+    catalogs: Sequence[str]
+    options: Options
+    record: WorkerRecord
+    photos: Photos
+    index: VectorIndex
+    embedder: Embedder
+    leadership: Leadership
+    jobs: Jobs
+    name: str
+    """Of this process alone; see servicekit.jobs.worker_id."""
+    backups: BackupStore
+    read_filter: Callable[[str], Filter]
+    """The filter of a purge, from the job's parameters."""
+    recent: RecentVectors = field(default_factory=RecentVectors)
