@@ -18,7 +18,7 @@ from sightline_rules import ids
 
 MAX_UPDATES = 100
 MAX_OFFERS = 1_000
-MOST_TOLD = 20
+MOST_LISTED = 20
 """Wrong names of a mask that an error lists."""
 
 _CONTENT = {
@@ -111,7 +111,7 @@ def _named(draft: UpdateDraft, path: str) -> frozenset[str]:
         if name not in _CONTENT
     ]
     if wrong:
-        raise FieldMaskInvalid(*wrong[:MOST_TOLD])
+        raise FieldMaskInvalid(*wrong[:MOST_LISTED])
     return frozenset(draft.mask)
 
 

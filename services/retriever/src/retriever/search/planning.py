@@ -241,7 +241,7 @@ def choose(
 
 
 def graph(parameters: IndexParameters, guess: Estimate, limit: int) -> Plan:
-    """The plan where more survive than the estimate said."""
+    """The plan where more rows pass than the estimate said."""
     share = max(guess.share, min(1.0, MOST_MATCHES / max(1, guess.rows)))
     ef = max(parameters.ef, limit, min(MAX_EF, math.ceil(EF_FACTOR * limit / share)))
     return Plan(Route.GRAPH, limit, ef, reason=f"{_percent(share)} pass")
