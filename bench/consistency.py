@@ -21,7 +21,7 @@ from bench.engines import ENGINES, LITE, SERVER, SPACE, VERSION, image_id, produ
 from bench.model import Goal, Result, Table
 from bench.rig import Filled, Floats, fill, points, product, server, worker
 from bench.statistics import percentile
-from retriever.model import IndexKind, IndexParameters
+from retriever.domain.generation import IndexKind, IndexParameters
 from sightline.common.v1 import product_pb2, vector_pb2
 from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from bench.engines import image_id, product_id
 from bench.raw import Raw
-from retriever.model import Metric, ProductContent
-from retriever.nearest import exact_scores
+from retriever.domain.generation import Metric
+from retriever.domain.product import ProductContent
+from retriever.domain.vectors import exact_scores
 from sightline_rules.filters import All, Comparison, Facts, Filter, Money, Operator, Time
 
 Floats = npt.NDArray[np.float32]

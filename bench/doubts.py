@@ -21,8 +21,8 @@ from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
 from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
 from embedder.servicer import GUESSES
-from retriever.doubts import LIMITS, Limits, doubt
-from retriever.model import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import LIMITS, Limits, category_mismatch
+from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Fits: TypeAlias = Sequence[tuple[Rows, Fitted]]
@@ -169,7 +169,9 @@ def flags(photos: Sequence[Judged], limits: Limits) -> Doubles:
     wrong ones."""
 
     def flagged(photo: Judged, category: CategoryPath) -> bool:
-        return doubt(category, photo.said, photo.known, "", "", limits=limits) is not None
+        return (
+            category_mismatch(category, photo.said, photo.known, "", "", limits=limits) is not None
+        )
 
     return np.array(
         [

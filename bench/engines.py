@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from retriever.filters import shaped
-from retriever.model import EXACT, Generation, GenerationState, IndexParameters
+from retriever.domain.collections import shaped
+from retriever.domain.generation import EXACT, Generation, GenerationState, IndexParameters
 from tests.engines import EngineProcess, milvus_lite, milvus_server
 
 LITE, SERVER = "Milvus Lite", "Milvus server"

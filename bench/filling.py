@@ -18,9 +18,10 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc, schema_pb2
 from bench import engines
 from bench.corpus import Corpus
 from bench.engines import CATALOG, image_id, product_id
-from retriever.filters import COLUMNS, SLICE, columns, slice_number
-from retriever.model import Generation, IndexParameters, IndexUnavailable
-from retriever.ports import VectorIndex
+from retriever.adapters.milvus.filters import COLUMNS, SLICE, columns, slice_number
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import Generation, IndexParameters
+from retriever.ports.engine import VectorIndex
 from retriever.record import Record, tables
 from retriever.record.products import content_values
 from servicekit.sql import Database

@@ -26,10 +26,10 @@ from bench.load import closed_loop
 from bench.model import Goal, Interval, Result, Table
 from bench.rig import TAG, TAGGED, Filled, Floats, fill, points, server
 from bench.statistics import percentile
-from retriever import filters
-from retriever.model import IndexKind, IndexParameters
-from retriever.nearest import exact_scores
-from retriever.wire import condition
+from retriever.adapters.milvus import filters
+from retriever.domain.generation import IndexKind, IndexParameters
+from retriever.domain.vectors import exact_scores
+from retriever.servicer.filter_messages import condition
 from sightline.common.v1 import filter_pb2, vector_pb2
 from sightline.retriever.v1.product_service_pb2 import BatchGetProductsRequest
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
@@ -291,7 +291,7 @@ def result(cases: Sequence[Case], throughputs: Sequence[Throughput]) -> Result:
         rows=tuple(_row(case) for case in cases),
         caption=(
             f"{QUERIES} queries, one client, by turns. Bare engine: pymilvus with the same plan; "
-            "where the plan compares survivors, they are read from the engine. Ratio: of each "
+            "where the plan compares matches, they are read from the engine. Ratio: of each "
             "query, the search less what reading the record took, over bare engine and empty hop. "
             "Unread: reading the record while most products were not read before."
         ),

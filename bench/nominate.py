@@ -23,9 +23,10 @@ from ranker import nominate, parts
 from ranker.fold_in import FoldIn
 from ranker.model import Floats, Model
 from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
-from retriever.filters import shaped
-from retriever.milvus import MilvusIndex
-from retriever.model import IndexKind, IndexParameters, IndexRow, Metric
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.collections import shaped
+from retriever.domain.generation import IndexKind, IndexParameters, Metric
+from retriever.domain.index_values import IndexRow
 from sightline_rules.filters import All, Facts
 from sightline_rules.ids import derive_id
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pymilvus import MilvusClient
 
 from bench.corpus import Corpus, Floats
-from retriever.filters import compile_filter
-from retriever.model import Generation
+from retriever.adapters.milvus.filters import compile_filter
+from retriever.domain.generation import Generation
 from sightline_rules.filters import Filter
 
 

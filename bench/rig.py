@@ -19,16 +19,11 @@ from pymilvus import MilvusClient
 from bench import engines
 from bench.engines import CATALOG, SERVER, image_id, product_id
 from local_suite.health import Probe, grpc_serving, http_ok
-from retriever.index import apply_outbox
-from retriever.milvus import MilvusIndex
-from retriever.model import (
-    Generation,
-    Image,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.generation import Generation, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Money
@@ -93,7 +88,7 @@ async def fill(
     folder: Path, engine: str, uri: str, vectors: Floats, parameters: IndexParameters
 ) -> Filled:
     """Writes the products and brings them into the index, as the service does."""
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(uri, seconds=120)
     try:

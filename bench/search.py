@@ -19,12 +19,14 @@ from bench.load import closed_loop
 from bench.model import Result
 from bench.peers import Bare, Faiss
 from bench.search_report import TOP, Case, Costs, Measured, result
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.milvus import MilvusIndex
-from retriever.model import Generation, GivenVector, IndexKind, IndexParameters
+from retriever.domain.generation import Generation, IndexKind, IndexParameters
+from retriever.domain.vectors import GivenVector
 from retriever.record import Record
-from retriever.sampling import Samples
-from retriever.search import Query, search
+from retriever.search.query import Query
+from retriever.search.sampling import Samples
+from retriever.search.search import search
 from servicekit.sql import Database
 from tests.engines import EngineProcess
 
@@ -106,7 +108,7 @@ async def _measured(
 async def _opened(
     process: EngineProcess, engine: str, file: Path, corpus: Corpus, parameters: IndexParameters
 ) -> AsyncIterator[tuple[Shop, Costs]]:
-    db = Database(f"sqlite:///{file}.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{file}.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(process.uri, seconds=120)
     made = await filling.generation(record, index, corpus, parameters, f"n{len(corpus)}")

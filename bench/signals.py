@@ -25,9 +25,9 @@ from gateway.model.branch import Branch
 from gateway.model.candidates import Listing
 from gateway.model.columns import Columns
 from gateway.ranking.fuse import fuse, weighted
-from retriever.model import ProductContent
-from retriever.texts import text_of
-from retriever.vectors import blended
+from retriever.domain.product import ProductContent
+from retriever.domain.texts import text_of
+from retriever.domain.vectors import blended
 
 SEED = 0
 PLACES = 10

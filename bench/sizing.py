@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import ROOT
-from retriever.filters import COLUMNS
-from retriever.model import IndexParameters
+from retriever.adapters.milvus.filters import COLUMNS
+from retriever.domain.generation import IndexParameters
 
 PAGE = ROOT / "docs" / "sizing.md"
 GB = 10**9

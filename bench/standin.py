@@ -15,18 +15,14 @@ import numpy.typing as npt
 from bench.engines import generation, image_id
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile, ratio
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.ladder import Ladder
-from retriever.milvus import MilvusIndex
-from retriever.model import (
-    GivenVector,
-    Image,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.record import Record
-from retriever.search import Query, search
+from retriever.search.fallback.chain import FallbackChain
+from retriever.search.query import Query
+from retriever.search.search import search
 from servicekit.sql import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 
@@ -87,15 +83,15 @@ class Shop:
     index: MilvusIndex
     queries: Floats
 
-    def ladder(self, rows: int) -> tuple[Ladder, Columns]:
+    def fallback(self, rows: int) -> tuple[FallbackChain, Columns]:
         """One that has read nothing yet."""
         columns = Columns(self.record, exact_rows=0, exact_bytes=2**40, patience=None)
-        return Ladder(self.record, self.index, rows, columns), columns
+        return FallbackChain(self.record, self.index, rows, columns), columns
 
 
 async def measure(folder: str, rows: int, dimension: int) -> Case:
     """Fills a record in a folder and searches it."""
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((rows, dimension)).astype(np.float32)
@@ -104,12 +100,12 @@ async def measure(folder: str, rows: int, dimension: int) -> Case:
     try:
         await _fill(shop.record, vectors)
         for _ in range(ROUNDS):
-            ladder = shop.ladder(rows)
-            case.reading.append(await _ask(shop, ladder, queries[0], All()))
+            fallback = shop.fallback(rows)
+            case.reading.append(await _ask(shop, fallback, queries[0], All()))
         await _weigh(case, shop)
         for query in queries:
             for name, condition in CONDITIONS.items():
-                taken = await _ask(shop, ladder, query, condition)
+                taken = await _ask(shop, fallback, query, condition)
                 case.searches.setdefault(name, []).append(taken)
             case.bare.append(_bare(vectors, query))
     finally:
@@ -141,22 +137,24 @@ def _product(number: int) -> ProductWrite:
 async def _weigh(case: Case, shop: Shop) -> None:
     """Memory of a first search: tracing makes it slow, so it is no part of the times."""
     tracemalloc.start()
-    ladder = shop.ladder(case.rows)
+    fallback = shop.fallback(case.rows)
     before, _ = tracemalloc.get_traced_memory()
-    await _ask(shop, ladder, shop.queries[0], All())
+    await _ask(shop, fallback, shop.queries[0], All())
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     case.held_bytes, case.peak_bytes = held - before, peak - before
 
 
-async def _ask(shop: Shop, by: tuple[Ladder, Columns], vector: Floats, condition: Filter) -> float:
+async def _ask(
+    shop: Shop, by: tuple[FallbackChain, Columns], vector: Floats, condition: Filter
+) -> float:
     """The seconds of one search."""
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
     query = Query("default", vector=asked, condition=condition, top_k=TOP)
     begun = time.perf_counter()
-    ladder, columns = by
+    fallback, columns = by
     answer = await search(
-        query, shop.record, shop.index, lambda: None, columns=columns, ladder=ladder
+        query, shop.record, shop.index, lambda: None, columns=columns, fallback=fallback
     )
     taken = time.perf_counter() - begun
     if not answer.substitute:

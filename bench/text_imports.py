@@ -21,8 +21,8 @@ from bench.model import Goal, Interval, Table
 from bench.sentences import Sentences
 from bench.statistics import ratio
 from local_suite.suite import Suite
-from retriever.model import Attribute, ProductContent
-from retriever.texts import text_of
+from retriever.domain.product import Attribute, ProductContent
+from retriever.domain.texts import text_of
 
 Say: TypeAlias = Callable[[str], None]
 

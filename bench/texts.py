@@ -35,11 +35,12 @@ from gateway.model.columns import Columns
 from gateway.model.scene import Scene
 from gateway.ranking.fuse import fuse, weighted
 from gateway.state.scenes import SceneFiles
-from retriever import keywords
-from retriever.model import Attribute, Collapse, ProductContent, ProductWrite
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import Attribute, ProductContent, ProductWrite
+from retriever.domain.texts import parts_of, text_of
+from retriever.domain.words import words_of
 from retriever.record import Record
-from retriever.texts import parts_of, text_of
-from retriever.words import words_of
+from retriever.search import keywords
 from servicekit.sql import Database
 
 PLACES = 10
@@ -277,7 +278,7 @@ def _untitled_figures(untitled: Untitled) -> list[dict[str, object]]:
 
 async def _measure(shop: Shop, model: Sentences | None) -> Found:
     with tempfile.TemporaryDirectory() as folder:
-        db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+        db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
         db.migrate()
         record = Record(db)
         await record.write("default", [ProductWrite(content, {}) for content in shop.products])

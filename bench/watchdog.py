@@ -16,26 +16,18 @@ import numpy as np
 from bench.engines import generation, image_id
 from bench.model import Goal, Interval, Result, Table
 from bench.statistics import percentile, ratio
-from retriever import planning
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import Columns
-from retriever.index import apply_outbox
-from retriever.milvus import MilvusIndex
-from retriever.model import (
-    Floats,
-    Generation,
-    GivenVector,
-    Image,
-    IndexKind,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
-from retriever.nearest import exact_scores
+from retriever.domain.generation import Generation, IndexKind, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite, exact_scores
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
-from retriever.sampling import Samples
-from retriever.search import Answer, Query, search
-from retriever.watchdog import LEAST_LOOKS, Watchdog
+from retriever.search import planning
+from retriever.search.query import Query
+from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
+from retriever.search.sampling import Samples
+from retriever.search.search import Answer, search
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
@@ -149,7 +141,7 @@ def run(say: Callable[[str], None]) -> Result:
 
 async def measure(uri: str, folder: Path, say: Callable[[str], None]) -> Bench:
     """Both parts, the engine and the record being there."""
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     record, index = Record(db), MilvusIndex(uri, seconds=120)
     random = np.random.default_rng(SEED)

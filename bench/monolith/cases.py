@@ -16,7 +16,7 @@ from bench.monolith.made import Made, Variants, write
 from bench.monolith.measuring import Case, measured
 from bench.monolith.texts import Speed
 from local_suite.suite import Suite
-from retriever.model import IndexKind, IndexParameters
+from retriever.domain.generation import IndexKind, IndexParameters
 
 Say: TypeAlias = Callable[[str], None]
 

@@ -18,19 +18,16 @@ import numpy.typing as npt
 
 from bench import engines
 from bench.engines import image_id
-from retriever.filters import shaped
-from retriever.model import (
+from retriever.domain.collections import shaped
+from retriever.domain.generation import (
     EXACT,
     TEXT_SPACE,
-    Attribute,
     Generation,
     GenerationState,
-    Image,
     IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
 )
+from retriever.domain.product import Attribute, Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Availability, Money
@@ -185,7 +182,7 @@ def write(data: Path, catalogs: Sequence[Made]) -> None:
     """Writes catalogs into the record of a suite that does not run yet."""
     folder = data / "retriever"
     folder.mkdir(parents=True, exist_ok=True)
-    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.migrations")
+    db = Database(f"sqlite:///{folder}/record.db", migrations="retriever.record.migrations")
     db.migrate()
     try:
         for made in catalogs:

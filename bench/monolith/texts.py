@@ -19,7 +19,7 @@ from embedder import triton
 from embedder.space import version_of
 from examples.wines.loading import LoadingFailed
 from local_suite.suite import Suite
-from retriever.texts import text_of
+from retriever.domain.texts import text_of
 from sightline_client import Product, SightlineClient
 
 Say: TypeAlias = Callable[[str], None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pymilvus import MilvusException
 
 from local_suite.suite import Suite
-from retriever.model import IndexRow
+from retriever.domain.index_values import IndexRow
 from retriever.record import Record
 from tests.chaos import bare
 from tests.chaos.calls import Retriever

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.filters import columns
-from retriever.model import IndexRow
+from retriever.adapters.milvus.filters import columns
+from retriever.domain.index_values import IndexRow
 from sightline.common.v1 import product_pb2, vector_pb2
 
 SPACE = "chaos"

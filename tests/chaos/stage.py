@@ -90,7 +90,7 @@ async def channel_to(suite: Suite, program: str) -> AsyncIterator[grpc.aio.Chann
 def record_of(suite: Suite) -> Iterator[Record]:
     """The retriever's record, to look into."""
     file = suite.layout.data / "retriever" / "record.db"
-    database = Database(f"sqlite:///{file}", migrations="retriever.migrations")
+    database = Database(f"sqlite:///{file}", migrations="retriever.record.migrations")
     try:
         yield Record(database)
     finally:

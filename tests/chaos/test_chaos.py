@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retriever.filters import columns
-from retriever.model import IndexRow
+from retriever.adapters.milvus.filters import columns
+from retriever.domain.index_values import IndexRow
 from sightline.common.v1 import answer_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb

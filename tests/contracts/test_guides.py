@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import typer.main
 
-from retriever.model import Freshness
-from retriever.planning import Plan, Route, Survivors
-from retriever.standin import Copy
+from retriever.domain.filter_parts import MatchingRows
+from retriever.domain.generation import Freshness
+from retriever.search.fallback.from_record import RecordCopy
+from retriever.search.planning import Plan, Route
 from sightline_client import filter_text
 from sightline_client.cli import app, failures
 
@@ -71,13 +72,13 @@ def test_every_word_of_a_plan_is_explained() -> None:
     told = [
         Plan(Route.FLAT, 100).words(1, 200),
         graph.words(1, 200),
-        graph.words(1, 200, survivors=42),
+        graph.words(1, 200, matches=42),
         replace(graph, route=Route.SLICES, slices=4).words(1, 200),
-        Plan(Route.EXACT, 100, reason="by price").words(1, 200, survivors=42),
-        Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, survivors=42),
+        Plan(Route.EXACT, 100, reason="by price").words(1, 200, matches=42),
+        Plan(Route.EXACT, 100, reason="by the engine's ids").words(1, 200, matches=42),
     ]
-    rows = Survivors([("row", "product", "photo")] * 100, np.zeros((100, 1), np.float32))
-    told += [Copy(rows, Freshness(0, 0, 0, 0, 0)).words, "in memory, 3068 rows compared"]
+    rows = MatchingRows([("row", "product", "photo")] * 100, np.zeros((100, 1), np.float32))
+    told += [RecordCopy(rows, Freshness(0, 0, 0, 0, 0)).words, "in memory, 3068 rows compared"]
     explained = FILTERS.partition("| word | means |")[2]
     for word in {part for words in told for part in words.split(", ")}:
         assert f"`{word}`" in explained, word

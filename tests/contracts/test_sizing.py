@@ -10,7 +10,7 @@ from pymilvus import DataType
 
 from bench import sizing
 from bench.sizing import GB, Shop
-from retriever import milvus
+from retriever.adapters.milvus import index as milvus
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")

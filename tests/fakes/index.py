@@ -11,34 +11,24 @@ import grpc
 import numpy as np
 from google.rpc import status_pb2
 
-from retriever.filters import SLICES, slice_number
-from retriever.model import (
-    EXACT,
-    WHOLE,
-    CategoryPath,
-    Classification,
+from retriever.adapters.milvus.filters import SLICES, slice_number
+from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import (
     CollectionAbsent,
     CollectionReleased,
-    CollectionState,
     EmbedderUnavailable,
-    EmbeddingSpace,
-    FitPhoto,
-    FitPlan,
-    FitProgress,
-    Floats,
-    GivenVector,
-    Hit,
     ImageNotFound,
     ImageRejected,
-    IndexParameters,
     IndexRefused,
-    IndexRow,
     IndexUnavailable,
-    Metric,
     PhotosUnavailable,
-    Slice,
     VersionMismatch,
 )
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
+from retriever.domain.generation import EXACT, IndexParameters, Metric
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
+from retriever.domain.vectors import Floats, GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.fetch import UriForbidden
 from servicekit.interceptors import Observing
@@ -213,7 +203,7 @@ class FakeIndex:
     async def flush_holds_up(self) -> bool:
         return self.comparing
 
-    async def survivors(
+    async def matching_ids(
         self,
         collection: str,
         condition: Filter,

@@ -17,23 +17,18 @@ import pytest
 import pytest_asyncio
 from pymilvus import AsyncMilvusClient
 
-from retriever import filters
-from retriever.milvus import MilvusIndex
-from retriever.model import (
-    EXACT,
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.collections import SHAPE, shaped
+from retriever.domain.errors import (
     CollectionAbsent,
     CollectionReleased,
-    CollectionState,
-    Floats,
-    Hit,
-    IndexKind,
-    IndexParameters,
     IndexRefused,
-    IndexRow,
     IndexUnavailable,
-    Metric,
-    Slice,
 )
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.index_values import CollectionState, Hit, IndexRow, Slice
+from retriever.domain.vectors import Floats
 from sightline_rules.filters import (
     All,
     Any,
@@ -88,7 +83,7 @@ async def index(place: Place) -> AsyncIterator[MilvusIndex]:
 @pytest_asyncio.fixture
 async def name(index: MilvusIndex) -> AsyncIterator[str]:
     """A collection that is not there yet, and is gone afterwards."""
-    chosen = filters.shaped(f"conformance_{uuid.uuid4().hex}")
+    chosen = shaped(f"conformance_{uuid.uuid4().hex}")
     yield chosen
     await index.drop(chosen)
 
@@ -321,11 +316,11 @@ async def test_partitions_by_top_category_answer_as_one_would(
     assert await index.scan(name, "0", "g") == {row.row_id: row.seq for row in given[1:]}
 
 
-@pytest.mark.parametrize("shape", [2, filters.SHAPE])
+@pytest.mark.parametrize("shape", [2, SHAPE])
 async def test_slices_are_parts_of_the_whole(index: MilvusIndex, name: str, shape: int) -> None:
     """Also of a collection that is older than the column which tells them."""
     given, asked = of_kinds(60), Comparison("category", Operator.EQUAL, "Wine")
-    older = filters.shaped(name, shape)
+    older = shaped(name, shape)
     found: list[str] = []
     try:
         await index.create(older, DIMENSION)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from retriever import filters
-from retriever.milvus import MilvusIndex
-from retriever.model import IndexRow
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.index_values import IndexRow
 from sightline_rules.filters import (
     FIELDS,
     All,

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from pymilvus import AsyncMilvusClient
 
-from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState, IndexRow, IndexUnavailable
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.index_values import CollectionState, IndexRow
 from sightline_rules.filters import Facts
 from tests.engines import MILVUS_PYTHON, MilvusLite, free_port, milvus_lite
 from tests.waiting import SECONDS

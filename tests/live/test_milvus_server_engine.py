@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from local_suite.processes import wait_gone
-from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.index_values import CollectionState
 from tests.engines import MILVUS_SERVER_PYTHON, MilvusServer, free_port, milvus_server
 from tests.waiting import SECONDS
 

@@ -23,8 +23,8 @@ from gateway.clients.calls import Caller
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.model.causes import Peer
 from gateway.model.query import ALONE, Signal, SignalKind
-from retriever.embedder import EmbedderClient as RetrieversClient
-from retriever.model import GivenVector
+from retriever.adapters.embedder import EmbedderClient as RetrieversClient
+from retriever.domain.vectors import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_status

@@ -253,7 +253,7 @@ async def start_retriever(
     """A retriever until the stack ends: its record, its port and its worker's environment."""
     settings = Settings(
         port=0,
-        database_url=new_store("retriever.migrations", "record.db"),
+        database_url=new_store("retriever.record.migrations", "record.db"),
         photos_url=str(folder / "photos"),
         backups=str(folder / "backups"),
         milvus_uri=engine.uri,

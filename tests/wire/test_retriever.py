@@ -20,18 +20,25 @@ from google.rpc import status_pb2
 from google.type import money_pb2
 from PIL import Image
 
-from retriever import filters, milvus
 from retriever.__main__ import bindings
+from retriever.adapters.embedder import EmbedderClient
+from retriever.adapters.milvus import filters
+from retriever.adapters.milvus import index as milvus
+from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import EXACT_ROWS
-from retriever.embedder import EmbedderClient
-from retriever.milvus import MilvusIndex
-from retriever.model import CategoryGuess, Classification, CollectionState, ImageRejected
+from retriever.domain.classification import CategoryGuess, Classification
+from retriever.domain.collections import shaped
+from retriever.domain.errors import ImageRejected
+from retriever.domain.index_values import CollectionState
 from retriever.record import Record
+from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer import vectors
+from retriever.servicer.filter_messages import unpacked
 from retriever.settings import Settings
-from retriever.watchdog import Watchdog
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
-from retriever.worker import Leadership, Worker, work
+from retriever.workers.context import Worker
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import lead_in_turn
 from servicekit import server
 from servicekit.jobs import Lease, worker_id
 from servicekit.sql import Database
@@ -150,8 +157,9 @@ async def shop(tmp_path: Path, engine: MilvusLite, exact_rows: int) -> AsyncIter
             job_queue(db),
             worker_id("test"),
             backups,
+            unpacked,
         )
-        working.append((asyncio.create_task(work(worker, stop)), stop))
+        working.append((asyncio.create_task(lead_in_turn(worker, stop)), stop))
 
     async def stop_worker() -> None:
         while working:
@@ -773,7 +781,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     await shop.stop_worker()
     made = await shop.record.generation("default", "visual")
     assert made is not None
-    former = filters.shaped(made.collection, 1)
+    former = shaped(made.collection, 1)
     known = [name for name in filters.COLUMNS if name not in filters.ATTRIBUTE]
     with monkeypatch.context() as patch:
         patch.setattr(milvus, "COLUMNS", known)
@@ -787,7 +795,7 @@ async def test_an_index_without_attributes_is_searched_until_one_with_them_is_bu
     await shop.record.mark(made, collection=former)
     assert await found(shop) == FOUND
     photos = len(shop.embedder.calls)
-    monkeypatch.setattr("retriever.worker.FORMER_SECONDS", 0.5)
+    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.5)
     shop.start_worker()
 
     async def former_gone() -> bool:

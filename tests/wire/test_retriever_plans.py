@@ -13,19 +13,13 @@ import numpy as np
 import pytest
 from google.type import money_pb2
 
-from retriever.index import collection_of
-from retriever.model import (
-    EmbeddingSpace,
-    GenerationState,
-    Image,
-    IndexKind,
-    IndexParameters,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
-from retriever.recall import MOST_ROWS
-from retriever.watchdog import LEAST_LOOKS
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import GenerationState, IndexKind, IndexParameters
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.recall import MOST_ROWS
+from retriever.domain.vectors import VectorWrite
+from retriever.search.recall.watchdog import LEAST_LOOKS
 from sightline.common.v1 import answer_pb2, filter_pb2, vector_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.filters import Money
@@ -113,8 +107,8 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
     for condition, passing, plan in (
         (None, everything, "graph ef "),
         (compare("price", price(750), "LESS"), range(750), "graph ef "),
-        (compare("brand", text("b3")), range(3, COUNT, 50), "exact over 30 survivors"),
-        (compare("price", price(8), "LESS"), range(8), "exact over 8 survivors"),
+        (compare("brand", text("b3")), range(3, COUNT, 50), "exact over 30 matches"),
+        (compare("price", price(8), "LESS"), range(8), "exact over 8 matches"),
         (compare("tags", text("rare"), "CONTAINS"), range(7, COUNT, 50), "graph ef "),
     ):
         found = await shop.search(vector=asked, generation="graph", filter=condition, top_k=TOP)

@@ -26,12 +26,12 @@ from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
 from retriever.__main__ import bindings
-from retriever.milvus import MilvusIndex
-from retriever.model import CollectionState
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.domain.index_values import CollectionState
 from retriever.record import Record
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store
-from retriever.worker import EMBED_CALLS
+from retriever.workers.embedding import EMBED_CALLS
 from servicekit import server
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, job_pb2, job_service_pb2, product_pb2

@@ -14,9 +14,11 @@ from embedder.__main__ import bind, decoders, fetcher
 from embedder.settings import EmbedderSettings
 from embedder.triton import Triton
 from examples.wines.catalogue import Wine, load_wines
-from retriever.doubts import doubt
-from retriever.embedder import EmbedderClient
-from retriever.model import CategoryPath, FitPhoto, FitPlan, FitProgress, GivenVector, Label
+from retriever.adapters.embedder import EmbedderClient
+from retriever.domain.category_mismatch import category_mismatch
+from retriever.domain.classification import CategoryPath
+from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
+from retriever.domain.vectors import GivenVector
 from servicekit import server
 from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status
@@ -256,9 +258,9 @@ def _photos_tell_categories(
         own = wine.category_path
         right += each.guesses[0].path == own
         wrong = next(path for path in sorted(known) if path != own)
-        doubted = doubt(wrong, each, known, "photo", "version")
+        doubted = category_mismatch(wrong, each, known, "photo", "version")
         instead += bool(doubted and doubted.instead and doubted.instead.path == own)
-        unfounded += doubt(own, each, known, "photo", "version") is not None
+        unfounded += category_mismatch(own, each, known, "photo", "version") is not None
     assert (right, unfounded) == (FITTED, 0)
     assert instead > 0.75 * FITTED  # 23 of 24, 2026-11
     learned, unseen = np.split(np.array([each.unknown_probability for each in told]), 2)

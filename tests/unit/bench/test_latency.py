@@ -44,13 +44,13 @@ def test_each_case_has_a_ratio_to_keep_and_hydration_counts_where_nothing_is_fil
         ("flat, 1 round, 400 rows", "flat", None, None, "400"),
         ("graph ef 1600, 1 round, 400 rows, about 100% pass", "graph", "1600", None, "400"),
         (
-            "graph ef 6400, then exact over 50 survivors, 1 round, 50 rows",
+            "graph ef 6400, then exact over 50 matches, 1 round, 50 rows",
             "graph",
             "6400",
             ", then exact",
             "50",
         ),
-        ("exact over 100 survivors, 1 round, 100 rows, by brand", "exact", None, None, "100"),
+        ("exact over 100 matches, 1 round, 100 rows, by brand", "exact", None, None, "100"),
     ],
 )
 def test_the_peer_does_what_the_plan_says(

@@ -14,18 +14,18 @@ from bench.engines import product_id
 from bench.peers import Faiss, recall
 from bench.scale import growth
 from bench.search_report import Case, Costs, Measured, Seen, result
-from retriever.filters import columns, slice_number
-from retriever.model import (
+from retriever.adapters.milvus.filters import columns, slice_number
+from retriever.domain.generation import (
     Generation,
     GenerationState,
-    GivenVector,
     IndexKind,
     IndexParameters,
     Metric,
 )
-from retriever.nearest import exact_scores
+from retriever.domain.vectors import GivenVector, exact_scores
 from retriever.record import Record
-from retriever.search import Query, search
+from retriever.search.query import Query
+from retriever.search.search import search
 from servicekit.sql import Database
 from sightline_rules.filters import All, passes
 from tests.fakes.index import FakeIndex
@@ -92,7 +92,7 @@ def test_without_photos_there_is_nothing_to_measure(tmp_path: Path) -> None:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/record.db", migrations="retriever.migrations")
+    made = Database(f"sqlite:///{tmp_path}/record.db", migrations="retriever.record.migrations")
     made.migrate()
     yield made
     made.close()

@@ -8,7 +8,7 @@ import pytest
 from bench import text_imports
 from bench.model import Verdict
 from bench.text_imports import Chunk
-from retriever.texts import text_of
+from retriever.domain.texts import text_of
 
 CHUNKS = [Chunk(1_000, 10, 1, {"triton": 6.0, "embedder": 2.0}, 8, 5) for _ in range(6)]
 

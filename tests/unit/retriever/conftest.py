@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from retriever.filters import shaped
-from retriever.model import (
-    Generation,
-    GenerationState,
-    Image,
-    ProductContent,
-    ProductWrite,
-    VectorWrite,
-)
+from retriever.domain.collections import shaped
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.product import Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
 from servicekit.sql import Database
 from sightline_rules.filters import Money
@@ -24,7 +19,7 @@ from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.stores import SQLITE, NewStore, Stores
 
-MIGRATIONS = "retriever.migrations"
+MIGRATIONS = "retriever.record.migrations"
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from retriever.columns.reads import ProductRow
+from retriever.ports.columns import ProductRow
 from sightline_rules.filters import Facts
 
 

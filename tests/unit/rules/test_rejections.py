@@ -135,7 +135,7 @@ conditions = st.recursive(
 @given(conditions)
 def test_words_mean_to_the_command_line_what_the_condition_means(condition):
     """Read as the command line reads filters, they say the same again."""
-    from retriever.wire import condition as of_message
+    from retriever.servicer.filter_messages import condition as of_message
 
     again = of_message(to_wire.filter_(parse(words(condition))))
     for facts in (WINE, Facts(), Facts(brand="a", category="b", price=Money("EUR", 1))):

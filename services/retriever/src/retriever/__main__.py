@@ -9,23 +9,24 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
-from retriever.backup_store import BackupFiles
+from retriever.adapters.backup_files import BackupFiles
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.adapters.photos import PhotoStore
 from retriever.columns.keeper import Columns
-from retriever.gauges import RecallCollector, keep_measuring
-from retriever.ladder import Ladder
-from retriever.milvus import MilvusIndex
-from retriever.photos import PhotoStore
+from retriever.indexing.lag import keep_measuring
 from retriever.record import Record
+from retriever.search.fallback.chain import FallbackChain
+from retriever.search.recall.metrics import RecallCollector
+from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
 from retriever.servicer.fits import FIT_SERVICE, FitServicer
 from retriever.servicer.index import INDEX_SERVICE, IndexServicer
 from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
+from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
 from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
 from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
 from retriever.settings import Settings
-from retriever.watchdog import Watchdog
-from retriever.wire import JOB_OWNER
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
 from servicekit.errors import ServiceError
@@ -94,7 +95,7 @@ def bindings(
                 index,
                 settings.milvus_seconds,
                 spaces=settings.spaces,
-                ladder=Ladder(record, index, settings.milvus_standin_rows, columns),
+                fallback=FallbackChain(record, index, settings.milvus_standin_rows, columns),
                 columns=columns,
                 watchdog=watchdog or watch(settings, record),
             ),
@@ -130,7 +131,7 @@ def columns_of(settings: Settings, record: Record) -> Columns:
 
 async def warm(columns: Columns, record: Record, catalogs: Collection[str]) -> None:
     """Have in memory what the first searches want, so that they need not wait for it."""
-    with suppress(ServiceError):  # who searches is told what is wrong
+    with suppress(ServiceError):  # searches report what is wrong
         for catalog in catalogs:
             live = await record.generations(catalog)
             await columns.warm([generation for generation in live if generation.active])

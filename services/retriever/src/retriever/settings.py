@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from retriever.columns.keeper import EXACT_BYTES, EXACT_ROWS, MOST_PRODUCTS
-from retriever.standin import MOST_ROWS
+from retriever.search.fallback.from_record import MOST_ROWS
 from servicekit.config import ServerSettings
 from servicekit.decoding import DecodingSettings
 from servicekit.fetch import FetchSettings

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from retriever.backup_store import BackupFiles
-from retriever.milvus import MilvusIndex
-from retriever.photos import PhotoStore
-from retriever.ports import RowsRecord
+from retriever.adapters.backup_files import BackupFiles
+from retriever.adapters.milvus.index import MilvusIndex
+from retriever.adapters.photos import PhotoStore
+from retriever.ports.generations import RowsRecord
 from retriever.record.tables import jobs
+from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import Settings
-from retriever.watchdog import Watchdog
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.jobs import Jobs
@@ -18,7 +18,9 @@ from sightline_rules.photos import PhotoLimits
 
 def database(settings: Settings) -> Database:
     """The record's store, with its schema brought up to date."""
-    db = Database(settings.database_url.get_secret_value(), migrations="retriever.migrations")
+    db = Database(
+        settings.database_url.get_secret_value(), migrations="retriever.record.migrations"
+    )
     db.migrate()
     return db
 

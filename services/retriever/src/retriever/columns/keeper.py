@@ -13,10 +13,11 @@ from functools import partial
 from prometheus_client import Gauge
 
 from retriever.columns.conditions import Conditions
-from retriever.columns.reads import ColumnRecord, PhotoRow
 from retriever.columns.table import Table
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
-from retriever.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
+from retriever.ports.columns import ColumnRecord, PhotoRow
 
 MOST_PRODUCTS = 1_000_000
 """Products of a catalog whose columns are held: some 300 MB."""
@@ -211,7 +212,7 @@ class Columns:
     def _end(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # whoever waits is told; when nobody does, the next search tries
+            task.exception()  # whoever waits gets it; when nobody does, the next search tries
 
     async def _bring_up(self, catalog_id: str) -> None:
         """Have a catalog's columns as the record has them now, unless they are too many."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.reads import ProductRow
+from retriever.ports.columns import ProductRow
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from retriever.columns.reads import PhotoRow
 from retriever.columns.table import Ints, Table
-from retriever.model import Floats, Generation, Metric
+from retriever.domain.generation import Generation, Metric
+from retriever.domain.vectors import Floats
+from retriever.ports.columns import PhotoRow
 
 NOBODY = -1
 _FIRST = 256

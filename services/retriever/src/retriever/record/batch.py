@@ -15,30 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
-    EtagMismatch,
-    Generation,
-    Image,
-    ImageNotFound,
-    ProductChange,
-    ProductContent,
-    ProductInvalid,
-    ProductNotFound,
-    ProductWrite,
-    Stored,
-)
+from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid, ProductNotFound
+from retriever.domain.generation import Generation
+from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
 from retriever.record.generations import live_generations
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.parts import (
-    BOUND_VERSION,
-    among,
-    look_up,
-    on,
-    pending_row,
-    photo_rows,
-    put,
-)
+from retriever.record.parts import BOUND_VERSION, among, look_up, on, pending_row, photo_rows, put
 from retriever.record.products import content_etag, content_values, read_products
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors

@@ -9,8 +9,9 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.columns.reads import Changes, PhotoRow, ProductRow
-from retriever.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
+from retriever.ports.columns import Changes, PhotoRow, ProductRow
 from retriever.record.hashes import from_signed
 from retriever.record.parts import (
     PHOTO,
@@ -22,14 +23,7 @@ from retriever.record.parts import (
     to_floats,
     vector_of,
 )
-from retriever.record.tables import (
-    changes,
-    images,
-    product_images,
-    products,
-    sequences,
-    vectors,
-)
+from retriever.record.tables import changes, images, product_images, products, sequences, vectors
 
 _PRODUCTS = (
     sa.select(

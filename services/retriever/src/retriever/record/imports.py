@@ -14,19 +14,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
-    Closing,
+from retriever.domain.errors import (
     ImportClosed,
     ImportDeletesTooMuch,
-    ImportMode,
     ImportModeMismatch,
     ImportNotFound,
-    ImportProgress,
-    ImportRow,
     ProductInvalid,
-    ProductWrite,
-    Stored,
 )
+from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
+from retriever.domain.product import ProductWrite, Stored
 from retriever.record.batch import Batch
 from retriever.record.parts import chunks
 from retriever.record.session import Session
@@ -236,8 +232,8 @@ def close_import(
         raise ImportNotFound
     progress = _progress(known)
     if progress.closed:
-        told = tuple(json.loads(known.sample))
-        return Closing(progress, known.delete_count, told, known.before_seq)
+        shown = tuple(json.loads(known.sample))
+        return Closing(progress, known.delete_count, shown, known.before_seq)
     count, ids = 0, list[str]()
     if progress.mode is ImportMode.FULL:
         c = products.c
@@ -294,7 +290,7 @@ def _progress(row: sa.Row[Any]) -> ImportProgress:
 
 
 def _bounded(error: ServiceError) -> ServiceError:
-    """The error as it is kept and told: a hostile row can't fill the disk with what is wrong."""
+    """The error as it is kept: a hostile row can't fill the disk with what is wrong."""
     if error.code in PASSING:
         return error
     return BY_CODE[error.code](
@@ -311,25 +307,25 @@ def _kept(
     catalog_id: str, import_id: str, row: ImportRow, outcome: Stored | ServiceError
 ) -> dict[str, Any]:
     if isinstance(outcome, Stored):
-        told: list[Any] = [outcome.etag, *outcome.image_ids]
+        parts: list[Any] = [outcome.etag, *outcome.image_ids]
     else:
         wrong = [[item.field, item.description] for item in outcome.violations]
-        told = [outcome.code, outcome.reason, outcome.message, wrong]
+        parts = [outcome.code, outcome.reason, outcome.message, wrong]
     return {
         "catalog_id": catalog_id,
         "import_id": import_id,
         "row_number": row.number,
         "product_id": row.product_id,
         "stored": isinstance(outcome, Stored),
-        "outcome": json.dumps(told, ensure_ascii=False),
+        "outcome": json.dumps(parts, ensure_ascii=False),
     }
 
 
 def _outcome(row: Any) -> Stored | ServiceError:
-    told = json.loads(row.outcome)
+    parts = json.loads(row.outcome)
     if row.stored:
-        etag, *image_ids = told
+        etag, *image_ids = parts
         return Stored(row.product_id, etag, tuple(image_ids))
-    code, reason, message, wrong = told
+    code, reason, message, wrong = parts
     violations = [FieldViolation(field, description) for field, description in wrong]
     return BY_CODE[Code(code)](message, reason=reason, violations=violations)

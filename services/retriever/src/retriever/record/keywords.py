@@ -3,7 +3,7 @@
 A product's words are written in the transaction that writes the product, and go with it. The
 store's own full-text search names products that have any of some words, the likeliest first
 (SQLite: BM25 of FTS5; PostgreSQL: ts_rank of each word × the word's rarity); how well they match
-their own words tell (retriever.words), in the same way on both and in each catalog by itself.
+their own words say (domain/words.py), in the same way on both and in each catalog by itself.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Attribute, ProductContent
-from retriever.planning import indexed_parts
+from retriever.domain.filter_parts import indexed_parts
+from retriever.domain.product import Attribute, ProductContent
+from retriever.domain.words import FIELDS, Words, match, rarity, words_in
+from retriever.record.filter_matches import holds
 from retriever.record.parts import among, inserting, look_up, same
 from retriever.record.products import FACTS, to_facts
-from retriever.record.survivors import holds
 from retriever.record.tables import keywords, products
-from retriever.words import FIELDS, Words, match, rarity, words_in
 from sightline_rules import categories
 from sightline_rules.filters import All, Filter, passes
 
 MOST_COUNTED = 10_000
-"""Products that are counted to tell how common a word is, at most: one that so many have selects
+"""Products that are counted to know how common a word is, at most: one that so many have selects
 nothing where a rarer one is asked for too."""
 _ENOUGH = 100_000
-"""Products that are counted to tell how many a catalog has, at most."""
+"""Products that are counted to know how many a catalog has, at most."""
 MOST_TRIED = 20_000
 """Products that are looked at whether they pass a filter, at most: the likeliest ones."""
 MOST_FOUND = 1_000

@@ -1,4 +1,4 @@
-"""A catalogue's photos with what they show, for fitting a space on them."""
+"""A catalog's photos with what they show, for fitting a space on them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Label
+from retriever.domain.fitting import Label
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, same
 from retriever.record.tables import images, product_images, products

@@ -8,7 +8,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Floats, Generation
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 from retriever.record.parts import held_by, row_source, to_floats
 
 

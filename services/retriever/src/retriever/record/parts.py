@@ -1,4 +1,4 @@
-"""Pieces of statements that several of the record's rooms need."""
+"""Pieces of statements that several of the record's modules need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from retriever.model import (
-    Floats,
-    Generation,
-)
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
 from retriever.record.tables import (
     generations,
     images,

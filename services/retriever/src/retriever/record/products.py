@@ -12,15 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Attribute, Image, Order, Product, ProductContent, Tally
-from retriever.record.doubts import DOUBTED
+from retriever.domain.product import Attribute, Image, Order, Product, ProductContent, Tally
+from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
 from retriever.record.parts import PHOTO, among, look_up, on
-from retriever.record.tables import (
-    images,
-    product_images,
-    products,
-)
+from retriever.record.tables import images, product_images, products
 from sightline_rules import categories, filters
 from sightline_rules.filters import Availability, Facts, Filter, Money, Time, by_key
 
@@ -58,7 +54,7 @@ _CONTENT = (
     products.c.seq,
 )
 _NAMES = tuple(column.name for column in _CONTENT[:13])
-"""What `content_values` tells."""
+"""What `content_values` returns."""
 _PHOTO = (
     images.c.image_id,
     images.c.media_type,
@@ -87,7 +83,7 @@ class StoredContent:
     """A product's content as it is stored."""
 
     values: dict[str, Any]
-    """As `content_values` tells them."""
+    """As `content_values` returns them."""
     image_ids: tuple[str, ...]
     etag: str
 
@@ -142,13 +138,13 @@ def read_page(
     after: tuple[int, str] | None,
     limit: int,
     *,
-    doubted_only: bool = False,
+    mismatched_only: bool = False,
 ) -> list[Product]:
-    """Products in order behind a key; see CatalogueRecord."""
+    """Products in order behind a key; see CatalogRecord."""
     c = products.c
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
-    if doubted_only:
-        query = query.where(DOUBTED)
+    if mismatched_only:
+        query = query.where(MISMATCHED)
     if order is Order.NEWEST:
         query = query.order_by(c.create_time.desc(), c.product_id)
         if after is not None:

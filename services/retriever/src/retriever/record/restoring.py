@@ -11,9 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.archive.model import BackupDamaged, Row
-from retriever.catalogue import check_product
-from retriever.model import Amount, Generation, ImageDraft, ProductContent, ProductDraft
+from retriever.domain.archive import BackupDamaged, Row
+from retriever.domain.generation import Generation
+from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
+from retriever.domain.validation import check_product
 from retriever.record.generations import live_generations
 from retriever.record.keywords import put_words
 from retriever.record.parts import (
@@ -48,7 +49,7 @@ _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:
-    """Whether a product of an archive is one that the catalogue takes. Raises BackupDamaged."""
+    """Whether a product of an archive is one that the catalog takes. Raises BackupDamaged."""
     try:
         content = _content(row, image_ids)
         whole = content_etag(content) == row["etag"]

@@ -9,41 +9,36 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
-    MOST_LIVE,
-    Backlog,
-    EmbeddingSpace,
-    Generation,
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import (
     GenerationActive,
     GenerationExists,
     GenerationNotFound,
     GenerationNotVerified,
     GenerationsFull,
+    RollbackUnavailable,
+)
+from retriever.domain.generation import (
+    MOST_LIVE,
+    Backlog,
+    Generation,
     GenerationState,
     GenerationStatus,
-    RollbackUnavailable,
     Verification,
 )
+from retriever.record.freshness import holds_up, read_freshness
 from retriever.record.generations import (
     all_generations,
-    count_rows,
     generation_values,
-    holds_up,
     item_of,
     live_generations,
-    read_freshness,
     verification_text,
     want,
 )
+from retriever.record.index_rows import count_rows
 from retriever.record.parts import held_by, is_generation, pending_of, put
 from retriever.record.session import queue_up
-from retriever.record.tables import (
-    generations,
-    offers,
-    pending,
-    product_vectors,
-    vectors,
-)
+from retriever.record.tables import generations, offers, pending, product_vectors, vectors
 
 LONGEST_WAIT = 30_000_000
 """Microseconds that a write may wait for a generation that is to be made active."""

@@ -13,17 +13,11 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import (
-    Generation,
-    GenerationNotFound,
-    GenerationState,
-    ImageNotFound,
-    Offer,
-    ProductNotFound,
-    Stored,
-    Tally,
-    VectorWrite,
-)
+from retriever.domain.errors import GenerationNotFound, ImageNotFound, ProductNotFound
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.product import Tally
+from retriever.domain.texts import digest_of, text_of
+from retriever.domain.vectors import VectorWrite
 from retriever.record.hashes import write_hashes
 from retriever.record.parts import (
     BOUND_VERSION,
@@ -35,7 +29,7 @@ from retriever.record.parts import (
     put,
     version_of,
 )
-from retriever.record.products import read_contents, read_part, read_products, values_etag
+from retriever.record.products import read_part, read_products
 from retriever.record.tables import (
     changes,
     generations,
@@ -47,14 +41,12 @@ from retriever.record.tables import (
     sequences,
     vectors,
 )
-from retriever.texts import digest_of, text_of
 from servicekit.errors import ServiceError
 from sightline_rules import ids
 from sightline_rules.filters import Filter
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Of the outbox: commit, product, the commit that it is a part of, ids of index rows taken away."""
-
 _HEAD = (
     sa.select(sequences.c.seq)
     .where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
@@ -72,26 +64,7 @@ _LIVES = sa.select(generations.c.name).where(
     on(generations, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
     generations.c.state != GenerationState.DROPPED,
 )
-_OFFER = ("price_micros", "currency", "availability")
-_SET_OFFER = (
-    sa.update(products)
-    .where(
-        products.c.catalog_id == sa.bindparam("of_catalog"),
-        products.c.product_id == sa.bindparam("of_product"),
-    )
-    .values({name: sa.bindparam(name) for name in (*_OFFER, "update_time", "etag", "seq")})
-)
 _EXISTING = sa.select(products.c.product_id).where(among(products, "product_id"))
-
-
-def _offered(offer: Offer) -> dict[str, Any]:
-    """The values that an offer sets."""
-    values: dict[str, Any] = {}
-    if offer.price is not None:
-        values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
-    if offer.availability is not None:
-        values["availability"] = str(offer.availability)
-    return values
 
 
 def queue_up(connection: Connection, catalog_id: str) -> int:
@@ -189,12 +162,12 @@ class Session:
         of = {"catalog_id": self.catalog_id}
         for row in look_up(self.connection, _USERS, [write.image_id for write in writes], of):
             users.setdefault(row.image_id, set()).add(row.product_id)
-        strangers = [
+        missing = [
             write.product_id
             for write in writes
             if write.product_id and write.product_id not in users.get(write.image_id, ())
         ]
-        existing = {row.product_id for row in look_up(self.connection, _EXISTING, strangers, of)}
+        existing = {row.product_id for row in look_up(self.connection, _EXISTING, missing, of)}
         outcomes: list[ServiceError | None] = []
         taken: list[VectorWrite] = []
         for write in writes:
@@ -311,50 +284,6 @@ class Session:
         ]
         if rows:
             self.connection.execute(sa.insert(outbox), rows)
-
-
-# Calls of the record
-
-
-def offer(
-    connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
-) -> tuple[list[Stored | ServiceError], int]:
-    """Set price and availability; no product twice. What changes nothing takes no number. With the
-    newest commit."""
-    session = Session(connection, catalog_id, now)
-    held = read_contents(connection, catalog_id, [offer.product_id for offer in offers])
-    outcomes: list[Stored | ServiceError] = []
-    changed: list[tuple[dict[str, Any], str]] = []
-    for offer in offers:
-        known = held.get(offer.product_id)
-        if known is None:
-            outcomes.append(ProductNotFound())
-            continue
-        values = known.values | _offered(offer)
-        etag = values_etag(values, known.image_ids)
-        if etag != known.etag:
-            changed.append((values, etag))
-        outcomes.append(Stored(offer.product_id, etag, known.image_ids))
-    if changed:
-        _set_offers(session, changed)
-    return outcomes, session.head()
-
-
-def _set_offers(session: Session, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
-    """`changed`: values of products, each with its new etag."""
-    rows = [
-        {
-            **{name: values[name] for name in _OFFER},
-            "of_catalog": session.catalog_id,
-            "of_product": values["product_id"],
-            "update_time": session.now,
-            "etag": etag,
-            "seq": seq,
-        }
-        for (values, etag), seq in zip(changed, session.take(len(changed)), strict=True)
-    ]
-    session.connection.execute(_SET_OFFER, rows)
-    session.note((row["seq"], row["of_product"], row["seq"], ()) for row in rows)
 
 
 def delete(

@@ -14,17 +14,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.archive.model import Column, Kind, Row, Snapshot, Table
-from retriever.model import TEXT_SPACE, Generation
+from retriever.domain.archive import Column, Kind, Row, Table
+from retriever.domain.generation import TEXT_SPACE, Generation
+from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
-from retriever.record.tables import (
-    images,
-    pending,
-    product_images,
-    products,
-    sequences,
-    vectors,
-)
+from retriever.record.tables import images, pending, product_images, products, sequences, vectors
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from retriever.archive.model import Table
-from retriever.model import Standing
+from retriever.domain.archive import Table
+from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     batch,
     columns,
@@ -23,23 +23,20 @@ from retriever.record import (
     snapshots,
     work,
 )
-from retriever.record.doubts import count_doubts, judge, read_doubts
-from retriever.record.generations import (
-    all_generations,
+from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
+from retriever.record.filter_matches import read_matching_rows, read_sample, read_vectors
+from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
+from retriever.record.generations import all_generations, live_generations, read_generation
+from retriever.record.index_rows import (
     count_rows,
-    live_generations,
-    read_counts,
-    read_freshness,
-    read_generation,
     read_index_page,
     read_index_rows,
     read_product_vectors,
     read_row_seqs,
-    read_standing,
 )
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
-from retriever.record.survivors import read_sample, read_survivors, read_vectors
+from retriever.record.offers import offer
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from servicekit.jobs import now_micros
 from servicekit.sql import Database
@@ -79,7 +76,7 @@ def _writes(work: Callable[Concatenate[Connection, P], T]) -> Call[P, T]:
 
 
 def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
-    """The same as `_reads`, of work that is told the time."""
+    """The same as `_reads`, of work that needs the time."""
 
     async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.read(
@@ -90,7 +87,7 @@ def _reads_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]
 
 
 def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T]:
-    """The same as `_writes`, of work that is told the time."""
+    """The same as `_writes`, of work that needs the time."""
 
     async def call(store: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store._db.write(
@@ -101,34 +98,36 @@ def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T
 
 
 class Record(Store):
-    """The record's calls; ports.py says what each does."""
+    """The record's calls; ports/ says what each does."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         super().__init__(db, clock)
-        self._standings: Answers[Standing] = Answers(db.version)
+        self._snapshots: Answers[GenerationSnapshot] = Answers(db.version)
 
     def version(self) -> int | None:
         """See IndexRecord."""
         return self._db.version()
 
-    async def standing(self, catalog_id: str, space: str, name: str = "") -> Standing | None:
+    async def generation_snapshot(
+        self, catalog_id: str, space: str, name: str = ""
+    ) -> GenerationSnapshot | None:
         """See SearchRecord."""
-        return await self._standings.get(
-            (catalog_id, space, name), lambda: self._standing(catalog_id, space, name)
+        return await self._snapshots.get(
+            (catalog_id, space, name), lambda: self._generation_snapshot(catalog_id, space, name)
         )
 
-    _standing = _reads(read_standing)
+    _generation_snapshot = _reads(read_generation_snapshot)
 
-    # The catalogue
+    # The catalog
     write = _writes_now(batch.write_products)
     change = _writes_now(batch.change_products)
-    offer = _writes_now(session.offer)
+    offer = _writes_now(offer)
     delete = _writes_now(session.delete)
     get = _reads(products.read_products)
     page = _reads(products.read_page)
     image = _reads(products.read_image)
-    doubts = _reads(read_doubts)
-    doubted = _reads(count_doubts)
+    category_mismatches = _reads(read_mismatches)
+    mismatch_count = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
 
     # Removals
@@ -165,7 +164,7 @@ class Record(Store):
     mean_vectors = _reads(means.read_means)
     image_ids = _reads(products.read_image_ids)
     sample = _reads(read_sample)
-    survivors = _reads(read_survivors)
+    matching_rows = _reads(read_matching_rows)
     vectors_of_rows = _reads(read_vectors)
     want_check = _writes(rollout.want_check)
 

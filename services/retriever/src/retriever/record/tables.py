@@ -80,7 +80,7 @@ keywords = sa.Table(
     _of_product(),
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
-"""The words of products, set apart by blanks (keywords.py). The store's full-text search goes by
+"""The words of products, set apart by blanks (domain/words.py). The store's full-text search uses
 them: on SQLite a table `keywords_index` that triggers keep, on PostgreSQL a column `words`."""
 
 ENGINES_OWN = ("keywords_index", "keywords.words", "keywords_words")
@@ -130,7 +130,7 @@ doubts = sa.Table(
     _of_product(),
     sa.Index("doubts_image", "catalog_id", "image_id"),
 )
-"""Photos that contradicted their product's category when they were looked at (doubts.py).
+"""Photos that contradict their product's category (domain/category_mismatch.py).
 `category`: the one that it was about. `instead`: what they rather look like; empty = like none."""
 
 vectors = sa.Table(
@@ -157,8 +157,8 @@ product_vectors = sa.Table(
 )
 """Vectors of products themselves, in spaces that have one a product; else like `vectors`.
 
-`digest`: of the text that the vector was made of (texts.py). Empty = the space is not of texts, or
-the text has changed since: the vector serves until the new one is there."""
+`digest`: of the text that the vector was made of (domain/texts.py). Empty = the space is not of
+texts, or the text has changed since: the vector serves until the new one is there."""
 
 generations = sa.Table(
     "generations",

@@ -12,8 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Floats, Generation, ProductContent
-from retriever.record.generations import holds_up
+from retriever.domain.generation import Generation
+from retriever.domain.product import ProductContent
+from retriever.domain.texts import digest_of, text_of
+from retriever.domain.vectors import Floats
+from retriever.record.freshness import holds_up
 from retriever.record.parts import (
     BOUND_VERSION,
     among,
@@ -30,7 +33,6 @@ from retriever.record.parts import (
 from retriever.record.products import read_products
 from retriever.record.session import Session
 from retriever.record.tables import pending, product_vectors
-from retriever.texts import digest_of, text_of
 
 _HELD = sa.select(
     product_vectors.c.product_id,

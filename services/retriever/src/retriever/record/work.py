@@ -13,7 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.model import Change, Generation, GenerationState, Pending, Waiting
+from retriever.domain.embedding import Pending
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.index_values import Change, Waiting
 from retriever.record.generations import live_generations
 from retriever.record.parts import BOUND_VERSION, on, pending_of, version_of
 from retriever.record.session import queue_up

@@ -1,1 +1,1 @@
-"""The retriever on gRPC: a room for each service."""
+"""The retriever on gRPC: a module for each service, and its messages."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from retriever import backups, wire
-from retriever.archive.model import generations_of
-from retriever.ports import BackupRecord, BackupStore
+from retriever.backup import backups
+from retriever.domain.archive import generations_of
+from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.servicer import messages as wire
+from retriever.servicer import vector_messages
 from servicekit.errors import ServiceError
 from servicekit.jobs import Jobs, now_micros
 from servicekit.requests import enter
@@ -85,7 +87,9 @@ def _backup(item: backups.Listed) -> pb.Backup:
     message.vector_count = item.found.rows("vectors")
     message.service_version = item.found.service_version
     try:
-        message.spaces.extend(wire.space_version(held) for held in generations_of(item.found))
+        message.spaces.extend(
+            vector_messages.space_version(held) for held in generations_of(item.found)
+        )
     except ServiceError as error:
         message.status.CopyFrom(to_status(error))
     return message

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import fits, wire
-from retriever.model import FitPlan
+from retriever.domain.fitting import FitPlan
+from retriever.indexing import fits
+from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import generations, wire
-from retriever.ports import RegistryRecord
-from retriever.search import DEFAULT_SPACE
+from retriever.domain.generation import DEFAULT_SPACE
+from retriever.indexing import generations
+from retriever.ports.generations import RegistryRecord
+from retriever.servicer import generation_messages
+from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -34,9 +36,9 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         self, request: pb.CreateGenerationRequest, context: Context
     ) -> pb.Generation:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        order = wire.generation_order(request, DEFAULT_SPACE)
+        order = generation_messages.generation_order(request, DEFAULT_SPACE)
         made = await generations.create(catalog, order, self._prefix, self._record)
-        return wire.generation(made)
+        return generation_messages.generation(made)
 
     async def BackfillGeneration(
         self, request: pb.BackfillGenerationRequest, context: Context
@@ -54,7 +56,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         job = await generations.verify(
             catalog,
             request.name,
-            wire.demand(request),
+            generation_messages.demand(request),
             self._record,
             self._jobs,
             request_id=request.request_id,
@@ -66,20 +68,22 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     ) -> pb.Generation:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         made = await generations.activate(catalog, request.name, self._record, force=request.force)
-        return wire.generation(made)
+        return generation_messages.generation(made)
 
     async def RollbackGeneration(
         self, request: pb.RollbackGenerationRequest, context: Context
     ) -> pb.Generation:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         space = request.space or DEFAULT_SPACE
-        return wire.generation(await generations.rollback(catalog, space, self._record))
+        return generation_messages.generation(
+            await generations.rollback(catalog, space, self._record)
+        )
 
     async def DropGeneration(
         self, request: pb.DropGenerationRequest, context: Context
     ) -> pb.Generation:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        return wire.generation(
+        return generation_messages.generation(
             await generations.drop(catalog, request.name, self._record, self._jobs)
         )
 
@@ -90,4 +94,4 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         found = await generations.list_generations(
             catalog, request.space, self._record, dropped=request.include_dropped
         )
-        return pb.ListGenerationsResponse(generations=map(wire.generation, found))
+        return pb.ListGenerationsResponse(generations=map(generation_messages.generation, found))

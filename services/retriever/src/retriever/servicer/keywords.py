@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import column_messages, keywords, wire
 from retriever.columns.keeper import Columns
-from retriever.ports import KeywordRecord
-from retriever.search import DEFAULT_TOP_K
+from retriever.ports.search import KeywordRecord
+from retriever.search import keywords
+from retriever.search.query import DEFAULT_TOP_K
+from retriever.servicer import column_messages, filter_messages, vector_messages
+from retriever.servicer import messages as wire
 from servicekit import telemetry
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -36,10 +38,10 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         query = keywords.Query(
             catalog_id=enter(request.catalog_id, request.request_id, self._catalogs),
             text=request.text,
-            condition=wire.condition(request.filter),
+            condition=filter_messages.condition(request.filter),
             top_k=request.top_k or DEFAULT_TOP_K,
             excluded=tuple(request.exclude_product_ids),
-            collapse=wire.collapse(request.collapse),
+            collapse=vector_messages.collapse(request.collapse),
         )
         stages = telemetry.Stages()
         answer = await keywords.search(query, self._record, stages.measure, columns=self._columns)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from retriever import catalogue, column_messages, imports, removals, search, updates, wire
+from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
-from retriever.columns.reads import ColumnRecord
 from retriever.columns.table import Table
-from retriever.model import Product
-from retriever.ports import (
-    CatalogueRecord,
-    ImportRecord,
-    JobQueue,
-    Photos,
-    RemovalRecord,
-)
+from retriever.domain.product import Product
+from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
+from retriever.ports.columns import ColumnRecord
+from retriever.ports.photos import Photos
+from retriever.search.freshness import write_index_token
+from retriever.servicer import column_messages, filter_messages, product_messages
+from retriever.servicer import messages as wire
+from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-    class ProductRecord(CatalogueRecord, ImportRecord, RemovalRecord, ColumnRecord, Protocol):
+    class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
         """All that these calls ask of the record."""
 
 
@@ -48,7 +47,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         catalogs: Collection[str],
         record: ProductRecord,
         photos: Photos,
-        jobs: JobQueue,
+        jobs: Jobs,
         import_delete_share: float,
         *,
         columns: Columns | None = None,
@@ -67,26 +66,26 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.UpsertProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        drafts = [wire.draft(product) for product in request.products]
-        outcomes, seq = await catalogue.upsert(catalog, drafts, self._record, self._photos)
+        drafts = [product_messages.draft(product) for product in request.products]
+        outcomes, seq = await products.upsert(catalog, drafts, self._record, self._photos)
         return products_pb.UpsertProductsResponse(
             results=[
-                wire.outcome(draft.product_id, outcome)
+                product_messages.outcome(draft.product_id, outcome)
                 for draft, outcome in zip(drafts, outcomes, strict=True)
             ],
-            index_token=search.write_index_token(catalog, seq),
+            index_token=write_index_token(catalog, seq),
         )
 
     async def BatchGetProducts(
         self, request: products_pb.BatchGetProductsRequest, context: Context
     ) -> products_pb.BatchGetProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        as_columns = wire.as_columns(request.view)
-        condition = wire.condition(request.filter)
+        as_columns = product_messages.as_columns(request.view)
+        condition = filter_messages.condition(request.filter)
         named = request.title_product_ids
         if named:
-            catalogue.check_count("title_product_ids", len(named), catalogue.MAX_GET)
-        found = await catalogue.batch_get(
+            products.check_count("title_product_ids", len(named), products.MAX_GET)
+        found = await products.batch_get(
             catalog, request.product_ids, condition, self._columns, beside=named
         )
         table = found.view.table
@@ -95,8 +94,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             missing_product_ids=found.missing, filtered_product_ids=found.filtered, titles=titles
         )
         if request.explain_filter and found.filtered:
-            why = await catalogue.rejections(catalog, found.filtered, condition, self._record)
-            response.rejections.extend(wire.rejection(*item) for item in why.items())
+            why = await products.rejections(catalog, found.filtered, condition, self._record)
+            response.rejections.extend(filter_messages.rejection(*item) for item in why.items())
         if as_columns:
             response.columns.CopyFrom(column_messages.columns(table, found.places))
             return response
@@ -109,15 +108,15 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.ListProductsRequest, context: Context
     ) -> products_pb.ListProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        as_columns = wire.as_columns(request.view)
-        page = await catalogue.list_products(
+        as_columns = product_messages.as_columns(request.view)
+        page = await products.list_products(
             catalog,
             self._record,
-            condition=wire.condition(request.filter),
-            order=wire.order(request.order),
+            condition=filter_messages.condition(request.filter),
+            order=product_messages.order(request.order),
             page_size=request.page_size,
             page_token=request.page_token,
-            doubted_only=request.doubted_only,
+            mismatched_only=request.doubted_only,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
         ids = [product.content.product_id for product in page.products]
@@ -133,44 +132,44 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.DeleteProductsRequest, context: Context
     ) -> products_pb.DeleteProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        deleted, seq = await catalogue.delete(catalog, request.product_ids, self._record)
+        deleted, seq = await products.delete(catalog, request.product_ids, self._record)
         return products_pb.DeleteProductsResponse(
-            deleted_count=deleted, index_token=search.write_index_token(catalog, seq)
+            deleted_count=deleted, index_token=write_index_token(catalog, seq)
         )
 
     async def UpdateProducts(
         self, request: products_pb.UpdateProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        drafts = [wire.update(update) for update in request.updates]
+        drafts = [product_messages.update(update) for update in request.updates]
         outcomes, seq = await updates.update(catalog, drafts, self._record, self._photos)
         return products_pb.UpsertProductsResponse(
             results=[
-                wire.outcome(draft.product.product_id, outcome)
+                product_messages.outcome(draft.product.product_id, outcome)
                 for draft, outcome in zip(drafts, outcomes, strict=True)
             ],
-            index_token=search.write_index_token(catalog, seq),
+            index_token=write_index_token(catalog, seq),
         )
 
     async def UpdateOffers(
         self, request: products_pb.UpdateOffersRequest, context: Context
     ) -> products_pb.UpdateOffersResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        drafts = [wire.offer(offer) for offer in request.offers]
+        drafts = [product_messages.offer(offer) for offer in request.offers]
         outcomes, seq = await updates.update_offers(catalog, drafts, self._record)
         return products_pb.UpdateOffersResponse(
-            statuses=[wire.offer_status(outcome) for outcome in outcomes],
-            index_token=search.write_index_token(catalog, seq),
+            statuses=[product_messages.offer_status(outcome) for outcome in outcomes],
+            index_token=write_index_token(catalog, seq),
         )
 
     async def PurgeProducts(
         self, request: products_pb.PurgeProductsRequest, context: Context
     ) -> products_pb.PurgeProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        found = await removals.purge(
+        found = await deletions.purge(
             catalog,
-            wire.required_condition(request.filter),
-            wire.packed(request.filter),
+            filter_messages.required_condition(request.filter),
+            filter_messages.packed(request.filter),
             self._record,
             self._jobs,
             force=request.force,
@@ -186,23 +185,23 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.OpenImportRequest, context: Context
     ) -> import_pb2.ImportState:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        mode = wire.import_mode(request.mode)
+        mode = product_messages.import_mode(request.mode)
         progress = await imports.open_import(catalog, request.import_id, mode, self._record)
-        return wire.import_state(progress)
+        return product_messages.import_state(progress)
 
     async def ImportProducts(
         self, request: products_pb.ImportProductsRequest, context: Context
     ) -> products_pb.ImportProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        rows = [(row.row_number, wire.draft(row.product)) for row in request.rows]
+        rows = [(row.row_number, product_messages.draft(row.product)) for row in request.rows]
         taken = await imports.take(catalog, request.import_id, rows, self._record, self._photos)
         return products_pb.ImportProductsResponse(
             results=[
-                wire.outcome(draft.product_id, outcome)
+                product_messages.outcome(draft.product_id, outcome)
                 for (_, draft), outcome in zip(rows, taken.outcomes, strict=True)
             ],
-            state=wire.import_state(taken.progress),
-            index_token=search.write_index_token(catalog, taken.seq),
+            state=product_messages.import_state(taken.progress),
+            index_token=write_index_token(catalog, taken.seq),
         )
 
     async def CloseImport(
@@ -219,7 +218,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             dry_run=request.dry_run,
         )
         return products_pb.CloseImportResponse(
-            state=wire.import_state(closed.progress),
+            state=product_messages.import_state(closed.progress),
             delete_count=closed.delete_count,
             sample_product_ids=closed.sample,
             job=None if closed.job is None else wire.job(closed.job),
@@ -229,10 +228,10 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.GetImageRequest, context: Context
     ) -> products_pb.GetImageResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        image, content = await catalogue.get_image(
+        image, content = await products.get_image(
             catalog, request.image_id, self._record, self._photos
         )
-        return products_pb.GetImageResponse(image=wire.image_message(image, content))
+        return products_pb.GetImageResponse(image=product_messages.image_message(image, content))
 
 
 _Read = tuple[Product, product_pb2.Product]
@@ -269,5 +268,8 @@ class _Rows:
 
     async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
         """Products that were read just now."""
-        doubts = await self._record.doubts(catalog, products) if products else {}
-        return [(each, wire.row(each, doubts.get(each.content.product_id))) for each in products]
+        mismatches = await self._record.category_mismatches(catalog, products) if products else {}
+        return [
+            (each, product_messages.row(each, mismatches.get(each.content.product_id)))
+            for each in products
+        ]

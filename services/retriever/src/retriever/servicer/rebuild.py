@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from retriever import rebuild, wire
-from retriever.ports import SearchRecord
+from retriever.indexing import rebuild
+from retriever.ports.search import SearchRecord
+from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context
@@ -18,7 +19,7 @@ REBUILD_SERVICE = "sightline.retriever.v1.RebuildService"
 
 
 class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
-    """Asks the worker to mend an index."""
+    """Asks the worker to rebuild an index."""
 
     def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: Jobs) -> None:
         self._catalogs = catalogs

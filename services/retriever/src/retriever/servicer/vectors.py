@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from retriever import column_messages, listing, search, wire
 from retriever.columns.keeper import Columns
-from retriever.ladder import Ladder
-from retriever.ports import ListedRecord, VectorIndex
-from retriever.sampling import Samples
-from retriever.watchdog import Watchdog
+from retriever.domain.generation import DEFAULT_SPACE
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import ListedRecord
+from retriever.search import listing, search, stats, vectors_write
+from retriever.search.fallback.chain import FallbackChain
+from retriever.search.freshness import write_index_token
+from retriever.search.query import DEFAULT_TOP_K, Query
+from retriever.search.recall.watchdog import Watchdog
+from retriever.search.sampling import Samples
+from retriever.servicer import column_messages, filter_messages, vector_messages
+from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
@@ -45,14 +51,14 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         *,
         spaces: Collection[str] = (),
         watchdog: Watchdog,
-        ladder: Ladder | None = None,
+        fallback: FallbackChain | None = None,
         columns: Columns | None = None,
         clock: Callable[[], int] = now_micros,
     ) -> None:
         """`columns`: those of the process; None = some without vectors.
 
         `index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
-        those that the worker fills. `ladder`: what answers when the engine is lost; None = the
+        those that the worker fills. `fallback`: what answers when the engine is lost; None = the
         record, up to its usual number of rows."""
         self._catalogs = catalogs
         self._record = record
@@ -63,26 +69,26 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self._clock = clock
         self._samples = Samples()
         self._columns = columns or Columns(record, exact_rows=0)
-        self._ladder = ladder or Ladder(record, index, columns=self._columns)
+        self._fallback = fallback or FallbackChain(record, index, columns=self._columns)
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         given = request.WhichOneof("query")
-        query = search.Query(
+        query = Query(
             catalog_id=catalog,
-            vector=wire.vector(request.vector) if given == "vector" else None,
+            vector=vector_messages.vector(request.vector) if given == "vector" else None,
             product_id=request.product_id,
-            blend=wire.blend(request.blend) if given == "blend" else None,
-            space=request.space or search.DEFAULT_SPACE,
-            condition=wire.condition(request.filter),
-            top_k=request.top_k or search.DEFAULT_TOP_K,
+            blend=vector_messages.blend(request.blend) if given == "blend" else None,
+            space=request.space or DEFAULT_SPACE,
+            condition=filter_messages.condition(request.filter),
+            top_k=request.top_k or DEFAULT_TOP_K,
             excluded=tuple(request.exclude_product_ids),
             include_query_product=request.include_query_product,
             min_index_token=request.min_index_token,
             generation=request.generation,
-            collapse=wire.collapse(request.collapse),
+            collapse=vector_messages.collapse(request.collapse),
         )
         stages = telemetry.Stages()
         with deadlines.otherwise(LONGEST_SECONDS):
@@ -95,15 +101,15 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 columns=self._columns,
                 awaited=self._spaces,
                 samples=self._samples,
-                ladder=self._ladder,
+                fallback=self._fallback,
             )
         self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
-            space=wire.space_version(answer.generation),
-            freshness=wire.freshness(
+            space=vector_messages.space_version(answer.generation),
+            freshness=vector_messages.freshness(
                 answer.freshness,
-                search.write_index_token(catalog, answer.freshness.seq),
+                write_index_token(catalog, answer.freshness.seq),
                 self._clock(),
             ),
             plan=answer.plan,
@@ -113,7 +119,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 if answer.own
                 else None
             ),
-            degradations=wire.index_lost(answer.substitute),
+            degradations=vector_messages.index_lost(answer.substitute),
         )
 
     def _remaining(self) -> float | None:
@@ -123,12 +129,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.UpsertVectorsRequest, context: Context
     ) -> vectors_pb.UpsertVectorsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        outcomes, seq = await search.upsert_vectors(
-            catalog, wire.given_vectors(request.vectors), self._record
+        outcomes, seq = await vectors_write.upsert_vectors(
+            catalog, vector_messages.given_vectors(request.vectors), self._record
         )
         return vectors_pb.UpsertVectorsResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
-            index_token=search.write_index_token(catalog, seq) if seq else "",
+            index_token=write_index_token(catalog, seq) if seq else "",
         )
 
     async def ListVectors(
@@ -136,13 +142,13 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     ) -> vectors_pb.ListVectorsResponse:
         page = await listing.list_vectors(
             enter(request.catalog_id, request.request_id, self._catalogs),
-            request.space or search.DEFAULT_SPACE,
+            request.space or DEFAULT_SPACE,
             self._record,
             page_size=request.page_size,
             page_token=request.page_token,
         )
         return vectors_pb.ListVectorsResponse(
-            space=wire.space_version(page.generation),
+            space=vector_messages.space_version(page.generation),
             product_ids=[product_id for product_id, _ in page.means],
             dimension=page.generation.dimension,
             vectors=b"".join(vector.tobytes() for _, vector in page.means),
@@ -153,15 +159,15 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.CountRequest, context: Context
     ) -> vectors_pb.CountResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        space = request.space or search.DEFAULT_SPACE
+        space = request.space or DEFAULT_SPACE
         seconds = deadlines.budget(RESERVE_SECONDS, cap=COUNT_SECONDS)
-        census = await search.count(
+        census = await stats.count(
             catalog,
             space,
             self._record,
             self._index,
             seconds=seconds,
-            watch=self._ladder.watch,
+            breaker=self._fallback.breaker,
             columns=self._columns,
         )
         response = vectors_pb.CountResponse(
@@ -171,11 +177,13 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             pending=census.counts.pending,
             failed=census.counts.failed,
             outbox=census.counts.outbox,
-            recall=wire.recalls(self._watchdog.verdicts(), census.generation),
+            recall=vector_messages.recalls(self._watchdog.verdicts(), census.generation),
             advice=census.advice,
         )
         if census.generation is not None and census.freshness is not None:
-            response.space.CopyFrom(wire.space_version(census.generation))
-            token = search.write_index_token(catalog, census.freshness.seq)
-            response.freshness.CopyFrom(wire.freshness(census.freshness, token, self._clock()))
+            response.space.CopyFrom(vector_messages.space_version(census.generation))
+            token = write_index_token(catalog, census.freshness.seq)
+            response.freshness.CopyFrom(
+                vector_messages.freshness(census.freshness, token, self._clock())
+            )
         return response

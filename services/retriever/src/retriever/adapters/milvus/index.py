@@ -1,0 +1,342 @@
+"""The index in Milvus: the only place that knows pymilvus.
+
+One code path for Milvus Lite (as a server process), a Milvus server from 2.3.5 and a cluster, so it
+uses what all have: plain columns, FLAT and HNSW, COSINE, L2 and IP, upsert, delete by id, query by
+range of the id.
+What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
+
+- AsyncMilvusClient connects on first use, fails within 10 ms when nobody listens, finds a restarted
+  engine by itself, and can be cancelled. Its retries end at `timeout`; a cap of our own stands
+  around every call all the same.
+- A NaN or an all-zero query vector, and a wrong dimension, come back as results or as code 1: the
+  use cases check vectors before they get here.
+- A server (2.3.5) refuses both in rows, and an expression that it can't read, with code 65535,
+  which is also its word for anything unexpected: so it counts as unavailable here.
+- Without `output_fields` every field comes back, vectors too.
+- Rows come back in no order, and its query_iterator logs a warning at each start: `scan` asks by
+  range of the id instead, which needs no state in the engine.
+- `delete` returns the ids asked for, whether they were there or not.
+- Clients of one process share a connection, also across event loops, unless it is `dedicated`.
+- A Milvus server (2.3.5) shows a row to "Strong" reads at once and to "Bounded" ones a bit later,
+  but takes 200 to 400 ms for the former and 2 to 4 ms for the latter. Milvus Lite shows it at once
+  to all.
+- A server (2.3.5) puts rows that are upserted into partitions by their id and not by the partition
+  key: a search of the key's partition found 26 of 100. What is inserted goes where it belongs, so
+  there a row is deleted and inserted, and is gone for some milliseconds.
+- `count(*)` counts in Milvus Lite also while the collection is released; a server refuses (101).
+- An HNSW search of a server compares one by one where at most 7% of a segment pass (0.93 in
+  HnswSearchThresholds, https://github.com/zilliztech/knowhere); Milvus Lite's never does.
+- A distance of L2 is squared, and a smaller one is nearer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+import numpy as np
+from pymilvus import AsyncMilvusClient, DataType, MilvusException
+from pymilvus.client.types import LoadState
+
+from retriever.adapters.milvus.errors import translate
+from retriever.adapters.milvus.filters import (
+    CATEGORY,
+    COLUMNS,
+    SLICE,
+    columns,
+    compile_filter,
+    slice_number,
+)
+from retriever.domain.collections import shape_of
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import EXACT, IndexKind, IndexParameters, Metric
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice, hit_order
+from retriever.domain.vectors import Floats
+from sightline_rules.filters import Filter
+
+MAX_ROWS = 16_384
+"""Most rows of one answer; Milvus refuses more (Milvus Lite does not)."""
+_ID = "id"
+"""A hit of Milvus 2.3 has its key under this name whatever the field is called."""
+_VECTOR = "vector"
+_LITE = "milvus_lite"
+"""How the version of Milvus Lite begins."""
+_VERSION_SECONDS = 0.2
+"""How long a search waits to learn what the engine is: one that hangs answers nothing else."""
+# It logs every failed call with the request's text, at ERROR, through handlers of its own.
+for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+_CHANNEL: Mapping[str, int] = MappingProxyType(
+    {
+        # gRPC would share its back-off between channels and then wait up to two minutes before it
+        # tries a restarted engine again.
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 1000,
+        "grpc.enable_http_proxy": 0,
+    }
+)
+
+
+class MilvusIndex:
+    """The collections of one engine; see `VectorIndex` for what each call promises."""
+
+    def __init__(
+        self, uri: str, *, token: str = "", seconds: float = 10.0, parallel: int = 8
+    ) -> None:
+        """Connects on first use, in the event loop of that use.
+
+        `seconds`: how long a call may take that is given no other time. `parallel`: most calls at
+        a time.
+        """
+        self._client = AsyncMilvusClient(
+            uri, token=token, timeout=seconds, dedicated=True, grpc_options=dict(_CHANNEL)
+        )
+        self._seconds = seconds
+        self._slots = asyncio.Semaphore(parallel)
+        self._version: str | None = None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    @asynccontextmanager
+    async def _call(self, seconds: float | None = None) -> AsyncIterator[float]:
+        """A slot to call in, the seconds it may take, and our errors instead of the vendor's."""
+        given = self._seconds if seconds is None else seconds
+        try:
+            async with asyncio.timeout(given), self._slots:
+                yield given
+        except (MilvusException, grpc.RpcError, TimeoutError) as error:
+            raise translate(error) from error
+
+    async def state(self, collection: str) -> CollectionState:
+        async with self._call() as timeout:
+            answer = await self._client.get_load_state(collection, timeout=timeout)
+        match answer["state"]:
+            case LoadState.NotExist:
+                return CollectionState.ABSENT
+            case LoadState.Loaded:
+                return CollectionState.LOADED
+            case _:
+                return CollectionState.RELEASED
+
+    async def create(
+        self, collection: str, dimension: int, parameters: IndexParameters = EXACT
+    ) -> None:
+        async with self._call() as timeout:
+            if await self._client.has_collection(collection, timeout=timeout):
+                await self._client.load_collection(collection, timeout=timeout)
+                return
+            index = self._client.prepare_index_params()
+            index.add_index(_VECTOR, **_index(parameters))
+            partitions = parameters.partitions
+            await self._client.create_collection(
+                collection,
+                schema=_schema(dimension, partitioned=partitions > 1),
+                index_params=index,
+                timeout=timeout,
+                **({"num_partitions": partitions} if partitions > 1 else {}),
+            )
+
+    async def load(self, collection: str) -> None:
+        async with self._call() as timeout:
+            await self._client.load_collection(collection, timeout=timeout)
+
+    async def upsert(
+        self, collection: str, rows: Sequence[IndexRow], parameters: IndexParameters = EXACT
+    ) -> None:
+        if not rows:
+            return
+        async with self._call() as timeout:
+            data = [_row(row) for row in rows]
+            if parameters.partitions > 1:
+                ids = [row.row_id for row in rows]
+                await self._client.delete(collection, ids=ids, timeout=timeout)
+                await self._client.insert(collection, data, timeout=timeout)
+            else:
+                await self._client.upsert(collection, data, timeout=timeout)
+
+    async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
+        if row_ids:
+            async with self._call() as timeout:
+                await self._client.delete(collection, ids=list(row_ids), timeout=timeout)
+
+    async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
+        async with self._call() as timeout:
+            found = await self._client.query(
+                collection,
+                filter=f'{_ID} >= "{_hex(low)}" and {_ID} < "{_hex(high)}"',
+                output_fields=[_ID, "seq"],
+                limit=MAX_ROWS,
+                consistency_level="Strong",
+                timeout=timeout,
+            )
+        if len(found) >= MAX_ROWS:
+            return None
+        return {str(row[_ID]): int(row["seq"]) for row in found}
+
+    async def count(self, collection: str) -> int:
+        async with self._call() as timeout:
+            answer = await self._client.query(
+                collection,
+                filter="",
+                output_fields=["count(*)"],
+                consistency_level="Strong",
+                timeout=timeout,
+            )
+        return int(answer[0]["count(*)"])
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Floats],
+        condition: Filter,
+        limit: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+        parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
+    ) -> list[Hit]:
+        wanted = min(limit, MAX_ROWS)
+        partitioned = parameters.partitions > 1
+        expression = compile_filter(condition, shape_of(collection), of=of, partitioned=partitioned)
+        async with self._call(seconds) as timeout:
+            answer = await self._client.search(
+                collection,
+                data=[vector.tolist() for vector in vectors],
+                anns_field=_VECTOR,
+                filter=expression,
+                limit=wanted,
+                output_fields=["product_id", "image_id"],
+                search_params=_how(parameters, wanted),
+                consistency_level="Strong" if latest else "Bounded",
+                timeout=timeout,
+            )
+        return _best(answer, parameters.metric)
+
+    async def compares(self) -> bool:
+        return await self._is_server()
+
+    async def flush_holds_up(self) -> bool:
+        return await self._is_server()
+
+    async def _is_server(self) -> bool:
+        """Whether it is no Milvus Lite; False while it does not answer."""
+        if self._version is None:
+            with suppress(IndexUnavailable):
+                async with self._call(_VERSION_SECONDS) as timeout:
+                    self._version = str(await self._client.get_server_version(timeout=timeout))
+        return self._version is not None and not self._version.startswith(_LITE)
+
+    async def matching_ids(
+        self,
+        collection: str,
+        condition: Filter,
+        most: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[str] | None:
+        async with self._call(seconds) as timeout:
+            found = await self._client.query(
+                collection,
+                filter=compile_filter(condition, shape_of(collection)),
+                output_fields=[_ID],
+                limit=most + 1,
+                consistency_level="Strong" if latest else "Bounded",
+                timeout=timeout,
+            )
+        return None if len(found) > most else [str(row[_ID]) for row in found]
+
+    async def flush(self, collection: str) -> None:
+        async with self._call() as timeout:
+            await self._client.flush(collection, timeout=timeout)
+
+    async def drop(self, collection: str) -> None:
+        """Forget the collection and its rows; nothing when it does not exist."""
+        async with self._call() as timeout:
+            await self._client.drop_collection(collection, timeout=timeout)
+
+
+def _schema(dimension: int, *, partitioned: bool = False) -> Any:
+    schema = AsyncMilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field(_ID, DataType.VARCHAR, is_primary=True, max_length=64)
+    schema.add_field("seq", DataType.INT64)
+    schema.add_field("product_id", DataType.VARCHAR, max_length=256)
+    schema.add_field("image_id", DataType.VARCHAR, max_length=64)
+    for name in (*COLUMNS, SLICE):
+        key = partitioned and name == CATEGORY[0]
+        schema.add_field(name, DataType.INT64, is_partition_key=key)
+    schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=dimension)
+    return schema
+
+
+def _row(row: IndexRow) -> dict[str, Any]:
+    return {
+        _ID: row.row_id,
+        "seq": row.seq,
+        "product_id": row.product_id,
+        "image_id": row.image_id,
+        SLICE: slice_number(row.row_id),
+        _VECTOR: np.asarray(row.vector, dtype=np.float32),
+        **columns(row.facts),
+    }
+
+
+def _index(parameters: IndexParameters) -> dict[str, Any]:
+    """What `add_index` takes."""
+    kind: dict[str, Any] = {
+        "index_type": parameters.kind.value,
+        "metric_type": parameters.metric.value,
+    }
+    if parameters.kind is IndexKind.HNSW:
+        kind["params"] = {"M": parameters.m, "efConstruction": parameters.ef_construction}
+    return kind
+
+
+def _how(parameters: IndexParameters, limit: int) -> dict[str, Any]:
+    """What `search` takes. An `ef` below the limit is refused by servers."""
+    how: dict[str, Any] = {"metric_type": parameters.metric.value}
+    if parameters.kind is IndexKind.HNSW:
+        how["params"] = {"ef": max(parameters.ef, limit)}
+    return how
+
+
+def _scale(metric: Metric) -> tuple[float, float]:
+    """What makes `Hit.similarity` of a distance: a factor, and how far from 0 it may then be."""
+    match metric:
+        case Metric.COSINE:
+            return 1.0, 1.0  # rounding can leave the engine's cosine a little outside its range
+        case Metric.L2:
+            return -1.0, math.inf
+        case Metric.IP:
+            return 1.0, math.inf
+
+
+def _best(answer: Any, metric: Metric = Metric.COSINE) -> list[Hit]:
+    """The hits of all query vectors as one list, each row once, best first."""
+    factor, bound = _scale(metric)
+    best: dict[str, Hit] = {}
+    for hits in answer:
+        for hit in hits:
+            # A dict of these three. By their names each takes a call of Python's in pymilvus.
+            row_id, distance, entity = hit.values()
+            similarity = max(-bound, min(bound, factor * distance))
+            known = best.get(row_id)
+            if known is None or known.similarity < similarity:
+                best[row_id] = Hit(row_id, entity["product_id"], entity["image_id"], similarity)
+    return sorted(best.values(), key=hit_order)
+
+
+def _hex(bound: str) -> str:
+    """The bound of a scan, sure to be made of our own characters."""
+    if not all(character in "0123456789abcdefg" for character in bound):
+        raise ValueError("a row id is hexadecimal")
+    return bound

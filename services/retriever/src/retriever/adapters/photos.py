@@ -1,0 +1,158 @@
+"""Photos by their content: <root>/<catalog>/<2 hex>/<2 hex>/<sha256>, in a folder or a bucket.
+
+A photo's name is the hash of its bytes and nothing that a caller chose. It is durable before the
+record mentions it, and never changed afterwards. Photos that no product has any more stay: another
+catalog page, an answer record or an import under way may still name them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import hashlib
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from retriever.adapters.durable import DurableFolder
+from retriever.domain.errors import (
+    ImageDamaged,
+    ImageNotFound,
+    ImageRejected,
+    PhotosFull,
+    PhotosUnavailable,
+)
+from servicekit.decoding import Decoders, DecodingFailed, DecodingOutOfMemory, DecodingUnavailable
+from servicekit.errors import ServiceError
+from servicekit.fetch import Fetcher, FetchPolicy
+from sightline_rules.photos import (
+    PhotoInfo,
+    PhotoLimits,
+    PhotoRejectedError,
+    RejectionReason,
+    check_size,
+    inspect,
+    sniff,
+)
+
+T = TypeVar("T")
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class PhotoStore:
+    """See Photos in ports/photos.py. Files are read and written in a bounded number of threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        limits: PhotoLimits | None = None,
+        decoders: Decoders | None = None,
+        fetcher: Fetcher | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        """`url`: a folder, or what fsspec takes (`s3://bucket/prefix`), with its `options`.
+
+        Photos are looked at in `decoders`, by default two processes that the first photo starts.
+        By default nothing may be fetched.
+        """
+        self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
+        self._limits = limits or PhotoLimits()
+        self._decoders = decoders or Decoders(2)
+        self._fetcher = fetcher or Fetcher(FetchPolicy())
+        self._io = ThreadPoolExecutor(4, "photo-io")
+        local = isinstance(self._files, LocalFileSystem)
+        self._folder = DurableFolder(Path(self._root)) if local else None
+
+    async def start(self) -> None:
+        """Have the processes that look at photos ready. Raises DecodingUnavailable."""
+        await self._decoders.start()
+
+    def close(self) -> None:
+        """Wait for the files under way."""
+        self._decoders.close()
+        self._io.shutdown(wait=True, cancel_futures=True)
+        if self._folder is not None:
+            self._folder.close()
+
+    async def fetch(self, uri: str) -> bytes:
+        """See Photos."""
+        return await self._fetcher.fetch(uri)
+
+    async def inspect(self, data: bytes) -> PhotoInfo:
+        """See Photos."""
+        try:
+            check_size(data, self._limits)
+            sniff(data)  # what is no photo costs no process
+            return await self._decoders.run(inspect, data, self._limits)
+        except PhotoRejectedError as error:
+            raise ImageRejected(str(error.reason), str(error)) from error
+        except DecodingUnavailable as error:
+            raise PhotosUnavailable from error
+        except DecodingFailed as error:
+            large = isinstance(error, DecodingOutOfMemory)
+            reason = RejectionReason.TOO_LARGE if large else RejectionReason.UNDECODABLE
+            raise ImageRejected(str(reason), f"the photo can't be decoded: {error}") from error
+
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """See Photos."""
+        path = self._path(catalog_id, image_id)
+        if self._folder is None:
+            await self._run(lambda: _translated(lambda: self._put_object(path, data)))
+            return
+        try:
+            await self._folder.write(Path(path), data)
+        except OSError as error:
+            raise _meaning(error) from error
+
+    async def get(self, catalog_id: str, image_id: str) -> bytes:
+        """See Photos."""
+        path = self._path(catalog_id, image_id)
+        data = await self._run(lambda: _translated(lambda: self._get(path)))
+        if hashlib.sha256(data).hexdigest() != image_id:
+            raise ImageDamaged
+        return data
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self._io, run, work)
+
+    def _path(self, catalog_id: str, image_id: str) -> str:
+        if not _HASH.fullmatch(image_id):
+            raise ImageNotFound
+        # Settings let only a-z, 0-9, - and _ into a catalog's name.
+        return f"{self._root}/{catalog_id}/{image_id[:2]}/{image_id[2:4]}/{image_id}"
+
+    def _put_object(self, path: str, data: bytes) -> None:
+        if not self._files.exists(path):
+            self._files.pipe_file(path, data)  # a bucket shows an object whole or not at all
+
+    def _get(self, path: str) -> bytes:
+        data: bytes = self._files.cat_file(path)
+        return data
+
+
+def _translated(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ServiceError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageNotFound from error
+    except OSError as error:
+        raise _meaning(error) from error
+    except Exception as error:
+        # fsspec's drivers raise errors of their vendors: botocore, aiohttp, gcsfs, …
+        raise PhotosUnavailable from error
+
+
+def _meaning(error: OSError) -> ServiceError:
+    return PhotosFull() if error.errno in _FULL else PhotosUnavailable()

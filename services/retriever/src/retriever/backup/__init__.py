@@ -1,0 +1,1 @@
+"""A catalog into one file, and back."""

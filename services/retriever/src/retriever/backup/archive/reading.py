@@ -1,0 +1,132 @@
+"""Reads an archive and believes none of it before it has been checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TypeVar
+
+from pydantic import ValidationError
+
+from retriever.backup.archive import tar
+from retriever.backup.archive.writing import Spool
+from retriever.domain.archive import (
+    COMPLETE,
+    FORMAT_VERSION,
+    MANIFEST,
+    MOST_JSON_BYTES,
+    BackupDamaged,
+    BackupVersionUnsupported,
+    Complete,
+    Manifest,
+    Row,
+    Table,
+)
+from retriever.domain.jobs import Progress
+from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
+
+MOST_PHOTO_BYTES = 32 * 2**20
+"""The most that RETRIEVER_IMAGE_MAX_BYTES can be."""
+
+J = TypeVar("J", Manifest, Complete)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """A photo that is in the archive, its bytes checked."""
+
+    image_id: str
+    data: bytes
+
+
+def manifest_of(members: tar.Members) -> Manifest:
+    """The manifest, which comes first. Raises BackupDamaged, BackupVersionUnsupported."""
+    found = _json(members, MANIFEST, Manifest)
+    if found.format_version != FORMAT_VERSION:
+        raise BackupVersionUnsupported(f"its format is version {found.format_version}")
+    return found
+
+
+def _json(members: tar.Members, name: str, kind: type[J]) -> J:
+    members.open(name, MOST_JSON_BYTES)
+    try:
+        return kind.model_validate_json(members.read())
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the text"
+        raise BackupDamaged(name, f"{where} is not what it must be") from error
+
+
+class ArchiveReader:
+    """An archive, read from its beginning to its end, once. Every call blocks."""
+
+    def __init__(self, file: IO[bytes], spool: Spool, tables: Sequence[Table]) -> None:
+        self._members = tar.Members(file)
+        self._spool = spool
+        self._tables = {table.name: table for table in tables}
+        self.manifest = manifest_of(self._members)
+        self._check_names()
+        self._photos = 0
+        self._lost = 0
+
+    def _check_names(self) -> None:
+        names = [member.name for member in self.manifest.members]
+        known = [table.member for table in self._tables.values()]
+        if set(names) - set(known):
+            raise BackupVersionUnsupported("it holds tables of a newer version")
+        if names != known:
+            raise BackupDamaged(MANIFEST, f"must name {', '.join(known)}")
+
+    def take_tables(self, progress: Progress) -> None:
+        """Copy the tables into the spool, each checked against its hash."""
+        for table, member in zip(self._tables.values(), self.manifest.members, strict=True):
+            if self._members.open(member.name, member.size) != member.size:
+                raise BackupDamaged(member.name, f"must have {member.size:,} bytes")
+            file = self._spool.add(table.name)
+            digest = hashlib.sha256()
+            for chunk in self._members.chunks():
+                progress.add(0)
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != member.sha256:
+                raise BackupDamaged(member.name, "does not have the hash that the manifest names")
+
+    def rows(self, name: str) -> Iterator[list[Row]]:
+        """The rows of a table, in batches; after `take_tables`."""
+        return self._spool.rows(self._tables[name], self.manifest)
+
+    def photos(self, images: Sequence[Row]) -> list[StoredPhoto]:
+        """Those of these photos that are in the archive, each checked; they come in its order."""
+        found = []
+        for image in images:
+            name = f"photos/{image['image_id']}"
+            if self._members.peek() == name:
+                found.append(self._photo(name, image))
+                self._photos += 1
+            else:
+                self._lost += 1
+        return found
+
+    def _photo(self, name: str, image: Row) -> StoredPhoto:
+        size = image["size"]
+        if not 0 < size <= MOST_PHOTO_BYTES or self._members.open(name, size) != size:
+            raise BackupDamaged(name, "does not have the size that the record names")
+        data = self._members.read()
+        if hashlib.sha256(data).hexdigest() != image["image_id"]:
+            raise BackupDamaged(name, "does not have the hash that is its name")
+        try:
+            media_type = MEDIA_TYPES[sniff(data)]
+        except PhotoRejectedError as error:
+            raise BackupDamaged(name, "is no photo") from error
+        if media_type != image["media_type"]:
+            raise BackupDamaged(name, f"is not of type {image['media_type']}")
+        return StoredPhoto(image["image_id"], data)
+
+    def end(self) -> Complete:
+        """The archive's end, which must agree with what came. After all photos."""
+        complete = _json(self._members, COMPLETE, Complete)
+        if (complete.photos, complete.lost) != (self._photos, self._lost):
+            raise BackupDamaged(COMPLETE, "does not agree with the photos that are there")
+        if self._members.peek():
+            raise BackupDamaged(tar.ARCHIVE, "goes on after its end")
+        return complete

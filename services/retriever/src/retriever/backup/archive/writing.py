@@ -1,0 +1,145 @@
+"""Writes an archive: tables into files beside it first, then everything into one."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from retriever.backup.archive import parquet, tar
+from retriever.domain.archive import (
+    COMPLETE,
+    FORMAT_VERSION,
+    MANIFEST,
+    Complete,
+    Manifest,
+    Member,
+    Row,
+    Table,
+    dumped,
+    meaning,
+)
+from retriever.domain.jobs import Progress
+from retriever.ports.backup import Snapshot
+
+
+class Spool(ExitStack):
+    """Tables as files that have no name: they end with the process, however it ends."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder`: where there is room for them; None = the system's place for such files."""
+        super().__init__()
+        self._folder = folder
+        self.files: dict[str, IO[bytes]] = {}
+
+    def add(self, name: str) -> IO[bytes]:
+        """A new file."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        made = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - the stack closes it
+        file = self.enter_context(made)
+        self.files[name] = file
+        return file
+
+    def rows(self, table: Table, manifest: Manifest) -> Iterator[list[Row]]:
+        """The rows of a table that is in, in batches. Raises BackupDamaged."""
+        file = self.files[table.name]
+        file.seek(0)
+        return parquet.Reader(file, table, manifest.rows(table.name)).rows()
+
+
+def fill(
+    spool: Spool,
+    tables: Sequence[Table],
+    snapshot: Snapshot,
+    progress: Progress,
+    *,
+    service_version: str,
+) -> Manifest:
+    """Write the tables of a snapshot; the manifest of the archive to be. Blocks."""
+    rows = {table.name: snapshot.count(table) for table in tables}
+    progress.total = sum(rows.values()) + rows.get("images", 0)
+    photo_bytes = 0
+
+    def counted(table: Table) -> Iterator[Sequence[Row]]:
+        nonlocal photo_bytes
+        for batch in snapshot.rows(table):
+            if table.name == "images":
+                photo_bytes += sum(row["size"] for row in batch)
+            progress.add(len(batch))
+            yield batch
+
+    members = [_member(spool, table, counted(table)) for table in tables]
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        service_version=service_version,
+        catalog_id=snapshot.catalog_id,
+        create_time=snapshot.time,
+        commit=snapshot.commit,
+        photo_bytes=photo_bytes,
+        members=members,
+        generations=[dumped(generation) for generation in snapshot.generations],
+    )
+
+
+def _member(spool: Spool, table: Table, batches: Iterator[Sequence[Row]]) -> Member:
+    try:
+        file = spool.add(table.name)
+        rows = parquet.write(file, table, batches)
+        file.flush()
+    except OSError as error:
+        raise meaning(error) from error
+    digest = hashlib.sha256()
+    size = 0
+    for chunk in _chunks(file):
+        digest.update(chunk)
+        size += len(chunk)
+    return Member(name=table.member, rows=rows, size=size, sha256=digest.hexdigest())
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while chunk := file.read(tar.CHUNK):
+        yield chunk
+
+
+class Writer:
+    """An archive under way. Every call blocks."""
+
+    def __init__(self, out: IO[bytes], manifest: Manifest) -> None:
+        self._out = out
+        self._manifest = manifest
+        self._time = manifest.create_time // 1_000_000
+        self._photos = 0
+
+    def begin(self, spool: Spool, progress: Progress) -> None:
+        """Manifest and tables. Raises StoppedError."""
+        self._json(MANIFEST, self._manifest)
+        for member, file in zip(self._manifest.members, spool.files.values(), strict=True):
+            tar.write(
+                self._out, member.name, member.size, self._time, _watched(_chunks(file), progress)
+            )
+
+    def photos(self, photos: Sequence[tuple[str, bytes]]) -> None:
+        """Photos by their ids, in order."""
+        for image_id, data in photos:
+            tar.write(self._out, f"photos/{image_id}", len(data), self._time, [data])
+            self._photos += 1
+
+    def end(self, lost: int) -> None:
+        """What makes it whole."""
+        self._json(COMPLETE, Complete(photos=self._photos, lost=lost))
+        tar.end(self._out)
+
+    def _json(self, name: str, value: Manifest | Complete) -> None:
+        data = value.model_dump_json(indent=2).encode()
+        tar.write(self._out, name, len(data), self._time, [data])
+
+
+def _watched(chunks: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+    for chunk in chunks:
+        progress.add(0)
+        yield chunk

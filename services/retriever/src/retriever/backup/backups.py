@@ -1,0 +1,206 @@
+"""Backups: a catalog into one file, and back.
+
+Both are jobs. A backup is the record at one commit, read in one transaction while writes go on,
+and the photos that it names, which never change. What restores it is in `restores`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from retriever.backup.archive import tar
+from retriever.backup.archive.reading import manifest_of
+from retriever.backup.archive.writing import Spool, Writer, fill
+from retriever.catalog.images import stored_photo
+from retriever.domain.archive import BackupCatalogMismatch, CatalogNotEmpty, Manifest, Row
+from retriever.domain.jobs import Progress, reporting, request_key
+from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.ports.photos import Photos
+from servicekit.errors import ServiceError
+from servicekit.jobs import Job, Jobs
+from servicekit.requests import page_place, page_size, page_token
+from sightline_rules.filters import All
+
+BACKUP, RESTORE = "backup", "restore"
+KINDS = (BACKUP, RESTORE)
+MOST_PHOTOS = 64
+MOST_PHOTO_BYTES = 32 * 2**20
+"""Photos in memory at once; a single one may be larger."""
+DEFAULT_PAGE, MAX_PAGE = 50, 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A backup of a list: its manifest, or what is wrong with it."""
+
+    backup_id: str
+    size: int
+    """Bytes."""
+    found: Manifest | ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What both jobs work with."""
+
+    record: BackupRecord
+    photos: Photos
+    store: BackupStore
+    jobs: Jobs
+
+
+# Asked for
+
+
+async def create(catalog_id: str, jobs: Jobs, *, now: int, request_id: str) -> Job:
+    """Ask for a backup."""
+    time = datetime.fromtimestamp(now / 1e6, UTC)
+    params = {"backup_id": f"{time:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"}
+    return await jobs.create(BACKUP, catalog_id, params, request_id)
+
+
+async def list_backups(
+    catalog_id: str, store: BackupStore, *, size: int, token: str
+) -> tuple[list[Listed], str]:
+    """A page of a catalog's backups, newest first, and the token of the next one."""
+    size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
+    after = page_place(token, (catalog_id,), str)
+    names = [name for name in await store.names(catalog_id) if not after or name < after[0]]
+    page = [await _look(catalog_id, name, store) for name in names[:size]]
+    more = len(names) > size
+    return page, page_token((catalog_id,), names[size - 1]) if more else ""
+
+
+async def _look(catalog_id: str, backup_id: str, store: BackupStore) -> Listed:
+    size = 0
+    try:
+        file, size = await store.open(catalog_id, backup_id)
+        with file:
+            return Listed(backup_id, size, await store.run(lambda: manifest_of(tar.Members(file))))
+    except ServiceError as error:
+        return Listed(backup_id, size, error)
+
+
+async def ask_restore(
+    catalog_id: str,
+    backup_id: str,
+    record: BackupRecord,
+    store: BackupStore,
+    jobs: Jobs,
+    *,
+    source: str,
+    force: bool,
+    request_id: str,
+) -> Job:
+    """Ask for a restore. Raises BackupNotFound, BackupCatalogMismatch, CatalogNotEmpty.
+
+    A request that is sent again with its id is answered with its job, whatever is there by then.
+    """
+    source = source or catalog_id
+    asked = json.dumps([backup_id, source, force])
+    same = request_key(request_id, asked, hashed=True)
+    known = await jobs.find(RESTORE, catalog_id, same) if same else None
+    if known is not None:
+        return known
+    file, _ = await store.open(source, backup_id)
+    with file:
+        check_catalog(await store.run(lambda: manifest_of(tar.Members(file))), source)
+    before = await record.commit_number(catalog_id)
+    if not force:
+        # What is written from now on counts as newer than the backup.
+        held = await record.tally(catalog_id, All(), before=before, after=None, limit=1)
+        if held.product_ids:
+            raise CatalogNotEmpty
+    params = {"backup_id": backup_id, "source": source, "force": force, "before": before}
+    return await jobs.create(RESTORE, catalog_id, params, same)
+
+
+def check_catalog(manifest: Manifest, source: str) -> None:
+    """Raises BackupCatalogMismatch."""
+    if manifest.catalog_id != source:
+        raise BackupCatalogMismatch(source, manifest.catalog_id)
+
+
+# Done
+
+
+async def back_up(job: Job, deps: Dependencies, service_version: str) -> Mapping[str, Any]:
+    """Do a job of kind BACKUP; its results. Raises JobCancelled, JobClaimLost."""
+    progress = Progress()
+    work = _back_up(job, deps, progress, service_version)
+    return await reporting(work, job, progress, deps.jobs)
+
+
+async def _back_up(
+    job: Job, deps: Dependencies, progress: Progress, service_version: str
+) -> Mapping[str, Any]:
+    tables, store = deps.record.archived(), deps.store
+    with Spool(store.spool_folder()) as spool:
+        manifest = await deps.record.snapshot(
+            job.catalog_id,
+            lambda found: fill(spool, tables, found, progress, service_version=service_version),
+        )
+        upload = await store.begin(job.catalog_id, job.params["backup_id"])
+        try:
+            writer = Writer(upload.file, manifest)
+            await store.run(lambda: writer.begin(spool, progress))
+            (images,) = (table for table in tables if table.name == "images")
+            rows = spool.rows(images, manifest)
+            lost = await _copy_photos(job, rows, writer, deps, progress)
+            await store.run(lambda: writer.end(lost))
+            await upload.commit()
+        except BaseException:
+            with contextlib.suppress(ServiceError):
+                await upload.abort()
+            raise
+    return {
+        "backup_id": job.params["backup_id"],
+        "product_count": manifest.rows("products"),
+        "image_count": manifest.rows("images") - lost,
+        "lost_image_count": lost,
+    }
+
+
+async def _copy_photos(
+    job: Job, rows: Iterator[list[Row]], writer: Writer, deps: Dependencies, progress: Progress
+) -> int:
+    """Put the photos into the archive; how many are lost."""
+    lost = 0
+    while batch := await deps.store.run(lambda: next(rows, None)):
+        for group in affordable(batch):
+            ids = [row["image_id"] for row in group]
+            read = await asyncio.gather(
+                *(stored_photo(job.catalog_id, i, deps.photos) for i in ids)
+            )
+            there = [(i, data) for i, data in zip(ids, read, strict=True) if data is not None]
+            await deps.store.run(_call(writer.photos, there))
+            lost += len(ids) - len(there)
+            progress.add(len(ids))
+    return lost
+
+
+def _call(work: Callable[[T], None], value: T) -> Callable[[], None]:
+    return lambda: work(value)
+
+
+def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:
+    """The same photos in groups that fit into memory."""
+    group: list[Row] = []
+    size = 0
+    for row in images:
+        if group and (len(group) == MOST_PHOTOS or size + row["size"] > MOST_PHOTO_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += row["size"]
+    if group:
+        yield group

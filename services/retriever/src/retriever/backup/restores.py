@@ -1,0 +1,314 @@
+"""A backup back into the record: all of it checked first, then written batch by batch.
+
+It goes on after a kill by doing again what it did: photos have their hash for a name, and a product
+that was written whole after the restore was asked for, by a caller or by an earlier attempt, stays
+as it is. The index follows by the outbox, as after any write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, groupby, islice
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.backup.archive.reading import ArchiveReader
+from retriever.backup.archive.writing import Spool
+from retriever.backup.backups import Dependencies, affordable, check_catalog
+from retriever.catalog.deletions import sweep
+from retriever.domain.archive import MANIFEST, BackupDamaged, Row, generations_of
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import IndexParametersInvalid
+from retriever.domain.generation import (
+    MAX_DIMENSION,
+    MOST_LIVE,
+    Generation,
+    GenerationState,
+    IndexParameters,
+    check_parameters,
+)
+from retriever.domain.jobs import Progress, reporting
+from retriever.domain.product import MAX_PHOTOS
+from retriever.ports.backup import BackupRecord
+from servicekit.jobs import Job
+from servicekit.telemetry import get_logger
+from sightline_rules.filters import All
+
+log = get_logger()
+
+Products: TypeAlias = list[tuple[Row, tuple[str, ...]]]
+"""Products with the ids of their photos."""
+Names: TypeAlias = npt.NDArray[np.bytes_]
+"""Ids of photos, in order."""
+
+_SPACE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_IMAGE = re.compile(r"[0-9a-f]{64}")
+
+
+async def restore(job: Job, deps: Dependencies, prefix: str) -> Mapping[str, Any]:
+    """Do a job of kind RESTORE; its results. Raises JobCancelled, JobClaimLost.
+
+    `prefix`: what the names of collections begin with.
+    """
+    progress = Progress()
+    return await reporting(_restore(job, deps, prefix, progress), job, progress, deps.jobs)
+
+
+async def _restore(
+    job: Job, deps: Dependencies, prefix: str, progress: Progress
+) -> Mapping[str, Any]:
+    store, record = deps.store, deps.record
+    file, _ = await store.open(job.params["source"], job.params["backup_id"])
+    with file, Spool(store.spool_folder()) as spool:
+        reader = await store.run(lambda: ArchiveReader(file, spool, record.archived()))
+        manifest = reader.manifest
+        check_catalog(manifest, job.params["source"])
+        generations = _checked(generations_of(manifest))
+        rows = {table.name: manifest.rows(table.name) for table in record.archived()}
+        progress.total = sum(rows.values()) + rows["images"]
+        await store.run(lambda: reader.take_tables(progress))
+        await store.run(lambda: check_tables(reader, record, progress))
+        await _take_photos(job, reader, deps, progress)
+        complete = await store.run(reader.end)
+        # All of it is sound. From here on it counts.
+        left_out = await _register(job, generations, prefix, record)
+        await _write(job, reader, deps, progress)
+        deleted = await _sweep(job, record, progress) if job.params["force"] else 0
+        await record.reach(job.catalog_id, manifest.commit)
+    return {
+        "product_count": rows["products"],
+        "image_count": complete.photos,
+        "lost_image_count": complete.lost,
+        "vector_count": rows["vectors"],
+        "deleted_count": deleted,
+        "left_out_generation_count": left_out,
+    }
+
+
+# Checked
+
+
+def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress) -> None:
+    """Whether the record takes all rows, and each names what is there. Raises BackupDamaged."""
+    names = _checked_images(reader.rows("images"))
+    for products in _joined(reader):
+        progress.add(0)
+        for row, image_ids in products:
+            record.check_archived(row, image_ids)
+        _check_known("product_images", names, [i for _, image_ids in products for i in image_ids])
+    for batch in reader.rows("vectors"):
+        progress.add(0)
+        _check_vectors(batch)
+        _check_known("vectors", names, [row["image_id"] for row in batch])
+    for batch in reader.rows("pending"):
+        progress.add(0)
+        _check_known("pending", names, [row["image_id"] for row in batch])
+
+
+def _checked_images(batches: Iterator[list[Row]]) -> Names:
+    parts = [np.array([], "S64")]
+    for batch in batches:
+        for row in batch:
+            numbers = (row["size"], row["width"], row["height"], row["create_time"] + 1)
+            if not _IMAGE.fullmatch(row["image_id"]) or not all(0 < n < 2**62 for n in numbers):
+                raise _damaged("images", "holds what is no photo")
+        parts.append(np.array([row["image_id"] for row in batch], "S64"))
+    names: Names = np.concatenate(parts)
+    if (names[1:] == names[:-1]).any() or (np.sort(names) != names).any():
+        raise _damaged("images", "is not in order")
+    return names
+
+
+def _check_known(table: str, names: Names, image_ids: Sequence[str]) -> None:
+    try:
+        wanted = np.array(image_ids, "S64")
+    except UnicodeError as error:
+        raise _damaged(table, "names a photo that is not there") from error
+    places = np.minimum(np.searchsorted(names, wanted), max(0, len(names) - 1))
+    if len(wanted) and (not len(names) or (names[places] != wanted).any()):
+        raise _damaged(table, "names a photo that is not there")
+
+
+def _check_vectors(batch: Sequence[Row]) -> None:
+    for row in batch:
+        named = _SPACE.fullmatch(row["space"]) and 0 < len(row["space_version"]) <= 256
+        data = row["data"]
+        if not named or not 0 < row["dimension"] <= MAX_DIMENSION:
+            raise _damaged("vectors", "holds a vector of no space")
+        if len(data) != 4 * row["dimension"]:
+            raise _damaged("vectors", "holds a vector of another size than it says")
+        values = np.frombuffer(data, "<f4")
+        if not np.isfinite(values).all() or not values.any():
+            raise _damaged("vectors", "holds a vector that is not finite, or all zero")
+
+
+def _checked(generations: list[Generation]) -> list[Generation]:
+    for made in generations:
+        named = _SPACE.fullmatch(made.space) and 0 < len(made.space_version) <= 256
+        sized = 0 < len(made.name) <= 128 and 0 < made.dimension <= MAX_DIMENSION
+        times = all(0 <= time < 2**62 for time in (made.created, made.activated))
+        if not named or not sized or not times or made.state is GenerationState.DROPPED:
+            raise BackupDamaged(MANIFEST, "describes no index generations")
+        try:
+            check_parameters(made.parameters)
+        except IndexParametersInvalid as error:
+            raise BackupDamaged(MANIFEST, "describes no index generations") from error
+    return generations
+
+
+def _joined(reader: ArchiveReader) -> Iterator[Products]:
+    """Products with their photos, in batches. Both tables are in the order of products' ids."""
+    groups = groupby(
+        chain.from_iterable(reader.rows("product_images")), lambda row: row["product_id"]
+    )
+    ahead = next(groups, None)
+    last = ""
+    for batch in reader.rows("products"):
+        made: Products = []
+        for row in batch:
+            if row["product_id"] <= last:
+                raise _damaged("products", "is not in order")
+            last = row["product_id"]
+            image_ids: tuple[str, ...] = ()
+            if ahead is not None and ahead[0] == last:
+                image_ids = _placed(list(islice(ahead[1], MAX_PHOTOS + 1)))
+                ahead = next(groups, None)
+            made.append((row, image_ids))
+        yield made
+    if ahead is not None:
+        raise _damaged("product_images", "names a product that is not there, or is not in order")
+
+
+def _placed(links: Sequence[Row]) -> tuple[str, ...]:
+    image_ids = tuple(link["image_id"] for link in links)
+    places = [link["position"] for link in links]
+    if places != list(range(len(links))) or len(set(image_ids)) != len(links):
+        raise _damaged("product_images", "holds photos in no order")
+    return image_ids
+
+
+def _damaged(table: str, description: str) -> BackupDamaged:
+    return BackupDamaged(f"tables/{table}.parquet", description)
+
+
+# Written
+
+
+async def _take_photos(
+    job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress
+) -> None:
+    """Store the photos, each checked. They are named by their hash and count for nothing yet."""
+    batches = reader.rows("images")
+    while batch := await deps.store.run(lambda: next(batches, None)):
+        for group in affordable(batch):
+            photos = await deps.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
+            await asyncio.gather(
+                *(deps.photos.put(job.catalog_id, photo.image_id, photo.data) for photo in photos)
+            )
+            progress.add(len(group))
+
+
+async def _register(
+    job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
+) -> int:
+    """A generation with a fresh collection for each that the catalog has none like; how many there
+    was no room for, of which the active ones are the last.
+
+    The worker fills it from the record. It is the active one if its space has no other.
+    """
+    # Vectors of products are not in the archive: who made them gives them to a generation anew, and
+    # the worker makes those of texts anew.
+    ordered = sorted((g for g in generations if not g.given), key=lambda g: not g.active)
+    left_out = 0
+    for held in ordered:
+        registered = False
+        while not registered:  # the worker may make a space's first one meanwhile
+            known = await record.history(job.catalog_id)
+            names = {each.name: _name_here(each, known, job) for each in ordered}
+            if _alike(held, known) is not None:
+                break
+            if _is_full(held.space, known):
+                log.warning("generation not restored", generation=held.name, most=MOST_LIVE)
+                left_out += 1
+                break
+            made = _made(held, names, job, prefix)
+            found = await record.create_generation(made)
+            registered = found.collection == made.collection
+    return left_out
+
+
+def _is_full(space: str, known: Sequence[Generation]) -> bool:
+    live = [g for g in known if g.space == space and g.state is not GenerationState.DROPPED]
+    return len(live) >= MOST_LIVE
+
+
+def _alike(held: Generation, known: Sequence[Generation]) -> Generation | None:
+    """One in service that holds the same vectors and is searched in the same way."""
+
+    def of(each: Generation) -> tuple[str, str, IndexParameters]:
+        return each.space, each.space_version, each.parameters
+
+    live = (each for each in known if each.state is not GenerationState.DROPPED)
+    return next((each for each in live if of(each) == of(held)), None)
+
+
+def _name_here(held: Generation, known: Sequence[Generation], job: Job) -> str:
+    """What a generation of the archive is called in the catalog, or will be."""
+    alike = _alike(held, known)
+    if alike is not None:
+        return alike.name
+    taken = any(each.name == held.name for each in known)
+    return f"{held.name}-{job.id[-8:]}" if taken else held.name
+
+
+def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> Generation:
+    name, before = names[held.name], names.get(held.predecessor, "")
+    space = EmbeddingSpace(held.space, held.space_version, held.dimension, True, False)
+    return replace(
+        held,
+        catalog_id=job.catalog_id,
+        name=name,
+        # The engine may hold a collection of the name from before what is restored was lost.
+        collection=collection_of(prefix, job.catalog_id, space, f"{name}/{job.id}"),
+        predecessor=before if before != name else "",
+        applied_seq=0,
+        applied_time=0,
+        check_wanted=True,
+    )
+
+
+async def _write(job: Job, reader: ArchiveReader, deps: Dependencies, progress: Progress) -> None:
+    """Photos and vectors first: the products that come then can be indexed at once."""
+    record, catalog, before = deps.record, job.catalog_id, job.params["before"]
+
+    async def each(
+        batches: Iterator[list[Any]], write: Callable[[list[Any]], Awaitable[None]]
+    ) -> None:
+        while batch := await deps.store.run(lambda: next(batches, None)):
+            began = time.monotonic()
+            await write(batch)
+            progress.add(len(batch))
+            # SQLite does not queue the writers of several processes: the others would starve.
+            await asyncio.sleep(time.monotonic() - began)
+
+    await each(reader.rows("images"), lambda rows: record.restore_images(catalog, rows))
+    await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
+    await each(_joined(reader), lambda rows: record.restore_products(catalog, before, rows))
+    await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
+    progress.add(reader.manifest.rows("product_images"))
+
+
+async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:
+    """Delete what was there before and the backup does not hold; how much it was."""
+    deleted = 0
+    async for count in sweep(job.catalog_id, All(), job.params["before"], record):
+        deleted += count
+        progress.add(0)
+    return deleted

@@ -1,0 +1,1 @@
+"""Products in, out, listed and deleted."""

@@ -1,0 +1,109 @@
+"""Many products at once: purges, and what a full import did not hold.
+
+Both delete only products that were last written whole (by an upsert or an import) before they were
+asked for: what comes in meanwhile stays, whoever sends it. Deleting is a job, in batches, each a
+transaction: it can be cancelled between two, and goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from retriever.domain.jobs import request_key
+from retriever.ports.catalog import DeletionRecord
+from servicekit.jobs import Job, Jobs
+from sightline_rules.filters import Filter
+
+PURGE = "purge"
+CLOSE_IMPORT = "close_import"
+KINDS = (PURGE, CLOSE_IMPORT)
+SAMPLE = 20
+LOOK = 2_000
+"""Products looked at in one statement."""
+BATCH = 500
+"""Products looked at, and deleted if they pass, in one transaction."""
+EVERYTHING = 2**63 - 1
+"""A commit number that no write reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """What is or would be deleted."""
+
+    count: int
+    sample: tuple[str, ...]
+    job: Job | None
+
+
+async def purge(
+    catalog_id: str,
+    condition: Filter,
+    packed: str,
+    record: DeletionRecord,
+    jobs: Jobs,
+    *,
+    force: bool,
+    request_id: str,
+) -> Purge:
+    """Count the products that pass; with `force`, ask for a job that deletes them.
+
+    `packed` is the filter as the worker will read it. A request that is sent again with its
+    `request_id` asks for no second job.
+    """
+    before = await record.commit_number(catalog_id) if force else EVERYTHING
+    count, sample = await _count(catalog_id, condition, before, record)
+    if not force:
+        return Purge(count, sample, None)
+    same = request_key(request_id, packed, hashed=True)
+    params = {"filter": packed, "before": before, "count": count}
+    return Purge(count, sample, await jobs.create(PURGE, catalog_id, params, same))
+
+
+async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs) -> int:
+    """Do a job of these kinds; how many products it deleted in all, also before a kill.
+
+    Raises JobCancelled, JobClaimLost.
+    """
+    before, total = int(job.params["before"]), int(job.params["count"])
+    done = 0
+    if job.attempts > 1:
+        left, _ = await _count(job.catalog_id, condition, before, record)
+        done = max(0, total - left)
+    await jobs.progress(job.id, done, total)
+    async for deleted in sweep(job.catalog_id, condition, before, record):
+        done += deleted
+        await jobs.progress(job.id, done, max(done, total))
+    return done
+
+
+async def sweep(
+    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
+) -> AsyncIterator[int]:
+    """Delete what passes of products last written whole before a commit; how many in each batch."""
+    after: tuple[int, str] | None = None
+    while True:
+        began = time.monotonic()
+        swept = await record.sweep(catalog_id, condition, before=before, after=after, limit=BATCH)
+        yield len(swept.product_ids)
+        after = swept.after
+        if after is None:
+            return
+        # SQLite does not queue the writers of several processes: the others would starve.
+        await asyncio.sleep(time.monotonic() - began)
+
+
+async def _count(
+    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
+) -> tuple[int, tuple[str, ...]]:
+    """How many products pass, and some of them."""
+    count, sample = 0, tuple[str, ...]()
+    after: tuple[int, str] | None = None
+    while True:
+        found = await record.tally(catalog_id, condition, before=before, after=after, limit=LOOK)
+        count, after = count + len(found.product_ids), found.after
+        sample = (sample + found.product_ids)[:SAMPLE]
+        if after is None:
+            return count, sample

@@ -1,0 +1,60 @@
+"""Photos that come with a product: fetched, checked and stored before the product is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
+from retriever.domain.product import Image, ImageDraft
+from retriever.ports.photos import Photos
+from servicekit.errors import FieldViolation
+from servicekit.fetch import UriForbidden, UriUnreadable
+
+
+async def take_images(
+    catalog_id: str, given: Sequence[ImageDraft], path: str, photos: Photos
+) -> tuple[tuple[str, ...], dict[str, Image]]:
+    """The ids of a product's photos, no one twice, and the photos whose bytes came, now stored."""
+    new: dict[str, Image] = {}
+    image_ids: dict[str, None] = {}
+    for index, item in enumerate(given):
+        if item.content or item.uri or not item.image_id:  # 0 bytes are no photo
+            image = await _take(catalog_id, item, f"{path}.images[{index}]", photos)
+            new[image.image_id] = image
+            image_ids[image.image_id] = None
+        else:
+            image_ids[item.image_id] = None
+    return tuple(image_ids), new
+
+
+async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -> Image:
+    """Check and store one photo, fetched first if only its address is given."""
+    try:
+        content = await photos.fetch(given.uri) if given.uri else given.content
+        info = await photos.inspect(content)
+    except (UriForbidden, UriUnreadable) as error:
+        raise error.at(f"{path}.uri") from error
+    except ImageRejected as error:
+        field = "uri" if given.uri else "content"
+        raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
+    if given.image_id and given.image_id != info.image_id:
+        raise ProductInvalid(
+            FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
+        )
+    await photos.put(catalog_id, info.image_id, content)
+    return Image(
+        info.image_id,
+        info.media_type,
+        len(content),
+        info.width,
+        info.height,
+        info.perceptual_hash,
+    )
+
+
+async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes | None:
+    """A photo's bytes; None = the store lost or damaged them. Raises PhotosUnavailable."""
+    try:
+        return await photos.get(catalog_id, image_id)
+    except (ImageNotFound, ImageDamaged):
+        return None

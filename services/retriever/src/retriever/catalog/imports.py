@@ -1,0 +1,140 @@
+"""Imports: a caller's file, row by row, in batches that may be sent again.
+
+A full import ends with the deletion of what it did not hold: every product that nobody wrote whole
+since it was opened, or since another import was opened that was under way then. So two imports of
+one catalog at once delete nothing of each other's, nor of an upsert's in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retriever.catalog import products
+from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
+from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
+from retriever.domain.product import ProductDraft, Stored
+from retriever.ports.catalog import ImportRecord
+from retriever.ports.photos import Photos
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.jobs import Job, Jobs
+from servicekit.requests import RequestInvalid
+from sightline_rules import ids
+
+MAX_ROWS = 100
+MAX_NUMBER = 1_000_000_000
+ACTIVE_SECONDS = 3_600.0
+"""An import that took no row for longer was given up by its caller: it spares nothing any more."""
+DROP = 5_000
+"""Outcomes forgotten in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of some rows."""
+
+    outcomes: list[Stored | ServiceError]
+    progress: ImportProgress
+    seq: int
+    """The record's newest commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What an ended import deletes, or would delete."""
+
+    progress: ImportProgress
+    delete_count: int
+    sample: tuple[str, ...]
+    job: Job | None
+
+
+async def open_import(
+    catalog_id: str, import_id: str, mode: ImportMode, record: ImportRecord
+) -> ImportProgress:
+    """Begin an import, or say how far it is."""
+    _check_id(import_id)
+    return await record.open_import(catalog_id, import_id, mode, ACTIVE_SECONDS)
+
+
+async def take(
+    catalog_id: str,
+    import_id: str,
+    rows: Sequence[tuple[int, ProductDraft]],
+    record: ImportRecord,
+    photos: Photos,
+) -> Taken:
+    """Store rows. In what is wrong with one, `product` is the row's product."""
+    _check_id(import_id)
+    products.check_count("rows", len(rows), MAX_ROWS)
+    _check_numbers([number for number, _ in rows])
+    decided = await record.decided(catalog_id, import_id, [number for number, _ in rows])
+    prepared = await asyncio.gather(
+        *(
+            _prepare(catalog_id, number, draft, photos, known=number in decided)
+            for number, draft in rows
+        )
+    )
+    outcomes, progress, seq = await record.import_rows(catalog_id, import_id, prepared)
+    return Taken(outcomes, progress, seq)
+
+
+async def close(
+    catalog_id: str,
+    import_id: str,
+    record: ImportRecord,
+    jobs: Jobs,
+    *,
+    share: float,
+    force: bool,
+    dry_run: bool,
+) -> Closed:
+    """End an import; asked again, it answers the same. `share`: what it may delete unforced."""
+    _check_id(import_id)
+    closing = await record.close_import(
+        catalog_id, import_id, share=1.0 if force else share, dry_run=dry_run, sample=SAMPLE
+    )
+    job = None
+    if closing.progress.closed:
+        while await record.drop_rows(catalog_id, import_id, DROP):
+            pass
+        if closing.delete_count and not dry_run:
+            params = {
+                "import_id": import_id,
+                "before": closing.before,
+                "count": closing.delete_count,
+            }
+            job = await jobs.create(CLOSE_IMPORT, catalog_id, params, f"import/{import_id}")
+    return Closed(closing.progress, closing.delete_count, closing.sample, job)
+
+
+async def _prepare(
+    catalog_id: str, number: int, draft: ProductDraft, photos: Photos, *, known: bool
+) -> ImportRow:
+    write = None if known else await products.prepare(catalog_id, draft, "product", photos)
+    try:
+        product_id = ids.check_id(draft.product_id)
+    except ids.IdInvalidError:
+        product_id = ""
+    return ImportRow(number, product_id, write)
+
+
+def _check_id(import_id: str) -> None:
+    try:
+        ids.check_id(import_id)
+    except ids.IdInvalidError as error:
+        raise RequestInvalid(FieldViolation("import_id", str(error))) from error
+
+
+def _check_numbers(numbers: Sequence[int]) -> None:
+    last = 0
+    for index, number in enumerate(numbers):
+        path = f"rows[{index}].row_number"
+        if not 1 <= number <= MAX_NUMBER:
+            raise RequestInvalid(FieldViolation(path, f"must be 1 to {MAX_NUMBER:,}"))
+        if number <= last:
+            raise RequestInvalid(
+                FieldViolation(path, f"must be more than that of the row before, {last}")
+            )
+        last = number

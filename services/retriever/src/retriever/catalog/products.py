@@ -1,0 +1,220 @@
+"""The catalog: products in, out, listed and deleted.
+
+Each use case takes its collaborators as parameters. Photos are checked and durable before the
+transaction that mentions them begins; a write is acknowledged when that transaction is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from retriever.catalog.images import take_images
+from retriever.columns.keeper import Columns, View
+from retriever.domain.errors import ImageNotFound, ProductInvalid
+from retriever.domain.product import Image, Order, Product, ProductDraft, ProductWrite, Stored
+from retriever.domain.validation import check_product
+from retriever.ports.catalog import CatalogRecord
+from retriever.ports.photos import Photos
+from servicekit import requests
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import PageTokenInvalid, RequestInvalid
+from sightline_rules import filters, ids
+from sightline_rules.filters import Filter
+from sightline_rules.rejections import Rejection, rejection
+
+MAX_UPSERT = 100
+MAX_GET = 1_000
+MAX_DELETE = 1_000
+MAX_PAGE = 1_000
+DEFAULT_PAGE = 50
+MAX_SCAN = 5_000
+"""Products looked at for one page: a filter that few pass gives short pages, not slow ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list."""
+
+    products: list[Product]
+    next_token: str
+    """Empty = this is the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Products asked for by id, in the order asked."""
+
+    view: View
+    places: list[int]
+    """In the view's table, of those that pass."""
+    missing: list[str]
+    filtered: list[str]
+
+
+async def upsert(
+    catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogRecord, photos: Photos
+) -> tuple[list[Stored | ServiceError], int]:
+    """Store products, each with an outcome of its own; and the record's newest seq."""
+    check_count("products", len(drafts), MAX_UPSERT)
+    again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
+    prepared = await asyncio.gather(
+        *(
+            prepare(catalog_id, draft, f"products[{index}]", photos, again.get(index))
+            for index, draft in enumerate(drafts)
+        )
+    )
+    writes = [write for write in prepared if isinstance(write, ProductWrite)]
+    outcomes, seq = await record.write(catalog_id, writes)
+    stored = iter(outcomes)
+    return [w if isinstance(w, ServiceError) else next(stored) for w in prepared], seq
+
+
+async def batch_get(
+    catalog_id: str,
+    product_ids: Sequence[str],
+    condition: Filter,
+    columns: Columns,
+    *,
+    beside: Sequence[str] = (),
+) -> Found:
+    """Products by id; an id asked for twice is answered twice. `beside`: products that the columns
+    are to hold too, whatever the filter says."""
+    check_count("product_ids", len(product_ids), MAX_GET)
+    view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
+    places = view.table.places(product_ids)
+    passing = view.conditions.passing(condition, places)
+    return Found(
+        view,
+        places[passing].tolist(),
+        [product_ids[row] for row in np.flatnonzero(places < 0).tolist()],
+        [product_ids[row] for row in np.flatnonzero((places >= 0) & ~passing).tolist()],
+    )
+
+
+async def rejections(
+    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogRecord
+) -> dict[str, Rejection]:
+    """Why products do not pass a filter, of those that do not."""
+    held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
+    why = {name: rejection(condition, product.facts) for name, product in held.items()}
+    return {name: found for name, found in why.items() if found is not None}
+
+
+async def list_products(
+    catalog_id: str,
+    record: CatalogRecord,
+    *,
+    condition: Filter,
+    order: Order,
+    page_size: int,
+    page_token: str,
+    mismatched_only: bool = False,
+) -> Page:
+    """A page of the products that pass. A page may be short, or empty, and yet not the last."""
+    wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
+    context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
+    place = requests.page_place(page_token, (context,), int, str)
+    after = _checked_place(*place) if place else None
+    kept: list[Product] = []
+    scanned = 0
+    while scanned < MAX_SCAN:
+        limit = max(wanted, 200)
+        batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
+        for product in batch:
+            scanned += 1
+            after = _position(order, product)
+            if filters.passes(condition, product.facts):
+                kept.append(product)
+                if len(kept) == wanted:
+                    return Page(kept, requests.page_token((context,), *after))
+        if len(batch) < limit:
+            return Page(kept, "")
+    return Page(kept, requests.page_token((context,), *after) if after else "")
+
+
+async def delete(
+    catalog_id: str, product_ids: Sequence[str], record: CatalogRecord
+) -> tuple[int, int]:
+    """How many of the products existed, and the record's newest seq."""
+    check_count("product_ids", len(product_ids), MAX_DELETE)
+    return await record.delete(catalog_id, product_ids)
+
+
+async def get_image(
+    catalog_id: str, image_id: str, record: CatalogRecord, photos: Photos
+) -> tuple[Image, bytes]:
+    """A stored photo and its bytes."""
+    image = await record.image(catalog_id, image_id)
+    if image is None:
+        raise ImageNotFound("image_id")
+    return image, await photos.get(catalog_id, image_id)
+
+
+def check_count(field: str, number: int, most: int) -> None:
+    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
+    if not 1 <= number <= most:
+        raise RequestInvalid(FieldViolation(field, f"has {number} entries; 1 to {most} are taken"))
+
+
+# Products in
+
+
+def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]:
+    """What is wrong with each place that names a product of a place before; `path` has a {}."""
+    first: dict[str, int] = {}
+    wrong = {}
+    for index, product_id in enumerate(product_ids):
+        known = first.setdefault(product_id, index)
+        if known != index:
+            description = f"is also the id of {path.format(known).partition('.')[0]}"
+            wrong[index] = FieldViolation(path.format(index), description)
+    return wrong
+
+
+async def prepare(
+    catalog_id: str,
+    draft: ProductDraft,
+    path: str,
+    photos: Photos,
+    wrong: FieldViolation | None = None,
+) -> ProductWrite | ServiceError:
+    """The write, with its new photos stored; or why not. `wrong`: what is known to be wrong."""
+    if wrong is not None:
+        return ProductInvalid(wrong)
+    try:
+        content = check_product(draft, path)
+        image_ids, new = await take_images(catalog_id, draft.images, path, photos)
+    except ServiceError as error:
+        return error
+    return ProductWrite(replace(content, image_ids=image_ids), new, draft.etag, path)
+
+
+# Page tokens
+
+
+def _list_context(
+    catalog_id: str, order: Order, condition: Filter, *, mismatched_only: bool = False
+) -> str:
+    """What a page token is good for: the same list only."""
+    asked = (catalog_id, order, condition, *(["doubted"] if mismatched_only else []))
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+
+
+def _position(order: Order, product: Product) -> tuple[int, str]:
+    return (product.create_time if order is Order.NEWEST else 0, product.content.product_id)
+
+
+def _checked_place(time: int, product_id: str) -> tuple[int, str]:
+    """A place that a product can have: a token is no secret, and a caller may make one."""
+    try:
+        ids.check_id(product_id)
+    except ids.IdInvalidError as error:
+        raise PageTokenInvalid from error
+    if time < 0:
+        raise PageTokenInvalid
+    return time, product_id

@@ -1,0 +1,1 @@
+"""Values, errors and rules. Nothing here knows of SQL, files, Milvus or the wire."""

@@ -1,0 +1,221 @@
+"""What an archive holds, and what can be wrong with one.
+
+Errors, each with its reason on the wire::
+
+    ServiceError
+    ├── NotFound
+    │   └── BackupNotFound            BACKUP_NOT_FOUND
+    ├── FailedPrecondition
+    │   ├── BackupCatalogMismatch     BACKUP_CATALOG_MISMATCH
+    │   ├── BackupVersionUnsupported  BACKUP_VERSION_UNSUPPORTED
+    │   └── CatalogNotEmpty           CATALOG_NOT_EMPTY
+    ├── Unavailable
+    │   └── BackupsUnavailable        BACKUP_STORE_UNAVAILABLE
+    ├── ResourceExhausted
+    │   └── BackupsFull               BACKUP_STORE_FULL
+    └── DataLoss
+        └── BackupDamaged             BACKUP_DAMAGED
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from retriever.domain.generation import Generation
+from servicekit.errors import (
+    DataLoss,
+    FailedPrecondition,
+    FieldViolation,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+
+FORMAT: Final = "sightline.catalogue"
+FORMAT_VERSION = 1
+MANIFEST, COMPLETE = "manifest.json", "complete.json"
+MOST_JSON_BYTES = 4 * 2**20
+MOST_GENERATIONS = 1_000
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+Row: TypeAlias = dict[str, Any]
+
+
+class BackupNotFound(NotFound):
+    """The catalog has no backup of this id."""
+
+    reason = "BACKUP_NOT_FOUND"
+    message = "there is no such backup of this catalog"
+
+    def __init__(self, path: str = "backup_id") -> None:
+        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
+
+
+class BackupDamaged(DataLoss):
+    """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
+
+    reason = "BACKUP_DAMAGED"
+
+    def __init__(self, member: str, description: str) -> None:
+        super().__init__(
+            f"{member}: {description}; nothing was restored: take another backup",
+            metadata={"member": member[:200]},
+        )
+
+
+class BackupVersionUnsupported(FailedPrecondition):
+    """The archive is of a format that this version can't read."""
+
+    reason = "BACKUP_VERSION_UNSUPPORTED"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"{description}: restore it with the version that wrote it, or a newer one"
+        )
+
+
+class BackupCatalogMismatch(FailedPrecondition):
+    """The archive is of another catalog than the caller named."""
+
+    reason = "BACKUP_CATALOG_MISMATCH"
+
+    def __init__(self, named: str, held: str) -> None:
+        super().__init__(
+            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
+            violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
+        )
+
+
+class CatalogNotEmpty(FailedPrecondition):
+    """The catalog holds products, and a restore was not asked to replace them."""
+
+    reason = "CATALOG_NOT_EMPTY"
+    message = (
+        "the catalog holds products: restore into an empty one, or with force, which deletes "
+        "what the backup does not hold"
+    )
+    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
+
+
+class BackupsUnavailable(Unavailable):
+    """The place of backups can't be read or written."""
+
+    reason = "BACKUP_STORE_UNAVAILABLE"
+    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
+    retry_after = timedelta(seconds=5)
+
+
+class BackupsFull(ResourceExhausted):
+    """The place of backups is full. Nothing of the backup was kept."""
+
+    reason = "BACKUP_STORE_FULL"
+    message = "the place of backups is full; see RETRIEVER_BACKUPS"
+
+
+def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:
+    """What an error of the place of backups means to a caller."""
+    return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    BYTES = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    kind: Kind
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the record, without what belongs to the place where it is kept."""
+
+    name: str
+    columns: tuple[Column, ...]
+    batch: int
+    """Rows that are in memory at once, and in one row group."""
+
+    @property
+    def member(self) -> str:
+        """Its name in the archive."""
+        return f"tables/{self.name}.parquet"
+
+
+class Strict(BaseModel):
+    """JSON of ours: nothing else in it, no value of another type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Member(Strict):
+    """One table's file."""
+
+    name: str = Field(max_length=100)
+    rows: Count
+    size: Count
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(Strict):
+    """What the archive holds."""
+
+    format: Literal["sightline.catalogue"] = FORMAT
+    format_version: int
+    service_version: str = Field(max_length=100)
+    catalog_id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    create_time: Count
+    """Microseconds since 1970 (UTC)."""
+    commit: Count
+    """The record's newest commit in it."""
+    photo_bytes: Count
+    members: list[Member] = Field(max_length=100)
+    """The tables, in order."""
+    generations: list[dict[str, Any]] = Field(max_length=MOST_GENERATIONS)
+    """The live index generations, as the record held them."""
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has; 0 when it is not there."""
+        name = f"tables/{table}.parquet"
+        return next((member.rows for member in self.members if member.name == name), 0)
+
+
+class Complete(Strict):
+    """The archive's end: what became of the photos."""
+
+    photos: Count
+    lost: Count
+    """Photos that the record knew and the photo store did not have, or damaged."""
+
+
+_GENERATION = TypeAdapter(Generation)
+
+
+def dumped(generation: Generation) -> dict[str, Any]:
+    """A generation for a manifest."""
+    value: dict[str, Any] = _GENERATION.dump_python(generation, mode="json")
+    return value
+
+
+def generations_of(manifest: Manifest) -> list[Generation]:
+    """The generations of a manifest. Raises BackupDamaged."""
+    try:
+        return [_GENERATION.validate_python(value) for value in manifest.generations]
+    except ValidationError as error:
+        raise BackupDamaged(MANIFEST, "describes no index generations") from error

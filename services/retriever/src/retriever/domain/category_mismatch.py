@@ -1,0 +1,81 @@
+"""Whether a photo contradicts its product's category. Pure.
+
+The limits were chosen on phone photos of groceries (2026-11, `python -m bench accuracy`), each by a
+head that had no part of it: those that flag most wrong categories while four flags in five are
+right where one category in twenty is wrong, also among those that the head learned from. A product
+of which the head saw no photo is flagged wrongly far more often: docs/embedder.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from retriever.domain.classification import CategoryMismatch, CategoryPath, Classification
+
+OWN_AT_MOST = 0.02
+"""The chance of the product's own category, at most, with which a photo contradicts it …"""
+OTHER_AT_LEAST = 0.6
+"""… if another category has this chance …"""
+UNKNOWN_AT_LEAST = 0.9
+"""… or that it is of none that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How surely a photo must contradict. What else they could be, the bench of accuracy tries."""
+
+    own_at_most: float = OWN_AT_MOST
+    other_at_least: float = OTHER_AT_LEAST
+    unknown_at_least: float = UNKNOWN_AT_LEAST
+
+
+LIMITS = Limits()
+
+
+def category_mismatch(
+    own: CategoryPath,
+    seen: Classification,
+    known: Collection[CategoryPath],
+    image_id: str,
+    space_version: str,
+    *,
+    limits: Limits = LIMITS,
+) -> CategoryMismatch | None:
+    """What a photo has against a product's category; None = nothing, or that can't be known.
+
+    `known`: the full paths that the head knows. It has no word on a category that is not
+    among them, nor above them: a new one is not contradicted before a head knows it.
+    """
+    mine = {path for path in known if _within(path, own)}
+    if not own or not mine:
+        return None
+    chance = _at_most(seen, mine)
+    if chance > limits.own_at_most:
+        return None
+    others = (guess for guess in seen.guesses if not _related(guess.path, own))
+    best = max(others, key=lambda guess: guess.probability, default=None)
+    if best is not None and best.probability >= limits.other_at_least:
+        return CategoryMismatch(image_id, chance, best, space_version)
+    if seen.unknown_probability >= limits.unknown_at_least:
+        return CategoryMismatch(image_id, chance, None, space_version)
+    return None
+
+
+def _at_most(seen: Classification, paths: Collection[CategoryPath]) -> float:
+    """The chance of some categories together, at most: one that is not among the guesses has no
+    more than the last of them, and all of those no more than what is left."""
+    guessed = [guess for guess in seen.guesses if guess.path in paths]
+    sure = sum(guess.probability for guess in guessed)
+    left = 1.0 - seen.unknown_probability - sum(guess.probability for guess in seen.guesses)
+    least = min((guess.probability for guess in seen.guesses), default=1.0)
+    return min(sure + max(min(left, (len(paths) - len(guessed)) * least), 0.0), 1.0)
+
+
+def _related(path: CategoryPath, own: CategoryPath) -> bool:
+    """Whether one lies within the other."""
+    return _within(path, own) or _within(own, path)
+
+
+def _within(path: CategoryPath, category: CategoryPath) -> bool:
+    return path[: len(category)] == category

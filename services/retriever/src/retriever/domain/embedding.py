@@ -1,0 +1,37 @@
+"""What waits for its vector, and the space versions that the embedder offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_ATTEMPTS = 10
+"""After so many attempts, a failure of the photo's own ends the trying."""
+OUTAGES = ("EMBEDDER_UNAVAILABLE", "PHOTO_STORE_UNAVAILABLE")
+"""Reasons for which a photo waits that are no fault of its own, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A photo, or a product's text, that waits for its vector."""
+
+    item_id: str
+    """Of the photo; in a generation of texts, of the product."""
+    size: int
+    """Bytes of the photo; 0 = it is a text."""
+    attempts: int
+    used: bool
+    """Whether a product still has it; of a text, not looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """A version of a space as the embedder offers it now."""
+
+    space: str
+    version: str
+    dimension: int
+    ready: bool
+    default: bool = True
+    """Whether photos are embedded with it that name no version."""
+    categories: int = 0
+    """How many its head knows; 0 = it has none."""

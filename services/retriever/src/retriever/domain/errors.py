@@ -1,0 +1,339 @@
+"""The errors of the retriever, each with its reason on the wire::
+
+
+ServiceError
+├── InvalidArgument
+│   ├── IndexTokenInvalid      INDEX_TOKEN_INVALID
+│   ├── FilterInvalid          FILTER_INVALID
+│   ├── VectorInvalid          VECTOR_INVALID
+│   ├── KeywordsInvalid        KEYWORDS_INVALID
+│   ├── ProductInvalid         PRODUCT_INVALID
+│   ├── FieldMaskInvalid       FIELD_MASK_INVALID
+│   ├── OfferInvalid           OFFER_INVALID
+│   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE
+│   ├── IndexParametersInvalid INDEX_PARAMETERS_INVALID
+│   └── (servicekit.fetch)     URI_FORBIDDEN
+├── NotFound
+│   ├── ProductNotFound        PRODUCT_NOT_FOUND
+│   ├── ImageNotFound          IMAGE_NOT_FOUND
+│   ├── ImportNotFound         IMPORT_NOT_FOUND
+│   └── GenerationNotFound     GENERATION_NOT_FOUND
+├── AlreadyExists
+│   └── GenerationExists       GENERATION_EXISTS
+├── FailedPrecondition
+│   ├── SpaceUnavailable       SPACE_UNAVAILABLE
+│   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
+│   ├── GenerationActive       GENERATION_ACTIVE
+│   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
+│   ├── ImportClosed           IMPORT_CLOSED
+│   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
+│   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
+│   └── VersionMismatch        INDEX_VERSION_MISMATCH
+├── Aborted
+│   └── EtagMismatch           ETAG_MISMATCH
+├── Unavailable
+│   ├── IndexUnavailable       INDEX_UNAVAILABLE
+│   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
+│   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+├── ResourceExhausted
+│   ├── GenerationsFull        GENERATIONS_FULL
+│   └── PhotosFull             PHOTO_STORE_FULL
+├── DeadlineExceeded
+│   └── StageDeadline          STAGE_DEADLINE
+├── DataLoss
+│   └── ImageDamaged           IMAGE_DAMAGED
+└── Internal
+    └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
+CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from retriever.domain.imports import ImportMode
+from servicekit.errors import (
+    Aborted,
+    AlreadyExists,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
+from servicekit.requests import FieldsInvalid, describe
+
+
+class IndexTokenInvalid(InvalidArgument):
+    """An index token that this service did not give for this catalog."""
+
+    reason = "INDEX_TOKEN_INVALID"
+    message = "this index token is not one of this catalog"
+    violations = (FieldViolation("min_index_token", "is not one of this catalog"),)
+
+
+class FilterInvalid(FieldsInvalid):
+    """A filter that can't be evaluated."""
+
+    reason = "FILTER_INVALID"
+
+    def __init__(self, path: str, description: str) -> None:
+        super().__init__(FieldViolation(path, description))
+
+
+class VectorInvalid(FieldsInvalid):
+    """A vector of the wrong size, with a value that is not finite, or all zero."""
+
+    reason = "VECTOR_INVALID"
+
+    def __init__(self, path: str, description: str) -> None:
+        super().__init__(FieldViolation(path, description))
+
+
+class KeywordsInvalid(FieldsInvalid):
+    """What was typed has no characters, or too many."""
+
+    reason = "KEYWORDS_INVALID"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(FieldViolation("text", description))
+
+
+class ProductInvalid(FieldsInvalid):
+    """Fields of one product are missing or out of their documented range."""
+
+    reason = "PRODUCT_INVALID"
+
+
+class FieldMaskInvalid(FieldsInvalid):
+    """A field mask that names what can't be changed."""
+
+    reason = "FIELD_MASK_INVALID"
+
+
+class OfferInvalid(FieldsInvalid):
+    """Fields of one offer are out of their documented range."""
+
+    reason = "OFFER_INVALID"
+
+
+class IndexParametersInvalid(FieldsInvalid):
+    """How a generation is to be searched makes no sense."""
+
+    reason = "INDEX_PARAMETERS_INVALID"
+
+
+class ImageRejected(InvalidArgument):
+    """A photo that is not taken."""
+
+    def __init__(self, reason: str, description: str, path: str = "") -> None:
+        violations = (FieldViolation(path, description),) if path else ()
+        super().__init__(description, reason=reason, violations=violations)
+
+
+class ProductNotFound(NotFound):
+    """The catalog holds no such product."""
+
+    reason = "PRODUCT_NOT_FOUND"
+    message = "this catalog has no such product"
+
+    def __init__(self, *paths: str) -> None:
+        super().__init__(
+            violations=[FieldViolation(path, "is not in the catalog") for path in paths]
+        )
+
+
+class ImageNotFound(NotFound):
+    """The catalog, or the product, holds no such photo."""
+
+    reason = "IMAGE_NOT_FOUND"
+    message = "no such photo is stored"
+
+    def __init__(self, path: str = "") -> None:
+        violation = FieldViolation(path, "names a photo that is not stored")
+        super().__init__(violations=(violation,) if path else ())
+
+
+class ImportNotFound(NotFound):
+    """The catalog has no import of this id."""
+
+    reason = "IMPORT_NOT_FOUND"
+    message = "this catalog has no such import: open it first"
+
+
+class GenerationNotFound(NotFound):
+    """The catalog has no index generation of this name in this space."""
+
+    reason = "GENERATION_NOT_FOUND"
+    message = "this catalog has no such generation"
+
+
+class SpaceUnavailable(FailedPrecondition):
+    """The space has no index yet, or does not exist."""
+
+    reason = "SPACE_UNAVAILABLE"
+    message = "this space has no index in this catalog (yet)"
+
+    def __init__(self, space: str, description: str = "") -> None:
+        super().__init__(description, metadata={"space": space})
+
+
+class GenerationExists(AlreadyExists):
+    """The catalog has, or had, a generation of this name."""
+
+    reason = "GENERATION_EXISTS"
+    message = "this catalog has, or had, a generation of this name: take another one"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(metadata={"name": name})
+
+
+class GenerationsFull(ResourceExhausted):
+    """The space has as many generations as it may have: each holds the whole catalog."""
+
+    reason = "GENERATIONS_FULL"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this space has {most} generations in this catalog: drop one first")
+
+
+class GenerationNotVerified(FailedPrecondition):
+    """The generation is not known to be good."""
+
+    reason = "GENERATION_NOT_VERIFIED"
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{why}; or activate it with force", metadata={"name": name})
+
+
+class GenerationActive(FailedPrecondition):
+    """Searches use the generation."""
+
+    reason = "GENERATION_ACTIVE"
+    message = "this generation is the active one of its space: activate another one first"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(metadata={"name": name})
+
+
+class RollbackUnavailable(FailedPrecondition):
+    """No generation was active before the present one, or it was dropped."""
+
+    reason = "ROLLBACK_UNAVAILABLE"
+    message = "no generation to go back to: none was active before, or it was dropped"
+
+    def __init__(self, space: str) -> None:
+        super().__init__(metadata={"space": space})
+
+
+class VersionMismatch(FailedPrecondition):
+    """A vector of another version of the space than the index holds: never to be compared."""
+
+    reason = "INDEX_VERSION_MISMATCH"
+    message = "the vector's space version is not the one that the index holds"
+
+    def __init__(self, given: str, held: str) -> None:
+        super().__init__(metadata={"given": given, "held": held})
+
+
+class ImportClosed(FailedPrecondition):
+    """The import was closed and takes no more rows."""
+
+    reason = "IMPORT_CLOSED"
+    message = "this import is closed: open another one"
+
+
+class ImportModeMismatch(FailedPrecondition):
+    """The import was opened with the other mode."""
+
+    reason = "IMPORT_MODE_MISMATCH"
+
+    def __init__(self, opened: ImportMode) -> None:
+        violation = FieldViolation(
+            "mode", f"is not the one that this import was opened with, {opened}"
+        )
+        super().__init__(describe([violation]), violations=(violation,))
+
+
+class ImportDeletesTooMuch(FailedPrecondition):
+    """Closing the import would delete more than the set share of the catalog."""
+
+    reason = "IMPORT_DELETES_TOO_MUCH"
+
+    def __init__(self, deleted: int, held: int, share: float) -> None:
+        super().__init__(
+            f"closing would delete {deleted:,} of {held:,} products, more than {share:.0%}; "
+            "look at them with dry_run, then close with force",
+            metadata={"delete_count": str(deleted), "product_count": str(held)},
+        )
+
+
+class EtagMismatch(Aborted):
+    """The product changed since the caller read it."""
+
+    reason = "ETAG_MISMATCH"
+    message = "the product is not (or no longer) what this etag says"
+
+
+class IndexUnavailable(Unavailable):
+    """The engine does not answer, or not in time."""
+
+    reason = "INDEX_UNAVAILABLE"
+    message = "the vector index does not answer"
+    retry_after = timedelta(seconds=1)
+
+
+class EmbedderUnavailable(Unavailable):
+    """The embedder, or the model behind it, does not answer."""
+
+    reason = "EMBEDDER_UNAVAILABLE"
+    message = "the embedder does not answer"
+    retry_after = timedelta(seconds=1)
+
+
+class PhotosUnavailable(Unavailable):
+    """The photo store can't be read or written."""
+
+    reason = "PHOTO_STORE_UNAVAILABLE"
+    message = "the photo store can't be reached"
+    retry_after = timedelta(seconds=2)
+
+
+class PhotosFull(ResourceExhausted):
+    """The photo store's disk is full. Nothing of the product was kept."""
+
+    reason = "PHOTO_STORE_FULL"
+    message = "the photo store is full"
+
+
+class StageDeadline(DeadlineExceeded):
+    """The index did not reach the write that the caller wants to see in the time there was."""
+
+    reason = "STAGE_DEADLINE"
+    message = "the index has not reached min_index_token in time"
+
+
+class ImageDamaged(DataLoss):
+    """The stored bytes do not have the photo's hash any more."""
+
+    reason = "IMAGE_DAMAGED"
+    message = "the stored photo is damaged"
+
+
+class IndexRefused(Internal):
+    """The engine refused what we sent: our own mistake."""
+
+    reason = "INDEX_REFUSED"
+    message = "the index refused the request"
+
+
+class CollectionAbsent(Exception):
+    """The engine has no such collection: it lost its data, or is another engine."""
+
+
+class CollectionReleased(Exception):
+    """The collection is not in the engine's memory: the engine was started anew."""

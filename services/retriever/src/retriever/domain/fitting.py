@@ -1,0 +1,60 @@
+"""Photos and settings with which a space is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A product's photo, with what it shows."""
+
+    image_id: str
+    product_id: str
+    parent_id: str
+    title: str
+    category_path: tuple[str, ...]
+    tags: frozenset[str]
+    perceptual_hash: int
+    """See sightline_rules.duplicates; NO_HASH = not hashed yet."""
+
+    @property
+    def family(self) -> str:
+        """What all variants of a parent and the parent itself share."""
+        return self.parent_id or self.product_id
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """How a space is to be fitted; see FitSpaceRequest in fit_service.proto."""
+
+    backbone: str
+    max_dimension: int
+    seed: int
+    max_photos: int
+    shopper_photo_tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FitPhoto:
+    """A photo to fit a space on."""
+
+    data: bytes
+    label: Label
+    group: str
+    """Photos of one group are the same picture."""
+    shopper: bool
+    """Whether a shopper took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitProgress:
+    """How far the embedder is with fitting a space."""
+
+    done: int
+    """Photos."""
+    skipped: int
+    version: str = ""
+    """Of the space that was fitted; empty = not done yet."""
+    model: str = ""
+    verdict: str = ""

@@ -1,0 +1,226 @@
+"""Index generations: one collection of vectors of one space version each, and how fresh it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retriever.domain.errors import IndexParametersInvalid
+from servicekit.errors import FieldViolation
+
+MOST_LIVE = 8
+"""Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
+# The index's values
+
+TEXT_SPACE = "text"
+"""The space of products' texts (domain/texts.py), one vector a product, made by the embedder."""
+
+
+class GenerationState(StrEnum):
+    """BUILDING → READY → DROPPED."""
+
+    BUILDING = "BUILDING"
+    READY = "READY"
+    DROPPED = "DROPPED"
+
+
+class Metric(StrEnum):
+    """How near two vectors are. `Hit.similarity` says what its numbers mean."""
+
+    COSINE = "COSINE"
+    L2 = "L2"
+    IP = "IP"
+
+
+class IndexKind(StrEnum):
+    """How the engine finds neighbours."""
+
+    FLAT = "FLAT"
+    """It compares with every row: exact, also under a filter."""
+    HNSW = "HNSW"
+    """It walks a graph: much quicker from some 10,000 rows on, and it can miss rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """How a collection is indexed and searched. `ef` may differ from search to search."""
+
+    metric: Metric = Metric.COSINE
+    kind: IndexKind = IndexKind.FLAT
+    m: int = 16
+    """HNSW: neighbours of a row in the graph, 4 to 64. More find better and take more memory."""
+    ef_construction: int = 200
+    """HNSW: candidates looked at when a row comes in, 8 to 512."""
+    ef: int = 128
+    """HNSW: candidates that a search keeps, 1 to 32,768; never fewer than the hits wanted."""
+    partitions: int = 0
+    """Parts that the engine keeps by top category, up to MAX_PARTITIONS: a search in some
+    categories looks at theirs alone, and any other at all of them. 0 or 1 = one for all."""
+
+
+MAX_DIMENSION = 32_768
+"""What Milvus takes."""
+MAX_PARTITIONS = 64
+"""What a Milvus server makes of a partition key that says nothing of it."""
+EXACT = IndexParameters()
+"""Every row compared by its cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification of a generation found."""
+
+    findings: tuple[str, ...]
+    """What is wrong, one sentence each."""
+    sample_count: int
+    """Photos that were embedded again."""
+    least_agreement: float
+    """Least cosine of a stored vector and the one embedded again, −1 to 1."""
+    recall: float
+    """Share of the exact nearest neighbours that the index finds, 0 to 1."""
+    filtered_recall: float | None
+    """The same under a filter; None = none passes a part of the catalog."""
+    k: int
+    """Neighbours that were asked for."""
+    record_count: int
+    """Rows that the record says the index should hold."""
+    index_count: int
+    """Rows that the engine holds."""
+    unsound_count: int
+    """Vectors that are not finite or all zero."""
+    end_time: int
+    """Microseconds since 1970 (UTC)."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One collection of vectors of one space version."""
+
+    catalog_id: str
+    name: str
+    space: str
+    space_version: str
+    dimension: int
+    collection: str
+    """The collection's name in the engine."""
+    state: GenerationState
+    active: bool
+    """Whether searches that name no generation use this one."""
+    created: int
+    """Microseconds since 1970 (UTC)."""
+    applied_seq: int
+    """Every outbox entry up to this one is in the collection."""
+    applied_time: int
+    """When the newest of these was written, microseconds since 1970 (UTC); 0 = none yet."""
+    check_wanted: bool
+    """Whether someone noticed that the engine may have lost rows."""
+    parameters: IndexParameters = EXACT
+    activated: int = 0
+    """When it was last made active, microseconds since 1970 (UTC); 0 = never."""
+    predecessor: str = ""
+    """The generation that was active before it; empty = there was none, or it was rolled back."""
+    forced: bool = False
+    """Whether its last activation was forced past its verification."""
+    verification: Verification | None = None
+    """The newest one."""
+    of_products: bool = False
+    """Whether it has one vector a product; else one a photo, made by the embedder."""
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether its vectors are those of the products' texts, made by the embedder."""
+        return self.of_products and self.space == TEXT_SPACE
+
+    @property
+    def given(self) -> bool:
+        """Whether callers alone give its vectors."""
+        return self.of_products and not self.of_texts
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatus:
+    """A generation and how much of the catalog it holds."""
+
+    generation: Generation
+    previous: bool
+    """Whether a rollback would make it active."""
+    indexed: int
+    """Photos, or products, that have a vector of its version."""
+    pending: int
+    """Photos, or products, that wait for their vector."""
+    failed: int
+    """Photos, or products, that could not be embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a backfill still waits for."""
+
+    waiting: int
+    """Photos that wait for their vector, those left out that fail for a reason of their own."""
+    troubled: int
+    """Photos that fail, or could not be embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far a generation is behind the record."""
+
+    seq: int
+    """The newest write that the generation holds in full, with all before it."""
+    head: int
+    """The record's newest write."""
+    time: int
+    """When the newest wholly indexed record was written, microseconds since 1970; 0 = none."""
+    oldest_open: int
+    """When the oldest write was made that is not in the generation; 0 = it holds all."""
+    pending: int
+    """Photos that wait for their vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSnapshot:
+    """A generation and how far it is, of one moment."""
+
+    generation: Generation
+    freshness: Freshness
+    """Of the engine's collection."""
+    record: Freshness
+    """Of the record itself: it lacks only what waits for its vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a catalog's record holds."""
+
+    products: int
+    images: int
+    pending: int
+    failed: int
+    outbox: int
+
+
+def check_parameters(given: IndexParameters) -> None:
+    """Raises IndexParametersInvalid."""
+    ranges = [("partitions", given.partitions, 0, MAX_PARTITIONS)]
+    if given.kind is IndexKind.HNSW:
+        ranges += [
+            ("m", given.m, 4, 64),
+            ("ef_construction", given.ef_construction, 8, 512),
+            ("ef", given.ef, 1, 32_768),
+        ]
+    wrong = [
+        FieldViolation(f"parameters.{name}", f"is {value:,}; it must be {low} to {high:,}")
+        for name, value, low, high in ranges
+        if not low <= value <= high
+    ]
+    if wrong:
+        raise IndexParametersInvalid(*wrong)
+
+
+DEFAULT_SPACE = "visual"

@@ -1,0 +1,53 @@
+"""Imports: many rows of products under one id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retriever.domain.product import ProductWrite
+from servicekit.errors import ServiceError
+
+
+class ImportMode(StrEnum):
+    """What an import does with products that it does not hold."""
+
+    INCREMENTAL = "INCREMENTAL"
+    """They stay."""
+    FULL = "FULL"
+    """They are deleted when it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import is."""
+
+    import_id: str
+    mode: ImportMode
+    rows_done: int
+    """Rows 1 to this one are decided."""
+    stored_count: int
+    refused_count: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """One row to decide."""
+
+    number: int
+    product_id: str
+    """Its product; empty = its id is not one."""
+    write: ProductWrite | ServiceError | None
+    """What to store, or why not. None = it was decided before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What closing an import deletes, or would delete."""
+
+    progress: ImportProgress
+    delete_count: int
+    sample: tuple[str, ...]
+    before: int
+    """Products last written whole before this number of the commit sequence are deleted."""

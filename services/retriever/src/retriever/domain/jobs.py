@@ -1,0 +1,71 @@
+"""Jobs: asked for once, and how far their work is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import threading
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from servicekit.errors import Unavailable
+from servicekit.jobs import Job, Jobs, JobState
+
+OPEN = (JobState.PENDING, JobState.RUNNING)
+"""States of a job that has not ended."""
+
+
+def request_key(request_id: str, what: str, *, hashed: bool = False) -> str:
+    """What a job is asked for with: asked again, there is no second one. Empty = each is new.
+
+    One request id may stand for several calls, as it is for logs too: `what` sets them apart, as a
+    hash where it is long."""
+    if hashed:
+        what = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return f"{request_id}/{what}" if request_id else ""
+
+
+class StoppedError(Exception):
+    """The work was asked to stop."""
+
+
+class Progress:
+    """How far long work is, shared between threads."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total = 0
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let the work end at its next step."""
+        self._stopped.set()
+
+    def add(self, number: int) -> None:
+        """So many units more are done. Raises StoppedError."""
+        if self._stopped.is_set():
+            raise StoppedError
+        self.done += number
+
+
+REPORT_SECONDS = 0.3
+"""How often a job says how far it is, which keeps its claim."""
+T = TypeVar("T")
+
+
+async def reporting(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
+    """Await the work and say meanwhile how far it is. A cancelled job's work is stopped."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            with contextlib.suppress(Unavailable):  # a store that is busy with the work itself
+                await jobs.progress(job.id, progress.done, progress.total)
+            await asyncio.wait({task}, timeout=REPORT_SECONDS)
+        return task.result()
+    finally:
+        progress.stop()  # what runs in a thread ends at its next step
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # known here, or of no interest: the job was stopped

@@ -1,0 +1,217 @@
+"""A catalog's products: as callers give them, as the record holds them, and what changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from sightline_rules import categories
+from sightline_rules.filters import Availability, Facts, Money, Time, by_key
+
+# The catalog's values
+
+
+MAX_PHOTOS = 20
+"""Of a product: so many rows may one write bring to an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One typed, named property of a product."""
+
+    key: str
+    value: str | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money as a caller gave it, unchecked: units + nanos / 10^9."""
+
+    currency: str
+    units: int
+    nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDraft:
+    """A photo as a caller gave it: bytes, the id of a stored one, or where to fetch it from."""
+
+    content: bytes
+    image_id: str
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductDraft:
+    """A product as a caller gave it, unchecked."""
+
+    product_id: str
+    parent_id: str = ""
+    title: str = ""
+    description: str = ""
+    category_path: tuple[str, ...] = ()
+    brand: str = ""
+    price: Amount | None = None
+    availability: Availability | None = Availability.IN_STOCK
+    """None = a number that is no availability."""
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str | float | bool | None], ...] = ()
+    """Key and value; None = no value was given."""
+    images: tuple[ImageDraft, ...] = ()
+    language_code: str = ""
+    uri: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductContent:
+    """What a product says of itself, checked. Its photos are given by their ids."""
+
+    product_id: str
+    title: str
+    parent_id: str = ""
+    description: str = ""
+    category_path: tuple[str, ...] = ()
+    brand: str = ""
+    price: Money | None = None
+    availability: Availability = Availability.IN_STOCK
+    tags: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    image_ids: tuple[str, ...] = ()
+    """Best first, no duplicates."""
+    language_code: str = ""
+    uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A stored photo."""
+
+    image_id: str
+    """Lower-case hexadecimal SHA-256 of its bytes."""
+    media_type: str
+    size: int
+    """Bytes."""
+    width: int
+    """Pixels, upright."""
+    height: int
+    """Pixels, upright."""
+    perceptual_hash: int = 0
+    """See sightline_rules.duplicates; 0 = none, or not hashed yet."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product as the record holds it."""
+
+    content: ProductContent
+    images: tuple[Image, ...]
+    create_time: int
+    """Microseconds since 1970 (UTC)."""
+    update_time: int
+    """Microseconds since 1970 (UTC)."""
+    etag: str
+    seq: int
+    """Commit sequence of its last write."""
+
+    @property
+    def image_hash(self) -> int:
+        """That of the photo that is shown of it, its first; 0 = none."""
+        return self.images[0].perceptual_hash if self.images else 0
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What filters may ask of it."""
+        content = self.content
+        return Facts(
+            category=categories.join(content.category_path),
+            brand=content.brand,
+            title=content.title,
+            price=content.price,
+            availability=content.availability,
+            tags=frozenset(content.tags),
+            attributes=by_key((item.key, item.value) for item in content.attributes),
+            create_time=Time(self.create_time),
+            update_time=Time(self.update_time),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductWrite:
+    """A product to write."""
+
+    content: ProductContent
+    new_images: Mapping[str, Image]
+    """Those of its photos whose bytes came with it, by id; the others must be stored already."""
+    etag: str = ""
+    """Write only over this content; empty = over whatever is stored."""
+    path: str = "product"
+    """Where the request holds it, for field violations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A write that is committed."""
+
+    product_id: str
+    etag: str
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product to change in part."""
+
+    content: ProductContent
+    """Its id, and the new values of `fields`; what else it says counts for nothing."""
+    fields: frozenset[str]
+    """Names of fields of ProductContent."""
+    new_images: Mapping[str, Image]
+    """As in ProductWrite."""
+    etag: str = ""
+    """Change only this content; empty = whatever is stored."""
+    path: str = "product"
+    """Where the request holds it, for field violations."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDraft:
+    """Price and availability as a caller gave them, unchecked."""
+
+    product_id: str
+    price: Amount | None = None
+    """None = stays as it is."""
+    availability: Availability | None = None
+    """None = stays as it is."""
+    availability_known: bool = True
+    """Whether the number that was given is an availability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Price and availability to set."""
+
+    product_id: str
+    price: Money | None
+    """None = stays as it is."""
+    availability: Availability | None
+    """None = stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a look at a part of the catalog found."""
+
+    product_ids: tuple[str, ...]
+    """Of those that pass."""
+    after: tuple[int, str] | None
+    """Where to go on; None = that was all."""
+
+
+class Order(StrEnum):
+    """The order of a list."""
+
+    PRODUCT_ID = "product_id"
+    NEWEST = "newest"

@@ -1,0 +1,112 @@
+"""Vectors as callers give them: checked, and several put together into one query.
+
+Putting together is Rocchio's (1971, "Relevance feedback in information retrieval"): towards what is
+liked, away from what is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.domain.classification import Classification
+from retriever.domain.errors import VectorInvalid
+from retriever.domain.generation import Metric
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVector:
+    """A vector as a caller gave it, unchecked."""
+
+    space: str
+    space_version: str
+    dimension: int
+    data: bytes
+    classification: Classification | None = None
+    """What the photo is of, where the embedder was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorWrite:
+    """A photo's vector, or a product's own, to store."""
+
+    image_id: str
+    """Empty where a product has one vector."""
+    vector: Floats
+    product_id: str = ""
+    """The product that must have the photo; empty = any may."""
+    digest: str = ""
+    """Of the text that it was made of; it is not stored if the product's is another by now. Empty =
+    of the text as it is."""
+
+
+LEAST_LENGTH = 1e-4
+"""Of the sum of unit vectors: below it they cancel out, and float32 alone says what is left."""
+
+
+def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
+    """The vector as float32. Raises VectorInvalid."""
+    if given.dimension != dimension:
+        raise VectorInvalid(
+            f"{path}.dimension", f"is {given.dimension}; the index holds {dimension}"
+        )
+    if len(given.data) != 4 * dimension:
+        raise VectorInvalid(
+            f"{path}.data", f"has {len(given.data)} bytes; {4 * dimension} are needed"
+        )
+    vector = np.frombuffer(given.data, dtype="<f4").astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise VectorInvalid(f"{path}.data", "holds a value that is not finite")
+    # A length that float32 can't hold would make every similarity NaN or 0 in the engine.
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if length == 0:
+        raise VectorInvalid(f"{path}.data", "is all zero")
+    if not 1e-15 < length < 1e15:
+        raise VectorInvalid(f"{path}.data", "has a length outside 1e-15 to 1e15")
+    return vector
+
+
+def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
+    """One query [d], of unit length, out of parts: each a weight and its vectors, not all zero.
+
+    The sum of weight × unit vector; a part of several vectors (a product's photos) stands for the
+    mean of their unit vectors, one of none counts nothing. None = no part that counts says what is
+    wanted. Raises VectorInvalid when they cancel out.
+    """
+    held = [(weight, _middle(vectors)) for weight, vectors in parts if len(vectors)]
+    if not any(weight > 0 for weight, _ in held):
+        return None
+    total = np.sum([weight * middle for weight, middle in held], axis=0)
+    length = float(np.linalg.norm(total))
+    if length < LEAST_LENGTH * max(abs(weight) for weight, _ in held):
+        raise VectorInvalid("blend", "its parts cancel out: there is nothing to be near to")
+    return np.asarray(total / length, np.float32)
+
+
+def _middle(vectors: Sequence[Floats]) -> Floats:
+    """The unit vector amid some; float64. Photos that are each other's opposite have none: zero."""
+    rows = np.stack(vectors).astype(np.float64)
+    mean = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    return np.asarray(mean / length if length > LEAST_LENGTH else np.zeros_like(mean))
+
+
+Scores = npt.NDArray[np.float64]
+
+
+def exact_scores(queries: Floats, vectors: Floats, metric: Metric) -> Scores:
+    """How near each vector is to each query: more is nearer."""
+    left, right = queries.astype(np.float64), vectors.astype(np.float64)
+    dots: Scores = left @ right.T
+    if metric is Metric.IP:
+        return dots
+    if metric is Metric.L2:
+        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
+        return np.asarray(2 * dots - squares)
+    lengths = np.linalg.norm(left, axis=1)[:, None] * np.linalg.norm(right, axis=1)[None, :]
+    return np.asarray(dots / lengths)

@@ -1,0 +1,127 @@
+"""Texts as words, for finding products by them: the same on every store, and for texts and queries.
+
+- Letters are folded: compatibility forms (NFKC), case, accents of Latin, Greek and Cyrillic letters
+  (U+0300 to U+036F), and a few letters that Unicode does not take apart ("ø" is "o"). "CHÂTEAU",
+  "Château" and "chateau" are one word; "か" and "が" stay two.
+- A word is a run of letters, digits and the marks that belong to them; all else sets words apart.
+  So nothing of a query language is ever left of what was typed.
+- Scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese; Korean too,
+  whose particles stick to words) are cut into pairs of neighbours: "红葡萄" is 红葡, 葡萄. Of a
+  product the single characters count besides, so that a query of one character finds it.
+
+Words are not brought to a stem: "wines" is not "wine". What means the same in other words, the
+space of texts finds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from retriever.domain.product import ProductContent
+from retriever.domain.texts import parts_of
+
+LONGEST = 64
+"""Characters of a word that count."""
+MOST_ASKED = 32
+"""Words of a query that count: the first ones."""
+
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_WHOLE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"})
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+)"
+)
+"""Thai, Lao, Burmese, Khmer, kana, Han, Hangul."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a product's text, in their order."""
+    return [word for run in _runs(text) for word in (_pieces(run, singles=True))]
+
+
+def asked_words(text: str) -> tuple[str, ...]:
+    """The words of a query, each once, at most MOST_ASKED; empty = it has none."""
+    found = dict.fromkeys(word for run in _runs(text) for word in _pieces(run, singles=False))
+    return tuple(found)[:MOST_ASKED]
+
+
+def fold(text: str) -> str:
+    """The text with its letters folded."""
+    lower = unicodedata.normalize("NFKC", text).casefold()
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFD", lower))
+    return unicodedata.normalize("NFC", bare).translate(_WHOLE)
+
+
+def _runs(text: str) -> list[str]:
+    """Runs of letters, digits and marks, each of one kind of script."""
+    spaced = "".join([letter if _belongs(letter) else " " for letter in fold(text)])
+    return _UNSPACED.sub(r" \1 ", spaced).split()
+
+
+def _pieces(run: str, *, singles: bool) -> list[str]:
+    """The words of a run. `singles`: with the characters of an unspaced one."""
+    if not _UNSPACED.match(run):
+        return [run[:LONGEST]]
+    pairs = [run[place : place + 2] for place in range(len(run) - 1)]
+    return [*run, *pairs] if singles else pairs or [run]
+
+
+@lru_cache(maxsize=20_000)
+def _belongs(letter: str) -> bool:
+    return unicodedata.category(letter)[0] in "LNM"
+
+
+# How well a product matches
+
+FIELDS = ("title", "names", "details")
+_WEIGHTS = (2.0, 1.5, 1.0)
+_TYPICAL = (6.0, 8.0, 8.0)
+"""Words that each field has in a typical product."""
+_SATURATION, _LENGTH = 1.2, 0.75
+"""k1 and b of BM25, as usual."""
+
+
+class Words(NamedTuple):
+    """A product's words by field, set apart by blanks."""
+
+    title: str
+    names: str
+    """Of category, brand and tags."""
+    details: str
+    """Of attributes."""
+
+
+def words_in(content: ProductContent) -> Words:
+    """The words by which a product is found."""
+    title, category, brand, tags, attributes = parts_of(content)
+    texts = title, f"{category} {brand} {tags}", attributes
+    return Words(*(" ".join(words_of(text)) for text in texts))
+
+
+def rarity(count: int, of: int) -> float:
+    """How much a word counts that `count` of so many products have: BM25's inverse document
+    frequency, above 0."""
+    return math.log(1 + max(of - count, 0) / (count + 0.5) + 0.5 / (count + 0.5))
+
+
+def match(asked: Mapping[str, float], words: Words) -> float:
+    """How well a product answers words of these rarities: 0 (it has none) to below 1.
+
+    The rarities' weighted mean of what each word says: BM25F (Robertson, Zaragoza 2009, 3.6), its
+    counts by field weighted and divided by the field's length, saturating at 1. So the figure does
+    not depend on what else is found.
+    """
+    found = dict.fromkeys(asked, 0.0)
+    for text, weight, typical in zip(words, _WEIGHTS, _TYPICAL, strict=True):
+        held = text.split(" ")
+        each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
+        for word in held:
+            if word in found:
+                found[word] += each
+    matched = sum(asked[word] * count / (_SATURATION + count) for word, count in found.items())
+    return matched / sum(asked.values())

@@ -1,0 +1,1 @@
+"""How vectors are made, and how the index follows the record."""

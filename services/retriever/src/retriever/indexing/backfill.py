@@ -1,0 +1,125 @@
+"""What the worker does for a roll-out: backfill a generation; clear up after a dropped one.
+
+Both go in steps, each a transaction, so that they can die anywhere and go on. A backfill only makes
+photos pending; the worker embeds them as it embeds all others, and live writes go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from retriever.domain.errors import GenerationNotFound
+from retriever.domain.generation import Backlog, Generation
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import BackfillRecord
+from servicekit.jobs import Job, JobCancelled, Jobs
+from servicekit.telemetry import get_logger
+
+WANT = 1_000
+"""Photos looked at in one transaction."""
+FORGET = 1_000
+"""Vectors or waiting photos deleted in one transaction."""
+LOOK_SECONDS = 0.5
+"""How often a backfill looks how far it is; also renews its claim."""
+SEARCHES_END_SECONDS = 10.0
+"""How long a dropped generation's collection stays for searches that are under way."""
+
+log = get_logger()
+
+
+async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, Any]:
+    """Do a job of this kind; what came of it.
+
+    Raises JobCancelled once what waited for it alone waits no more; GenerationNotFound when the
+    generation is dropped meanwhile; JobClaimLost.
+    """
+    generation = await record.find_generation(job.catalog_id, job.params["generation"])
+    try:
+        if job.attempts == 1:
+            await record.want_failed(generation)
+        total = await _want_all(job, generation, record, jobs)
+        backlog = await _await_vectors(job, generation, total, record, jobs)
+        await _await_index(job, generation, total, record, jobs)
+    except JobCancelled:
+        await take_back(generation, record)
+        raise
+    await record.end_backfill(generation)
+    log.info("backfill done", generation=generation.name, failing=backlog.troubled)
+    return {"photo_count": total, "failing_count": backlog.troubled}
+
+
+async def take_back(generation: Generation, record: BackfillRecord) -> None:
+    """Forget what waits for a backfill alone."""
+    while await record.take_back(generation, FORGET):
+        pass
+
+
+async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jobs: Jobs) -> int:
+    """Make pending what the generation lacks; how many photos there are in all."""
+    total = await record.photo_count(generation)
+    await jobs.progress(job.id, job.done, total)
+    after: str | None = ""
+    while after is not None:
+        after = await record.want_some(generation, after, WANT)
+        await jobs.progress(job.id, job.done, total)
+    return total
+
+
+async def _await_vectors(
+    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
+) -> Backlog:
+    """Until every photo is embedded, or fails for a reason of its own."""
+    while True:
+        backlog = await record.backlog(generation)
+        await jobs.progress(job.id, max(0, total - backlog.waiting), total)
+        if not backlog.waiting:
+            return backlog
+        await asyncio.sleep(LOOK_SECONDS)
+        generation = await record.find_generation(generation.catalog_id, generation.name)
+
+
+async def _await_index(
+    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
+) -> None:
+    """Until the collection holds what was embedded by now."""
+    wanted = (await record.freshness(generation)).head
+    while True:
+        generation = await record.find_generation(generation.catalog_id, generation.name)
+        if generation.applied_seq >= wanted and not generation.check_wanted:
+            return
+        fresh = await record.freshness(generation)
+        if not generation.check_wanted and fresh.seq >= wanted:
+            return
+        await jobs.progress(job.id, total, total)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs) -> dict[str, Any]:
+    """Delete what a dropped generation leaves: its collection, and vectors that no other one has.
+
+    Raises JobCancelled, JobClaimLost, IndexUnavailable: what is deleted stays so.
+    """
+    name = job.params["generation"]
+    generation = await _dropped(job.catalog_id, name, record)
+    end = time.monotonic() + SEARCHES_END_SECONDS
+    while time.monotonic() < end:
+        await jobs.progress(job.id, job.done, 0)
+        await asyncio.sleep(LOOK_SECONDS)
+    await index.drop(generation.collection)
+    done = job.done
+    while deleted := await record.discard(generation, FORGET):
+        done += deleted
+        await jobs.progress(job.id, done, 0)
+        # SQLite does not queue the writers of several processes: the others would starve.
+        await asyncio.sleep(0.01)
+    log.info("generation cleared", generation=name, deleted=done)
+    return {"deleted_count": done}
+
+
+async def _dropped(catalog_id: str, name: str, record: BackfillRecord) -> Generation:
+    for generation in await record.history(catalog_id):
+        if generation.name == name:
+            return generation
+    raise GenerationNotFound

@@ -1,0 +1,96 @@
+"""Collections in the engine: made, loaded, brought into the present shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from retriever.domain.collections import collection_of, shape_of, shaped
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
+from retriever.domain.index_values import CollectionState
+from retriever.indexing.reconcile import reconcile
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import IndexRecord, Leader
+from servicekit.telemetry import get_logger
+
+log = get_logger()
+
+
+# Generations
+
+
+async def ensure_generation(
+    catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
+) -> None:
+    """Make the first generation of a space that has none at all; it is active at once.
+
+    Later ones are made by an operator, who rolls a new version out.
+    """
+    if any(each.space == space.space for each in await record.generations(catalog_id)):
+        return
+    name = f"{space.space}-{space.version[:12]}-1"
+    made = await record.create_generation(
+        Generation(
+            catalog_id=catalog_id,
+            name=name,
+            space=space.space,
+            space_version=space.version,
+            dimension=space.dimension,
+            collection=collection_of(prefix, catalog_id, space, name),
+            state=GenerationState.READY,
+            active=True,
+            created=0,
+            applied_seq=0,
+            applied_time=0,
+            check_wanted=True,
+            of_products=space.space == TEXT_SPACE,
+        )
+    )
+    log.info("generation created", generation=made.name, dimension=made.dimension)
+
+
+async def open_collection(generation: Generation, index: VectorIndex) -> bool:
+    """Make sure that the collection exists and is in memory; whether it already was."""
+    match await index.state(generation.collection):
+        case CollectionState.LOADED:
+            return True
+        case CollectionState.RELEASED:
+            await index.load(generation.collection)
+        case CollectionState.ABSENT:
+            await index.create(generation.collection, generation.dimension, generation.parameters)
+    return False
+
+
+def has_present_shape(generation: Generation) -> bool:
+    """Whether the generation's collection has the columns that filters are compiled for now."""
+    return generation.collection == shaped(generation.collection)
+
+
+async def reshape(
+    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+) -> Generation:
+    """The generation with a collection of the present shape.
+
+    One of an older shape is searched on until a new one holds all that it held; no photo is
+    embedded again. The outbox must not be applied meanwhile: what comes in waits in it. The old
+    collection stays for searches that are under way, until `drop_former`.
+    """
+    if has_present_shape(generation):
+        return generation
+    wanted = shaped(generation.collection)
+    made = replace(generation, collection=wanted)
+    await open_collection(made, index)
+    drift = await reconcile(made, record, index, leader)
+    await index.flush(wanted)
+    await record.mark(generation, collection=wanted)
+    log.info("collection reshaped", generation=made.name, collection=wanted, rows=drift.upserted)
+    return made
+
+
+async def drop_former(generation: Generation, index: VectorIndex) -> None:
+    """Drop what earlier shapes of the generation's collection left in the engine."""
+    for shape in range(1, shape_of(generation.collection)):
+        former = shaped(generation.collection, shape)
+        if await index.state(former) is not CollectionState.ABSENT:
+            await index.drop(former)
+            log.info("former collection dropped", generation=generation.name, collection=former)

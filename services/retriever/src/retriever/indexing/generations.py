@@ -1,0 +1,278 @@
+"""Index generations: how a new version of a space is rolled out beside the old one, and back.
+
+The registry stands in the record, so each of these is a transaction there; what takes longer is a
+job of the worker. The worker also makes a new generation's collection, within a second or so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retriever.domain.collections import collection_of
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import GenerationExists, SpaceUnavailable
+from retriever.domain.generation import (
+    EXACT,
+    MAX_DIMENSION,
+    TEXT_SPACE,
+    Generation,
+    GenerationState,
+    GenerationStatus,
+    IndexParameters,
+    check_parameters,
+)
+from retriever.domain.jobs import OPEN, request_key
+from retriever.ports.generations import RegistryRecord
+from servicekit.errors import FieldViolation
+from servicekit.jobs import Job, Jobs
+from servicekit.requests import RequestInvalid
+from servicekit.telemetry import get_logger
+
+BACKFILL = "backfill"
+VERIFY = "verify"
+DROP = "drop_generation"
+DEFAULT_SAMPLE = 200
+MAX_SAMPLE = 10_000
+DEFAULT_K = 100
+MAX_K = 1_000
+DEFAULT_RECALL = 0.98
+EMBEDDED = ("visual", TEXT_SPACE)
+"""Spaces that are the embedder's, whether it serves them now or not."""
+_NAME = re.compile(r"[a-z0-9-]{1,64}")
+_SPACE = re.compile(r"[a-z0-9_]{1,32}")
+_VERSION = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRIES = 5
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A generation that a caller wants, unchecked."""
+
+    space: str
+    name: str = ""
+    """Empty = one is made."""
+    space_version: str = ""
+    """Empty = the embedder's default one."""
+    parameters: IndexParameters = EXACT
+    dimension: int = 0
+    """Given for a space whose vectors callers give, one a product; 0 = the embedder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How a generation is to be verified."""
+
+    sample_size: int = DEFAULT_SAMPLE
+    k: int = DEFAULT_K
+    min_recall: float = DEFAULT_RECALL
+
+
+async def create(
+    catalog_id: str, order: Order, prefix: str, record: RegistryRecord
+) -> GenerationStatus:
+    """Register a generation; from now on every write reaches it.
+
+    Raises GenerationExists, GenerationsFull, SpaceUnavailable, IndexParametersInvalid.
+    """
+    if order.name and not _NAME.fullmatch(order.name):
+        raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
+    check_parameters(order.parameters)
+    offers = await record.offers(catalog_id)
+    offered = _given(order, offers) if order.dimension else _offered(order, offers)
+    made = await _register(catalog_id, order, offered, prefix, record)
+    log.info(
+        "generation created",
+        generation=made.name,
+        space_version=made.space_version,
+        dimension=made.dimension,
+        metric=str(made.parameters.metric),
+        kind=str(made.parameters.kind),
+    )
+    return await _status(made, record)
+
+
+async def _register(
+    catalog_id: str,
+    order: Order,
+    offered: EmbeddingSpace,
+    prefix: str,
+    record: RegistryRecord,
+) -> Generation:
+    """Register it under its name, or under the next one that is free."""
+    for _ in range(_TRIES):
+        name = order.name or await _free_name(catalog_id, offered, record)
+        generation = Generation(
+            catalog_id=catalog_id,
+            name=name,
+            space=offered.space,
+            space_version=offered.version,
+            dimension=offered.dimension,
+            collection=collection_of(prefix, catalog_id, offered, name),
+            state=GenerationState.BUILDING,
+            active=False,
+            created=0,
+            applied_seq=0,
+            applied_time=0,
+            check_wanted=True,
+            parameters=order.parameters,
+            of_products=bool(order.dimension) or offered.space == TEXT_SPACE,
+        )
+        try:
+            return await record.register(generation)
+        except GenerationExists:
+            if order.name:
+                raise
+    raise GenerationExists(name)  # as many others were quicker
+
+
+async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryRecord) -> str:
+    known = {each.name for each in await record.history(catalog_id)}
+    stem = re.sub("[^a-z0-9-]", "-", f"{offered.space}-{offered.version[:12]}".lower())
+    number = 1
+    while f"{stem}-{number}" in known:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _offered(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+    """The version that is wanted, as the embedder serves it."""
+    served = [each for each in offers if each.space == order.space]
+    for each in served:
+        if each.version == order.space_version or (not order.space_version and each.default):
+            return each
+    versions = ", ".join(each.version for each in served) or "none"
+    raise SpaceUnavailable(
+        order.space, f"the embedder does not serve this version of the space; it serves {versions}"
+    )
+
+
+def _given(order: Order, offers: Sequence[EmbeddingSpace]) -> EmbeddingSpace:
+    """The version of a space of which callers give the vectors. Raises RequestInvalid."""
+    wrong = []
+    if not 1 <= order.dimension <= MAX_DIMENSION:
+        wrong.append(FieldViolation("dimension", f"must be 1 to {MAX_DIMENSION:,}, or 0"))
+    if order.space in EMBEDDED or any(each.space == order.space for each in offers):
+        wrong.append(FieldViolation("dimension", "must be 0: the embedder serves this space"))
+    if not _SPACE.fullmatch(order.space):
+        wrong.append(FieldViolation("space", "must be 1 to 32 of a-z, 0-9 and _"))
+    if not _VERSION.fullmatch(order.space_version):
+        wrong.append(
+            FieldViolation("space_version", "must be 1 to 128 of A-Z, a-z, 0-9, ., _ and -")
+        )
+    if wrong:
+        raise RequestInvalid(*wrong)
+    return EmbeddingSpace(order.space, order.space_version, order.dimension, True, False)
+
+
+async def backfill(
+    catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs, *, request_id: str
+) -> Job:
+    """Ask for a job that embeds what the generation lacks, or return the one that is on it.
+
+    Raises GenerationNotFound.
+    """
+    generation = await record.find_generation(catalog_id, name)
+    return await _ask(BACKFILL, generation, {}, jobs, request_id)
+
+
+async def verify(
+    catalog_id: str,
+    name: str,
+    demand: Demand,
+    record: RegistryRecord,
+    jobs: Jobs,
+    *,
+    request_id: str,
+) -> Job:
+    """Ask for a job that proves the generation, or return the one that is on it.
+
+    Raises GenerationNotFound, RequestInvalid.
+    """
+    wrong = []
+    if not 1 <= demand.sample_size <= MAX_SAMPLE:
+        wrong.append(FieldViolation("sample_size", f"must be from 1 to {MAX_SAMPLE:,}, or 0"))
+    if not 1 <= demand.k <= MAX_K:
+        wrong.append(FieldViolation("k", f"must be from 1 to {MAX_K:,}, or 0"))
+    if not 0 <= demand.min_recall <= 1:
+        wrong.append(FieldViolation("min_recall", "must be from 0 to 1"))
+    if wrong:
+        raise RequestInvalid(*wrong)
+    more = {"sample_size": demand.sample_size, "k": demand.k, "min_recall": demand.min_recall}
+    generation = await record.find_generation(catalog_id, name)
+    return await _ask(VERIFY, generation, more, jobs, request_id)
+
+
+async def _ask(
+    kind: str,
+    generation: Generation,
+    more: dict[str, int | float],
+    jobs: Jobs,
+    request_id: str,
+) -> Job:
+    catalog_id, name = generation.catalog_id, generation.name
+    for job in await open_jobs(catalog_id, kind, jobs):
+        if job.params["generation"] == name:
+            return job
+    same = request_key(request_id, name)
+    return await jobs.create(kind, catalog_id, {"generation": name, **more}, same)
+
+
+async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
+    """Jobs of this kind that have not ended."""
+    return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=OPEN, limit=1_000)
+
+
+async def activate(
+    catalog_id: str, name: str, record: RegistryRecord, *, force: bool
+) -> GenerationStatus:
+    """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
+    made = await record.activate(catalog_id, name, force=force)
+    level = log.warning if made.forced else log.info
+    level(
+        "generation activated",
+        generation=made.name,
+        space_version=made.space_version,
+        instead_of=made.predecessor,
+        forced=made.forced,
+    )
+    return await _status(made, record)
+
+
+async def rollback(catalog_id: str, space: str, record: RegistryRecord) -> GenerationStatus:
+    """Make that one active that was so before the present one. Raises RollbackUnavailable."""
+    made = await record.rollback(catalog_id, space)
+    log.warning("generation rolled back to", generation=made.name)
+    return await _status(made, record)
+
+
+async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -> GenerationStatus:
+    """Take it out of service; a job clears up after it. Raises GenerationNotFound,
+    GenerationActive.
+
+    Asked again it clears up again, for the case that the first call was cut off.
+    """
+    made = await record.retire(catalog_id, name)
+    if not await _is_clearing(made, jobs):
+        await jobs.create(DROP, catalog_id, {"generation": made.name})
+    log.info("generation dropped", generation=made.name)
+    return await _status(made, record)
+
+
+async def _is_clearing(generation: Generation, jobs: Jobs) -> bool:
+    found = await open_jobs(generation.catalog_id, DROP, jobs)
+    return any(job.params["generation"] == generation.name for job in found)
+
+
+async def list_generations(
+    catalog_id: str, space: str, record: RegistryRecord, *, dropped: bool
+) -> list[GenerationStatus]:
+    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
+    return await record.statuses(catalog_id, space, dropped=dropped)
+
+
+async def _status(generation: Generation, record: RegistryRecord) -> GenerationStatus:
+    found = await record.statuses(generation.catalog_id, generation.space, dropped=True)
+    return next(each for each in found if each.generation.name == generation.name)

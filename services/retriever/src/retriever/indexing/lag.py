@@ -1,0 +1,70 @@
+"""How far the index is behind, as metrics.
+
+Measured by the server and by the worker: the worker's measuring ends with the worker, and the lag
+grows just then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+
+from prometheus_client import Gauge
+
+from retriever.domain.metrics import catalog_label
+from retriever.ports.indexing import LagRecord
+from servicekit.errors import ServiceError
+from servicekit.jobs import now_micros
+
+GAUGE_SECONDS = 2.0
+LAG = Gauge(
+    "sightline_index_lag_seconds",
+    "Age of the oldest write that the index does not hold.",
+    ("catalog", "space"),
+)
+PENDING = Gauge("sightline_index_pending", "Photos without vector.", ("catalog", "space"))
+MISMATCHED = Gauge(
+    "sightline_doubted_products", "Products whose photo contradicts their category.", ("catalog",)
+)
+
+
+async def keep_measuring(catalogs: Sequence[str], record: LagRecord) -> None:
+    """Measure the lag again and again; for ever."""
+    while True:
+        with contextlib.suppress(ServiceError):
+            await measure_lag(catalogs, record)
+        await asyncio.sleep(GAUGE_SECONDS)
+
+
+async def measure_lag(catalogs: Sequence[str], record: LagRecord) -> None:
+    """Of the active generations; where catalogs are many, the worst under one label.
+
+    One that is being built lags, and nobody searches it.
+    """
+    worst: dict[tuple[str, str], tuple[float, int]] = {}
+    for catalog in catalogs:
+        for generation in await record.generations(catalog):
+            if not generation.active:
+                continue
+            fresh = await record.freshness(generation)
+            lag = (now_micros() - fresh.oldest_open) / 1e6 if fresh.oldest_open else 0.0
+            key = (catalog_label(catalog, catalogs), generation.space)
+            before = worst.get(key, (0.0, 0))
+            worst[key] = (max(before[0], lag), max(before[1], fresh.pending))
+    for key, (lag, pending) in worst.items():
+        LAG.labels(*key).set(lag)
+        PENDING.labels(*key).set(pending)
+    mismatched: Counter[str] = Counter()
+    for catalog in catalogs:
+        mismatched[catalog_label(catalog, catalogs)] += await record.mismatch_count(catalog)
+    for name, count in mismatched.items():
+        MISMATCHED.labels(name).set(count)
+
+
+def forget_lag() -> None:
+    """Show nothing more of it: what is measured no longer would be out of date."""
+    LAG.clear()
+    PENDING.clear()
+    MISMATCHED.clear()

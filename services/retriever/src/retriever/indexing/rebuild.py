@@ -1,0 +1,53 @@
+"""An index that lost its data, made whole from the record when an operator says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from retriever.domain.errors import SpaceUnavailable
+from retriever.domain.generation import DEFAULT_SPACE
+from retriever.domain.jobs import request_key
+from retriever.ports.indexing import IndexRecord
+from retriever.ports.search import SearchRecord
+from servicekit.jobs import Job, Jobs
+
+REBUILD = "rebuild_index"
+KINDS = (REBUILD,)
+LOOK_SECONDS = 0.2
+
+
+class Checks(Protocol):
+    """The comparisons of index and record, which only the worker's own loop makes."""
+
+    def want(self, collection: str) -> Callable[[], int | None]:
+        """Have a collection compared once more, made anew if need be. What is returned says, when
+        called, how many rows were fixed by then; None = it is not done yet."""
+
+
+async def ask(
+    catalog_id: str, space: str, record: SearchRecord, jobs: Jobs, *, request_id: str
+) -> Job:
+    """Ask the worker to rebuild a space's index. Raises SpaceUnavailable."""
+    space = space or DEFAULT_SPACE
+    if await record.generation(catalog_id, space) is None:
+        raise SpaceUnavailable(space)
+    key = request_key(request_id, space)
+    return await jobs.create(REBUILD, catalog_id, {"space": space}, key)
+
+
+async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
+    """Do such a job; its results. Raises JobCancelled, JobClaimLost.
+
+    Comparisons that fail, because the engine is away, are made again by the worker's loop: the job
+    waits for them.
+    """
+    live = [g for g in await record.generations(job.catalog_id) if g.space == job.params["space"]]
+    wanted = [checks.want(generation.collection) for generation in live]
+    while True:
+        done = [found for found in (done() for done in wanted) if found is not None]
+        await jobs.progress(job.id, len(done), len(wanted))
+        if len(done) == len(wanted):
+            return {"generation_count": len(done), "mended_row_count": sum(done)}
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,86 @@
+"""The index compared with the record, and what differs written again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from retriever.domain.generation import Generation
+from retriever.indexing.writing import UPSERT_ROWS, batches, delete_rows, upsert_rows
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import IndexRecord, Leader
+
+SCAN_ROWS = 4_000
+"""Rows that one step of a reconciliation compares, about."""
+ID_BITS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the index differed from the record."""
+
+    upserted: int = 0
+    """Rows that were missing or of an older state."""
+    deleted: int = 0
+    """Rows that the record does not know."""
+
+
+# Reconciliation
+
+
+async def reconcile(
+    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+) -> Drift:
+    """Make the index hold exactly what the record says, range by range of the row ids.
+
+    Row ids are hashes, so ranges of equal width hold about equally many rows. Run it when the
+    outbox has been applied: what is found then was lost by the engine.
+    """
+    await record.mark(generation, check_wanted=False)
+    upserted = deleted = 0
+    async for low, high, held in _ranges(generation, index):
+        expected = await record.expected(generation, low, high)
+        extra = [row_id for row_id in held if row_id not in expected]
+        stale = {
+            product_id for row_id, (seq, product_id) in expected.items() if held.get(row_id) != seq
+        }
+        wrong = sum(held.get(row_id) != seq for row_id, (seq, _) in expected.items())
+        await delete_rows(generation, extra, index, leader)
+        for product_ids in batches(sorted(stale), UPSERT_ROWS):
+            rows = await record.rows(generation, product_ids)
+            await upsert_rows(generation, rows, index, leader)
+        upserted, deleted = upserted + wrong, deleted + len(extra)
+    return Drift(upserted, deleted)
+
+
+async def _ranges(
+    generation: Generation, index: VectorIndex
+) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
+    """What the index holds, as (low, high, row id → seq) with low ≤ id < high."""
+    count = await index.count(generation.collection)
+    parts = max(1, -(-count // SCAN_ROWS))
+    bounds = [_bound(part, parts) for part in range(parts)] + ["g"]
+    for low, high in pairwise(bounds):
+        async for found in _scan(generation, low, high, index):
+            yield found
+
+
+def _bound(part: int, parts: int) -> str:
+    return "0" if part == 0 else f"{part * 2**ID_BITS // parts:032x}"
+
+
+async def _scan(
+    generation: Generation, low: str, high: str, index: VectorIndex
+) -> AsyncIterator[tuple[str, str, dict[str, int]]]:
+    """One range, halved as long as it is too full for one answer."""
+    held = await index.scan(generation.collection, low, high)
+    if held is not None:
+        yield low, high, held
+        return
+    start = int(low.ljust(32, "0"), 16)
+    end = 2**ID_BITS if high == "g" else int(high, 16)
+    middle = f"{(start + end) // 2:032x}"
+    for part in ((low, middle), (middle, high)):
+        async for found in _scan(generation, *part, index):
+            yield found

@@ -1,0 +1,94 @@
+"""Whether stored vectors agree with those of the same photos or texts, embedded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retriever.domain.errors import (
+    EmbedderUnavailable,
+    ImageDamaged,
+    ImageNotFound,
+    VersionMismatch,
+)
+from retriever.domain.index_values import IndexRow
+from retriever.domain.vectors import Floats, GivenVector
+from retriever.indexing.verification.case import Case
+from servicekit.errors import ServiceError
+
+EMBED = 16
+"""Photos of one call to the embedder."""
+
+
+@dataclass(slots=True)
+class Agreement:
+    """How the stored vectors agree with those embedded again."""
+
+    count: int = 0
+    least: float = 1.0
+    lost: int = 0
+    """Photos that could not be read or embedded."""
+
+
+async def embed_again(case: Case, sample: Sequence[IndexRow]) -> Agreement:
+    """Compare stored vectors with those of the photos, or texts, as they are embedded now."""
+    found, made, tools = Agreement(), case.generation, case.tools
+    if made.given:  # only who gave them could make them again
+        await case.advance(len(sample))
+        return found
+    for start in range(0, len(sample), EMBED):
+        some = sample[start : start + EMBED]
+        sources = await (_texts(case, some) if made.of_texts else _photos(case, some, found))
+        if sources:
+            contents = [content for content, _ in sources]
+            given = await tools.embedder.embed(
+                made.catalog_id, made.space, made.space_version, contents
+            )
+            for (_, vector), result in zip(sources, given, strict=True):
+                _compare(vector, result, found)
+        await case.advance(len(some))
+    return found
+
+
+async def _photos(
+    case: Case, rows: Sequence[IndexRow], found: Agreement
+) -> list[tuple[bytes | str, Floats]]:
+    """The rows' photos with their stored vectors; those that can't be read are noted."""
+    read: list[tuple[bytes | str, Floats]] = []
+    for row in rows:
+        try:
+            data = await case.tools.photos.get(case.generation.catalog_id, row.image_id)
+            read.append((data, row.vector))
+        except (ImageNotFound, ImageDamaged):
+            found.lost += 1
+    return read
+
+
+async def _texts(case: Case, rows: Sequence[IndexRow]) -> list[tuple[bytes | str, Floats]]:
+    """The rows' texts with their stored vectors, those left out that wait for a new one."""
+    product_ids = [row.product_id for row in rows]
+    found = await case.tools.record.embedded_texts(case.generation, product_ids)
+    return [*found.values()]
+
+
+def _compare(stored: Floats, result: GivenVector | ServiceError, found: Agreement) -> None:
+    """Raises EmbedderUnavailable, VersionMismatch: they say nothing about photo or text."""
+    if isinstance(result, EmbedderUnavailable | VersionMismatch):
+        raise result
+    if not isinstance(result, GivenVector):
+        found.lost += 1
+        return
+    vector = np.frombuffer(result.data, dtype="<f4")
+    found.count += 1
+    found.least = min(found.least, _cosine(stored, vector))
+
+
+def _cosine(left: Floats, right: Floats) -> float:
+    """−1 when the two can't be compared."""
+    if left.shape != right.shape:
+        return -1.0
+    lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    value = float(left @ right) / lengths if lengths else -1.0
+    return value if np.isfinite(value) else -1.0

@@ -1,0 +1,44 @@
+"""A verification under way, and what it works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from retriever.domain.generation import Generation
+from retriever.indexing.generations import Demand
+from retriever.ports.embedder import Embedder
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import VerificationRecord
+from retriever.ports.photos import Photos
+from retriever.search.sampling import Samples
+from servicekit.jobs import Job, Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a verification leans on."""
+
+    record: VerificationRecord
+    photos: Photos
+    index: VectorIndex
+    embedder: Embedder
+    jobs: Jobs
+
+
+@dataclass(slots=True)
+class Case:
+    """A verification under way."""
+
+    job: Job
+    generation: Generation
+    demand: Demand
+    tools: Tools
+    total: int
+    """Rows that are looked at, and photos that are embedded."""
+    done: int = 0
+    samples: Samples = field(default_factory=Samples)
+
+    async def advance(self, count: int = 0) -> None:
+        """Say how far it is. Raises JobCancelled, JobClaimLost."""
+        self.done += count
+        await self.tools.jobs.progress(self.job.id, min(self.done, self.total), self.total)

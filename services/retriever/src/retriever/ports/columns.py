@@ -1,0 +1,93 @@
+"""What the record gives to columns: rows of products and of photos, and what changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from retriever.domain.generation import Generation
+from retriever.domain.vectors import Floats
+
+
+class ProductRow(NamedTuple):
+    """A product as columns hold it."""
+
+    product_id: str
+    parent_id: str
+    title: str
+    category: str
+    """Path, see sightline_rules.categories."""
+    brand: str
+    price_micros: int | None
+    currency: str | None
+    availability: str
+    tags: str
+    """JSON: a list of texts."""
+    attributes: str
+    """JSON: a list of [key, value]."""
+    create_time: int
+    """Microseconds since 1970 (UTC)."""
+    update_time: int
+    """Microseconds since 1970 (UTC)."""
+    image_hash: int
+    """Of its first photo, 64 bits; 0 = none."""
+
+
+class PhotoRow(NamedTuple):
+    """A row of an index: a photo of a product, or a product where it has one vector."""
+
+    row_id: str
+    product_id: str
+    image_id: str
+    """Empty where the product itself has the vector."""
+    position: int
+    """Of the photo among its product's, from 0."""
+    seq: int
+    """The commit that wrote the vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was written to a catalog since a commit."""
+
+    head: int
+    """The newest commit when this was read: all up to it is in here."""
+    products: Sequence[ProductRow]
+    """As they are now."""
+    gone: Sequence[str]
+    """Ids of those that are not there any more."""
+
+    @property
+    def product_ids(self) -> list[str]:
+        """All that changed."""
+        return [*(row.product_id for row in self.products), *self.gone]
+
+
+class ColumnRecord(Protocol):
+    """The record as columns see it."""
+
+    def version(self) -> int | None:
+        """Another number after every commit; None where that is not known."""
+
+    async def written(self, catalog_id: str, after: int | None) -> Changes:
+        """What was written after a commit; None = everything there is."""
+
+    async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> list[ProductRow]:
+        """Those of the products that exist."""
+
+    async def photo_rows(
+        self, generation: Generation, product_ids: Sequence[str] | None
+    ) -> list[PhotoRow]:
+        """The rows that a generation should hold of these products; None = of all."""
+
+    async def row_vectors(
+        self, generation: Generation, row_ids: Sequence[str]
+    ) -> tuple[list[str], Floats]:
+        """Those of the rows that there are, and their vectors [rows, dimension]."""
+
+    async def row_count(self, generation: Generation, most: int | None = None) -> int:
+        """How many rows the index should hold; of more than `most`, so many."""
+
+    async def product_count(self, catalog_id: str, most: int) -> int:
+        """How many products there are; of more than `most`, so many."""

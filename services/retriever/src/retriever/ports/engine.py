@@ -1,0 +1,92 @@
+"""What the use cases ask of the vector index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from retriever.domain.generation import EXACT, IndexParameters
+from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice
+from retriever.domain.vectors import Floats
+from sightline_rules.filters import Filter
+
+
+class VectorIndex(Protocol):
+    """The engine. Every call raises IndexUnavailable, CollectionAbsent or CollectionReleased."""
+
+    async def state(self, collection: str) -> CollectionState: ...
+
+    async def create(
+        self, collection: str, dimension: int, parameters: IndexParameters = EXACT
+    ) -> None:
+        """Make it, searchable at once; nothing when it exists."""
+
+    async def load(self, collection: str) -> None: ...
+
+    async def upsert(
+        self, collection: str, rows: Sequence[IndexRow], parameters: IndexParameters = EXACT
+    ) -> None:
+        """Visible to the next search. Raises IndexRefused too. `parameters`: those of `create`.
+
+        Of a collection with partitions, a row that was there may be missing meanwhile.
+        """
+
+    async def delete(self, collection: str, row_ids: Sequence[str]) -> None:
+        """Ids that it does not hold are passed over."""
+
+    async def scan(self, collection: str, low: str, high: str) -> dict[str, int] | None:
+        """Row id → seq where low ≤ id < high; None = too many for one answer."""
+
+    async def count(self, collection: str) -> int: ...
+
+    async def search(
+        self,
+        collection: str,
+        vectors: Sequence[Floats],
+        condition: Filter,
+        limit: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+        parameters: IndexParameters = EXACT,
+        of: Slice = WHOLE,
+    ) -> list[Hit]:
+        """At most `limit` rows for each vector, a row once with its best similarity, best first.
+
+        Rows that pass `condition` are never left out; a few that do not pass may be in. `latest`:
+        sees every row whose upsert has returned, which a cluster otherwise shows a little later.
+        `parameters`: those of `create`, `ef` aside. With HNSW rows can be left out, and under a
+        narrow filter many are, unless it `compares`. `of`: rows of other slices are left out.
+        """
+
+    async def compares(self) -> bool:
+        """Whether an HNSW search compares all that pass where at most 7% of a collection do.
+
+        Not answered = no.
+        """
+
+    async def matching_ids(
+        self,
+        collection: str,
+        condition: Filter,
+        most: int,
+        seconds: float | None,
+        *,
+        latest: bool = False,
+    ) -> list[str] | None:
+        """Ids of all rows that pass `condition`, and perhaps a few others; None = more than `most`.
+
+        `latest`: as in `search`.
+        """
+
+    async def flush(self, collection: str) -> None:
+        """Bring rows from memory into a shape that is fast to search.
+
+        An absent collection may be passed over.
+        """
+
+    async def flush_holds_up(self) -> bool:
+        """Whether writes wait for a flush, about a second: a server's. As far as is known."""
+
+    async def drop(self, collection: str) -> None:
+        """Forget the collection and its rows; nothing when it does not exist."""

@@ -1,0 +1,116 @@
+"""Which photos contradict the categories of their products.
+
+A mismatch is kept with the category that it was about and holds while the product has that category
+and that photo: whoever changes one of them has nothing to clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.category_mismatch import category_mismatch
+from retriever.domain.classification import (
+    CategoryGuess,
+    CategoryMismatch,
+    CategoryPath,
+    Classification,
+)
+from retriever.domain.generation import Generation
+from retriever.domain.product import Product
+from retriever.record.parts import among, chunks, look_up, on, put, same
+from retriever.record.tables import doubts, product_images, products
+from sightline_rules import categories
+
+_USERS = (
+    sa.select(product_images.c.image_id, product_images.c.product_id, products.c.category)
+    .select_from(product_images.join(products, same(products, product_images)))
+    .where(among(product_images, "image_id"))
+    .distinct()
+)
+_OF_PRODUCTS = sa.select(doubts).where(among(doubts, "product_id"))
+_HOLDS = sa.and_(
+    doubts.c.category == products.c.category,
+    sa.exists().where(
+        on(
+            product_images,
+            catalog_id=doubts.c.catalog_id,
+            product_id=doubts.c.product_id,
+            image_id=doubts.c.image_id,
+        )
+    ),
+)
+MISMATCHED = sa.exists().where(same(doubts, products), _HOLDS).correlate(products)
+"""Whether a product contradicts its category, in a statement on products."""
+_COUNT = sa.select(sa.func.count(sa.distinct(doubts.c.product_id))).select_from(
+    doubts.join(products, sa.and_(same(doubts, products), _HOLDS))
+)
+
+
+def judge(
+    connection: Connection,
+    generation: Generation,
+    classifications: Mapping[str, Classification],
+    known: Collection[CategoryPath],
+) -> None:
+    """Put down what photos have against their products' categories, in place of what they had."""
+    catalog_id = generation.catalog_id
+    for chunk in chunks(list(classifications)):
+        mine = doubts.c.catalog_id == catalog_id, doubts.c.image_id.in_(chunk)
+        connection.execute(sa.delete(doubts).where(*mine))
+    rows = []
+    for user in look_up(connection, _USERS, classifications, {"catalog_id": catalog_id}):
+        own, photo = categories.split(user.category), classifications[user.image_id]
+        found = category_mismatch(own, photo, known, user.image_id, generation.space_version)
+        if found is not None:
+            rows.append(_values(catalog_id, user.product_id, user.category, found))
+    put(connection, doubts, rows)
+
+
+def read_mismatches(
+    connection: Connection, catalog_id: str, products: Sequence[Product]
+) -> dict[str, CategoryMismatch]:
+    """By product, the mismatch with the least chance of its category; of equal ones the first
+    photo's."""
+    held = {product.content.product_id: product.content for product in products}
+    worst: dict[str, tuple[float, int, CategoryMismatch]] = {}
+    for row in look_up(connection, _OF_PRODUCTS, held, {"catalog_id": catalog_id}):
+        content = held[row.product_id]
+        if row.category != categories.join(content.category_path):
+            continue
+        if row.image_id not in content.image_ids:
+            continue
+        place = content.image_ids.index(row.image_id)
+        mine = row.probability, place, _to_mismatch(row)
+        worst[row.product_id] = min(worst.get(row.product_id, mine), mine, key=lambda one: one[:2])
+    return {product_id: each for product_id, (_, _, each) in worst.items()}
+
+
+def count_mismatched(connection: Connection, catalog_id: str) -> int:
+    """How many products contradict their category."""
+    return connection.execute(_COUNT.where(doubts.c.catalog_id == catalog_id)).scalar_one()
+
+
+def _values(
+    catalog_id: str, product_id: str, category: str, found: CategoryMismatch
+) -> dict[str, Any]:
+    instead = found.instead
+    return {
+        "catalog_id": catalog_id,
+        "product_id": product_id,
+        "image_id": found.image_id,
+        "category": category,
+        "probability": found.probability,
+        "instead": "" if instead is None else categories.join(instead.path),
+        "instead_probability": 0.0 if instead is None else instead.probability,
+        "space_version": found.space_version,
+    }
+
+
+def _to_mismatch(row: sa.Row[Any]) -> CategoryMismatch:
+    path = categories.split(row.instead)
+    instead = CategoryGuess(path, row.instead_probability) if path else None
+    return CategoryMismatch(row.image_id, row.probability, instead, row.space_version)

@@ -1,0 +1,170 @@
+"""What passes a filter, read from the record: by its indexes, and a sample of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.filter_parts import MatchingRows, Part
+from retriever.domain.generation import Generation
+from retriever.record.parts import (
+    BOUND_VERSION,
+    PHOTOS_WITH_VECTOR,
+    among,
+    look_up,
+    on,
+    same,
+    version_of,
+)
+from retriever.record.products import FACTS, to_facts
+from retriever.record.tables import (
+    CATEGORY_HEAD,
+    product_images,
+    product_vectors,
+    products,
+    vectors,
+)
+from sightline_rules import categories
+from sightline_rules.filters import Comparison, Facts, Filter, Membership, Money, Operator, passes
+
+_BITS = 128
+"""Of a row's id."""
+
+_KEYED = sa.select(
+    product_images.c.row_id,
+    product_images.c.product_id,
+    product_images.c.image_id,
+    vectors.c.data,
+).select_from(PHOTOS_WITH_VECTOR)
+_GIVEN = sa.select(
+    product_vectors.c.row_id,
+    product_vectors.c.product_id,
+    sa.literal("").label("image_id"),
+    product_vectors.c.data,
+).where(on(product_vectors, **BOUND_VERSION))
+_BY_PRODUCT = {
+    False: _KEYED.where(among(product_images, "product_id")),
+    True: _GIVEN.where(among(product_vectors, "product_id")),
+}
+_BY_ROW = {
+    False: _KEYED.where(among(product_images, "row_id")),
+    True: _GIVEN.where(among(product_vectors, "row_id")),
+}
+"""By whether a generation is of products."""
+_SAMPLE = (
+    sa.select(product_images.c.row_id, *FACTS)
+    .select_from(product_images.join(products, same(product_images, products)))
+    .where(
+        product_images.c.catalog_id == sa.bindparam("catalog_id"),
+        product_images.c.row_id > sa.bindparam("after"),
+    )
+    .order_by(product_images.c.row_id)
+    .limit(sa.bindparam("most"))
+)
+
+
+def read_matching_rows(
+    connection: Connection, generation: Generation, condition: Filter, part: Part, most: int
+) -> MatchingRows | None:
+    """The rows whose products pass; None = more than `most` products pass the part alone."""
+    whole = condition == part
+    found = connection.execute(
+        sa.select(products.c.product_id, *(() if whole else FACTS))
+        .where(products.c.catalog_id == generation.catalog_id, holds(part))
+        .limit(most + 1)
+    ).all()
+    if len(found) > most:
+        return None
+    passing = [row.product_id for row in found if whole or passes(condition, to_facts(row))]
+    return _read(connection, _BY_PRODUCT[generation.of_products], generation, passing)
+
+
+def read_vectors(
+    connection: Connection, generation: Generation, row_ids: Sequence[str]
+) -> MatchingRows:
+    """Those of the rows that the record knows."""
+    return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
+
+
+def _read(
+    connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
+) -> MatchingRows:
+    rows = list(look_up(connection, statement, ids, version_of(generation)))
+    data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
+    keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
+    return MatchingRows(keys, data.reshape(len(rows), generation.dimension))
+
+
+def holds(part: Part) -> sa.ColumnElement[bool]:
+    """The part as a condition that an index of `products` answers."""
+    c = products.c
+    match part:
+        case Comparison("price", operator, Money(currency, micros)):
+            return sa.and_(c.currency == currency, _ordered(operator, micros))
+        case Comparison("brand", _, value):
+            return c.brand == value
+        case Membership("brand", values):
+            return c.brand.in_(values)
+        case Comparison("category", _, str() as path):
+            return _within(path)
+        case Membership("category", values):
+            return sa.or_(*(_within(path) for path in values if isinstance(path, str)))
+        case _:
+            raise AssertionError(f"no index answers {part.field}")
+
+
+def _within(path: str) -> sa.ColumnElement[bool]:
+    """The category or one below it: a path that goes on with the separator, which ends in " "."""
+    below, category = path + categories.SEPARATOR, products.c.category
+    end = below[:-1] + chr(ord(below[-1]) + 1)
+    # As the index has it: with a bound number it would not be known for the same expression.
+    head: sa.ColumnElement[str] = sa.literal_column(
+        f"substr(products.category, 1, {CATEGORY_HEAD})"
+    )
+    # Between the path and its end lie few others, such as "path & more". One range, as SQLite
+    # looks none up in the index that "or" joins.
+    near = (
+        sa.and_(head >= path, head < end)
+        if len(path) < CATEGORY_HEAD
+        else head == path[:CATEGORY_HEAD]
+    )
+    return sa.and_(near, sa.or_(category == path, sa.and_(category >= below, category < end)))
+
+
+def _ordered(operator: Operator, micros: int) -> sa.ColumnElement[bool]:
+    price = products.c.price_micros
+    match operator:
+        case Operator.LESS:
+            return price < micros
+        case Operator.LESS_OR_EQUAL:
+            return price <= micros
+        case Operator.GREATER:
+            return price > micros
+        case Operator.GREATER_OR_EQUAL:
+            return price >= micros
+        case Operator.EQUAL:
+            return price == micros
+        case _:
+            raise AssertionError(f"no index answers {operator}")
+
+
+def read_sample(
+    connection: Connection, catalog_id: str, after: str, size: int
+) -> tuple[list[Facts], int]:
+    """The products of rows behind a random id, and how many rows there are, about."""
+    values = {"catalog_id": catalog_id, "most": size}
+    rows = connection.execute(_SAMPLE, {**values, "after": after}).all()
+    span = int(rows[-1].row_id, 16) - int(after, 16) if rows else 0
+    if len(rows) < size:
+        first = connection.execute(_SAMPLE, {**values, "after": ""}).all()
+        first = [row for row in first if row.row_id <= after][: size - len(rows)]
+        rows = [*rows, *first]
+        if len(rows) < size:
+            return [to_facts(row) for row in rows], len(rows)
+        # Round the end: from the id to the last, and from the first to where it stopped.
+        span = 2**_BITS - int(after, 16) + int(rows[-1].row_id, 16)
+    return [to_facts(row) for row in rows], size * 2**_BITS // max(1, span)

@@ -1,0 +1,80 @@
+"""Prices and availability, set without the rest of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from retriever.domain.errors import ProductNotFound
+from retriever.domain.product import Offer, Stored
+from retriever.record.products import read_contents, values_etag
+from retriever.record.session import Session
+from retriever.record.tables import products
+from servicekit.errors import ServiceError
+
+_OFFER = ("price_micros", "currency", "availability")
+_SET_OFFER = (
+    sa.update(products)
+    .where(
+        products.c.catalog_id == sa.bindparam("of_catalog"),
+        products.c.product_id == sa.bindparam("of_product"),
+    )
+    .values({name: sa.bindparam(name) for name in (*_OFFER, "update_time", "etag", "seq")})
+)
+
+
+def _offered(offer: Offer) -> dict[str, Any]:
+    """The values that an offer sets."""
+    values: dict[str, Any] = {}
+    if offer.price is not None:
+        values |= {"price_micros": offer.price.micros, "currency": offer.price.currency}
+    if offer.availability is not None:
+        values["availability"] = str(offer.availability)
+    return values
+
+
+# Calls of the record
+
+
+def offer(
+    connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
+) -> tuple[list[Stored | ServiceError], int]:
+    """Set price and availability; no product twice. What changes nothing takes no number. With the
+    newest commit."""
+    session = Session(connection, catalog_id, now)
+    held = read_contents(connection, catalog_id, [offer.product_id for offer in offers])
+    outcomes: list[Stored | ServiceError] = []
+    changed: list[tuple[dict[str, Any], str]] = []
+    for offer in offers:
+        known = held.get(offer.product_id)
+        if known is None:
+            outcomes.append(ProductNotFound())
+            continue
+        values = known.values | _offered(offer)
+        etag = values_etag(values, known.image_ids)
+        if etag != known.etag:
+            changed.append((values, etag))
+        outcomes.append(Stored(offer.product_id, etag, known.image_ids))
+    if changed:
+        _set_offers(session, changed)
+    return outcomes, session.head()
+
+
+def _set_offers(session: Session, changed: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+    """`changed`: values of products, each with its new etag."""
+    rows = [
+        {
+            **{name: values[name] for name in _OFFER},
+            "of_catalog": session.catalog_id,
+            "of_product": values["product_id"],
+            "update_time": session.now,
+            "etag": etag,
+            "seq": seq,
+        }
+        for (values, etag), seq in zip(changed, session.take(len(changed)), strict=True)
+    ]
+    session.connection.execute(_SET_OFFER, rows)
+    session.note((row["seq"], row["of_product"], row["seq"], ()) for row in rows)

@@ -1,0 +1,166 @@
+"""The products that a search answers, as columns: where they are, how near, what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Protocol
+
+import numpy as np
+
+from retriever.columns.keeper import View
+from retriever.columns.table import Ints
+from retriever.domain.generation import Generation
+from retriever.domain.index_values import Collapse, Hit
+from retriever.domain.vectors import Floats
+from retriever.search.collapse import Cosines, choose, most_marked
+from retriever.search.exact import Ordered, cosine
+from sightline_rules.filters import Filter
+
+MAX_TOP_K = 1_000
+
+
+class FirstVectors(Protocol):
+    """What decides between hashes that leave it open."""
+
+    async def first_vectors(
+        self, generation: Generation, product_ids: Sequence[str]
+    ) -> dict[str, Floats]:
+        """By product, the vector of its first photo; none where it has none."""
+
+
+class PhotoRecord(FirstVectors, Protocol):
+    """What the record says of photos."""
+
+    async def image_ids(
+        self, catalog_id: str, product_ids: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
+        """By product, the photos that it has now; none of one that has no photo."""
+
+
+class Asked(Protocol):
+    """What of a query decides which hits count."""
+
+    @property
+    def catalog_id(self) -> str: ...
+    @property
+    def condition(self) -> Filter: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def collapse(self) -> Collapse: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Products, nearest first. Entry i of every column speaks of the same one."""
+
+    view: View
+    places: Sequence[int]
+    """In the view's table."""
+    similarities: Sequence[float]
+    image_ids: Sequence[str]
+    """The photo that matched best; empty = the product has one vector itself."""
+    collapsed: Sequence[tuple[str, ...]] = ()
+    """The near-duplicates of each; empty = they were not looked for."""
+    group_count: int = 0
+    """How many products there are if near-duplicates are one, of which up to top_k are here."""
+
+    @property
+    def product_ids(self) -> list[str]:
+        """Their ids."""
+        ids = self.view.table.ids
+        return [ids[place] for place in self.places]
+
+    @classmethod
+    def none(cls, view: View) -> Candidates:
+        """Nothing was found."""
+        return cls(view, (), (), ())
+
+    @classmethod
+    def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Candidates:
+        """The first `top_k` of an order; with Collapse.MARK also their nearest near-duplicates."""
+        chosen = found.chosen
+        kept = list(chosen.kept[:top_k])
+        shown, names = kept, list[tuple[str, ...]]()
+        if collapse is not Collapse.OFF:
+            ids, places = found.view.table.ids, found.places.tolist()
+            some = _fairly([chosen.members.get(each, []) for each in kept], MAX_TOP_K)
+            members = dict(zip(kept, some, strict=True))
+            if collapse is Collapse.MARK:
+                marked = sorted(chain.from_iterable(members.values()))
+                room = min(most_marked(top_k), MAX_TOP_K - len(kept))
+                shown = sorted([*kept, *islice(marked, room)])
+            names = [tuple(ids[places[item]] for item in members.get(each, ())) for each in shown]
+        return cls(
+            found.view,
+            found.places[shown].tolist() if shown else (),
+            [found.similarities[each] for each in shown],
+            [found.image_ids[each] for each in shown],
+            names,
+            len(chosen.kept),
+        )
+
+
+def _fairly(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
+    """So many of each group, at most, that they are not more than `most` in all."""
+    if sum(map(len, groups)) <= most:
+        return [list(group) for group in groups]
+    each = max(1, most // max(1, len(groups)))
+    return [list(group[:each]) for group in groups]
+
+
+async def first_of_each(
+    view: View,
+    hits: Sequence[Hit],
+    asked: Asked,
+    left_out: Collection[str],
+    own: Ints,
+    *,
+    record: PhotoRecord,
+    generation: Generation,
+) -> Ordered:
+    """The products of an engine's hits, each by its nearest one, if the product passes now.
+
+    A hit of a photo that the product has no more, or of a product that is gone, is passed over.
+    """
+    places = view.table.places([hit.product_id for hit in hits])
+    passing = (places >= 0) & view.conditions.passing(asked.condition, places)
+    counted = np.flatnonzero(passing).tolist()
+    ids = {hits[row].product_id for row in counted}.difference(left_out)
+    photos = await record.image_ids(asked.catalog_id, sorted(ids)) if ids else {}
+    rows, seen = list[int](), set[str]()
+    for row in counted:
+        hit = hits[row]
+        if hit.product_id not in ids or hit.product_id in seen:
+            continue
+        # A row of a space that has one vector a product names no photo.
+        if not hit.image_id or hit.image_id in photos.get(hit.product_id, ()):
+            seen.add(hit.product_id)
+            rows.append(row)
+    order = places[rows] if rows else view.table.places([])
+    cosines = None if asked.collapse is Collapse.OFF else recorded_cosines(view, record, generation)
+    return Ordered(
+        view,
+        order,
+        [hits[row].similarity for row in rows],
+        [hits[row].image_id for row in rows],
+        await choose(view.table, order, own, asked.top_k, cosines),
+        len(hits),
+    )
+
+
+def recorded_cosines(view: View, record: FirstVectors, generation: Generation | None) -> Cosines:
+    """Cosines of first photos, read from the record. `generation`: whose vectors are compared; None
+    = no photo has one, and hashes decide alone."""
+
+    async def cosines(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        if generation is None:
+            return [None] * len(pairs)
+        ids = view.table.ids
+        wanted = sorted({ids[place] for pair in pairs for place in pair})
+        found = await record.first_vectors(generation, wanted)
+        return [cosine(found.get(ids[one]), found.get(ids[other])) for one, other in pairs]
+
+    return cosines

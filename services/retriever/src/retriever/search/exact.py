@@ -1,0 +1,230 @@
+"""A search in memory: every vector of a small generation compared, on arrays, at once.
+
+What an engine answers of ten thousand rows takes a matrix product of a millisecond; see
+docs/engines.md for where the engine becomes the better of the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retriever.columns.keeper import View
+from retriever.columns.table import Flags, Ints
+from retriever.columns.vectors import Scores, Vectors
+from retriever.domain.index_values import Collapse
+from retriever.domain.vectors import Floats
+from retriever.ports.columns import PhotoRow
+from retriever.search.collapse import SPARE, Chosen, Cosines, choose, most_marked
+from sightline_rules.filters import Filter
+
+WIDER = 4
+"""How many rows are looked at for each group that is wanted, and how many times more of them when
+that was too few."""
+
+INLINE_NUMBERS = 8_000_000
+"""Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Products in the order in which they are near, each once, as columns."""
+
+    view: View
+    places: Ints
+    """In the view's table."""
+    similarities: Sequence[float]
+    """Of each one's best photo."""
+    image_ids: Sequence[str]
+    """That photo; empty = the product has one vector itself."""
+    chosen: Chosen
+    """What near-duplicates leave of them."""
+    rows: int
+    """How many rows were compared."""
+
+
+async def nearest(
+    view: View,
+    vectors: Vectors,
+    queries: Sequence[Floats],
+    condition: Filter,
+    left_out: Collection[str],
+    *,
+    top_k: int,
+    collapse: Collapse,
+    own: Ints,
+) -> Ordered:
+    """The products nearest to any of the queries that pass. `own`: places of products whose
+    near-duplicates are left out."""
+    if not queries:
+        nothing = view.table.places([])
+        return Ordered(view, nothing, (), (), Chosen(()), 0)
+    scores = await _compare(vectors, queries)
+    shortlist = _Shortlist(view, vectors.owners[: len(scores)], scores, condition, left_out)
+    cosines = None if collapse is Collapse.OFF else _cosines(vectors)
+    wanted = top_k + len(own) + SPARE
+    moved = np.zeros(0, np.int64)
+    while True:
+        near = shortlist.nearest(wanted, by_family=cosines is not None)
+        others = max(top_k, most_marked(top_k))
+        some = _with_best(near, near.firsts | np.isin(near.groups, moved), scores, others)
+        ordered = _in_order(view, vectors, some, scores)
+        chosen = await choose(view.table, ordered[0], own, top_k, cosines)
+        more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
+        if len(some) < len(near.rows) and len(more):
+            # Whose best collapsed into another product's may stay by another variant.
+            moved = np.union1d(moved, more)
+        elif len(chosen.kept) >= top_k or near.everything:
+            return Ordered(view, *ordered, chosen, len(vectors))
+        else:
+            wanted *= 2
+
+
+async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
+    numbers = len(vectors) * vectors.generation.dimension * len(queries)
+    if numbers <= INLINE_NUMBERS:
+        return vectors.compare(queries)
+    return await asyncio.to_thread(vectors.compare, queries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """The rows that are as near as the last of some best groups. Entry i of every column speaks of
+    the same row."""
+
+    rows: Ints
+    groups: Ints
+    """Its product, or its product's family."""
+    firsts: Flags
+    """Whether it is the nearest of its group."""
+    everything: bool
+    """Whether no other row passes."""
+
+
+class _Shortlist:
+    """Looks at the nearest rows alone, and at more of them as long as too few pass.
+
+    So what a search does beside comparing doesn't grow with the catalog.
+    """
+
+    def __init__(
+        self, view: View, owners: Ints, scores: Scores, condition: Filter, left_out: Collection[str]
+    ) -> None:
+        self._view = view
+        self._owners = owners
+        self._scores = scores
+        self._condition = condition
+        self._left_out = view.table.places(list(left_out))
+        self._count = 0
+        """How many rows were looked at; there may be more that are as near as the last of them."""
+        self._rows = self._places = np.zeros(0, np.int64)
+        """Those of them that pass, and their products' places."""
+
+    def nearest(self, wanted: int, *, by_family: bool) -> _Near:
+        """All rows that are at least as near as the nearest of the `wanted`-th group.
+
+        `by_family`: groups are families; otherwise products.
+        """
+        while True:
+            groups = self._view.table.families(self._places) if by_family else self._places
+            names, group = np.unique(groups, return_inverse=True)
+            if len(names) >= wanted or self._count >= len(self._scores):
+                break
+            self._widen(wanted)
+        scores = self._scores[self._rows]
+        best = np.full(len(names), -np.inf, np.float32)
+        np.maximum.at(best, group, scores)
+        everything = len(names) <= wanted and self._count >= len(self._scores)
+        if everything:
+            near = np.arange(len(scores))
+        else:
+            near = np.flatnonzero(scores >= np.partition(best, -wanted)[-wanted])
+        firsts = scores[near] == best[group[near]]
+        return _Near(self._rows[near], groups[near], firsts, everything)
+
+    def _widen(self, wanted: int) -> None:
+        self._count = WIDER * max(self._count, wanted)
+        if self._count >= len(self._scores):
+            rows = np.arange(len(self._scores))
+        else:
+            rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
+        places = self._owners[rows]
+        passing = self._view.conditions.passing(self._condition, places)
+        passing &= ~np.isin(places, self._left_out)
+        self._rows, self._places = rows[passing], places[passing]
+
+
+def _floor(scores: Scores, count: int) -> np.float32:
+    """A score that at least `count` others reach, and not many more.
+
+    The best of each of some equal shares of the scores are fewer to sort than all of them.
+    """
+    shares = len(scores) // max(1, len(scores) // (2 * count))
+    of_each = scores[: len(scores) // shares * shares].reshape(-1, shares).max(axis=0)
+    floor: np.float32 = np.partition(of_each, -count)[-count]
+    return floor
+
+
+def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
+    """The rows that are needed, and at most `more` others: near-duplicates, and other photos."""
+    others = near.rows[~needed]
+    if len(others) > more:
+        others = others[np.argpartition(-scores[others], more - 1)[:more]]
+    return np.concatenate([near.rows[needed], others])
+
+
+def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
+    """The families of products that collapsed into one of another family."""
+    families = view.table.families(order)
+    into = dict.fromkeys(range(len(order)), -1)
+    into.update((each, each) for each in chosen.kept)
+    into.update((each, kept) for kept, members in chosen.members.items() for each in members)
+    of_query = set(view.table.families(own).tolist())
+    return np.array(
+        [
+            family
+            for family, to in zip(families.tolist(), into.values(), strict=True)
+            if (family not in of_query if to < 0 else family != families[to])
+        ],
+        np.int64,
+    )
+
+
+def _in_order(
+    view: View, vectors: Vectors, rows: Ints, scores: Scores
+) -> tuple[Ints, list[float], list[str]]:
+    """Products of rows, nearest first, equal ones by id, each with its best row's similarity and
+    photo."""
+    ids = view.table.ids
+    places = vectors.owners[rows].tolist()
+    known = [vectors.key(row) for row in rows.tolist()]
+    order = sorted(
+        zip((-scores[rows]).tolist(), [ids[p] for p in places], known, places, strict=True),
+        key=lambda each: (each[0], each[1], each[2].row_id),
+    )
+    firsts: dict[int, tuple[float, str, PhotoRow, int]] = {}
+    for each in order:
+        firsts.setdefault(each[3], each)
+    unique = firsts.values()
+    return (
+        np.array([each[3] for each in unique], np.int64),
+        [-each[0] for each in unique],
+        [each[2].image_id for each in unique],
+    )
+
+
+def _cosines(vectors: Vectors) -> Cosines:
+    async def cosines(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        return [cosine(vectors.first(one), vectors.first(other)) for one, other in pairs]
+
+    return cosines
+
+
+def cosine(left: Floats | None, right: Floats | None) -> float | None:
+    """Of two vectors; None = one is not there."""
+    if left is None or right is None:
+        return None
+    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))

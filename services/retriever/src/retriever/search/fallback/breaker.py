@@ -1,0 +1,173 @@
+"""Whether the engine answers for a collection.
+
+A call that fails is no proof that the engine is lost: its caller may have given it 20 ms. So a
+failure only raises suspicion, and a probe beside the requests, a search for one row, decides. While
+probes fail, searches fail over at once, and nobody waits for an engine that hangs. (Breakers of
+libraries send a request to find out, which then waits in vain, and count failures however little
+time a call was given.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from prometheus_client import Gauge
+
+from retriever.domain.errors import (
+    CollectionAbsent,
+    CollectionReleased,
+    IndexRefused,
+    IndexUnavailable,
+)
+from retriever.domain.generation import Generation
+from retriever.domain.product import MAX_PHOTOS
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import MatchRecord, SearchRecord
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+from sightline_rules.filters import All
+
+PROBE_SECONDS = 1.0
+"""How long an engine that is not lost may take to answer a probe."""
+PAUSE_SECONDS = 0.5
+"""Between two probes."""
+
+WHOLE = 0.99
+"""The share of its rows that makes a generation whole: some the engine may have refused."""
+
+LOST = Gauge("sightline_index_lost", "Collections that the engine does not answer for now.")
+
+log = get_logger()
+
+T = TypeVar("T")
+
+
+class Breaker:
+    """The collections that the engine does not answer for, as one process sees it."""
+
+    def __init__(
+        self,
+        record: SearchRecord,
+        index: VectorIndex,
+        most: int = 0,
+        *,
+        patience: float = PROBE_SECONDS,
+        pause: float = PAUSE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`most`: a generation of at most so many rows, once lost, is so until the engine holds all
+        of it: one that lost its data answers before it is filled anew."""
+        self._record = record
+        self._index = index
+        self._most = most
+        self._patience = patience
+        self._pause = pause
+        self._clock = clock
+        self._lost: set[str] = set()
+        self._probing: dict[str, asyncio.Task[None]] = {}
+        self._answered: dict[str, float] = {}
+        """When each collection's newest probe succeeded."""
+
+    def lost(self, generation: Generation) -> bool:
+        """Whether the newest probe failed."""
+        return generation.collection in self._lost
+
+    def suspect(self, generation: Generation) -> None:
+        """Have it probed, unless it is or was just now."""
+        collection = generation.collection
+        known = self._clock() - self._answered.get(collection, -self._pause) < self._pause
+        if collection not in self._probing and not known:
+            self._probing[collection] = asyncio.create_task(self._probe(generation))
+
+    async def call(
+        self, generation: Generation, seconds: float | None, ask: Callable[[], Awaitable[T]]
+    ) -> T:
+        """The engine's answer, within so many seconds. Raises IndexUnavailable."""
+        if self.lost(generation):
+            raise IndexUnavailable
+        try:
+            async with asyncio.timeout(seconds):
+                return await reach(generation, ask, self._index, self._record)
+        except (IndexUnavailable, TimeoutError) as error:
+            self.suspect(generation)
+            raise IndexUnavailable from error
+
+    async def _probe(self, generation: Generation) -> None:
+        """Until it succeeds, or the generation is dropped."""
+        begun, collection = self._clock(), generation.collection
+        try:
+            while not await self._answers(generation):
+                if collection not in self._lost:
+                    log.warning("index lost", collection=collection)
+                self._lost.add(collection)
+                LOST.set(len(self._lost))
+                await asyncio.sleep(self._pause)
+            if collection in self._lost:
+                seconds = round(self._clock() - begun, 2)
+                log.info("index found again", collection=collection, seconds=seconds)
+            self._answered[collection] = self._clock()
+        finally:
+            self._lost.discard(collection)
+            LOST.set(len(self._lost))
+            del self._probing[collection]
+
+    async def _answers(self, generation: Generation) -> bool:
+        """Whether it can be searched; one that is dropped is nobody's loss."""
+        try:
+            ask = partial(self._search, generation)
+            await reach(generation, ask, self._index, self._record)
+            return not self.lost(generation) or await self._holds_all(generation)
+        except IndexRefused:
+            return True
+        except (ServiceError, TimeoutError, CollectionAbsent, CollectionReleased):
+            with suppress(ServiceError):
+                live = await self._record.generations(generation.catalog_id)
+                return all(each.collection != generation.collection for each in live)
+            return False
+
+    async def _holds_all(self, generation: Generation) -> bool:
+        """Whether the engine holds what the record says, but for what is on its way."""
+        expected = await self._record.row_count(generation, self._most + 1)
+        if expected > self._most:
+            return True
+        live = await self._record.generations(generation.catalog_id)
+        now = next((each for each in live if each.name == generation.name), generation)
+        coming = (await self._record.counts(now.catalog_id, now)).outbox * MAX_PHOTOS
+        held = await self._index.count(generation.collection)
+        return held + coming >= WHOLE * expected
+
+    async def _search(self, generation: Generation) -> None:
+        """For one row, with our patience; a collection that is being loaded takes longer."""
+        one = np.zeros(generation.dimension, dtype=np.float32)
+        one[0] = 1.0
+        collection, how = generation.collection, generation.parameters
+        async with asyncio.timeout(self._patience):
+            await self._index.search(collection, [one], All(), 1, self._patience, parameters=how)
+
+
+async def reach(
+    generation: Generation,
+    ask: Callable[[], Awaitable[T]],
+    index: VectorIndex,
+    record: MatchRecord,
+) -> T:
+    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
+    try:
+        try:
+            return await ask()
+        except CollectionReleased:
+            # Whoever notices a restarted engine has the worker compare index and record.
+            await record.want_check(generation)
+            await index.load(generation.collection)
+            return await ask()
+    except CollectionAbsent as error:
+        await record.want_check(generation)
+        raise IndexUnavailable from error
+    except CollectionReleased as error:
+        raise IndexUnavailable from error

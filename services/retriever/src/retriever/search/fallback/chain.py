@@ -1,0 +1,113 @@
+"""What answers a search: the engine, else the record, else an error says that both are lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from retriever.columns.keeper import Columns
+from retriever.domain.errors import IndexUnavailable
+from retriever.domain.generation import Generation
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import SearchRecord
+from retriever.search.fallback.breaker import Breaker
+from retriever.search.fallback.from_record import MOST_ROWS, RecordCopy, RecordFallback
+from retriever.search.nearest import Nearest, RoundResult
+from sightline_rules.filters import Filter
+
+SHARE = 0.5
+"""What part of the time that is left a call to the engine may take where the record could answer
+in its place."""
+
+Remaining = Callable[[], float | None]
+
+T = TypeVar("T")
+
+
+class FallbackChain:
+    """For the searches of one process."""
+
+    def __init__(
+        self,
+        record: SearchRecord,
+        index: VectorIndex,
+        most: int = MOST_ROWS,
+        columns: Columns | None = None,
+    ) -> None:
+        """`most`: rows of a generation, at most, that the record answers from; 0 = never.
+        `columns`: those of the process; None = some of its own."""
+        self.most = most
+        self.breaker = Breaker(record, index, most)
+        self._record_fallback = RecordFallback(record, columns, most)
+
+    async def call(
+        self,
+        generation: Generation,
+        rows: int,
+        remaining: Remaining,
+        ask: Callable[[], Awaitable[T]],
+    ) -> T:
+        """The engine's answer. `rows`: of the catalog, about. Raises IndexUnavailable."""
+        left = remaining()
+        if left is not None and rows <= self.most:
+            left *= SHARE
+        return await self.breaker.call(generation, left, ask)
+
+    async def instead(
+        self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
+    ) -> RecordCopy | None:
+        """What the record answers from, if it can be read in time; see `RecordFallback.rows`."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._record_fallback.rows(generation, condition, wanted)
+        except TimeoutError as error:
+            raise IndexUnavailable from error
+
+    async def meanwhile(
+        self, generation: Generation, condition: Filter, wanted: int, seconds: float | None
+    ) -> RecordCopy | None:
+        """The same for a search that waits for a write; None = the engine may yet get it."""
+        self.breaker.suspect(generation)
+        if not self.breaker.lost(generation):
+            return None
+        return await self.instead(generation, condition, wanted, seconds)
+
+
+@dataclass(slots=True)
+class FallbackSearch:
+    """One search: by the engine until that is lost, then by the record."""
+
+    nearest: Nearest
+    wanted: int
+    """The write that it has to see; 0 = none."""
+    fallback: FallbackChain | None
+    """None = the engine alone answers."""
+    copy: RecordCopy | None
+    """What the record answers from; None = the engine answers."""
+    remaining: Remaining
+
+    async def look(self, limit: int) -> RoundResult:
+        """A round that asks for `limit` rows. Raises IndexUnavailable."""
+        search = self.nearest
+        if self.copy is None:
+            try:
+                return await search.look(limit, self.remaining())
+            except IndexUnavailable:
+                if self.fallback is not None:
+                    self.copy = await self.fallback.instead(
+                        search.generation, search.condition, self.wanted, self.remaining()
+                    )
+                if self.copy is None:
+                    raise
+        metric = search.generation.parameters.metric
+        search.last = await self.copy.look(search.vectors, metric, limit)
+        return search.last
+
+    def words(self, rounds: int, rows: int) -> str:
+        """What was done, in one line for people."""
+        if self.copy is None:
+            return self.nearest.plan.words(rounds, rows, self.nearest.last.matches)
+        counted = f"{rounds} {'round' if rounds == 1 else 'rounds'}, {rows} rows"
+        return f"{self.copy.words}, {counted}, the index is lost"

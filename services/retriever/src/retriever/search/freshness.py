@@ -1,0 +1,151 @@
+"""Which generation is searched, and how fresh it is: searches can wait for a write."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Collection
+
+from retriever.domain.errors import (
+    GenerationNotFound,
+    IndexTokenInvalid,
+    SpaceUnavailable,
+    StageDeadline,
+    VectorInvalid,
+    VersionMismatch,
+)
+from retriever.domain.generation import Freshness, GenerationSnapshot
+from retriever.ports.search import SearchRecord
+from retriever.search.fallback.chain import FallbackChain, Remaining
+from retriever.search.fallback.from_record import RecordCopy
+from retriever.search.query import Query
+from servicekit.errors import DeadlineExceeded
+
+WAIT_STEP = 0.02
+"""Seconds between two looks at the index while a search waits for a write."""
+
+
+async def resolve(
+    query: Query, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
+) -> GenerationSnapshot:
+    """The generation to search: the one named, else the active one of the space."""
+    space = query.vector.space if query.vector else query.space
+    for path, vector in query.given:
+        if vector.space != space:
+            raise VectorInvalid(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
+    snapshot = await record.generation_snapshot(query.catalog_id, space, query.generation)
+    if query.min_index_token and not query.generation and space in awaited:
+        read_index_token(query.min_index_token, query.catalog_id)
+        wait = Wait(remaining)
+        while snapshot is None:
+            await wait.pause()
+            snapshot = await record.generation_snapshot(query.catalog_id, space)
+    if snapshot is None:
+        raise GenerationNotFound if query.generation else SpaceUnavailable(space)
+    held = snapshot.generation.space_version
+    for _, vector in query.given:
+        if vector.space_version != held:
+            raise VersionMismatch(vector.space_version, held)
+    return snapshot
+
+
+# Waiting for a write
+
+
+def write_index_token(catalog_id: str, seq: int) -> str:
+    """An opaque mark of a catalog's commit."""
+    return base64.urlsafe_b64encode(f"1:{catalog_id}:{seq}".encode()).decode().rstrip("=")
+
+
+def read_index_token(token: str, catalog_id: str) -> int:
+    """The commit that a token marks. Raises IndexTokenInvalid."""
+    try:
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        version, catalog, seq = text.decode().split(":")
+        if version == "1" and catalog == catalog_id and seq.isascii() and seq.isdecimal():
+            return int(seq)
+    except (binascii.Error, ValueError) as error:
+        raise IndexTokenInvalid from error
+    raise IndexTokenInvalid
+
+
+class Wait:
+    """Pauses between two looks at the index, until the time is up."""
+
+    def __init__(self, remaining: Remaining) -> None:
+        self._remaining = remaining
+
+    async def pause(self) -> None:
+        """Raises StageDeadline when there is no time left to look again."""
+        left = self.left()
+        if left is not None and left < 2 * WAIT_STEP:
+            raise StageDeadline
+        await asyncio.sleep(WAIT_STEP)
+
+    def left(self) -> float | None:
+        """Seconds until an answer has to be begun; None without end. Raises StageDeadline when a
+        look took all there was: the write is what was waited for, whatever the clock says."""
+        try:
+            return self._remaining()
+        except DeadlineExceeded:
+            raise StageDeadline from None
+
+
+def wanted_write(query: Query) -> int:
+    """The commit that the caller wants to see; 0 = none. Raises IndexTokenInvalid."""
+    if not query.min_index_token:
+        return 0
+    return read_index_token(query.min_index_token, query.catalog_id)
+
+
+async def reached(
+    query: Query,
+    snapshot: GenerationSnapshot,
+    record: SearchRecord,
+    remaining: Remaining,
+    fallback: FallbackChain | None = None,
+) -> tuple[Freshness, RecordCopy | None]:
+    """How fresh the generation is, once it holds the write that the caller wants to see.
+
+    With it what holds that write in its place, where the engine is lost and never gets it.
+    """
+    wanted, wait = wanted_write(query), Wait(remaining)
+    while not _holds(snapshot.freshness, wanted):
+        if fallback is not None:
+            generation, left = snapshot.generation, wait.left()
+            copy = await fallback.meanwhile(generation, query.condition, wanted, left)
+            if copy is not None:
+                return copy.freshness, copy
+        snapshot = await _next(snapshot, record, wait)
+    return snapshot.freshness, None
+
+
+async def recorded(
+    query: Query, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
+) -> Freshness:
+    """How fresh the record itself is, once it holds all vectors up to the write that the caller
+    wants to see."""
+    wanted, wait = wanted_write(query), Wait(remaining)
+    while not _holds(snapshot.record, wanted):
+        snapshot = await _next(snapshot, record, wait)
+    return snapshot.record
+
+
+def _holds(freshness: Freshness, wanted: int) -> bool:
+    """Whether a write is held. Raises IndexTokenInvalid where there was none such."""
+    if wanted > freshness.head:
+        raise IndexTokenInvalid
+    return freshness.seq >= wanted
+
+
+async def _next(
+    snapshot: GenerationSnapshot, record: SearchRecord, wait: Wait
+) -> GenerationSnapshot:
+    """The generation a moment later. Raises StageDeadline, GenerationNotFound."""
+    await wait.pause()
+    made = snapshot.generation
+    found = await record.generation_snapshot(made.catalog_id, made.space, made.name)
+    if found is None:
+        raise GenerationNotFound
+    return found

@@ -1,0 +1,159 @@
+"""The rounds of a search: rows from the engine or the record, by its plan.
+
+A plan rests on an estimate, so a round looks at what comes back. A graph search that finds fewer
+rows than it was asked for has not shown that there are no more: the engine's ids of all that pass
+say so, and when it missed some, these are compared one by one. An exact round that meets too many
+rows becomes a graph search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from retriever.domain.filter_parts import MatchingRows
+from retriever.domain.generation import Generation, Metric
+from retriever.domain.index_values import WHOLE, Hit, Slice, hit_order
+from retriever.domain.vectors import Floats, exact_scores
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import MatchRecord
+from retriever.search.planning import MAX_LIMIT, MOST_MATCHES, Estimate, Plan, Route, graph
+from sightline_rules.filters import All, Filter
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """Makes a call to the engine, and what has to be done when its collection is not there."""
+
+    async def __call__(self, ask: Callable[[], Awaitable[T]], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round found."""
+
+    hits: list[Hit]
+    """Best first."""
+    complete: bool
+    """Whether no other round would find more."""
+    matches: int | None = None
+    """How many rows were compared one by one; None = the engine searched."""
+
+
+@dataclass(slots=True)
+class Nearest:
+    """One search under way."""
+
+    plan: Plan
+    guess: Estimate
+    generation: Generation
+    vectors: Sequence[Floats]
+    condition: Filter
+    latest: bool
+    record: MatchRecord
+    index: VectorIndex
+    call: Caller
+    last: RoundResult = field(default_factory=lambda: RoundResult([], complete=True))
+    """What the newest round found."""
+
+    async def look(self, limit: int, seconds: float | None) -> RoundResult:
+        """A round that asks for `limit` rows, and may take so long."""
+        if self.plan.route is Route.EXACT:
+            matches = await self._matching_rows(seconds)
+            if matches is not None:
+                self.last = await self._compare(matches)
+                return self.last
+            self.plan = graph(self.generation.parameters, self.guess, limit)
+        if limit > self.plan.limit:
+            self.plan = self.plan.deeper(limit)
+        if self.plan.route is Route.SLICES:
+            hits = await self._search_slices(limit, seconds)
+        else:
+            hits = await self._search(limit, seconds)
+        self.last = RoundResult(hits, len(hits) < limit or limit >= MAX_LIMIT)
+        if self.plan.route is not Route.FLAT and len(hits) < limit and self.condition != All():
+            self.last = await self._make_up(hits, limit, seconds)
+        return self.last
+
+    async def _search_slices(self, limit: int, seconds: float | None) -> list[Hit]:
+        """The best of all slices; one may hold all of them, so each is asked for `limit`."""
+        slices = [Slice(number, self.plan.slices) for number in range(self.plan.slices)]
+        found = await asyncio.gather(*(self._search(limit, seconds, each) for each in slices))
+        return sorted(chain.from_iterable(found), key=hit_order)[: limit * len(self.vectors)]
+
+    async def _search(self, limit: int, seconds: float | None, of: Slice = WHOLE) -> list[Hit]:
+        parameters = self.generation.parameters
+        if self.plan.route is not Route.FLAT:
+            parameters = replace(parameters, ef=self.plan.ef)
+        return await self.call(
+            partial(
+                self.index.search,
+                self.generation.collection,
+                self.vectors,
+                self.condition,
+                limit,
+                seconds,
+                latest=self.latest,
+                parameters=parameters,
+                of=of,
+            )
+        )
+
+    async def _make_up(self, hits: list[Hit], limit: int, seconds: float | None) -> RoundResult:
+        """What a graph search that came back short is worth, and what it missed."""
+        row_ids = await self._ids(seconds)
+        if row_ids is None:
+            return RoundResult(hits, limit >= MAX_LIMIT)
+        if len(row_ids) <= len(hits):
+            return RoundResult(hits, complete=True)
+        return await self._compare(await self.record.vectors_of_rows(self.generation, row_ids))
+
+    async def _matching_rows(self, seconds: float | None) -> MatchingRows | None:
+        """The rows that pass; None = too many to compare them."""
+        if self.plan.narrowing is not None:
+            found = await self.record.matching_rows(
+                self.generation, self.condition, self.plan.narrowing, MOST_MATCHES
+            )
+            if found is not None:
+                return found
+        row_ids = await self._ids(seconds)
+        if row_ids is None:
+            return None
+        return await self.record.vectors_of_rows(self.generation, row_ids)
+
+    async def _ids(self, seconds: float | None) -> list[str] | None:
+        ask = partial(
+            self.index.matching_ids,
+            self.generation.collection,
+            self.condition,
+            MOST_MATCHES,
+            seconds,
+            latest=self.latest,
+        )
+        return await self.call(ask)
+
+    async def _compare(self, matches: MatchingRows) -> RoundResult:
+        metric = self.generation.parameters.metric
+        hits = await asyncio.to_thread(compare, matches, self.vectors, metric)
+        return RoundResult(hits, complete=True, matches=len(matches.keys))
+
+
+def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) -> list[Hit]:
+    """All of them as hits, each with its similarity to the nearest query, best first."""
+    if not matches.keys:
+        return []
+    best = exact_scores(np.stack(queries), matches.vectors, metric).max(axis=0)
+    if metric is Metric.COSINE:
+        best = np.clip(best, -1.0, 1.0)
+    hits = [
+        Hit(row_id, product_id, image_id, float(similarity))
+        for (row_id, product_id, image_id), similarity in zip(matches.keys, best, strict=True)
+    ]
+    return sorted(hits, key=hit_order)

@@ -1,0 +1,130 @@
+"""What is searched for, checked, and the vectors that it is searched with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from retriever.domain.errors import ProductNotFound
+from retriever.domain.generation import DEFAULT_SPACE, Generation
+from retriever.domain.index_values import Collapse
+from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
+from retriever.search.candidates import MAX_TOP_K
+from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
+from sightline_rules.filters import All, Filter
+
+DEFAULT_TOP_K = 100
+MAX_EXCLUDED = 1_000
+MAX_PARTS = 16
+MAX_WEIGHT = 100.0
+EVERYTHING = All()
+
+
+@dataclass(frozen=True, slots=True)
+class BlendPart:
+    """A part of a blend. Exactly one of vector and product_id is given."""
+
+    weight: float
+    """−100 to 100, not 0; below 0 = away from it."""
+    vector: GivenVector | None = None
+    product_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for. Exactly one of vector, product_id and blend is given."""
+
+    catalog_id: str
+    vector: GivenVector | None = None
+    product_id: str = ""
+    blend: tuple[BlendPart, ...] | None = None
+    space: str = DEFAULT_SPACE
+    condition: Filter = EVERYTHING
+    top_k: int = DEFAULT_TOP_K
+    excluded: tuple[str, ...] = ()
+    include_query_product: bool = False
+    min_index_token: str = ""
+    generation: str = ""
+    collapse: Collapse = Collapse.DROP
+
+    @property
+    def product_ids(self) -> list[str]:
+        """The products that are asked with."""
+        parts = (part.product_id for part in self.blend or ())
+        return [each for each in (self.product_id, *parts) if each]
+
+    @property
+    def given(self) -> list[tuple[str, GivenVector]]:
+        """The vectors that are asked with, each with the path of its field."""
+        if self.vector is not None:
+            return [("vector", self.vector)]
+        return [
+            (f"blend.parts[{place}].vector", part.vector)
+            for place, part in enumerate(self.blend or ())
+            if part.vector is not None
+        ]
+
+
+def check_query(query: Query) -> None:
+    """Raises RequestInvalid."""
+    wrong = []
+    if (query.vector is not None) + bool(query.product_id) + (query.blend is not None) != 1:
+        wrong.append(FieldViolation("query", "give a vector, a product_id or a blend"))
+    if query.blend is not None:
+        wrong += _blend_violations(query.blend)
+    check_limits(query.top_k, query.excluded, wrong)
+
+
+def check_limits(top_k: int, excluded: Sequence[str], wrong: Sequence[FieldViolation] = ()) -> None:
+    """Raises RequestInvalid, with what else is wrong."""
+    wrong = list(wrong)
+    if not 1 <= top_k <= MAX_TOP_K:
+        wrong.append(FieldViolation("top_k", f"must be from 1 to {MAX_TOP_K}, or 0"))
+    if len(excluded) > MAX_EXCLUDED:
+        wrong.append(FieldViolation("exclude_product_ids", f"takes at most {MAX_EXCLUDED} ids"))
+    if wrong:
+        raise RequestInvalid(*wrong)
+
+
+def _blend_violations(parts: Sequence[BlendPart]) -> list[FieldViolation]:
+    if not 1 <= len(parts) <= MAX_PARTS:
+        wrong_size = f"has {len(parts)} entries; 1 to {MAX_PARTS} are taken"
+        return [FieldViolation("blend.parts", wrong_size)]
+    wrong = []
+    for place, part in enumerate(parts):
+        path = f"blend.parts[{place}]"
+        if (part.vector is None) == (not part.product_id):
+            wrong.append(FieldViolation(path, "give a vector or a product_id"))
+        if not 0 < abs(part.weight) <= MAX_WEIGHT:  # NaN is neither
+            out_of_range = f"must be from −{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and not 0"
+            wrong.append(FieldViolation(f"{path}.weight", out_of_range))
+    if not wrong and not any(part.weight > 0 for part in parts):
+        wrong.append(FieldViolation("blend.parts", "at least one needs a weight above 0"))
+    return wrong
+
+
+def query_vectors(
+    query: Query, generation: Generation, seeds: Mapping[str, Sequence[Floats]]
+) -> list[Floats]:
+    """The vector given, those of the product's photos, or one blended of several (none = nothing is
+    near yet).
+
+    `seeds`: vectors of the query's products, those that the catalog holds. Raises ProductNotFound
+    with the path of each other one.
+    """
+    if missing := {each for each in query.product_ids if each not in seeds}:
+        parts = enumerate(query.blend or ())
+        raise ProductNotFound(
+            *(f"blend.parts[{place}].product_id" for place, p in parts if p.product_id in missing)
+        )
+    given = [check_vector(each, generation.dimension, path) for path, each in query.given]
+    if query.blend is None:
+        return [*given, *(each for vectors in seeds.values() for each in vectors)]
+    unused = iter(given)
+    parts_of = [
+        (part.weight, seeds[part.product_id] if part.product_id else [next(unused)])
+        for part in query.blend
+    ]
+    vector = blended(parts_of)
+    return [] if vector is None else [vector]

@@ -1,0 +1,1 @@
+"""Watches live searches: do they find what an exact search would?"""

@@ -1,0 +1,208 @@
+"""Watches live searches: do they find what an exact search would?
+
+A share of all searches is looked at again, after its answer and in the background: compared
+exactly with a subset of the generation's rows (domain/recall.py has the estimate). The subset is
+drawn at random when this process first needs it and stays the same, except that its rows are read
+again every few minutes. A row counts only while it is as it was when it was read, and was in the
+index by then: what is being written or deleted is no miss.
+
+Where searches of a generation, under filters of one class, find less than the floor, surely,
+the log and the metrics say so, and the worker is asked to compare the engine with the record. No
+search is changed by it: equal queries have equal plans in every process. Replicas watch on their
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+
+from retriever.domain.recall import WINDOW_SECONDS, FilterClass, Look, Recall, Window, pooled
+from retriever.ports.generations import RowsRecord
+from retriever.search.nearest import Nearest
+from retriever.search.planning import Route
+from retriever.search.query import Query
+from retriever.search.recall.subset import Seen, Subset, compare, passing_share, read_subset
+from retriever.search.search import Answer
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+AGE_SECONDS = 300.0
+"""How long a subset's rows are taken as they were read."""
+SETTLE_SECONDS = 10.0
+"""From the reading of rows until searches are expected to find them: a cluster shows them late."""
+MOST_SUBSETS = 8
+"""Generations watched at a time, those that were searched last."""
+QUEUE = 8
+"""Searches that wait to be looked at; more are let go."""
+REST = 9.0
+"""After a look, a rest of so many times as long as it took: a tenth of one core, at most."""
+LEAST_LOOKS = 20
+"""Searches without which nothing is concluded."""
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Searches that are judged together."""
+
+    catalog_id: str
+    space: str
+    generation: str
+    collection: str
+    route: Route
+    filters: FilterClass
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of searches of one kind."""
+
+    kind: Kind
+    recall: Recall
+    below_floor: bool
+    """Whether even the upper end of the interval is."""
+    time: float
+    """Of the newest search, monotonic seconds."""
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """The watchdog of one process. Not for several event loops."""
+
+    record: RowsRecord
+    share: float = 0.01
+    """Of searches that are looked at, 0 to 1; 0 = none."""
+    floor: float = 0.95
+    """Recall below which something is wrong."""
+    rows: int = 2_000
+    """Of a subset."""
+    settle: float = SETTLE_SECONDS
+    rest: float = REST
+    clock: Callable[[], float] = time.monotonic
+    chance: random.Random = field(default_factory=random.Random)
+    looked: int = 0
+    """Searches looked at so far."""
+    let_go: int = 0
+    """Searches that were to be looked at and were not, as there was no time."""
+    _start: str = field(default_factory=lambda: secrets.token_hex(16))
+    _waiting: list[Seen] = field(default_factory=list)
+    _task: asyncio.Task[None] | None = None
+    _subsets: dict[str, Subset] = field(default_factory=dict)
+    _windows: dict[Kind, Window] = field(default_factory=dict)
+    _verdicts: dict[Kind, Verdict] = field(default_factory=dict)
+
+    def see(self, query: Query, answer: Answer) -> None:
+        """Take note of an answered search; returns at once."""
+        nearest = answer.nearest
+        if nearest is None or not nearest.vectors or self.chance.random() >= self.share:
+            return
+        if len(self._waiting) >= QUEUE:
+            self.let_go += 1
+            return
+        self._waiting.append(Seen(nearest, query.top_k, answer.freshness.seq, self.clock()))
+        if self._task is None or self._task.done():
+            # In a context of its own: the search's deadline and its request's id are not ours.
+            self._task = asyncio.create_task(self._work(), context=Context())
+
+    def verdicts(self) -> list[Verdict]:
+        """What is known of the searches of the last hour. May be called from any thread."""
+        oldest = self.clock() - WINDOW_SECONDS
+        return [each for each in tuple(self._verdicts.values()) if each.time > oldest]
+
+    async def caught_up(self) -> None:
+        """Returns once nothing waits to be looked at."""
+        if self._task is not None:
+            await self._task
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _work(self) -> None:
+        """Look at what waits. What the record can't answer now is skipped."""
+        while self._waiting:
+            seen, begun = self._waiting.pop(0), self.clock()
+            try:
+                await self._look(seen)
+            except ServiceError as error:
+                self.let_go += 1
+                log.warning("search not looked at", reason=error.reason)
+            except Exception:  # one look that fails is not to end the watching
+                self.let_go += 1
+                log.exception("search not looked at")
+            await asyncio.sleep(self.rest * (self.clock() - begun))
+
+    async def _look(self, seen: Seen) -> None:
+        subset = await self._subset(seen)
+        if seen.time < subset.read + self.settle:
+            return
+        look = await compare(seen, subset, self.record, self.chance)
+        self.looked += 1
+        if self._judge(await _kind(seen.nearest, subset), look):
+            # The engine may have lost rows: the worker compares it with the record.
+            await self.record.want_check(seen.nearest.generation)
+
+    async def _subset(self, seen: Seen) -> Subset:
+        """The generation's, read again when it is old."""
+        made = seen.nearest.generation
+        kept = self._subsets.pop(made.collection, None)
+        if kept is None or self.clock() - kept.read > AGE_SECONDS:
+            kept = await read_subset(seen, self._start, self.rows, self.record, self.clock)
+        self._subsets[made.collection] = kept  # the last one is the one that was used last
+        while len(self._subsets) > MOST_SUBSETS:
+            self._forget(next(iter(self._subsets)))
+        return kept
+
+    def _forget(self, collection: str) -> None:
+        del self._subsets[collection]
+        for kind in [each for each in self._windows if each.collection == collection]:
+            self._windows.pop(kind)
+            self._verdicts.pop(kind, None)
+
+    def _judge(self, kind: Kind, look: Look) -> bool:
+        """Take a look into account; whether searches of the kind fell below the floor by it."""
+        window = self._windows.setdefault(kind, Window())
+        window.add(look)
+        recall = pooled(window.looks)
+        if recall is None:
+            return False
+        before = self._verdicts.get(kind)
+        below = recall.looks >= LEAST_LOOKS and recall.upper < self.floor
+        fell = below and (before is None or not before.below_floor)
+        if fell:
+            log.warning(
+                "recall below the floor",
+                generation=kind.generation,
+                plan=kind.route.value,
+                filter=kind.filters.value,
+                recall=round(recall.value, 4),
+                upper=round(recall.upper, 4),
+            )
+        self._verdicts[kind] = Verdict(kind, recall, below, look.time)
+        return fell
+
+
+async def _kind(nearest: Nearest, subset: Subset) -> Kind:
+    # A plan that did not have to know what passes has no guess.
+    known = nearest.guess.rows > 0
+    share = nearest.guess.share if known else await passing_share(subset, nearest.condition)
+    made = nearest.generation
+    return Kind(
+        made.catalog_id,
+        made.space,
+        made.name,
+        made.collection,
+        nearest.plan.route,
+        FilterClass.of(share),
+    )

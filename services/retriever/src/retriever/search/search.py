@@ -1,0 +1,207 @@
+"""A search: the products nearest to a vector or to a product, that pass a filter.
+
+The engine finds rows (photos); the record says what their products are now. So price and
+availability in an answer are exact at once, while a product that newly passes a filter appears
+when the index has caught up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from retriever.columns.keeper import Columns, View
+from retriever.columns.table import Ints
+from retriever.columns.vectors import Vectors
+from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
+from retriever.domain.index_values import Collapse
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import SearchRecord
+from retriever.search import exact
+from retriever.search.candidates import Candidates, first_of_each
+from retriever.search.fallback.chain import FallbackChain, FallbackSearch, Remaining
+from retriever.search.freshness import reached, recorded, resolve, wanted_write
+from retriever.search.nearest import Nearest
+from retriever.search.planning import MAX_LIMIT
+from retriever.search.query import Query, check_query, query_vectors
+from retriever.search.rounds import begin
+from retriever.search.sampling import Samples
+
+REFILL = 4
+"""How many times more rows the next round asks for when products are missing."""
+Measure = Callable[[str], AbstractContextManager[None]]
+"""Times a stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found."""
+
+    candidates: Candidates
+    """Nearest first."""
+    generation: Generation
+    freshness: Freshness
+    plan: str
+    own: Sequence[int] = ()
+    """Places in the columns of the query's products, where their near-duplicates were left out."""
+    nearest: Nearest | None = None
+    """How the rows were found, for the watchdog; None = not by the engine."""
+    substitute: str = ""
+    """What it rests on as the index is lost, for people; empty = on the index."""
+
+
+async def search(
+    query: Query,
+    record: SearchRecord,
+    index: VectorIndex,
+    remaining: Remaining,
+    measure: Measure = lambda _: contextlib.nullcontext(),
+    *,
+    columns: Columns | None = None,
+    awaited: Collection[str] = (),
+    samples: Samples | None = None,
+    fallback: FallbackChain | None = None,
+) -> Answer:
+    """The nearest products. Errors are those that the proto names.
+
+    `columns`: those of the process; None = they are read for this search, which the engine answers.
+    `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
+    it, as the write may be the catalog's first. `samples`: those of other
+    searches; None = this one draws its own where it takes one. `fallback`: what answers when the
+    engine is lost; None = nothing does.
+    """
+    check_query(query)
+    columns = columns or Columns(record, exact_rows=0)
+    snapshot = await resolve(query, record, remaining, awaited)
+    held = await columns.vectors(snapshot.generation)
+    if held is not None:
+        freshness = snapshot.record
+        if freshness.seq < wanted_write(query):
+            freshness = await recorded(query, snapshot, record, remaining)
+            held = await columns.vectors(snapshot.generation)
+    if held is not None:
+        with measure("index"):
+            return await _in_memory(query, snapshot.generation, freshness, *held)
+    return await _by_engine(
+        query,
+        snapshot,
+        record,
+        index,
+        remaining,
+        measure=measure,
+        columns=columns,
+        samples=samples or Samples(),
+        fallback=fallback,
+    )
+
+
+async def _in_memory(
+    query: Query, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
+) -> Answer:
+    """By comparing every vector here, where they are held; see exact.py."""
+    seeds = {
+        each: vectors.of(place)
+        for each in query.product_ids
+        if (place := view.table.place(each)) >= 0
+    }
+    own = _own(query, view)
+    found = await exact.nearest(
+        view,
+        vectors,
+        query_vectors(query, generation, seeds),
+        query.condition,
+        _left_out(query),
+        top_k=query.top_k,
+        collapse=query.collapse,
+        own=own,
+    )
+    plan = f"in memory, {found.rows} {'row' if found.rows == 1 else 'rows'} compared"
+    candidates = Candidates.of(found, query.top_k, query.collapse)
+    return Answer(candidates, generation, freshness, plan, own.tolist())
+
+
+async def _by_engine(
+    query: Query,
+    snapshot: GenerationSnapshot,
+    record: SearchRecord,
+    index: VectorIndex,
+    remaining: Remaining,
+    *,
+    measure: Measure,
+    columns: Columns,
+    samples: Samples,
+    fallback: FallbackChain | None,
+) -> Answer:
+    """By the engine along a plan, in rounds, and by the record where the engine is lost."""
+    generation = snapshot.generation
+    freshness, copy = await reached(query, snapshot, record, remaining, fallback)
+    seeded = await columns.of(query.catalog_id, query.product_ids)
+    seeds = {
+        each: await record.product_vectors(generation, each)
+        for each in dict.fromkeys(query.product_ids)
+        if seeded.table.place(each) >= 0
+    }
+    queries, left_out = query_vectors(query, generation, seeds), _left_out(query)
+    with measure("index"):
+        nearest = await begin(
+            query,
+            generation,
+            freshness.head,
+            vectors=queries,
+            excluded=len(left_out),
+            latest=bool(query.min_index_token),
+            record=record,
+            index=index,
+            samples=samples,
+        )
+    if fallback is not None:
+        nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
+    attempt = FallbackSearch(nearest, wanted_write(query), fallback, copy, remaining)
+    limit, rounds, rows = nearest.plan.limit, 0, 0
+    view, own = seeded, _own(query, seeded)
+    candidates = Candidates.none(view)
+    while queries:
+        with measure("index"):
+            found = await attempt.look(limit)
+        rounds, rows = rounds + 1, len(found.hits)
+        with measure("hydrate"):
+            named = [*query.product_ids, *(hit.product_id for hit in found.hits)]
+            view = await columns.of(query.catalog_id, list(dict.fromkeys(named)))
+            own = _own(query, view)
+            ordered = await first_of_each(
+                view,
+                found.hits,
+                query,
+                left_out,
+                own,
+                record=record,
+                generation=generation,
+            )
+            candidates = Candidates.of(ordered, query.top_k, query.collapse)
+        if candidates.group_count >= query.top_k or found.complete:
+            break
+        limit = min(MAX_LIMIT, limit * REFILL)
+    plan, copy = attempt.words(rounds, rows), attempt.copy
+    if copy is None:
+        return Answer(candidates, generation, freshness, plan, own.tolist(), nearest)
+    fresh, rests_on = copy.freshness, copy.words
+    return Answer(candidates, generation, fresh, plan, own.tolist(), substitute=rests_on)
+
+
+def _left_out(query: Query) -> set[str]:
+    """Products that are not to be found."""
+    left_out = set(query.excluded)
+    if not query.include_query_product:
+        left_out.update(query.product_ids)
+    return left_out
+
+
+def _own(query: Query, view: View) -> Ints:
+    """Places of the query's products, if their near-duplicates are to be left out."""
+    if query.include_query_product or query.collapse is Collapse.OFF:
+        return view.table.places([])
+    places = view.table.places(list(dict.fromkeys(query.product_ids)))
+    return places[places >= 0]

@@ -1,0 +1,84 @@
+"""How much of a catalog is in a space's index."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from retriever.columns.keeper import Columns
+from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
+from retriever.domain.generation import Counts, Freshness, Generation
+from retriever.ports.engine import VectorIndex
+from retriever.ports.search import SearchRecord
+from retriever.search.fallback.breaker import Breaker
+
+NO_COLLECTION = "none"
+"""A name that no collection has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How much of a catalog is in a space's index."""
+
+    counts: Counts
+    indexed: int
+    """Rows that the engine holds; −1 = it does not answer, or lost them all."""
+    generation: Generation | None
+    freshness: Freshness | None
+    advice: str = ""
+    """What to do as it has outgrown the way in which it is searched; empty = nothing."""
+
+
+async def count(
+    catalog_id: str,
+    space: str,
+    record: SearchRecord,
+    index: VectorIndex,
+    *,
+    seconds: float | None = None,
+    breaker: Breaker | None = None,
+    columns: Columns | None = None,
+) -> Census:
+    """What record and engine hold. `seconds`: how long the engine may take, at most. `columns`: of
+    searches; None = nothing is said of how they go."""
+    snapshot = await record.generation_snapshot(catalog_id, space)
+    generation = None if snapshot is None else snapshot.generation
+    counts = await record.counts(catalog_id, generation)
+    lost = breaker is not None and generation is not None and breaker.lost(generation)
+    indexed = -1 if lost else await _indexed(generation, record, index, seconds)
+    advice = ""
+    if generation is not None and columns is not None:
+        # As the record has them: the index of a great import lags for a while.
+        rows = counts.products if generation.of_products else counts.images
+        if rows > columns.bound(generation) and not await index.compares():
+            advice = _advice(generation, rows)
+    freshness = None if snapshot is None else snapshot.freshness
+    return Census(counts, indexed, generation, freshness, advice)
+
+
+def _advice(generation: Generation, rows: int) -> str:
+    return (
+        f"{rows:,} rows of the space {generation.space} are searched by Milvus Lite, which goes "
+        "through all of them each time: use the Milvus server (make up ENGINE=server, see "
+        "docs/engines.md), or hold more in memory (RETRIEVER_EXACT_ROWS)"
+    )
+
+
+async def _indexed(
+    generation: Generation | None,
+    record: SearchRecord,
+    index: VectorIndex,
+    seconds: float | None,
+) -> int:
+    """Rows that the engine holds of a generation; −1 = it does not answer, or lost them all."""
+    try:
+        async with asyncio.timeout(seconds):
+            if generation is not None:
+                return await index.count(generation.collection)
+            await index.state(NO_COLLECTION)  # nothing to count yet, but is the engine there?
+    except (IndexUnavailable, TimeoutError):
+        return -1
+    except (CollectionAbsent, CollectionReleased):
+        # One that is being made lacks nothing; one that should hold rows is lost.
+        return -1 if generation and await record.row_count(generation, 1) else 0
+    return 0

@@ -1,0 +1,149 @@
+"""Filters: protos to values and back."""
+
+from __future__ import annotations
+
+import base64
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type import money_pb2
+
+from retriever.domain.errors import FilterInvalid
+from retriever.servicer.messages import AVAILABILITY, MICROS, common_fields, values_by_number
+from servicekit.errors import FieldViolation
+from servicekit.requests import RequestInvalid
+from sightline.common.v1 import filter_pb2
+from sightline.retriever.v1 import product_service_pb2
+from sightline_rules import filters
+from sightline_rules.filters import (
+    All,
+    Any,
+    Comparison,
+    Existence,
+    Filter,
+    FilterInvalidError,
+    Membership,
+    Money,
+    Not,
+    Operator,
+    Time,
+    Value,
+)
+from sightline_rules.rejections import Rejection
+
+_OPERATOR = values_by_number(filter_pb2.Comparison.Operator.DESCRIPTOR, Operator)
+
+
+# Filters
+
+
+def condition(message: filter_pb2.Filter) -> Filter:
+    """A filter, checked. Raises FilterInvalid."""
+    try:
+        return filters.check(_filter(message, "filter"))
+    except FilterInvalidError as error:
+        raise FilterInvalid(error.path, error.description) from error
+
+
+def required_condition(message: filter_pb2.Filter) -> Filter:
+    """A filter that says something, checked. Raises RequestInvalid, FilterInvalid."""
+    if message.WhichOneof("expression") is None:
+        raise RequestInvalid(
+            FieldViolation("filter", "is required; {all: {}} passes every product")
+        )
+    return condition(message)
+
+
+def rejection(product_id: str, found: Rejection) -> product_service_pb2.Rejection:
+    """Why a product does not pass a filter."""
+    fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
+    return product_service_pb2.Rejection(**fields, product_id=product_id)
+
+
+def packed(message: filter_pb2.Filter) -> str:
+    """A filter as text, for a job's parameters."""
+    return base64.b64encode(message.SerializeToString(deterministic=True)).decode()
+
+
+def unpacked(text: str) -> Filter:
+    """What `packed` made of a filter that says something."""
+    data = base64.b64decode(text, validate=True)
+    return required_condition(filter_pb2.Filter.FromString(data))
+
+
+def _filter(message: filter_pb2.Filter, path: str) -> Filter:
+    match message.WhichOneof("expression"):
+        case "all":
+            return All(_filters(message.all, f"{path}.all"))
+        case "any":
+            return Any(_filters(message.any, f"{path}.any"))
+        case "not":
+            return Not(_filter(getattr(message, "not"), f"{path}.not"))
+        case "comparison":
+            return _comparison(message.comparison, f"{path}.comparison")
+        case "membership":
+            return _membership(message.membership, f"{path}.membership")
+        case "existence":
+            return Existence(message.existence.field)
+        case _:
+            return All()
+
+
+def _filters(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
+    return tuple(
+        _filter(part, f"{path}.filters[{index}]") for index, part in enumerate(message.filters)
+    )
+
+
+def _comparison(given: filter_pb2.Comparison, path: str) -> Comparison:
+    operator = _OPERATOR.get(given.operator)
+    # Reported first: what an unknown field is compared with does not matter.
+    filters.rule_of(given.field, f"{path}.field")
+    if operator is None:
+        raise FilterInvalidError(f"{path}.operator", "is required")
+    return Comparison(given.field, operator, _filter_value(given.value, f"{path}.value"))
+
+
+def _membership(given: filter_pb2.Membership, path: str) -> Membership:
+    return Membership(
+        given.field,
+        tuple(
+            _filter_value(value, f"{path}.values[{index}]")
+            for index, value in enumerate(given.values)
+        ),
+    )
+
+
+def _filter_value(value: filter_pb2.FilterValue, path: str) -> Value:
+    match value.WhichOneof("kind"):
+        case "text":
+            return value.text
+        case "money":
+            return _filter_money(value.money, path)
+        case "availability":
+            found = AVAILABILITY.get(value.availability)
+            if found is None:
+                raise FilterInvalidError(f"{path}.availability", "is not one of the known values")
+            return found
+        case "time":
+            return _filter_time(value.time, path)
+        case "number":
+            return value.number
+        case "flag":
+            return value.flag
+        case _:
+            raise FilterInvalidError(path, "is required")
+
+
+def _filter_money(money: money_pb2.Money, path: str) -> Money:
+    if not 0 <= money.nanos < 1_000_000_000 or money.nanos % 1_000:
+        raise FilterInvalidError(
+            f"{path}.money.nanos", "must be from 0 to 999,999,999 with at most six decimals"
+        )
+    return Money(money.currency_code, money.units * MICROS + money.nanos // 1_000)
+
+
+def _filter_time(time: Timestamp, path: str) -> Time:
+    # https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp: years 1 to 9999
+    if not -62_135_596_800 <= time.seconds <= 253_402_300_799 or not 0 <= time.nanos < 10**9:
+        raise FilterInvalidError(f"{path}.time", "must be a time of the years 1 to 9999")
+    return Time(time.seconds * MICROS + time.nanos // 1_000)

@@ -1,0 +1,103 @@
+"""Index generations: protos to values and back."""
+
+from __future__ import annotations
+
+from retriever.domain.errors import IndexParametersInvalid
+from retriever.domain.generation import (
+    EXACT,
+    GenerationState,
+    GenerationStatus,
+    IndexKind,
+    IndexParameters,
+    Metric,
+    Verification,
+)
+from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
+from retriever.indexing.generations import Order as GenerationOrder
+from retriever.servicer.messages import common_fields, numbers_by_value, timestamp, values_by_number
+from servicekit.errors import FieldViolation
+from sightline.retriever.v1 import index_service_pb2
+
+_METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
+_METRIC_NUMBER = numbers_by_value(_METRIC)
+_INDEX_KIND = values_by_number(
+    index_service_pb2.IndexParameters.Kind.DESCRIPTOR, IndexKind, IndexKind.FLAT
+)
+_INDEX_KIND_NUMBER = numbers_by_value(_INDEX_KIND)
+_GENERATION_STATE = numbers_by_value(
+    values_by_number(index_service_pb2.Generation.State.DESCRIPTOR, GenerationState)
+)
+
+
+def generation_order(
+    message: index_service_pb2.CreateGenerationRequest, space: str
+) -> GenerationOrder:
+    """A generation as it is wanted; `space` where none is named. Raises IndexParametersInvalid."""
+    metric = _METRIC.get(message.metric)
+    kind = _INDEX_KIND.get(message.parameters.kind)
+    if metric is None:
+        raise IndexParametersInvalid(FieldViolation("metric", "is not one of the known values"))
+    if kind is None:
+        raise IndexParametersInvalid(
+            FieldViolation("parameters.kind", "is not one of the known values")
+        )
+    given = message.parameters
+    return GenerationOrder(
+        space=message.space or space,
+        name=message.name,
+        space_version=message.space_version,
+        dimension=message.dimension,
+        parameters=IndexParameters(
+            metric,
+            kind,
+            m=given.m or EXACT.m,
+            ef_construction=given.ef_construction or EXACT.ef_construction,
+            ef=given.ef or EXACT.ef,
+            partitions=given.partitions,
+        ),
+    )
+
+
+def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
+    """How a generation is to be verified."""
+    return Demand(
+        sample_size=message.sample_size or DEFAULT_SAMPLE,
+        k=message.k or DEFAULT_K,
+        min_recall=message.min_recall or DEFAULT_RECALL,
+    )
+
+
+def generation(status: GenerationStatus) -> index_service_pb2.Generation:
+    """A generation."""
+    found = status.generation
+    kept = None if found.verification is None else _verification(found.verification)
+    fields = common_fields(index_service_pb2.Generation.DESCRIPTOR, found) | {
+        "metric": _METRIC_NUMBER[found.parameters.metric],
+        "parameters": _parameters(found.parameters),
+        "state": _GENERATION_STATE[found.state],
+        "verification": kept,
+    }
+    return index_service_pb2.Generation(
+        **fields,
+        previous=status.previous,
+        indexed_count=status.indexed,
+        pending_count=status.pending,
+        failed_count=status.failed,
+        create_time=timestamp(found.created),
+        activate_time=timestamp(found.activated) if found.activated else None,
+    )
+
+
+def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
+    message = index_service_pb2.IndexParameters(
+        kind=_INDEX_KIND_NUMBER[found.kind], partitions=found.partitions
+    )
+    if found.kind is IndexKind.HNSW:
+        message.m, message.ef_construction = found.m, found.ef_construction
+        message.ef = found.ef
+    return message
+
+
+def _verification(found: Verification) -> index_service_pb2.Verification:
+    fields = common_fields(index_service_pb2.Verification.DESCRIPTOR, found)
+    return index_service_pb2.Verification(**fields | {"end_time": timestamp(found.end_time)})

@@ -1,0 +1,87 @@
+"""Protos to values and back. Decides nothing but what can't be said in our values at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import Any as Anything
+from typing import TypeVar
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2, status_pb2
+
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.job_service import job_message
+from servicekit.jobs import Job
+from servicekit.requests import RequestInvalid
+from servicekit.status import to_status
+from servicekit.telemetry import Stage
+from sightline.common.v1 import answer_pb2, job_pb2, product_pb2
+from sightline_rules.filters import Availability
+
+E = TypeVar("E", bound=Enum)
+
+
+def values_by_number(
+    of: EnumDescriptor, values: Iterable[E], unspecified: E | None = None
+) -> Mapping[int, E]:
+    """Our values by a proto's numbers: both have the same names. `unspecified`: what 0 means."""
+    prefix = of.values[0].name.removesuffix("UNSPECIFIED")
+    found = {of.values_by_name[f"{prefix}{value.name}"].number: value for value in values}
+    return found if unspecified is None else {0: unspecified, **found}
+
+
+def numbers_by_value(values: Mapping[int, E]) -> dict[E, Anything]:
+    return {value: number for number, value in values.items() if number}
+
+
+AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availability)
+MICROS = 1_000_000
+JOB_OWNER = "retriever/"
+"""What stands in front of the ids of the retriever's jobs."""
+
+
+def value_of(values: Mapping[int, E], number: int, field: str) -> E:
+    """Our value of a proto's number. Raises RequestInvalid."""
+    if number not in values:
+        raise RequestInvalid(FieldViolation(field, "is not one of the known values"))
+    return values[number]
+
+
+def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
+    """The fields of a message that a value has too, under the same names."""
+    names = [field.name for field in message.fields]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def status(error: ServiceError | None) -> status_pb2.Status:
+    """An item's status; None = it went well."""
+    return status_pb2.Status(code=code_pb2.OK) if error is None else to_status(error)
+
+
+def job(found: Job) -> job_pb2.Job:
+    """A job."""
+    return job_message(found, JOB_OWNER)
+
+
+def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
+    """How long each stage took; stages of one name are added up."""
+    sums: dict[str, tuple[float, float]] = {}
+    for stage in stages:
+        start, total = sums.get(stage.name, (stage.start, 0.0))
+        sums[stage.name] = (start, total + stage.duration)
+    found = []
+    for name, (start, total) in sums.items():
+        message = answer_pb2.StageTiming(stage=name)
+        message.start.FromTimedelta(timedelta(seconds=start))
+        message.total.FromTimedelta(timedelta(seconds=total))
+        found.append(message)
+    return found
+
+
+def timestamp(micros: int) -> Timestamp:
+    message = Timestamp()
+    message.FromMicroseconds(micros)
+    return message

@@ -1,0 +1,205 @@
+"""Products, photos and imports: protos to values and back."""
+
+from __future__ import annotations
+
+from google.rpc import code_pb2, status_pb2
+from google.type import money_pb2
+
+from retriever.catalog.updates import UpdateDraft
+from retriever.domain.classification import CategoryMismatch
+from retriever.domain.imports import ImportMode, ImportProgress
+from retriever.domain.product import (
+    Amount,
+    Image,
+    ImageDraft,
+    OfferDraft,
+    Order,
+    Product,
+    ProductDraft,
+    Stored,
+)
+from retriever.servicer.column_messages import attribute
+from retriever.servicer.messages import (
+    AVAILABILITY,
+    MICROS,
+    common_fields,
+    numbers_by_value,
+    status,
+    timestamp,
+    value_of,
+    values_by_number,
+)
+from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import RequestInvalid
+from servicekit.status import to_status
+from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
+from sightline.retriever.v1 import product_service_pb2
+from sightline_rules.filters import Availability
+
+AVAILABILITY_NUMBER = numbers_by_value(AVAILABILITY)
+_ORDER = values_by_number(
+    product_service_pb2.ListProductsRequest.Order.DESCRIPTOR,
+    Order,
+    Order.PRODUCT_ID,
+)
+_IMPORT_MODE = values_by_number(
+    import_pb2.ImportMode.DESCRIPTOR, ImportMode, ImportMode.INCREMENTAL
+)
+_IMPORT_MODE_NUMBER = numbers_by_value(_IMPORT_MODE)
+_VIEWS = frozenset(product_service_pb2.ProductView.values())
+
+
+# Products in
+
+
+def draft(product: product_pb2.Product) -> ProductDraft:
+    """A product as it came."""
+    unspecified = product.availability == product_pb2.AVAILABILITY_UNSPECIFIED
+    return ProductDraft(
+        product_id=product.product_id,
+        parent_id=product.parent_id,
+        title=product.title,
+        description=product.description,
+        category_path=tuple(product.category_path),
+        brand=product.brand,
+        price=_amount(product.price) if product.HasField("price") else None,
+        availability=Availability.IN_STOCK
+        if unspecified
+        else AVAILABILITY.get(product.availability),
+        tags=tuple(product.tags),
+        attributes=tuple((item.key, _attribute(item)) for item in product.attributes),
+        images=tuple(
+            ImageDraft(image.content, image.image_id, image.uri) for image in product.images
+        ),
+        language_code=product.language_code,
+        uri=product.uri,
+        etag=product.etag,
+    )
+
+
+def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
+    """A change as it came."""
+    return UpdateDraft(
+        product=draft(message.product),
+        mask=tuple(message.update_mask.paths),
+        given=tuple(field.name for field, _ in message.product.ListFields()),
+    )
+
+
+def offer(message: product_service_pb2.Offer) -> OfferDraft:
+    """An offer as it came."""
+    stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
+    availability = AVAILABILITY.get(message.availability)
+    return OfferDraft(
+        product_id=message.product_id,
+        price=_amount(message.price) if message.HasField("price") else None,
+        availability=availability,
+        availability_known=stays or availability is not None,
+    )
+
+
+def import_mode(number: int) -> ImportMode:
+    """What an import does with products that it does not hold. Raises RequestInvalid."""
+    return value_of(_IMPORT_MODE, number, "mode")
+
+
+def _amount(money: money_pb2.Money) -> Amount:
+    return Amount(money.currency_code, money.units, money.nanos)
+
+
+def _attribute(item: product_pb2.Attribute) -> str | float | bool | None:
+    match item.WhichOneof("value"):
+        case "text":
+            return item.text
+        case "number":
+            return item.number
+        case "flag":
+            return item.flag
+        case _:
+            return None
+
+
+# Products out
+
+
+def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_pb2.Product:
+    """A product whole, as the public API has it. `mismatch`: the photo that contradicts its
+    category; None = none does."""
+    content = product.content
+    message = product_pb2.Product(
+        product_id=content.product_id,
+        parent_id=content.parent_id,
+        title=content.title,
+        description=content.description,
+        category_path=content.category_path,
+        brand=content.brand,
+        availability=AVAILABILITY_NUMBER[content.availability],
+        tags=content.tags,
+        attributes=[attribute(item.key, item.value) for item in content.attributes],
+        images=[image_message(image) for image in product.images],
+        language_code=content.language_code,
+        uri=content.uri,
+        create_time=timestamp(product.create_time),
+        update_time=timestamp(product.update_time),
+        etag=product.etag,
+    )
+    if content.price is not None:
+        units, micros = divmod(content.price.micros, MICROS)
+        message.price.currency_code = content.price.currency
+        message.price.units, message.price.nanos = units, micros * 1_000
+    if mismatch is not None:
+        message.category_doubt.CopyFrom(_category_doubt(mismatch))
+    return message
+
+
+def _category_doubt(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
+    guess = value.instead
+    return product_pb2.CategoryDoubt(
+        image_id=value.image_id,
+        probability=value.probability,
+        instead=None
+        if guess is None
+        else photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability),
+        space_version=value.space_version,
+    )
+
+
+def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
+    """A photo, with or without its bytes."""
+    fields = common_fields(product_pb2.ProductImage.DESCRIPTOR, image)
+    return product_pb2.ProductImage(**fields, content=content)
+
+
+def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
+    """What became of one product."""
+    if isinstance(result, ServiceError):
+        return product_service_pb2.UpsertResult(status=to_status(result), product_id=given_id)
+    return product_service_pb2.UpsertResult(
+        status=status_pb2.Status(code=code_pb2.OK),
+        product_id=given_id,
+        etag=result.etag,
+        image_ids=result.image_ids,
+    )
+
+
+def offer_status(outcome: Stored | ServiceError) -> status_pb2.Status:
+    """What became of one offer."""
+    return status(outcome if isinstance(outcome, ServiceError) else None)
+
+
+def import_state(progress: ImportProgress) -> import_pb2.ImportState:
+    """How far an import is."""
+    fields = common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
+    return import_pb2.ImportState(**fields | {"mode": _IMPORT_MODE_NUMBER[progress.mode]})
+
+
+def order(number: int) -> Order:
+    """A list's order. Raises RequestInvalid."""
+    return value_of(_ORDER, number, "order")
+
+
+def as_columns(view: int) -> bool:
+    """Whether columns are asked for. Raises RequestInvalid."""
+    if view not in _VIEWS:
+        raise RequestInvalid(FieldViolation("view", "is not one of the known values"))
+    return view == product_service_pb2.PRODUCT_VIEW_COLUMNS

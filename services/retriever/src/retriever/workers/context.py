@@ -1,0 +1,94 @@
+"""What the worker's loops work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from retriever.indexing.embedding import RecentVectors
+from retriever.ports.backup import BackupRecord, BackupStore
+from retriever.ports.catalog import HashRecord
+from retriever.ports.embedder import Embedder
+from retriever.ports.engine import VectorIndex
+from retriever.ports.indexing import (
+    BackfillRecord,
+    IndexRecord,
+    LabelRecord,
+    LagRecord,
+    VerificationRecord,
+)
+from retriever.ports.photos import Photos
+from retriever.workers.leader import Leadership
+from servicekit.jobs import Jobs
+from sightline_rules.filters import Filter
+
+
+class Options(Protocol):
+    """The worker's part of the settings; settings.py documents each."""
+
+    @property
+    def spaces(self) -> Sequence[str]: ...
+    @property
+    def milvus_prefix(self) -> str: ...
+    @property
+    def worker_poll_seconds(self) -> float: ...
+    @property
+    def worker_lease_seconds(self) -> float: ...
+    @property
+    def worker_embed_batch(self) -> int: ...
+    @property
+    def worker_embed_texts(self) -> int: ...
+    @property
+    def worker_check_seconds(self) -> float: ...
+    @property
+    def worker_flush_seconds(self) -> float: ...
+
+
+class WorkerRecord(
+    IndexRecord,
+    BackupRecord,
+    BackfillRecord,
+    VerificationRecord,
+    HashRecord,
+    LabelRecord,
+    LagRecord,
+    Protocol,
+):
+    """All that the worker asks of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wakes:
+    """Set when there is work of a kind."""
+
+    photos: asyncio.Event = field(default_factory=asyncio.Event)
+    """Photos or texts to embed."""
+    changes: asyncio.Event = field(default_factory=asyncio.Event)
+    """Changes that the index lacks."""
+    deletions: asyncio.Event = field(default_factory=asyncio.Event)
+    copies: asyncio.Event = field(default_factory=asyncio.Event)
+    """Backups and restores."""
+    others: asyncio.Event = field(default_factory=asyncio.Event)
+    """Other jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's parts."""
+
+    catalogs: Sequence[str]
+    options: Options
+    record: WorkerRecord
+    photos: Photos
+    index: VectorIndex
+    embedder: Embedder
+    leadership: Leadership
+    jobs: Jobs
+    name: str
+    """Of this process alone; see servicekit.jobs.worker_id."""
+    backups: BackupStore
+    read_filter: Callable[[str], Filter]
+    """The filter of a purge, from the job's parameters."""
+    recent: RecentVectors = field(default_factory=RecentVectors)

@@ -1,0 +1,169 @@
+"""The loop that has pending photos and texts embedded, a version beside the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from retriever.domain.classification import CategoryPath
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.errors import EmbedderUnavailable
+from retriever.domain.generation import Generation
+from retriever.domain.metrics import catalog_label
+from retriever.indexing.collections import ensure_generation
+from retriever.indexing.embedding import embed_pending
+from retriever.workers.context import Wakes, Worker
+from retriever.workers.retry import KeyedBackoff
+from retriever.workers.tasks import Tasks
+from servicekit.errors import ServiceError
+
+SPACE_LOOK_SECONDS = 5.0
+"""How often the embedder is asked for its versions while it answers: as long as an operator who
+brought a new one up may have to wait until a generation of it can be created."""
+EMBED_CALLS = 4
+"""Calls to the embedder in one step: what is due is looked up once for all of them."""
+
+EMBEDDED = Counter("sightline_index_embedded_total", "Photos and texts embedded.", ("space",))
+EMBED_FAILED = Counter("sightline_index_embed_failed_total", "Attempts failed.", ("space",))
+MISMATCH = Gauge(
+    "sightline_space_version_mismatch",
+    "1 while the embedder does not serve a version that a live generation holds.",
+    ("catalog", "space"),
+)
+
+
+@dataclass(slots=True)
+class EmbeddingLoop:
+    """Steps of embedding."""
+
+    worker: Worker
+    wakes: Wakes
+    tasks: Tasks
+    busy: set[str] = field(default_factory=set)
+    """Versions of which the last step was at least one full call: as in an import."""
+    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.2, 5.0))
+    _offers: dict[str, tuple[float, list[EmbeddingSpace]]] = field(default_factory=dict)
+    """What the embedder serves, and when it was asked, by catalog."""
+    _categories: dict[tuple[str, str, str], frozenset[CategoryPath]] = field(default_factory=dict)
+    """The categories that versions know, by catalog, space and version."""
+    _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """Steps that are under way, by what they embed with."""
+
+    async def step(self) -> bool:
+        """Begin a step of each version that is not under way."""
+        for catalog in self.worker.catalogs:
+            if not self.failures.ready(catalog):
+                continue
+            try:
+                offers = await self._offered(catalog)
+                live = await self.worker.record.generations(catalog)
+            except ServiceError as error:
+                self.failures.fail(catalog, error)
+                continue
+            self.failures.succeed(catalog)
+            self._await_first(catalog, {each.space for each in live})
+            # Two generations may have the same version.
+            targets = {(each.space, each.space_version): each for each in live}
+            for (space, _), target in targets.items():
+                if space in self.worker.options.spaces:
+                    self._begin(target, offers)
+        return False
+
+    def _await_first(self, catalog: str, indexed: AbstractSet[str]) -> None:
+        """Have the embedder asked again soon for a space that has no index yet."""
+        for space in self.worker.options.spaces:
+            key = f"{catalog} {space}"
+            if space in indexed:
+                self.failures.succeed(key)
+            elif self.failures.ready(key):
+                self._offers.pop(catalog, None)
+                self.failures.fail(key, EmbedderUnavailable())
+
+    def _begin(self, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
+        """A step of one version beside those of others: texts wait for no photo's model."""
+        key = f"{target.catalog_id} {target.space} {target.space_version}"
+        running = self._running.get(key)
+        if (running is None or running.done()) and self.failures.ready(key):
+            self._running[key] = self.tasks.start(self._embed(key, target, offers))
+
+    async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
+        """Embed some photos or texts with a version; one that is not served holds up no other."""
+        options = self.worker.options
+        batch = options.worker_embed_texts if target.of_texts else options.worker_embed_batch
+        try:
+            offer = next((each for each in offers if _is(each, target) and each.ready), None)
+            if offer is None:
+                if not await self.worker.record.due(target, 1):
+                    return
+                raise EmbedderUnavailable
+            done = await embed_pending(
+                target,
+                self.worker.record,
+                self.worker.photos,
+                self.worker.embedder,
+                batch,
+                calls=EMBED_CALLS,
+                known=await self._known(target, offer),
+                recent=self.worker.recent,
+            )
+        except ServiceError as error:
+            self._offers.pop(target.catalog_id, None)
+            self.busy.discard(key)
+            self.failures.fail(key, error)
+            return
+        if done.stored >= batch:
+            self.busy.add(key)
+        else:
+            self.busy.discard(key)
+        self.failures.succeed(key)
+        EMBEDDED.labels(target.space).inc(done.stored)
+        EMBED_FAILED.labels(target.space).inc(done.failed)
+        if done.stored:
+            self.wakes.changes.set()
+        if done.stored or done.failed:
+            self.wakes.photos.set()  # there may be more
+
+    async def _known(self, target: Generation, offer: EmbeddingSpace) -> frozenset[CategoryPath]:
+        """The categories that a version's head knows, asked once; none when it has no head,
+        or they can't be had now."""
+        if not offer.categories:
+            return frozenset()
+        key = target.catalog_id, target.space, target.space_version
+        if not self._categories.get(key):
+            self._categories[key] = await self.worker.embedder.categories(*key)
+        return self._categories[key]
+
+    async def _offered(self, catalog: str) -> list[EmbeddingSpace]:
+        """What the embedder serves, asked anew after a while and each failure.
+
+        The record keeps it for those who create generations. A space that has no index gets one.
+        """
+        known = self._offers.get(catalog)
+        if known is not None and time.monotonic() - known[0] < SPACE_LOOK_SECONDS:
+            return known[1]
+        found = await self.worker.embedder.spaces(catalog)
+        offers = [each for each in found if each.space in self.worker.options.spaces]
+        if known is None or known[1] != offers:
+            await self.worker.record.save_offers(catalog, offers)
+        for each in offers:
+            if each.default and each.ready:
+                await ensure_generation(
+                    catalog, each, self.worker.options.milvus_prefix, self.worker.record
+                )
+        live = await self.worker.record.generations(catalog)
+        for space in self.worker.options.spaces:
+            held = [generation for generation in live if generation.space == space]
+            served = all(any(_is(each, generation) for each in offers) for generation in held)
+            MISMATCH.labels(catalog_label(catalog, self.worker.catalogs), space).set(not served)
+        self._offers[catalog] = (time.monotonic(), offers)
+        return offers
+
+
+def _is(offer: EmbeddingSpace, generation: Generation) -> bool:
+    """Whether an offer is the generation's version."""
+    return (offer.space, offer.version) == (generation.space, generation.space_version)

@@ -1,0 +1,199 @@
+"""The loop that keeps collections as the record says: opened, up to date, compared, flushed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter
+
+from retriever.domain.collections import shaped
+from retriever.domain.generation import Generation
+from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
+from retriever.indexing.outbox import apply_outbox
+from retriever.indexing.reconcile import reconcile
+from retriever.indexing.writing import LOST
+from retriever.workers.context import Wakes, Worker
+from retriever.workers.retry import KeyedBackoff
+from retriever.workers.tasks import Tasks
+from servicekit.errors import ServiceError
+from servicekit.telemetry import get_logger
+
+ENGINE_LOOK_SECONDS = 1.0
+"""How often the engine is asked whether collections are still in its memory."""
+FORMER_SECONDS = 60.0
+"""How long a collection of an earlier shape stays for searches that are under way."""
+BUSY_SECONDS = 0.25
+"""Least time between two applications of changes while more waits to be embedded than one call
+takes: a step costs 10 ms whether it brings one row or a hundred."""
+
+APPLIED = Counter("sightline_index_applied_rows_total", "Rows written or deleted.", ("space",))
+DRIFT = Counter(
+    "sightline_index_drift_rows_total",
+    "Rows that a reconciliation found missing, stale (kind=upserted) or extra (kind=deleted).",
+    ("space", "kind"),
+)
+
+log = get_logger()
+
+
+@dataclass(slots=True)
+class CollectionStatus:
+    """What the worker knows of a collection. Times are of time.monotonic()."""
+
+    wants_check: bool = True
+    looked: float = 0.0
+    """When its state was last looked at; 0 = it has to be opened."""
+    checked: float = 0.0
+    flushed: float = 0.0
+    unflushed: int = 0
+    """Rows written since then."""
+    written: float = 0.0
+    applied: float = 0.0
+    """When changes were last looked for."""
+    since: float = field(default_factory=time.monotonic)
+    compared: float = 0.0
+    """When the last comparison with the record that succeeded began."""
+    fixed: int = 0
+    """Rows that it wrote or deleted."""
+    former_dropped: bool = False
+    """Whether collections of earlier shapes are out of the engine."""
+    check: asyncio.Task[None] | None = None
+    """A comparison with the record that is under way; nothing else is done to it meanwhile."""
+
+    def wants_flush(self, now: float, seconds: float, *, quiet: bool) -> bool:
+        """Whether a flush is due: `seconds` after the last one or, `quiet`, the last write."""
+        since = self.written if quiet else self.flushed
+        return self.unflushed > 0 and now - since > seconds
+
+
+@dataclass(slots=True)
+class IndexLoop:
+    """Steps of bringing collections up to date."""
+
+    worker: Worker
+    wakes: Wakes
+    tasks: Tasks
+    embedding_busy: AbstractSet[str]
+    """Versions of which more waits to be embedded than one call takes."""
+    failures: KeyedBackoff = field(default_factory=lambda: KeyedBackoff(0.1, 2.0))
+    _statuses: dict[str, CollectionStatus] = field(default_factory=dict)
+    """By collection."""
+
+    async def step(self) -> bool:
+        """A step of each collection; whether there may be more to do."""
+        worked = False
+        for catalog in self.worker.catalogs:
+            for generation in await self.worker.record.generations(catalog):
+                key = generation.collection
+                status = self._statuses.setdefault(key, CollectionStatus())
+                if status.check is not None and not status.check.done():
+                    continue
+                if self.failures.ready(key):
+                    worked |= await self._try(key, status, self.follow(generation, status))
+        return worked
+
+    def want(self, collection: str) -> Callable[[], int | None]:
+        """See Checks in indexing/rebuild.py."""
+        began = time.monotonic()
+
+        def done() -> int | None:
+            status = self._statuses.setdefault(shaped(collection), CollectionStatus())
+            if status.compared >= began:
+                return status.fixed
+            if not status.wants_check:
+                status.wants_check, status.looked = True, 0.0
+                self.wakes.changes.set()
+            return None
+
+        return done
+
+    async def _try(self, key: str, status: CollectionStatus, step: Awaitable[bool]) -> bool:
+        """A step for one collection; its failures are waited out and hold up no other one."""
+        try:
+            worked = await step
+        except (ServiceError, *LOST) as error:
+            if isinstance(error, LOST):
+                status.looked, status.wants_check = 0.0, True
+            self.failures.fail(key, error)
+            return False
+        self.failures.succeed(key)
+        return worked
+
+    async def follow(self, generation: Generation, status: CollectionStatus) -> bool:
+        """Apply changes to one collection, or do what else is due; whether there is more."""
+        if not has_present_shape(generation):
+            self._beside(generation, status, lambda: self._reshape(generation))
+            return False
+        now = time.monotonic()
+        if now - status.looked > ENGINE_LOOK_SECONDS:
+            if not await open_collection(generation, self.worker.index):
+                status.wants_check = True
+            status.looked = now
+        if not status.former_dropped and now - status.since > FORMER_SECONDS:
+            await drop_former(generation, self.worker.index)
+            status.former_dropped = True
+        if self.embedding_busy and now - status.applied < BUSY_SECONDS:
+            return False  # the next look at the record comes back to it
+        done = await apply_outbox(
+            generation, self.worker.record, self.worker.index, self.worker.leadership
+        )
+        status.applied = 0.0 if done.more else now
+        if done.rows:
+            status.unflushed += done.rows
+            status.written = now
+        APPLIED.labels(generation.space).inc(done.rows)
+        if done.more:
+            return True
+        old = now - status.checked > self.worker.options.worker_check_seconds
+        if status.wants_check or generation.check_wanted or old:
+            self._beside(generation, status, lambda: self._check(generation, status))
+        else:
+            await self._flush(generation, status, now)
+        return False
+
+    async def _flush(self, generation: Generation, status: CollectionStatus, now: float) -> None:
+        quiet = await self.worker.index.flush_holds_up()
+        if status.wants_flush(now, self.worker.options.worker_flush_seconds, quiet=quiet):
+            status.flushed, status.unflushed = now, 0
+            await self.worker.index.flush(generation.collection)
+
+    def _beside(
+        self,
+        generation: Generation,
+        status: CollectionStatus,
+        step: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """A step beside those for other collections: filling a large one anew takes minutes."""
+
+        async def work() -> None:
+            await self._try(generation.collection, status, step())
+            self.wakes.changes.set()  # what came in meanwhile
+
+        status.check = self.tasks.start(work())
+
+    async def _reshape(self, generation: Generation) -> bool:
+        await reshape(generation, self.worker.record, self.worker.index, self.worker.leadership)
+        return True
+
+    async def _check(self, generation: Generation, status: CollectionStatus) -> bool:
+        status.wants_check = True  # also when this one ends half-way
+        began = time.monotonic()
+        drift = await reconcile(
+            generation, self.worker.record, self.worker.index, self.worker.leadership
+        )
+        status.wants_check, status.checked = False, time.monotonic()
+        status.compared, status.fixed = began, drift.upserted + drift.deleted
+        status.unflushed += drift.upserted + drift.deleted
+        DRIFT.labels(generation.space, "upserted").inc(drift.upserted)
+        DRIFT.labels(generation.space, "deleted").inc(drift.deleted)
+        log.info(
+            "reconciled",
+            generation=generation.name,
+            upserted=drift.upserted,
+            deleted=drift.deleted,
+        )
+        return False

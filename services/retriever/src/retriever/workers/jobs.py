@@ -1,0 +1,146 @@
+"""The loop that does jobs: deletions and copies one at a time, all others side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from retriever.backup import backups, restores
+from retriever.catalog import deletions
+from retriever.indexing import backfill, fits, generations, rebuild
+from retriever.indexing.verification.case import Tools
+from retriever.indexing.verification.verify import verify
+from retriever.workers.context import Worker
+from retriever.workers.tasks import Tasks
+from servicekit.errors import ServiceError, Unavailable
+from servicekit.jobs import Job, JobClaimLost
+from servicekit.telemetry import get_logger
+from sightline_rules.filters import All
+
+SIDE_BY_SIDE = (
+    generations.BACKFILL,
+    generations.VERIFY,
+    generations.DROP,
+    *rebuild.KINDS,
+    *fits.KINDS,
+)
+"""A backfill or a fit may take hours, and mostly waits. Deletions go one at a time, and so do
+backups and restores, which take disk and memory."""
+KINDS = (*deletions.KINDS, *backups.KINDS, *SIDE_BY_SIDE)
+VERIFY_PATIENCE_SECONDS = 60.0
+"""How long a verification waits for the embedder or the engine before it fails."""
+RETRY_SECONDS = 1.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class JobLoop:
+    """Claims jobs and does them."""
+
+    worker: Worker
+    tasks: Tasks
+    checks: rebuild.Checks
+
+    async def do_next(self, kinds: Sequence[str]) -> bool:
+        """Do the oldest job of some kinds; whether there was one."""
+        job = await self._claim(kinds)
+        if job is None:
+            return False
+        try:
+            await self._finish(job, await self._work_on(job))
+        except (Unavailable, JobClaimLost):
+            raise  # goes on once the claim ran out, here or elsewhere
+        except Exception as error:
+            await self._fail(job, error)
+        return True
+
+    async def begin_next(self) -> bool:
+        """Begin the oldest job of those that run side by side; whether there was one."""
+        job = await self._claim(SIDE_BY_SIDE)
+        if job is None:
+            await self._tidy_up()
+            return False
+        self.tasks.start(self._carry_out(job))
+        return True
+
+    async def _carry_out(self, job: Job) -> None:
+        """Do a job to its end, and log what becomes of it."""
+        try:
+            async with self.worker.jobs.renewing(job.id):
+                result = await self._patiently(job)
+            await self._finish(job, result)
+        except JobClaimLost:
+            log.warning("job lost", job=job.id, kind=job.kind)
+        except Exception as error:
+            with contextlib.suppress(ServiceError):  # its claim runs out, and it is begun again
+                await self._fail(job, error)
+
+    async def _patiently(self, job: Job) -> Mapping[str, Any]:
+        """Do a job, and wait for what does not answer; a verification waits only so long."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return await self._work_on(job)
+            except Unavailable as error:
+                late = time.monotonic() - begun > VERIFY_PATIENCE_SECONDS
+                if job.kind == generations.VERIFY and late:
+                    raise
+                log.warning("job waits", job=job.id, kind=job.kind, reason=error.reason)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _work_on(self, job: Job) -> Mapping[str, Any]:
+        """Do a job; its result."""
+        worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
+        copying = backups.Dependencies(record, worker.photos, worker.backups, jobs)
+        match job.kind:
+            case generations.BACKFILL:
+                return await backfill.backfill(job, record, jobs)
+            case generations.VERIFY:
+                tools = Tools(record, worker.photos, worker.index, worker.embedder, jobs)
+                return await verify(job, tools)
+            case generations.DROP:
+                return await backfill.clear(job, record, worker.index, jobs)
+            case rebuild.REBUILD:
+                return await rebuild.rebuild(job, record, jobs, self.checks)
+            case fits.FIT:
+                fitting = fits.Dependencies(record, worker.photos, worker.embedder, jobs)
+                return await fits.fit(job, fitting)
+            case backups.BACKUP:
+                return await backups.back_up(job, copying, version("sightline-retriever"))
+            case backups.RESTORE:
+                return await restores.restore(job, copying, worker.options.milvus_prefix)
+        purges = job.kind == deletions.PURGE
+        condition = worker.read_filter(job.params["filter"]) if purges else All()
+        return {"deleted_count": await deletions.delete(job, condition, record, jobs)}
+
+    async def _tidy_up(self) -> None:
+        """Take back what waits for a backfill that was cancelled while no worker was on it."""
+        for catalog in self.worker.catalogs:
+            open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
+            wanted = {job.params["generation"] for job in open_jobs}
+            for generation in await self.worker.record.generations(catalog):
+                if generation.name not in wanted:
+                    await backfill.take_back(generation, self.worker.record)
+
+    async def _claim(self, kinds: Sequence[str]) -> Job | None:
+        job = await self.worker.jobs.claim(
+            kinds, self.worker.name, self.worker.options.worker_lease_seconds
+        )
+        if job is not None:
+            log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
+        return job
+
+    async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        await self.worker.jobs.finish(job.id, result)
+        log.info("job done", job=job.id, kind=job.kind, **result)
+
+    async def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, ServiceError):
+            log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
+        await self.worker.jobs.fail(job.id, error)

@@ -1,0 +1,58 @@
+"""One worker at a time leads, by a lease in SQL; another one succeeds a dead leader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from retriever.indexing.writing import LeadershipLost
+from servicekit.errors import ServiceError
+from servicekit.jobs import Lease
+from servicekit.telemetry import get_logger
+
+log = get_logger()
+
+
+class Leadership:
+    """The lease, with the time until which it surely holds by our own clock."""
+
+    def __init__(self, lease: Lease, seconds: float) -> None:
+        self._lease = lease
+        self.seconds = seconds
+        """Of the lease."""
+        self._until = 0.0
+
+    def left(self) -> float:
+        """See Leader in ports/indexing.py."""
+        return max(0.0, self._until - time.monotonic())
+
+    async def acquire(self) -> bool:
+        """Whether this process leads now."""
+        return await self._extend(self._lease.acquire)
+
+    async def keep(self) -> None:
+        """Renew until the lease is lost; then raise LeadershipLost."""
+        while True:
+            await asyncio.sleep(self.seconds / 4)
+            try:
+                if not await self._extend(self._lease.renew):
+                    raise LeadershipLost
+            except ServiceError as error:
+                log.warning("lease not renewed", reason=error.reason)
+                if not self.left():
+                    raise LeadershipLost from error
+
+    async def release(self) -> None:
+        """Let another worker lead at once."""
+        self._until = 0.0
+        with contextlib.suppress(ServiceError):
+            await self._lease.release()
+
+    async def _extend(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        asked = time.monotonic()
+        held = await call()
+        # Counted from before the call, and a little less than the store's time.
+        self._until = asked + 0.8 * self.seconds if held else 0.0
+        return held

@@ -1,0 +1,286 @@
+"""Compiled filters against the reference, `sightline_rules.filters.passes`."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from retriever.adapters.milvus import filters
+from retriever.domain.collections import SHAPE, shape_of, shaped
+from retriever.domain.filter_parts import top_categories
+from retriever.domain.index_values import Slice
+from sightline_rules.filters import (
+    All,
+    Any,
+    Availability,
+    Comparison,
+    Existence,
+    Facts,
+    Filter,
+    Membership,
+    Money,
+    Not,
+    Operator,
+    Time,
+    by_key,
+    check,
+    passes,
+)
+
+TEXTS = st.sampled_from(
+    ["red", "Red", "rouge", "", "it's", 'say "hi"', "\\", '" or 1 == 1', "a > b", "红", "x" * 900]
+) | st.text(max_size=6)
+LEVELS = st.sampled_from(["Wine", "Red", "White", "it's", "葡萄酒", '"', "Dry"])
+PATHS = st.lists(LEVELS, max_size=8).map(" > ".join)
+MONEY = st.builds(
+    Money, st.sampled_from(["EUR", "USD"]), st.sampled_from([0, 1, 5_000_000, 2**63 - 1])
+)
+TIMES = st.builds(Time, st.sampled_from([-(10**15), -1, 0, 1, 10**15]))
+STORED_TIMES = st.builds(Time, st.sampled_from([0, 1, 10**15]))
+AVAILABILITY = st.sampled_from(list(Availability))
+EQUALITY = st.sampled_from([Operator.EQUAL, Operator.NOT_EQUAL])
+ORDER = st.sampled_from(sorted(set(Operator) - {Operator.CONTAINS}))
+KEYS = st.sampled_from(["grape", "abv", "a.b-c_d", "0"]) | st.from_regex(
+    r"[a-z]{1,3}", fullmatch=True
+)
+NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 13.5, 13.500000001, 5e-324, 1e308]) | st.floats(
+    allow_nan=False, allow_infinity=False
+)
+ATTRIBUTE = st.one_of(
+    st.tuples(KEYS, st.lists(TEXTS.filter(bool), min_size=1, max_size=5).map(tuple)),
+    st.tuples(KEYS, st.tuples(NUMBERS)),
+    st.tuples(KEYS, st.tuples(st.booleans())),
+)
+
+FACTS = st.builds(
+    Facts,
+    category=PATHS,
+    brand=TEXTS,
+    price=st.none() | MONEY,
+    availability=AVAILABILITY,
+    title=TEXTS,
+    tags=st.frozensets(TEXTS.filter(bool), max_size=6),
+    attributes=st.lists(ATTRIBUTE, max_size=24).map(dict),
+    create_time=STORED_TIMES,
+    update_time=STORED_TIMES,
+)
+VALUES = {
+    "category": PATHS | TEXTS,
+    "brand": TEXTS,
+    "tags": TEXTS,
+    "price": MONEY,
+    "availability": AVAILABILITY,
+    "create_time": TIMES,
+    "update_time": TIMES,
+}
+ORDERED = {"price", "create_time", "update_time"}
+LEAVES = st.one_of(
+    *(
+        st.builds(Comparison, st.just(name), ORDER if name in ORDERED else EQUALITY, values)
+        for name, values in VALUES.items()
+    ),
+    *(
+        st.builds(Membership, st.just(name), st.lists(values, max_size=4).map(tuple))
+        for name, values in VALUES.items()
+    ),
+)
+HOLDS = st.builds(
+    Comparison,
+    st.sampled_from(["category", "brand", "title", "tags", "attributes.grape"]),
+    st.just(Operator.CONTAINS),
+    TEXTS.filter(bool),
+)
+FIELD = KEYS.map("attributes.{}".format)
+ATTRIBUTES = st.one_of(
+    st.builds(Comparison, FIELD, EQUALITY, TEXTS | st.booleans()),
+    st.builds(Comparison, FIELD, ORDER, NUMBERS),
+    st.builds(Membership, FIELD, st.lists(TEXTS | NUMBERS | st.booleans(), max_size=4).map(tuple)),
+)
+EXISTS = st.builds(Existence, st.sampled_from([*VALUES, "title"]) | FIELD)
+
+
+def joined(leaves: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
+    """Filters made of these."""
+    several = st.lists(leaves, max_size=4).map(tuple)
+    return st.one_of(st.builds(All, several), st.builds(Any, several), st.builds(Not, leaves))
+
+
+EXACT = st.recursive(LEAVES, joined, max_leaves=6)
+FILTERS = st.recursive(st.one_of(LEAVES, HOLDS, ATTRIBUTES, EXISTS), joined, max_leaves=6)
+
+
+def accepts(condition: Filter, facts: Facts, *, partitioned: bool = False) -> bool:
+    """What an engine answers: the expressions are also Python's."""
+    expression = filters.compile_filter(condition, partitioned=partitioned)
+    row = {**filters.columns(facts), "seq": 1}
+    return not expression or bool(eval(expression, {"__builtins__": {}}, row))  # noqa: S307
+
+
+@given(FILTERS, FACTS)
+@example(Comparison("tags", Operator.NOT_EQUAL, ""), Facts())
+@example(Comparison("category", Operator.NOT_EQUAL, "a > b"), Facts(category="a > b > c"))
+@example(Not(Comparison("attributes.a", Operator.EQUAL, "x")), Facts())
+@example(
+    Comparison("attributes.a", Operator.LESS, 1.0 + 1e-12), Facts(attributes={"a": (1.0 + 1e-13,)})
+)
+@example(Comparison("attributes.a", Operator.EQUAL, 0.0), Facts(attributes={"a": (-0.0,)}))
+def test_no_product_that_passes_is_left_out(condition: Filter, facts: Facts) -> None:
+    check(condition)
+    assert accepts(condition, facts) or not passes(condition, facts)
+
+
+@given(FILTERS, FACTS)
+def test_an_index_of_the_first_shape_leaves_none_out_either(
+    condition: Filter, facts: Facts
+) -> None:
+    expression = filters.compile_filter(condition, shape=1)
+    row = {**filters.columns(facts), "seq": 1}
+    for name in filters.ATTRIBUTE:
+        del row[name]
+    found = not expression or eval(expression, {"__builtins__": {}}, row)  # noqa: S307
+    assert found or not passes(condition, facts)
+
+
+@given(EXACT, FACTS)
+@example(Comparison("availability", Operator.NOT_EQUAL, Availability.IN_STOCK), Facts())
+@example(Not(Membership("availability", (Availability.IN_STOCK,))), Facts())
+@example(Not(Comparison("create_time", Operator.EQUAL, Time(1))), Facts(create_time=Time(1)))
+@example(Not(Membership("price", (Money("EUR", 1),))), Facts(price=Money("EUR", 1)))
+def test_one_that_does_not_pass_slips_in_only_where_two_tags_share_a_column(
+    condition: Filter, facts: Facts
+) -> None:
+    if filters.SEVERAL not in {filters.columns(facts)[name] for name in filters.TAG}:
+        assert accepts(condition, facts) == passes(condition, facts)
+
+
+@given(FILTERS)
+def test_an_expression_holds_nothing_but_our_own_words_and_numbers(condition: Filter) -> None:
+    expression = filters.compile_filter(condition)
+    own = set(filters.COLUMNS) | {"seq", "and", "or", "in", "not"}
+    words = expression.translate(str.maketrans("()[],=!<>", " " * 9)).split()
+    assert all(word.isdigit() or word in own for word in words)
+    assert set(expression) <= set(string.ascii_lowercase + string.digits + "()[], _=!<>")
+
+
+def test_two_tags_of_one_column_are_both_found() -> None:
+    tags = [f"tag {number}" for number in range(40)]
+    column = filters.columns(Facts(tags=frozenset([tags[0]])))
+    shared = next(
+        tag
+        for tag in tags[1:]
+        if filters.columns(Facts(tags=frozenset([tag])))[
+            next(name for name in filters.TAG if column[name])
+        ]
+    )
+    both = Facts(tags=frozenset([tags[0], shared]))
+    assert accepts(Comparison("tags", Operator.EQUAL, tags[0]), both)
+    assert accepts(Comparison("tags", Operator.EQUAL, shared), both)
+    assert accepts(Comparison("tags", Operator.NOT_EQUAL, "another"), both)
+
+
+@pytest.mark.parametrize("text", ["red", "Red", " red", "x" * 5_000, "红"])
+def test_a_code_fits_a_column_and_is_no_mark(text: str) -> None:
+    assert filters.SEVERAL < filters.code(text) < 2**63
+
+
+def test_the_shape_goes_with_the_columns() -> None:
+    """Who changes what a row holds changes SHAPE too; else an old index is asked what it lacks."""
+    wine = by_key([("grape", "Merlot"), ("grape", "Syrah"), ("abv", 13.5), ("organic", True)])
+    row = filters.columns(Facts("Wine > Red", "Casa", attributes=wine, tags=frozenset({"a"})))
+    row["slice"] = filters.slice_number("5f" * 16)
+    held = hashlib.sha256(repr(row).encode()).hexdigest()[:12]
+    assert (SHAPE, held) == (3, "1b64e1cb9454")
+
+
+def holds(expression: str, row_id: str) -> bool:
+    """What the expression says of a row; those of slices are also Python's."""
+    values = {"id": row_id, "slice": filters.slice_number(row_id)}
+    return bool(eval(expression, {"__builtins__": {}}, values))  # noqa: S307
+
+
+@pytest.mark.parametrize("shape", [2, SHAPE])
+@pytest.mark.parametrize("count", [2, 3, 7, 8])
+def test_a_row_is_in_one_slice_and_slices_are_about_equal(shape: int, count: int) -> None:
+    ids = [hashlib.sha256(b"%d" % n).hexdigest()[:32] for n in range(4_000)] + ["0" * 32, "f" * 32]
+    held = [
+        {row_id for row_id in ids if holds(filters.compile_filter(All(), shape, of=each), row_id)}
+        for each in (Slice(number, count) for number in range(count))
+    ]
+    assert set().union(*held) == set(ids)
+    assert sum(map(len, held)) == len(ids)
+    assert min(map(len, held)) > 0.8 * len(ids) / count
+
+
+def test_a_slice_of_a_filter_is_both() -> None:
+    brand = Comparison("brand", Operator.EQUAL, "Casa")
+    both = filters.compile_filter(brand, of=Slice(1, 2))
+    assert both == f"({filters.compile_filter(brand)}) and (slice >= 420 and slice < 840)"
+
+
+RED_WINE = Comparison("category", Operator.EQUAL, "Wine > Red")
+ALE_OR_WINE = Membership("category", ("Beer > Ale", "Wine"))
+CHEAP = Comparison("price", Operator.LESS, Money("EUR", 1))
+
+
+@pytest.mark.parametrize(
+    ("condition", "named"),
+    [
+        (RED_WINE, {"Wine"}),
+        (ALE_OR_WINE, {"Wine", "Beer"}),
+        (All((CHEAP, RED_WINE)), {"Wine"}),
+        (All((RED_WINE, ALE_OR_WINE)), {"Wine"}),
+        (Any((RED_WINE, Comparison("category", Operator.EQUAL, "Tea"))), {"Wine", "Tea"}),
+        (Any((RED_WINE, CHEAP)), None),
+        (Not(RED_WINE), None),
+        (Comparison("category", Operator.NOT_EQUAL, "Wine"), None),
+        (Comparison("category", Operator.EQUAL, ""), None),
+        (Membership("category", ("Wine", "")), None),
+        (Any(), set()),
+        (All(), None),
+        (Existence("category"), None),
+    ],
+)
+def test_the_top_categories_that_a_filter_stays_within(
+    condition: Filter, named: set[str] | None
+) -> None:
+    assert top_categories(condition) == named
+
+
+@given(FILTERS, FACTS)
+def test_the_partitions_that_are_left_out_hold_nothing_that_passes(
+    condition: Filter, facts: Facts
+) -> None:
+    check(condition)
+    assert accepts(condition, facts, partitioned=True) or not passes(condition, facts)
+
+
+def test_a_search_of_partitions_names_the_top_categories() -> None:
+    wine, tea = sorted(map(filters.code, ("Wine", "Tea")))
+    told = filters.compile_filter(
+        Any((RED_WINE, Membership("category", ("Tea",)))), partitioned=True
+    )
+    assert told.endswith(f") and (category_1 in [{wine}, {tea}])")
+    assert filters.compile_filter(CHEAP, partitioned=True) == filters.compile_filter(CHEAP)
+    assert filters.compile_filter(Any(), partitioned=True) == filters.NOTHING
+
+
+def test_a_name_tells_the_shape_of_its_collection() -> None:
+    first = "shop_visual_0123456789abcdef"
+    assert shape_of(first) == 1
+    assert shaped(first, 7) == f"{first}_s7"
+    assert shape_of(shaped(first, 7)) == 7
+    assert shaped(f"{first}_s7") == f"{first}_s{SHAPE}"
+    assert shaped(f"{first}_s7", 1) == first
+
+
+def test_codes_do_not_change_from_release_to_release() -> None:
+    # They are stored in the index: a change needs a new generation.
+    assert filters.code("red") == RED
+    assert filters.code("") == 0
+
+
+RED = 501179216621282385

@@ -1,0 +1,135 @@
+"""Durable files on a real folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retriever.adapters import durable
+from retriever.adapters.durable import DurableFolder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "photos"
+    made.mkdir()
+    return made
+
+
+def names(root: Path) -> set[str]:
+    """The files below a folder."""
+    return {path.name for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(root: Path) -> Iterator[DurableFolder]:
+    made = DurableFolder(root)
+    yield made
+    made.close()
+
+
+class Syncs:
+    """What stood in the folder at each sync."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[set[str]] = []
+        real = durable._sync
+
+        def sync(handle: int) -> None:
+            assert os.path.samestat(os.fstat(handle), root.stat())
+            self.seen.append(names(root))
+            real(handle)
+
+        monkeypatch.setattr(durable, "_sync", sync)
+
+
+@pytest.fixture
+def syncs(root: Path, monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    return Syncs(root, monkeypatch)
+
+
+async def test_a_file_stands_under_its_name_before_the_sync_and_the_answer(
+    folder: DurableFolder, root: Path, syncs: Syncs
+) -> None:
+    await folder.write(root / "a" / "b" / "photo", b"bytes")
+    assert syncs.seen == [{"photo"}]
+    assert (root / "a" / "b" / "photo").read_bytes() == b"bytes"
+
+
+async def test_files_that_wait_share_a_sync(
+    folder: DurableFolder, root: Path, syncs: Syncs
+) -> None:
+    wanted = [f"{number}" for number in range(20)]
+    await asyncio.gather(*(folder.write(root / name, name.encode()) for name in wanted))
+    assert syncs.seen == [set(wanted)]
+    assert all((root / name).read_bytes() == name.encode() for name in wanted)
+
+
+async def test_a_group_ends_at_its_size(
+    folder: DurableFolder, root: Path, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "MOST_BYTES", 10)
+    await asyncio.gather(*(folder.write(root / name, b"12345") for name in "abcd"))
+    assert syncs.seen == [{"a", "b"}, {"a", "b", "c", "d"}]
+
+
+async def test_one_that_is_there_is_synced_all_the_same(
+    folder: DurableFolder, root: Path, syncs: Syncs
+) -> None:
+    """Whoever wrote it may have died before its sync."""
+    (root / "photo").write_bytes(b"bytes")
+    before = (root / "photo").stat().st_ino
+    await folder.write(root / "photo", b"bytes")
+    assert (root / "photo").stat().st_ino == before
+    assert syncs.seen == [{"photo"}]
+
+
+async def test_a_file_that_fails_costs_no_other(folder: DurableFolder, root: Path) -> None:
+    (root / "file").write_bytes(b"")
+    outcomes = await asyncio.gather(
+        folder.write(root / "file" / "below", b"x"),
+        folder.write(root / "good", b"y"),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[0], OSError)
+    assert outcomes[1] is None
+    assert names(root) == {"file", "good"}
+
+
+async def test_a_sync_that_fails_fails_them_all(
+    folder: DurableFolder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(handle: int) -> None:
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(durable, "_sync", broken)
+    both = [folder.write(root / name, b"x") for name in "ab"]
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
+    monkeypatch.undo()
+    await folder.write(root / "a", b"x")
+
+
+async def test_the_folder_is_made_when_it_is_needed(tmp_path: Path) -> None:
+    folder = DurableFolder(tmp_path / "new")
+    await folder.write(tmp_path / "new" / "a", b"x")
+    assert names(tmp_path) == {"a"}
+    folder.close()
+
+
+async def test_a_caller_that_gave_up_holds_up_nobody(folder: DurableFolder, root: Path) -> None:
+    first = asyncio.create_task(folder.write(root / "a", b"x"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await folder.write(root / "b", b"y")
+    assert first.cancelled()
+    assert (root / "b").read_bytes() == b"y"
+
+
+def test_the_system_s_word_is_told(root: Path) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        durable._sync(-1)

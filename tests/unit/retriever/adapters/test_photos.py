@@ -1,0 +1,166 @@
+"""The photo store on a real folder."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retriever.adapters import durable
+from retriever.adapters import photos as module
+from retriever.adapters.photos import PhotoStore
+from retriever.domain.errors import (
+    ImageDamaged,
+    ImageNotFound,
+    ImageRejected,
+    PhotosFull,
+    PhotosUnavailable,
+)
+from servicekit.decoding import (
+    DecodingCrashed,
+    DecodingFailed,
+    DecodingOutOfMemory,
+    DecodingTimedOut,
+    DecodingUnavailable,
+)
+from servicekit.errors import ServiceError
+from servicekit.fetch import UriForbidden
+from sightline_rules.photos import PhotoLimits, image_id
+from tests.fakes.decoding import FakeDecoders
+from tests.fakes.photos import photo
+
+DATA = photo()
+ID = image_id(DATA)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[PhotoStore]:
+    made = PhotoStore(str(tmp_path / "photos"), limits=PhotoLimits(100_000, 1_000_000))
+    yield made
+    made.close()
+
+
+async def test_a_photo_is_kept_under_its_catalog_and_hash(
+    store: PhotoStore, tmp_path: Path
+) -> None:
+    await store.put("shop", ID, DATA)
+    assert (tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID).read_bytes() == DATA
+    assert await store.get("shop", ID) == DATA
+    assert [path.name for path in (tmp_path / "photos").rglob("*") if path.is_file()] == [ID]
+
+
+async def test_another_catalog_does_not_see_it(store: PhotoStore) -> None:
+    await store.put("shop", ID, DATA)
+    with pytest.raises(ImageNotFound):
+        await store.get("other", ID)
+
+
+async def test_putting_it_twice_leaves_it_as_it_is(store: PhotoStore, tmp_path: Path) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    before = path.stat().st_ino
+    await store.put("shop", ID, DATA)
+    assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize("found", [DATA[:10], bytes(len(DATA))])
+async def test_a_damaged_file_is_written_anew(
+    store: PhotoStore, tmp_path: Path, found: bytes
+) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    path.write_bytes(found)
+    await store.put("shop", ID, DATA)
+    assert await store.get("shop", ID) == DATA
+
+
+async def test_changed_bytes_are_not_given_out(store: PhotoStore, tmp_path: Path) -> None:
+    await store.put("shop", ID, DATA)
+    path = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4] / ID
+    path.write_bytes(bytes(len(DATA)))
+    with pytest.raises(ImageDamaged):
+        await store.get("shop", ID)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+async def test_a_name_that_is_no_hash_reaches_no_file(store: PhotoStore, name: str) -> None:
+    with pytest.raises(ImageNotFound):
+        await store.get("shop", name)
+
+
+async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
+    info = await store.inspect(DATA)
+    assert (info.image_id, info.media_type, info.width, info.height) == (ID, "image/jpeg", 64, 48)
+    with pytest.raises(ImageRejected) as caught:
+        await store.inspect(b"text")
+    assert caught.value.reason == "IMAGE_UNDECODABLE"
+    with pytest.raises(ImageRejected) as caught:
+        await store.inspect(DATA + bytes(100_000))
+    assert caught.value.reason == "IMAGE_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (OSError(errno.ENOSPC, ""), PhotosFull),
+        (OSError(errno.EDQUOT, ""), PhotosFull),
+        (PermissionError(errno.EACCES, ""), PhotosUnavailable),
+        (FileNotFoundError(), ImageNotFound),
+        (ValueError("a bucket driver's own"), PhotosUnavailable),
+    ],
+)
+def test_an_error_of_the_store_becomes_what_it_means(
+    error: Exception, meaning: type[Exception]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(meaning):
+        module._translated(fails)
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning", "reason"),
+    [
+        (DecodingCrashed("it died"), ImageRejected, "IMAGE_UNDECODABLE"),
+        (DecodingTimedOut("too long"), ImageRejected, "IMAGE_UNDECODABLE"),
+        (DecodingOutOfMemory("too much"), ImageRejected, "IMAGE_TOO_LARGE"),
+        (DecodingUnavailable("none"), PhotosUnavailable, "PHOTO_STORE_UNAVAILABLE"),
+    ],
+)
+async def test_a_decoder_s_death_is_told_as_the_photo_s_fault_unless_it_is_not(
+    tmp_path: Path, failure: DecodingFailed, meaning: type[ServiceError], reason: str
+) -> None:
+    decoders = FakeDecoders()
+    decoders.failure = failure
+    store = PhotoStore(str(tmp_path), decoders=decoders)
+    with pytest.raises(meaning) as caught:
+        await store.inspect(DATA)
+    assert caught.value.reason == reason
+    store.close()
+
+
+async def test_nothing_is_fetched_unless_it_is_allowed(store: PhotoStore) -> None:
+    with pytest.raises(UriForbidden):
+        await store.fetch("https://photos.test/a.jpg")
+
+
+async def test_a_bucket_works_like_a_folder() -> None:
+    store = PhotoStore("memory://photos")
+    await store.put("shop", ID, DATA)
+    await store.put("shop", ID, DATA)
+    assert await store.get("shop", ID) == DATA
+    store.close()
+
+
+async def test_what_the_disk_says_is_told_as_what_it_means(
+    store: PhotoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: int) -> None:
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(durable, "_sync", full)
+    with pytest.raises(PhotosFull):
+        await store.put("shop", ID, DATA)

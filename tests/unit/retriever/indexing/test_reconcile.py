@@ -1,0 +1,68 @@
+"""The index compared with the record, and what differs written again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from retriever.domain.generation import Generation
+from retriever.indexing.collections import open_collection
+from retriever.indexing.reconcile import reconcile
+from retriever.record import Record
+from tests.fakes.index import Always, FakeIndex
+from tests.unit.retriever.conftest import vectors, write
+from tests.unit.retriever.indexing.conftest import PHOTOS, applied, held
+
+
+@pytest.mark.parametrize(("scan_rows", "scan_limit"), [(4_000, 10**6), (7, 10**6), (4_000, 5)])
+async def test_missing_stale_and_extra_rows_are_mended(
+    monkeypatch: pytest.MonkeyPatch,
+    made: Generation,
+    record: Record,
+    index: FakeIndex,
+    scan_rows: int,
+    scan_limit: int,
+) -> None:
+    monkeypatch.setattr("retriever.indexing.reconcile.SCAN_ROWS", scan_rows)
+    await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
+    await record.save_vectors(made, vectors(*PHOTOS))
+    made = await applied(made, record, index)
+    right = dict(index.rows[made.collection])
+    rows = index.rows[made.collection]
+    lost, stale = sorted(rows)[:3], sorted(rows)[3]
+    for row_id in lost:
+        del rows[row_id]
+    await record.write("default", [write("p39", PHOTOS[39], brand="new")])
+    made = await applied(made, record, index)
+    right = {**right, **{k: v for k, v in rows.items() if v.product_id == "p39"}}
+    rows[stale] = replace(rows[stale], seq=0)
+    rows["f" * 32] = rows[stale]
+    index.scan_limit = scan_limit
+    drift = await reconcile(made, record, index, Always())
+    assert (drift.upserted, drift.deleted) == (4, 1)
+    assert {k: v.seq for k, v in rows.items()} == {k: v.seq for k, v in right.items()}
+    again = await reconcile(made, record, index, Always())
+    assert (again.upserted, again.deleted) == (0, 0)
+
+
+async def test_an_engine_that_lost_everything_is_filled_without_embedding(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
+    await record.save_vectors(made, vectors(*PHOTOS))
+    made = await applied(made, record, index)
+    index.rows.clear()
+    await open_collection(made, index)
+    drift = await reconcile(made, record, index, Always())
+    assert drift.upserted == 40
+    assert len(held(made, index)) == 40
+
+
+async def test_a_check_answers_the_wish_for_one(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await record.want_check(made)
+    await reconcile(made, record, index, Always())
+    (found,) = await record.generations("default")
+    assert not found.check_wanted

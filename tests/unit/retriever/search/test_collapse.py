@@ -1,0 +1,289 @@
+"""Near-duplicates in searches: on a real record, with an engine in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from retriever.columns.table import Table
+from retriever.domain.generation import Generation
+from retriever.domain.index_values import Collapse
+from retriever.domain.product import ProductWrite
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite
+from retriever.ports.columns import ProductRow
+from retriever.record import Record
+from retriever.search import collapse, search
+from retriever.search.candidates import most_marked
+from retriever.search.query import Query
+from retriever.search.search import Answer
+from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, POSSIBLE, Candidate, same_picture
+from sightline_rules.duplicates import collapse as collapse_by_rule
+from sightline_rules.grouping import near_pictures
+from sightline_rules.photos import image_id
+from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
+from tests.unit.retriever.conftest import generation, write
+from tests.unit.retriever.search.test_search import follow, forever, own
+
+PICTURE = 0xFD22_0A9F_1C87_6333
+UNSURE = PICTURE ^ ((1 << (CERTAIN + 1)) - 1 << COLOUR_BITS)
+"""As near to PICTURE as the vectors have to decide."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A product of one photo: its hash, and how near it is to the query (0 to 1)."""
+
+    near: float
+    image_hash: int = 0
+    parent: str = ""
+    price: int = 5
+
+
+def turned(near: float) -> Floats:
+    """A vector of this cosine to the first axis; those of all items lie in one plane."""
+    made = np.zeros(DIMENSION, np.float32)
+    made[:2] = near, np.sqrt(1 - near * near)
+    return made
+
+
+def product(name: str, item: Item) -> ProductWrite:
+    made = write(name, name.encode(), parent_id=item.parent)
+    images = {
+        key: replace(it, perceptual_hash=item.image_hash) for key, it in made.new_images.items()
+    }
+    return replace(made, new_images=images)
+
+
+@pytest.fixture
+def index() -> FakeIndex:
+    return FakeIndex()
+
+
+@pytest.fixture
+async def made(record: Record, index: FakeIndex) -> Generation:
+    found = await record.create_generation(generation())
+    await index.create(found.collection, DIMENSION)
+    return found
+
+
+async def stock(
+    made: Generation, record: Record, index: FakeIndex, items: Mapping[str, Item]
+) -> None:
+    await record.write("default", [product(name, item) for name, item in items.items()])
+    writes = [VectorWrite(image_id(name.encode()), turned(it.near)) for name, it in items.items()]
+    await record.save_vectors(made, writes)
+    await follow(made, record, index)
+
+
+QUERY = Query("default", GivenVector("visual", VERSION, DIMENSION, turned(1.0).tobytes()))
+
+
+async def asked(record: Record, index: FakeIndex, query: Query = QUERY) -> Answer:
+    return await search.search(query, record, index, forever)
+
+
+def told(answer: Answer) -> dict[str, tuple[str, ...]]:
+    found = answer.candidates
+    return dict(zip(found.product_ids, found.collapsed, strict=True))
+
+
+SHOP = {
+    "red": Item(0.99, parent="shirt"),
+    "twin": Item(0.98, PICTURE),
+    "hat": Item(0.97),
+    "blue": Item(0.96, parent="shirt"),
+    "copy": Item(0.95, PICTURE),
+    "coat": Item(0.94),
+}
+
+
+async def test_the_best_of_each_group_stays_and_names_the_others(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, SHOP)
+    answer = await asked(record, index)
+    assert told(answer) == {"red": ("blue",), "twin": ("copy",), "hat": (), "coat": ()}
+
+
+async def test_marked_they_stay_in_their_places(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, SHOP)
+    answer = await asked(record, index, replace(QUERY, collapse=Collapse.MARK, top_k=3))
+    assert list(told(answer)) == ["red", "twin", "hat", "blue", "copy"]
+    assert told(answer)["red"] == ("blue",)
+    assert told(answer)["blue"] == ()
+
+
+async def test_off_they_are_products_like_any_other(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, SHOP)
+    answer = await asked(record, index, replace(QUERY, collapse=Collapse.OFF, top_k=5))
+    found = answer.candidates
+    assert found.product_ids == ["red", "twin", "hat", "blue", "copy"]
+    assert not any(found.collapsed)
+
+
+@pytest.mark.parametrize("mode", [Collapse.DROP, Collapse.MARK])
+async def test_what_collapses_makes_room_for_more(
+    made: Generation, record: Record, index: FakeIndex, mode: Collapse
+) -> None:
+    """Two hundred variants stand before everything else, so several rounds are needed."""
+    crowd = {f"v{n:03}": Item(0.99 - n / 1e4, parent="shirt") for n in range(200)}
+    others = {f"p{n:02}": Item(0.5 - n / 1e3) for n in range(9)}
+    await stock(made, record, index, {**crowd, **others})
+    answer = await asked(record, index, replace(QUERY, top_k=10, collapse=mode))
+    found = told(answer)
+    assert set(others) <= set(found)
+    assert found["v000"] == tuple(f"v{n:03}" for n in range(1, 200))
+    marked = 0 if mode is Collapse.DROP else most_marked(10)
+    assert list(found)[:1] + list(found)[marked + 1 :] == ["v000", *others]
+    assert len(found) == 10 + marked
+    assert index.limits == [50, 200, 800]
+
+
+@pytest.mark.parametrize(("apart", "one"), [(0.03, True), (0.6, False)])
+async def test_vectors_say_what_hashes_leave_open(
+    made: Generation, record: Record, index: FakeIndex, apart: float, *, one: bool
+) -> None:
+    items = {"a": Item(0.99, PICTURE), "b": Item(0.99 - apart, UNSURE)}
+    await stock(made, record, index, items)
+    assert told(await asked(record, index)) == ({"a": ("b",)} if one else {"a": (), "b": ()})
+
+
+async def test_vectors_are_read_only_where_hashes_leave_something_open(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    items = {f"p{n}": Item(0.9 - n / 100, PICTURE) for n in range(4)}
+    await stock(made, record, index, {**items, "q": Item(0.5, UNSURE)})
+    asked_for: list[int] = []
+
+    class Counting(Record):
+        async def first_vectors(
+            self, generation: Generation, product_ids: Sequence[str]
+        ) -> dict[str, Floats]:
+            asked_for.append(len(product_ids))
+            return await super().first_vectors(generation, product_ids)
+
+    counting = Counting(record._db)
+    await asked(counting, index)
+    assert asked_for == [5]
+    asked_for.clear()
+    await asked(counting, index, replace(QUERY, top_k=1))
+    await asked(counting, index, replace(QUERY, collapse=Collapse.OFF))
+    assert asked_for == [5]
+
+
+async def test_near_duplicates_of_the_querys_own_product_are_left_out_as_it_is(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, {**SHOP, "shirt": Item(0.5, PICTURE)})
+    query = Query("default", product_id="blue")
+    answer = await asked(record, index, query)
+    assert told(answer) == {"copy": ("twin",), "hat": (), "coat": ()}
+    assert own(answer) == ["blue"]
+    twin = await asked(record, index, Query("default", product_id="copy"))
+    assert told(twin) == {"blue": ("red",), "hat": (), "coat": ()}
+
+
+async def test_asked_for_the_querys_own_product_answers_for_its_near_duplicates(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, SHOP)
+    query = Query("default", product_id="blue", include_query_product=True)
+    answer = await asked(record, index, query)
+    assert told(answer)["blue"] == ("red",)
+    assert own(answer) == []
+
+
+async def test_with_collapse_off_only_the_product_itself_is_left_out(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    await stock(made, record, index, SHOP)
+    query = Query("default", product_id="blue", collapse=Collapse.OFF)
+    answer = await asked(record, index, query)
+    assert "red" in answer.candidates.product_ids
+    assert own(answer) == []
+
+
+async def test_the_first_photo_speaks_for_a_product(
+    made: Generation, record: Record, index: FakeIndex
+) -> None:
+    """The one that is shown, whichever of them the search found."""
+    photos = {"front": PICTURE, "back": 0, "other": 0}
+    one, two = write("a", b"front", b"back"), write("b", b"other", b"front")
+    writes = [
+        replace(
+            made_,
+            new_images={
+                key: replace(image, perceptual_hash=photos[name])
+                for name in photos
+                for key, image in made_.new_images.items()
+                if key == image_id(name.encode())
+            },
+        )
+        for made_ in (one, two)
+    ]
+    await record.write("default", writes)
+    await record.save_vectors(made, [VectorWrite(image_id(b"front"), vector_of(b"front"))])
+    await follow(made, record, index)
+    assert told(await asked(record, index)) == {"a": (), "b": ()}
+    (found,) = (await record.get("default", ["a"])).values()
+    assert found.image_hash == PICTURE
+
+
+def likenesses() -> list[int]:
+    """Hashes of which some are of one picture, some may be, and some are none."""
+    generator = np.random.default_rng(3)
+    base = [PICTURE, UNSURE, 0, int(generator.integers(1 << 62))]
+    return [
+        value ^ (sum(1 << int(bit) for bit in set(generator.integers(0, 64, 4))) if value else 0)
+        for value in base * 12
+    ]
+
+
+def test_pairs_that_may_be_of_one_picture_are_those_of_the_rule() -> None:
+    hashes = likenesses()
+    expected = [
+        (one, other)
+        for one in range(len(hashes))
+        for other in range(one + 1, len(hashes))
+        if same_picture(hashes[one], hashes[other], 1.0)
+    ]
+    assert any(not same_picture(hashes[one], hashes[other]) for one, other in expected)
+    pairs, distances = near_pictures(np.array(hashes, np.uint64), POSSIBLE)
+    assert sorted(map(tuple, pairs.tolist())) == expected
+    for (one, other), distance in zip(pairs.tolist(), distances.tolist(), strict=True):
+        assert (distance <= CERTAIN) == same_picture(hashes[one], hashes[other])
+    assert len(near_pictures(np.array([], np.uint64), POSSIBLE)[0]) == 0
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 100])
+async def test_groups_are_those_of_the_rule(wanted: int) -> None:
+    """The rule looks for the same pictures one by one; searches look at all pairs at a time."""
+    hashes = likenesses()
+    names = [f"p{number}" for number in range(len(hashes))]
+    table = Table(
+        ProductRow(name, "", "", "", "", None, None, "IN_STOCK", "[]", "[]", 0, 0, image_hash)
+        for name, image_hash in zip(names, hashes, strict=True)
+    )
+
+    async def unknown(pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        return [None] * len(pairs)
+
+    found = await collapse.choose(table, table.places(names), table.places([]), wanted, unknown)
+    candidates = [
+        Candidate(name, image_hash=image_hash)
+        for name, image_hash in zip(names, hashes, strict=True)
+    ]
+    expected = collapse_by_rule(candidates)
+    assert any(group.collapsed for group in expected)
+    kept = [group.place for group in expected]
+    assert list(found.kept)[:wanted] == kept[:wanted]
+    if wanted == 100:  # the whole order was looked at
+        told = [tuple(names[it] for it in found.members.get(place, ())) for place in kept]
+        assert told == [group.collapsed for group in expected]

@@ -1,0 +1,471 @@
+"""The worker's loops: on a real record, with engine and embedder in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import pytest
+
+from retriever.adapters.backup_files import BackupFiles
+from retriever.backup import backups
+from retriever.catalog import deletions
+from retriever.domain.collections import shaped
+from retriever.domain.embedding import EmbeddingSpace
+from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.index_values import Waiting
+from retriever.indexing import generations, rebuild
+from retriever.indexing.generations import Order
+from retriever.indexing.writing import LeadershipLost
+from retriever.record import Record
+from retriever.servicer.filter_messages import unpacked
+from retriever.settings import Settings
+from retriever.wiring import job_queue
+from retriever.workers.context import Worker
+from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
+from retriever.workers.leader import Leadership
+from retriever.workers.loops import Loops, lead_in_turn
+from retriever.workers.retry import Backoff
+from retriever.workers.tasks import Tasks
+from servicekit.jobs import Job, JobState, Lease
+from servicekit.sql import Database, StoreBusy
+from sightline_rules.photos import image_id
+from tests.fakes.index import VERSION, FakeEmbedder, FakeIndex, FakePhotos
+from tests.unit.retriever.conftest import generation, vectors, write
+from tests.waiting import SECONDS, until
+
+PHOTOS = [b"photo %d" % n for n in range(6)]
+
+
+def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
+    backoff = Backoff(1.0, 5.0)
+    assert [backoff.fail() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+    backoff.reset()
+    assert backoff.fail() == 1.0
+
+
+async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
+    first = Leadership(Lease(db, "x", "first", 5), 5)
+    second = Leadership(Lease(db, "x", "second", 5), 5)
+    assert first.left() == 0
+    assert await first.acquire()
+    assert first.left() > 0
+    assert not await second.acquire()
+    assert second.left() == 0
+    await first.release()
+    assert first.left() == 0
+    assert await second.acquire()
+
+
+async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> None:
+    leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
+    assert await leadership.acquire()
+    await asyncio.sleep(0.25)
+    assert leadership.left() == 0
+    assert await Lease(db, "x", "second", 60).acquire()
+    with pytest.raises(LeadershipLost):
+        await leadership.keep()
+
+
+class Bench:
+    """A worker and what it leans on."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.record = Record(db)
+        self.catalogs: tuple[str, ...] = ("default",)
+        self.index, self.embedder = FakeIndex(), FakeEmbedder()
+        self.photos = FakePhotos(
+            {(name, image_id(data)): data for data in PHOTOS for name in ("default", "bad")}
+        )
+        self.backups = BackupFiles("memory://backups")
+        self.settings = Settings(
+            worker_poll_seconds=0.01, worker_lease_seconds=5, worker_flush_seconds=0.1
+        )
+
+    def worker(self, owner: str) -> Worker:
+        seconds = self.settings.worker_lease_seconds
+        leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
+        return Worker(
+            self.catalogs,
+            self.settings,
+            self.record,
+            self.photos,
+            self.index,
+            self.embedder,
+            leadership,
+            job_queue(self.db),
+            owner,
+            self.backups,
+            unpacked,
+        )
+
+    @asynccontextmanager
+    async def working(self, owner: str = "one") -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(lead_in_turn(self.worker(owner), stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, SECONDS)
+
+    def rows(self) -> set[str]:
+        return {row.product_id for held in self.index.rows.values() for row in held.values()}
+
+
+@pytest.fixture
+def bench(db: Database) -> Bench:
+    return Bench(db)
+
+
+async def test_writes_reach_the_index_and_are_flushed(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        await until(lambda: bench.index.flushed > 0)
+
+
+async def test_while_much_waits_to_be_embedded_changes_are_applied_in_larger_steps(
+    bench: Bench,
+) -> None:
+    made = await bench.record.create_generation(generation())
+    await bench.record.mark(made, check_wanted=False)
+    (made,) = await bench.record.generations("default")
+    await bench.index.create(made.collection, made.dimension)
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await bench.record.save_vectors(made, vectors(PHOTOS[0]))
+    worker, state = bench.worker("one"), CollectionStatus(former_dropped=True)
+    assert await worker.leadership.acquire()
+    async with asyncio.TaskGroup() as group:
+        loops = Loops(worker, Tasks(group))
+    state.applied = state.looked = state.checked = time.monotonic()
+    state.wants_check = False
+    loops.embedding.busy.add("default visual v1")
+    assert not await loops.indexing.follow(made, state)
+    assert bench.rows() == set()
+    state.applied -= BUSY_SECONDS
+    await loops.indexing.follow(made, state)
+    assert bench.rows() == {"a"}
+    await bench.record.write("default", [write("b", PHOTOS[1])])
+    await bench.record.save_vectors(made, vectors(PHOTOS[1]))
+    loops.embedding.busy.clear()
+    (made,) = await bench.record.generations("default")
+    await loops.indexing.follow(made, state)
+    assert bench.rows() == {"a", "b"}
+
+
+def test_an_engine_whose_writes_wait_for_a_flush_is_flushed_when_it_is_quiet() -> None:
+    state = CollectionStatus(flushed=100.0, written=108.0, unflushed=3)
+    assert state.wants_flush(111.0, 10.0, quiet=False)
+    assert not state.wants_flush(111.0, 10.0, quiet=True)
+    assert state.wants_flush(119.0, 10.0, quiet=True)
+    assert not CollectionStatus(flushed=100.0, written=108.0).wants_flush(200.0, 10.0, quiet=True)
+
+
+async def test_a_record_that_failed_is_looked_at_as_often_as_before(bench: Bench) -> None:
+    found: list[float] = []
+    waiting, version = bench.record.waiting, iter(range(10**9))
+
+    async def looked(*given: Any) -> Waiting:
+        found.append(time.monotonic())
+        if 2 <= len(found) < 5:
+            raise StoreBusy
+        return await waiting(*given)
+
+    bench.record.waiting = looked  # type: ignore[method-assign]
+    bench.record.version = lambda: next(version)  # type: ignore[method-assign]
+    async with bench.working():
+        await until(lambda: len(found) > 15)
+    between = [later - earlier for earlier, later in pairwise(found[5:16])]
+    assert median(between) < 0.1  # other processes may hold up this one now and then
+
+
+async def test_what_fell_due_without_a_write_is_found(bench: Bench) -> None:
+    made = await bench.record.create_generation(generation())
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await bench.record.postpone(made, [image_id(PHOTOS[0])], 1.0, "INTERNAL")
+    async with bench.working():
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_an_embedder_that_comes_late_is_waited_for(bench: Bench) -> None:
+    bench.embedder.down = True
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await asyncio.sleep(0.1)
+        bench.embedder.down = False
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_a_model_that_is_not_ready_is_waited_for(bench: Bench) -> None:
+    bench.embedder.ready = False
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await asyncio.sleep(0.1)
+        assert await bench.record.generations("default") == []
+        bench.embedder.ready = True
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_an_engine_that_was_killed_is_checked_when_it_is_back(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        bench.index.down = True
+        await bench.record.write("default", [write("c", PHOTOS[2])])
+        await asyncio.sleep(0.05)
+        bench.index.restart(lose=[next(iter(held)) for held in bench.index.rows.values()])
+        bench.index.down = False
+        await until(lambda: bench.rows() == {"a", "b", "c"})
+
+
+async def test_a_restart_that_nobody_called_during_is_noticed(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        bench.index.restart(lose=[next(iter(held)) for held in bench.index.rows.values()])
+        await until(lambda: bench.rows() == {"a", "b"})
+
+
+async def test_rows_lost_while_no_worker_ran_come_back(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+    for held in bench.index.rows.values():
+        held.clear()
+    async with bench.working("two"):
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def applied(bench: Bench) -> bool:
+    """Whether the first generation holds all that was written, and the record says so."""
+    (made,) = await bench.record.generations("default")
+    return not await bench.record.changes(made, 1)
+
+
+async def test_an_index_of_an_older_shape_is_built_anew_and_then_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retriever.workers.indexing.FORMER_SECONDS", 0.2)
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+        await until(lambda: bench.rows() == {"a", "b"})
+        await until(lambda: applied(bench))
+    (made,) = await bench.record.generations("default")
+    former = shaped(made.collection, 1)
+    await bench.record.mark(made, collection=former)
+    bench.index.rows = {former: bench.index.rows[made.collection]}
+    photos = len(bench.embedder.calls)
+    async with bench.working("two"):
+        await until(lambda: set(bench.index.rows) == {made.collection})
+        assert bench.rows() == {"a", "b"}
+    assert await bench.record.generations("default") == [replace(made, check_wanted=False)]
+    assert len(bench.embedder.calls) == photos
+
+
+async def test_two_workers_do_the_work_of_one(bench: Bench) -> None:
+    async with bench.working("one"), bench.working("two"):
+        await bench.record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS)])
+        await until(lambda: len(bench.rows()) == 6)
+        assert sum(bench.embedder.calls) == 6
+
+
+async def test_another_worker_takes_over_at_once_from_one_that_stopped(bench: Bench) -> None:
+    async with bench.working("one"):
+        await until(lambda: bool(bench.index.rows))
+        waiting = asyncio.Event()
+        second = asyncio.create_task(lead_in_turn(bench.worker("two"), waiting))
+        await asyncio.sleep(0.05)
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    await until(lambda: bench.rows() == {"a"})
+    waiting.set()
+    await asyncio.wait_for(second, SECONDS)
+
+
+async def test_a_catalog_whose_collection_is_broken_holds_up_no_other(bench: Bench) -> None:
+    bad = await bench.record.create_generation(generation(catalog_id="bad", collection="broken_1"))
+    bench.index.broken = {bad.collection}
+    bench.catalogs = ("bad", "default")
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        await asyncio.sleep(0.7)  # three failures of the broken one
+        took = []  # the quickest counts: other processes may hold up this one
+        for name, data in zip("bcd", PHOTOS[1:4], strict=True):
+            begun = time.monotonic()
+            await bench.record.write("default", [write(name, data)])
+            await until(lambda new=name: new in bench.rows())
+            took.append(time.monotonic() - begun)
+        assert min(took) < 0.3
+        bench.index.broken = set()
+        await bench.record.write("bad", [write("e", PHOTOS[4])])
+        await until(lambda: bench.rows() == {"a", "b", "c", "d", "e"})
+
+
+async def test_a_check_that_failed_half_way_is_made_again(bench: Bench) -> None:
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        await asyncio.sleep(0.1)
+        for held in bench.index.rows.values():
+            held.clear()
+        bench.index.scan_failures = 1
+        (made,) = await bench.record.generations("default")
+        await bench.record.want_check(made)
+        await until(lambda: bench.rows() == {"a"})
+
+
+async def test_a_job_that_makes_no_sense_fails_and_holds_up_no_other(db: Database) -> None:
+    bench = Bench(db)
+    jobs = job_queue(db)
+    await bench.record.write("default", [write("a"), write("b")])
+    # An empty filter would pass every product.
+    bad = await jobs.create(deletions.PURGE, "default", {"filter": "", "before": 9, "count": 1})
+    good = await jobs.create(deletions.CLOSE_IMPORT, "default", {"before": 2, "count": 1})
+    stop = asyncio.Event()
+    working = asyncio.create_task(lead_in_turn(bench.worker("w"), stop))
+    async with asyncio.timeout(SECONDS):
+        while (await jobs.get(good.id)).state != JobState.SUCCEEDED:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    stop.set()
+    await working
+    failed = await jobs.get(bad.id)
+    assert (failed.state, failed.error_reason) == (JobState.FAILED, "REQUEST_INVALID")
+    assert set(await bench.record.get("default", ["a", "b"])) == {"b"}
+
+
+async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> None:
+    jobs, begin = job_queue(bench.db), bench.backups.begin
+    under_way: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(catalog_id: str, backup_id: str) -> Any:
+        under_way.append(backup_id)
+        await go_on.wait()
+        return await begin(catalog_id, backup_id)
+
+    bench.backups.begin = slow  # type: ignore[method-assign]
+    await bench.record.create_generation(generation())
+    await bench.record.write("default", [write("a", PHOTOS[0]), write("b", PHOTOS[1])])
+    copies = [await backups.create("default", jobs, now=n, request_id="") for n in (1, 2)]
+
+    async def succeeded(*asked: Job) -> bool:
+        return {(await jobs.get(each.id)).state for each in asked} == {JobState.SUCCEEDED}
+
+    async with bench.working():
+        await until(lambda: len(under_way) == 1)
+        others = (
+            await jobs.create(deletions.CLOSE_IMPORT, "default", {"before": 2, "count": 1}),
+            await rebuild.ask("default", "", bench.record, jobs, request_id=""),
+            await generations.backfill("default", "visual-1", bench.record, jobs, request_id=""),
+        )
+        await until(lambda: succeeded(*others))
+        assert len(under_way) == 1
+        go_on.set()
+        await until(lambda: succeeded(*copies))
+        assert under_way == [each.params["backup_id"] for each in copies]
+
+
+# Two versions
+
+
+async def second(bench: Bench, version: str = "v2") -> Generation:
+    """A generation of another version, which the worker has to fill too."""
+    offered = EmbeddingSpace("visual", version, 8, ready=True, default=False)
+    await bench.record.save_offers("default", [offered])
+    order = Order("visual", "two", version)
+    return (await generations.create("default", order, "p", bench.record)).generation
+
+
+def held(bench: Bench, made: Generation) -> set[str]:
+    return {row.product_id for row in bench.index.rows.get(made.collection, {}).values()}
+
+
+async def test_every_write_reaches_every_live_generation(bench: Bench) -> None:
+    bench.embedder.others = {"v2": 8}
+    async with bench.working():
+        await bench.record.write("default", [write("old", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"old"})
+        made = await second(bench)
+        await bench.record.write("default", [write("new", PHOTOS[1])])
+        await until(lambda: held(bench, made) == {"new"})
+        first = (await bench.record.generations("default"))[0]
+        await until(lambda: held(bench, first) == {"old", "new"})
+        assert {version for version, _ in bench.embedder.embedded} == {VERSION, "v2"}
+
+
+async def test_a_version_that_is_not_served_holds_up_no_other(bench: Bench) -> None:
+    await bench.record.create_generation(generation())
+    made = await second(bench, "gone")
+    async with bench.working():
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        await until(lambda: bench.rows() == {"a"})
+        assert held(bench, made) == set()
+        (due,) = await bench.record.due(made, 10)
+        assert due.attempts == 0  # it is no fault of the photo's
+        bench.embedder.others = {"gone": 8}
+        await until(lambda: held(bench, made) == {"a"})
+
+
+async def test_a_large_collection_that_is_filled_anew_holds_up_no_other(bench: Bench) -> None:
+    await bench.record.create_generation(generation())
+    made = await bench.record.register(
+        generation(
+            name="again", collection=shaped("slow"), active=False, state=GenerationState.BUILDING
+        )
+    )
+    scan, freed = bench.index.scan, asyncio.Event()
+
+    async def slow(collection: str, low: str, high: str) -> dict[str, int] | None:
+        if collection == shaped("slow"):
+            await freed.wait()
+        return await scan(collection, low, high)
+
+    bench.index.scan = slow  # type: ignore[method-assign]
+    await bench.record.write("default", [write(f"p{n}", data) for n, data in enumerate(PHOTOS[:3])])
+    await bench.record.save_vectors(made, vectors(*PHOTOS[:3]))
+    async with bench.working():
+        await until(lambda: len(bench.rows()) == 3)
+        await bench.record.write("default", [write("live", PHOTOS[3])])
+        first = next(each for each in await bench.record.generations("default") if each.active)
+        await until(lambda: "live" in held(bench, first))
+        freed.set()
+        await until(lambda: held(bench, made) == held(bench, first))
+
+
+async def nothing_waits(bench: Bench, made: Generation) -> bool:
+    return (await bench.record.counts("default", made)).pending == 0
+
+
+async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
+    bench: Bench,
+) -> None:
+    jobs = job_queue(bench.db)
+    await bench.record.create_generation(generation())
+    await bench.record.write("default", [write("a", PHOTOS[0])])
+    made = await second(bench)
+    job = await generations.backfill("default", "two", bench.record, jobs, request_id="")
+    assert await jobs.claim((generations.BACKFILL,), "killed", 0.1) is not None
+    await bench.record.want_some(made, "", 10)
+    await jobs.cancel(job.id)
+    async with bench.working():
+        async with asyncio.timeout(SECONDS):
+            while (await jobs.get(job.id)).state != JobState.CANCELLED:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await until(lambda: bench.rows() == {"a"})
+        await until(lambda: nothing_waits(bench, made))
+
+
+async def test_what_would_begin_when_leading_is_over_is_cancelled(bench: Bench) -> None:
+    """A vendor may swallow the cancellation of the step that asks for it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = Tasks(group)
+    with pytest.raises(asyncio.CancelledError):
+        tasks.start(asyncio.sleep(0))
