@@ -27,10 +27,12 @@ CATALOGS = (
     "upgraded",
     "learned",
     "variants",
-    *("fixes", "fixes-empty", "fixes-new", "fixes-lost"),
+    *("fixes", "fixes-empty", "fixes-new"),
     "first-files",
 )
-"""The wines; what is written while processes are killed; what bad input is sent to; two shops that
+"""At most 20: metrics show more of them as one.
+
+The wines; what is written while processes are killed; what bad input is sent to; two shops that
 have the same ids and must know nothing of each other; what the command line loads; the same file,
 in peace and while servers are killed; what every other command is tried on; what the fuzzer writes
 and deletes, and what must stay there: rows, and photos; what the wines are restored into; what a

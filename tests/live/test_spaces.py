@@ -50,7 +50,7 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str) -> No
         assert found.results[0].product.product_id == wines[3].id
         await _titles_find_photos(client, wines)
         await _a_head_that_learned_little_is_sure_of_nothing(client, wines)
-        with pytest.raises(FailedPrecondition, match="generations stand"):
+        with pytest.raises(FailedPrecondition, match="generations use this space"):
             await client.retire_space(model)
 
         again = await client.fit_space(backbone="efficientnet_lite0", seed=3)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from functools import partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from retriever.columns import words as indexed
+from retriever.columns.keeper import Columns
+from retriever.domain import words as domain
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import Attribute, Offer, ProductChange, ProductContent, ProductWrite
@@ -25,6 +31,13 @@ from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
 
 pytestmark = each_engine
+
+
+class Found(Protocol):
+    """The products that words find in the shop."""
+
+    def __call__(self, text: str, **fields: Any) -> Awaitable[list[str]]: ...
+
 
 SHOP = {
     "barolo": {"title": "Barolo Serralunga", "category_path": ("Wine", "Red"), "brand": "Rossi"},
@@ -46,30 +59,42 @@ async def shop(record: Record) -> Record:
     return record
 
 
-async def found(record: Record, text: str, **fields: Any) -> list[str]:
-    answer = await keywords.search(Query("default", text, **fields), record)
+@pytest.fixture(params=["in memory", "by the store"])
+def columns(record: Record, request: pytest.FixtureRequest) -> Columns:
+    """Both paths: words in memory, and the store's full-text search."""
+    in_memory = request.param == "in memory"
+    return Columns(record, exact_rows=100_000 if in_memory else 0, patience=None)
+
+
+@pytest.fixture
+def found(shop: Record, columns: Columns) -> Found:
+    return partial(_found, shop, columns)
+
+
+async def _found(record: Record, columns: Columns, text: str, **fields: Any) -> list[str]:
+    answer = await keywords.search(Query("default", text, **fields), record, columns=columns)
     similarities = list(answer.candidates.similarities)
     assert similarities == sorted(similarities, reverse=True)
     assert all(0 < value < 1 for value in similarities)
     return answer.candidates.product_ids
 
 
-async def test_titles_count_most_then_names_then_details(shop: Record) -> None:
-    assert await found(shop, "barolo") == ["barolo", "glass"]
-    assert await found(shop, "organic") == ["rioja"]
-    assert await found(shop, "RED rossi") == ["barolo", "rioja", "glass"]
-    assert await found(shop, "nothing of this kind") == []
+async def test_titles_count_most_then_names_then_details(found: Found) -> None:
+    assert await found("barolo") == ["barolo", "glass"]
+    assert await found("organic") == ["rioja"]
+    assert await found("RED rossi") == ["barolo", "rioja", "glass"]
+    assert await found("nothing of this kind") == []
 
 
-async def test_accents_and_case_are_one(shop: Record) -> None:
-    assert await found(shop, "ROSE") == ["sancerre"]
-    assert await found(shop, "rosé") == ["sancerre"]
+async def test_accents_and_case_are_one(found: Found) -> None:
+    assert await found("ROSE") == ["sancerre"]
+    assert await found("rosé") == ["sancerre"]
 
 
-async def test_chinese_is_found_without_spaces(shop: Record) -> None:
-    assert await found(shop, "茅台") == ["maotai"]
-    assert await found(shop, "酒") == ["maotai"]
-    assert await found(shop, "台茅") == []
+async def test_chinese_is_found_without_spaces(found: Found) -> None:
+    assert await found("茅台") == ["maotai"]
+    assert await found("酒") == ["maotai"]
+    assert await found("台茅") == []
 
 
 @pytest.mark.parametrize(
@@ -90,77 +115,138 @@ async def test_chinese_is_found_without_spaces(shop: Record) -> None:
         "a " * 2_048,
     ],
 )
-async def test_a_query_is_text_and_no_language(shop: Record, text: str) -> None:
-    names = await found(shop, text)
+async def test_a_query_is_text_and_no_language(text: str, found: Found) -> None:
+    names = await found(text)
     assert ("barolo" in names) == ("barolo" in keywords.asked_words(text))
 
 
-async def test_filters_are_exact_at_once(shop: Record) -> None:
+async def test_filters_are_exact_at_once(shop: Record, found: Found) -> None:
     cheap: Filter = Comparison("price", Operator.LESS, Money("EUR", 5))
-    assert await found(shop, "barolo", condition=cheap) == []
+    assert await found("barolo", condition=cheap) == []
     await shop.offer("default", [Offer("glass", Money("EUR", 4), Availability.IN_STOCK)])
-    assert await found(shop, "barolo", condition=cheap) == ["glass"]
+    assert await found("barolo", condition=cheap) == ["glass"]
     titled = Comparison("title", Operator.CONTAINS, "Serra")
-    assert await found(shop, "barolo red", condition=titled) == ["barolo"]
+    assert await found("barolo red", condition=titled) == ["barolo"]
     within = Comparison("category", Operator.EQUAL, "Wine")
-    assert await found(shop, "red", condition=within) == ["barolo", "rioja"]
+    assert await found("red", condition=within) == ["barolo", "rioja"]
 
 
-async def test_words_follow_the_product(shop: Record, db: Database) -> None:
+async def test_words_follow_the_product(shop: Record, db: Database, found: Found) -> None:
     await shop.write("default", [write("rioja", title="Ribera")])
-    assert await found(shop, "rioja") == []
-    assert await found(shop, "ribera") == ["rioja"]
+    assert await found("rioja") == []
+    assert await found("ribera") == ["rioja"]
     tags = ("dry", "red", "barolo")
     change = ProductChange(ProductContent("rioja", "", tags=tags), frozenset({"tags"}), {})
     await shop.change("default", [change])
-    assert await found(shop, "barolo") == ["barolo", "rioja", "glass"]
+    assert await found("barolo") == ["barolo", "rioja", "glass"]
     await shop.delete("default", ["barolo"])
-    assert await found(shop, "barolo") == ["rioja", "glass"]
+    assert await found("barolo") == ["rioja", "glass"]
     with db.engine.connect() as connection:
         held = connection.execute(sa.select(table.c.product_id)).scalars().all()
     assert sorted(held) == ["elsewhere", "glass", "maotai", "rioja", "sancerre"]
 
 
-async def test_products_that_were_there_before_get_their_words(shop: Record, db: Database) -> None:
-    before = await found(shop, "barolo red wine 酒")
+async def test_products_that_were_there_before_get_their_words(db: Database, found: Found) -> None:
+    before = await found("barolo red wine 酒")
     config = Config()
     config.set_main_option("script_location", str(files("retriever.record.migrations")))
     with db.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0009")
     db.migrate()
-    assert await found(shop, "barolo red wine 酒") == before
+    assert await found("barolo red wine 酒") == before
 
 
-async def test_excluded_products_and_near_duplicates_are_left_out(shop: Record) -> None:
-    assert await found(shop, "barolo", excluded=("barolo",)) == ["glass"]
+async def test_excluded_products_and_near_duplicates_are_left_out(
+    shop: Record, found: Found
+) -> None:
+    assert await found("barolo", excluded=("barolo",)) == ["glass"]
     variants = [ProductWrite(ProductContent(n, "Chianti", parent_id="c"), {}) for n in "ab"]
     await shop.write("default", variants)
-    assert await found(shop, "chianti") == ["a"]
-    assert await found(shop, "chianti", collapse=Collapse.MARK) == ["a", "b"]
-    assert await found(shop, "chianti", collapse=Collapse.OFF) == ["a", "b"]
+    assert await found("chianti") == ["a"]
+    assert await found("chianti", collapse=Collapse.MARK) == ["a", "b"]
+    assert await found("chianti", collapse=Collapse.OFF) == ["a", "b"]
 
 
-async def test_an_answer_is_filled_although_most_are_near_duplicates(shop: Record) -> None:
+async def test_an_answer_is_filled_although_most_are_near_duplicates(
+    shop: Record, found: Found
+) -> None:
     alike = [ProductWrite(ProductContent(f"v{n:03}", "Gin", parent_id="v"), {}) for n in range(120)]
     other = ProductWrite(ProductContent("x", "A gin of another kind, much further down"), {})
     await shop.write("default", [*alike, other])
-    assert await found(shop, "gin", top_k=2) == ["v000", "x"]
+    assert await found("gin", top_k=2) == ["v000", "x"]
 
 
 async def test_common_words_select_nothing_beside_rarer_ones(
-    shop: Record, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, found: Found
 ) -> None:
-    monkeypatch.setattr(stored, "MOST_COUNTED", 2)
-    assert await found(shop, "wine serralunga") == ["barolo"]
-    assert await found(shop, "wine red") == ["barolo", "rioja", "glass"]
+    for module in (domain, stored, indexed):
+        monkeypatch.setattr(module, "MOST_COUNTED", 2)
+    assert await found("wine serralunga") == ["barolo"]
+    assert await found("wine red") == ["barolo", "rioja", "glass"]
 
 
-async def test_what_was_typed_is_1_to_4096_characters(shop: Record) -> None:
+async def test_what_was_typed_is_1_to_4096_characters(found: Found) -> None:
     for text in ("", "x" * 4_097):
         with pytest.raises(KeywordsInvalid):
-            await found(shop, text)
+            await found(text)
     with pytest.raises(RequestInvalid):
-        await found(shop, "x", top_k=1_001)
+        await found("x", top_k=1_001)
     with pytest.raises(RequestInvalid):
-        await found(shop, "x", excluded=("x",) * 1_001)
+        await found("x", excluded=("x",) * 1_001)
+
+
+# In memory against the store
+
+WORDS = ("red", "dry", "oak", "fruit", "old", "vine", "cru", "rosé")
+
+
+def product_of(random: np.random.Generator, product_id: str) -> ProductWrite:
+    def some(most: int) -> list[str]:
+        return [str(word) for word in random.choice(WORDS, int(random.integers(most + 1)))]
+
+    content = ProductContent(
+        product_id,
+        " ".join(["wine", *some(4)]),
+        brand=f"b{random.integers(3)}",
+        tags=tuple(dict.fromkeys(some(2))),
+        attributes=tuple(Attribute("note", word) for word in dict.fromkeys(some(2))),
+    )
+    return ProductWrite(content, {})
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_words_in_memory_say_what_the_store_says(
+    seed: int, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(seed)
+    for module in (domain, stored, indexed) if seed % 2 else ():
+        monkeypatch.setattr(module, "MOST_COUNTED", 4)
+    monkeypatch.setattr(indexed, "LEAST_DEAD", 8)  # so that the index is made anew, too
+    columns = Columns(record, patience=None)
+    for _ in range(8):
+        ids = [f"p{number}" for number in random.permutation(40)[: int(random.integers(1, 20))]]
+        await record.write("default", [product_of(random, each) for each in ids])
+        await record.delete("default", ids[: int(random.integers(3))])
+        text = " ".join(random.choice([*WORDS, "wine", "nothing"], int(random.integers(1, 5))))
+        brand: Filter = Comparison("brand", Operator.EQUAL, "b1")
+        query = Query(
+            "default",
+            text,
+            condition=brand if random.random() < 0.5 else keywords.EVERYTHING,
+            excluded=tuple(ids[-2:]),
+            collapse=Collapse.OFF,
+        )
+        memory = await keywords.search(query, record, columns=columns)
+        store = await keywords.search(query, record)
+        assert memory.candidates.product_ids == store.candidates.product_ids
+        assert memory.candidates.similarities == store.candidates.similarities
+        assert memory.plan == store.plan
+
+
+async def test_words_of_too_large_a_catalog_are_left_to_the_store(shop: Record) -> None:
+    few = Columns(shop, exact_rows=4, patience=None)
+    assert await few.words("default") is None
+    held = await few.words("other")
+    assert held is not None
+    assert len(held[1]) == 1

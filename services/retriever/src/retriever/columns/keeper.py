@@ -15,6 +15,7 @@ from prometheus_client import Gauge
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import Table
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
+from retriever.columns.words import WordIndex, indexed
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import ColumnRecord, PhotoRow
@@ -71,6 +72,8 @@ class _Catalog:
     """Of the store, before the columns were last brought up to date."""
     vectors: dict[str, Vectors] = field(default_factory=dict)
     """By collection, that last which was searched last."""
+    words: WordIndex | None = None
+    """None = nobody asked by words."""
 
 
 class Columns:
@@ -142,6 +145,21 @@ class Columns:
             return None
         return catalog.view, held
 
+    async def words(self, catalog_id: str) -> tuple[View, WordIndex] | None:
+        """Columns, and the words of all products, as the record has them now; None = they are too
+        many (EXACT_ROWS), or not read yet."""
+        until = self._until()
+        catalog = await self._current(catalog_id, until) if self.exact_rows else None
+        if catalog is None or len(catalog.view.table) > self.exact_rows:
+            return None
+        head = catalog.head
+        if catalog.words is None or catalog.words.head < head:
+            work = partial(self._hold_words, catalog_id, catalog)
+            if await self._run(catalog_id, "words", work, until) is Ended.LATE:
+                return None
+        words = catalog.words
+        return None if words is None or words.head < head else (catalog.view, words)
+
     def bound(self, generation: Generation, most: int | None = None) -> int:
         """Rows of a generation, at most, whose vectors are held. `most`: instead of the usual."""
         rows = self.exact_rows if most is None else most
@@ -167,6 +185,20 @@ class Columns:
             catalog.vectors[generation.collection] = held
         while len(catalog.vectors) > MOST_GENERATIONS:
             del catalog.vectors[next(iter(catalog.vectors))]
+
+    async def _hold_words(self, catalog_id: str, catalog: _Catalog) -> None:
+        """Have the words of a catalog's products as the record has them now."""
+        head, table, held = catalog.head, catalog.view.table, catalog.words
+        if held is None or held.worn:
+            rows = await self._record.words(catalog_id, None)
+            held = await asyncio.to_thread(indexed, table, rows)
+        elif held.head < head:
+            changes = await self._record.written(catalog_id, held.head)
+            for product_id, words in await self._record.words(catalog_id, changes.product_ids):
+                if (place := table.place(product_id)) >= 0:
+                    held.put(place, words)
+        held.head = head
+        catalog.words = held
 
     def _until(self) -> float | None:
         return None if self._patience is None else self._clock() + self._patience
@@ -244,6 +276,8 @@ class Columns:
             if place >= 0:
                 for vectors in held.vectors.values():
                     vectors.remove(place)
+                if held.words is not None:
+                    held.words.remove(place)
         table.remove(changes.gone)
         for row in changes.products:
             table.put(row)

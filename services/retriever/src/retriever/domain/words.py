@@ -18,13 +18,25 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of
 
+Frequency = TypeVar("Frequency", float, npt.NDArray[np.float64])
+
+MOST_COUNTED = 10_000
+"""Products that are counted to know how common a word is, at most: one that so many have selects
+nothing where a rarer one is asked for too."""
+MOST_PRODUCTS = 100_000
+"""Products that are counted to know how many a catalog has, at most."""
+MOST_FOUND = 1_000
+"""Products that words find, at most."""
 LONGEST = 64
 """Characters of a word that count."""
 MOST_ASKED = 32
@@ -109,19 +121,41 @@ def rarity(count: int, of: int) -> float:
     return math.log(1 + max(of - count, 0) / (count + 0.5) + 0.5 / (count + 0.5))
 
 
-def match(asked: Mapping[str, float], words: Words) -> float:
-    """How well a product answers words of these rarities: 0 (it has none) to below 1.
-
-    The rarities' weighted mean of what each word says: BM25F (Robertson, Zaragoza 2009, 3.6), its
-    counts by field weighted and divided by the field's length, saturating at 1. So the figure does
-    not depend on what else is found.
-    """
-    found = dict.fromkeys(asked, 0.0)
+def frequencies(words: Words, asked: Container[str] | None = None) -> dict[str, float]:
+    """How often a product has each word, its counts by field weighted and divided by the field's
+    length. `asked`: of these words alone; None = of all."""
+    found: dict[str, float] = {}
     for text, weight, typical in zip(words, _WEIGHTS, _TYPICAL, strict=True):
         held = text.split(" ")
         each = weight / (1 - _LENGTH + _LENGTH * len(held) / typical)
         for word in held:
-            if word in found:
-                found[word] += each
-    matched = sum(asked[word] * count / (_SATURATION + count) for word, count in found.items())
+            if word and (asked is None or word in asked):
+                found[word] = found.get(word, 0.0) + each
+    return found
+
+
+def saturated(frequency: Frequency) -> Frequency:
+    """What a frequency says: 0 to below 1."""
+    return frequency / (_SATURATION + frequency)
+
+
+def match(asked: Mapping[str, float], words: Words) -> float:
+    """How well a product answers words of these rarities: 0 (it has none) to below 1.
+
+    The rarities' weighted mean of what each word says: BM25F (Robertson, Zaragoza 2009, 3.6), its
+    frequency saturating at 1. So the figure does not depend on what else is found.
+    """
+    found = frequencies(words, asked)
+    matched = sum(rare * saturated(found.get(word, 0.0)) for word, rare in asked.items())
     return matched / sum(asked.values())
+
+
+def selecting(counts: Mapping[str, int]) -> tuple[list[str], bool]:
+    """Which of some words select products, and whether one has to have all of them.
+
+    Any of the rarer ones; where all are common, all. `counts`: how many products have each, up to
+    MOST_COUNTED.
+    """
+    there = [word for word, count in counts.items() if count]
+    rarer = [word for word in there if counts[word] < MOST_COUNTED]
+    return rarer or there, not rarer

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
+from retriever.domain.words import Words
 
 
 class ProductRow(NamedTuple):
@@ -85,6 +86,11 @@ class ColumnRecord(Protocol):
         self, generation: Generation, row_ids: Sequence[str]
     ) -> tuple[list[str], Floats]:
         """Those of the rows that there are, and their vectors [rows, dimension]."""
+
+    async def words(
+        self, catalog_id: str, product_ids: Sequence[str] | None
+    ) -> list[tuple[str, Words]]:
+        """The words of these products, of those that exist; None = of all."""
 
     async def row_count(self, generation: Generation, most: int | None = None) -> int:
         """How many rows the index should hold; of more than `most`, so many."""

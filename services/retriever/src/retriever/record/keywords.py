@@ -18,7 +18,17 @@ from sqlalchemy import Connection
 
 from retriever.domain.filter_parts import indexed_parts
 from retriever.domain.product import Attribute, ProductContent
-from retriever.domain.words import FIELDS, Words, match, rarity, words_in
+from retriever.domain.words import (
+    FIELDS,
+    MOST_COUNTED,
+    MOST_FOUND,
+    MOST_PRODUCTS,
+    Words,
+    match,
+    rarity,
+    selecting,
+    words_in,
+)
 from retriever.record.filter_matches import holds
 from retriever.record.parts import among, inserting, look_up, same
 from retriever.record.products import FACTS, to_facts
@@ -26,20 +36,16 @@ from retriever.record.tables import keywords, products
 from sightline_rules import categories
 from sightline_rules.filters import All, Filter, passes
 
-MOST_COUNTED = 10_000
-"""Products that are counted to know how common a word is, at most: one that so many have selects
-nothing where a rarer one is asked for too."""
-_ENOUGH = 100_000
-"""Products that are counted to know how many a catalog has, at most."""
 MOST_TRIED = 20_000
 """Products that are looked at whether they pass a filter, at most: the likeliest ones."""
-MOST_FOUND = 1_000
-"""Products that are compared with the words, at most: the likeliest that pass."""
 _STEP = 500
 _FILLED = 1_000
 _EVERYTHING = All()
 
 _WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
+_HELD = sa.select(keywords.c.product_id, *_WORDS)
+_OF_CATALOG = _HELD.where(keywords.c.catalog_id == sa.bindparam("catalog_id"))
+_OF_PRODUCTS = _HELD.where(among(keywords, "product_id"))
 _JUDGED = (
     sa.select(keywords.c.product_id, *_WORDS, *FACTS)
     .select_from(keywords.join(products, same(keywords, products)))
@@ -69,6 +75,22 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
         ),
         rows,
     )
+
+
+def read_words(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str] | None
+) -> list[tuple[str, Words]]:
+    """The words of these products, of those that exist; None = of all."""
+    of = {"catalog_id": catalog_id}
+    if product_ids is None:
+        rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
+    else:
+        rows = look_up(connection, _OF_PRODUCTS, product_ids, of)
+    return [(row.product_id, _held(row)) for row in rows]
+
+
+def _held(row: sa.Row[Any]) -> Words:
+    return Words(*(getattr(row, column.name) for column in _WORDS))
 
 
 def fill(connection: Connection) -> None:
@@ -113,20 +135,27 @@ def find_words(
     """
     engine = _ENGINES[connection.dialect.name]
     mine = keywords.c.catalog_id == catalog_id
-    total = _count(connection, sa.select(keywords.c.product_id).where(mine), _ENOUGH)
-    words: dict[str, tuple[int, float]] = {}
-    for word in asked:
-        count = _count(connection, engine.having([word], catalog_id), MOST_COUNTED)
-        words[word] = count, rarity(count, max(total, count))
-    named = _likeliest(connection, engine, catalog_id, words, condition)
-    rarities = {word: rare for word, (_, rare) in words.items()}
+    total = _count(connection, sa.select(keywords.c.product_id).where(mine), MOST_PRODUCTS)
+    counts = {
+        word: _count(connection, engine.having([word], catalog_id), MOST_COUNTED) for word in asked
+    }
+    rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
+    chosen, every = selecting(counts)
+    named: Sequence[str] = ()
+    if chosen:
+        query = engine.having(chosen, catalog_id, every=every)
+        named = _likeliest(
+            connection,
+            query,
+            engine.likelihood({word: rarities[word] for word in chosen}),
+            condition,
+        )
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]
         for row in look_up(connection, _JUDGED, some, {"catalog_id": catalog_id}):
             if condition == _EVERYTHING or passes(condition, to_facts(row)):
-                held = Words(*(getattr(row, column.name) for column in _WORDS))
-                found[row.product_id] = match(rarities, held)
+                found[row.product_id] = match(rarities, _held(row))
         if len(found) >= MOST_FOUND:
             break
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_FOUND]
@@ -140,25 +169,14 @@ def _count(connection: Connection, rows: sa.Select[Any], most: int) -> int:
 
 def _likeliest(
     connection: Connection,
-    engine: _SQLite | _PostgreSQL,
-    catalog_id: str,
-    words: Mapping[str, tuple[int, float]],
+    query: sa.Select[Any],
+    likelihood: sa.ColumnElement[float],
     condition: Filter,
 ) -> Sequence[str]:
-    """Products that have any of the words, but for common ones where there are rarer ones; all of
-    them where all are common. With what an index can say of the filter.
-
-    `words`: how many products have each, and its rarity.
-    """
-    there = {word: rare for word, (count, rare) in words.items() if count}
-    rarer = {word: rare for word, rare in there.items() if words[word][0] < MOST_COUNTED}
-    if not there:
-        return []
-    query = engine.having(list(rarer or there), catalog_id, every=not rarer)
+    """The likeliest products of a query, of those that pass what an index can say of the filter."""
     for part in indexed_parts(condition):
         query = query.where(sa.exists().where(same(keywords, products), holds(part)))
-    likely = engine.likelihood(rarer or there)
-    query = query.order_by(likely.desc(), keywords.c.product_id).limit(MOST_TRIED)
+    query = query.order_by(likelihood.desc(), keywords.c.product_id).limit(MOST_TRIED)
     return connection.execute(query).scalars().all()
 
 

@@ -129,6 +129,7 @@ class Record(Store):
     category_mismatches = _reads(read_mismatches)
     mismatch_count = _reads(count_mismatched)
     find_words = _reads(keywords.find_words)
+    words = _reads(keywords.read_words)
 
     # Removals
     commit_number = _writes_now(session.take_number)

@@ -6,7 +6,9 @@ It reads the record alone, so it works without engine and models, and sees every
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -61,18 +63,26 @@ async def search(
     """
     check(query)
     asked = asked_words(query.text)
+    columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
-        named = (
-            await record.find_words(
-                query.catalog_id, asked, query.condition, frozenset(query.excluded)
-            )
-            if asked
-            else []
-        )
+        named = await _named(query, asked, record, columns) if asked else []
     with measure("hydrate"):
-        found = await _ordered(query, named, record, columns or Columns(record, exact_rows=0))
+        found = await _ordered(query, named, record, columns)
     candidates = Candidates.of(found, query.top_k, query.collapse)
     return Answer(candidates, f"words: {len(asked)} asked, {len(named)} products match")
+
+
+async def _named(
+    query: Query, asked: Sequence[str], record: KeywordRecord, columns: Columns
+) -> list[tuple[str, float]]:
+    """Products and how well they match, best first; in memory where a catalog's words are."""
+    excluded = frozenset(query.excluded)
+    held = await columns.words(query.catalog_id)
+    if held is None:
+        return await record.find_words(query.catalog_id, asked, query.condition, excluded)
+    view, words = held
+    passing = partial(view.conditions.passing, query.condition)
+    return words.best(asked, view.table, passing, excluded)
 
 
 def check(query: Query) -> None:

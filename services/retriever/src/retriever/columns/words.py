@@ -1,0 +1,128 @@
+"""The words of a catalog's products in memory: which have a word, and how often.
+
+A search adds up what each word says of the products that have it, on arrays, and so compares all
+of them, where the store's full-text search compares the likeliest. Their figures are the same
+(domain/words.py).
+
+Rows are only ever added: a product whose words changed is a new row, and its old one belongs to
+nobody. When many are dead, the index is to be made anew.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from retriever.columns.table import Flags, Ints, Table
+from retriever.domain.words import (
+    MOST_COUNTED,
+    MOST_FOUND,
+    MOST_PRODUCTS,
+    Words,
+    frequencies,
+    rarity,
+    saturated,
+    selecting,
+)
+
+NOBODY = -1
+LEAST_DEAD = 1_024
+
+Passing = Callable[[Ints], Flags]
+
+
+class WordIndex:
+    """Postings by word. Not for several threads at a time."""
+
+    def __init__(self) -> None:
+        self.head = 0
+        """All commits up to this one are in here."""
+        self._owner = array("q")
+        """By row, the place of the product that it is of; NOBODY = it is dead."""
+        self._row: dict[int, int] = {}
+        """By place."""
+        self._postings: dict[str, tuple[array[int], array[float]]] = {}
+        """By word, the rows that have it, and how often (words.frequencies)."""
+
+    def __len__(self) -> int:
+        """How many products there are."""
+        return len(self._row)
+
+    @property
+    def worn(self) -> bool:
+        """Whether so many rows are dead that it is to be made anew."""
+        return len(self._owner) - len(self._row) > max(LEAST_DEAD, len(self._row) // 4)
+
+    def put(self, place: int, words: Words) -> None:
+        """Let these be a product's words."""
+        self.remove(place)
+        row = self._row[place] = len(self._owner)
+        self._owner.append(place)
+        for word, frequency in frequencies(words).items():
+            rows, counts = self._postings.setdefault(word, (array("q"), array("d")))
+            rows.append(row)
+            counts.append(frequency)
+
+    def remove(self, place: int) -> None:
+        """Forget a product's words."""
+        row = self._row.pop(place, NOBODY)
+        if row != NOBODY:
+            self._owner[row] = NOBODY
+
+    def best(
+        self, asked: Sequence[str], table: Table, passing: Passing, excluded: Collection[str]
+    ) -> list[tuple[str, float]]:
+        """Products that words select and that pass, each with how well it matches (0 to 1), best
+        first, equal ones by id; at most MOST_FOUND."""
+        owners = np.array(self._owner, np.int64)
+        found = {word: self._alive(word, owners) for word in asked}
+        counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in found.items()}
+        total = min(len(self), MOST_PRODUCTS)
+        rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
+        rows = _selected({word: rows for word, (rows, _) in found.items()}, counts)
+        places = owners[rows]
+        kept = passing(places) & ~np.isin(places, table.places(list(excluded)))
+        scores = np.zeros(len(owners))
+        for word, (having, often) in found.items():
+            scores[having] += rarities[word] * saturated(often)
+        matches = scores[rows[kept]] / sum(rarities.values())
+        return _first(table, places[kept], matches)
+
+    def _alive(self, word: str, owners: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """The rows that have a word and are of a product, and how often they have it."""
+        rows, counts = self._postings.get(word, ((), ()))
+        having, often = np.array(rows, np.int64), np.array(counts, np.float64)
+        alive = owners[having] != NOBODY
+        return having[alive], often[alive]
+
+
+def indexed(table: Table, words: Iterable[tuple[str, Words]]) -> WordIndex:
+    """The words of the products that a table has."""
+    index = WordIndex()
+    for product_id, held in words:
+        place = table.place(product_id)
+        if place >= 0:
+            index.put(place, held)
+    return index
+
+
+def _selected(rows: Mapping[str, Ints], counts: Mapping[str, int]) -> Ints:
+    """The rows of products that the words select."""
+    chosen, every = selecting(counts)
+    if not chosen:
+        return np.zeros(0, np.int64)
+    together, times = np.unique(np.concatenate([rows[word] for word in chosen]), return_counts=True)
+    selected: Ints = together[times == len(chosen)] if every else together
+    return selected
+
+
+def _first(table: Table, places: Ints, matches: npt.NDArray[np.float64]) -> list[tuple[str, float]]:
+    if len(matches) > MOST_FOUND:
+        near = np.flatnonzero(matches >= np.partition(matches, -MOST_FOUND)[-MOST_FOUND])
+        places, matches = places[near], matches[near]
+    named = [table.ids[place] for place in places.tolist()]
+    found = zip(named, matches.tolist(), strict=True)
+    return sorted(found, key=lambda each: (-each[1], each[0]))[:MOST_FOUND]
