@@ -29,6 +29,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Availability, Comparison, Filter, Money, Operator
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import write
+from tests.waiting import until
 
 pytestmark = each_engine
 
@@ -242,6 +243,17 @@ async def test_words_in_memory_say_what_the_store_says(
         assert memory.candidates.product_ids == store.candidates.product_ids
         assert memory.candidates.similarities == store.candidates.similarities
         assert memory.plan == store.plan
+
+
+async def test_the_store_answers_while_words_are_read_for_the_first_time(shop: Record) -> None:
+    columns = Columns(shop)
+    assert await columns.view("default") is not None
+    assert await columns.words("default") is None
+    await until(partial(columns.words, "default"))
+    await shop.write("default", [write("rioja", title="Ribera")])
+    held = await columns.words("default")
+    assert held is not None, "a refresh is waited for"
+    assert len(held[1]) == len(SHOP)
 
 
 async def test_words_of_too_large_a_catalog_are_left_to_the_store(shop: Record) -> None:

@@ -154,6 +154,8 @@ class Columns:
             return None
         head = catalog.head
         if catalog.words is None or catalog.words.head < head:
+            if catalog.words is None and until is not None:
+                until = self._clock()  # the store answers while they are read for the first time
             work = partial(self._hold_words, catalog_id, catalog)
             if await self._run(catalog_id, "words", work, until) is Ended.LATE:
                 return None

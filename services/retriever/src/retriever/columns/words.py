@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.table import Flags, Ints, Table
+from retriever.columns.vectors import LEAST_DEAD, NOBODY
 from retriever.domain.words import (
     MOST_COUNTED,
     MOST_FOUND,
@@ -27,9 +28,6 @@ from retriever.domain.words import (
     saturated,
     selecting,
 )
-
-NOBODY = -1
-LEAST_DEAD = 1_024
 
 Passing = Callable[[Ints], Flags]
 
