@@ -76,6 +76,26 @@ FOLLOWED = (
         ("backup create", "backup restore $newest --force"),
     ),
     Followed(
+        "BACKUP_VERSION_UNSUPPORTED",
+        "backup restore $newer --force",
+        ("backup restore $backup --force",),
+    ),
+    Followed(
+        "FILTER_INVALID",
+        "recommend --filter $condition",
+        ("recommend --help", "recommend --filter 'price < 30 EUR'"),
+    ),
+    Followed(
+        "RESOURCE_EXHAUSTED",
+        "recommend --image $heavy --image $heavy --image $heavy --image $heavy",
+        ("recommend --image $heavy",),
+    ),
+    Followed(
+        "SPACE_UNAVAILABLE",
+        "index create --version nope",
+        ("spaces list", "index create --version $served"),
+    ),
+    Followed(
         "TRAINING_DATA_INSUFFICIENT",
         "models train",
         ("products import FILE --images $photos", "events import FILE", "models train"),
@@ -89,16 +109,11 @@ ELSEWHERE: Mapping[str, str] = {
     "CATALOG_NOT_FOUND": "tests/live/test_fixes.py: the command is about another catalog",
     "UNAVAILABLE": "tests/live/test_fixes.py: the ranker is stopped",
     "NOTHING_AVAILABLE": "tests/live/test_fixes.py: the retriever is stopped",
-    "EVALUATION_NOT_FOUND": "no way to provoke it here: a training evaluates what it makes; its"
-    " command is typed for MODEL_UNPROVEN",
-    "SPACE_UNAVAILABLE": "the suite of these tests serves every space",
-    "FILTER_INVALID": "the command line refuses it before it is sent; its command is typed below",
-    "BACKUP_VERSION_UNSUPPORTED": "needs a file of a release that is not there yet",
-    "INTERNAL": "a fault of ours: none is known",
-    "RESOURCE_EXHAUSTED": "the command line sends no such message; its line names no command",
-    "UNIMPLEMENTED": "needs an older gateway; its line names no command",
+    "EVALUATION_NOT_FOUND": "tests/live/test_fixes.py: an evaluation is deleted",
+    "INTERNAL": "tests/live/test_fixes.py: a table is taken away, and put back as a log says",
+    "UNIMPLEMENTED": "tests/live/test_fixes.py: a gateway without methods, then this one",
 }
-"""The other lines, and who follows them or why nobody does."""
+"""The other lines, and who follows them."""
 
 TYPED_ELSEWHERE: Mapping[str, str] = {
     "make up": "tests/live/test_start.py",
@@ -108,7 +123,7 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
     "make up PORT_BASE={local.other_base()}": "tests/live/test_start.py",
     "make setup": "tests/live/test_start.py: make up makes it first",
     "make wines": "tests/live/test_start.py: make up WINES=1 ends with it",
-    "du -sh {local.data}": "a full disk is not made here; du is not ours",
+    "du -sh {local.data}": "tests/live/test_fixes.py, where the disk is said to be full",
     "pip install ./protos ./client": "tests/contracts/test_installs.py installs both",
     "sightline products status --wait": "tests/live/test_fixes.py",
     "sightline models train --promote": "tests/live/test_fixes.py",

@@ -1,15 +1,24 @@
 """What is said to fix a fault is typed, and the fault is gone (tests/advice.py)."""
 
+import io
 import json
 import shlex
 import shutil
+import sqlite3
+import subprocess
+import tarfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from string import Template
 
+import grpc
 import pytest
 
 from local_suite.suite import Suite
+from sightline_client.cli import doctor, here
 from tests.advice import FOLLOWED, Followed, commands
 from tests.live.hands import WINES, Hands
 from tests.waiting import SECONDS
@@ -54,6 +63,7 @@ def hands(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Hands:
     (hands.folder / "page.jpg").write_text("<!doctype html><title>404</title>")
     large = WINES[0].image.read_bytes() + bytes(11_000_000)
     (hands.folder / "large.jpg").write_bytes(large)
+    (hands.folder / "heavy.jpg").write_bytes(large[:9_000_000])
     return hands
 
 
@@ -66,6 +76,7 @@ def named(hands: Hands, suite: Suite) -> dict[str, str]:
     backup = newest_backup(hands)
     backups = suite.layout.data / "retriever" / "backups"
     strange = _backup_of_other(hands, backups)
+    newer = _as_of_a_newer_version(backups / hands.catalog / f"{backup}.tar")
     damaged = f"{backup[:-1]}{'1' if backup.endswith('0') else '0'}"
     content = bytearray((backups / hands.catalog / f"{backup}.tar").read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -81,6 +92,10 @@ def named(hands: Hands, suite: Suite) -> dict[str, str]:
         "backup": backup,
         "damaged": damaged,
         "strange": strange,
+        "newer": newer,
+        "heavy": "heavy.jpg",
+        "condition": shlex.quote(f"brand = '{'x' * 1_200}'"),
+        "served": hands.facts("status")["embedderSpaces"][-1]["version"],
         "other": "hands",
     }
 
@@ -93,6 +108,23 @@ def _backup_of_other(hands: Hands, backups: Path) -> str:
     (backups / hands.catalog).mkdir(exist_ok=True)
     shutil.copyfile(backups / "hands" / f"{found}.tar", backups / hands.catalog / f"{found}.tar")
     return found
+
+
+def _as_of_a_newer_version(backup: Path) -> str:
+    """A copy whose manifest says that a later release wrote it."""
+    copy = backup.with_stem(f"{backup.stem[:-1]}{'3' if backup.stem.endswith('2') else '2'}")
+    with tarfile.open(backup) as there, tarfile.open(copy, "w") as here_:
+        for member in there:
+            data = there.extractfile(member)
+            assert data is not None
+            content = data.read()
+            if member.name == "manifest.json":
+                manifest = json.loads(content)
+                manifest["format_version"] += 1
+                content = json.dumps(manifest).encode()
+                member.size = len(content)
+            here_.addfile(member, io.BytesIO(content))
+    return copy.stem
 
 
 def words(typed: str, named: dict[str, str]) -> list[str]:
@@ -117,6 +149,67 @@ def test_what_a_fix_says_helps(each: Followed, hands: Hands, named: dict[str, st
         lines.append(f"sightline {typed.replace('$version', 'VERSION')}")
     for command in named_ones:
         assert any(line.startswith(command) for line in lines), f"nobody typed {command}"
+
+
+def test_a_model_that_was_not_evaluated_is_measured(
+    hands: Hands, named: dict[str, str], suite: Suite
+) -> None:
+    shown = ("models", "evaluate", named["version"], "--show")
+    hands.run("models", "evaluate", named["version"])
+    hands.run(*shown)
+    with record(suite, "ranker/ranker.db") as database:
+        database.execute("DELETE FROM evaluations WHERE version = ?", [named["version"]])
+    said = hands.run(*shown, code=1)
+    assert "EVALUATION_NOT_FOUND" in said
+    (command,) = commands(fixes(said))
+    hands.run(*shlex.split(command.replace("VERSION", named["version"]))[1:])
+    hands.run(*shown)
+
+
+def test_the_logs_say_what_an_internal_fault_is(
+    hands: Hands, named: dict[str, str], suite: Suite
+) -> None:
+    shown = ("models", "evaluate", named["version"], "--show")
+    with record(suite, "ranker/ranker.db") as database:
+        database.execute("ALTER TABLE evaluations RENAME TO taken_away")
+    try:
+        said = hands.run(*shown, code=1)
+    finally:
+        with record(suite, "ranker/ranker.db") as database:
+            database.execute("ALTER TABLE taken_away RENAME TO evaluations")
+    assert "INTERNAL" in said
+    assert "DATA/logs" in fixes(said)
+    assert "OperationalError" in (suite.layout.data / "logs" / "ranker.log").read_text()
+    hands.run(*shown)
+
+
+def test_a_gateway_that_lacks_a_method_is_named_as_older(hands: Hands) -> None:
+    older = grpc.server(ThreadPoolExecutor())
+    port = older.add_insecure_port("127.0.0.1:0")
+    older.start()
+    try:
+        said = Hands(f"127.0.0.1:{port}", hands.folder, hands.catalog).run("status", code=1)
+    finally:
+        older.stop(None)
+    assert "UNIMPLEMENTED" in said
+    assert "update it" in fixes(said)
+    hands.run("status")
+
+
+def test_what_a_full_disk_holds_can_be_looked_at(suite: Suite) -> None:
+    local = here.LocalSuite(suite.layout.data, ports={}, again="make up", running=True)
+    full = next(doctor.of_machine(local, free=0))
+    (command,) = commands(full.fix)
+    shown = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+    assert str(suite.layout.data) in shown.stdout
+    assert not list(doctor.of_machine(local, free=doctor.LEAST_FREE))
+
+
+@contextmanager
+def record(suite: Suite, name: str) -> Iterator[sqlite3.Connection]:
+    """A service's SQLite database; what is done there is committed at the end."""
+    with closing(sqlite3.connect(suite.layout.data / name, timeout=SECONDS)) as database, database:
+        yield database
 
 
 def test_a_catalog_that_is_none_is_told_from_one_that_is(hands: Hands) -> None:
@@ -219,7 +312,8 @@ def until_it_works(hands: Hands, *arguments: str) -> None:
         out, err = process.communicate(timeout=100)
         if process.returncode == 0:
             return
-        assert "UNAVAILABLE" in err and time.monotonic() < until, out + err
+        assert "UNAVAILABLE" in err, out + err
+        assert time.monotonic() < until, out + err
 
 
 def doctor_until(hands: Hands, expected: str, *, code: int) -> str:

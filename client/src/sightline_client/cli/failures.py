@@ -41,7 +41,8 @@ FIXES = MappingProxyType(
         " AVIF, HEIC, TIFF or BMP",
         "IMAGE_TOO_LARGE": "shrink the photo: 10 MiB and 50 megapixels at most; 448 pixels on the"
         " short side are plenty",
-        "SPACE_UNAVAILABLE": "ask without it: no model for that kind of query is installed yet",
+        "SPACE_UNAVAILABLE": "take a version that `sightline spaces list` shows; of a query, leave"
+        " out what none of these spaces takes",
         "FILTER_INVALID": "fix the condition that is named; `sightline recommend --help` has the"
         " fields and operators",
         "MODEL_NOT_FOUND": "take a version that `sightline models list` shows",
@@ -63,7 +64,8 @@ FIXES = MappingProxyType(
         " products that the backup does not hold",
         "URI_FORBIDDEN": "take an http(s) address that the suite's settings allow, or the file",
         "NOTHING_AVAILABLE": "try again in a moment; `sightline status` says what is down",
-        "INTERNAL": "a fault in the suite, not in your request: its logs say more",
+        "INTERNAL": "a fault in the suite, not in your request: the logs of its services say more;"
+        " after `make up` they are in DATA/logs",
     }
 )
 """Reason → what to do about it."""
