@@ -21,6 +21,7 @@ START = ROOT / "docs" / "start"
 PAGES = re.findall(r"\]\((\S+\.md)\)", (START / "README.md").read_text())[:8]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 900
+FROM_ADDRESSES = "sightline products import examples/exports/shopify.csv --set currency=EUR"
 ACTIVATE = ". .venv/bin/activate"
 LEFT_OUT = "…"
 VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(?:[.,:]\d+)*")
@@ -174,7 +175,11 @@ def test_a_suite_that_lost_a_part_is_started_anew_elsewhere_if_need_be(desk: Des
 
 def test_the_first_day_page_by_page(desk: Desk) -> None:
     assert len(PAGES) == 8
-    said = {name: desk.page(name) for name in PAGES}
+    said: dict[str, dict[str, str]] = {}
+    for name in PAGES:
+        said[name] = desk.page(name)
+        if name == "quickstart.md":  # before load-my-catalog.md names the hosts
+            assert "URI_FORBIDDEN" in desk.shell(FROM_ADDRESSES, code=1)
     first = said["quickstart.md"]
     assert "What to type next" in first["make up WINES=1"]
     found = first["sightline recommend --image examples/wines/images/100062.jpg --top 5"]
@@ -183,6 +188,9 @@ def test_the_first_day_page_by_page(desk: Desk) -> None:
     catalog = said["load-my-catalog.md"]
     assert any("column wineid looks like id" in text for text in catalog.values())
     assert sum("100 products stored" in text for text in catalog.values()) == 1
+    refused = desk.shell(FROM_ADDRESSES, code=1)
+    assert "URI_FORBIDDEN" not in refused
+    assert "the host's name is not known" in " ".join(refused.split())
     again = said["send-my-events.md"]["sightline events import examples/exports/ga4.jsonl"]
     assert "0 new, 4 there already" in again
     trained = said["train-and-promote.md"]
