@@ -30,6 +30,7 @@ from retriever.domain.words import (
 )
 
 Passing = Callable[[Ints], Flags]
+Matches = npt.NDArray[np.float64]
 
 
 class WordIndex:
@@ -72,15 +73,15 @@ class WordIndex:
 
     def best(
         self, asked: Sequence[str], table: Table, passing: Passing, excluded: Collection[str]
-    ) -> list[tuple[str, float]]:
-        """Products that words select and that pass, each with how well it matches (0 to 1), best
-        first, equal ones by id; at most MOST_FOUND."""
+    ) -> tuple[Ints, Matches]:
+        """Where products are in the table that words select and that pass, and how well each
+        matches (0 to 1), best first, equal ones by id; at most MOST_FOUND."""
         owners = np.array(self._owner, np.int64)
         found = {word: self._alive(word, owners) for word in asked}
         counts = {word: min(len(rows), MOST_COUNTED) for word, (rows, _) in found.items()}
         total = min(len(self), MOST_PRODUCTS)
         rarities = {word: rarity(count, max(total, count)) for word, count in counts.items()}
-        rows = _selected({word: rows for word, (rows, _) in found.items()}, counts)
+        rows = _selected({word: rows for word, (rows, _) in found.items()}, counts, len(owners))
         places = owners[rows]
         kept = passing(places) & ~np.isin(places, table.places(list(excluded)))
         scores = np.zeros(len(owners))
@@ -89,7 +90,7 @@ class WordIndex:
         matches = scores[rows[kept]] / sum(rarities.values())
         return _first(table, places[kept], matches)
 
-    def _alive(self, word: str, owners: Ints) -> tuple[Ints, npt.NDArray[np.float64]]:
+    def _alive(self, word: str, owners: Ints) -> tuple[Ints, Matches]:
         """The rows that have a word and are of a product, and how often they have it."""
         rows, counts = self._postings.get(word, ((), ()))
         having, often = np.array(rows, np.int64), np.array(counts, np.float64)
@@ -107,20 +108,20 @@ def indexed(table: Table, words: Iterable[tuple[str, Words]]) -> WordIndex:
     return index
 
 
-def _selected(rows: Mapping[str, Ints], counts: Mapping[str, int]) -> Ints:
-    """The rows of products that the words select."""
+def _selected(rows: Mapping[str, Ints], counts: Mapping[str, int], size: int) -> Ints:
+    """The rows, of `size`, of products that the words select."""
     chosen, every = selecting(counts)
-    if not chosen:
-        return np.zeros(0, np.int64)
-    together, times = np.unique(np.concatenate([rows[word] for word in chosen]), return_counts=True)
-    selected: Ints = together[times == len(chosen)] if every else together
-    return selected
+    times = np.zeros(size, np.int16)
+    for word in chosen:
+        times[rows[word]] += 1
+    return np.flatnonzero(times == len(chosen) if every and chosen else times)
 
 
-def _first(table: Table, places: Ints, matches: npt.NDArray[np.float64]) -> list[tuple[str, float]]:
+def _first(table: Table, places: Ints, matches: Matches) -> tuple[Ints, Matches]:
     if len(matches) > MOST_FOUND:
         near = np.flatnonzero(matches >= np.partition(matches, -MOST_FOUND)[-MOST_FOUND])
         places, matches = places[near], matches[near]
-    named = [table.ids[place] for place in places.tolist()]
-    found = zip(named, matches.tolist(), strict=True)
-    return sorted(found, key=lambda each: (-each[1], each[0]))[:MOST_FOUND]
+    ids = [table.ids[place] for place in places.tolist()]
+    by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+    order = by_id[np.argsort(-matches[by_id], kind="stable")][:MOST_FOUND]
+    return places[order], matches[order]

@@ -12,7 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from retriever.columns.keeper import Columns
+from retriever.columns.keeper import Columns, View
+from retriever.columns.table import Ints
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
@@ -65,24 +66,43 @@ async def search(
     asked = asked_words(query.text)
     columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
-        named = await _named(query, asked, record, columns) if asked else []
+        matching = await _matching(query, asked, record, columns)
     with measure("hydrate"):
-        found = await _ordered(query, named, record, columns)
+        found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
-    return Answer(candidates, f"words: {len(asked)} asked, {len(named)} products match")
+    return Answer(candidates, f"words: {len(asked)} asked, {found.rows} products match")
 
 
-async def _named(
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """Products that match, best first, but for those that were deleted since."""
+
+    view: View
+    places: Ints
+    """In the view's table."""
+    matches: Sequence[float]
+    count: int
+    """With those that were deleted since."""
+
+
+async def _matching(
     query: Query, asked: Sequence[str], record: KeywordRecord, columns: Columns
-) -> list[tuple[str, float]]:
-    """Products and how well they match, best first; in memory where a catalog's words are."""
+) -> _Matching:
+    """What words find: in memory where a catalog's words are, otherwise by the store."""
     excluded = frozenset(query.excluded)
-    held = await columns.words(query.catalog_id)
-    if held is None:
-        return await record.find_words(query.catalog_id, asked, query.condition, excluded)
-    view, words = held
-    passing = partial(view.conditions.passing, query.condition)
-    return words.best(asked, view.table, passing, excluded)
+    held = await columns.words(query.catalog_id) if asked else None
+    if held is not None:
+        view, words = held
+        passing = partial(view.conditions.passing, query.condition)
+        places, matches = words.best(asked, view.table, passing, excluded)
+        return _Matching(view, places, matches.tolist(), len(places))
+    named = list[tuple[str, float]]()
+    if asked:
+        named = await record.find_words(query.catalog_id, asked, query.condition, excluded)
+    view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
+    places = view.table.places([product_id for product_id, _ in named])
+    there = np.flatnonzero(places >= 0)
+    return _Matching(view, places[there], [named[row][1] for row in there.tolist()], len(named))
 
 
 def check(query: Query) -> None:
@@ -94,23 +114,14 @@ def check(query: Query) -> None:
     check_limits(query.top_k, query.excluded)
 
 
-async def _ordered(
-    query: Query, named: list[tuple[str, float]], record: KeywordRecord, columns: Columns
-) -> Ordered:
-    """The products named, but for those that were deleted since."""
-    view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
-    places = view.table.places([product_id for product_id, _ in named])
-    held = np.flatnonzero(places >= 0)
-    cosines = None
-    if query.collapse is not Collapse.OFF:
+async def _ordered(query: Query, found: _Matching, record: KeywordRecord) -> Ordered:
+    async def cosines(pairs: Sequence[tuple[int, int]]) -> Sequence[float | None]:
         # Its vectors say of doubtful pairs of photos whether they are one picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)
-        cosines = recorded_cosines(view, record, looks)
-    return Ordered(
-        view,
-        places[held],
-        [named[row][1] for row in held.tolist()],
-        [""] * len(held),
-        await choose(view.table, places[held], view.table.places([]), query.top_k, cosines),
-        len(named),
-    )
+        return await recorded_cosines(found.view, record, looks)(pairs)
+
+    compared = None if query.collapse is Collapse.OFF else cosines
+    own = found.view.table.places([])
+    chosen = await choose(found.view.table, found.places, own, query.top_k, compared)
+    photos = [""] * len(found.places)
+    return Ordered(found.view, found.places, found.matches, photos, chosen, found.count)
