@@ -20,7 +20,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-models demo-upgrade demo-spaces test up wines run down status setup tools lint types imports protolint proto protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
+.PHONY: help demo demo-models demo-upgrade demo-spaces test check up wines run down status setup tools lint types imports protolint proto protos-bundle image images bench bench-full fuzz chaos-retriever chaos-embedder format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -57,6 +57,9 @@ status: ## Show the suite's processes
 
 test: setup tools lint ## Lint, types, contracts, unit, wire and live tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 10 tests
+
+check: setup lint ## Lint, types, contracts and unit tests alone, for everyday work
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) tests/contracts tests/unit
 
 bench: setup ## Measure; prints tables and writes JSON under bench/results/
 	$(BIN)/python -m bench

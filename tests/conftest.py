@@ -22,7 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LIVE = "tests/live/"
 WITHOUT_SUITE = {
     f"{LIVE}test_{name}.py"
-    for name in ("engines", "filters", "milvus_engine", "milvus_server_engine", "page", "plans")
+    for name in (
+        *("engines", "filters", "milvus_engine", "milvus_server_engine", "page", "plans"),
+        "start",
+    )
 }
 """Live tests that start what they need themselves."""
 
