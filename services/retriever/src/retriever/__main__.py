@@ -1,7 +1,5 @@
 """The retriever's server: `python -m retriever`. Its worker is `python -m retriever.worker`."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress

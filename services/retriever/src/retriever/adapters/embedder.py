@@ -1,7 +1,5 @@
 """The embedder's client: translates, decides nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager

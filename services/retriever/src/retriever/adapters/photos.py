@@ -5,8 +5,6 @@ record mentions it, and never changed afterwards. Photos that no product has any
 catalog page, an answer record or an import under way may still name them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import errno

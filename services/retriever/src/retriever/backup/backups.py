@@ -4,8 +4,6 @@ Both are jobs. A backup is the record at one commit, read in one transaction whi
 and the photos that it names, which never change. What restores it is in `restores`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

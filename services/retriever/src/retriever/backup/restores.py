@@ -5,8 +5,6 @@ that was written whole after the restore was asked for, by a caller or by an ear
 as it is. The index follows by the outbox, as after any write.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

@@ -1,7 +1,5 @@
 """Hashes photos that were stored before photos were hashed, a few at a time."""
 
-from __future__ import annotations
-
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected
 from retriever.ports.catalog import HashRecord
 from retriever.ports.photos import Photos

@@ -1,7 +1,5 @@
 """Photos that come with a product: fetched, checked and stored before the product is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid

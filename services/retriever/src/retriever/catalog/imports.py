@@ -5,8 +5,6 @@ since it was opened, or since another import was opened that was under way then.
 one catalog at once delete nothing of each other's, nor of an upsert's in between.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass

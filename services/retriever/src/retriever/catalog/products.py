@@ -4,8 +4,6 @@ Each use case takes its collaborators as parameters. Photos are checked and dura
 transaction that mentions them begins; a write is acknowledged when that transaction is committed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import Sequence

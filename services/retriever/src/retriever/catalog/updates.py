@@ -1,7 +1,5 @@
 """Changes in part: named fields of products, and offers."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -17,8 +17,6 @@ Errors, each with its reason on the wire::
         └── BackupDamaged             BACKUP_DAMAGED
 """
 
-from __future__ import annotations
-
 import errno
 from dataclasses import dataclass
 from datetime import timedelta

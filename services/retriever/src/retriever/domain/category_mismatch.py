@@ -6,8 +6,6 @@ right where one category in twenty is wrong, also among those that the head lear
 of which the head saw no photo is flagged wrongly far more often: docs/embedder.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

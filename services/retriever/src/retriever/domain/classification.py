@@ -1,7 +1,5 @@
 """What a photo shows, by a head that learned the catalog's categories."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 CategoryPath = tuple[str, ...]

@@ -47,8 +47,6 @@ ServiceError
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from retriever.domain.imports import ImportMode

@@ -1,7 +1,5 @@
 """Index generations: one collection of vectors of one space version each, and how fresh it is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

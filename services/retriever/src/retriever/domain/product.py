@@ -1,7 +1,5 @@
 """A catalog's products: as callers give them, as the record holds them, and what changes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -4,8 +4,6 @@ Putting together is Rocchio's (1971, "Relevance feedback in information retrieva
 liked, away from what is not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Collections in the engine: made, loaded, brought into the present shape."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from retriever.domain.collections import collection_of, shape_of, shaped

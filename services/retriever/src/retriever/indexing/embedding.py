@@ -3,8 +3,6 @@
 A step can die at any point: what has no vector in the record by then is pending still.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Iterator, Sequence

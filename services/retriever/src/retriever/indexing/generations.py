@@ -4,8 +4,6 @@ The registry stands in the record, so each of these is a transaction there; what
 job of the worker. The worker also makes a new generation's collection, within a second or so.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

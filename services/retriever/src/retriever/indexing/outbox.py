@@ -4,8 +4,6 @@ A step can die at any point: the record says afterwards what is left to do, and 
 leaves the same index. One process at a time runs them (`Leader`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from retriever.domain.generation import Generation

@@ -1,7 +1,5 @@
 """The index compared with the record, and what differs written again."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """What the catalog's use cases ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 

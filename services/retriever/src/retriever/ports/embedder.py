@@ -1,7 +1,5 @@
 """What the use cases ask of the embedder."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """What those who make vectors and fill the index ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """What searches ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Protocol
 

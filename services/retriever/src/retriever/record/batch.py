@@ -4,8 +4,6 @@ A statement costs far more than a row. So what the decisions depend on is read b
 of them, and what they lead to is kept here, where the next decision sees it, until `save`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace

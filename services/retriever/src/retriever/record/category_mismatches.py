@@ -4,8 +4,6 @@ A mismatch is kept with the category that it was about and holds while the produ
 and that photo: whoever changes one of them has nothing to clear.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What columns in memory are made of, and what changed since a commit."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

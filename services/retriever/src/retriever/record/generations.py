@@ -1,7 +1,5 @@
 """Index generations: what they should hold, what they lack."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from functools import lru_cache

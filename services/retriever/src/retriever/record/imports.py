@@ -5,8 +5,6 @@ again is answered as it was. A row that failed for a passing reason (a full disk
 decided.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """One vector for each product, out of those of its photos."""
 
-from __future__ import annotations
-
 from itertools import groupby
 
 import numpy as np

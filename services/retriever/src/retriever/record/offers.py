@@ -1,7 +1,5 @@
 """Prices and availability, set without the rest of a product."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Products and photos: rows to values and back."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Rows of an archive into the record: products as they were, under new commit numbers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

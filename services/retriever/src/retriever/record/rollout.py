@@ -1,7 +1,5 @@
 """Roll-outs in the record: the registry's changes, each one transaction, and a backfill's steps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -3,8 +3,6 @@
 Whole products and changes of them are written by `batch`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias

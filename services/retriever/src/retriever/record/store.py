@@ -1,7 +1,5 @@
 """The record: each of its calls, named with the function that does it, beside its SQL."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 

@@ -4,8 +4,6 @@ What is pending there is a product, not a text: its former vector serves until t
 and its present text is looked up when it is embedded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which generation is searched, and how fresh it is: searches can wait for a write."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

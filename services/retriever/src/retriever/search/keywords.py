@@ -3,8 +3,6 @@
 It reads the record alone, so it works without engine and models, and sees every write at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lists the vectors of products, for those who learn from what products look like."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from retriever.domain.errors import SpaceUnavailable

@@ -6,8 +6,6 @@ say so, and when it missed some, these are compared one by one. An exact round t
 rows becomes a graph search.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """What is searched for, checked, and the vectors that it is searched with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A search by the engine before its first round: its estimate and its plan."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from retriever.domain.generation import Generation, IndexKind

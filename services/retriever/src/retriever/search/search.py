@@ -5,8 +5,6 @@ availability in an answer are exact at once, while a product that newly passes a
 when the index has caught up.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager

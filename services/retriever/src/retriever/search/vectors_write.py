@@ -1,7 +1,5 @@
 """Vectors that callers give, stored."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from retriever.domain.errors import SpaceUnavailable, VectorInvalid, VersionMismatch

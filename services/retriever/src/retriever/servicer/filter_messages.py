@@ -1,7 +1,5 @@
 """Filters: protos to values and back."""
 
-from __future__ import annotations
-
 import base64
 
 from google.protobuf.timestamp_pb2 import Timestamp

@@ -1,8 +1,6 @@
 """FitService on gRPC: translate, call the use case, translate back."""
 # ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from retriever.domain.fitting import FitPlan

@@ -1,7 +1,5 @@
 """Index generations: protos to values and back."""
 
-from __future__ import annotations
-
 from retriever.domain.errors import IndexParametersInvalid
 from retriever.domain.generation import (
     EXACT,

@@ -1,7 +1,5 @@
 """Protos to values and back. Decides nothing but what can't be said in our values at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import Enum

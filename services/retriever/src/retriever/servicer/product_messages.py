@@ -1,7 +1,5 @@
 """Products, photos and imports: protos to values and back."""
 
-from __future__ import annotations
-
 from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 

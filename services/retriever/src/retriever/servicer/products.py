@@ -1,12 +1,8 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
 # ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import grpc
+from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
@@ -20,6 +16,7 @@ from retriever.servicer import column_messages, filter_messages, product_message
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
@@ -30,13 +27,9 @@ MOST_ROWS = 10_000
 
 PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
 
-if TYPE_CHECKING:
-    from typing import Protocol
 
-    Context = grpc.aio.ServicerContext[Any, Any]
-
-    class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
-        """All that these calls ask of the record."""
+class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
+    """All that these calls ask of the record."""
 
 
 class ProductServicer(products_grpc.ProductServiceServicer):

@@ -1,7 +1,5 @@
 """Vectors, searches and their answers: protos to values and back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from retriever.domain.generation import Freshness, Generation

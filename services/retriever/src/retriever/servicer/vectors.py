@@ -1,12 +1,7 @@
 """VectorService on gRPC: translate, call the use case, translate back."""
 # ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
 
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
@@ -23,6 +18,7 @@ from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
@@ -34,9 +30,6 @@ LONGEST_SECONDS = 10.0
 """How long a search may take whose caller set no deadline: it may wait for a write in vain."""
 COUNT_SECONDS = 1.0
 """How long the engine may take to count: less than those wait who ask whether it answers."""
-
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class VectorServicer(vectors_grpc.VectorServiceServicer):

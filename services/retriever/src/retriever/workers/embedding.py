@@ -1,7 +1,5 @@
 """The loop that has pending photos and texts embedded, a version beside the others."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The loop that keeps collections as the record says: opened, up to date, compared, flushed."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The loops that run while a worker leads, and the look at the record that wakes them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """How long to wait before failed work is tried again."""
 
-from __future__ import annotations
-
 import time
 
 from servicekit.telemetry import get_logger

@@ -1,7 +1,5 @@
 """Everything that runs while a worker leads."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine

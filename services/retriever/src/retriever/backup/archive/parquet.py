@@ -1,7 +1,5 @@
 """Tables as Parquet files, the retriever's only use of pyarrow."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 

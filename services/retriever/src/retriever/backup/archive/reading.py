@@ -1,7 +1,5 @@
 """Reads an archive and believes none of it before it has been checked."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

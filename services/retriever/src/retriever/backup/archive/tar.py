@@ -4,8 +4,6 @@ Python's tarfile writes and reads more: links, devices, headers of any size. Wha
 know it cannot be led astray by.
 """
 
-from __future__ import annotations
-
 import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO

@@ -1,7 +1,5 @@
 """Searches of a verification, and the exact pass over the record that measures them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Sequence

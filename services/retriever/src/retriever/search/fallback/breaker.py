@@ -7,8 +7,6 @@ libraries send a request to find out, which then waits in vain, and count failur
 time a call was given.)
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
