@@ -176,13 +176,13 @@ class Batch:
 
     def write(self, write: ProductWrite, *, whole: bool = True) -> Stored | ServiceError:
         """Store one product; an error leaves everything as it was. `whole`: not a part of it."""
-        content = write.content
+        content, etag = write.content, content_etag(write.content)
         known = self._known.get(content.product_id)
-        if write.etag and (known is None or known.etag != write.etag):
+        # What it would leave may stand there already: the same write, sent again (RFC 9110, 13.1.1).
+        if write.etag and (known is None or known.etag not in (write.etag, etag)):
             return EtagMismatch()
         if any(i not in write.new_images and i not in self._photos for i in content.image_ids):
             return ImageNotFound(f"{write.path}.images")
-        etag = content_etag(content)
         retried = [
             (target, image_id)
             for target in self._targets
