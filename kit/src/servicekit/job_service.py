@@ -17,7 +17,6 @@ from servicekit.status import to_status
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
-JOB_SERVICE = "sightline.common.v1.JobService"
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
 WATCH_SECONDS = 0.25

@@ -16,32 +16,22 @@ from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
-from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
-from retriever.servicer.fits import FIT_SERVICE, FitServicer
-from retriever.servicer.index import INDEX_SERVICE, IndexServicer
-from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
+from retriever.servicer.backups import BackupServicer
+from retriever.servicer.fits import FitServicer
+from retriever.servicer.index import IndexServicer
+from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.messages import JOB_OWNER
-from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
-from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
-from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
+from retriever.servicer.products import ProductServicer
+from retriever.servicer.rebuild import RebuildServicer
+from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
 from servicekit.errors import ServiceError
-from servicekit.job_service import JOB_SERVICE, JobServicer
+from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
-from sightline.common.v1 import job_service_pb2_grpc
-from sightline.retriever.v1 import (
-    backup_service_pb2_grpc,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
-    keyword_service_pb2_grpc,
-    product_service_pb2_grpc,
-    rebuild_service_pb2_grpc,
-    vector_service_pb2_grpc,
-)
 
 
 def bindings(
@@ -58,23 +48,10 @@ def bindings(
     """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
     columns = columns or columns_of(settings, record)
     return [
-        Binding(
-            backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
-            BackupServicer(settings.catalogs, record, backups, jobs),
-            BACKUP_SERVICE,
-        ),
-        Binding(
-            rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
-            RebuildServicer(settings.catalogs, record, jobs),
-            REBUILD_SERVICE,
-        ),
-        Binding(
-            fit_service_pb2_grpc.add_FitServiceServicer_to_server,
-            FitServicer(settings.catalogs, jobs),
-            FIT_SERVICE,
-        ),
-        Binding(
-            product_service_pb2_grpc.add_ProductServiceServicer_to_server,
+        Binding.of(BackupServicer(settings.catalogs, record, backups, jobs)),
+        Binding.of(RebuildServicer(settings.catalogs, record, jobs)),
+        Binding.of(FitServicer(settings.catalogs, jobs)),
+        Binding.of(
             ProductServicer(
                 settings.catalogs,
                 record,
@@ -82,11 +59,9 @@ def bindings(
                 jobs,
                 settings.import_delete_share,
                 columns=columns,
-            ),
-            PRODUCT_SERVICE,
+            )
         ),
-        Binding(
-            vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
+        Binding.of(
             VectorServicer(
                 settings.catalogs,
                 record,
@@ -96,24 +71,11 @@ def bindings(
                 fallback=FallbackChain(record, index, settings.milvus_standin_rows, columns),
                 columns=columns,
                 watchdog=watchdog or watch(settings, record),
-            ),
-            VECTOR_SERVICE,
+            )
         ),
-        Binding(
-            keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
-            KeywordServicer(settings.catalogs, record, columns),
-            KEYWORD_SERVICE,
-        ),
-        Binding(
-            index_service_pb2_grpc.add_IndexServiceServicer_to_server,
-            IndexServicer(settings.catalogs, record, jobs, settings.milvus_prefix),
-            INDEX_SERVICE,
-        ),
-        Binding(
-            job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(JOB_OWNER, settings.catalogs, jobs),
-            JOB_SERVICE,
-        ),
+        Binding.of(KeywordServicer(settings.catalogs, record, columns)),
+        Binding.of(IndexServicer(settings.catalogs, record, jobs, settings.milvus_prefix)),
+        Binding.of(JobServicer(JOB_OWNER, settings.catalogs, jobs)),
     ]
 
 

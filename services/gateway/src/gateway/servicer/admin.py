@@ -21,14 +21,14 @@ from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 
-NAME = "sightline.gateway.v1.AdminService"
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
 
 
-class AdminServicer:
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
     backups and spaces."""
 

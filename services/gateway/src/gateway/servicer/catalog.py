@@ -13,15 +13,15 @@ from gateway.servicer.requests import Context, admit
 from servicekit.requests import page_size
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
+from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 
-NAME = "sightline.gateway.v1.CatalogService"
 SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
 MOST_LISTED = 1_000
 
 
-class CatalogServicer:
+class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """Passes the catalog's calls on to the retriever."""
 
     def __init__(

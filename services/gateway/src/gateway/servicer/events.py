@@ -12,8 +12,8 @@ from gateway.servicer.requests import Context, admit, check_count
 from gateway.state import tokens
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
+from sightline.gateway.v1 import user_event_service_pb2_grpc
 
-NAME = "sightline.gateway.v1.UserEventService"
 SERVICE = pb.DESCRIPTOR.services_by_name["UserEventService"]
 MOST_EVENTS = 1_000
 
@@ -24,7 +24,7 @@ ATTRIBUTIONS = Counter(
 )
 
 
-class UserEventServicer:
+class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Passes events on to the ranker, which has them on disk before it answers."""
 
     def __init__(self, catalogs: Sequence[str], passthrough: Passthrough) -> None:

@@ -16,7 +16,6 @@ from servicekit.requests import page_size
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
-NAME = "sightline.common.v1.JobService"
 DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 

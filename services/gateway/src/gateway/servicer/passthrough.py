@@ -97,7 +97,7 @@ class Passthrough:
     def serve(self, servicer: object, public: ServiceDescriptor) -> None:
         """Give a servicer the routed methods of its service that it does not have itself."""
         for name in ROUTES[public.full_name]:
-            if not hasattr(servicer, name):
+            if name not in vars(type(servicer)):
                 setattr(servicer, name, self._method(public, name))
 
     def call(self, public: ServiceDescriptor, name: str) -> Call:

@@ -23,8 +23,6 @@ from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
 
-NAME = "sightline.gateway.v1.RecommendationService"
-
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
     "Near-duplicates and variants that are grouped with a result instead of shown beside it.",

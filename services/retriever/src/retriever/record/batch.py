@@ -178,7 +178,7 @@ class Batch:
         """Store one product; an error leaves everything as it was. `whole`: not a part of it."""
         content, etag = write.content, content_etag(write.content)
         known = self._known.get(content.product_id)
-        # What it would leave may stand there already: the same write, sent again (RFC 9110, 13.1.1).
+        # What it would leave may be there already: the same write, sent again (RFC 9110, 13.1.1).
         if write.etag and (known is None or known.etag not in (write.etag, etag)):
             return EtagMismatch()
         if any(i not in write.new_images and i not in self._photos for i in content.image_ids):

@@ -17,8 +17,6 @@ from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb
 from sightline.retriever.v1 import backup_service_pb2_grpc
 
-BACKUP_SERVICE = "sightline.retriever.v1.BackupService"
-
 
 class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
     """Backups, as backup_service.proto describes them."""

@@ -13,8 +13,6 @@ from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import fit_service_pb2 as pb
 from sightline.retriever.v1 import fit_service_pb2_grpc
 
-FIT_SERVICE = "sightline.retriever.v1.FitService"
-
 
 class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
     """Asks the worker to have a space fitted."""

@@ -15,8 +15,6 @@ from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import index_service_pb2 as pb
 from sightline.retriever.v1 import index_service_pb2_grpc
 
-INDEX_SERVICE = "sightline.retriever.v1.IndexService"
-
 
 class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     """Generations, as index_service.proto describes them."""

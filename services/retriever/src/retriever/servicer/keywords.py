@@ -16,8 +16,6 @@ from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 
-KEYWORD_SERVICE = "sightline.retriever.v1.KeywordService"
-
 
 class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     """Searches by words, as keyword_service.proto describes them."""

@@ -25,8 +25,6 @@ from sightline_rules import filters
 MOST_ROWS = 10_000
 """Products whose messages are kept: 20 MB."""
 
-PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
-
 
 class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
     """All that these calls ask of the record."""

@@ -13,8 +13,6 @@ from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import rebuild_service_pb2 as pb
 from sightline.retriever.v1 import rebuild_service_pb2_grpc
 
-REBUILD_SERVICE = "sightline.retriever.v1.RebuildService"
-
 
 class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
     """Asks the worker to rebuild an index."""

@@ -22,8 +22,6 @@ from servicekit.server import Context
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
-
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
 LONGEST_SECONDS = 10.0
