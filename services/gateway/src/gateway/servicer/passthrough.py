@@ -15,7 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
-from gateway.servicer.requests import Context, admit, check_count
+from gateway.servicer.requests import Context, admit
+from servicekit.requests import check_count
 
 Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, Caller]

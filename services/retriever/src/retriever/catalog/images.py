@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
 from retriever.domain.product import Image, ImageDraft
 from retriever.ports.photos import Photos
-from servicekit.errors import FieldViolation
 from servicekit.fetch import UriForbidden, UriUnreadable
 
 
@@ -36,9 +35,7 @@ async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -
         field = "uri" if given.uri else "content"
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
-        raise ProductInvalid(
-            FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
-        )
+        raise ProductInvalid.at(f"{path}.image_id", "is not the SHA-256 of the content")
     await photos.put(catalog_id, info.image_id, content)
     return Image(
         info.image_id,

@@ -44,20 +44,17 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 Row: TypeAlias = dict[str, Any]
 
 
-class BackupNotFound(NotFound):
+class BackupNotFound(NotFound, reason="BACKUP_NOT_FOUND"):
     """The catalog has no backup of this id."""
 
-    reason = "BACKUP_NOT_FOUND"
     message = "there is no such backup of this catalog"
 
     def __init__(self, path: str = "backup_id") -> None:
         super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
 
 
-class BackupDamaged(DataLoss):
+class BackupDamaged(DataLoss, reason="BACKUP_DAMAGED"):
     """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
-
-    reason = "BACKUP_DAMAGED"
 
     def __init__(self, member: str, description: str) -> None:
         super().__init__(
@@ -66,10 +63,8 @@ class BackupDamaged(DataLoss):
         )
 
 
-class BackupVersionUnsupported(FailedPrecondition):
+class BackupVersionUnsupported(FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
     """The archive is of a format that this version can't read."""
-
-    reason = "BACKUP_VERSION_UNSUPPORTED"
 
     def __init__(self, description: str) -> None:
         super().__init__(
@@ -77,10 +72,8 @@ class BackupVersionUnsupported(FailedPrecondition):
         )
 
 
-class BackupCatalogMismatch(FailedPrecondition):
+class BackupCatalogMismatch(FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
     """The archive is of another catalog than the caller named."""
-
-    reason = "BACKUP_CATALOG_MISMATCH"
 
     def __init__(self, named: str, held: str) -> None:
         super().__init__(
@@ -89,10 +82,9 @@ class BackupCatalogMismatch(FailedPrecondition):
         )
 
 
-class CatalogNotEmpty(FailedPrecondition):
+class CatalogNotEmpty(FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
     """The catalog holds products, and a restore was not asked to replace them."""
 
-    reason = "CATALOG_NOT_EMPTY"
     message = (
         "the catalog holds products: restore into an empty one, or with force, which deletes "
         "what the backup does not hold"
@@ -100,18 +92,16 @@ class CatalogNotEmpty(FailedPrecondition):
     violations = (FieldViolation("force", "is needed: the catalog holds products"),)
 
 
-class BackupsUnavailable(Unavailable):
+class BackupsUnavailable(Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
     """The place of backups can't be read or written."""
 
-    reason = "BACKUP_STORE_UNAVAILABLE"
     message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
     retry_after = timedelta(seconds=5)
 
 
-class BackupsFull(ResourceExhausted):
+class BackupsFull(ResourceExhausted, reason="BACKUP_STORE_FULL"):
     """The place of backups is full. Nothing of the backup was kept."""
 
-    reason = "BACKUP_STORE_FULL"
     message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 

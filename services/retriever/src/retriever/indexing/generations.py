@@ -76,7 +76,7 @@ async def create(
     Raises GenerationExists, GenerationsFull, SpaceUnavailable, IndexParametersInvalid.
     """
     if order.name and not _NAME.fullmatch(order.name):
-        raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
+        raise RequestInvalid.at("name", "must be 1 to 64 of a-z, 0-9 and -")
     check_parameters(order.parameters)
     offers = await record.offers(catalog_id)
     offered = _given(order, offers) if order.dimension else _offered(order, offers)

@@ -24,7 +24,7 @@ from retriever.record.products import content_etag, content_values, read_product
 from retriever.record.session import Entry, Session
 from retriever.record.tables import images, pending, product_images, products, vectors
 from retriever.record.texts import want_texts
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 
 _KNOWN = sa.select(
     products.c.product_id,
@@ -213,11 +213,9 @@ class Batch:
             return None
         parent = self._known.get(content.parent_id)
         if parent is not None and parent.parent_id:
-            return ProductInvalid(FieldViolation(path, "names a product that is itself a variant"))
+            return ProductInvalid.at(path, "names a product that is itself a variant")
         if self._variants[content.product_id]:
-            return ProductInvalid(
-                FieldViolation(path, "must be empty: this product has variants of its own")
-            )
+            return ProductInvalid.at(path, "must be empty: this product has variants of its own")
         return None
 
     def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:

@@ -86,9 +86,9 @@ async def _named(
 def check(query: Query) -> None:
     """Raises KeywordsInvalid, RequestInvalid."""
     if not query.text:
-        raise KeywordsInvalid("is empty; give what was typed")
+        raise KeywordsInvalid.at("text", "is empty; give what was typed")
     if len(query.text) > MOST_TEXT:
-        raise KeywordsInvalid(f"has {len(query.text)} characters; at most {MOST_TEXT}")
+        raise KeywordsInvalid.at("text", f"has {len(query.text)} characters; at most {MOST_TEXT}")
     check_limits(query.top_k, query.excluded)
 
 

@@ -6,8 +6,8 @@ from retriever.domain.errors import SpaceUnavailable, VectorInvalid, VersionMism
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import GivenVector, VectorWrite, check_vector
 from retriever.ports.search import SearchRecord
-from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.errors import ServiceError
+from servicekit.requests import check_count
 
 MAX_VECTORS = 1_000
 
@@ -21,10 +21,7 @@ async def upsert_vectors(
     record: SearchRecord,
 ) -> tuple[list[ServiceError | None], int]:
     """Store (product id, image id, vector), each with an outcome of its own; and the newest seq."""
-    if not 1 <= len(given) <= MAX_VECTORS:
-        raise RequestInvalid(
-            FieldViolation("vectors", f"has {len(given)} entries; 1 to {MAX_VECTORS} are taken")
-        )
+    check_count("vectors", len(given), MAX_VECTORS)
     outcomes: list[ServiceError | None] = [None] * len(given)
     batches: dict[tuple[str, str], tuple[Generation, list[int], list[VectorWrite]]] = {}
     live = await record.generations(catalog_id)
@@ -34,7 +31,7 @@ async def upsert_vectors(
             values = check_vector(vector, generation.dimension, f"vectors[{position}].vector")
             if generation.of_products and image_id:
                 path = f"vectors[{position}].image_id"
-                raise VectorInvalid(path, "must be empty: this space has one vector a product")
+                raise VectorInvalid.at(path, "must be empty: this space has one vector a product")
         except ServiceError as error:
             outcomes[position] = error
             continue

@@ -13,7 +13,6 @@ from retriever.domain.generation import (
 from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
 from retriever.indexing.generations import Order as GenerationOrder
 from retriever.servicer.messages import common_fields, numbers_by_value, timestamp, values_by_number
-from servicekit.errors import FieldViolation
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
@@ -34,11 +33,9 @@ def generation_order(
     metric = _METRIC.get(message.metric)
     kind = _INDEX_KIND.get(message.parameters.kind)
     if metric is None:
-        raise IndexParametersInvalid(FieldViolation("metric", "is not one of the known values"))
+        raise IndexParametersInvalid.at("metric", "is not one of the known values")
     if kind is None:
-        raise IndexParametersInvalid(
-            FieldViolation("parameters.kind", "is not one of the known values")
-        )
+        raise IndexParametersInvalid.at("parameters.kind", "is not one of the known values")
     given = message.parameters
     return GenerationOrder(
         space=message.space or space,

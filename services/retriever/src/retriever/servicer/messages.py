@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.job_service import job_message
 from servicekit.jobs import Job
 from servicekit.requests import RequestInvalid
@@ -44,7 +44,7 @@ JOB_OWNER = "retriever/"
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:
     """Our value of a proto's number. Raises RequestInvalid."""
     if number not in values:
-        raise RequestInvalid(FieldViolation(field, "is not one of the known values"))
+        raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]
 
 

@@ -27,7 +27,7 @@ from retriever.servicer.messages import (
     value_of,
     values_by_number,
 )
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.requests import RequestInvalid
 from servicekit.status import to_status
 from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
@@ -199,5 +199,5 @@ def order(number: int) -> Order:
 def as_columns(view: int) -> bool:
     """Whether columns are asked for. Raises RequestInvalid."""
     if view not in _VIEWS:
-        raise RequestInvalid(FieldViolation("view", "is not one of the known values"))
+        raise RequestInvalid.at("view", "is not one of the known values")
     return view == product_service_pb2.PRODUCT_VIEW_COLUMNS

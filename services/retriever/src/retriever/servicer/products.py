@@ -15,7 +15,7 @@ from retriever.search.freshness import write_index_token
 from retriever.servicer import column_messages, filter_messages, product_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
-from servicekit.requests import enter
+from servicekit.requests import check_count, enter
 from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
@@ -75,7 +75,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         condition = filter_messages.condition(request.filter)
         named = request.title_product_ids
         if named:
-            products.check_count("title_product_ids", len(named), products.MAX_GET)
+            check_count("title_product_ids", len(named), products.MAX_GET)
         found = await products.batch_get(
             catalog, request.product_ids, condition, self._columns, beside=named
         )
