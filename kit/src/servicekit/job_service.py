@@ -2,7 +2,6 @@
 
 Needs the extra `sql` and the package sightline-protos.
 """
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 import asyncio
 from collections.abc import AsyncIterator, Collection

@@ -17,12 +17,10 @@ from retriever.search.fallback.chain import FallbackChain
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.servicer.backups import BackupServicer
-from retriever.servicer.fits import FitServicer
-from retriever.servicer.index import IndexServicer
+from retriever.servicer.index import FitServicer, IndexServicer, RebuildServicer
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.products import ProductServicer
-from retriever.servicer.rebuild import RebuildServicer
 from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch

@@ -1,7 +1,5 @@
 """AdminService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Sequence
 from functools import partial
 

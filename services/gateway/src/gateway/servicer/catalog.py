@@ -1,7 +1,5 @@
 """CatalogService on the wire: the retriever's ProductService under the public contract."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Sequence
 
 import grpc

@@ -1,7 +1,5 @@
 """UserEventService on the wire: the ranker's EventService under the public contract."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 import time
 from collections.abc import Sequence
 

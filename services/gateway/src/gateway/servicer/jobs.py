@@ -1,7 +1,5 @@
 """JobService on the wire: each job's id begins with its owner, which serves it."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 

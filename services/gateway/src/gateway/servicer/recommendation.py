@@ -1,7 +1,5 @@
 """RecommendationService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Mapping
 
 from prometheus_client import Counter

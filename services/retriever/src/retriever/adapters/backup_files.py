@@ -45,16 +45,13 @@ class BackupFiles:
         self._io.shutdown(wait=True, cancel_futures=True)
 
     def spool_folder(self) -> Path | None:
-        """See BackupStore."""
         return Path(self._root) if self._local else None
 
     async def run(self, work: Callable[[], T]) -> T:
-        """See BackupStore."""
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._io, run, _translated, work)
 
     async def names(self, catalog_id: str) -> list[str]:
-        """See BackupStore."""
         return await self.run(lambda: self._names(catalog_id))
 
     def _names(self, catalog_id: str) -> list[str]:
@@ -69,7 +66,6 @@ class BackupFiles:
         return sorted(filter(_ID.fullmatch, ids), reverse=True)
 
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
-        """See BackupStore."""
         path = self._path(catalog_id, backup_id)
 
         def work() -> tuple[IO[bytes], int]:
@@ -81,7 +77,6 @@ class BackupFiles:
         return await self.run(work)
 
     async def begin(self, catalog_id: str, backup_id: str) -> _Upload:
-        """See BackupStore."""
         path = self._path(catalog_id, backup_id)
         part = f"{path}.part"
 
@@ -135,11 +130,9 @@ class _Upload:
         self._files, self._part, self._path = files, part, path
 
     async def commit(self) -> None:
-        """See Upload."""
         await self._files.run(lambda: self._files._publish(self.file, self._part, self._path))
 
     async def abort(self) -> None:
-        """See Upload."""
         await self._files.run(lambda: self._files._forget(self.file, self._part))
 
 

@@ -80,7 +80,6 @@ class EmbedderClient:
     async def categories(
         self, catalog_id: str, space: str, version: str
     ) -> frozenset[CategoryPath]:
-        """See Embedder."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
         with _translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
@@ -100,7 +99,6 @@ class EmbedderClient:
         *,
         classify: bool = False,
     ) -> list[GivenVector | ServiceError]:
-        """See Embedder."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
             items=[_item(item, space, version, classify) for item in items],
@@ -115,7 +113,6 @@ class EmbedderClient:
     async def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
-        """See SpaceTrainer."""
         unread: list[ServiceError] = []
         answered, ended = asyncio.Event(), asyncio.Event()
 

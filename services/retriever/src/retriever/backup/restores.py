@@ -207,9 +207,7 @@ async def _take_photos(
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
             photos = await deps.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
-            await asyncio.gather(
-                *(deps.photos.put(job.catalog_id, photo.image_id, photo.data) for photo in photos)
-            )
+            await asyncio.gather(*(deps.photos.put(job.catalog_id, *photo) for photo in photos))
             progress.add(len(group))
 
 

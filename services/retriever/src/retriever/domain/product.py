@@ -8,9 +8,6 @@ from functools import cached_property
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Facts, Money, Time, by_key
 
-# The catalog's values
-
-
 MAX_PHOTOS = 20
 """Of a product: so many rows may one write bring to an index."""
 

@@ -14,9 +14,6 @@ from servicekit.telemetry import get_logger
 log = get_logger()
 
 
-# Generations
-
-
 async def ensure_generation(
     catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
 ) -> None:
@@ -37,10 +34,6 @@ async def ensure_generation(
             collection=collection_of(prefix, catalog_id, space, name),
             state=GenerationState.READY,
             active=True,
-            created=0,
-            applied_seq=0,
-            applied_time=0,
-            check_wanted=True,
             of_products=space.space == TEXT_SPACE,
         )
     )

@@ -111,10 +111,6 @@ async def _register(
             collection=collection_of(prefix, catalog_id, offered, name),
             state=GenerationState.BUILDING,
             active=False,
-            created=0,
-            applied_seq=0,
-            applied_time=0,
-            check_wanted=True,
             parameters=order.parameters,
             of_products=bool(order.dimension) or offered.space == TEXT_SPACE,
         )

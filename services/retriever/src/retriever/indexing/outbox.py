@@ -29,9 +29,6 @@ class Applied:
     """Whether there may be more changes already."""
 
 
-# The outbox
-
-
 async def apply_outbox(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
 ) -> Applied:

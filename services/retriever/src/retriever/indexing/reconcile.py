@@ -24,9 +24,6 @@ class Drift:
     """Rows that the record does not know."""
 
 
-# Reconciliation
-
-
 async def reconcile(
     generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
 ) -> Drift:

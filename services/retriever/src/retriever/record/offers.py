@@ -34,9 +34,6 @@ def _offered(offer: Offer) -> dict[str, Any]:
     return values
 
 
-# Calls of the record
-
-
 def offer(
     connection: Connection, now: int, catalog_id: str, offers: Sequence[Offer]
 ) -> tuple[list[Stored | ServiceError], int]:

@@ -15,7 +15,7 @@ from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.words import asked_words
-from retriever.ports.search import KeywordRecord
+from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_cosines
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
@@ -50,7 +50,7 @@ class Answer:
 
 async def search(
     query: Query,
-    record: KeywordRecord,
+    record: SearchRecord,
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     columns: Columns | None = None,
@@ -71,7 +71,7 @@ async def search(
 
 
 async def _named(
-    query: Query, asked: Sequence[str], record: KeywordRecord, columns: Columns
+    query: Query, asked: Sequence[str], record: SearchRecord, columns: Columns
 ) -> list[tuple[str, float]]:
     """Products and how well they match, best first; in memory where a catalog's words are."""
     excluded = frozenset(query.excluded)
@@ -93,7 +93,7 @@ def check(query: Query) -> None:
 
 
 async def _ordered(
-    query: Query, named: list[tuple[str, float]], record: KeywordRecord, columns: Columns
+    query: Query, named: list[tuple[str, float]], record: SearchRecord, columns: Columns
 ) -> Ordered:
     """The products named, but for those that were deleted since."""
     view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from retriever.domain.errors import SpaceUnavailable
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
-from retriever.ports.search import ListingRecord
+from retriever.ports.search import SearchRecord
 from servicekit import requests
 
 DEFAULT_PAGE = 500
@@ -26,7 +26,7 @@ class VectorPage:
 
 
 async def list_vectors(
-    catalog_id: str, space: str, record: ListingRecord, *, page_size: int, page_token: str
+    catalog_id: str, space: str, record: SearchRecord, *, page_size: int, page_token: str
 ) -> VectorPage:
     """A page of the products that have a vector of the space's active generation.
 

@@ -16,9 +16,6 @@ OVERFETCH = 2
 """Rows asked for, for each product wanted: a product has several photos, and some drop out."""
 
 
-# Rounds
-
-
 async def begin(
     query: Query,
     generation: Generation,

@@ -12,9 +12,6 @@ from servicekit.requests import check_count
 MAX_VECTORS = 1_000
 
 
-# Vectors and counts
-
-
 async def upsert_vectors(
     catalog_id: str,
     given: Sequence[tuple[str, str, GivenVector]],

@@ -30,9 +30,6 @@ from sightline_rules.rejections import Rejection
 _OPERATOR = values_by_number(filter_pb2.Comparison.Operator.DESCRIPTOR, Operator)
 
 
-# Filters
-
-
 def condition(message: filter_pb2.Filter) -> Filter:
     """A filter, checked. Raises FilterInvalid."""
     try:

@@ -1,19 +1,26 @@
-"""IndexService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
+"""IndexService, RebuildService and FitService on gRPC: translate, call the use case, answer."""
 
 from collections.abc import Collection
 
+from retriever.domain.fitting import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.indexing import generations
+from retriever.indexing import fits, generations, rebuild
 from retriever.ports.generations import RegistryRecord
+from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import (
+    fit_service_pb2,
+    fit_service_pb2_grpc,
+    index_service_pb2_grpc,
+    rebuild_service_pb2,
+    rebuild_service_pb2_grpc,
+)
 from sightline.retriever.v1 import index_service_pb2 as pb
-from sightline.retriever.v1 import index_service_pb2_grpc
 
 
 class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
@@ -91,3 +98,44 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
             catalog, request.space, self._record, dropped=request.include_dropped
         )
         return pb.ListGenerationsResponse(generations=map(generation_messages.generation, found))
+
+
+class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+    """Asks the worker to rebuild an index."""
+
+    def __init__(self, catalogs: Collection[str], record: SearchRecord, jobs: Jobs) -> None:
+        self._catalogs = catalogs
+        self._record = record
+        self._jobs = jobs
+
+    async def RebuildIndex(
+        self, request: rebuild_service_pb2.RebuildIndexRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        job = await rebuild.ask(
+            catalog, request.space, self._record, self._jobs, request_id=request.request_id
+        )
+        return wire.job(job)
+
+
+class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+    """Asks the worker to have a space fitted."""
+
+    def __init__(self, catalogs: Collection[str], jobs: Jobs) -> None:
+        self._catalogs = catalogs
+        self._jobs = jobs
+
+    async def FitSpace(
+        self, request: fit_service_pb2.FitSpaceRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        given = FitPlan(
+            request.backbone,
+            request.max_dimension,
+            request.seed,
+            request.max_photos,
+            tuple(request.shopper_photo_tags),
+        )
+        wanted = fits.plan(given)
+        job = await fits.ask(catalog, wanted, self._jobs, request_id=request.request_id)
+        return wire.job(job)

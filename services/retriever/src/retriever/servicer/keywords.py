@@ -1,10 +1,9 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 from collections.abc import Collection
 
 from retriever.columns.keeper import Columns
-from retriever.ports.search import KeywordRecord
+from retriever.ports.search import SearchRecord
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
 from retriever.servicer import column_messages, filter_messages, vector_messages
@@ -21,7 +20,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     """Searches by words, as keyword_service.proto describes them."""
 
     def __init__(
-        self, catalogs: Collection[str], record: KeywordRecord, columns: Columns | None = None
+        self, catalogs: Collection[str], record: SearchRecord, columns: Columns | None = None
     ) -> None:
         """`columns`: those of the process; None = some of its own."""
         self._catalogs = catalogs

@@ -1,5 +1,4 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol

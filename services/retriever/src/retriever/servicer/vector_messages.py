@@ -19,9 +19,6 @@ def collapse(number: int) -> Collapse:
     return value_of(_COLLAPSE, number, "collapse")
 
 
-# Vectors
-
-
 def vector(message: vector_pb2.Vector) -> GivenVector:
     """A vector as it came."""
     return GivenVector(message.space, message.space_version, message.dimension, message.data)
@@ -62,9 +59,6 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
         return []
     cause = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
     return [answer_pb2.Degradation(stage="index", cause=cause, substitute=substitute)]
-
-
-# Generations
 
 
 def recalls(

@@ -1,12 +1,11 @@
 """VectorService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 from collections.abc import Callable, Collection
 
 from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import ListedRecord
+from retriever.ports.search import SearchRecord
 from retriever.search import listing, search, stats, vectors_write
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.freshness import write_index_token
@@ -36,7 +35,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     def __init__(
         self,
         catalogs: Collection[str],
-        record: ListedRecord,
+        record: SearchRecord,
         index: VectorIndex,
         index_seconds: float,
         *,
