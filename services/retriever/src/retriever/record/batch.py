@@ -16,13 +16,21 @@ from sqlalchemy import Connection
 from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid, ProductNotFound
 from retriever.domain.generation import Generation
 from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
-from retriever.record.generations import live_generations
+from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.parts import BOUND_VERSION, among, look_up, on, pending_row, photo_rows, put
+from retriever.record.parts import (
+    BOUND_VERSION,
+    among,
+    on,
+    pending_row,
+    photo_rows,
+    put,
+    version_of,
+)
 from retriever.record.products import content_etag, content_values, read_products
-from retriever.record.session import Entry, Session
-from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.session import ROWS, Entry, Session
+from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
 
@@ -37,9 +45,6 @@ _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
     .where(among(products, "parent_id"))
     .group_by(products.c.parent_id)
-)
-_ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
-    among(product_images, "product_id")
 )
 _IMAGES = sa.select(images.c.image_id).where(among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
@@ -122,7 +127,7 @@ class Batch:
         photos = {image_id for content in contents for image_id in content.image_ids}
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
-        self._photos = {row.image_id for row in self._look_up(_IMAGES, photos)}
+        self._photos = {row.image_id for row in self._session.look_up(_IMAGES, photos)}
         self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
         # What `save` stores, by key.
@@ -138,37 +143,30 @@ class Batch:
 
     # What the decisions depend on
 
-    def _look_up(
-        self, statement: sa.Select[Any], values: Iterable[str], **of: str
-    ) -> Iterable[sa.Row[Any]]:
-        of["catalog_id"] = self._session.catalog_id
-        return look_up(self._session.connection, statement, values, of)
-
     def _read_known(self, contents: Sequence[ProductContent]) -> dict[str, _Known]:
         named = {content.product_id for content in contents}
         parents = {content.parent_id for content in contents} - {""}
         known = {
             row.product_id: _Known(row.parent_id, row.etag, row.create_time, row.touched)
-            for row in self._look_up(_KNOWN, named | parents)
+            for row in self._session.look_up(_KNOWN, named | parents)
         }
-        for row in self._look_up(_ROWS, named & known.keys()):
+        for row in self._session.look_up(ROWS, named & known.keys()):
             known[row.product_id].rows.add(row.row_id)
         return known
 
     def _read_variants(self, contents: Sequence[ProductContent]) -> Counter[str]:
         """How many variants those products have that may become variants themselves."""
         becoming = {content.product_id for content in contents if content.parent_id}
-        return Counter({row.parent_id: row.number for row in self._look_up(_VARIANTS, becoming)})
+        return Counter(
+            {row.parent_id: row.number for row in self._session.look_up(_VARIANTS, becoming)}
+        )
 
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
-        versions = {
-            (each.space, each.space_version): each for each in self._live if not each.of_products
-        }
         targets = []
-        for (space, version), generation in versions.items():
-            of = {"space": space, "space_version": version}
-            embedded = {row.image_id for row in self._look_up(_EMBEDDED, photos, **of)}
-            given_up = {row.image_id for row in self._look_up(_GIVEN_UP, photos, **of)}
+        for generation in photo_versions(self._live):
+            of = version_of(generation)
+            embedded = {row.image_id for row in self._session.look_up(_EMBEDDED, photos, **of)}
+            given_up = {row.image_id for row in self._session.look_up(_GIVEN_UP, photos, **of)}
             targets.append(_Target(generation, embedded, given_up))
         return targets
 
