@@ -27,6 +27,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator, passes
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.unit.retriever.rows import searcher
 
 PHOTO = b"photo"
 ORDER = Order("collaborative", "c1", "lfm-1", parameters=IndexParameters(Metric.IP), dimension=3)
@@ -201,7 +202,7 @@ async def test_it_is_verified_activated_and_searched_by_inner_product(
     status = await generations.activate("default", "c1", record, force=False)
     assert (status.generation.active, status.generation.forced) == (True, False)
     query = Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
-    answer = await search.search(query, record, engine, lambda: None)
+    answer = await search.search(query, searcher(record, engine), lambda: None)
     rows = answer.candidates
     found = list(zip(rows.product_ids, rows.similarities, rows.image_ids, strict=True))
     assert found == [("a", 2.5, ""), ("c", 2.0, "")]

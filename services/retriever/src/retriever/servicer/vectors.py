@@ -6,12 +6,12 @@ from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search import listing, search, stats, vectors_write
+from retriever.search import listing, stats, vectors_write
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, Query
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.sampling import Samples
+from retriever.search.search import Searcher, search
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
@@ -51,15 +51,12 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         those that the worker fills. `fallback`: what answers when the engine is lost; None = the
         record, up to its usual number of rows."""
         self._catalogs = catalogs
-        self._record = record
-        self._index = index
         self._seconds = index_seconds
-        self._spaces = spaces
         self._watchdog = watchdog
         self._clock = clock
-        self._samples = Samples()
-        self._columns = columns or Columns(record, exact_rows=0)
-        self._fallback = fallback or FallbackChain(record, index, columns=self._columns)
+        columns = columns or Columns(record, exact_rows=0)
+        self._fallback = fallback or FallbackChain(record, index, columns=columns)
+        self._searcher = Searcher(record, index, columns, spaces, fallback=self._fallback)
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
@@ -82,17 +79,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
         stages = telemetry.Stages()
         with deadlines.otherwise(LONGEST_SECONDS):
-            answer = await search.search(
-                query,
-                self._record,
-                self._index,
-                self._remaining,
-                stages.measure,
-                columns=self._columns,
-                awaited=self._spaces,
-                samples=self._samples,
-                fallback=self._fallback,
-            )
+            answer = await search(query, self._searcher, self._remaining, stages.measure)
         self._watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
@@ -120,7 +107,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     ) -> vectors_pb.UpsertVectorsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
         outcomes, seq = await vectors_write.upsert_vectors(
-            catalog, vector_messages.given_vectors(request.vectors), self._record
+            catalog, vector_messages.given_vectors(request.vectors), self._searcher.record
         )
         return vectors_pb.UpsertVectorsResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
@@ -133,7 +120,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         page = await listing.list_vectors(
             enter(request.catalog_id, request.request_id, self._catalogs),
             request.space or DEFAULT_SPACE,
-            self._record,
+            self._searcher.record,
             page_size=request.page_size,
             page_token=request.page_token,
         )
@@ -154,11 +141,11 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         census = await stats.count(
             catalog,
             space,
-            self._record,
-            self._index,
+            self._searcher.record,
+            self._searcher.index,
             seconds=seconds,
             breaker=self._fallback.breaker,
-            columns=self._columns,
+            columns=self._searcher.columns,
         )
         response = vectors_pb.CountResponse(
             products=census.counts.products,
