@@ -51,11 +51,21 @@ def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
     passthrough = Passthrough(settings.catalogs, connections)
-    answers = AnswerQueue(ranking, settings.answer_queue_products)
-    peers = Peers(embedding, retrieving, ranking)
+    answers = AnswerQueue(ranking.record, settings.answer_queue_products)
+    deps = Dependencies(
+        peers=Peers(embedding, retrieving, ranking),
+        scenes=scenes,
+        answers=answers,
+        catalogs=frozenset(settings.catalogs),
+        service_version=VERSION,
+        default_seconds=settings.default_seconds,
+        longest_seconds=settings.longest_seconds,
+        reserve_seconds=settings.reserve_seconds,
+        answer_seconds=settings.answer_days * 86400.0,
+    )
     # The passthrough gives three of them the calls that they do not have themselves.
     servicers = (
-        recommendation.RecommendationServicer(_dependencies(settings, peers, scenes, answers)),
+        recommendation.RecommendationServicer(deps),
         catalog.CatalogServicer(  # type: ignore[abstract]
             settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
         ),
@@ -82,19 +92,3 @@ def _connect(
     caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
     most = settings.max_message_bytes
     return connect(target, service_configs=idempotent, max_message_bytes=most), caller
-
-
-def _dependencies(
-    settings: GatewaySettings, peers: Peers, scenes: SceneFiles, answers: AnswerQueue
-) -> Dependencies:
-    return Dependencies(
-        peers=peers,
-        scenes=scenes,
-        answers=answers,
-        catalogs=frozenset(settings.catalogs),
-        service_version=VERSION,
-        default_seconds=settings.default_seconds,
-        longest_seconds=settings.longest_seconds,
-        reserve_seconds=settings.reserve_seconds,
-        answer_seconds=settings.answer_days * 86400.0,
-    )

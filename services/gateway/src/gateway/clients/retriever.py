@@ -24,22 +24,16 @@ from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-PRODUCTS = "sightline.retriever.v1.ProductService"
-VECTORS = "sightline.retriever.v1.VectorService"
-KEYWORDS = "sightline.retriever.v1.KeywordService"
-INDEX = "sightline.retriever.v1.IndexService"
-JOBS = "sightline.common.v1.JobService"
-BACKUPS = "sightline.retriever.v1.BackupService"
 IDEMPOTENT = by_service(
     {
-        JOBS: "GetJob ListJobs CancelJob",
-        PRODUCTS: "UpsertProducts UpdateOffers OpenImport ImportProducts CloseImport"
-        " BatchGetProducts ListProducts GetImage",
-        VECTORS: "Search Count",
-        KEYWORDS: "SearchKeywords",
-        INDEX: "ListGenerations BackfillGeneration VerifyGeneration ActivateGeneration"
-        " DropGeneration",
-        BACKUPS: "ListBackups",
+        "sightline.common.v1.JobService": "GetJob ListJobs CancelJob",
+        "sightline.retriever.v1.ProductService": "UpsertProducts UpdateOffers OpenImport"
+        " ImportProducts CloseImport BatchGetProducts ListProducts GetImage",
+        "sightline.retriever.v1.VectorService": "Search Count",
+        "sightline.retriever.v1.KeywordService": "SearchKeywords",
+        "sightline.retriever.v1.IndexService": "ListGenerations BackfillGeneration"
+        " VerifyGeneration ActivateGeneration DropGeneration",
+        "sightline.retriever.v1.BackupService": "ListBackups",
     }
 )
 MOST_PAGES = 4
@@ -182,7 +176,7 @@ class RetrieverClient(Retriever):
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        answer: IndexState = await self._caller.noting(self._vectors.Count, request)
+        answer: IndexState = await self._caller.call(self._vectors.Count, request, note=True)
         return answer
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:

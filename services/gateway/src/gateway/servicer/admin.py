@@ -13,8 +13,9 @@ from gateway.clients.retriever import RetrieverClient
 from gateway.model.messages import Space
 from gateway.ports import Scenes
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.requests import page_size
+from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb

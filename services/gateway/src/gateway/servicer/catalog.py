@@ -7,8 +7,9 @@ import grpc
 from gateway.clients.calls import Caller
 from gateway.model.errors import ProductNotFound
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.requests import page_size
+from servicekit.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from prometheus_client import Counter
 
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from gateway.state import tokens
 from servicekit.requests import check_count
+from servicekit.server import Context
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2_grpc

@@ -8,9 +8,10 @@ from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer.passthrough import Connection
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.errors import NotFound
 from servicekit.requests import page_size
+from servicekit.server import Context
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 

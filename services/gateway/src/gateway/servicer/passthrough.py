@@ -15,8 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.requests import check_count
+from servicekit.server import Context
 
 Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, Caller]

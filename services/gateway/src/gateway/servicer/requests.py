@@ -1,13 +1,10 @@
-"""What every request on the wire has: a context, a catalog, a request id."""
+"""What every request on the wire has: a catalog, a request id."""
 
 from collections.abc import Collection
 from typing import Any
 
 from gateway.recommend import validate
 from servicekit.requests import RequestInvalid, enter
-
-Context = Any
-"""grpc.aio.ServicerContext; the generated code wants a type that exists only in its stubs."""
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:
