@@ -9,6 +9,13 @@ import pytest
 
 from retriever.domain import errors
 from retriever.domain.errors import (
+    BackupCatalogMismatch,
+    BackupDamaged,
+    BackupNotFound,
+    BackupsFull,
+    BackupsUnavailable,
+    BackupVersionUnsupported,
+    CatalogNotEmpty,
     EmbedderUnavailable,
     EtagMismatch,
     FieldMaskInvalid,
@@ -79,6 +86,13 @@ MADE: list[ServiceError] = [
     StageDeadline(),
     ImageDamaged(),
     IndexRefused(),
+    BackupNotFound(),
+    BackupDamaged("manifest.json", "is damaged"),
+    BackupVersionUnsupported("it is newer"),
+    BackupCatalogMismatch("shop", "other"),
+    CatalogNotEmpty(),
+    BackupsUnavailable(),
+    BackupsFull(),
 ]
 
 

@@ -18,8 +18,9 @@ from retriever.indexing.reconcile import reconcile
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.record import Record
-from retriever.search import search, vectors_write
+from retriever.search import search
 from retriever.search.query import Query
+from retriever.search.vectors import upsert_vectors
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
@@ -55,7 +56,7 @@ def given(product_id: str, *values: float, image: str = "", version: str = "lfm-
 
 async def stored(record: Record, *items: tuple[str, str, GivenVector]) -> list[str]:
     """Why each of the vectors was not stored; empty = it was."""
-    outcomes, _ = await vectors_write.upsert_vectors("default", items, record)
+    outcomes, _ = await upsert_vectors("default", items, record)
     return ["" if one is None else one.reason for one in outcomes]
 
 
@@ -218,7 +219,7 @@ async def test_a_dropped_one_leaves_no_vectors(record: Record, made: Generation)
 async def test_catalogs_are_apart(record: Record, made: Generation) -> None:
     await record.write("other", [write("a")])
     await generations.create("other", ORDER, "p", record)
-    await vectors_write.upsert_vectors("other", [given("a", 1, 2, 3)], record)
+    await upsert_vectors("other", [given("a", 1, 2, 3)], record)
     assert await record.row_count(made) == 0
     other = await record.find_generation("other", "c1")
     assert await record.row_count(other) == 1

@@ -4,8 +4,6 @@ A file is written under another name, which nobody lists, and gets its own once 
 durable. What a killed attempt left is deleted by the next one at the same backup.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import contextvars
@@ -19,7 +17,8 @@ from typing import IO, Any, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.domain.archive import BackupNotFound, BackupsUnavailable, meaning
+from retriever.domain.archive import meaning
+from retriever.domain.errors import BackupNotFound, BackupsUnavailable
 from retriever.domain.jobs import StoppedError
 from servicekit.errors import ServiceError
 
@@ -76,11 +75,11 @@ class BackupFiles:
 
         return await self.run(work)
 
-    async def begin(self, catalog_id: str, backup_id: str) -> _Upload:
+    async def begin(self, catalog_id: str, backup_id: str) -> "_Upload":
         path = self._path(catalog_id, backup_id)
         part = f"{path}.part"
 
-        def work() -> _Upload:
+        def work() -> "_Upload":
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm_file(part)

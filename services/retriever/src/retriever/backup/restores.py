@@ -20,10 +20,10 @@ from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
 from retriever.backup.backups import Dependencies, affordable, check_catalog
 from retriever.catalog.deletions import sweep
-from retriever.domain.archive import MANIFEST, BackupDamaged, Row, generations_of
+from retriever.domain.archive import MANIFEST, Row, generations_of
 from retriever.domain.collections import collection_of
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import IndexParametersInvalid
+from retriever.domain.errors import BackupDamaged, IndexParametersInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
     MOST_LIVE,

@@ -16,6 +16,7 @@ ServiceError
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
+│   ├── BackupNotFound         BACKUP_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
 ├── AlreadyExists
@@ -28,20 +29,26 @@ ServiceError
 │   ├── ImportClosed           IMPORT_CLOSED
 │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
-│   └── VersionMismatch        INDEX_VERSION_MISMATCH
+│   ├── VersionMismatch        INDEX_VERSION_MISMATCH
+│   ├── BackupCatalogMismatch  BACKUP_CATALOG_MISMATCH
+│   ├── BackupVersionUnsupported BACKUP_VERSION_UNSUPPORTED
+│   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
 ├── Unavailable
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
-│   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+│   ├── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+│   └── BackupsUnavailable     BACKUP_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── GenerationsFull        GENERATIONS_FULL
-│   └── PhotosFull             PHOTO_STORE_FULL
+│   ├── PhotosFull             PHOTO_STORE_FULL
+│   └── BackupsFull            BACKUP_STORE_FULL
 ├── DeadlineExceeded
 │   └── StageDeadline          STAGE_DEADLINE
 ├── DataLoss
-│   └── ImageDamaged           IMAGE_DAMAGED
+│   ├── ImageDamaged           IMAGE_DAMAGED
+│   └── BackupDamaged          BACKUP_DAMAGED
 └── Internal
     └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
@@ -277,6 +284,67 @@ class IndexRefused(Internal, reason="INDEX_REFUSED"):
     """The engine refused what we sent: our own mistake."""
 
     message = "the index refused the request"
+
+
+class BackupNotFound(NotFound, reason="BACKUP_NOT_FOUND"):
+    """The catalog has no backup of this id."""
+
+    message = "there is no such backup of this catalog"
+
+    def __init__(self, path: str = "backup_id") -> None:
+        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
+
+
+class BackupDamaged(DataLoss, reason="BACKUP_DAMAGED"):
+    """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
+
+    def __init__(self, member: str, description: str) -> None:
+        super().__init__(
+            f"{member}: {description}; nothing was restored: take another backup",
+            metadata={"member": member[:200]},
+        )
+
+
+class BackupVersionUnsupported(FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
+    """The archive is of a format that this version can't read."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"{description}: restore it with the version that wrote it, or a newer one"
+        )
+
+
+class BackupCatalogMismatch(FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
+    """The archive is of another catalog than the caller named."""
+
+    def __init__(self, named: str, held: str) -> None:
+        super().__init__(
+            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
+            violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
+        )
+
+
+class CatalogNotEmpty(FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
+    """The catalog holds products, and a restore was not asked to replace them."""
+
+    message = (
+        "the catalog holds products: restore into an empty one, or with force, which deletes "
+        "what the backup does not hold"
+    )
+    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
+
+
+class BackupsUnavailable(Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
+    """The place of backups can't be read or written."""
+
+    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
+    retry_after = timedelta(seconds=5)
+
+
+class BackupsFull(ResourceExhausted, reason="BACKUP_STORE_FULL"):
+    """The place of backups is full. Nothing of the backup was kept."""
+
+    message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 
 class CollectionAbsent(Exception):

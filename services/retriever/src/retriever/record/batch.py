@@ -6,7 +6,7 @@ of them, and what they lead to is kept here, where the next decision sees it, un
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -277,12 +277,8 @@ class Batch:
 
     def _image_row(self, image: Image) -> dict[str, Any]:
         return {
+            **asdict(image),
             "catalog_id": self._session.catalog_id,
-            "image_id": image.image_id,
-            "media_type": image.media_type,
-            "size": image.size,
-            "width": image.width,
-            "height": image.height,
             "create_time": self._session.now,
             "perceptual_hash": to_signed(image.perceptual_hash),
         }

@@ -8,7 +8,8 @@ from itertools import chain, groupby
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.archive import BackupDamaged, Row
+from retriever.domain.archive import Row
+from retriever.domain.errors import BackupDamaged
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
 from retriever.record.generations import live_generations, photo_versions

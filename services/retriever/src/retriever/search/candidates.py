@@ -1,10 +1,9 @@
 """The products that a search answers, as columns: where they are, how near, what they stand for."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Self
 
 import numpy as np
 
@@ -40,12 +39,12 @@ class Candidates:
         return [ids[place] for place in self.places]
 
     @classmethod
-    def none(cls, view: View) -> Candidates:
+    def none(cls, view: View) -> Self:
         """Nothing was found."""
         return cls(view, (), (), ())
 
     @classmethod
-    def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Candidates:
+    def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Self:
         """The first `top_k` of an order; with Collapse.MARK also their nearest near-duplicates."""
         chosen = found.chosen
         kept = list(chosen.kept[:top_k])

@@ -6,7 +6,7 @@ from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
-from retriever.search import listing, stats, vectors_write
+from retriever.search import stats, vectors
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, Query
@@ -106,7 +106,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.UpsertVectorsRequest, context: Context
     ) -> vectors_pb.UpsertVectorsResponse:
         catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        outcomes, seq = await vectors_write.upsert_vectors(
+        outcomes, seq = await vectors.upsert_vectors(
             catalog, vector_messages.given_vectors(request.vectors), self._searcher.record
         )
         return vectors_pb.UpsertVectorsResponse(
@@ -117,7 +117,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def ListVectors(
         self, request: vectors_pb.ListVectorsRequest, context: Context
     ) -> vectors_pb.ListVectorsResponse:
-        page = await listing.list_vectors(
+        page = await vectors.list_vectors(
             enter(request.catalog_id, request.request_id, self._catalogs),
             request.space or DEFAULT_SPACE,
             self._searcher.record,

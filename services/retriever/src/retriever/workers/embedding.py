@@ -16,8 +16,7 @@ from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
 from retriever.workers.context import Wakes, Worker
-from retriever.workers.retry import KeyedBackoff
-from retriever.workers.tasks import Tasks
+from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
 
 SPACE_LOOK_SECONDS = 5.0

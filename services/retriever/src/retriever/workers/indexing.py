@@ -15,8 +15,7 @@ from retriever.indexing.outbox import apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.indexing.writing import LOST
 from retriever.workers.context import Wakes, Worker
-from retriever.workers.retry import KeyedBackoff
-from retriever.workers.tasks import Tasks
+from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 

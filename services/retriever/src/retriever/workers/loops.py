@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 
 from retriever.backup import backups
 from retriever.catalog import deletions
-from retriever.catalog.hashes import hash_photos
+from retriever.catalog.images import hash_photos
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.writing import LeadershipLost

@@ -6,7 +6,8 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from retriever.domain.archive import BackupDamaged, BackupVersionUnsupported, Kind, Row, Table
+from retriever.domain.archive import Kind, Row, Table
+from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 
 _TYPES = {
     Kind.TEXT: pa.string(),

@@ -13,13 +13,12 @@ from retriever.domain.archive import (
     FORMAT_VERSION,
     MANIFEST,
     MOST_JSON_BYTES,
-    BackupDamaged,
-    BackupVersionUnsupported,
     Complete,
     Manifest,
     Row,
     Table,
 )
+from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 from retriever.domain.jobs import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from retriever.domain.archive import BackupDamaged
+from retriever.domain.errors import BackupDamaged
 
 BLOCK = 512
 CHUNK = 2**20
