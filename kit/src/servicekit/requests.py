@@ -1,9 +1,11 @@
-"""What every request has: a catalog, an id, pages; and how all services refuse it."""
+"""What every request has: a catalog, an id, pages, times; and how all services refuse it."""
 
 import base64
 import json
 from collections.abc import Collection, Sequence
 from typing import Any, Self
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit import telemetry
 from servicekit.config import DEFAULT_CATALOG
@@ -144,3 +146,10 @@ def _is_storable(part: str | int) -> bool:
     if isinstance(part, int):
         return abs(part) < 2**63
     return part != "" and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in part)
+
+
+def timestamp(micros: int) -> Timestamp:
+    """Microseconds since 1970 (UTC) as a message."""
+    message = Timestamp()
+    message.FromMicroseconds(micros)
+    return message

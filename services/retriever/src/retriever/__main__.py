@@ -16,6 +16,7 @@ from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
+from retriever.search.search import Searcher
 from retriever.servicer.backups import BackupServicer
 from retriever.servicer.index import FitServicer, IndexServicer, RebuildServicer
 from retriever.servicer.keywords import KeywordServicer
@@ -40,41 +41,25 @@ def bindings(
     jobs: Jobs,
     *,
     backups: BackupFiles,
-    watchdog: Watchdog | None = None,
-    columns: Columns | None = None,
+    watchdog: Watchdog,
+    columns: Columns,
 ) -> list[Binding]:
-    """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
-    columns = columns or columns_of(settings, record)
-    return [
-        Binding.of(BackupServicer(settings.catalogs, record, backups, jobs)),
-        Binding.of(RebuildServicer(settings.catalogs, record, jobs)),
-        Binding.of(FitServicer(settings.catalogs, jobs)),
-        Binding.of(
-            ProductServicer(
-                settings.catalogs,
-                record,
-                photos,
-                jobs,
-                settings.import_delete_share,
-                columns=columns,
-            )
-        ),
-        Binding.of(
-            VectorServicer(
-                settings.catalogs,
-                record,
-                index,
-                settings.milvus_seconds,
-                spaces=settings.spaces,
-                fallback=FallbackChain(record, index, settings.milvus_standin_rows, columns),
-                columns=columns,
-                watchdog=watchdog or watch(settings, record),
-            )
-        ),
-        Binding.of(KeywordServicer(settings.catalogs, record, columns)),
-        Binding.of(IndexServicer(settings.catalogs, record, jobs, settings.milvus_prefix)),
-        Binding.of(JobServicer(JOB_OWNER, settings.catalogs, jobs)),
-    ]
+    """What the server offers."""
+    catalogs, share = settings.catalogs, settings.import_delete_share
+    fallback = FallbackChain(record, index, settings.milvus_standin_rows, columns)
+    searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
+    seconds = settings.milvus_seconds
+    servicers = (
+        BackupServicer(catalogs, record, backups, jobs),
+        RebuildServicer(catalogs, record, jobs),
+        FitServicer(catalogs, jobs),
+        ProductServicer(catalogs, record, photos, jobs, share, columns),
+        VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
+        KeywordServicer(catalogs, record, columns),
+        IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
+        JobServicer(JOB_OWNER, catalogs, jobs),
+    )
+    return [Binding.of(servicer) for servicer in servicers]
 
 
 def columns_of(settings: Settings, record: Record) -> Columns:
@@ -117,15 +102,9 @@ async def main(settings: Settings) -> None:
         db.close()
 
     await photos.start()
+    jobs = job_queue(db)
     offered = bindings(
-        settings,
-        record,
-        photos,
-        index,
-        job_queue(db),
-        backups=backups,
-        watchdog=watchdog,
-        columns=columns,
+        settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
     await serve(offered, settings, service="retriever", on_stop=close)
 

@@ -19,6 +19,7 @@ from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reas
 from gateway.model.query import Shopper
 from gateway.ports import Ranker
 from servicekit.errors import Internal
+from servicekit.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
@@ -289,8 +290,8 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         columns=order_message(record.order),
         total_count=record.order.total,
         degradations=record.degradations,
-        answer_time=messages.timestamp(record.answer_micros),
-        expire_time=messages.timestamp(record.expire_micros),
+        answer_time=timestamp(record.answer_micros),
+        expire_time=timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
         arms=record.arms,
     )

@@ -14,6 +14,7 @@ from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
+from servicekit.requests import timestamp
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -243,7 +244,7 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
 
 
 def _created(micros: int) -> filter_pb2.Filter:
-    value = filter_pb2.FilterValue(time=messages.timestamp(micros))
+    value = filter_pb2.FilterValue(time=timestamp(micros))
     equal = filter_pb2.Comparison.OPERATOR_EQUAL
     return filter_pb2.Filter(
         comparison=filter_pb2.Comparison(field="create_time", operator=equal, value=value)

@@ -5,8 +5,7 @@ from functools import partial
 
 from google.rpc import status_pb2
 
-from gateway.admin.retirement import check_unused
-from gateway.admin.status import TEXT, VISUAL, ComponentState, suite_state
+from gateway.admin.status import TEXT, VISUAL, ComponentState, check_unused, suite_state
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import grpc
 from google.rpc import status_pb2
 
-from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryGuess, CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress

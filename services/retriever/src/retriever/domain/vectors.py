@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retriever.domain.classification import Classification
+from retriever.domain.category_mismatch import Classification
 from retriever.domain.errors import VectorInvalid
 from retriever.domain.generation import Metric
 

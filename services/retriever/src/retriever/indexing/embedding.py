@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
-from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import MAX_ATTEMPTS, Pending
 from retriever.domain.errors import (
     EmbedderUnavailable,

@@ -249,22 +249,11 @@ async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -
     Asked again it clears up again, for the case that the first call was cut off.
     """
     made = await record.retire(catalog_id, name)
-    if not await _is_clearing(made, jobs):
+    under_way = await open_jobs(catalog_id, DROP, jobs)
+    if all(job.params["generation"] != made.name for job in under_way):
         await jobs.create(DROP, catalog_id, {"generation": made.name})
     log.info("generation dropped", generation=made.name)
     return await _status(made, record)
-
-
-async def _is_clearing(generation: Generation, jobs: Jobs) -> bool:
-    found = await open_jobs(generation.catalog_id, DROP, jobs)
-    return any(job.params["generation"] == generation.name for job in found)
-
-
-async def list_generations(
-    catalog_id: str, space: str, record: RegistryRecord, *, dropped: bool
-) -> list[GenerationStatus]:
-    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
-    return await record.statuses(catalog_id, space, dropped=dropped)
 
 
 async def _status(generation: Generation, record: RegistryRecord) -> GenerationStatus:

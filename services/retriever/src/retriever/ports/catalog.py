@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from retriever.domain.classification import CategoryMismatch
+from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import (
     Image,

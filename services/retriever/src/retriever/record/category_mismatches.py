@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.category_mismatch import category_mismatch
-from retriever.domain.classification import (
+from retriever.domain.category_mismatch import (
     CategoryGuess,
     CategoryMismatch,
     CategoryPath,
     Classification,
+    category_mismatch,
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product

@@ -12,7 +12,8 @@ from retriever.domain.generation import (
 )
 from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
 from retriever.indexing.generations import Order as GenerationOrder
-from retriever.servicer.messages import common_fields, numbers_by_value, timestamp, values_by_number
+from retriever.servicer.messages import common_fields, numbers_by_value, values_by_number
+from servicekit.requests import timestamp
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)

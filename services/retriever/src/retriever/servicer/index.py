@@ -93,9 +93,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         self, request: pb.ListGenerationsRequest, context: Context
     ) -> pb.ListGenerationsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        found = await generations.list_generations(
-            catalog, request.space, self.record, dropped=request.include_dropped
-        )
+        found = await self.record.statuses(catalog, request.space, dropped=request.include_dropped)
         return pb.ListGenerationsResponse(generations=map(generation_messages.generation, found))
 
 

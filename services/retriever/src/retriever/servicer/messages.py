@@ -7,7 +7,6 @@ from typing import Any as Anything
 from typing import TypeVar
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 
 from servicekit.errors import ServiceError
@@ -77,9 +76,3 @@ def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
         message.total.FromTimedelta(timedelta(seconds=total))
         found.append(message)
     return found
-
-
-def timestamp(micros: int) -> Timestamp:
-    message = Timestamp()
-    message.FromMicroseconds(micros)
-    return message

@@ -4,7 +4,7 @@ from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
-from retriever.domain.classification import CategoryMismatch
+from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import ImportMode, ImportProgress
 from retriever.domain.product import (
     Amount,
@@ -23,12 +23,11 @@ from retriever.servicer.messages import (
     common_fields,
     numbers_by_value,
     status,
-    timestamp,
     value_of,
     values_by_number,
 )
 from servicekit.errors import ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.requests import RequestInvalid, timestamp
 from servicekit.status import to_status
 from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
