@@ -41,10 +41,12 @@ def bindings(
     jobs: Jobs,
     *,
     backups: BackupFiles,
-    watchdog: Watchdog,
-    columns: Columns,
+    watchdog: Watchdog | None = None,
+    columns: Columns | None = None,
 ) -> list[Binding]:
-    """What the server offers."""
+    """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
+    columns = columns or columns_of(settings, record)
+    watchdog = watchdog or watch(settings, record)
     catalogs, share = settings.catalogs, settings.import_delete_share
     fallback = FallbackChain(record, index, settings.milvus_standin_rows, columns)
     searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
