@@ -21,8 +21,14 @@ from embedder.fitting.bootstrap import ends, resampled
 from embedder.fitting.components import Rows
 from embedder.fitting.model import SHOPPER, Fitted, Floats, Labelled
 from embedder.servicer import GUESSES
-from retriever.domain.category_mismatch import LIMITS, Limits, category_mismatch
-from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import (
+    LIMITS,
+    CategoryGuess,
+    CategoryPath,
+    Classification,
+    Limits,
+    category_mismatch,
+)
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Fits: TypeAlias = Sequence[tuple[Rows, Fitted]]

@@ -26,7 +26,7 @@ from retriever.domain.vectors import GivenVector
 from retriever.record import Record
 from retriever.search.query import Query
 from retriever.search.sampling import Samples
-from retriever.search.search import search
+from retriever.search.search import Searcher, search
 from servicekit.sql import Database
 from tests.engines import EngineProcess
 
@@ -186,15 +186,8 @@ async def _search(
     vector = shop.corpus.queries[number]
     asked = GivenVector("visual", "bench", len(vector), vector.astype("<f4").tobytes())
     query = Query("default", vector=asked, condition=case.condition, top_k=TOP)
-    answer = await search(
-        query,
-        shop.record,
-        shop.index,
-        lambda: None,
-        measure,
-        columns=shop.columns,
-        samples=shop.samples,
-    )
+    deps = Searcher(shop.record, shop.index, shop.columns, samples=shop.samples)
+    answer = await search(query, deps, lambda: None, measure)
     return answer.candidates.product_ids, answer.plan
 
 

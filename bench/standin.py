@@ -22,7 +22,7 @@ from retriever.domain.vectors import GivenVector, VectorWrite
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.query import Query
-from retriever.search.search import search
+from retriever.search.search import Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import All, Comparison, Filter, Operator
 
@@ -153,9 +153,8 @@ async def _ask(
     query = Query("default", vector=asked, condition=condition, top_k=TOP)
     begun = time.perf_counter()
     fallback, columns = by
-    answer = await search(
-        query, shop.record, shop.index, lambda: None, columns=columns, fallback=fallback
-    )
+    deps = Searcher(shop.record, shop.index, columns, fallback=fallback)
+    answer = await search(query, deps, lambda: None)
     taken = time.perf_counter() - begun
     if not answer.substitute:
         raise OSError(f"something answers at {NOBODY}")

@@ -27,7 +27,7 @@ from retriever.search import planning
 from retriever.search.query import Query
 from retriever.search.recall.watchdog import LEAST_LOOKS, Watchdog
 from retriever.search.sampling import Samples
-from retriever.search.search import Answer, search
+from retriever.search.search import Answer, Searcher, search
 from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Money, Operator
 from tests.engines import milvus_lite
@@ -83,14 +83,8 @@ class Bench:
         vector = np.asarray(self.vectors[place] + noise, np.float32)
         asked = GivenVector("visual", "bench", DIMENSION, vector.astype("<f4").tobytes())
         query = Query("default", vector=asked, condition=CHEAP, top_k=TOP)
-        answer = await search(
-            query,
-            self.record,
-            self.index,
-            lambda: None,
-            columns=self.columns,
-            samples=self.samples,
-        )
+        deps = Searcher(self.record, self.index, self.columns, samples=self.samples)
+        answer = await search(query, deps, lambda: None)
         dog.see(query, answer)
         return answer, vector
 

@@ -106,7 +106,7 @@ VIOLATIONS = [
         "Inside the gateway: use cases reach services, scenes and records through ports",
     ),
     (
-        "services/retriever/src/retriever/workers/retry.py",
+        "services/retriever/src/retriever/workers/tasks.py",
         "import retriever.servicer.messages",
         "Inside the retriever: wiring > edges > use cases > adapters > values",
     ),

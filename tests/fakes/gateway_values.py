@@ -1,6 +1,6 @@
 """Values that the gateway's unit tests share."""
 
-from gateway.model.answer import Answer
+from gateway.model.answer import Answer, Findings, Result
 from gateway.model.branch import Branch
 from gateway.model.columns import Columns
 from gateway.model.messages import Reason, SpaceVersion
@@ -79,9 +79,10 @@ def by_photo(**fields: object) -> Query:
     return Query(**{"signals": (photo(),), **fields})  # type: ignore[arg-type]
 
 
-def ids(answer: Answer) -> list[str]:
+def ids(answer: Answer | Findings) -> list[str]:
     """The products of an answer, best first."""
-    return [result.row.product_id for result in answer.results]
+    rows = (each.row if isinstance(each, Result) else each.product for each in answer.results)
+    return [row.product_id for row in rows]
 
 
 def degraded(answer: Answer) -> list[tuple[str, int]]:

@@ -12,28 +12,11 @@ from gateway.wiring import build
 from servicekit.config import ServerSettings
 from servicekit.server import Binding, RunningServer, start
 from sightline.common.v1 import job_service_pb2_grpc
-from sightline.embedder.v1 import embedding_service_pb2_grpc, space_service_pb2_grpc
 from sightline.gateway.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2_grpc,
     recommendation_service_pb2_grpc,
     user_event_service_pb2_grpc,
-)
-from sightline.ranker.v1 import (
-    answer_service_pb2_grpc,
-    event_service_pb2_grpc,
-    model_service_pb2_grpc,
-    profile_service_pb2_grpc,
-    ranking_service_pb2_grpc,
-)
-from sightline.retriever.v1 import (
-    backup_service_pb2_grpc,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
-    keyword_service_pb2_grpc,
-    product_service_pb2_grpc,
-    rebuild_service_pb2_grpc,
-    vector_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
@@ -149,98 +132,34 @@ def _peers(
     return (
         Peer(
             [
-                Binding(
-                    embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
-                    Embedding(embedding),
-                    "sightline.embedder.v1.EmbeddingService",
-                ),
-                Binding(
-                    space_service_pb2_grpc.add_SpaceServiceServicer_to_server,
-                    FittedSpaces(embedding),
-                    "sightline.embedder.v1.SpaceService",
-                ),
+                Binding.of(Embedding(embedding)),
+                Binding.of(FittedSpaces(embedding)),
             ],
             embedding,
             "embedder",
         ),
         Peer(
             [
-                Binding(
-                    keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
-                    Keywords(retrieving),
-                    "sightline.retriever.v1.KeywordService",
-                ),
-                Binding(
-                    vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
-                    Vectors(retrieving, products),
-                    "sightline.retriever.v1.VectorService",
-                ),
-                Binding(
-                    product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-                    Products(retrieving, products),
-                    "sightline.retriever.v1.ProductService",
-                ),
-                Binding(
-                    index_service_pb2_grpc.add_IndexServiceServicer_to_server,
-                    Index(retrieving),
-                    "sightline.retriever.v1.IndexService",
-                ),
-                Binding(
-                    job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                    Jobs(retrieving, "retriever", retriever_jobs),
-                    "sightline.common.v1.JobService",
-                ),
-                Binding(
-                    backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
-                    Backups(retrieving),
-                    "sightline.retriever.v1.BackupService",
-                ),
-                Binding(
-                    rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
-                    Rebuilds(retrieving),
-                    "sightline.retriever.v1.RebuildService",
-                ),
-                Binding(
-                    fit_service_pb2_grpc.add_FitServiceServicer_to_server,
-                    Fits(retrieving),
-                    "sightline.retriever.v1.FitService",
-                ),
+                Binding.of(Keywords(retrieving)),
+                Binding.of(Vectors(retrieving, products)),
+                Binding.of(Products(retrieving, products)),
+                Binding.of(Index(retrieving)),
+                Binding.of(Jobs(retrieving, "retriever", retriever_jobs)),
+                Binding.of(Backups(retrieving)),
+                Binding.of(Rebuilds(retrieving)),
+                Binding.of(Fits(retrieving)),
             ],
             retrieving,
             "retriever",
         ),
         Peer(
             [
-                Binding(
-                    ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-                    Ranking(ranking, answers),
-                    "sightline.ranker.v1.RankingService",
-                ),
-                Binding(
-                    answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
-                    answers,
-                    "sightline.ranker.v1.AnswerService",
-                ),
-                Binding(
-                    event_service_pb2_grpc.add_EventServiceServicer_to_server,
-                    Events(ranking),
-                    "sightline.ranker.v1.EventService",
-                ),
-                Binding(
-                    model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-                    Models(ranking),
-                    "sightline.ranker.v1.ModelService",
-                ),
-                Binding(
-                    profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
-                    Profiles(ranking),
-                    "sightline.ranker.v1.ProfileService",
-                ),
-                Binding(
-                    job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                    Jobs(ranking, "ranker", ranker_jobs),
-                    "sightline.common.v1.JobService",
-                ),
+                Binding.of(Ranking(ranking, answers)),
+                Binding.of(answers),
+                Binding.of(Events(ranking)),
+                Binding.of(Models(ranking)),
+                Binding.of(Profiles(ranking)),
+                Binding.of(Jobs(ranking, "ranker", ranker_jobs)),
             ],
             ranking,
             "ranker",

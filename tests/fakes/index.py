@@ -12,7 +12,7 @@ import numpy as np
 from google.rpc import status_pb2
 
 from retriever.adapters.milvus.filters import SLICES, slice_number
-from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import (
     CollectionAbsent,

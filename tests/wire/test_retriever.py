@@ -26,7 +26,7 @@ from retriever.adapters.milvus import filters
 from retriever.adapters.milvus import index as milvus
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.columns.keeper import EXACT_ROWS
-from retriever.domain.classification import CategoryGuess, Classification
+from retriever.domain.category_mismatch import CategoryGuess, Classification
 from retriever.domain.collections import shaped
 from retriever.domain.errors import ImageRejected
 from retriever.domain.index_values import CollectionState

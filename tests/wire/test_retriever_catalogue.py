@@ -235,6 +235,9 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
     again = await shop.products.UpdateProducts(whole)
     assert told(again.results[0].status) == "OK"
     assert (await shop.get("a")).images == before.images
+    retried = await shop.products.UpdateProducts(whole)
+    assert told(retried.results[0].status) == "OK"
+    whole.updates[0].product.title = "Newest"
     stale = await shop.products.UpdateProducts(whole)
     assert told(stale.results[0].status) == "ETAG_MISMATCH"
 

@@ -15,8 +15,7 @@ from embedder.settings import EmbedderSettings
 from embedder.triton import Triton
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
-from retriever.domain.category_mismatch import category_mismatch
-from retriever.domain.classification import CategoryPath
+from retriever.domain.category_mismatch import CategoryPath, category_mismatch
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress, Label
 from retriever.domain.vectors import GivenVector
 from servicekit import server

@@ -16,11 +16,10 @@
     ├── DataLoss             stored data is damaged
     └── Internal             our own mistake
 
-A service derives its own errors from these in its `model.py` and fixes their reason there, and what
-else is the same each time::
+A service derives its own errors from these and fixes their reason there, and what else is the same
+each time::
 
-    class ProductNotFound(NotFound):
-        reason = "PRODUCT_NOT_FOUND"
+    class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
         message = "this catalog has no such product"
 """
 
@@ -76,6 +75,11 @@ class ServiceError(Exception):
     message: str = ""
     violations: tuple[FieldViolation, ...] = ()
     retry_after: timedelta | None = None
+
+    def __init_subclass__(cls, *, reason: str = "") -> None:
+        super().__init_subclass__()
+        if reason:
+            cls.reason = reason
 
     def __init__(
         self,

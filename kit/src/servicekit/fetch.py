@@ -23,7 +23,7 @@ import httpx
 from pydantic import AfterValidator, Field
 
 from servicekit.config import Settings
-from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from servicekit.errors import FailedPrecondition, FieldViolation, InvalidArgument, ServiceError
 
 MAX_URI = 2_048
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -50,28 +50,24 @@ _NOT_PUBLIC = tuple(
 _HOST = re.compile(r"((\*\.)?[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
-class UriForbidden(InvalidArgument):
+class _UriError(ServiceError):
+    """What is wrong with an address; `path`: of the field that holds it."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        violations = (FieldViolation(path, message),) if path else ()
+        super().__init__(message, violations=violations)
+
+    def at(self, path: str) -> Self:
+        """The same, naming the field that holds the address."""
+        return type(self)(self.message, path)
+
+
+class UriForbidden(_UriError, InvalidArgument, reason="URI_FORBIDDEN"):
     """Nothing is fetched from this address."""
 
-    def __init__(self, message: str, path: str = "") -> None:
-        violations = (FieldViolation(path, message),) if path else ()
-        super().__init__(message, reason="URI_FORBIDDEN", violations=violations)
 
-    def at(self, path: str) -> Self:
-        """The same, naming the field that holds the address."""
-        return type(self)(self.message, path)
-
-
-class UriUnreadable(FailedPrecondition):
+class UriUnreadable(_UriError, FailedPrecondition, reason="URI_UNREADABLE"):
     """The address may be fetched from, but did not give a file."""
-
-    def __init__(self, message: str, path: str = "") -> None:
-        violations = (FieldViolation(path, message),) if path else ()
-        super().__init__(message, reason="URI_UNREADABLE", violations=violations)
-
-    def at(self, path: str) -> Self:
-        """The same, naming the field that holds the address."""
-        return type(self)(self.message, path)
 
 
 def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:

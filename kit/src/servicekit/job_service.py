@@ -2,22 +2,18 @@
 
 Needs the extra `sql` and the package sightline-protos.
 """
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs import Job, JobNotFound, Jobs, JobState
-from servicekit.requests import enter, page_place, page_size, page_token
+from servicekit.requests import enter, page_place, page_size, page_token, timestamp
 from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
-JOB_SERVICE = "sightline.common.v1.JobService"
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
 WATCH_SECONDS = 0.25
@@ -98,19 +94,13 @@ def job_message(job: Job, owner: str) -> job_pb2.Job:
         results=[
             job_pb2.JobResult(name=name, value=str(value)) for name, value in job.result.items()
         ],
-        create_time=_timestamp(job.created_time),
+        create_time=timestamp(job.created_time),
     )
     if job.state is JobState.FAILED:
         kind = Internal if job.error_reason == "INTERNAL" else FailedPrecondition
         message.error.CopyFrom(to_status(kind(job.error_message, reason=job.error_reason)))
     if job.started_time:
-        message.start_time.CopyFrom(_timestamp(job.started_time))
+        message.start_time.CopyFrom(timestamp(job.started_time))
     if job.finished_time:
-        message.end_time.CopyFrom(_timestamp(job.finished_time))
-    return message
-
-
-def _timestamp(micros: int) -> Timestamp:
-    message = Timestamp()
-    message.FromMicroseconds(micros)
+        message.end_time.CopyFrom(timestamp(job.finished_time))
     return message

@@ -1,50 +1,50 @@
-"""What every request has: a catalog, an id, pages; and how all services refuse it."""
+"""What every request has: a catalog, an id, pages, times; and how all services refuse it."""
 
 import base64
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Self
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit import telemetry
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation, InvalidArgument, NotFound
 
 
-class FieldsInvalid(InvalidArgument):
+class FieldsInvalid(InvalidArgument, reason="REQUEST_INVALID"):
     """Fields are wrong, and the message says which. Subclasses fix the reason."""
 
-    def __init__(self, *violations: FieldViolation) -> None:
-        super().__init__(describe(violations), violations=violations)
+    def __init__(self, *violations: FieldViolation, reason: str = "") -> None:
+        super().__init__(describe(violations), violations=violations, reason=reason)
+
+    @classmethod
+    def at(cls, field: str, description: str) -> Self:
+        """What is wrong with one field."""
+        return cls(FieldViolation(field, description))
 
 
 class RequestInvalid(FieldsInvalid):
     """Fields of a request are out of their documented range."""
 
-    reason = "REQUEST_INVALID"
 
-
-class PageSizeInvalid(FieldsInvalid):
+class PageSizeInvalid(FieldsInvalid, reason="PAGE_SIZE_INVALID"):
     """The page size is out of its range."""
-
-    reason = "PAGE_SIZE_INVALID"
 
     def __init__(self, most: int) -> None:
         super().__init__(FieldViolation("page_size", f"must be 1 to {most}, or 0 for the default"))
 
 
-class PageTokenInvalid(FieldsInvalid):
+class PageTokenInvalid(FieldsInvalid, reason="PAGE_TOKEN_INVALID"):
     """The page token is not ours, or belongs to another request."""
-
-    reason = "PAGE_TOKEN_INVALID"
 
     def __init__(self, description: str = "is not one of this list") -> None:
         super().__init__(FieldViolation("page_token", description))
 
 
-class CatalogNotFound(NotFound):
+class CatalogNotFound(NotFound, reason="CATALOG_NOT_FOUND"):
     """The catalog is not declared in the settings."""
 
-    reason = "CATALOG_NOT_FOUND"
     message = "catalog_id: is not declared in the settings"
     violations = (FieldViolation("catalog_id", "is not declared in the settings"),)
 
@@ -80,6 +80,12 @@ def catalog(catalog_id: str, declared: Collection[str]) -> str:
     if name not in declared:
         raise CatalogNotFound
     return name
+
+
+def check_count(field: str, count: int, most: int) -> None:
+    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
+    if not 1 <= count <= most:
+        raise RequestInvalid.at(field, f"has {count} entries; 1 to {most} are taken")
 
 
 def page_size(given: int, default: int, most: int) -> int:
@@ -140,3 +146,10 @@ def _is_storable(part: str | int) -> bool:
     if isinstance(part, int):
         return abs(part) < 2**63
     return part != "" and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in part)
+
+
+def timestamp(micros: int) -> Timestamp:
+    """Microseconds since 1970 (UTC) as a message."""
+    message = Timestamp()
+    message.FromMicroseconds(micros)
+    return message

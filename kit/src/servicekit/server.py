@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 import uvloop
@@ -35,6 +36,17 @@ class Binding:
     """What implements it; all handlers are coroutines or async generators."""
     full_name: str
     """Full name, e.g. `sightline.embedder.v1.EmbeddingService`; also its name in health."""
+
+    @classmethod
+    def of(cls, servicer: object) -> Self:
+        """The service whose generated servicer this one is derived from: a proto's package is that
+        of its Python code."""
+        base = next(
+            kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc")
+        )
+        add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")
+        package = base.__module__.rpartition(".")[0]
+        return cls(add, servicer, f"{package}.{base.__name__.removesuffix('Servicer')}")
 
 
 class RunningServer:

@@ -10,33 +10,29 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
 
 
-class StoreBusy(Unavailable):
+class StoreBusy(Unavailable, reason="STORE_BUSY"):
     """Another writer held the store for too long, or too many calls wait for it."""
 
-    reason = "STORE_BUSY"
     message = "the store is busy"
     retry_after = timedelta(milliseconds=500)
 
 
-class StoreUnavailable(Unavailable):
+class StoreUnavailable(Unavailable, reason="STORE_UNAVAILABLE"):
     """The store can't be reached or opened."""
 
-    reason = "STORE_UNAVAILABLE"
     message = "the store can't be reached"
     retry_after = timedelta(seconds=2)
 
 
-class StoreFull(ResourceExhausted):
+class StoreFull(ResourceExhausted, reason="STORE_FULL"):
     """The disk of the store is full. Nothing of the write was kept."""
 
-    reason = "STORE_FULL"
     message = "the disk of the store is full"
 
 
-class StoreDamaged(DataLoss):
+class StoreDamaged(DataLoss, reason="STORE_DAMAGED"):
     """The store's file is not a sound database."""
 
-    reason = "STORE_DAMAGED"
     message = "the store is damaged"
 
 

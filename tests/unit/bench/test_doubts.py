@@ -8,8 +8,13 @@ import pytest
 from bench import doubts
 from bench.doubts import SEEN, STRANGE, STRANGERS, Judged
 from embedder.fitting.model import CATALOGUE, SHOPPER, Fitted, Head, Labelled
-from retriever.domain.category_mismatch import LIMITS, Limits
-from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import (
+    LIMITS,
+    CategoryGuess,
+    CategoryPath,
+    Classification,
+    Limits,
+)
 
 APPLE, PEAR, JUICE = ("Apple",), ("Pear",), ("Juice",)
 KNOWN = frozenset({APPLE, PEAR})

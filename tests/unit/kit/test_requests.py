@@ -9,6 +9,7 @@ from servicekit.requests import (
     PageSizeInvalid,
     PageTokenInvalid,
     RequestInvalid,
+    check_count,
     describe,
     enter,
     page_place,
@@ -88,3 +89,15 @@ def test_a_place_that_no_store_can_hold_is_a_wrong_token(place: tuple[Any, ...])
 def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(PageTokenInvalid):
         page_place(token, ("default",), str)
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_a_batch_out_of_range_is_refused_by_name(count: int) -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        check_count("products", count, 100)
+    assert caught.value.violations[0].field == "products"
+
+
+def test_a_batch_in_range_is_taken() -> None:
+    check_count("products", 1, 100)
+    check_count("products", 100, 100)

@@ -1,10 +1,15 @@
-"""Products as the record gives them to columns."""
+"""Products as the record gives them to columns, and what searches work with."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
+from retriever.columns.keeper import Columns
 from retriever.ports.columns import ProductRow
+from retriever.ports.engine import VectorIndex
+from retriever.record import Record
+from retriever.search.search import Searcher
 from sightline_rules.filters import Facts
 
 
@@ -31,3 +36,9 @@ def row_of(product_id: str, facts: Facts, **fields: object) -> ProductRow:
         update_time=facts.update_time.micros,
     )
     return made._replace(**fields)  # type: ignore[arg-type]
+
+
+def searcher(record: Record, index: VectorIndex, **given: Any) -> Searcher:
+    """Unless columns are given they are read for each search, which the engine answers."""
+    columns = given.pop("columns", None) or Columns(record, exact_rows=0)
+    return Searcher(record, index, columns, **given)

@@ -177,7 +177,8 @@ class Product(google.protobuf.message.Message):
     """The shop's page of this product (http or https), up to 2,048 characters; empty = none."""
     etag: builtins.str
     """Opaque mark of this content. Given on a write, the write is refused (ABORTED, ETAG_MISMATCH)
-    unless it still holds; empty = write whatever is stored.
+    unless it still holds, or what is stored is what the write would leave: a write that is sent again
+    succeeds. Empty = write whatever is stored.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

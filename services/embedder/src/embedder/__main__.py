@@ -30,12 +30,6 @@ from servicekit import config, server, telemetry
 from servicekit.decoding import Decoders
 from servicekit.fetch import Fetcher, FetchPolicy
 from servicekit.server import Binding
-from sightline.embedder.v1 import (
-    embedding_service_pb2,
-    embedding_service_pb2_grpc,
-    space_service_pb2,
-    space_service_pb2_grpc,
-)
 from sightline_rules.photos import PhotoLimits
 
 SERVICE = "embedder"
@@ -95,16 +89,8 @@ def bind(
     learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
     promotion = Promotion(store, triton, triton.inference)
     offered = [
-        Binding(
-            embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
-            EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs),
-            embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
-        ),
-        Binding(
-            space_service_pb2_grpc.add_SpaceServiceServicer_to_server,
-            SpaceServicer(learner, promotion, settings.catalogs),
-            space_service_pb2.DESCRIPTOR.services_by_name["SpaceService"].full_name,
-        ),
+        Binding.of(EmbeddingServicer(embedder, Listing(spaces, shelf), settings.catalogs)),
+        Binding.of(SpaceServicer(learner, promotion, settings.catalogs)),
     ]
     return offered, recovery, sources
 

@@ -122,13 +122,6 @@ class Ranker(Protocol):
         ANSWER_RECORD_MISSING when there is none. Its shopper is None."""
 
 
-class AnswerSink(Protocol):
-    """Keeps answer records."""
-
-    async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
-        """Keep up to 100 records; raises ServiceError when that fails."""
-
-
 class Answers(Protocol):
     """Takes answer records to be handed over after the answer."""
 

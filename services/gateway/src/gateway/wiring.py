@@ -17,13 +17,6 @@ from gateway.state.run import Dependencies, Peers
 from gateway.state.scenes import SceneFiles
 from servicekit.channel import connect
 from servicekit.server import Binding
-from sightline.common.v1 import job_service_pb2_grpc
-from sightline.gateway.v1 import (
-    admin_service_pb2_grpc,
-    catalog_service_pb2_grpc,
-    recommendation_service_pb2_grpc,
-    user_event_service_pb2_grpc,
-)
 
 VERSION = version("sightline-gateway")
 
@@ -46,80 +39,21 @@ class Gateway:
 def build(settings: GatewaySettings, scenes: SceneFiles) -> Gateway:
     """Connect the parts. To be called where an event loop runs."""
     connections = {
-        Peer.EMBEDDER: _connect(settings, Peer.EMBEDDER, embedder.IDEMPOTENT),
-        Peer.RETRIEVER: _connect(settings, Peer.RETRIEVER, retriever.IDEMPOTENT),
-        Peer.RANKER: _connect(settings, Peer.RANKER, ranker.IDEMPOTENT),
+        Peer.EMBEDDER: _connect(
+            settings, Peer.EMBEDDER, settings.embedder_target, embedder.IDEMPOTENT
+        ),
+        Peer.RETRIEVER: _connect(
+            settings, Peer.RETRIEVER, settings.retriever_target, retriever.IDEMPOTENT
+        ),
+        Peer.RANKER: _connect(settings, Peer.RANKER, settings.ranker_target, ranker.IDEMPOTENT),
     }
     embedding = embedder.EmbedderClient(*connections[Peer.EMBEDDER])
     retrieving = retriever.RetrieverClient(*connections[Peer.RETRIEVER])
     ranking = ranker.RankerClient(*connections[Peer.RANKER])
     passthrough = Passthrough(settings.catalogs, connections)
-    answers = AnswerQueue(ranking, settings.answer_queue_products)
-    peers = Peers(embedding, retrieving, ranking)
-    return Gateway(
-        bindings=(
-            Binding(
-                recommendation_service_pb2_grpc.add_RecommendationServiceServicer_to_server,
-                recommendation.RecommendationServicer(
-                    _dependencies(settings, peers, scenes, answers)
-                ),
-                recommendation.NAME,
-            ),
-            Binding(
-                catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
-                catalog.CatalogServicer(
-                    settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
-                ),
-                catalog.NAME,
-            ),
-            Binding(
-                user_event_service_pb2_grpc.add_UserEventServiceServicer_to_server,
-                events.UserEventServicer(settings.catalogs, passthrough),
-                events.NAME,
-            ),
-            Binding(
-                admin_service_pb2_grpc.add_AdminServiceServicer_to_server,
-                admin.AdminServicer(
-                    settings.catalogs,
-                    passthrough,
-                    scenes=scenes,
-                    embedder=embedding,
-                    ranker=ranking,
-                    retriever=retrieving,
-                    status_seconds=settings.status_seconds,
-                    service_version=VERSION,
-                ),
-                admin.NAME,
-            ),
-            Binding(
-                job_service_pb2_grpc.add_JobServiceServicer_to_server,
-                jobs.JobServicer(settings.catalogs, connections),
-                jobs.NAME,
-            ),
-        ),
-        answers=answers,
-        channels=[channel for channel, _ in connections.values()],
-    )
-
-
-def _connect(
-    settings: GatewaySettings, peer: Peer, idempotent: Sequence[tuple[str, str]]
-) -> Connection:
-    targets = {
-        Peer.EMBEDDER: settings.embedder_target,
-        Peer.RETRIEVER: settings.retriever_target,
-        Peer.RANKER: settings.ranker_target,
-    }
-    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
-    most = settings.max_message_bytes
-    return connect(targets[peer], service_configs=idempotent, max_message_bytes=most), caller
-
-
-def _dependencies(
-    settings: GatewaySettings, peers: Peers, scenes: SceneFiles, answers: AnswerQueue
-) -> Dependencies:
-    return Dependencies(
-        peers=peers,
+    answers = AnswerQueue(ranking.record, settings.answer_queue_products)
+    deps = Dependencies(
+        peers=Peers(embedding, retrieving, ranking),
         scenes=scenes,
         answers=answers,
         catalogs=frozenset(settings.catalogs),
@@ -129,3 +63,32 @@ def _dependencies(
         reserve_seconds=settings.reserve_seconds,
         answer_seconds=settings.answer_days * 86400.0,
     )
+    # The passthrough gives three of them the calls that they do not have themselves.
+    servicers = (
+        recommendation.RecommendationServicer(deps),
+        catalog.CatalogServicer(  # type: ignore[abstract]
+            settings.catalogs, passthrough, *connections[Peer.RETRIEVER]
+        ),
+        events.UserEventServicer(settings.catalogs, passthrough),  # type: ignore[abstract]
+        admin.AdminServicer(  # type: ignore[abstract]
+            settings.catalogs,
+            passthrough,
+            scenes=scenes,
+            embedder=embedding,
+            ranker=ranking,
+            retriever=retrieving,
+            status_seconds=settings.status_seconds,
+            service_version=VERSION,
+        ),
+        jobs.JobServicer(settings.catalogs, connections),
+    )
+    channels = [channel for channel, _ in connections.values()]
+    return Gateway([Binding.of(servicer) for servicer in servicers], answers, channels)
+
+
+def _connect(
+    settings: GatewaySettings, peer: Peer, target: str, idempotent: Sequence[tuple[str, str]]
+) -> Connection:
+    caller = Caller(peer, reserve=settings.reserve_seconds, longest=settings.call_seconds)
+    most = settings.max_message_bytes
+    return connect(target, service_configs=idempotent, max_message_bytes=most), caller

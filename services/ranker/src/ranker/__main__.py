@@ -35,14 +35,6 @@ from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs, now_micros
 from servicekit.server import Binding, run, serve
 from servicekit.sql import Database
-from sightline.common.v1 import job_service_pb2_grpc
-from sightline.ranker.v1 import (
-    answer_service_pb2_grpc,
-    event_service_pb2_grpc,
-    model_service_pb2_grpc,
-    profile_service_pb2_grpc,
-    ranking_service_pb2_grpc,
-)
 
 CLOSE_SECONDS = 5.0
 """How long a server that stops goes on storing answers."""
@@ -76,8 +68,7 @@ def bindings(
     registry = ModelRegistry(database)
     keep = int(settings.answer_days * DAY_MICROS)
     return [
-        Binding(
-            ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
+        Binding.of(
             RankingServicer(
                 catalogs,
                 key,
@@ -87,11 +78,9 @@ def bindings(
                 signals=settings.signals,
                 answers=answers,
                 keep_micros=keep,
-            ),
-            "sightline.ranker.v1.RankingService",
+            )
         ),
-        Binding(
-            event_service_pb2_grpc.add_EventServiceServicer_to_server,
+        Binding.of(
             EventServicer(
                 catalogs,
                 key,
@@ -102,16 +91,10 @@ def bindings(
                 jobs=jobs,
                 exports=ExportRecord(database),
                 impression_share=settings.impression_share,
-            ),
-            "sightline.ranker.v1.EventService",
+            )
         ),
-        Binding(
-            answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
-            AnswerServicer(catalogs, key, answers, now_micros, keep),
-            "sightline.ranker.v1.AnswerService",
-        ),
-        Binding(
-            model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+        Binding.of(AnswerServicer(catalogs, key, answers, now_micros, keep)),
+        Binding.of(
             ModelServicer(
                 catalogs,
                 jobs=jobs,
@@ -122,11 +105,9 @@ def bindings(
                 activity=ActivityRecord(database),
                 refresh=live.refresh,
                 now=now_micros,
-            ),
-            "sightline.ranker.v1.ModelService",
+            )
         ),
-        Binding(
-            profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
+        Binding.of(
             ProfileServicer(
                 catalogs,
                 key,
@@ -135,14 +116,9 @@ def bindings(
                 attributes=AttributeRecord(database),
                 signals=settings.signals,
                 now=now_micros,
-            ),
-            "sightline.ranker.v1.ProfileService",
+            )
         ),
-        Binding(
-            job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(OWNER, catalogs, jobs),
-            "sightline.common.v1.JobService",
-        ),
+        Binding.of(JobServicer(OWNER, catalogs, jobs)),
     ]
 
 

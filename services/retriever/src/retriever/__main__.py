@@ -1,7 +1,5 @@
 """The retriever's server: `python -m retriever`. Its worker is `python -m retriever.worker`."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
@@ -18,32 +16,21 @@ from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
-from retriever.servicer.backups import BACKUP_SERVICE, BackupServicer
-from retriever.servicer.fits import FIT_SERVICE, FitServicer
-from retriever.servicer.index import INDEX_SERVICE, IndexServicer
-from retriever.servicer.keywords import KEYWORD_SERVICE, KeywordServicer
+from retriever.search.search import Searcher
+from retriever.servicer.backups import BackupServicer
+from retriever.servicer.index import FitServicer, IndexServicer, RebuildServicer
+from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.messages import JOB_OWNER
-from retriever.servicer.products import PRODUCT_SERVICE, ProductServicer
-from retriever.servicer.rebuild import REBUILD_SERVICE, RebuildServicer
-from retriever.servicer.vectors import VECTOR_SERVICE, VectorServicer
+from retriever.servicer.products import ProductServicer
+from retriever.servicer.vectors import VectorServicer
 from retriever.settings import Settings
 from retriever.wiring import backup_files, database, job_queue, milvus_index, photo_store, watch
 from servicekit.config import load
 from servicekit.errors import ServiceError
-from servicekit.job_service import JOB_SERVICE, JobServicer
+from servicekit.job_service import JobServicer
 from servicekit.jobs import Jobs
 from servicekit.server import Binding, run, serve
 from servicekit.telemetry import configure_logging
-from sightline.common.v1 import job_service_pb2_grpc
-from sightline.retriever.v1 import (
-    backup_service_pb2_grpc,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
-    keyword_service_pb2_grpc,
-    product_service_pb2_grpc,
-    rebuild_service_pb2_grpc,
-    vector_service_pb2_grpc,
-)
 
 
 def bindings(
@@ -59,64 +46,22 @@ def bindings(
 ) -> list[Binding]:
     """What the server offers. `watchdog`, `columns`: None = new ones, as the settings say."""
     columns = columns or columns_of(settings, record)
-    return [
-        Binding(
-            backup_service_pb2_grpc.add_BackupServiceServicer_to_server,
-            BackupServicer(settings.catalogs, record, backups, jobs),
-            BACKUP_SERVICE,
-        ),
-        Binding(
-            rebuild_service_pb2_grpc.add_RebuildServiceServicer_to_server,
-            RebuildServicer(settings.catalogs, record, jobs),
-            REBUILD_SERVICE,
-        ),
-        Binding(
-            fit_service_pb2_grpc.add_FitServiceServicer_to_server,
-            FitServicer(settings.catalogs, jobs),
-            FIT_SERVICE,
-        ),
-        Binding(
-            product_service_pb2_grpc.add_ProductServiceServicer_to_server,
-            ProductServicer(
-                settings.catalogs,
-                record,
-                photos,
-                jobs,
-                settings.import_delete_share,
-                columns=columns,
-            ),
-            PRODUCT_SERVICE,
-        ),
-        Binding(
-            vector_service_pb2_grpc.add_VectorServiceServicer_to_server,
-            VectorServicer(
-                settings.catalogs,
-                record,
-                index,
-                settings.milvus_seconds,
-                spaces=settings.spaces,
-                fallback=FallbackChain(record, index, settings.milvus_standin_rows, columns),
-                columns=columns,
-                watchdog=watchdog or watch(settings, record),
-            ),
-            VECTOR_SERVICE,
-        ),
-        Binding(
-            keyword_service_pb2_grpc.add_KeywordServiceServicer_to_server,
-            KeywordServicer(settings.catalogs, record, columns),
-            KEYWORD_SERVICE,
-        ),
-        Binding(
-            index_service_pb2_grpc.add_IndexServiceServicer_to_server,
-            IndexServicer(settings.catalogs, record, jobs, settings.milvus_prefix),
-            INDEX_SERVICE,
-        ),
-        Binding(
-            job_service_pb2_grpc.add_JobServiceServicer_to_server,
-            JobServicer(JOB_OWNER, settings.catalogs, jobs),
-            JOB_SERVICE,
-        ),
-    ]
+    watchdog = watchdog or watch(settings, record)
+    catalogs, share = settings.catalogs, settings.import_delete_share
+    fallback = FallbackChain(record, index, settings.milvus_standin_rows, columns)
+    searcher = Searcher(record, index, columns, settings.spaces, fallback=fallback)
+    seconds = settings.milvus_seconds
+    servicers = (
+        BackupServicer(catalogs, record, backups, jobs),
+        RebuildServicer(catalogs, record, jobs),
+        FitServicer(catalogs, jobs),
+        ProductServicer(catalogs, record, photos, jobs, share, columns),
+        VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
+        KeywordServicer(catalogs, record, columns),
+        IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
+        JobServicer(JOB_OWNER, catalogs, jobs),
+    )
+    return [Binding.of(servicer) for servicer in servicers]
 
 
 def columns_of(settings: Settings, record: Record) -> Columns:
@@ -159,15 +104,9 @@ async def main(settings: Settings) -> None:
         db.close()
 
     await photos.start()
+    jobs = job_queue(db)
     offered = bindings(
-        settings,
-        record,
-        photos,
-        index,
-        job_queue(db),
-        backups=backups,
-        watchdog=watchdog,
-        columns=columns,
+        settings, record, photos, index, jobs, backups=backups, watchdog=watchdog, columns=columns
     )
     await serve(offered, settings, service="retriever", on_stop=close)
 

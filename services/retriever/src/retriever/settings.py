@@ -3,8 +3,6 @@
 The only module that reads the environment; variables start with RETRIEVER_.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr

@@ -1,7 +1,5 @@
 """What both processes, the server and the worker, are built from."""
 
-from __future__ import annotations
-
 from retriever.adapters.backup_files import BackupFiles
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore

@@ -6,8 +6,6 @@ number of workers may run: one at a time leads, by a lease in SQL, and a dead le
 within the lease's time. It can be killed at any point.
 """
 
-from __future__ import annotations
-
 import asyncio
 import signal
 

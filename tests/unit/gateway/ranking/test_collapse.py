@@ -102,8 +102,8 @@ async def test_search_collapses_too(shop):
     shop.retriever.parents = {"p1": "x", "p2": "x"}
     found = await search(Query(signals=(photo(),)), shop.deps)
 
-    assert {item.row.product_id: item.collapsed for item in found.results} == {
-        "p3": (),
-        "p1": ("p2",),
-        "p4": (),
+    assert {item.product.product_id: [*item.collapsed_product_ids] for item in found.results} == {
+        "p3": [],
+        "p1": ["p2"],
+        "p4": [],
     }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.model.answer import Proposal
 from gateway.model.messages import CategoryGuess, Classification
 from gateway.ranking.proposals import proposals
-from gateway.servicer.classified import proposal_message
+from gateway.servicer.answers import proposal_message
 from sightline_client.filter_text import parse
 from sightline_client.to_wire import filter_
 

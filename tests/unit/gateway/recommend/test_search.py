@@ -19,13 +19,13 @@ async def test_results_are_in_order_of_similarity_with_their_photo():
     shop = shop_with_photo()
     found = await search(by_photo(page_size=3), shop.deps)
 
-    assert [(item.row.product_id, item.rank) for item in found.results] == [
+    assert [(item.product.product_id, item.rank) for item in found.results] == [
         ("p3", 1),
         ("p1", 2),
         ("p4", 3),
     ]
-    assert found.results[0].similarity == 0.9
-    assert found.results[0].image_id == "image of p3"
+    assert found.results[0].similarity == pytest.approx(0.9)
+    assert found.results[0].matched_image_id == "image of p3"
     assert shop.ranker.calls == []
     assert found.freshness is not None
 
@@ -36,9 +36,9 @@ async def test_similarity_is_that_to_the_best_signal():
 
     found = await search(Query(signals=(photo(), photo(1, b"second"))), shop.deps)
 
-    similarity = {item.row.product_id: item.similarity for item in found.results}
-    assert similarity["p2"] == 0.95
-    assert similarity["p3"] == 0.9
+    similarity = {item.product.product_id: item.similarity for item in found.results}
+    assert similarity["p2"] == pytest.approx(0.95)
+    assert similarity["p3"] == pytest.approx(0.9)
 
 
 async def test_without_signals_there_is_nothing_to_search():

@@ -39,8 +39,8 @@ def named(found):
 async def test_lists_of_a_text_are_fused_by_their_places():
     found = await search(by_text(), shop_with_words().deps)
 
-    assert [item.row.product_id for item in found.results] == ["p1", "p3", "p2"]
-    assert [item.similarity for item in found.results] == [0.5, 0.0, 0.4]
+    assert [item.product.product_id for item in found.results] == ["p1", "p3", "p2"]
+    assert [item.similarity for item in found.results] == pytest.approx([0.5, 0.0, 0.4])
     assert found.degradations == ()
 
 
@@ -78,7 +78,7 @@ async def test_meaning_still_answers_when_words_are_unavailable():
     shop.retriever.fails["words"] = PeerUnavailable(Peer.RETRIEVER)
     found = await search(by_text(), shop.deps)
 
-    assert [item.row.product_id for item in found.results] == ["p1", "p2"]
+    assert [item.product.product_id for item in found.results] == ["p1", "p2"]
     (degradation,) = found.degradations
     assert (degradation.stage, degradation.cause) == ("keywords", Cause.RETRIEVER_UNAVAILABLE)
 
@@ -97,7 +97,7 @@ async def test_words_that_are_not_wanted_put_products_further_down():
     leather = Signal(1, SignalKind.TEXT, text="leather", negative=True)
     found = await search(by_text(leather), shop.deps)
 
-    assert [item.row.product_id for item in found.results] == ["p3", "p1", "p2"]
+    assert [item.product.product_id for item in found.results] == ["p3", "p1", "p2"]
 
 
 async def test_a_scene_may_do_without_words():
@@ -105,7 +105,7 @@ async def test_a_scene_may_do_without_words():
     shop.scene(lambda scene: replace(scene, branches={**scene.branches, Branch.KEYWORDS: 0.0}))
     found = await search(by_text(), shop.deps)
 
-    assert [item.row.product_id for item in found.results] == ["p1", "p2"]
+    assert [item.product.product_id for item in found.results] == ["p1", "p2"]
 
 
 async def test_what_no_shopper_words_name_is_an_empty_answer():

@@ -59,7 +59,7 @@ async def test_by_vector_what_is_wanted_of_a_branch_is_one_search():
     assert set(searches(shop)) == {"+1 photo +2 second", "p2"}
     # p1, which is near to what is not wanted, falls behind p5.
     assert ids(found) == ["p4", "p5", "p1"]
-    assert found.results[0].similarity == 0.9
+    assert found.results[0].similarity == pytest.approx(0.9)
 
 
 async def test_one_signal_is_no_blend():

@@ -5,7 +5,7 @@ from gateway.model.messages import SpaceVersion
 from gateway.model.query import Query
 from gateway.recommend.recommend import begin
 from gateway.retrieval.branches import find
-from gateway.state.versions import SpaceVersions
+from gateway.state.run import SpaceVersions
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import near, photo
 

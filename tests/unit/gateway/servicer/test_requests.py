@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.servicer.requests import admit, check_count
+from gateway.servicer.requests import admit
 from servicekit import telemetry
 from servicekit.requests import CatalogNotFound, RequestInvalid, take_request_id
 from sightline.gateway.v1 import catalog_service_pb2 as pb
@@ -35,15 +35,3 @@ def test_an_empty_catalog_is_the_default_and_an_undeclared_one_is_refused():
 def test_a_request_id_over_its_limit_is_refused():
     with pytest.raises(RequestInvalid):
         admit(pb.GetProductRequest(request_id="x" * 129), ["default"])
-
-
-@pytest.mark.parametrize("count", [0, 101])
-def test_a_batch_out_of_range_is_refused_by_name(count):
-    with pytest.raises(RequestInvalid) as caught:
-        check_count("products", count, 100)
-    assert caught.value.violations[0].field == "products"
-
-
-def test_a_batch_in_range_is_taken():
-    check_count("products", 1, 100)
-    check_count("products", 100, 100)

@@ -46,7 +46,7 @@ def dropped(cause: str) -> float:
 
 async def test_records_reach_the_ranker_in_one_call_a_catalog():
     sink = Sink()
-    queue = AnswerQueue(sink, 1000)
+    queue = AnswerQueue(sink.record, 1000)
     kept = COUNTS.kept._value.get()
     for answer_id, catalog_id in (("a1", "default"), ("b1", "other"), ("a2", "default")):
         assert queue.offer(catalog_id, record(answer_id))
@@ -59,7 +59,7 @@ async def test_records_reach_the_ranker_in_one_call_a_catalog():
 async def test_an_offer_waits_for_nothing_and_is_found_until_it_is_handed_over():
     sink = Sink()
     sink.go_on.clear()
-    queue = AnswerQueue(sink, 1000)
+    queue = AnswerQueue(sink.record, 1000)
     queue.offer("default", record("a1"))
     await asyncio.sleep(0.02)
 
@@ -73,7 +73,7 @@ async def test_an_offer_waits_for_nothing_and_is_found_until_it_is_handed_over()
 
 async def test_what_has_no_room_is_dropped_and_counted_and_room_comes_back():
     sink = Sink()
-    queue = AnswerQueue(sink, 10)
+    queue = AnswerQueue(sink.record, 10)
     before = dropped("queue_full")
 
     assert queue.offer("default", record("a1", products=7))
@@ -92,7 +92,7 @@ async def test_a_queue_of_no_size_keeps_nothing():
 async def test_while_the_ranker_is_gone_records_are_offered_again(monkeypatch):
     monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
     sink = Sink(PeerUnavailable(Peer.RANKER), PeerUnavailable(Peer.RANKER))
-    queue = AnswerQueue(sink, 1000)
+    queue = AnswerQueue(sink.record, 1000)
     queue.offer("default", record("a1"))
     await queue.close(5)
 
@@ -103,7 +103,7 @@ async def test_after_the_patience_a_record_is_dropped_and_counted(monkeypatch):
     monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
     now = [0.0]
     sink = Sink(PeerUnavailable(Peer.RANKER))
-    queue = AnswerQueue(sink, 1000, clock=lambda: now[0])
+    queue = AnswerQueue(sink.record, 1000, clock=lambda: now[0])
     before = dropped("ranker_unavailable")
     queue.offer("default", record("old"))
     now[0] = queued.PATIENCE_SECONDS + 1
@@ -118,7 +118,7 @@ async def test_refused_records_and_our_own_mistakes_do_not_stop_the_hand_over():
     refusal: ServiceError = InvalidArgument("no", reason="REQUEST_INVALID")
     for problem in (refusal, ValueError("a bug")):
         sink = Sink(problem)
-        queue = AnswerQueue(sink, 1000)
+        queue = AnswerQueue(sink.record, 1000)
         before = dropped("refused")
         queue.offer("default", record("bad"))
         await until(lambda sink=sink: sink.ids == ["bad"])
@@ -132,7 +132,7 @@ async def test_refused_records_and_our_own_mistakes_do_not_stop_the_hand_over():
 async def test_at_the_end_what_can_not_be_handed_over_in_time_is_dropped_and_counted():
     sink = Sink()
     sink.go_on.clear()
-    queue = AnswerQueue(sink, 1000)
+    queue = AnswerQueue(sink.record, 1000)
     before = dropped("shutdown")
     queue.offer("default", record("a1"))
     await queue.close(0.05)
@@ -143,7 +143,7 @@ async def test_at_the_end_what_can_not_be_handed_over_in_time_is_dropped_and_cou
 
 async def test_large_records_go_in_calls_of_their_own():
     sink = Sink()
-    queue = AnswerQueue(sink, 10**6)
+    queue = AnswerQueue(sink.record, 10**6)
     for answer_id in ("a1", "a2", "a3"):
         queue.offer("default", record(answer_id, products=answers.MOST_PRODUCTS // 2))
     for number in range(100 + 1):

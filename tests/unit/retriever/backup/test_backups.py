@@ -20,7 +20,9 @@ from pyarrow import parquet
 from retriever.adapters.backup_files import BackupFiles
 from retriever.backup import backups, restores
 from retriever.catalog import products
-from retriever.domain.archive import (
+from retriever.domain.archive import Table
+from retriever.domain.collections import shaped
+from retriever.domain.errors import (
     BackupCatalogMismatch,
     BackupDamaged,
     BackupNotFound,
@@ -28,9 +30,7 @@ from retriever.domain.archive import (
     BackupsUnavailable,
     BackupVersionUnsupported,
     CatalogNotEmpty,
-    Table,
 )
-from retriever.domain.collections import shaped
 from retriever.domain.generation import (
     MOST_LIVE,
     Generation,

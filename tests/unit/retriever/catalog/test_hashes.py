@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from retriever.catalog.hashes import hash_photos
+from retriever.catalog.images import hash_photos
 from retriever.domain.errors import PhotosUnavailable
 from retriever.record import Record
 from retriever.record.hashes import from_signed, to_signed

@@ -11,13 +11,11 @@ from retriever.domain.category_mismatch import (
     OTHER_AT_LEAST,
     OWN_AT_MOST,
     UNKNOWN_AT_LEAST,
-    category_mismatch,
-)
-from retriever.domain.classification import (
     CategoryGuess,
     CategoryMismatch,
     CategoryPath,
     Classification,
+    category_mismatch,
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Order

@@ -9,6 +9,13 @@ import pytest
 
 from retriever.domain import errors
 from retriever.domain.errors import (
+    BackupCatalogMismatch,
+    BackupDamaged,
+    BackupNotFound,
+    BackupsFull,
+    BackupsUnavailable,
+    BackupVersionUnsupported,
+    CatalogNotEmpty,
     EmbedderUnavailable,
     EtagMismatch,
     FieldMaskInvalid,
@@ -49,10 +56,10 @@ from sightline_rules.filters import Money, Time
 
 MADE: list[ServiceError] = [
     IndexTokenInvalid(),
-    FilterInvalid("filter", "is bad"),
-    KeywordsInvalid("is empty"),
-    VectorInvalid("vector", "is bad"),
-    ProductInvalid(FieldViolation("a", "b")),
+    FilterInvalid.at("filter", "is bad"),
+    KeywordsInvalid.at("text", "is empty"),
+    VectorInvalid.at("vector", "is bad"),
+    ProductInvalid.at("a", "b"),
     FieldMaskInvalid(FieldViolation("a", "b")),
     OfferInvalid(FieldViolation("a", "b")),
     ImportNotFound(),
@@ -63,7 +70,7 @@ MADE: list[ServiceError] = [
     ProductNotFound(),
     ImageNotFound("image_id"),
     GenerationNotFound(),
-    IndexParametersInvalid(FieldViolation("metric", "is unknown")),
+    IndexParametersInvalid.at("metric", "is unknown"),
     GenerationExists("g"),
     GenerationsFull(8),
     GenerationNotVerified("g", "it was not verified"),
@@ -79,6 +86,13 @@ MADE: list[ServiceError] = [
     StageDeadline(),
     ImageDamaged(),
     IndexRefused(),
+    BackupNotFound(),
+    BackupDamaged("manifest.json", "is damaged"),
+    BackupVersionUnsupported("it is newer"),
+    BackupCatalogMismatch("shop", "other"),
+    CatalogNotEmpty(),
+    BackupsUnavailable(),
+    BackupsFull(),
 ]
 
 

@@ -30,6 +30,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Money
 from tests.fakes.index import Always, FakeEmbedder, FakeIndex, FakePhotos, vector_of
 from tests.unit.retriever.conftest import Clock, write
+from tests.unit.retriever.rows import searcher
 
 WINE = ProductContent(
     "barolo",
@@ -352,8 +353,8 @@ async def test_products_are_near_by_vector_and_by_product(
     await applied(record, made, engine)
     vector = GivenVector("text", "t1", 6, vector_of("White", 6, "t1").tobytes())
     query = Query("default", vector=vector, top_k=1)
-    answer = await search.search(query, record, engine, lambda: None)
+    answer = await search.search(query, searcher(record, engine), lambda: None)
     assert answer.candidates.product_ids == ["b"]
     query = Query("default", product_id="a", space="text", top_k=5)
-    answer = await search.search(query, record, engine, lambda: None)
+    answer = await search.search(query, searcher(record, engine), lambda: None)
     assert answer.candidates.product_ids == ["b"]

@@ -170,7 +170,7 @@ async def test_activation_and_rollback_swap_the_two(shop: Record, clock: Clock) 
     made = await generations.activate("default", "two", shop, force=False)
     assert (made.generation.active, made.generation.activated) == (True, clock.now)
     assert not made.generation.forced
-    listed = await generations.list_generations("default", "visual", shop, dropped=False)
+    listed = await shop.statuses("default", "visual", dropped=False)
     assert [(each.generation.name, each.previous) for each in listed] == [
         ("visual-1", True),
         ("two", False),
@@ -262,8 +262,8 @@ async def test_a_dropped_one_is_listed_only_when_asked_for_and_cleared_by_one_jo
         made = await generations.drop("default", "two", shop, jobs)
         assert made.generation.state is GenerationState.DROPPED
     assert len(await jobs.list(kinds=(generations.DROP,))) == 1
-    assert len(await generations.list_generations("default", "", shop, dropped=False)) == 1
-    assert len(await generations.list_generations("default", "", shop, dropped=True)) == 2
+    assert len(await shop.statuses("default", "", dropped=False)) == 1
+    assert len(await shop.statuses("default", "", dropped=True)) == 2
     for call in (
         shop.find_generation("default", "two"),
         shop.activate("default", "two", force=True),

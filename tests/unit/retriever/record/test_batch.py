@@ -96,12 +96,27 @@ async def test_a_product_twice_in_a_batch_is_the_second_with_both_in_the_outbox(
 async def test_an_etag_of_the_batch_itself_counts(record: Record) -> None:
     (first,), _ = await record.write("other", [write("a", brand="b")])
     assert isinstance(first, Stored)
-    again = replace(write("a", brand="c"), etag=first.etag)
-    assert await wrote(record, write("a", brand="b"), again, again) == [
+    second, third = (replace(write("a", brand=brand), etag=first.etag) for brand in "cd")
+    assert await wrote(record, write("a", brand="b"), second, third) == [
         Stored,
         Stored,
         EtagMismatch,
     ]
+
+
+async def test_a_write_with_an_etag_that_is_sent_again_succeeds_and_takes_no_number(
+    record: Record,
+) -> None:
+    (first,), _ = await record.write("default", [write("a", brand="b")])
+    assert isinstance(first, Stored)
+    whole = replace(write("a", brand="c"), etag=first.etag)
+    ((stored,), seq) = await record.write("default", [whole])
+    assert await record.write("default", [whole]) == ([stored], seq)
+    part = change("a", etag=first.etag, brand="c")
+    assert await record.change("default", [part]) == ([stored], seq)
+    other = change("a", etag=first.etag, brand="d")
+    (refused,), _ = await record.change("default", [other])
+    assert isinstance(refused, EtagMismatch)
 
 
 async def test_a_product_changed_twice_in_a_batch_has_both_changes(record: Record) -> None:

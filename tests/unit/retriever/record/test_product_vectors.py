@@ -18,8 +18,9 @@ from retriever.indexing.reconcile import reconcile
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.record import Record
-from retriever.search import search, vectors_write
+from retriever.search import search
 from retriever.search.query import Query
+from retriever.search.vectors import upsert_vectors
 from retriever.wiring import job_queue
 from servicekit.jobs import Jobs
 from servicekit.requests import RequestInvalid
@@ -27,6 +28,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator, passes
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeEmbedder, FakeIndex, FakePhotos
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.unit.retriever.rows import searcher
 
 PHOTO = b"photo"
 ORDER = Order("collaborative", "c1", "lfm-1", parameters=IndexParameters(Metric.IP), dimension=3)
@@ -54,7 +56,7 @@ def given(product_id: str, *values: float, image: str = "", version: str = "lfm-
 
 async def stored(record: Record, *items: tuple[str, str, GivenVector]) -> list[str]:
     """Why each of the vectors was not stored; empty = it was."""
-    outcomes, _ = await vectors_write.upsert_vectors("default", items, record)
+    outcomes, _ = await upsert_vectors("default", items, record)
     return ["" if one is None else one.reason for one in outcomes]
 
 
@@ -201,7 +203,7 @@ async def test_it_is_verified_activated_and_searched_by_inner_product(
     status = await generations.activate("default", "c1", record, force=False)
     assert (status.generation.active, status.generation.forced) == (True, False)
     query = Query("default", vector=given("", 1, 0, 1)[2], top_k=2)
-    answer = await search.search(query, record, engine, lambda: None)
+    answer = await search.search(query, searcher(record, engine), lambda: None)
     rows = answer.candidates
     found = list(zip(rows.product_ids, rows.similarities, rows.image_ids, strict=True))
     assert found == [("a", 2.5, ""), ("c", 2.0, "")]
@@ -217,7 +219,7 @@ async def test_a_dropped_one_leaves_no_vectors(record: Record, made: Generation)
 async def test_catalogs_are_apart(record: Record, made: Generation) -> None:
     await record.write("other", [write("a")])
     await generations.create("other", ORDER, "p", record)
-    await vectors_write.upsert_vectors("other", [given("a", 1, 2, 3)], record)
+    await upsert_vectors("other", [given("a", 1, 2, 3)], record)
     assert await record.row_count(made) == 0
     other = await record.find_generation("other", "c1")
     assert await record.row_count(other) == 1

@@ -25,6 +25,7 @@ from sightline_rules.grouping import near_pictures
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
+from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.test_search import follow, forever, own
 
 PICTURE = 0xFD22_0A9F_1C87_6333
@@ -82,7 +83,7 @@ QUERY = Query("default", GivenVector("visual", VERSION, DIMENSION, turned(1.0).t
 
 
 async def asked(record: Record, index: FakeIndex, query: Query = QUERY) -> Answer:
-    return await search.search(query, record, index, forever)
+    return await search.search(query, searcher(record, index), forever)
 
 
 def told(answer: Answer) -> dict[str, tuple[str, ...]]:

@@ -41,7 +41,7 @@ from sightline_rules.filters import (
 )
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex
 from tests.unit.retriever.conftest import generation
-from tests.unit.retriever.rows import row_of
+from tests.unit.retriever.rows import row_of, searcher
 from tests.unit.retriever.search.test_search import follow, forever
 
 PICTURE = 0xFD22_0A9F_1C87_6333
@@ -475,8 +475,8 @@ async def test_the_engines_path_answers_the_same(
     columns = Columns(record, patience=None)
     for query in queries(items):
         asked = replace(query, collapse=mode)
-        memory = await search.search(asked, record, index, forever, columns=columns)
-        engine = await search.search(asked, record, index, forever)
+        memory = await search.search(asked, searcher(record, index, columns=columns), forever)
+        engine = await search.search(asked, searcher(record, index), forever)
         assert memory.plan.startswith("in memory, ")
         assert engine.plan.startswith("flat, ")
         one, other = memory.candidates, engine.candidates

@@ -13,7 +13,7 @@ from retriever.domain.errors import SpaceUnavailable
 from retriever.domain.generation import Generation, IndexParameters, Metric
 from retriever.domain.vectors import VectorWrite
 from retriever.record import Record
-from retriever.search.listing import list_vectors
+from retriever.search.vectors import list_vectors
 from servicekit.requests import PageSizeInvalid, PageTokenInvalid
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write

@@ -22,6 +22,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import All, Any, Comparison, Filter, Membership, Money, Operator
 from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
+from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.test_search import follow
 
 HNSW = IndexParameters(kind=IndexKind.HNSW, ef=64)
@@ -96,7 +97,7 @@ async def made(record: Record, index: Forgetful) -> Generation:
 async def ask(condition: Filter, record: Record, index: FakeIndex, top_k: int = 5) -> Answer:
     vector = GivenVector("visual", VERSION, DIMENSION, vector_of(b"x").tobytes())
     query = Query("default", vector=vector, condition=condition, top_k=top_k)
-    return await search.search(query, record, index, lambda: None)
+    return await search.search(query, searcher(record, index), lambda: None)
 
 
 def expected(numbers: Iterable[int], count: int) -> list[str]:

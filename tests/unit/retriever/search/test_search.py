@@ -35,6 +35,7 @@ from sightline_rules.filters import Comparison, Money, Operator
 from sightline_rules.photos import image_id
 from tests.fakes.index import DIMENSION, VERSION, Always, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.unit.retriever.rows import searcher
 
 
 def given(data: bytes, **fields: object) -> GivenVector:
@@ -83,7 +84,7 @@ def own(answer: Answer) -> list[str]:
 
 
 async def names(query: Query, record: Record, index: FakeIndex) -> list[str]:
-    answer = await search.search(query, record, index, forever)
+    answer = await search.search(query, searcher(record, index), forever)
     return answer.candidates.product_ids
 
 
@@ -91,7 +92,7 @@ async def test_the_nearest_product_comes_first(
     made: Generation, record: Record, index: FakeIndex
 ) -> None:
     await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
-    answer = await search.search(near(b"2"), record, index, forever)
+    answer = await search.search(near(b"2"), searcher(record, index), forever)
     found = answer.candidates
     assert found.product_ids[0] == "b"
     assert found.similarities[0] == pytest.approx(1.0)
@@ -183,7 +184,7 @@ async def test_a_photo_that_the_product_has_no_more_does_not_speak_for_it(
     await stock(made, record, index, {"a": [b"1", b"2"], "b": [b"3"]})
     await record.write("default", [write("a", b"2")])
     await record.delete("default", ["b"])
-    answer = await search.search(near(b"1"), record, index, forever)
+    answer = await search.search(near(b"1"), searcher(record, index), forever)
     assert answer.candidates.image_ids == [image_id(b"2")]
 
 
@@ -287,7 +288,7 @@ async def test_a_wait_ends_with_the_deadline(
     _, seq = await record.write("default", [write("a", b"1")])
     query = near(b"1", min_index_token=write_index_token("default", seq))
     with pytest.raises(StageDeadline):
-        await search.search(query, record, index, lambda: 0.03)
+        await search.search(query, searcher(record, index), lambda: 0.03)
 
 
 async def test_a_wait_whose_last_look_took_all_the_time_says_what_it_waited_for(
@@ -300,7 +301,7 @@ async def test_a_wait_whose_last_look_took_all_the_time_says_what_it_waited_for(
         raise DeadlineExceeded("16 ms of the deadline are left", reason="DEADLINE_EXCEEDED")
 
     with pytest.raises(StageDeadline):
-        await search.search(query, record, index, nothing_left)
+        await search.search(query, searcher(record, index), nothing_left)
 
 
 @pytest.mark.parametrize("seq", [0, 1, 2**62])
@@ -332,7 +333,7 @@ async def test_a_search_that_is_to_see_the_first_write_waits_for_the_spaces_inde
 ) -> None:
     _, seq = await record.write("default", [write("a", b"1")])
     query = near(b"1", min_index_token=write_index_token("default", seq))
-    asked = search.search(query, record, index, forever, awaited=("visual",))
+    asked = search.search(query, searcher(record, index, awaited=("visual",)), forever)
     waiting = asyncio.create_task(asked)
     await asyncio.sleep(0.1)
     assert not waiting.done()
@@ -355,7 +356,7 @@ async def test_only_what_a_caller_is_to_see_in_a_space_to_come_is_waited_for(
         (near(b"1", min_index_token=token), ("visual",), StageDeadline),
     ):
         with pytest.raises(error):
-            await search.search(query, record, index, lambda: 0.03, awaited=awaited)
+            await search.search(query, searcher(record, index, awaited=awaited), lambda: 0.03)
 
 
 # Blends
@@ -387,7 +388,7 @@ async def test_products_of_a_blend_stand_in_it_and_are_left_out(
     assert await names(query, record, index) == ["b"]
     everything = replace(query, include_query_product=True)
     assert (await names(everything, record, index))[:2] == ["a", "b"]
-    answer = await search.search(query, record, index, forever)
+    answer = await search.search(query, searcher(record, index), forever)
     assert own(answer) == ["a", "c"]
 
 

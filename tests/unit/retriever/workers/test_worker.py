@@ -31,8 +31,7 @@ from retriever.workers.context import Worker
 from retriever.workers.indexing import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader import Leadership
 from retriever.workers.loops import Loops, lead_in_turn
-from retriever.workers.retry import Backoff
-from retriever.workers.tasks import Tasks
+from retriever.workers.tasks import Backoff, Tasks
 from servicekit.jobs import Job, JobState, Lease
 from servicekit.sql import Database, StoreBusy
 from sightline_rules.photos import image_id

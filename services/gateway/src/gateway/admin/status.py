@@ -1,13 +1,13 @@
-"""Health and status of the suite: all services asked side by side, whatever is down."""
+"""Status of the suite: all services asked side by side, whatever is down; and what is in use."""
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.model.causes import Peer
-from gateway.model.errors import PeerUnavailable
+from gateway.model.errors import PeerUnavailable, SpaceInUse
 from gateway.model.messages import IndexState, Space
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
@@ -142,3 +142,17 @@ def _milvus(retriever: _Reply[IndexState]) -> ServiceError | None:
             "the engine does not answer, or has no index any more", reason="INDEX_UNAVAILABLE"
         )
     return None
+
+
+async def check_unused(
+    wanted: str, spaces: Sequence[Space], holding: Callable[[str], Awaitable[Sequence[str]]]
+) -> None:
+    """Raise SpaceInUse while a generation uses a space, given by its version or model's name.
+
+    `spaces` are those in service; of any other nothing is asked: taking it out changes nothing.
+    `holding` names the generations of a version: the embedder, which takes it out, has no index.
+    """
+    for state in spaces:
+        named = bool(wanted) and wanted in {state.version, state.model}
+        if named and (held := await holding(state.version)):
+            raise SpaceInUse(held)

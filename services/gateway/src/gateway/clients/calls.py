@@ -28,23 +28,17 @@ class Caller:
         """`reserve` seconds are kept to report a failure; no call outlasts `longest` seconds."""
         self.peer = peer
         self.version = ""
-        """The peer's, as it last sent it to `noting`; empty = unknown."""
+        """The peer's, as it was last noted; empty = unknown."""
         self._reserve = reserve
         self._longest = longest
 
-    async def call(self, method: Any, request: Any) -> Any:
-        """The answer of a unary call; raises ServiceError."""
-        try:
-            return await method(request, timeout=deadlines.budget(self._reserve, self._longest))
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
-
-    async def noting(self, method: Any, request: Any) -> Any:
-        """As `call`, and notes the peer's version."""
+    async def call(self, method: Any, request: Any, *, note: bool = False) -> Any:
+        """The answer of a unary call; raises ServiceError. `note`: the peer's version, too."""
         try:
             call = method(request, timeout=deadlines.budget(self._reserve, self._longest))
             answer = await call
-            self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
+            if note:
+                self.version = str(dict(await call.trailing_metadata()).get(VERSION_KEY, ""))
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         return answer

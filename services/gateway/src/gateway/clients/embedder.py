@@ -17,10 +17,9 @@ from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 
-SERVICE = "sightline.embedder.v1.EmbeddingService"
 IDEMPOTENT = by_service(
     {
-        SERVICE: "BatchEmbed Classify ListSpaces",
+        "sightline.embedder.v1.EmbeddingService": "BatchEmbed Classify ListSpaces",
     }
 )
 
@@ -73,7 +72,9 @@ class EmbedderClient(Embedder):
 
     async def spaces(self, catalog_id: str) -> Sequence[Space]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        response: pb.ListSpacesResponse = await self._caller.noting(self._stub.ListSpaces, request)
+        response: pb.ListSpacesResponse = await self._caller.call(
+            self._stub.ListSpaces, request, note=True
+        )
         return response.spaces
 
 

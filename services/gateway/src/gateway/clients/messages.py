@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf import duration_pb2
 
 from gateway.model.answer import Score
 from gateway.model.candidates import Contributions
@@ -11,13 +11,6 @@ from gateway.model.causes import Cause
 from gateway.model.messages import Degradation
 from gateway.model.query import Identity, Shopper
 from sightline.common.v1 import answer_pb2, event_pb2
-
-
-def timestamp(micros: int) -> timestamp_pb2.Timestamp:
-    """Microseconds since 1970 (UTC)."""
-    message = timestamp_pb2.Timestamp()
-    message.FromMicroseconds(micros)
-    return message
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:

@@ -17,8 +17,9 @@ from gateway.model.diversity import Diversity
 from gateway.model.messages import Reason
 from gateway.model.peers import Basis, Ranked, RankerCandidates, RankOrder, Reasoned, ReasonOrder
 from gateway.model.query import Shopper
-from gateway.ports import AnswerSink, Ranker
+from gateway.ports import Ranker
 from servicekit.errors import Internal
+from servicekit.requests import timestamp
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
@@ -26,20 +27,15 @@ from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
 
-ANSWERS = "sightline.ranker.v1.AnswerService"
-EVENTS = "sightline.ranker.v1.EventService"
-JOBS = "sightline.common.v1.JobService"
-MODELS = "sightline.ranker.v1.ModelService"
-PROFILES = "sightline.ranker.v1.ProfileService"
-RANKING = "sightline.ranker.v1.RankingService"
 IDEMPOTENT = by_service(
     {
-        ANSWERS: "RecordAnswers GetAnswer",
-        EVENTS: "AppendEvents MergeShopper",
-        JOBS: "GetJob ListJobs CancelJob",
-        MODELS: "GetOnlineReport ListModels GetEvaluation PromoteModel",
-        PROFILES: "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
-        RANKING: "Rank Nominate GiveReasons",
+        "sightline.ranker.v1.AnswerService": "RecordAnswers GetAnswer",
+        "sightline.ranker.v1.EventService": "AppendEvents MergeShopper",
+        "sightline.common.v1.JobService": "GetJob ListJobs CancelJob",
+        "sightline.ranker.v1.ModelService": "GetOnlineReport ListModels GetEvaluation PromoteModel",
+        "sightline.ranker.v1.ProfileService": "GetShopperProfile GetProductProfile"
+        " SetShopperAttributes ListSegments",
+        "sightline.ranker.v1.RankingService": "Rank Nominate GiveReasons",
     }
 )
 MOST_MODELS = 1_000
@@ -56,7 +52,7 @@ _BASIS: Mapping[int, Basis] = MappingProxyType(
 )
 
 
-class RankerClient(Ranker, AnswerSink):
+class RankerClient(Ranker):
     """Generates candidates, ranks them, and keeps answers."""
 
     def __init__(self, channel: grpc.aio.Channel, caller: Caller) -> None:
@@ -165,6 +161,7 @@ class RankerClient(Ranker, AnswerSink):
         return _record(await self._caller.call(self._answers.GetAnswer, request), offset)
 
     async def record(self, catalog_id: str, records: Sequence[AnswerRecord]) -> None:
+        """Keep up to 100 records; raises ServiceError when that fails."""
         request = answers_pb.RecordAnswersRequest(
             catalog_id=catalog_id, answers=[_record_message(record) for record in records]
         )
@@ -173,8 +170,8 @@ class RankerClient(Ranker, AnswerSink):
     async def serving_model(self, catalog_id: str) -> str:
         """Version of the serving model; empty = none."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer: models_pb.ListModelsResponse = await self._caller.noting(
-            self._models.ListModels, request
+        answer: models_pb.ListModelsResponse = await self._caller.call(
+            self._models.ListModels, request, note=True
         )
         serving = (
             item.model_version
@@ -293,8 +290,8 @@ def _record_message(record: AnswerRecord) -> answers_pb.AnswerRecord:
         columns=order_message(record.order),
         total_count=record.order.total,
         degradations=record.degradations,
-        answer_time=messages.timestamp(record.answer_micros),
-        expire_time=messages.timestamp(record.expire_micros),
+        answer_time=timestamp(record.answer_micros),
+        expire_time=timestamp(record.expire_micros),
         hidden_count=record.hidden_count,
         arms=record.arms,
     )

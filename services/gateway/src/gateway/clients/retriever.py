@@ -14,6 +14,7 @@ from gateway.model.peers import Blend, Found, Rows
 from gateway.model.query import Scope
 from gateway.ports import Retriever
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
+from servicekit.requests import timestamp
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
@@ -24,22 +25,16 @@ from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-PRODUCTS = "sightline.retriever.v1.ProductService"
-VECTORS = "sightline.retriever.v1.VectorService"
-KEYWORDS = "sightline.retriever.v1.KeywordService"
-INDEX = "sightline.retriever.v1.IndexService"
-JOBS = "sightline.common.v1.JobService"
-BACKUPS = "sightline.retriever.v1.BackupService"
 IDEMPOTENT = by_service(
     {
-        JOBS: "GetJob ListJobs CancelJob",
-        PRODUCTS: "UpsertProducts UpdateOffers OpenImport ImportProducts CloseImport"
-        " BatchGetProducts ListProducts GetImage",
-        VECTORS: "Search Count",
-        KEYWORDS: "SearchKeywords",
-        INDEX: "ListGenerations BackfillGeneration VerifyGeneration ActivateGeneration"
-        " DropGeneration",
-        BACKUPS: "ListBackups",
+        "sightline.common.v1.JobService": "GetJob ListJobs CancelJob",
+        "sightline.retriever.v1.ProductService": "UpsertProducts UpdateOffers OpenImport"
+        " ImportProducts CloseImport BatchGetProducts ListProducts GetImage",
+        "sightline.retriever.v1.VectorService": "Search Count",
+        "sightline.retriever.v1.KeywordService": "SearchKeywords",
+        "sightline.retriever.v1.IndexService": "ListGenerations BackfillGeneration"
+        " VerifyGeneration ActivateGeneration DropGeneration",
+        "sightline.retriever.v1.BackupService": "ListBackups",
     }
 )
 MOST_PAGES = 4
@@ -182,7 +177,7 @@ class RetrieverClient(Retriever):
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """What record and index hold of a space."""
         request = vectors_pb.CountRequest(catalog_id=catalog_id, space=space)
-        answer: IndexState = await self._caller.noting(self._vectors.Count, request)
+        answer: IndexState = await self._caller.call(self._vectors.Count, request, note=True)
         return answer
 
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
@@ -249,7 +244,7 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
 
 
 def _created(micros: int) -> filter_pb2.Filter:
-    value = filter_pb2.FilterValue(time=messages.timestamp(micros))
+    value = filter_pb2.FilterValue(time=timestamp(micros))
     equal = filter_pb2.Comparison.OPERATOR_EQUAL
     return filter_pb2.Filter(
         comparison=filter_pb2.Comparison(field="create_time", operator=equal, value=value)

@@ -8,6 +8,7 @@ from gateway.model.candidates import Contributions
 from gateway.model.messages import (
     Classification,
     Degradation,
+    FoundProduct,
     Freshness,
     Move,
     ProductRow,
@@ -203,18 +204,6 @@ class Answer:
     next_page_token: str
     subjects: Mapping[int, Subject] = field(default_factory=dict)
     """By the place of the signal in the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundProduct:
-    """A product that Search found."""
-
-    row: ProductRow
-    rank: int
-    similarity: float
-    image_id: str
-    collapsed: tuple[str, ...] = ()
-    """Ids of the near-duplicates that it represents, best first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,126 +27,95 @@ from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     FieldViolation,
-    InvalidArgument,
     NotFound,
     Unavailable,
 )
+from servicekit.requests import FieldsInvalid, describe
 
 RETRY_AFTER = timedelta(seconds=1)
 """When a caller may try again after something was unavailable."""
 
 
-class ImageRefused(InvalidArgument):
+class ImageRefused(FieldsInvalid):
     """A photo can't be used, or must not be fetched."""
 
     def __init__(self, index: int, kind: str, reason: str, description: str) -> None:
         """`index`: of the signal, or ALONE. `kind` is the field that
         gave the photo."""
-        path = photo_path(index, kind)
-        super().__init__(
-            f"{path}: {description}",
-            reason=reason,
-            violations=(FieldViolation(path, description),),
-        )
+        super().__init__(FieldViolation(photo_path(index, kind), description), reason=reason)
 
 
-class ImageUnreadable(FailedPrecondition):
+class ImageUnreadable(FailedPrecondition, reason="URI_UNREADABLE"):
     """The address of a photo gave no file."""
 
     def __init__(self, index: int, description: str) -> None:
         """`index`: as of ImageRefused."""
-        path = photo_path(index, "image_uri")
-        super().__init__(
-            f"{path}: {description}",
-            reason="URI_UNREADABLE",
-            violations=(FieldViolation(path, description),),
-        )
+        violations = [FieldViolation(photo_path(index, "image_uri"), description)]
+        super().__init__(describe(violations), violations=violations)
 
 
-class SceneNotFound(NotFound):
+class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):
     """There is no scene of this name."""
 
-    def __init__(self) -> None:
-        description = "there is no scene of this name; GetStatus lists them"
-        super().__init__(
-            description,
-            reason="SCENE_NOT_FOUND",
-            violations=(FieldViolation("scene", description),),
-        )
+    message = "there is no scene of this name; GetStatus lists them"
+    violations = (FieldViolation("scene", message),)
 
 
-class ProductNotFound(NotFound):
+class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
     """The catalog does not hold the products that are asked for."""
 
+    message = "the catalog does not hold this product"
+
     def __init__(self, *paths: str) -> None:
-        super().__init__(
-            "the catalog does not hold this product",
-            reason="PRODUCT_NOT_FOUND",
-            violations=[FieldViolation(path, "is not in the catalog") for path in paths],
-        )
+        super().__init__(violations=[FieldViolation(p, "is not in the catalog") for p in paths])
 
 
-class SpaceMissing(FailedPrecondition):
+class SpaceMissing(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
     """No signal can be followed: their spaces do not exist, or nothing is indexed in them yet."""
 
     def __init__(self, places: Iterable[int]) -> None:
         description = "has no space to be searched in, or nothing is indexed in it yet"
-        super().__init__(
-            f"what is asked for {description}",
-            reason="SPACE_UNAVAILABLE",
-            violations=[FieldViolation(f"signals[{place}]", description) for place in places],
-        )
+        violations = [FieldViolation(f"signals[{place}]", description) for place in places]
+        super().__init__(f"what is asked for {description}", violations=violations)
 
 
-class SpaceInUse(FailedPrecondition):
+class SpaceInUse(FailedPrecondition, reason="SPACE_IN_USE"):
     """Index generations that are not dropped hold vectors of the space."""
 
     def __init__(self, generations: Sequence[str]) -> None:
-        names = ", ".join(generations)
         super().__init__(
-            f"index generations use this space: {names}; drop them first",
-            reason="SPACE_IN_USE",
+            f"index generations use this space: {', '.join(generations)}; drop them first",
             metadata={"generations": ",".join(generations)},
         )
 
 
-class AnswerMissing(NotFound):
+class AnswerMissing(NotFound, reason="ANSWER_RECORD_MISSING"):
     """There is no record of the answer: it was dropped, or has expired."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "no record of this answer is kept: ask for the first page again",
-            reason="ANSWER_RECORD_MISSING",
-        )
+    message = "no record of this answer is kept: ask for the first page again"
 
 
 class PeerUnavailable(Unavailable):
     """A service behind the gateway does not answer."""
 
+    retry_after = RETRY_AFTER
+
     def __init__(self, peer: Peer) -> None:
-        super().__init__(
-            f"the {peer} does not answer",
-            reason=f"{peer.upper()}_UNAVAILABLE",
-            retry_after=RETRY_AFTER,
-        )
+        super().__init__(f"the {peer} does not answer", reason=f"{peer.upper()}_UNAVAILABLE")
 
 
-class NothingAvailable(Unavailable):
+class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):
     """Too much is unavailable to answer at all."""
 
-    def __init__(self, causes: Iterable["Cause"]) -> None:
-        super().__init__(
-            "what an answer could rest on is unavailable",
-            reason="NOTHING_AVAILABLE",
-            retry_after=RETRY_AFTER,
-            metadata={"causes": ",".join(sorted({cause.name for cause in causes}))},
-        )
+    message = "what an answer could rest on is unavailable"
+    retry_after = RETRY_AFTER
+
+    def __init__(self, causes: Iterable[Cause]) -> None:
+        super().__init__(metadata={"causes": ",".join(sorted({cause.name for cause in causes}))})
 
 
-class StageLate(DeadlineExceeded):
+class StageLate(DeadlineExceeded, reason="STAGE_DEADLINE"):
     """A stage used up its part of the deadline."""
 
     def __init__(self, stage: str) -> None:
-        super().__init__(
-            f"{stage} took longer than its part of the deadline", reason="STAGE_DEADLINE"
-        )
+        super().__init__(f"{stage} took longer than its part of the deadline")

@@ -45,5 +45,7 @@ IndexState = vector_service_pb2.CountResponse
 Move = answer_pb2.Move
 """Why a product is not where its raw score would put it."""
 
+FoundProduct = recommendation_service_pb2.FoundProduct
+"""A product that Search found."""
 BranchVerdict = recommendation_service_pb2.BranchVerdict
 """Where one list of a branch has the product."""

@@ -1,6 +1,7 @@
 """Search: the products near to the signals, fused and not ranked for anyone."""
 
-from gateway.model.answer import Findings, FoundProduct
+from gateway.model.answer import Findings
+from gateway.model.messages import FoundProduct
 from gateway.model.query import Query
 from gateway.recommend.pages import cut
 from gateway.recommend.recommend import as_fused, begin, collapsed, degraded, fused, versions_of
@@ -24,11 +25,11 @@ async def search(query: Query, deps: Dependencies) -> Findings:
     return Findings(
         results=tuple(
             FoundProduct(
-                row=result.row,
+                product=result.row,
                 rank=result.rank,
                 similarity=nearest[result.row.product_id] or 0.0,
-                image_id=result.answered.matched_image_id,
-                collapsed=result.answered.collapsed,
+                matched_image_id=result.answered.matched_image_id,
+                collapsed_product_ids=result.answered.collapsed,
             )
             for result in page.results
         ),

@@ -1,12 +1,12 @@
 """What texts find by their words: the record's own search, which needs no model and no index."""
 
 from gateway.model.branch import Branch
-from gateway.model.candidates import Listing
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
 from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
+from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.run import Run
 from servicekit.errors import ServiceError
 
@@ -30,15 +30,4 @@ async def _of_text(run: Run, signal: Signal) -> BranchResult:
             note.work = found.work
     except ServiceError as error:
         return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
-    listing = Listing(
-        Branch.KEYWORDS,
-        signal.strength,
-        found.columns,
-        found.similarities,
-        collapsed=found.collapsed,
-        signal=signal.index,
-        negative=signal.negative,
-    )
-    away = ", away from it" if signal.negative else ""
-    step = f"{Branch.KEYWORDS}: top {run.plan.top_k}{away} ({found.plan})"
-    return BranchResult((listing,), found=(found,), steps=(step,))
+    return result_of(run, listing_of(Branch.KEYWORDS, signal.strength, found, signal), found)

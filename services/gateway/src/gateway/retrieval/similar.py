@@ -156,11 +156,11 @@ async def _near_signal(
 ) -> BranchResult:
     """The products near to one signal. Raises ServiceError."""
     found = await _search(run, near)
-    listing = _listing(branch, signal.strength, found, signal)
-    return _result(run, listing, found)
+    listing = listing_of(branch, signal.strength, found, signal)
+    return result_of(run, listing, found)
 
 
-def _listing(branch: Branch, weight: float, found: Found, near: Signal | None = None) -> Listing:
+def listing_of(branch: Branch, weight: float, found: Found, near: Signal | None = None) -> Listing:
     """The list of what a search found near to one signal, or to several (None)."""
     return Listing(
         branch,
@@ -175,7 +175,8 @@ def _listing(branch: Branch, weight: float, found: Found, near: Signal | None = 
     )
 
 
-def _result(run: Run, listing: Listing, found: Found) -> BranchResult:
+def result_of(run: Run, listing: Listing, found: Found) -> BranchResult:
+    """A search's list, with what it was in words."""
     away = ", away from it" if listing.negative else ""
     step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'plan not known'})"
     return BranchResult((listing,), found=(found,), steps=(step,))
@@ -239,7 +240,7 @@ async def _near_blend(run: Run, branch: Branch, signals: Sequence[Signal]) -> Br
                 continue
             return merged([notes, failed(branch, Peer.RETRIEVER, error)])
         weight = sum(signal.strength for signal in left)
-        return merged([notes, _result(run, _listing(branch, weight, found), found)])
+        return merged([notes, result_of(run, listing_of(branch, weight, found), found)])
 
 
 def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:

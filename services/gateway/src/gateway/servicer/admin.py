@@ -1,34 +1,32 @@
 """AdminService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Sequence
 from functools import partial
 
 from google.rpc import status_pb2
 
-from gateway.admin.retirement import check_unused
-from gateway.admin.status import TEXT, VISUAL, ComponentState, suite_state
+from gateway.admin.status import TEXT, VISUAL, ComponentState, check_unused, suite_state
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.messages import Space
 from gateway.ports import Scenes
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.requests import page_size
+from servicekit.server import Context
 from servicekit.status import to_status
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 
-NAME = "sightline.gateway.v1.AdminService"
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000
 
 
-class AdminServicer:
+class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     """Shows the suite's status, and passes on calls for models, profiles, exports, the index,
     backups and spaces."""
 

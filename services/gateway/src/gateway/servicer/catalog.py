@@ -1,7 +1,5 @@
 """CatalogService on the wire: the retriever's ProductService under the public contract."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Sequence
 
 import grpc
@@ -9,19 +7,20 @@ import grpc
 from gateway.clients.calls import Caller
 from gateway.model.errors import ProductNotFound
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.requests import page_size
+from servicekit.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
+from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 
-NAME = "sightline.gateway.v1.CatalogService"
 SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
 MOST_LISTED = 1_000
 
 
-class CatalogServicer:
+class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     """Passes the catalog's calls on to the retriever."""
 
     def __init__(

@@ -1,19 +1,19 @@
 """UserEventService on the wire: the ranker's EventService under the public contract."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 import time
 from collections.abc import Sequence
 
 from prometheus_client import Counter
 
 from gateway.servicer.passthrough import Passthrough
-from gateway.servicer.requests import Context, admit, check_count
+from gateway.servicer.requests import admit
 from gateway.state import tokens
+from servicekit.requests import check_count
+from servicekit.server import Context
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as pb
+from sightline.gateway.v1 import user_event_service_pb2_grpc
 
-NAME = "sightline.gateway.v1.UserEventService"
 SERVICE = pb.DESCRIPTOR.services_by_name["UserEventService"]
 MOST_EVENTS = 1_000
 
@@ -24,7 +24,7 @@ ATTRIBUTIONS = Counter(
 )
 
 
-class UserEventServicer:
+class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Passes events on to the ranker, which has them on disk before it answers."""
 
     def __init__(self, catalogs: Sequence[str], passthrough: Passthrough) -> None:

@@ -1,7 +1,5 @@
 """JobService on the wire: each job's id begins with its owner, which serves it."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +8,13 @@ from gateway.admin.listings import Entry
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
 from gateway.servicer.passthrough import Connection
-from gateway.servicer.requests import Context, admit
+from gateway.servicer.requests import admit
 from servicekit.errors import NotFound
 from servicekit.requests import page_size
+from servicekit.server import Context
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
-NAME = "sightline.common.v1.JobService"
 DEFAULT_PAGE = 50
 MOST_LISTED = 1_000
 
@@ -46,26 +44,23 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """The jobs of all owners, newest first. An owner that does not answer fails the call:
         a list without its jobs would look complete."""
-        catalog_id = admit(request, self._catalogs)
+        request.catalog_id = admit(request, self._catalogs)
         entries, token = await listings.merged(
-            {
-                name: self._lister(owner, catalog_id, request)
-                for name, owner in self._owners.items()
-            },
-            about=("jobs", catalog_id, request.kind),
+            {name: self._lister(owner, request) for name, owner in self._owners.items()},
+            about=("jobs", request.catalog_id, request.kind),
             size=page_size(request.page_size, DEFAULT_PAGE, MOST_LISTED),
             token=request.page_token,
         )
         return pb.ListJobsResponse(jobs=[entry.body for entry in entries], next_page_token=token)
 
-    def _lister(self, owner: Owner, catalog_id: str, request: pb.ListJobsRequest) -> listings.Fetch:
+    def _lister(self, owner: Owner, request: pb.ListJobsRequest) -> listings.Fetch:
         caller, stub = owner
 
         async def fetch(page_token: str, size: int) -> tuple[list[Entry], str]:
             answer: pb.ListJobsResponse = await caller.call(
                 stub.ListJobs,
                 pb.ListJobsRequest(
-                    catalog_id=catalog_id,
+                    catalog_id=request.catalog_id,
                     request_id=request.request_id,
                     kind=request.kind,
                     page_size=size,

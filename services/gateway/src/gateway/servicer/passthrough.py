@@ -15,7 +15,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.calls import Caller
 from gateway.model.causes import Peer
-from gateway.servicer.requests import Context, admit, check_count
+from gateway.servicer.requests import admit
+from servicekit.requests import check_count
+from servicekit.server import Context
 
 Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, Caller]
@@ -97,7 +99,7 @@ class Passthrough:
     def serve(self, servicer: object, public: ServiceDescriptor) -> None:
         """Give a servicer the routed methods of its service that it does not have itself."""
         for name in ROUTES[public.full_name]:
-            if not hasattr(servicer, name):
+            if name not in vars(type(servicer)):
                 setattr(servicer, name, self._method(public, name))
 
     def call(self, public: ServiceDescriptor, name: str) -> Call:

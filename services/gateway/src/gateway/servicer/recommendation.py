@@ -1,29 +1,25 @@
 """RecommendationService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Mapping
 
 from prometheus_client import Counter
 
 from gateway.clients import messages
-from gateway.model.answer import FoundProduct, Result
+from gateway.model.answer import Result
 from gateway.model.messages import Subject
 from gateway.model.query import ALONE, CallersFilter, Query, Question, Signal, SignalKind
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
-from gateway.servicer import classified, explained
-from gateway.servicer.requests import Context
+from gateway.servicer import answers
 from gateway.state.run import Dependencies
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.requests import take_request_id
+from servicekit.server import Context
 from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
-
-NAME = "sightline.gateway.v1.RecommendationService"
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -39,14 +35,14 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     """Recommends, searches and classifies."""
 
     def __init__(self, deps: Dependencies) -> None:
-        self._house = deps
+        self._deps = deps
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         """Ranked, explained products."""
         request_id = take_request_id(request.request_id)
-        answer = await recommend(_recommend_query(request), self._house)
+        answer = await recommend(_recommend_query(request), self._deps)
         _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
         response = pb.RecommendResponse(
             no_good_match=answer.no_good_match,
@@ -68,10 +64,12 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
-        found = await search(_search_query(request), self._house)
-        COLLAPSED.labels("Search").inc(sum(len(item.collapsed) for item in found.results))
+        found = await search(_search_query(request), self._deps)
+        COLLAPSED.labels("Search").inc(
+            sum(len(item.collapsed_product_ids) for item in found.results)
+        )
         return pb.SearchResponse(
-            results=[_found(result) for result in found.results],
+            results=found.results,
             degradations=found.degradations,
             stage_timings=found.timings,
             versions=found.versions,
@@ -86,13 +84,13 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         """Why a product is, or is not, in the answer to a request."""
         request_id = take_request_id(request.request.request_id)
         query = _recommend_query(request.request)
-        found = await explain(query, request.product_id, self._house)
-        return explained.response(found, query.language_code, request_id)
+        found = await explain(query, request.product_id, self._deps)
+        return answers.explanation(found, query.language_code, request_id)
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         """What a photo is of, with filters to search on with."""
         request_id = take_request_id(request.request_id)
-        return classified.response(await classify(_question(request), self._house), request_id)
+        return answers.classification(await classify(_question(request), self._deps), request_id)
 
 
 def _question(request: pb.ClassifyRequest) -> Question:
@@ -205,13 +203,3 @@ def _recommend(result: Result, message: pb.RecommendedProduct) -> None:
         message.score_event = messages.score_event(answered.score)
     message.score_rank = answered.score_rank
     message.moves.extend(result.moves)
-
-
-def _found(result: FoundProduct) -> pb.FoundProduct:
-    return pb.FoundProduct(
-        product=result.row,
-        rank=result.rank,
-        similarity=result.similarity,
-        matched_image_id=result.image_id,
-        collapsed_product_ids=result.collapsed,
-    )

@@ -1,26 +1,16 @@
-"""What every request on the wire has: a context, a catalog, a request id."""
+"""What every request on the wire has: a catalog, a request id."""
 
 from collections.abc import Collection
 from typing import Any
 
 from gateway.recommend import validate
-from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
-
-Context = Any
-"""grpc.aio.ServicerContext; the generated code wants a type that exists only in its stubs."""
 
 
 def admit(request: Any, catalogs: Collection[str]) -> str:
     """The request's catalog; raises CatalogNotFound or RequestInvalid. Takes the request id."""
     if len(request.request_id) > validate.MOST_REQUEST_ID:
-        raise RequestInvalid(
-            FieldViolation("request_id", f"is longer than {validate.MOST_REQUEST_ID} characters")
+        raise RequestInvalid.at(
+            "request_id", f"is longer than {validate.MOST_REQUEST_ID} characters"
         )
     return enter(request.catalog_id, request.request_id, catalogs)
-
-
-def check_count(name: str, count: int, most: int) -> None:
-    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
-    if not 1 <= count <= most:
-        raise RequestInvalid(FieldViolation(name, f"has {count} entries; 1 to {most} are taken"))

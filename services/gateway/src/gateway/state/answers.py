@@ -1,12 +1,11 @@
 """Hands answer records to the ranker after the answer: an answer never waits for its record."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import Counter, Gauge
 
 from gateway.model.answer import AnswerRecord
-from gateway.ports import AnswerSink
 from servicekit import deadlines
 from servicekit.errors import Code
 from servicekit.queued import Batches, Counts, Queued
@@ -40,13 +39,16 @@ class AnswerQueue:
     """Records on their way to the ranker, oldest first."""
 
     def __init__(
-        self, sink: AnswerSink, most_products: int, clock: Callable[[], float] = time.monotonic
+        self,
+        record: Callable[[str, Sequence[AnswerRecord]], Awaitable[None]],
+        most_products: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`most_products` bounds what waits, a record counting one more than its products."""
 
         async def send(given: Sequence[Given]) -> None:
             with deadlines.within(CALL_SECONDS):
-                await sink.record(given[0][0], [record for _, record in given])
+                await record(given[0][0], [each for _, each in given])
 
         self._queued = Queued(
             send,

@@ -8,7 +8,29 @@ from gateway.ports import Answers, Embedder, Ranker, Retriever, Scenes
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
-from gateway.state.versions import SpaceVersions
+
+
+class SpaceVersions:
+    """Which version of a space to embed with, by catalog and space: the one that the index holds.
+
+    The embedder may serve two during a roll-out. Which one the active index holds is learned from
+    the retriever's refusals, so that an activation costs one more embedding and no request.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str] = {}
+
+    def of(self, catalog_id: str, space: str) -> str:
+        """The version to embed with; empty = the embedder's default one."""
+        return self._known.get((catalog_id, space), "")
+
+    def learn(self, catalog_id: str, space: str, version: str) -> None:
+        """The index holds this one."""
+        self._known[catalog_id, space] = version
+
+    def forget(self, catalog_id: str, space: str) -> None:
+        """The embedder does not serve it."""
+        self._known.pop((catalog_id, space), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """AnswerService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """EventService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """ModelService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """ProfileService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 import asyncio
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """RankingService on the wire."""
 
-# ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
-
 import time
 from collections.abc import Sequence
 

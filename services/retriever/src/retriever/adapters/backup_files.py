@@ -4,8 +4,6 @@ A file is written under another name, which nobody lists, and gets its own once 
 durable. What a killed attempt left is deleted by the next one at the same backup.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import contextvars
@@ -19,7 +17,8 @@ from typing import IO, Any, TypeVar
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from retriever.domain.archive import BackupNotFound, BackupsUnavailable, meaning
+from retriever.domain.archive import meaning
+from retriever.domain.errors import BackupNotFound, BackupsUnavailable
 from retriever.domain.jobs import StoppedError
 from servicekit.errors import ServiceError
 
@@ -45,16 +44,13 @@ class BackupFiles:
         self._io.shutdown(wait=True, cancel_futures=True)
 
     def spool_folder(self) -> Path | None:
-        """See BackupStore."""
         return Path(self._root) if self._local else None
 
     async def run(self, work: Callable[[], T]) -> T:
-        """See BackupStore."""
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self._io, run, _translated, work)
 
     async def names(self, catalog_id: str) -> list[str]:
-        """See BackupStore."""
         return await self.run(lambda: self._names(catalog_id))
 
     def _names(self, catalog_id: str) -> list[str]:
@@ -69,7 +65,6 @@ class BackupFiles:
         return sorted(filter(_ID.fullmatch, ids), reverse=True)
 
     async def open(self, catalog_id: str, backup_id: str) -> tuple[IO[bytes], int]:
-        """See BackupStore."""
         path = self._path(catalog_id, backup_id)
 
         def work() -> tuple[IO[bytes], int]:
@@ -80,12 +75,11 @@ class BackupFiles:
 
         return await self.run(work)
 
-    async def begin(self, catalog_id: str, backup_id: str) -> _Upload:
-        """See BackupStore."""
+    async def begin(self, catalog_id: str, backup_id: str) -> "_Upload":
         path = self._path(catalog_id, backup_id)
         part = f"{path}.part"
 
-        def work() -> _Upload:
+        def work() -> "_Upload":
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm_file(part)
@@ -135,11 +129,9 @@ class _Upload:
         self._files, self._part, self._path = files, part, path
 
     async def commit(self) -> None:
-        """See Upload."""
         await self._files.run(lambda: self._files._publish(self.file, self._part, self._path))
 
     async def abort(self) -> None:
-        """See Upload."""
         await self._files.run(lambda: self._files._forget(self.file, self._part))
 
 

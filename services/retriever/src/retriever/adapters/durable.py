@@ -6,8 +6,6 @@ written together, and one syncfs(2) makes them durable: the group commit of data
 makes larger groups, not a longer queue.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import os

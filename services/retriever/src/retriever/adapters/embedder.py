@@ -1,7 +1,5 @@
 """The embedder's client: translates, decides nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +7,7 @@ from contextlib import contextmanager
 import grpc
 from google.rpc import status_pb2
 
-from retriever.domain.classification import CategoryGuess, CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryGuess, CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
@@ -82,7 +80,6 @@ class EmbedderClient:
     async def categories(
         self, catalog_id: str, space: str, version: str
     ) -> frozenset[CategoryPath]:
-        """See Embedder."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
         with _translated():
             answer = await self._stub.ListSpaces(request, timeout=self._seconds)
@@ -102,7 +99,6 @@ class EmbedderClient:
         *,
         classify: bool = False,
     ) -> list[GivenVector | ServiceError]:
-        """See Embedder."""
         request = pb.BatchEmbedRequest(
             catalog_id=catalog_id,
             items=[_item(item, space, version, classify) for item in items],
@@ -117,7 +113,6 @@ class EmbedderClient:
     async def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
-        """See SpaceTrainer."""
         unread: list[ServiceError] = []
         answered, ended = asyncio.Event(), asyncio.Event()
 

@@ -5,8 +5,6 @@ record mentions it, and never changed afterwards. Photos that no product has any
 catalog page, an answer record or an import under way may still name them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import errno
@@ -84,11 +82,9 @@ class PhotoStore:
             self._folder.close()
 
     async def fetch(self, uri: str) -> bytes:
-        """See Photos."""
         return await self._fetcher.fetch(uri)
 
     async def inspect(self, data: bytes) -> PhotoInfo:
-        """See Photos."""
         try:
             check_size(data, self._limits)
             sniff(data)  # what is no photo costs no process
@@ -103,7 +99,6 @@ class PhotoStore:
             raise ImageRejected(str(reason), f"the photo can't be decoded: {error}") from error
 
     async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
-        """See Photos."""
         path = self._path(catalog_id, image_id)
         if self._folder is None:
             await self._run(lambda: _translated(lambda: self._put_object(path, data)))
@@ -114,7 +109,6 @@ class PhotoStore:
             raise _meaning(error) from error
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
-        """See Photos."""
         path = self._path(catalog_id, image_id)
         data = await self._run(lambda: _translated(lambda: self._get(path)))
         if hashlib.sha256(data).hexdigest() != image_id:

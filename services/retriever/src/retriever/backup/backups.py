@@ -4,8 +4,6 @@ Both are jobs. A backup is the record at one commit, read in one transaction whi
 and the photos that it names, which never change. What restores it is in `restores`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -19,7 +17,8 @@ from retriever.backup.archive import tar
 from retriever.backup.archive.reading import manifest_of
 from retriever.backup.archive.writing import Spool, Writer, fill
 from retriever.catalog.images import stored_photo
-from retriever.domain.archive import BackupCatalogMismatch, CatalogNotEmpty, Manifest, Row
+from retriever.domain.archive import Manifest, Row
+from retriever.domain.errors import BackupCatalogMismatch, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.ports.backup import BackupRecord, BackupStore
 from retriever.ports.photos import Photos

@@ -5,8 +5,6 @@ that was written whole after the restore was asked for, by a caller or by an ear
 as it is. The index follows by the outbox, as after any write.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time
@@ -22,10 +20,10 @@ from retriever.backup.archive.reading import ArchiveReader
 from retriever.backup.archive.writing import Spool
 from retriever.backup.backups import Dependencies, affordable, check_catalog
 from retriever.catalog.deletions import sweep
-from retriever.domain.archive import MANIFEST, BackupDamaged, Row, generations_of
+from retriever.domain.archive import MANIFEST, Row, generations_of
 from retriever.domain.collections import collection_of
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import IndexParametersInvalid
+from retriever.domain.errors import BackupDamaged, IndexParametersInvalid
 from retriever.domain.generation import (
     MAX_DIMENSION,
     MOST_LIVE,
@@ -209,9 +207,7 @@ async def _take_photos(
     while batch := await deps.store.run(lambda: next(batches, None)):
         for group in affordable(batch):
             photos = await deps.store.run(lambda group=group: reader.photos(group))  # type: ignore[misc]
-            await asyncio.gather(
-                *(deps.photos.put(job.catalog_id, photo.image_id, photo.data) for photo in photos)
-            )
+            await asyncio.gather(*(deps.photos.put(job.catalog_id, *photo) for photo in photos))
             progress.add(len(group))
 
 

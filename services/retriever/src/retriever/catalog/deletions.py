@@ -5,8 +5,6 @@ asked for: what comes in meanwhile stays, whoever sends it. Deleting is a job, i
 transaction: it can be cancelled between two, and goes on after a kill.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator

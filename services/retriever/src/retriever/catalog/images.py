@@ -1,14 +1,13 @@
-"""Photos that come with a product: fetched, checked and stored before the product is."""
-
-from __future__ import annotations
+"""Photos: those of a product are fetched, checked and stored before it; old ones are hashed."""
 
 from collections.abc import Sequence
 
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
 from retriever.domain.product import Image, ImageDraft
+from retriever.ports.catalog import HashRecord
 from retriever.ports.photos import Photos
-from servicekit.errors import FieldViolation
 from servicekit.fetch import UriForbidden, UriUnreadable
+from sightline_rules.duplicates import NO_HASH
 
 
 async def take_images(
@@ -38,9 +37,7 @@ async def _take(catalog_id: str, given: ImageDraft, path: str, photos: Photos) -
         field = "uri" if given.uri else "content"
         raise ImageRejected(error.reason, error.message, f"{path}.{field}") from error
     if given.image_id and given.image_id != info.image_id:
-        raise ProductInvalid(
-            FieldViolation(f"{path}.image_id", "is not the SHA-256 of the content")
-        )
+        raise ProductInvalid.at(f"{path}.image_id", "is not the SHA-256 of the content")
     await photos.put(catalog_id, info.image_id, content)
     return Image(
         info.image_id,
@@ -58,3 +55,22 @@ async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes 
         return await photos.get(catalog_id, image_id)
     except (ImageNotFound, ImageDamaged):
         return None
+
+
+async def hash_photos(catalog_id: str, limit: int, record: HashRecord, photos: Photos) -> int:
+    """Hash up to `limit` photos; how many there were. Raises PhotosUnavailable.
+
+    A photo that is lost or can't be decoded any more has no hash, and is not tried again.
+    """
+    hashes: dict[str, int] = {}
+    try:
+        for image_id in await record.unhashed(catalog_id, limit):
+            try:
+                info = await photos.inspect(await photos.get(catalog_id, image_id))
+                hashes[image_id] = info.perceptual_hash
+            except (ImageNotFound, ImageDamaged, ImageRejected):
+                hashes[image_id] = NO_HASH
+    finally:
+        if hashes:
+            await record.save_hashes(catalog_id, hashes)
+    return len(hashes)

@@ -5,8 +5,6 @@ since it was opened, or since another import was opened that was under way then.
 one catalog at once delete nothing of each other's, nor of an upsert's in between.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +15,9 @@ from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
 from retriever.ports.catalog import ImportRecord
 from retriever.ports.photos import Photos
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.jobs import Job, Jobs
-from servicekit.requests import RequestInvalid
+from servicekit.requests import RequestInvalid, check_count
 from sightline_rules import ids
 
 MAX_ROWS = 100
@@ -67,7 +65,7 @@ async def take(
 ) -> Taken:
     """Store rows. In what is wrong with one, `product` is the row's product."""
     _check_id(import_id)
-    products.check_count("rows", len(rows), MAX_ROWS)
+    check_count("rows", len(rows), MAX_ROWS)
     _check_numbers([number for number, _ in rows])
     decided = await record.decided(catalog_id, import_id, [number for number, _ in rows])
     prepared = await asyncio.gather(
@@ -124,7 +122,7 @@ def _check_id(import_id: str) -> None:
     try:
         ids.check_id(import_id)
     except ids.IdInvalidError as error:
-        raise RequestInvalid(FieldViolation("import_id", str(error))) from error
+        raise RequestInvalid.at("import_id", str(error)) from error
 
 
 def _check_numbers(numbers: Sequence[int]) -> None:
@@ -132,9 +130,7 @@ def _check_numbers(numbers: Sequence[int]) -> None:
     for index, number in enumerate(numbers):
         path = f"rows[{index}].row_number"
         if not 1 <= number <= MAX_NUMBER:
-            raise RequestInvalid(FieldViolation(path, f"must be 1 to {MAX_NUMBER:,}"))
+            raise RequestInvalid.at(path, f"must be 1 to {MAX_NUMBER:,}")
         if number <= last:
-            raise RequestInvalid(
-                FieldViolation(path, f"must be more than that of the row before, {last}")
-            )
+            raise RequestInvalid.at(path, f"must be more than that of the row before, {last}")
         last = number

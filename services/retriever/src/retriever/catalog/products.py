@@ -4,8 +4,6 @@ Each use case takes its collaborators as parameters. Photos are checked and dura
 transaction that mentions them begins; a write is acknowledged when that transaction is committed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +20,7 @@ from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit import requests
 from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import PageTokenInvalid, RequestInvalid
+from servicekit.requests import PageTokenInvalid, check_count
 from sightline_rules import filters, ids
 from sightline_rules.filters import Filter
 from sightline_rules.rejections import Rejection, rejection
@@ -153,12 +151,6 @@ async def get_image(
     if image is None:
         raise ImageNotFound("image_id")
     return image, await photos.get(catalog_id, image_id)
-
-
-def check_count(field: str, number: int, most: int) -> None:
-    """Raises RequestInvalid unless a repeated field has 1 to `most` entries."""
-    if not 1 <= number <= most:
-        raise RequestInvalid(FieldViolation(field, f"has {number} entries; 1 to {most} are taken"))
 
 
 # Products in

@@ -1,7 +1,5 @@
 """Changes in part: named fields of products, and offers."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from retriever.domain.validation import check_price, check_product
 from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
 from servicekit.errors import FieldViolation, ServiceError
+from servicekit.requests import check_count
 from sightline_rules import ids
 
 MAX_UPDATES = 100
@@ -56,7 +55,7 @@ async def update(
     catalog_id: str, drafts: Sequence[UpdateDraft], record: CatalogRecord, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Change products in part, each with an outcome of its own; and the record's newest seq."""
-    products.check_count("updates", len(drafts), MAX_UPDATES)
+    check_count("updates", len(drafts), MAX_UPDATES)
     product_ids = [draft.product.product_id for draft in drafts]
     again = products.repeated(product_ids, "updates[{}].product.product_id")
     prepared = await asyncio.gather(
@@ -129,7 +128,7 @@ async def update_offers(
     catalog_id: str, drafts: Sequence[OfferDraft], record: CatalogRecord
 ) -> tuple[list[Stored | ServiceError], int]:
     """Set prices and availability, each with an outcome of its own; and the newest seq."""
-    products.check_count("offers", len(drafts), MAX_OFFERS)
+    check_count("offers", len(drafts), MAX_OFFERS)
     again = products.repeated([draft.product_id for draft in drafts], "offers[{}].product_id")
     checked = [
         OfferInvalid(again[index]) if index in again else _check_offer(draft, f"offers[{index}]")

@@ -4,8 +4,6 @@ A condition on a text that many products share is looked up once for each text a
 the places; prices and times are compared as arrays.
 """
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

@@ -1,7 +1,5 @@
 """Keeps the columns of catalogs, and the vectors of small generations, as the record has them."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,6 +7,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from typing import Self
 
 from prometheus_client import Gauge
 
@@ -48,7 +47,7 @@ class View:
     conditions: Conditions
 
     @classmethod
-    def of(cls, table: Table) -> View:
+    def of(cls, table: Table) -> Self:
         """A table with nothing looked up yet."""
         return cls(table, Conditions(table))
 

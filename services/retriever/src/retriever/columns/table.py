@@ -1,7 +1,5 @@
 """The columns of a catalog's products: typed arrays, one place a product."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final

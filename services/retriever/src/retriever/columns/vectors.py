@@ -5,8 +5,6 @@ any more. So a comparison may run in a thread while the next write is taken in. 
 dead, the others are taken over into new `Vectors`, and whoever compares goes on with the old ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -122,7 +120,7 @@ class Vectors:
             self._owner[row] = NOBODY
             self._dead += 1
 
-    def compacted(self) -> Vectors:
+    def compacted(self) -> "Vectors":
         """These rows without the dead ones, where they are many; else itself."""
         if self._dead <= max(LEAST_DEAD, len(self._keys) // 4):
             return self

@@ -8,8 +8,6 @@ Rows are only ever added: a product whose words changed is a new row, and its ol
 nobody. When many are dead, the index is to be made anew.
 """
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 

@@ -1,41 +1,14 @@
-"""What an archive holds, and what can be wrong with one.
-
-Errors, each with its reason on the wire::
-
-    ServiceError
-    ├── NotFound
-    │   └── BackupNotFound            BACKUP_NOT_FOUND
-    ├── FailedPrecondition
-    │   ├── BackupCatalogMismatch     BACKUP_CATALOG_MISMATCH
-    │   ├── BackupVersionUnsupported  BACKUP_VERSION_UNSUPPORTED
-    │   └── CatalogNotEmpty           CATALOG_NOT_EMPTY
-    ├── Unavailable
-    │   └── BackupsUnavailable        BACKUP_STORE_UNAVAILABLE
-    ├── ResourceExhausted
-    │   └── BackupsFull               BACKUP_STORE_FULL
-    └── DataLoss
-        └── BackupDamaged             BACKUP_DAMAGED
-"""
-
-from __future__ import annotations
+"""What an archive holds."""
 
 import errno
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from retriever.domain.errors import BackupDamaged, BackupsFull, BackupsUnavailable
 from retriever.domain.generation import Generation
-from servicekit.errors import (
-    DataLoss,
-    FailedPrecondition,
-    FieldViolation,
-    NotFound,
-    ResourceExhausted,
-    Unavailable,
-)
 
 FORMAT: Final = "sightline.catalogue"
 FORMAT_VERSION = 1
@@ -44,77 +17,6 @@ MOST_JSON_BYTES = 4 * 2**20
 MOST_GENERATIONS = 1_000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 Row: TypeAlias = dict[str, Any]
-
-
-class BackupNotFound(NotFound):
-    """The catalog has no backup of this id."""
-
-    reason = "BACKUP_NOT_FOUND"
-    message = "there is no such backup of this catalog"
-
-    def __init__(self, path: str = "backup_id") -> None:
-        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
-
-
-class BackupDamaged(DataLoss):
-    """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
-
-    reason = "BACKUP_DAMAGED"
-
-    def __init__(self, member: str, description: str) -> None:
-        super().__init__(
-            f"{member}: {description}; nothing was restored: take another backup",
-            metadata={"member": member[:200]},
-        )
-
-
-class BackupVersionUnsupported(FailedPrecondition):
-    """The archive is of a format that this version can't read."""
-
-    reason = "BACKUP_VERSION_UNSUPPORTED"
-
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            f"{description}: restore it with the version that wrote it, or a newer one"
-        )
-
-
-class BackupCatalogMismatch(FailedPrecondition):
-    """The archive is of another catalog than the caller named."""
-
-    reason = "BACKUP_CATALOG_MISMATCH"
-
-    def __init__(self, named: str, held: str) -> None:
-        super().__init__(
-            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
-            violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
-        )
-
-
-class CatalogNotEmpty(FailedPrecondition):
-    """The catalog holds products, and a restore was not asked to replace them."""
-
-    reason = "CATALOG_NOT_EMPTY"
-    message = (
-        "the catalog holds products: restore into an empty one, or with force, which deletes "
-        "what the backup does not hold"
-    )
-    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
-
-
-class BackupsUnavailable(Unavailable):
-    """The place of backups can't be read or written."""
-
-    reason = "BACKUP_STORE_UNAVAILABLE"
-    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
-    retry_after = timedelta(seconds=5)
-
-
-class BackupsFull(ResourceExhausted):
-    """The place of backups is full. Nothing of the backup was kept."""
-
-    reason = "BACKUP_STORE_FULL"
-    message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 
 def meaning(error: OSError) -> BackupsFull | BackupsUnavailable:

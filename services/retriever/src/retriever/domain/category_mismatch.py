@@ -1,4 +1,5 @@
-"""Whether a photo contradicts its product's category. Pure.
+"""What a photo shows, by a head that learned the catalog's categories; and whether it contradicts
+its product's category. Pure.
 
 The limits were chosen on phone photos of groceries (2026-11, `python -m bench accuracy`), each by a
 head that had no part of it: those that flag most wrong categories while four flags in five are
@@ -6,12 +7,42 @@ right where one category in twenty is wrong, also among those that the head lear
 of which the head saw no photo is flagged wrongly far more often: docs/embedder.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.classification import CategoryMismatch, CategoryPath, Classification
+CategoryPath = tuple[str, ...]
+"""From the root down."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryGuess:
+    """A category that a photo may be of."""
+
+    path: CategoryPath
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a photo is of, by a head learned from the catalog."""
+
+    guesses: tuple[CategoryGuess, ...]
+    """The likeliest full paths, best first."""
+    unknown_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryMismatch:
+    """A photo that contradicts its product's category."""
+
+    image_id: str
+    probability: float
+    """The chance that the photo is of that category, at most."""
+    instead: CategoryGuess | None
+    """What it rather looks like; None = like none that is known."""
+    space_version: str
+    """Of the space whose head says so."""
+
 
 OWN_AT_MOST = 0.02
 """The chance of the product's own category, at most, with which a photo contradicts it …"""

@@ -1,7 +1,5 @@
 """Names of collections. Each ends with the shape of its columns."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 

@@ -1,7 +1,5 @@
 """What waits for its vector, and the space versions that the embedder offers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MAX_ATTEMPTS = 10

@@ -16,6 +16,7 @@ ServiceError
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
+│   ├── BackupNotFound         BACKUP_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   └── GenerationNotFound     GENERATION_NOT_FOUND
 ├── AlreadyExists
@@ -28,26 +29,30 @@ ServiceError
 │   ├── ImportClosed           IMPORT_CLOSED
 │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
-│   └── VersionMismatch        INDEX_VERSION_MISMATCH
+│   ├── VersionMismatch        INDEX_VERSION_MISMATCH
+│   ├── BackupCatalogMismatch  BACKUP_CATALOG_MISMATCH
+│   ├── BackupVersionUnsupported BACKUP_VERSION_UNSUPPORTED
+│   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   └── EtagMismatch           ETAG_MISMATCH
 ├── Unavailable
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── EmbedderUnavailable    EMBEDDER_UNAVAILABLE
-│   └── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+│   ├── PhotosUnavailable      PHOTO_STORE_UNAVAILABLE
+│   └── BackupsUnavailable     BACKUP_STORE_UNAVAILABLE
 ├── ResourceExhausted
 │   ├── GenerationsFull        GENERATIONS_FULL
-│   └── PhotosFull             PHOTO_STORE_FULL
+│   ├── PhotosFull             PHOTO_STORE_FULL
+│   └── BackupsFull            BACKUP_STORE_FULL
 ├── DeadlineExceeded
 │   └── StageDeadline          STAGE_DEADLINE
 ├── DataLoss
-│   └── ImageDamaged           IMAGE_DAMAGED
+│   ├── ImageDamaged           IMAGE_DAMAGED
+│   └── BackupDamaged          BACKUP_DAMAGED
 └── Internal
     └── IndexRefused           INDEX_REFUSED: the engine took our own request for wrong
 CollectionAbsent, CollectionReleased    never on the wire: the index use cases fix them
 """
-
-from __future__ import annotations
 
 from datetime import timedelta
 
@@ -68,63 +73,39 @@ from servicekit.errors import (
 from servicekit.requests import FieldsInvalid, describe
 
 
-class IndexTokenInvalid(InvalidArgument):
+class IndexTokenInvalid(InvalidArgument, reason="INDEX_TOKEN_INVALID"):
     """An index token that this service did not give for this catalog."""
 
-    reason = "INDEX_TOKEN_INVALID"
     message = "this index token is not one of this catalog"
     violations = (FieldViolation("min_index_token", "is not one of this catalog"),)
 
 
-class FilterInvalid(FieldsInvalid):
+class FilterInvalid(FieldsInvalid, reason="FILTER_INVALID"):
     """A filter that can't be evaluated."""
 
-    reason = "FILTER_INVALID"
 
-    def __init__(self, path: str, description: str) -> None:
-        super().__init__(FieldViolation(path, description))
-
-
-class VectorInvalid(FieldsInvalid):
+class VectorInvalid(FieldsInvalid, reason="VECTOR_INVALID"):
     """A vector of the wrong size, with a value that is not finite, or all zero."""
 
-    reason = "VECTOR_INVALID"
 
-    def __init__(self, path: str, description: str) -> None:
-        super().__init__(FieldViolation(path, description))
-
-
-class KeywordsInvalid(FieldsInvalid):
+class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
     """What was typed has no characters, or too many."""
 
-    reason = "KEYWORDS_INVALID"
 
-    def __init__(self, description: str) -> None:
-        super().__init__(FieldViolation("text", description))
-
-
-class ProductInvalid(FieldsInvalid):
+class ProductInvalid(FieldsInvalid, reason="PRODUCT_INVALID"):
     """Fields of one product are missing or out of their documented range."""
 
-    reason = "PRODUCT_INVALID"
 
-
-class FieldMaskInvalid(FieldsInvalid):
+class FieldMaskInvalid(FieldsInvalid, reason="FIELD_MASK_INVALID"):
     """A field mask that names what can't be changed."""
 
-    reason = "FIELD_MASK_INVALID"
 
-
-class OfferInvalid(FieldsInvalid):
+class OfferInvalid(FieldsInvalid, reason="OFFER_INVALID"):
     """Fields of one offer are out of their documented range."""
 
-    reason = "OFFER_INVALID"
 
-
-class IndexParametersInvalid(FieldsInvalid):
+class IndexParametersInvalid(FieldsInvalid, reason="INDEX_PARAMETERS_INVALID"):
     """How a generation is to be searched makes no sense."""
-
-    reason = "INDEX_PARAMETERS_INVALID"
 
 
 class ImageRejected(InvalidArgument):
@@ -135,10 +116,9 @@ class ImageRejected(InvalidArgument):
         super().__init__(description, reason=reason, violations=violations)
 
 
-class ProductNotFound(NotFound):
+class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):
     """The catalog holds no such product."""
 
-    reason = "PRODUCT_NOT_FOUND"
     message = "this catalog has no such product"
 
     def __init__(self, *paths: str) -> None:
@@ -147,10 +127,9 @@ class ProductNotFound(NotFound):
         )
 
 
-class ImageNotFound(NotFound):
+class ImageNotFound(NotFound, reason="IMAGE_NOT_FOUND"):
     """The catalog, or the product, holds no such photo."""
 
-    reason = "IMAGE_NOT_FOUND"
     message = "no such photo is stored"
 
     def __init__(self, path: str = "") -> None:
@@ -158,99 +137,85 @@ class ImageNotFound(NotFound):
         super().__init__(violations=(violation,) if path else ())
 
 
-class ImportNotFound(NotFound):
+class ImportNotFound(NotFound, reason="IMPORT_NOT_FOUND"):
     """The catalog has no import of this id."""
 
-    reason = "IMPORT_NOT_FOUND"
     message = "this catalog has no such import: open it first"
 
 
-class GenerationNotFound(NotFound):
+class GenerationNotFound(NotFound, reason="GENERATION_NOT_FOUND"):
     """The catalog has no index generation of this name in this space."""
 
-    reason = "GENERATION_NOT_FOUND"
     message = "this catalog has no such generation"
 
 
-class SpaceUnavailable(FailedPrecondition):
+class SpaceUnavailable(FailedPrecondition, reason="SPACE_UNAVAILABLE"):
     """The space has no index yet, or does not exist."""
 
-    reason = "SPACE_UNAVAILABLE"
     message = "this space has no index in this catalog (yet)"
 
     def __init__(self, space: str, description: str = "") -> None:
         super().__init__(description, metadata={"space": space})
 
 
-class GenerationExists(AlreadyExists):
+class GenerationExists(AlreadyExists, reason="GENERATION_EXISTS"):
     """The catalog has, or had, a generation of this name."""
 
-    reason = "GENERATION_EXISTS"
     message = "this catalog has, or had, a generation of this name: take another one"
 
     def __init__(self, name: str) -> None:
         super().__init__(metadata={"name": name})
 
 
-class GenerationsFull(ResourceExhausted):
+class GenerationsFull(ResourceExhausted, reason="GENERATIONS_FULL"):
     """The space has as many generations as it may have: each holds the whole catalog."""
-
-    reason = "GENERATIONS_FULL"
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this space has {most} generations in this catalog: drop one first")
 
 
-class GenerationNotVerified(FailedPrecondition):
+class GenerationNotVerified(FailedPrecondition, reason="GENERATION_NOT_VERIFIED"):
     """The generation is not known to be good."""
-
-    reason = "GENERATION_NOT_VERIFIED"
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{why}; or activate it with force", metadata={"name": name})
 
 
-class GenerationActive(FailedPrecondition):
+class GenerationActive(FailedPrecondition, reason="GENERATION_ACTIVE"):
     """Searches use the generation."""
 
-    reason = "GENERATION_ACTIVE"
     message = "this generation is the active one of its space: activate another one first"
 
     def __init__(self, name: str) -> None:
         super().__init__(metadata={"name": name})
 
 
-class RollbackUnavailable(FailedPrecondition):
+class RollbackUnavailable(FailedPrecondition, reason="ROLLBACK_UNAVAILABLE"):
     """No generation was active before the present one, or it was dropped."""
 
-    reason = "ROLLBACK_UNAVAILABLE"
     message = "no generation to go back to: none was active before, or it was dropped"
 
     def __init__(self, space: str) -> None:
         super().__init__(metadata={"space": space})
 
 
-class VersionMismatch(FailedPrecondition):
+class VersionMismatch(FailedPrecondition, reason="INDEX_VERSION_MISMATCH"):
     """A vector of another version of the space than the index holds: never to be compared."""
 
-    reason = "INDEX_VERSION_MISMATCH"
     message = "the vector's space version is not the one that the index holds"
 
     def __init__(self, given: str, held: str) -> None:
         super().__init__(metadata={"given": given, "held": held})
 
 
-class ImportClosed(FailedPrecondition):
+class ImportClosed(FailedPrecondition, reason="IMPORT_CLOSED"):
     """The import was closed and takes no more rows."""
 
-    reason = "IMPORT_CLOSED"
     message = "this import is closed: open another one"
 
 
-class ImportModeMismatch(FailedPrecondition):
+class ImportModeMismatch(FailedPrecondition, reason="IMPORT_MODE_MISMATCH"):
     """The import was opened with the other mode."""
-
-    reason = "IMPORT_MODE_MISMATCH"
 
     def __init__(self, opened: ImportMode) -> None:
         violation = FieldViolation(
@@ -259,10 +224,8 @@ class ImportModeMismatch(FailedPrecondition):
         super().__init__(describe([violation]), violations=(violation,))
 
 
-class ImportDeletesTooMuch(FailedPrecondition):
+class ImportDeletesTooMuch(FailedPrecondition, reason="IMPORT_DELETES_TOO_MUCH"):
     """Closing the import would delete more than the set share of the catalog."""
-
-    reason = "IMPORT_DELETES_TOO_MUCH"
 
     def __init__(self, deleted: int, held: int, share: float) -> None:
         super().__init__(
@@ -272,63 +235,116 @@ class ImportDeletesTooMuch(FailedPrecondition):
         )
 
 
-class EtagMismatch(Aborted):
+class EtagMismatch(Aborted, reason="ETAG_MISMATCH"):
     """The product changed since the caller read it."""
 
-    reason = "ETAG_MISMATCH"
     message = "the product is not (or no longer) what this etag says"
 
 
-class IndexUnavailable(Unavailable):
+class IndexUnavailable(Unavailable, reason="INDEX_UNAVAILABLE"):
     """The engine does not answer, or not in time."""
 
-    reason = "INDEX_UNAVAILABLE"
     message = "the vector index does not answer"
     retry_after = timedelta(seconds=1)
 
 
-class EmbedderUnavailable(Unavailable):
+class EmbedderUnavailable(Unavailable, reason="EMBEDDER_UNAVAILABLE"):
     """The embedder, or the model behind it, does not answer."""
 
-    reason = "EMBEDDER_UNAVAILABLE"
     message = "the embedder does not answer"
     retry_after = timedelta(seconds=1)
 
 
-class PhotosUnavailable(Unavailable):
+class PhotosUnavailable(Unavailable, reason="PHOTO_STORE_UNAVAILABLE"):
     """The photo store can't be read or written."""
 
-    reason = "PHOTO_STORE_UNAVAILABLE"
     message = "the photo store can't be reached"
     retry_after = timedelta(seconds=2)
 
 
-class PhotosFull(ResourceExhausted):
+class PhotosFull(ResourceExhausted, reason="PHOTO_STORE_FULL"):
     """The photo store's disk is full. Nothing of the product was kept."""
 
-    reason = "PHOTO_STORE_FULL"
     message = "the photo store is full"
 
 
-class StageDeadline(DeadlineExceeded):
+class StageDeadline(DeadlineExceeded, reason="STAGE_DEADLINE"):
     """The index did not reach the write that the caller wants to see in the time there was."""
 
-    reason = "STAGE_DEADLINE"
     message = "the index has not reached min_index_token in time"
 
 
-class ImageDamaged(DataLoss):
+class ImageDamaged(DataLoss, reason="IMAGE_DAMAGED"):
     """The stored bytes do not have the photo's hash any more."""
 
-    reason = "IMAGE_DAMAGED"
     message = "the stored photo is damaged"
 
 
-class IndexRefused(Internal):
+class IndexRefused(Internal, reason="INDEX_REFUSED"):
     """The engine refused what we sent: our own mistake."""
 
-    reason = "INDEX_REFUSED"
     message = "the index refused the request"
+
+
+class BackupNotFound(NotFound, reason="BACKUP_NOT_FOUND"):
+    """The catalog has no backup of this id."""
+
+    message = "there is no such backup of this catalog"
+
+    def __init__(self, path: str = "backup_id") -> None:
+        super().__init__(violations=(FieldViolation(path, "names no backup: list them"),))
+
+
+class BackupDamaged(DataLoss, reason="BACKUP_DAMAGED"):
+    """The file is not what its manifest says, or no backup at all. Nothing of it was restored."""
+
+    def __init__(self, member: str, description: str) -> None:
+        super().__init__(
+            f"{member}: {description}; nothing was restored: take another backup",
+            metadata={"member": member[:200]},
+        )
+
+
+class BackupVersionUnsupported(FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
+    """The archive is of a format that this version can't read."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            f"{description}: restore it with the version that wrote it, or a newer one"
+        )
+
+
+class BackupCatalogMismatch(FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):
+    """The archive is of another catalog than the caller named."""
+
+    def __init__(self, named: str, held: str) -> None:
+        super().__init__(
+            f"source_catalog_id: the backup is of catalog {held!r}, not of {named!r}",
+            violations=(FieldViolation("source_catalog_id", f"is not {held!r}"),),
+        )
+
+
+class CatalogNotEmpty(FailedPrecondition, reason="CATALOG_NOT_EMPTY"):
+    """The catalog holds products, and a restore was not asked to replace them."""
+
+    message = (
+        "the catalog holds products: restore into an empty one, or with force, which deletes "
+        "what the backup does not hold"
+    )
+    violations = (FieldViolation("force", "is needed: the catalog holds products"),)
+
+
+class BackupsUnavailable(Unavailable, reason="BACKUP_STORE_UNAVAILABLE"):
+    """The place of backups can't be read or written."""
+
+    message = "the place of backups can't be reached; see RETRIEVER_BACKUPS"
+    retry_after = timedelta(seconds=5)
+
+
+class BackupsFull(ResourceExhausted, reason="BACKUP_STORE_FULL"):
+    """The place of backups is full. Nothing of the backup was kept."""
+
+    message = "the place of backups is full; see RETRIEVER_BACKUPS"
 
 
 class CollectionAbsent(Exception):

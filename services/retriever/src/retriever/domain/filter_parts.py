@@ -1,7 +1,5 @@
 """What the parts of a filter say of the products that pass."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Photos and settings with which a space is fitted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

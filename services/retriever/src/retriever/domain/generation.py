@@ -1,7 +1,5 @@
 """Index generations: one collection of vectors of one space version each, and how fresh it is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,8 +8,6 @@ from servicekit.errors import FieldViolation
 
 MOST_LIVE = 8
 """Generations of a space in a catalog: each holds the whole of it, and every write reaches each."""
-# The index's values
-
 TEXT_SPACE = "text"
 """The space of products' texts (domain/texts.py), one vector a product, made by the embedder."""
 
@@ -111,13 +107,13 @@ class Generation:
     state: GenerationState
     active: bool
     """Whether searches that name no generation use this one."""
-    created: int
+    created: int = 0
     """Microseconds since 1970 (UTC)."""
-    applied_seq: int
+    applied_seq: int = 0
     """Every outbox entry up to this one is in the collection."""
-    applied_time: int
+    applied_time: int = 0
     """When the newest of these was written, microseconds since 1970 (UTC); 0 = none yet."""
-    check_wanted: bool
+    check_wanted: bool = True
     """Whether someone noticed that the engine may have lost rows."""
     parameters: IndexParameters = EXACT
     activated: int = 0

@@ -1,7 +1,5 @@
 """Imports: many rows of products under one id."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Rows of the index, hits of a search, and what the index lacks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 

@@ -1,7 +1,5 @@
 """Jobs: asked for once, and how far their work is."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """Labels of metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 MAX_CATALOG_LABELS = 20

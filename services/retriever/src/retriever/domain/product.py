@@ -1,7 +1,5 @@
 """A catalog's products: as callers give them, as the record holds them, and what changes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,9 +7,6 @@ from functools import cached_property
 
 from sightline_rules import categories
 from sightline_rules.filters import Availability, Facts, Money, Time, by_key
-
-# The catalog's values
-
 
 MAX_PHOTOS = 20
 """Of a product: so many rows may one write bring to an index."""

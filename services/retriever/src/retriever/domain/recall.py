@@ -21,14 +21,13 @@ subset but what a random draw says of them. It is looked at after every search, 
 just above the floor is taken for less now and then; one well above it is not.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median_low
+from typing import Self
 
 Z = 1.96
 """Of a normal distribution, 95% lie within so many standard deviations."""
@@ -53,7 +52,7 @@ class FilterClass(StrEnum):
     """Less than 1%."""
 
     @classmethod
-    def of(cls, share: float) -> FilterClass:
+    def of(cls, share: float) -> Self:
         """That of a filter that passes this share, 0 to 1."""
         if share >= 1:
             return cls.NONE

@@ -19,8 +19,6 @@ short window reads is what matters:
 A product of which all this is blank has no text, and no row in the index of texts.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Whether products are what the contract says: lengths, characters, counts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from math import isfinite

@@ -4,15 +4,13 @@ Putting together is Rocchio's (1971, "Relevance feedback in information retrieva
 liked, away from what is not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from retriever.domain.classification import Classification
+from retriever.domain.category_mismatch import Classification
 from retriever.domain.errors import VectorInvalid
 from retriever.domain.generation import Metric
 
@@ -52,22 +50,22 @@ LEAST_LENGTH = 1e-4
 def check_vector(given: GivenVector, dimension: int, path: str) -> Floats:
     """The vector as float32. Raises VectorInvalid."""
     if given.dimension != dimension:
-        raise VectorInvalid(
+        raise VectorInvalid.at(
             f"{path}.dimension", f"is {given.dimension}; the index holds {dimension}"
         )
     if len(given.data) != 4 * dimension:
-        raise VectorInvalid(
+        raise VectorInvalid.at(
             f"{path}.data", f"has {len(given.data)} bytes; {4 * dimension} are needed"
         )
     vector = np.frombuffer(given.data, dtype="<f4").astype(np.float32)
     if not np.isfinite(vector).all():
-        raise VectorInvalid(f"{path}.data", "holds a value that is not finite")
+        raise VectorInvalid.at(f"{path}.data", "holds a value that is not finite")
     # A length that float32 can't hold would make every similarity NaN or 0 in the engine.
     length = float(np.linalg.norm(vector.astype(np.float64)))
     if length == 0:
-        raise VectorInvalid(f"{path}.data", "is all zero")
+        raise VectorInvalid.at(f"{path}.data", "is all zero")
     if not 1e-15 < length < 1e15:
-        raise VectorInvalid(f"{path}.data", "has a length outside 1e-15 to 1e15")
+        raise VectorInvalid.at(f"{path}.data", "has a length outside 1e-15 to 1e15")
     return vector
 
 
@@ -84,7 +82,7 @@ def blended(parts: Sequence[tuple[float, Sequence[Floats]]]) -> Floats | None:
     total = np.sum([weight * middle for weight, middle in held], axis=0)
     length = float(np.linalg.norm(total))
     if length < LEAST_LENGTH * max(abs(weight) for weight, _ in held):
-        raise VectorInvalid("blend", "its parts cancel out: there is nothing to be near to")
+        raise VectorInvalid.at("blend", "its parts cancel out: there is nothing to be near to")
     return np.asarray(total / length, np.float32)
 
 

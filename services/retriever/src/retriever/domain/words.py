@@ -13,8 +13,6 @@ Words are not brought to a stem: "wines" is not "wine". What means the same in o
 space of texts finds.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

@@ -4,8 +4,6 @@ Both go in steps, each a transaction, so that they can die anywhere and go on. A
 photos pending; the worker embeds them as it embeds all others, and live writes go on meanwhile.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Any

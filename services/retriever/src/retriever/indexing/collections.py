@@ -1,7 +1,5 @@
 """Collections in the engine: made, loaded, brought into the present shape."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from retriever.domain.collections import collection_of, shape_of, shaped
@@ -14,9 +12,6 @@ from retriever.ports.indexing import IndexRecord, Leader
 from servicekit.telemetry import get_logger
 
 log = get_logger()
-
-
-# Generations
 
 
 async def ensure_generation(
@@ -39,10 +34,6 @@ async def ensure_generation(
             collection=collection_of(prefix, catalog_id, space, name),
             state=GenerationState.READY,
             active=True,
-            created=0,
-            applied_seq=0,
-            applied_time=0,
-            check_wanted=True,
             of_products=space.space == TEXT_SPACE,
         )
     )

@@ -3,8 +3,6 @@
 A step can die at any point: what has no vector in the record by then is pending still.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
@@ -12,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
-from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import MAX_ATTEMPTS, Pending
 from retriever.domain.errors import (
     EmbedderUnavailable,

@@ -4,8 +4,6 @@ The embedder learns; what the photos show is known here. A job that is begun ane
 once more: the embedder has kept what it computed of them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections import Counter

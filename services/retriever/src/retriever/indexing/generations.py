@@ -4,8 +4,6 @@ The registry stands in the record, so each of these is a transaction there; what
 job of the worker. The worker also makes a new generation's collection, within a second or so.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +76,7 @@ async def create(
     Raises GenerationExists, GenerationsFull, SpaceUnavailable, IndexParametersInvalid.
     """
     if order.name and not _NAME.fullmatch(order.name):
-        raise RequestInvalid(FieldViolation("name", "must be 1 to 64 of a-z, 0-9 and -"))
+        raise RequestInvalid.at("name", "must be 1 to 64 of a-z, 0-9 and -")
     check_parameters(order.parameters)
     offers = await record.offers(catalog_id)
     offered = _given(order, offers) if order.dimension else _offered(order, offers)
@@ -113,10 +111,6 @@ async def _register(
             collection=collection_of(prefix, catalog_id, offered, name),
             state=GenerationState.BUILDING,
             active=False,
-            created=0,
-            applied_seq=0,
-            applied_time=0,
-            check_wanted=True,
             parameters=order.parameters,
             of_products=bool(order.dimension) or offered.space == TEXT_SPACE,
         )
@@ -255,22 +249,11 @@ async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -
     Asked again it clears up again, for the case that the first call was cut off.
     """
     made = await record.retire(catalog_id, name)
-    if not await _is_clearing(made, jobs):
+    under_way = await open_jobs(catalog_id, DROP, jobs)
+    if all(job.params["generation"] != made.name for job in under_way):
         await jobs.create(DROP, catalog_id, {"generation": made.name})
     log.info("generation dropped", generation=made.name)
     return await _status(made, record)
-
-
-async def _is_clearing(generation: Generation, jobs: Jobs) -> bool:
-    found = await open_jobs(generation.catalog_id, DROP, jobs)
-    return any(job.params["generation"] == generation.name for job in found)
-
-
-async def list_generations(
-    catalog_id: str, space: str, record: RegistryRecord, *, dropped: bool
-) -> list[GenerationStatus]:
-    """The generations of a catalog, oldest first; `space`: of this one alone, empty = of all."""
-    return await record.statuses(catalog_id, space, dropped=dropped)
 
 
 async def _status(generation: Generation, record: RegistryRecord) -> GenerationStatus:

@@ -4,8 +4,6 @@ Measured by the server and by the worker: the worker's measuring ends with the w
 grows just then.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import Counter

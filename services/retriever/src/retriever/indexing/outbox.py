@@ -4,8 +4,6 @@ A step can die at any point: the record says afterwards what is left to do, and 
 leaves the same index. One process at a time runs them (`Leader`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from retriever.domain.generation import Generation
@@ -29,9 +27,6 @@ class Applied:
     """Rows written or deleted."""
     more: bool = False
     """Whether there may be more changes already."""
-
-
-# The outbox
 
 
 async def apply_outbox(

@@ -1,7 +1,5 @@
 """An index that lost its data, made whole from the record when an operator says so."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol

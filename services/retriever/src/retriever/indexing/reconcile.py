@@ -1,7 +1,5 @@
 """The index compared with the record, and what differs written again."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,9 +22,6 @@ class Drift:
     """Rows that were missing or of an older state."""
     deleted: int = 0
     """Rows that the record does not know."""
-
-
-# Reconciliation
 
 
 async def reconcile(

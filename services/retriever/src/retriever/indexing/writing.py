@@ -1,7 +1,5 @@
 """Rows into the engine and out of it, while this process leads."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager

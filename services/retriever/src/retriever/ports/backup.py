@@ -1,7 +1,5 @@
 """What backups ask of the record and of the place where they are kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar

@@ -1,11 +1,9 @@
 """What the catalog's use cases ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from retriever.domain.classification import CategoryMismatch
+from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import (
     Image,

@@ -1,7 +1,5 @@
 """What the record gives to columns: rows of products and of photos, and what changed since."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol

@@ -1,11 +1,9 @@
 """What the use cases ask of the embedder."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from retriever.domain.classification import CategoryPath
+from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.fitting import FitPhoto, FitPlan, FitProgress
 from retriever.domain.vectors import GivenVector

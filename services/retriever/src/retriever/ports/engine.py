@@ -1,7 +1,5 @@
 """What the use cases ask of the vector index."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

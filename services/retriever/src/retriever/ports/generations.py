@@ -1,7 +1,5 @@
 """What the use cases ask of the record about index generations and their rows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -1,11 +1,9 @@
 """What those who make vectors and fill the index ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from retriever.domain.classification import CategoryPath, Classification
+from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace, Pending
 from retriever.domain.fitting import Label
 from retriever.domain.generation import Backlog, Generation, GenerationState, Verification

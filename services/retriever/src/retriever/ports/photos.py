@@ -1,7 +1,5 @@
 """What the use cases ask of the photo store."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from sightline_rules.photos import PhotoInfo

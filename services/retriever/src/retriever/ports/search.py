@@ -1,7 +1,5 @@
 """What searches ask of the record."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
@@ -10,7 +8,7 @@ from retriever.domain.generation import Counts, Generation, GenerationSnapshot
 from retriever.domain.product import Product
 from retriever.domain.vectors import Floats, VectorWrite
 from retriever.ports.columns import ColumnRecord
-from retriever.ports.generations import GenerationsRecord, RowsRecord
+from retriever.ports.generations import RowsRecord
 from servicekit.errors import ServiceError
 from sightline_rules.filters import Facts, Filter
 
@@ -65,10 +63,6 @@ class SearchRecord(MatchRecord, ColumnRecord, Protocol):
     ) -> tuple[list[ServiceError | None], int]:
         """One transaction; what failed of each, and the record's newest seq afterwards."""
 
-
-class KeywordRecord(SearchRecord, Protocol):
-    """The record as searches by words see it."""
-
     async def find_words(
         self,
         catalog_id: str,
@@ -79,16 +73,8 @@ class KeywordRecord(SearchRecord, Protocol):
         """Products that have any of the words and pass, each with how well it matches (0 to 1),
         best first, up to 1,000."""
 
-
-class ListingRecord(GenerationsRecord, Protocol):
-    """The record as those see it who list vectors."""
-
     async def mean_vectors(
         self, generation: Generation, after: str, limit: int
     ) -> list[tuple[str, Floats]]:
         """The first products behind `after` that have a vector, by id, each with the mean of its
         photos' vectors, or its own."""
-
-
-class ListedRecord(SearchRecord, ListingRecord, Protocol):
-    """The record as the service of vectors sees it."""

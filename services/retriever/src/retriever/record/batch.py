@@ -4,11 +4,9 @@ A statement costs far more than a row. So what the decisions depend on is read b
 of them, and what they lead to is kept here, where the next decision sees it, until `save`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -18,15 +16,23 @@ from sqlalchemy import Connection
 from retriever.domain.errors import EtagMismatch, ImageNotFound, ProductInvalid, ProductNotFound
 from retriever.domain.generation import Generation
 from retriever.domain.product import Image, ProductChange, ProductContent, ProductWrite, Stored
-from retriever.record.generations import live_generations
+from retriever.record.generations import live_generations, photo_versions
 from retriever.record.hashes import to_signed
 from retriever.record.keywords import put_words
-from retriever.record.parts import BOUND_VERSION, among, look_up, on, pending_row, photo_rows, put
+from retriever.record.parts import (
+    BOUND_VERSION,
+    among,
+    on,
+    pending_row,
+    photo_rows,
+    put,
+    version_of,
+)
 from retriever.record.products import content_etag, content_values, read_products
-from retriever.record.session import Entry, Session
-from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.session import ROWS, Entry, Session
+from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 
 _KNOWN = sa.select(
     products.c.product_id,
@@ -39,9 +45,6 @@ _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
     .where(among(products, "parent_id"))
     .group_by(products.c.parent_id)
-)
-_ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
-    among(product_images, "product_id")
 )
 _IMAGES = sa.select(images.c.image_id).where(among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
@@ -124,7 +127,7 @@ class Batch:
         photos = {image_id for content in contents for image_id in content.image_ids}
         self._known = self._read_known(contents)
         self._variants = self._read_variants(contents)
-        self._photos = {row.image_id for row in self._look_up(_IMAGES, photos)}
+        self._photos = {row.image_id for row in self._session.look_up(_IMAGES, photos)}
         self._live = live_generations(session.connection, session.catalog_id)
         self._targets = self._read_targets(photos)
         # What `save` stores, by key.
@@ -140,37 +143,30 @@ class Batch:
 
     # What the decisions depend on
 
-    def _look_up(
-        self, statement: sa.Select[Any], values: Iterable[str], **of: str
-    ) -> Iterable[sa.Row[Any]]:
-        of["catalog_id"] = self._session.catalog_id
-        return look_up(self._session.connection, statement, values, of)
-
     def _read_known(self, contents: Sequence[ProductContent]) -> dict[str, _Known]:
         named = {content.product_id for content in contents}
         parents = {content.parent_id for content in contents} - {""}
         known = {
             row.product_id: _Known(row.parent_id, row.etag, row.create_time, row.touched)
-            for row in self._look_up(_KNOWN, named | parents)
+            for row in self._session.look_up(_KNOWN, named | parents)
         }
-        for row in self._look_up(_ROWS, named & known.keys()):
+        for row in self._session.look_up(ROWS, named & known.keys()):
             known[row.product_id].rows.add(row.row_id)
         return known
 
     def _read_variants(self, contents: Sequence[ProductContent]) -> Counter[str]:
         """How many variants those products have that may become variants themselves."""
         becoming = {content.product_id for content in contents if content.parent_id}
-        return Counter({row.parent_id: row.number for row in self._look_up(_VARIANTS, becoming)})
+        return Counter(
+            {row.parent_id: row.number for row in self._session.look_up(_VARIANTS, becoming)}
+        )
 
     def _read_targets(self, photos: Iterable[str]) -> list[_Target]:
-        versions = {
-            (each.space, each.space_version): each for each in self._live if not each.of_products
-        }
         targets = []
-        for (space, version), generation in versions.items():
-            of = {"space": space, "space_version": version}
-            embedded = {row.image_id for row in self._look_up(_EMBEDDED, photos, **of)}
-            given_up = {row.image_id for row in self._look_up(_GIVEN_UP, photos, **of)}
+        for generation in photo_versions(self._live):
+            of = version_of(generation)
+            embedded = {row.image_id for row in self._session.look_up(_EMBEDDED, photos, **of)}
+            given_up = {row.image_id for row in self._session.look_up(_GIVEN_UP, photos, **of)}
             targets.append(_Target(generation, embedded, given_up))
         return targets
 
@@ -178,13 +174,13 @@ class Batch:
 
     def write(self, write: ProductWrite, *, whole: bool = True) -> Stored | ServiceError:
         """Store one product; an error leaves everything as it was. `whole`: not a part of it."""
-        content = write.content
+        content, etag = write.content, content_etag(write.content)
         known = self._known.get(content.product_id)
-        if write.etag and (known is None or known.etag != write.etag):
+        # What it would leave may be there already: the same write, sent again (RFC 9110, 13.1.1).
+        if write.etag and (known is None or known.etag not in (write.etag, etag)):
             return EtagMismatch()
         if any(i not in write.new_images and i not in self._photos for i in content.image_ids):
             return ImageNotFound(f"{write.path}.images")
-        etag = content_etag(content)
         retried = [
             (target, image_id)
             for target in self._targets
@@ -215,11 +211,9 @@ class Batch:
             return None
         parent = self._known.get(content.parent_id)
         if parent is not None and parent.parent_id:
-            return ProductInvalid(FieldViolation(path, "names a product that is itself a variant"))
+            return ProductInvalid.at(path, "names a product that is itself a variant")
         if self._variants[content.product_id]:
-            return ProductInvalid(
-                FieldViolation(path, "must be empty: this product has variants of its own")
-            )
+            return ProductInvalid.at(path, "must be empty: this product has variants of its own")
         return None
 
     def _replace(self, write: ProductWrite, etag: str, known: _Known | None, whole: bool) -> None:
@@ -283,12 +277,8 @@ class Batch:
 
     def _image_row(self, image: Image) -> dict[str, Any]:
         return {
+            **asdict(image),
             "catalog_id": self._session.catalog_id,
-            "image_id": image.image_id,
-            "media_type": image.media_type,
-            "size": image.size,
-            "width": image.width,
-            "height": image.height,
             "create_time": self._session.now,
             "perceptual_hash": to_signed(image.perceptual_hash),
         }

@@ -4,20 +4,18 @@ A mismatch is kept with the category that it was about and holds while the produ
 and that photo: whoever changes one of them has nothing to clear.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.category_mismatch import category_mismatch
-from retriever.domain.classification import (
+from retriever.domain.category_mismatch import (
     CategoryGuess,
     CategoryMismatch,
     CategoryPath,
     Classification,
+    category_mismatch,
 )
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product

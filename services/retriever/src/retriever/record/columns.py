@@ -1,8 +1,7 @@
-"""What columns in memory are made of, and what changed since a commit."""
-
-from __future__ import annotations
+"""What columns in memory are made of, and what changed since a commit; one vector a product."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -136,3 +135,36 @@ def count_products(connection: Connection, catalog_id: str, most: int) -> int:
     some = _COUNT.limit(most).subquery()
     counted = sa.select(sa.func.count()).select_from(some)
     return int(connection.execute(counted, {"catalog_id": catalog_id}).scalar_one())
+
+
+def read_means(
+    connection: Connection, generation: Generation, after: str, limit: int
+) -> list[tuple[str, Floats]]:
+    """The first products behind `after` that have a vector, each with the mean of its photos'
+    vectors, or its own; at most `limit`, by id."""
+    row, vector, rows = row_source(generation)
+    product_id = row.c.product_id
+    mine = (
+        row.c.catalog_id == generation.catalog_id,
+        held_by(generation, vector),
+        product_id > after,
+    )
+    page = sa.select(product_id).select_from(rows).where(*mine).distinct()
+    chosen = connection.execute(page.order_by(product_id).limit(limit)).scalars().all()
+    if not chosen:
+        return []
+    # In a fixed order, so that the same photos have the same mean, bit for bit.
+    order = (product_id,) if generation.of_products else (product_id, row.c.position)
+    found = connection.execute(
+        sa.select(product_id, vector.c.data)
+        .select_from(rows)
+        .where(*mine, product_id <= chosen[-1])
+        .order_by(*order)
+    )
+    return [
+        (
+            product,
+            np.mean([to_floats(one.data) for one in of], axis=0, dtype=np.float64).astype("<f4"),
+        )
+        for product, of in groupby(found, key=lambda one: one.product_id)
+    ]

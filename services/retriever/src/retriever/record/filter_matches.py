@@ -1,7 +1,5 @@
 """What passes a filter, read from the record: by its indexes, and a sample of all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

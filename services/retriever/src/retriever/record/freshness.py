@@ -1,7 +1,5 @@
 """How far a generation is behind the record, and how much the record holds."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,8 +1,7 @@
 """Index generations: what they should hold, what they lack."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -101,6 +100,12 @@ def generation_values(generation: Generation) -> dict[str, Any]:
 
 def verification_text(verification: Verification | None) -> str:
     return "" if verification is None else json.dumps(asdict(verification))
+
+
+def photo_versions(live: Iterable[Generation]) -> list[Generation]:
+    """A live generation of each version of a space whose vectors are those of photos."""
+    photos = {(each.space, each.space_version): each for each in live if not each.of_products}
+    return list(photos.values())
 
 
 def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:

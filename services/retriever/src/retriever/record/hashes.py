@@ -1,7 +1,5 @@
 """Perceptual hashes of photos."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import sqlalchemy as sa

@@ -5,8 +5,6 @@ again is answered as it was. A row that failed for a passing reason (a full disk
 decided.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -180,7 +178,7 @@ def _decide(batch: Batch, row: ImportRow, taken: dict[str, int]) -> Stored | Ser
         return _bounded(row.write)
     if row.product_id in taken:
         description = f"is also the id of row {taken[row.product_id]}"
-        return ProductInvalid(FieldViolation(f"{row.write.path}.product_id", description))
+        return ProductInvalid.at(f"{row.write.path}.product_id", description)
     outcome = batch.write(row.write)
     return outcome if isinstance(outcome, Stored) else _bounded(outcome)
 

@@ -1,7 +1,5 @@
 """What the index should hold of a generation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Answers of the record, kept for as long as it says the same."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 

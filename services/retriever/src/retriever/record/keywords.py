@@ -6,8 +6,6 @@ store's own full-text search names products that have any of some words, the lik
 their own words say (domain/words.py), in the same way on both and in each catalog by itself.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby

@@ -1,7 +1,5 @@
 """A catalog's photos with what they show, for fitting a space on them."""
 
-from __future__ import annotations
-
 import json
 
 import sqlalchemy as sa

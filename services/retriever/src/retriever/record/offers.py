@@ -1,7 +1,5 @@
 """Prices and availability, set without the rest of a product."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,9 +32,6 @@ def _offered(offer: Offer) -> dict[str, Any]:
     if offer.availability is not None:
         values["availability"] = str(offer.availability)
     return values
-
-
-# Calls of the record
 
 
 def offer(

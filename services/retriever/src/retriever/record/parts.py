@@ -1,7 +1,5 @@
 """Pieces of statements that several of the record's modules need."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any

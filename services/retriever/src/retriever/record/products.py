@@ -1,11 +1,9 @@
 """Products and photos: rows to values and back."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -55,14 +53,7 @@ _CONTENT = (
 )
 _NAMES = tuple(column.name for column in _CONTENT[:13])
 """What `content_values` returns."""
-_PHOTO = (
-    images.c.image_id,
-    images.c.media_type,
-    images.c.size,
-    images.c.width,
-    images.c.height,
-    images.c.perceptual_hash,
-)
+_PHOTO = tuple(images.c[field.name] for field in fields(Image))
 _PRODUCTS = sa.select(*_CONTENT).where(among(products, "product_id"))
 _PHOTOS = (
     sa.select(product_images.c.product_id, *_PHOTO)

@@ -1,27 +1,23 @@
 """Rows of an archive into the record: products as they were, under new commit numbers."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.archive import BackupDamaged, Row
-from retriever.domain.generation import Generation
+from retriever.domain.archive import Row
+from retriever.domain.errors import BackupDamaged
 from retriever.domain.product import Amount, ImageDraft, ProductContent, ProductDraft
 from retriever.domain.validation import check_product
-from retriever.record.generations import live_generations
+from retriever.record.generations import live_generations, photo_versions
 from retriever.record.keywords import put_words
 from retriever.record.parts import (
     BOUND_VERSION,
     among,
     chunks,
-    look_up,
     on,
     pending_row,
     photo_rows,
@@ -29,20 +25,14 @@ from retriever.record.parts import (
     version_of,
 )
 from retriever.record.products import content_etag
-from retriever.record.session import Entry, Session
-from retriever.record.tables import images, pending, product_images, products, vectors
+from retriever.record.session import ROWS, USERS, Entry, Session
+from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
 from sightline_rules import categories
 from sightline_rules.filters import Availability
 
 _TOUCHED = sa.select(products.c.product_id, products.c.touched).where(among(products, "product_id"))
-_ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
-    among(product_images, "product_id")
-)
-_USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
-    among(product_images, "image_id")
-)
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
     among(vectors, "image_id"), on(vectors, **BOUND_VERSION)
 )
@@ -107,7 +97,7 @@ def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequenc
 
 
 def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row]) -> None:
-    held = {row.image_id: bytes(row.data) for row in look_up(session.connection, _HELD, rows, of)}
+    held = {row.image_id: bytes(row.data) for row in session.look_up(_HELD, rows, **of)}
     changed = [i for i, row in rows.items() if held.get(i) != row["data"]]
     if not changed:
         return
@@ -117,10 +107,7 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
         session.connection.execute(
             sa.delete(pending).where(on(pending, **of), pending.c.image_id.in_(chunk))
         )
-    users = {
-        row.product_id
-        for row in look_up(session.connection, _USERS, changed, {"catalog_id": session.catalog_id})
-    }
+    users = {row.product_id for row in session.look_up(USERS, changed)}
     session.note((seq, product_id, seq, ()) for product_id in sorted(users))
 
 
@@ -135,23 +122,17 @@ def put_products(
     by a caller, who knows better, or by an attempt before this one."""
     session = Session(connection, catalog_id, now)
     named = [row["product_id"] for row, _ in batch]
-    newer = {row.product_id for row in _look_up(session, _TOUCHED, named) if row.touched > before}
+    newer = {row.product_id for row in session.look_up(_TOUCHED, named) if row.touched > before}
     chosen = [(row, image_ids) for row, image_ids in batch if row["product_id"] not in newer]
     if not chosen:
         return
     former: dict[str, set[str]] = {}
-    for row in _look_up(session, _ROWS, [row["product_id"] for row, _ in chosen]):
+    for row in session.look_up(ROWS, [row["product_id"] for row, _ in chosen]):
         former.setdefault(row.product_id, set()).add(row.row_id)
     entries = list(_written(session, chosen, former))
     _want(session, chosen, entries)
     _want_texts(session, chosen, entries)
     session.note(entries)
-
-
-def _look_up(
-    session: Session, statement: sa.Select[Any], values: Iterable[str]
-) -> Iterator[sa.Row[Any]]:
-    return look_up(session.connection, statement, values, {"catalog_id": session.catalog_id})
 
 
 def _written(
@@ -187,9 +168,9 @@ def _want(
     for (_, image_ids), (seq, *_) in zip(chosen, entries, strict=True):
         for image_id in image_ids:
             wanted.setdefault(image_id, seq)
-    for target in _targets(session):
-        rows_held = look_up(session.connection, _HELD_IDS, wanted, version_of(target))
-        held = {row.image_id for row in rows_held}
+    for target in photo_versions(live_generations(session.connection, session.catalog_id)):
+        found = session.look_up(_HELD_IDS, wanted, **version_of(target))
+        held = {row.image_id for row in found}
         rows = [
             pending_row(target, image_id, seq, session.now)
             for image_id, seq in wanted.items()
@@ -199,13 +180,6 @@ def _want(
 
 
 _HELD_IDS = _HELD.with_only_columns(vectors.c.image_id)
-
-
-def _targets(session: Session) -> list[Generation]:
-    """A live generation of each version of a space whose vectors are those of photos."""
-    live = live_generations(session.connection, session.catalog_id)
-    photos = {(each.space, each.space_version): each for each in live if not each.of_products}
-    return list(photos.values())
 
 
 def _want_texts(

@@ -1,7 +1,5 @@
 """Roll-outs in the record: the registry's changes, each one transaction, and a backfill's steps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -80,18 +78,9 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
         raise GenerationsFull(MOST_LIVE)
     # One whose vectors are still to be given would answer nothing.
     first = not generation.given and not any(each.active for each in live)
-    made = replace(
-        generation,
-        state=GenerationState.READY if first else GenerationState.BUILDING,
-        active=first,
-        activated=now if first else 0,
-        created=now,
-        check_wanted=True,
-    )
-    connection.execute(sa.insert(generations).values(generation_values(made)))
-    if first:
-        want(connection, made)
-    return made
+    state = GenerationState.READY if first else GenerationState.BUILDING
+    made = replace(generation, state=state, activated=now if first else 0, created=now)
+    return _insert(connection, made, active=first, wanted=first)
 
 
 def create_generation(connection: Connection, now: int, generation: Generation) -> Generation:
@@ -105,13 +94,20 @@ def create_generation(connection: Connection, now: int, generation: Generation) 
     made = replace(
         generation,
         state=GenerationState.READY if first else generation.state,
-        active=first,
         activated=generation.activated or (now if first else 0),
         created=generation.created or now,
-        check_wanted=True,
     )
+    return _insert(connection, made, active=first, wanted=True)
+
+
+def _insert(
+    connection: Connection, generation: Generation, *, active: bool, wanted: bool
+) -> Generation:
+    """Register it. `wanted`: with all photos that lack its vector pending."""
+    made = replace(generation, active=active, check_wanted=True)
     connection.execute(sa.insert(generations).values(generation_values(made)))
-    want(connection, made)
+    if wanted:
+        want(connection, made)
     return made
 
 

@@ -3,10 +3,8 @@
 Whole products and changes of them are written by `batch`.
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,9 +55,14 @@ _ADVANCE = (
     .where(sequences.c.catalog_id == sa.bindparam("of_catalog"))
     .values(seq=sa.bindparam("seq"), time=sa.bindparam("time"))
 )
-_USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
+ROWS = sa.select(product_images.c.product_id, product_images.c.row_id).where(
+    among(product_images, "product_id")
+)
+"""Of products, for `look_up`."""
+USERS = sa.select(product_images.c.image_id, product_images.c.product_id).where(
     among(product_images, "image_id")
 )
+"""The products that have photos."""
 _LIVES = sa.select(generations.c.name).where(
     on(generations, catalog_id=sa.bindparam("catalog_id"), **BOUND_VERSION),
     generations.c.state != GenerationState.DROPPED,
@@ -93,6 +96,12 @@ class Session:
     def head(self) -> int:
         """The catalog's newest commit."""
         return self._seq
+
+    def look_up(
+        self, statement: sa.Select[Any], values: Iterable[str], **of: str
+    ) -> Iterator[sa.Row[Any]]:
+        """What a statement finds of the catalog for some values, in no order."""
+        return look_up(self.connection, statement, values, {**of, "catalog_id": self.catalog_id})
 
     def take(self, count: int = 1) -> range:
         """The numbers of so many new commits."""
@@ -159,15 +168,14 @@ class Session:
         if generation.of_products:
             return self._write_given(generation, writes)
         users: dict[str, set[str]] = {}
-        of = {"catalog_id": self.catalog_id}
-        for row in look_up(self.connection, _USERS, [write.image_id for write in writes], of):
+        for row in self.look_up(USERS, [write.image_id for write in writes]):
             users.setdefault(row.image_id, set()).add(row.product_id)
         missing = [
             write.product_id
             for write in writes
             if write.product_id and write.product_id not in users.get(write.image_id, ())
         ]
-        existing = {row.product_id for row in look_up(self.connection, _EXISTING, missing, of)}
+        existing = {row.product_id for row in self.look_up(_EXISTING, missing)}
         outcomes: list[ServiceError | None] = []
         taken: list[VectorWrite] = []
         for write in writes:
@@ -224,9 +232,7 @@ class Session:
         if generation.of_texts:
             products = read_products(self.connection, self.catalog_id, product_ids)
             return {name: digest_of(text_of(each.content)) for name, each in products.items()}
-        of = {"catalog_id": self.catalog_id}
-        found = look_up(self.connection, _EXISTING, product_ids, of)
-        return {row.product_id: "" for row in found}
+        return {row.product_id: "" for row in self.look_up(_EXISTING, product_ids)}
 
     def _lives(self, generation: Generation) -> bool:
         """Whether the version has a generation still: it may have been dropped meanwhile."""

@@ -5,8 +5,6 @@ numbers, what follows from a catalog's name, and what a job that is under way wa
 a migration adds is in the next backup without a word here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar

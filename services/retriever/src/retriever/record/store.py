@@ -1,7 +1,5 @@
 """The record: each of its calls, named with the function that does it, beside its SQL."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,10 +10,11 @@ from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     batch,
     columns,
+    filter_matches,
     hashes,
     imports,
+    index_rows,
     keywords,
-    means,
     products,
     restoring,
     rollout,
@@ -24,16 +23,8 @@ from retriever.record import (
     work,
 )
 from retriever.record.category_mismatches import count_mismatched, judge, read_mismatches
-from retriever.record.filter_matches import read_matching_rows, read_sample, read_vectors
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
 from retriever.record.generations import all_generations, live_generations, read_generation
-from retriever.record.index_rows import (
-    count_rows,
-    read_index_page,
-    read_index_rows,
-    read_product_vectors,
-    read_row_seqs,
-)
 from retriever.record.kept import Answers
 from retriever.record.labels import read_labels
 from retriever.record.offers import offer
@@ -160,13 +151,13 @@ class Record(Store):
     generation = _reads(read_generation)
     freshness = _reads(read_freshness)
     counts = _reads(read_counts)
-    product_vectors = _reads(read_product_vectors)
+    product_vectors = _reads(index_rows.read_product_vectors)
     first_vectors = _reads(columns.read_first_vectors)
-    mean_vectors = _reads(means.read_means)
+    mean_vectors = _reads(columns.read_means)
     image_ids = _reads(products.read_image_ids)
-    sample = _reads(read_sample)
-    matching_rows = _reads(read_matching_rows)
-    vectors_of_rows = _reads(read_vectors)
+    sample = _reads(filter_matches.read_sample)
+    matching_rows = _reads(filter_matches.read_matching_rows)
+    vectors_of_rows = _reads(filter_matches.read_vectors)
     want_check = _writes(rollout.want_check)
 
     # Columns
@@ -192,10 +183,10 @@ class Record(Store):
     labels = _reads(read_labels)
     changes = _reads(work.read_changes)
     advance = _writes(work.advance)
-    rows = _reads(read_index_rows)
-    row_page = _reads(read_index_page)
-    row_count = _reads(count_rows)
-    expected = _reads(read_row_seqs)
+    rows = _reads(index_rows.read_index_rows)
+    row_page = _reads(index_rows.read_index_page)
+    row_count = _reads(index_rows.count_rows)
+    expected = _reads(index_rows.read_row_seqs)
 
     # Generations
     generations = _reads(live_generations)

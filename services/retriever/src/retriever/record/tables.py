@@ -1,7 +1,5 @@
 """The record's tables. Times are microseconds since 1970 (UTC)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import sqlalchemy as sa

@@ -4,10 +4,7 @@ What is pending there is a product, not a text: its former vector serves until t
 and its present text is looked up when it is embedded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -59,7 +56,8 @@ def want_texts(
         return
     digests = {name: digest_of(text_of(content)) for name, (_, content) in written.items()}
     for target in targets.values():
-        held = {row.product_id: row.digest for row in _look_up(session, _DIGESTS, target, written)}
+        known = session.look_up(_DIGESTS, written, **version_of(target))
+        held = {row.product_id: row.digest for row in known}
         changed = [name for name in written if held.get(name, _NO_TEXT) != digests[name]]
         for chunk in chunks(changed):
             mine = held_by(target, product_vectors), product_vectors.c.product_id.in_(chunk)
@@ -78,7 +76,8 @@ def drop_blank(
     session = Session(connection, generation.catalog_id, now)
     texts = read_texts(connection, generation, product_ids)
     blank = [name for name in product_ids if not texts.get(name)]
-    rows = {row.product_id: row.row_id for row in _look_up(session, _HELD, generation, blank)}
+    found = session.look_up(_HELD, blank, **version_of(generation))
+    rows = {row.product_id: row.row_id for row in found}
     mine = held_by(generation, product_vectors)
     for chunk in chunks(blank):
         connection.execute(sa.delete(pending).where(pending_of(generation, chunk)))
@@ -107,9 +106,3 @@ def read_embedded(
         for row in rows
         if row.digest == digest_of(texts[row.product_id])
     }
-
-
-def _look_up(
-    session: Session, statement: sa.Select[Any], target: Generation, product_ids: Iterable[str]
-) -> Iterable[sa.Row[Any]]:
-    return look_up(session.connection, statement, product_ids, version_of(target))

@@ -3,8 +3,6 @@
 Every statement is built once: the worker asks all day, and building took longer than answering.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

@@ -1,11 +1,9 @@
 """The products that a search answers, as columns: where they are, how near, what they stand for."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Protocol
+from typing import Self
 
 import numpy as np
 
@@ -13,43 +11,10 @@ from retriever.columns.keeper import View
 from retriever.columns.table import Ints
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse, Hit
-from retriever.domain.vectors import Floats
+from retriever.ports.search import SearchRecord
 from retriever.search.collapse import Cosines, choose, most_marked
 from retriever.search.exact import Ordered, cosine
-from sightline_rules.filters import Filter
-
-MAX_TOP_K = 1_000
-
-
-class FirstVectors(Protocol):
-    """What decides between hashes that leave it open."""
-
-    async def first_vectors(
-        self, generation: Generation, product_ids: Sequence[str]
-    ) -> dict[str, Floats]:
-        """By product, the vector of its first photo; none where it has none."""
-
-
-class PhotoRecord(FirstVectors, Protocol):
-    """What the record says of photos."""
-
-    async def image_ids(
-        self, catalog_id: str, product_ids: Sequence[str]
-    ) -> dict[str, frozenset[str]]:
-        """By product, the photos that it has now; none of one that has no photo."""
-
-
-class Asked(Protocol):
-    """What of a query decides which hits count."""
-
-    @property
-    def catalog_id(self) -> str: ...
-    @property
-    def condition(self) -> Filter: ...
-    @property
-    def top_k(self) -> int: ...
-    @property
-    def collapse(self) -> Collapse: ...
+from retriever.search.query import MAX_TOP_K, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +39,12 @@ class Candidates:
         return [ids[place] for place in self.places]
 
     @classmethod
-    def none(cls, view: View) -> Candidates:
+    def none(cls, view: View) -> Self:
         """Nothing was found."""
         return cls(view, (), (), ())
 
     @classmethod
-    def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Candidates:
+    def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Self:
         """The first `top_k` of an order; with Collapse.MARK also their nearest near-duplicates."""
         chosen = found.chosen
         kept = list(chosen.kept[:top_k])
@@ -114,11 +79,11 @@ def _fairly(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
 async def first_of_each(
     view: View,
     hits: Sequence[Hit],
-    asked: Asked,
+    asked: Query,
     left_out: Collection[str],
     own: Ints,
     *,
-    record: PhotoRecord,
+    record: SearchRecord,
     generation: Generation,
 ) -> Ordered:
     """The products of an engine's hits, each by its nearest one, if the product passes now.
@@ -151,7 +116,7 @@ async def first_of_each(
     )
 
 
-def recorded_cosines(view: View, record: FirstVectors, generation: Generation | None) -> Cosines:
+def recorded_cosines(view: View, record: SearchRecord, generation: Generation | None) -> Cosines:
     """Cosines of first photos, read from the record. `generation`: whose vectors are compared; None
     = no photo has one, and hashes decide alone."""
 

@@ -3,8 +3,6 @@
 Where hashes leave open whether two photos are one picture, the photos' vectors say it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 

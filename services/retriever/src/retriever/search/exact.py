@@ -4,8 +4,6 @@ What an engine answers of ten thousand rows takes a matrix product of a millisec
 docs/engines.md for where the engine becomes the better of the two.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

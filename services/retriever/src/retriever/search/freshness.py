@@ -1,7 +1,5 @@
 """Which generation is searched, and how fresh it is: searches can wait for a write."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii
@@ -33,7 +31,7 @@ async def resolve(
     space = query.vector.space if query.vector else query.space
     for path, vector in query.given:
         if vector.space != space:
-            raise VectorInvalid(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
+            raise VectorInvalid.at(f"{path}.space", f"is {vector.space!r}; {space!r} is searched")
     snapshot = await record.generation_snapshot(query.catalog_id, space, query.generation)
     if query.min_index_token and not query.generation and space in awaited:
         read_index_token(query.min_index_token, query.catalog_id)

@@ -3,8 +3,6 @@
 It reads the record alone, so it works without engine and models, and sees every write at once.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
 from retriever.domain.words import asked_words
-from retriever.ports.search import KeywordRecord
+from retriever.ports.search import SearchRecord
 from retriever.search.candidates import Candidates, recorded_cosines
 from retriever.search.collapse import choose
 from retriever.search.exact import Ordered
@@ -53,7 +51,7 @@ class Answer:
 
 async def search(
     query: Query,
-    record: KeywordRecord,
+    record: SearchRecord,
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     columns: Columns | None = None,
@@ -86,7 +84,7 @@ class _Matching:
 
 
 async def _matching(
-    query: Query, asked: Sequence[str], record: KeywordRecord, columns: Columns
+    query: Query, asked: Sequence[str], record: SearchRecord, columns: Columns
 ) -> _Matching:
     """What words find: in memory where a catalog's words are, otherwise by the store."""
     excluded = frozenset(query.excluded)
@@ -108,13 +106,13 @@ async def _matching(
 def check(query: Query) -> None:
     """Raises KeywordsInvalid, RequestInvalid."""
     if not query.text:
-        raise KeywordsInvalid("is empty; give what was typed")
+        raise KeywordsInvalid.at("text", "is empty; give what was typed")
     if len(query.text) > MOST_TEXT:
-        raise KeywordsInvalid(f"has {len(query.text)} characters; at most {MOST_TEXT}")
+        raise KeywordsInvalid.at("text", f"has {len(query.text)} characters; at most {MOST_TEXT}")
     check_limits(query.top_k, query.excluded)
 
 
-async def _ordered(query: Query, found: _Matching, record: KeywordRecord) -> Ordered:
+async def _ordered(query: Query, found: _Matching, record: SearchRecord) -> Ordered:
     async def cosines(pairs: Sequence[tuple[int, int]]) -> Sequence[float | None]:
         # Its vectors say of doubtful pairs of photos whether they are one picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)

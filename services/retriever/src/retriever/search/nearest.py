@@ -6,8 +6,6 @@ say so, and when it missed some, these are compared one by one. An exact round t
 rows becomes a graph search.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,14 +15,29 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.filter_parts import MatchingRows
-from retriever.domain.generation import Generation, Metric
+from retriever.domain.generation import Generation, IndexKind, Metric
 from retriever.domain.index_values import WHOLE, Hit, Slice, hit_order
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import MatchRecord
-from retriever.search.planning import MAX_LIMIT, MOST_MATCHES, Estimate, Plan, Route, graph
+from retriever.search.planning import (
+    MAX_LIMIT,
+    MOST_MATCHES,
+    Estimate,
+    Plan,
+    Route,
+    choose,
+    estimate,
+    graph,
+)
+from retriever.search.query import Query
+from retriever.search.sampling import Samples
 from sightline_rules.filters import All, Filter
+
+OVERFETCH = 2
+"""Rows asked for, for each product wanted: a product has several photos, and some drop out."""
 
 T = TypeVar("T")
 
@@ -157,3 +170,64 @@ def compare(matches: MatchingRows, queries: Sequence[Floats], metric: Metric) ->
         for (row_id, product_id, image_id), similarity in zip(matches.keys, best, strict=True)
     ]
     return sorted(hits, key=hit_order)
+
+
+async def begin(
+    query: Query,
+    generation: Generation,
+    head: int,
+    *,
+    vectors: Sequence[Floats],
+    excluded: int,
+    latest: bool,
+    record: MatchRecord,
+    index: VectorIndex,
+    samples: Samples,
+) -> Nearest:
+    """The search with its plan, before its first round. `head`: the record's newest write."""
+    guess, compares = Estimate(0), False
+    if generation.parameters.kind is not IndexKind.FLAT:
+        sample = await samples.of(query.catalog_id, head, record)
+        guess = estimate(query.condition, sample, generation.parameters.partitions)
+        compares = await index.compares()
+    plan = choose(
+        generation.parameters,
+        guess,
+        query.top_k,
+        excluded,
+        OVERFETCH,
+        compares=compares,
+    )
+    return Nearest(
+        plan,
+        guess,
+        generation,
+        vectors,
+        query.condition,
+        latest,
+        record,
+        index,
+        lambda ask: reach(generation, ask, index, record),
+    )
+
+
+async def reach(
+    generation: Generation,
+    ask: Callable[[], Awaitable[T]],
+    index: VectorIndex,
+    record: MatchRecord,
+) -> T:
+    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
+    try:
+        try:
+            return await ask()
+        except CollectionReleased:
+            # Whoever notices a restarted engine has the worker compare index and record.
+            await record.want_check(generation)
+            await index.load(generation.collection)
+            return await ask()
+    except CollectionAbsent as error:
+        await record.want_check(generation)
+        raise IndexUnavailable from error
+    except CollectionReleased as error:
+        raise IndexUnavailable from error

@@ -18,8 +18,6 @@ costs time or recall; what comes back short because of it is made up for, see `n
 measured for the thresholds stands in docs/engines.md.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable
@@ -168,7 +166,7 @@ class Plan:
             return f"compared by the engine in {self.slices} {parts}"
         return f"graph ef {self.ef}"
 
-    def deeper(self, limit: int) -> Plan:
+    def deeper(self, limit: int) -> "Plan":
         """The plan for a round that asks for more rows."""
         grown = min(MAX_EF, math.ceil(self.ef * limit / self.limit))
         return replace(self, limit=limit, ef=max(limit, grown))

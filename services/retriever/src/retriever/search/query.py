@@ -1,7 +1,5 @@
 """What is searched for, checked, and the vectors that it is searched with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,12 +7,12 @@ from retriever.domain.errors import ProductNotFound
 from retriever.domain.generation import DEFAULT_SPACE, Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
-from retriever.search.candidates import MAX_TOP_K
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline_rules.filters import All, Filter
 
 DEFAULT_TOP_K = 100
+MAX_TOP_K = 1_000
 MAX_EXCLUDED = 1_000
 MAX_PARTS = 16
 MAX_WEIGHT = 100.0

@@ -4,8 +4,6 @@ Drawn in the background, from the record: ids of rows are hashes, so the rows be
 random sample, and how far they lie apart says how many there are.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

@@ -5,12 +5,10 @@ availability in an answer are exact at once, while a product that newly passes a
 when the index has caught up.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from retriever.columns.keeper import Columns, View
@@ -24,10 +22,9 @@ from retriever.search import exact
 from retriever.search.candidates import Candidates, first_of_each
 from retriever.search.fallback.chain import FallbackChain, FallbackSearch, Remaining
 from retriever.search.freshness import reached, recorded, resolve, wanted_write
-from retriever.search.nearest import Nearest
+from retriever.search.nearest import Nearest, begin
 from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import Query, check_query, query_vectors
-from retriever.search.rounds import begin
 from retriever.search.sampling import Samples
 
 REFILL = 4
@@ -53,49 +50,40 @@ class Answer:
     """What it rests on as the index is lost, for people; empty = on the index."""
 
 
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """What the searches of one process work with."""
+
+    record: SearchRecord
+    index: VectorIndex
+    columns: Columns
+    awaited: Collection[str] = ()
+    """Spaces that have an index sooner or later; a search that is to see a write waits for it, as
+    the write may be the catalog's first."""
+    samples: Samples = field(default_factory=Samples)
+    fallback: FallbackChain | None = None
+    """What answers when the engine is lost; None = nothing does."""
+
+
 async def search(
     query: Query,
-    record: SearchRecord,
-    index: VectorIndex,
+    deps: Searcher,
     remaining: Remaining,
     measure: Measure = lambda _: contextlib.nullcontext(),
-    *,
-    columns: Columns | None = None,
-    awaited: Collection[str] = (),
-    samples: Samples | None = None,
-    fallback: FallbackChain | None = None,
 ) -> Answer:
-    """The nearest products. Errors are those that the proto names.
-
-    `columns`: those of the process; None = they are read for this search, which the engine answers.
-    `awaited`: spaces that have an index sooner or later; a search that is to see a write waits for
-    it, as the write may be the catalog's first. `samples`: those of other
-    searches; None = this one draws its own where it takes one. `fallback`: what answers when the
-    engine is lost; None = nothing does.
-    """
+    """The nearest products. Errors are those that the proto names."""
     check_query(query)
-    columns = columns or Columns(record, exact_rows=0)
-    snapshot = await resolve(query, record, remaining, awaited)
-    held = await columns.vectors(snapshot.generation)
+    snapshot = await resolve(query, deps.record, remaining, deps.awaited)
+    held = await deps.columns.vectors(snapshot.generation)
     if held is not None:
         freshness = snapshot.record
         if freshness.seq < wanted_write(query):
-            freshness = await recorded(query, snapshot, record, remaining)
-            held = await columns.vectors(snapshot.generation)
+            freshness = await recorded(query, snapshot, deps.record, remaining)
+            held = await deps.columns.vectors(snapshot.generation)
     if held is not None:
         with measure("index"):
             return await _in_memory(query, snapshot.generation, freshness, *held)
-    return await _by_engine(
-        query,
-        snapshot,
-        record,
-        index,
-        remaining,
-        measure=measure,
-        columns=columns,
-        samples=samples or Samples(),
-        fallback=fallback,
-    )
+    return await _by_engine(query, snapshot, deps, remaining, measure)
 
 
 async def _in_memory(
@@ -126,19 +114,14 @@ async def _in_memory(
 async def _by_engine(
     query: Query,
     snapshot: GenerationSnapshot,
-    record: SearchRecord,
-    index: VectorIndex,
+    deps: Searcher,
     remaining: Remaining,
-    *,
     measure: Measure,
-    columns: Columns,
-    samples: Samples,
-    fallback: FallbackChain | None,
 ) -> Answer:
     """By the engine along a plan, in rounds, and by the record where the engine is lost."""
-    generation = snapshot.generation
+    generation, record, fallback = snapshot.generation, deps.record, deps.fallback
     freshness, copy = await reached(query, snapshot, record, remaining, fallback)
-    seeded = await columns.of(query.catalog_id, query.product_ids)
+    seeded = await deps.columns.of(query.catalog_id, query.product_ids)
     seeds = {
         each: await record.product_vectors(generation, each)
         for each in dict.fromkeys(query.product_ids)
@@ -154,8 +137,8 @@ async def _by_engine(
             excluded=len(left_out),
             latest=bool(query.min_index_token),
             record=record,
-            index=index,
-            samples=samples,
+            index=deps.index,
+            samples=deps.samples,
         )
     if fallback is not None:
         nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
@@ -169,7 +152,7 @@ async def _by_engine(
         rounds, rows = rounds + 1, len(found.hits)
         with measure("hydrate"):
             named = [*query.product_ids, *(hit.product_id for hit in found.hits)]
-            view = await columns.of(query.catalog_id, list(dict.fromkeys(named)))
+            view = await deps.columns.of(query.catalog_id, list(dict.fromkeys(named)))
             own = _own(query, view)
             ordered = await first_of_each(
                 view,

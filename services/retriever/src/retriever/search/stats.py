@@ -1,7 +1,5 @@
 """How much of a catalog is in a space's index."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 

@@ -1,9 +1,7 @@
 """BackupService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
-
-from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from retriever.backup import backups
 from retriever.domain.archive import generations_of
@@ -19,40 +17,31 @@ from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb
 from sightline.retriever.v1 import backup_service_pb2_grpc
 
-BACKUP_SERVICE = "sightline.retriever.v1.BackupService"
 
-
+@dataclass(frozen=True)
 class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
     """Backups, as backup_service.proto describes them."""
 
-    def __init__(
-        self,
-        catalogs: Collection[str],
-        record: BackupRecord,
-        store: BackupStore,
-        jobs: Jobs,
-        clock: Callable[[], int] = now_micros,
-    ) -> None:
-        self._catalogs = catalogs
-        self._record = record
-        self._store = store
-        self._jobs = jobs
-        self._clock = clock
+    catalogs: Collection[str]
+    record: BackupRecord
+    store: BackupStore
+    jobs: Jobs
+    clock: Callable[[], int] = now_micros
 
     async def CreateBackup(self, request: pb.CreateBackupRequest, context: Context) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         return wire.job(
             await backups.create(
-                catalog, self._jobs, now=self._clock(), request_id=request.request_id
+                catalog, self.jobs, now=self.clock(), request_id=request.request_id
             )
         )
 
     async def ListBackups(
         self, request: pb.ListBackupsRequest, context: Context
     ) -> pb.ListBackupsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         found, token = await backups.list_backups(
-            catalog, self._store, size=request.page_size, token=request.page_token
+            catalog, self.store, size=request.page_size, token=request.page_token
         )
         return pb.ListBackupsResponse(
             backups=[_backup(item) for item in found], next_page_token=token
@@ -61,13 +50,13 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
     async def RestoreBackup(
         self, request: pb.RestoreBackupRequest, context: Context
     ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         job = await backups.ask_restore(
             catalog,
             request.backup_id,
-            self._record,
-            self._store,
-            self._jobs,
+            self.record,
+            self.store,
+            self.jobs,
             source=request.source_catalog_id,
             force=request.force,
             request_id=request.request_id,

@@ -1,7 +1,5 @@
 """Columns in memory as messages. Decides nothing."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Filters: protos to values and back."""
 
-from __future__ import annotations
-
 import base64
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,7 +7,6 @@ from google.type import money_pb2
 
 from retriever.domain.errors import FilterInvalid
 from retriever.servicer.messages import AVAILABILITY, MICROS, common_fields, values_by_number
-from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
@@ -33,23 +30,18 @@ from sightline_rules.rejections import Rejection
 _OPERATOR = values_by_number(filter_pb2.Comparison.Operator.DESCRIPTOR, Operator)
 
 
-# Filters
-
-
 def condition(message: filter_pb2.Filter) -> Filter:
     """A filter, checked. Raises FilterInvalid."""
     try:
         return filters.check(_filter(message, "filter"))
     except FilterInvalidError as error:
-        raise FilterInvalid(error.path, error.description) from error
+        raise FilterInvalid.at(error.path, error.description) from error
 
 
 def required_condition(message: filter_pb2.Filter) -> Filter:
     """A filter that says something, checked. Raises RequestInvalid, FilterInvalid."""
     if message.WhichOneof("expression") is None:
-        raise RequestInvalid(
-            FieldViolation("filter", "is required; {all: {}} passes every product")
-        )
+        raise RequestInvalid.at("filter", "is required; {all: {}} passes every product")
     return condition(message)
 
 

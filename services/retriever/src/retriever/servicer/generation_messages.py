@@ -1,7 +1,5 @@
 """Index generations: protos to values and back."""
 
-from __future__ import annotations
-
 from retriever.domain.errors import IndexParametersInvalid
 from retriever.domain.generation import (
     EXACT,
@@ -14,8 +12,8 @@ from retriever.domain.generation import (
 )
 from retriever.indexing.generations import DEFAULT_K, DEFAULT_RECALL, DEFAULT_SAMPLE, Demand
 from retriever.indexing.generations import Order as GenerationOrder
-from retriever.servicer.messages import common_fields, numbers_by_value, timestamp, values_by_number
-from servicekit.errors import FieldViolation
+from retriever.servicer.messages import common_fields, numbers_by_value, values_by_number
+from servicekit.requests import timestamp
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, Metric, Metric.COSINE)
@@ -36,11 +34,9 @@ def generation_order(
     metric = _METRIC.get(message.metric)
     kind = _INDEX_KIND.get(message.parameters.kind)
     if metric is None:
-        raise IndexParametersInvalid(FieldViolation("metric", "is not one of the known values"))
+        raise IndexParametersInvalid.at("metric", "is not one of the known values")
     if kind is None:
-        raise IndexParametersInvalid(
-            FieldViolation("parameters.kind", "is not one of the known values")
-        )
+        raise IndexParametersInvalid.at("parameters.kind", "is not one of the known values")
     given = message.parameters
     return GenerationOrder(
         space=message.space or space,

@@ -1,64 +1,66 @@
-"""IndexService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
-
-from __future__ import annotations
+"""IndexService, RebuildService and FitService on gRPC: translate, call the use case, answer."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
+from retriever.domain.fitting import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.indexing import generations
+from retriever.indexing import fits, generations, rebuild
 from retriever.ports.generations import RegistryRecord
+from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
 from servicekit.requests import enter
 from servicekit.server import Context
 from sightline.common.v1 import job_pb2
+from sightline.retriever.v1 import (
+    fit_service_pb2,
+    fit_service_pb2_grpc,
+    index_service_pb2_grpc,
+    rebuild_service_pb2,
+    rebuild_service_pb2_grpc,
+)
 from sightline.retriever.v1 import index_service_pb2 as pb
-from sightline.retriever.v1 import index_service_pb2_grpc
-
-INDEX_SERVICE = "sightline.retriever.v1.IndexService"
 
 
+@dataclass(frozen=True)
 class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     """Generations, as index_service.proto describes them."""
 
-    def __init__(
-        self, catalogs: Collection[str], record: RegistryRecord, jobs: Jobs, prefix: str
-    ) -> None:
-        """`prefix`: what the names of collections begin with."""
-        self._catalogs = catalogs
-        self._record = record
-        self._jobs = jobs
-        self._prefix = prefix
+    catalogs: Collection[str]
+    record: RegistryRecord
+    jobs: Jobs
+    prefix: str
+    """What the names of collections begin with."""
 
     async def CreateGeneration(
         self, request: pb.CreateGenerationRequest, context: Context
     ) -> pb.Generation:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         order = generation_messages.generation_order(request, DEFAULT_SPACE)
-        made = await generations.create(catalog, order, self._prefix, self._record)
+        made = await generations.create(catalog, order, self.prefix, self.record)
         return generation_messages.generation(made)
 
     async def BackfillGeneration(
         self, request: pb.BackfillGenerationRequest, context: Context
     ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         job = await generations.backfill(
-            catalog, request.name, self._record, self._jobs, request_id=request.request_id
+            catalog, request.name, self.record, self.jobs, request_id=request.request_id
         )
         return wire.job(job)
 
     async def VerifyGeneration(
         self, request: pb.VerifyGenerationRequest, context: Context
     ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         job = await generations.verify(
             catalog,
             request.name,
             generation_messages.demand(request),
-            self._record,
-            self._jobs,
+            self.record,
+            self.jobs,
             request_id=request.request_id,
         )
         return wire.job(job)
@@ -66,32 +68,71 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     async def ActivateGeneration(
         self, request: pb.ActivateGenerationRequest, context: Context
     ) -> pb.Generation:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        made = await generations.activate(catalog, request.name, self._record, force=request.force)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        made = await generations.activate(catalog, request.name, self.record, force=request.force)
         return generation_messages.generation(made)
 
     async def RollbackGeneration(
         self, request: pb.RollbackGenerationRequest, context: Context
     ) -> pb.Generation:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         space = request.space or DEFAULT_SPACE
         return generation_messages.generation(
-            await generations.rollback(catalog, space, self._record)
+            await generations.rollback(catalog, space, self.record)
         )
 
     async def DropGeneration(
         self, request: pb.DropGenerationRequest, context: Context
     ) -> pb.Generation:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         return generation_messages.generation(
-            await generations.drop(catalog, request.name, self._record, self._jobs)
+            await generations.drop(catalog, request.name, self.record, self.jobs)
         )
 
     async def ListGenerations(
         self, request: pb.ListGenerationsRequest, context: Context
     ) -> pb.ListGenerationsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        found = await generations.list_generations(
-            catalog, request.space, self._record, dropped=request.include_dropped
-        )
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        found = await self.record.statuses(catalog, request.space, dropped=request.include_dropped)
         return pb.ListGenerationsResponse(generations=map(generation_messages.generation, found))
+
+
+@dataclass(frozen=True)
+class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+    """Asks the worker to rebuild an index."""
+
+    catalogs: Collection[str]
+    record: SearchRecord
+    jobs: Jobs
+
+    async def RebuildIndex(
+        self, request: rebuild_service_pb2.RebuildIndexRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        job = await rebuild.ask(
+            catalog, request.space, self.record, self.jobs, request_id=request.request_id
+        )
+        return wire.job(job)
+
+
+@dataclass(frozen=True)
+class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+    """Asks the worker to have a space fitted."""
+
+    catalogs: Collection[str]
+    jobs: Jobs
+
+    async def FitSpace(
+        self, request: fit_service_pb2.FitSpaceRequest, context: Context
+    ) -> job_pb2.Job:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        given = FitPlan(
+            request.backbone,
+            request.max_dimension,
+            request.seed,
+            request.max_photos,
+            tuple(request.shopper_photo_tags),
+        )
+        wanted = fits.plan(given)
+        job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        return wire.job(job)

@@ -1,12 +1,10 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
-
-from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from retriever.columns.keeper import Columns
-from retriever.ports.search import KeywordRecord
+from retriever.ports.search import SearchRecord
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
 from retriever.servicer import column_messages, filter_messages, vector_messages
@@ -18,25 +16,20 @@ from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 
-KEYWORD_SERVICE = "sightline.retriever.v1.KeywordService"
 
-
+@dataclass(frozen=True)
 class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     """Searches by words, as keyword_service.proto describes them."""
 
-    def __init__(
-        self, catalogs: Collection[str], record: KeywordRecord, columns: Columns | None = None
-    ) -> None:
-        """`columns`: those of the process; None = some of its own."""
-        self._catalogs = catalogs
-        self._record = record
-        self._columns = columns or Columns(record)
+    catalogs: Collection[str]
+    record: SearchRecord
+    columns: Columns
 
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
     ) -> vectors_pb.SearchResponse:
         query = keywords.Query(
-            catalog_id=enter(request.catalog_id, request.request_id, self._catalogs),
+            catalog_id=enter(request.catalog_id, request.request_id, self.catalogs),
             text=request.text,
             condition=filter_messages.condition(request.filter),
             top_k=request.top_k or DEFAULT_TOP_K,
@@ -44,7 +37,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             collapse=vector_messages.collapse(request.collapse),
         )
         stages = telemetry.Stages()
-        answer = await keywords.search(query, self._record, stages.measure, columns=self._columns)
+        answer = await keywords.search(query, self.record, stages.measure, columns=self.columns)
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
             plan=answer.plan,

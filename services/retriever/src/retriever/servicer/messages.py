@@ -1,7 +1,5 @@
 """Protos to values and back. Decides nothing but what can't be said in our values at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
@@ -9,10 +7,9 @@ from typing import Any as Anything
 from typing import TypeVar
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 
-from servicekit.errors import FieldViolation, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.job_service import job_message
 from servicekit.jobs import Job
 from servicekit.requests import RequestInvalid
@@ -46,7 +43,7 @@ JOB_OWNER = "retriever/"
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:
     """Our value of a proto's number. Raises RequestInvalid."""
     if number not in values:
-        raise RequestInvalid(FieldViolation(field, "is not one of the known values"))
+        raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]
 
 
@@ -79,9 +76,3 @@ def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
         message.total.FromTimedelta(timedelta(seconds=total))
         found.append(message)
     return found
-
-
-def timestamp(micros: int) -> Timestamp:
-    message = Timestamp()
-    message.FromMicroseconds(micros)
-    return message

@@ -1,12 +1,10 @@
 """Products, photos and imports: protos to values and back."""
 
-from __future__ import annotations
-
 from google.rpc import code_pb2, status_pb2
 from google.type import money_pb2
 
 from retriever.catalog.updates import UpdateDraft
-from retriever.domain.classification import CategoryMismatch
+from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import ImportMode, ImportProgress
 from retriever.domain.product import (
     Amount,
@@ -25,12 +23,11 @@ from retriever.servicer.messages import (
     common_fields,
     numbers_by_value,
     status,
-    timestamp,
     value_of,
     values_by_number,
 )
-from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit.errors import ServiceError
+from servicekit.requests import RequestInvalid, timestamp
 from servicekit.status import to_status
 from sightline.common.v1 import import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
@@ -201,5 +198,5 @@ def order(number: int) -> Order:
 def as_columns(view: int) -> bool:
     """Whether columns are asked for. Raises RequestInvalid."""
     if view not in _VIEWS:
-        raise RequestInvalid(FieldViolation("view", "is not one of the known values"))
+        raise RequestInvalid.at("view", "is not one of the known values")
     return view == product_service_pb2.PRODUCT_VIEW_COLUMNS

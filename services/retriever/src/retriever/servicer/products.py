@@ -1,12 +1,9 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
-
-from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import grpc
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, products, updates
 from retriever.columns.keeper import Columns
@@ -19,7 +16,8 @@ from retriever.search.freshness import write_index_token
 from retriever.servicer import column_messages, filter_messages, product_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs import Jobs
-from servicekit.requests import enter
+from servicekit.requests import check_count, enter
+from servicekit.server import Context
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
@@ -28,46 +26,33 @@ from sightline_rules import filters
 MOST_ROWS = 10_000
 """Products whose messages are kept: 20 MB."""
 
-PRODUCT_SERVICE = "sightline.retriever.v1.ProductService"
 
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    Context = grpc.aio.ServicerContext[Any, Any]
-
-    class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
-        """All that these calls ask of the record."""
+class ProductRecord(CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, Protocol):
+    """All that these calls ask of the record."""
 
 
+@dataclass(frozen=True)
 class ProductServicer(products_grpc.ProductServiceServicer):
     """The record, as product_service.proto describes it."""
 
-    def __init__(
-        self,
-        catalogs: Collection[str],
-        record: ProductRecord,
-        photos: Photos,
-        jobs: Jobs,
-        import_delete_share: float,
-        *,
-        columns: Columns | None = None,
-    ) -> None:
-        """`import_delete_share`: what of a catalog an import may delete without force, 0 to 1.
-        `columns`: those of the process; None = some of its own."""
-        self._catalogs = catalogs
-        self._record = record
-        self._photos = photos
-        self._jobs = jobs
-        self._share = import_delete_share
-        self._columns = columns or Columns(record)
-        self._rows = _Rows(record)
+    catalogs: Collection[str]
+    record: ProductRecord
+    photos: Photos
+    jobs: Jobs
+    import_delete_share: float
+    """What of a catalog an import may delete without force, 0 to 1."""
+    columns: Columns
+
+    @cached_property
+    def _rows(self) -> "_Rows":
+        return _Rows(self.record)
 
     async def UpsertProducts(
         self, request: products_pb.UpsertProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = [product_messages.draft(product) for product in request.products]
-        outcomes, seq = await products.upsert(catalog, drafts, self._record, self._photos)
+        outcomes, seq = await products.upsert(catalog, drafts, self.record, self.photos)
         return products_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product_id, outcome)
@@ -79,14 +64,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def BatchGetProducts(
         self, request: products_pb.BatchGetProductsRequest, context: Context
     ) -> products_pb.BatchGetProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
         condition = filter_messages.condition(request.filter)
         named = request.title_product_ids
         if named:
-            products.check_count("title_product_ids", len(named), products.MAX_GET)
+            check_count("title_product_ids", len(named), products.MAX_GET)
         found = await products.batch_get(
-            catalog, request.product_ids, condition, self._columns, beside=named
+            catalog, request.product_ids, condition, self.columns, beside=named
         )
         table = found.view.table
         titles = [table.titles[p] if p >= 0 else "" for p in table.places(named).tolist()]
@@ -94,7 +79,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             missing_product_ids=found.missing, filtered_product_ids=found.filtered, titles=titles
         )
         if request.explain_filter and found.filtered:
-            why = await products.rejections(catalog, found.filtered, condition, self._record)
+            why = await products.rejections(catalog, found.filtered, condition, self.record)
             response.rejections.extend(filter_messages.rejection(*item) for item in why.items())
         if as_columns:
             response.columns.CopyFrom(column_messages.columns(table, found.places))
@@ -107,11 +92,11 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context
     ) -> products_pb.ListProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
         page = await products.list_products(
             catalog,
-            self._record,
+            self.record,
             condition=filter_messages.condition(request.filter),
             order=product_messages.order(request.order),
             page_size=request.page_size,
@@ -121,7 +106,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
         ids = [product.content.product_id for product in page.products]
         if as_columns:
-            table = (await self._columns.of(catalog, ids)).table
+            table = (await self.columns.of(catalog, ids)).table
             places = [place for place in table.places(ids).tolist() if place >= 0]
             response.columns.CopyFrom(column_messages.columns(table, places))
         else:
@@ -131,8 +116,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context
     ) -> products_pb.DeleteProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        deleted, seq = await products.delete(catalog, request.product_ids, self._record)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        deleted, seq = await products.delete(catalog, request.product_ids, self.record)
         return products_pb.DeleteProductsResponse(
             deleted_count=deleted, index_token=write_index_token(catalog, seq)
         )
@@ -140,9 +125,9 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def UpdateProducts(
         self, request: products_pb.UpdateProductsRequest, context: Context
     ) -> products_pb.UpsertProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = [product_messages.update(update) for update in request.updates]
-        outcomes, seq = await updates.update(catalog, drafts, self._record, self._photos)
+        outcomes, seq = await updates.update(catalog, drafts, self.record, self.photos)
         return products_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product.product_id, outcome)
@@ -154,9 +139,9 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def UpdateOffers(
         self, request: products_pb.UpdateOffersRequest, context: Context
     ) -> products_pb.UpdateOffersResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = [product_messages.offer(offer) for offer in request.offers]
-        outcomes, seq = await updates.update_offers(catalog, drafts, self._record)
+        outcomes, seq = await updates.update_offers(catalog, drafts, self.record)
         return products_pb.UpdateOffersResponse(
             statuses=[product_messages.offer_status(outcome) for outcome in outcomes],
             index_token=write_index_token(catalog, seq),
@@ -165,13 +150,13 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def PurgeProducts(
         self, request: products_pb.PurgeProductsRequest, context: Context
     ) -> products_pb.PurgeProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         found = await deletions.purge(
             catalog,
             filter_messages.required_condition(request.filter),
             filter_messages.packed(request.filter),
-            self._record,
-            self._jobs,
+            self.record,
+            self.jobs,
             force=request.force,
             request_id=request.request_id,
         )
@@ -184,17 +169,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def OpenImport(
         self, request: products_pb.OpenImportRequest, context: Context
     ) -> import_pb2.ImportState:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         mode = product_messages.import_mode(request.mode)
-        progress = await imports.open_import(catalog, request.import_id, mode, self._record)
+        progress = await imports.open_import(catalog, request.import_id, mode, self.record)
         return product_messages.import_state(progress)
 
     async def ImportProducts(
         self, request: products_pb.ImportProductsRequest, context: Context
     ) -> products_pb.ImportProductsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         rows = [(row.row_number, product_messages.draft(row.product)) for row in request.rows]
-        taken = await imports.take(catalog, request.import_id, rows, self._record, self._photos)
+        taken = await imports.take(catalog, request.import_id, rows, self.record, self.photos)
         return products_pb.ImportProductsResponse(
             results=[
                 product_messages.outcome(draft.product_id, outcome)
@@ -207,13 +192,13 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def CloseImport(
         self, request: products_pb.CloseImportRequest, context: Context
     ) -> products_pb.CloseImportResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         closed = await imports.close(
             catalog,
             request.import_id,
-            self._record,
-            self._jobs,
-            share=self._share,
+            self.record,
+            self.jobs,
+            share=self.import_delete_share,
             force=request.force,
             dry_run=request.dry_run,
         )
@@ -227,9 +212,9 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     async def GetImage(
         self, request: products_pb.GetImageRequest, context: Context
     ) -> products_pb.GetImageResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         image, content = await products.get_image(
-            catalog, request.image_id, self._record, self._photos
+            catalog, request.image_id, self.record, self.photos
         )
         return products_pb.GetImageResponse(image=product_messages.image_message(image, content))
 

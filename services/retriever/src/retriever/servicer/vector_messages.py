@@ -1,7 +1,5 @@
 """Vectors, searches and their answers: protos to values and back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from retriever.domain.generation import Freshness, Generation
@@ -19,9 +17,6 @@ _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, C
 def collapse(number: int) -> Collapse:
     """What becomes of near-duplicates. Raises RequestInvalid."""
     return value_of(_COLLAPSE, number, "collapse")
-
-
-# Vectors
 
 
 def vector(message: vector_pb2.Vector) -> GivenVector:
@@ -64,9 +59,6 @@ def index_lost(substitute: str) -> list[answer_pb2.Degradation]:
         return []
     cause = answer_pb2.Degradation.CAUSE_INDEX_UNAVAILABLE
     return [answer_pb2.Degradation(stage="index", cause=cause, substitute=substitute)]
-
-
-# Generations
 
 
 def recalls(

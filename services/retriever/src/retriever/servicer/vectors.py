@@ -1,32 +1,23 @@
 """VectorService on gRPC: translate, call the use case, translate back."""
-# ruff: noqa: ARG002, N802 - gRPC names the calls and hands each its context
 
-from __future__ import annotations
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
-
-import grpc
-
-from retriever.columns.keeper import Columns
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.ports.engine import VectorIndex
-from retriever.ports.search import ListedRecord
-from retriever.search import listing, search, stats, vectors_write
-from retriever.search.fallback.chain import FallbackChain
+from retriever.search import stats, vectors
+from retriever.search.fallback.breaker import Breaker
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, Query
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.sampling import Samples
+from retriever.search.search import Searcher, search
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, telemetry
 from servicekit.jobs import now_micros
 from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
-
-VECTOR_SERVICE = "sightline.retriever.v1.VectorService"
 
 RESERVE_SECONDS = 0.03
 """Kept back of a deadline to answer that the engine did not."""
@@ -35,46 +26,23 @@ LONGEST_SECONDS = 10.0
 COUNT_SECONDS = 1.0
 """How long the engine may take to count: less than those wait who ask whether it answers."""
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
 
-
+@dataclass(frozen=True)
 class VectorServicer(vectors_grpc.VectorServiceServicer):
     """Searches, as vector_service.proto describes them."""
 
-    def __init__(
-        self,
-        catalogs: Collection[str],
-        record: ListedRecord,
-        index: VectorIndex,
-        index_seconds: float,
-        *,
-        spaces: Collection[str] = (),
-        watchdog: Watchdog,
-        fallback: FallbackChain | None = None,
-        columns: Columns | None = None,
-        clock: Callable[[], int] = now_micros,
-    ) -> None:
-        """`columns`: those of the process; None = some without vectors.
-
-        `index_seconds`: how long the engine may take when a caller sets no deadline. `spaces`:
-        those that the worker fills. `fallback`: what answers when the engine is lost; None = the
-        record, up to its usual number of rows."""
-        self._catalogs = catalogs
-        self._record = record
-        self._index = index
-        self._seconds = index_seconds
-        self._spaces = spaces
-        self._watchdog = watchdog
-        self._clock = clock
-        self._samples = Samples()
-        self._columns = columns or Columns(record, exact_rows=0)
-        self._fallback = fallback or FallbackChain(record, index, columns=self._columns)
+    catalogs: Collection[str]
+    searcher: Searcher
+    breaker: Breaker
+    """Of the engine; open while it is lost."""
+    index_seconds: float
+    """How long the engine may take when a caller sets no deadline."""
+    watchdog: Watchdog
 
     async def Search(
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         given = request.WhichOneof("query")
         query = Query(
             catalog_id=catalog,
@@ -92,25 +60,15 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
         stages = telemetry.Stages()
         with deadlines.otherwise(LONGEST_SECONDS):
-            answer = await search.search(
-                query,
-                self._record,
-                self._index,
-                self._remaining,
-                stages.measure,
-                columns=self._columns,
-                awaited=self._spaces,
-                samples=self._samples,
-                fallback=self._fallback,
-            )
-        self._watchdog.see(query, answer)
+            answer = await search(query, self.searcher, self._remaining, stages.measure)
+        self.watchdog.see(query, answer)
         return vectors_pb.SearchResponse(
             **column_messages.found(answer.candidates),
             space=vector_messages.space_version(answer.generation),
             freshness=vector_messages.freshness(
                 answer.freshness,
                 write_index_token(catalog, answer.freshness.seq),
-                self._clock(),
+                now_micros(),
             ),
             plan=answer.plan,
             stage_timings=wire.timings(stages.finished),
@@ -123,14 +81,14 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
 
     def _remaining(self) -> float | None:
-        return deadlines.budget(RESERVE_SECONDS, cap=self._seconds)
+        return deadlines.budget(RESERVE_SECONDS, cap=self.index_seconds)
 
     async def UpsertVectors(
         self, request: vectors_pb.UpsertVectorsRequest, context: Context
     ) -> vectors_pb.UpsertVectorsResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        outcomes, seq = await vectors_write.upsert_vectors(
-            catalog, vector_messages.given_vectors(request.vectors), self._record
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        outcomes, seq = await vectors.upsert_vectors(
+            catalog, vector_messages.given_vectors(request.vectors), self.searcher.record
         )
         return vectors_pb.UpsertVectorsResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
@@ -140,10 +98,10 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def ListVectors(
         self, request: vectors_pb.ListVectorsRequest, context: Context
     ) -> vectors_pb.ListVectorsResponse:
-        page = await listing.list_vectors(
-            enter(request.catalog_id, request.request_id, self._catalogs),
+        page = await vectors.list_vectors(
+            enter(request.catalog_id, request.request_id, self.catalogs),
             request.space or DEFAULT_SPACE,
-            self._record,
+            self.searcher.record,
             page_size=request.page_size,
             page_token=request.page_token,
         )
@@ -158,17 +116,17 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
     async def Count(
         self, request: vectors_pb.CountRequest, context: Context
     ) -> vectors_pb.CountResponse:
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         space = request.space or DEFAULT_SPACE
         seconds = deadlines.budget(RESERVE_SECONDS, cap=COUNT_SECONDS)
         census = await stats.count(
             catalog,
             space,
-            self._record,
-            self._index,
+            self.searcher.record,
+            self.searcher.index,
             seconds=seconds,
-            breaker=self._fallback.breaker,
-            columns=self._columns,
+            breaker=self.breaker,
+            columns=self.searcher.columns,
         )
         response = vectors_pb.CountResponse(
             products=census.counts.products,
@@ -177,13 +135,13 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             pending=census.counts.pending,
             failed=census.counts.failed,
             outbox=census.counts.outbox,
-            recall=vector_messages.recalls(self._watchdog.verdicts(), census.generation),
+            recall=vector_messages.recalls(self.watchdog.verdicts(), census.generation),
             advice=census.advice,
         )
         if census.generation is not None and census.freshness is not None:
             response.space.CopyFrom(vector_messages.space_version(census.generation))
             token = write_index_token(catalog, census.freshness.seq)
             response.freshness.CopyFrom(
-                vector_messages.freshness(census.freshness, token, self._clock())
+                vector_messages.freshness(census.freshness, token, now_micros())
             )
         return response

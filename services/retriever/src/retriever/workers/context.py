@@ -1,7 +1,5 @@
 """What the worker's loops work with."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

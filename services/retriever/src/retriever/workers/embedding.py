@@ -1,7 +1,5 @@
 """The loop that has pending photos and texts embedded, a version beside the others."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
 
-from retriever.domain.classification import CategoryPath
+from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable
 from retriever.domain.generation import Generation
@@ -18,8 +16,7 @@ from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
 from retriever.workers.context import Wakes, Worker
-from retriever.workers.retry import KeyedBackoff
-from retriever.workers.tasks import Tasks
+from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
 
 SPACE_LOOK_SECONDS = 5.0

@@ -1,7 +1,5 @@
 """The loop that keeps collections as the record says: opened, up to date, compared, flushed."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
@@ -17,8 +15,7 @@ from retriever.indexing.outbox import apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.indexing.writing import LOST
 from retriever.workers.context import Wakes, Worker
-from retriever.workers.retry import KeyedBackoff
-from retriever.workers.tasks import Tasks
+from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 

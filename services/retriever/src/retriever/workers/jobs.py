@@ -1,7 +1,5 @@
 """The loop that does jobs: deletions and copies one at a time, all others side by side."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

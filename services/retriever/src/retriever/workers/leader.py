@@ -1,7 +1,5 @@
 """One worker at a time leads, by a lease in SQL; another one succeeds a dead leader."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """The loops that run while a worker leads, and the look at the record that wakes them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time
@@ -11,7 +9,7 @@ from prometheus_client import Gauge
 
 from retriever.backup import backups
 from retriever.catalog import deletions
-from retriever.catalog.hashes import hash_photos
+from retriever.catalog.images import hash_photos
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
 from retriever.indexing.writing import LeadershipLost

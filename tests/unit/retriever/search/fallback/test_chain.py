@@ -23,6 +23,7 @@ from servicekit.sql import Database
 from sightline_rules.filters import Comparison, Operator
 from tests.fakes.index import DIMENSION, FakeIndex
 from tests.unit.retriever.conftest import generation, vectors, write
+from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.test_search import near, stock
 from tests.waiting import SECONDS
 
@@ -65,7 +66,7 @@ async def ask(
     fallback: FallbackChain,
     seconds: float | None = None,
 ) -> Answer:
-    return await search.search(query, record, index, lambda: seconds, fallback=fallback)
+    return await search.search(query, searcher(record, index, fallback=fallback), lambda: seconds)
 
 
 def names(answer: Answer) -> list[str]:

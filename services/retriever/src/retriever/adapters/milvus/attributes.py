@@ -13,8 +13,6 @@ What finds no room is marked instead of left out: SEVERAL in a column says that 
 anything, "several values" that a key has more texts than it has columns.
 """
 
-from __future__ import annotations
-
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence

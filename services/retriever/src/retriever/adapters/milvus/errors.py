@@ -1,7 +1,5 @@
 """What pymilvus's errors mean."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType

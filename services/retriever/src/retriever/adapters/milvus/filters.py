@@ -16,8 +16,6 @@ The one exception: `!=` and `not` leave out a row whose other category, brand or
 code. Of a million brands, one is so for a given value with a chance of 1 in 9 × 10^12.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

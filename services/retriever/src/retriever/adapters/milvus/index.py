@@ -29,8 +29,6 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
 - A distance of L2 is squared, and a smaller one is nearer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

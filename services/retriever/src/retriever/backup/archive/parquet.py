@@ -1,14 +1,13 @@
 """Tables as Parquet files, the retriever's only use of pyarrow."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from retriever.domain.archive import BackupDamaged, BackupVersionUnsupported, Kind, Row, Table
+from retriever.domain.archive import Kind, Row, Table
+from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 
 _TYPES = {
     Kind.TEXT: pa.string(),

@@ -1,10 +1,7 @@
 """Reads an archive and believes none of it before it has been checked."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import IO, TypeVar
 
 from pydantic import ValidationError
@@ -16,13 +13,12 @@ from retriever.domain.archive import (
     FORMAT_VERSION,
     MANIFEST,
     MOST_JSON_BYTES,
-    BackupDamaged,
-    BackupVersionUnsupported,
     Complete,
     Manifest,
     Row,
     Table,
 )
+from retriever.domain.errors import BackupDamaged, BackupVersionUnsupported
 from retriever.domain.jobs import Progress
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
@@ -30,14 +26,6 @@ MOST_PHOTO_BYTES = 32 * 2**20
 """The most that RETRIEVER_IMAGE_MAX_BYTES can be."""
 
 J = TypeVar("J", Manifest, Complete)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPhoto:
-    """A photo that is in the archive, its bytes checked."""
-
-    image_id: str
-    data: bytes
 
 
 def manifest_of(members: tar.Members) -> Manifest:
@@ -95,8 +83,9 @@ class ArchiveReader:
         """The rows of a table, in batches; after `take_tables`."""
         return self._spool.rows(self._tables[name], self.manifest)
 
-    def photos(self, images: Sequence[Row]) -> list[StoredPhoto]:
-        """Those of these photos that are in the archive, each checked; they come in its order."""
+    def photos(self, images: Sequence[Row]) -> list[tuple[str, bytes]]:
+        """Those of these photos that are in the archive, each checked, with their ids; they come in
+        its order."""
         found = []
         for image in images:
             name = f"photos/{image['image_id']}"
@@ -107,7 +96,7 @@ class ArchiveReader:
                 self._lost += 1
         return found
 
-    def _photo(self, name: str, image: Row) -> StoredPhoto:
+    def _photo(self, name: str, image: Row) -> tuple[str, bytes]:
         size = image["size"]
         if not 0 < size <= MOST_PHOTO_BYTES or self._members.open(name, size) != size:
             raise BackupDamaged(name, "does not have the size that the record names")
@@ -120,7 +109,7 @@ class ArchiveReader:
             raise BackupDamaged(name, "is no photo") from error
         if media_type != image["media_type"]:
             raise BackupDamaged(name, f"is not of type {image['media_type']}")
-        return StoredPhoto(image["image_id"], data)
+        return image["image_id"], data
 
     def end(self) -> Complete:
         """The archive's end, which must agree with what came. After all photos."""

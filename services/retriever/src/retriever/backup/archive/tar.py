@@ -4,13 +4,11 @@ Python's tarfile writes and reads more: links, devices, headers of any size. Wha
 know it cannot be led astray by.
 """
 
-from __future__ import annotations
-
 import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from retriever.domain.archive import BackupDamaged
+from retriever.domain.errors import BackupDamaged
 
 BLOCK = 512
 CHUNK = 2**20

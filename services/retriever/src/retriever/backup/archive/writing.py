@@ -1,7 +1,5 @@
 """Writes an archive: tables into files beside it first, then everything into one."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Whether stored vectors agree with those of the same photos or texts, embedded again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

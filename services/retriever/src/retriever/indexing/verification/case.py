@@ -1,7 +1,5 @@
 """A verification under way, and what it works with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from retriever.domain.generation import Generation

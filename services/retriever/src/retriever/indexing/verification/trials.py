@@ -1,7 +1,5 @@
 """Searches of a verification, and the exact pass over the record that measures them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +10,8 @@ from retriever.domain.generation import Metric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.vectors import Floats, Scores, exact_scores
 from retriever.indexing.verification.case import Case
+from retriever.search.nearest import begin
 from retriever.search.query import Query
-from retriever.search.rounds import begin
 from sightline_rules.filters import Comparison, Filter, Operator, passes
 
 PAGE = 500

@@ -9,8 +9,6 @@
 Row ids are hashes, so the rows behind any id are a random sample.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from dataclasses import replace

@@ -7,8 +7,6 @@ libraries send a request to find out, which then waits in vain, and count failur
 time a call was given.)
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
@@ -28,7 +26,8 @@ from retriever.domain.errors import (
 from retriever.domain.generation import Generation
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import MatchRecord, SearchRecord
+from retriever.ports.search import SearchRecord
+from retriever.search.nearest import reach
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -149,25 +148,3 @@ class Breaker:
         collection, how = generation.collection, generation.parameters
         async with asyncio.timeout(self._patience):
             await self._index.search(collection, [one], All(), 1, self._patience, parameters=how)
-
-
-async def reach(
-    generation: Generation,
-    ask: Callable[[], Awaitable[T]],
-    index: VectorIndex,
-    record: MatchRecord,
-) -> T:
-    """The engine's answer. A collection that a restart left out of memory is loaded on the way."""
-    try:
-        try:
-            return await ask()
-        except CollectionReleased:
-            # Whoever notices a restarted engine has the worker compare index and record.
-            await record.want_check(generation)
-            await index.load(generation.collection)
-            return await ask()
-    except CollectionAbsent as error:
-        await record.want_check(generation)
-        raise IndexUnavailable from error
-    except CollectionReleased as error:
-        raise IndexUnavailable from error

@@ -1,7 +1,5 @@
 """What answers a search: the engine, else the record, else an error says that both are lost."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ columns. In a larger one a search is answered only where a part of its filter th
 index for leaves few rows. docs/engines.md has what was measured.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass

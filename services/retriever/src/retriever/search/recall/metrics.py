@@ -1,7 +1,5 @@
 """What the watchdog knows, as metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 

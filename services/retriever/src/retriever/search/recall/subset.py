@@ -3,12 +3,11 @@
 See domain/recall.py for what such looks say together.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class Subset:
     """Monotonic seconds."""
 
     @classmethod
-    def of(cls, rows: Sequence[IndexRow], dimension: int, read: float) -> Subset:
+    def of(cls, rows: Sequence[IndexRow], dimension: int, read: float) -> Self:
         """That of some rows."""
         return cls(
             tuple(row.row_id for row in rows),

@@ -12,8 +12,6 @@ search is changed by it: equal queries have equal plans in every process. Replic
 own.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 import secrets

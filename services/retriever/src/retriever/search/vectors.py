@@ -1,20 +1,20 @@
-"""Vectors that callers give, stored."""
-
-from __future__ import annotations
+"""Vectors that callers give, stored; and products' vectors, listed for who learns from them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from retriever.domain.errors import SpaceUnavailable, VectorInvalid, VersionMismatch
 from retriever.domain.generation import Generation
-from retriever.domain.vectors import GivenVector, VectorWrite, check_vector
+from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
 from retriever.ports.search import SearchRecord
-from servicekit.errors import FieldViolation, ServiceError
-from servicekit.requests import RequestInvalid
+from servicekit import requests
+from servicekit.errors import ServiceError
+from servicekit.requests import check_count
 
 MAX_VECTORS = 1_000
-
-
-# Vectors and counts
+DEFAULT_PAGE = 500
+MAX_PAGE = 1_000
+"""5 MB of 1,280 dimensions."""
 
 
 async def upsert_vectors(
@@ -23,10 +23,7 @@ async def upsert_vectors(
     record: SearchRecord,
 ) -> tuple[list[ServiceError | None], int]:
     """Store (product id, image id, vector), each with an outcome of its own; and the newest seq."""
-    if not 1 <= len(given) <= MAX_VECTORS:
-        raise RequestInvalid(
-            FieldViolation("vectors", f"has {len(given)} entries; 1 to {MAX_VECTORS} are taken")
-        )
+    check_count("vectors", len(given), MAX_VECTORS)
     outcomes: list[ServiceError | None] = [None] * len(given)
     batches: dict[tuple[str, str], tuple[Generation, list[int], list[VectorWrite]]] = {}
     live = await record.generations(catalog_id)
@@ -36,7 +33,7 @@ async def upsert_vectors(
             values = check_vector(vector, generation.dimension, f"vectors[{position}].vector")
             if generation.of_products and image_id:
                 path = f"vectors[{position}].image_id"
-                raise VectorInvalid(path, "must be empty: this space has one vector a product")
+                raise VectorInvalid.at(path, "must be empty: this space has one vector a product")
         except ServiceError as error:
             outcomes[position] = error
             continue
@@ -63,3 +60,35 @@ def _holder(vector: GivenVector, live: Sequence[Generation]) -> Generation:
             return generation
     active = next((each.space_version for each in held if each.active), "")
     raise VersionMismatch(vector.space_version, active)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPage:
+    """Some products with their vectors."""
+
+    generation: Generation
+    """Whose version the vectors are of: the same on every page."""
+    means: list[tuple[str, Floats]]
+    """By product id, rising: the mean of its photos' vectors, or its own."""
+    next_token: str
+    """Empty = this is the last page."""
+
+
+async def list_vectors(
+    catalog_id: str, space: str, record: SearchRecord, *, page_size: int, page_token: str
+) -> VectorPage:
+    """A page of the products that have a vector of the space's active generation.
+
+    Later pages are of the generation that the first was of, also when another one became active:
+    vectors of two versions are not comparable. SpaceUnavailable when there is none, or that one was
+    dropped meanwhile; PageTokenInvalid.
+    """
+    wanted, about = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE), (catalog_id, space)
+    name, after = requests.page_place(page_token, about, str, str) or ("", "")
+    generation = await record.generation(catalog_id, space, name)
+    if generation is None:
+        raise SpaceUnavailable(space)
+    means = await record.mean_vectors(generation, after, wanted)
+    last = means[-1][0] if len(means) == wanted else ""
+    token = requests.page_token(about, generation.name, last) if last else ""
+    return VectorPage(generation, means, token)
