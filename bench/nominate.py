@@ -19,10 +19,12 @@ from pymilvus import MilvusClient
 from bench.engines import ENGINES, LITE, SERVER
 from bench.model import Interval, Result, Table
 from bench.statistics import percentile
-from ranker import nominate, parts
-from ranker.fold_in import FoldIn
-from ranker.model import Floats, Model
+from ranker.domain.arrays import Floats
+from ranker.domain.model import Model
 from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
+from ranker.ranking import generate as nominate
+from ranker.ranking import parts
+from ranker.ranking.fold_in import FoldIn
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
 from retriever.domain.generation import IndexKind, IndexParameters, Metric

@@ -17,18 +17,21 @@ from bench import movielens
 from bench.model import Goal, Interval, Result, Table
 from bench.movielens import NEW_FILMS as NEW_FILMS_RECIPE
 from bench.movielens import RECIPE, SIGNALS, MovieLens
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol
 from ranker.evaluation import baselines, metrics, systems
 from ranker.evaluation.baselines import Scorer
 from ranker.evaluation.bootstrap import intervals
 from ranker.evaluation.evaluate import features_of
 from ranker.evaluation.histories import Histories, histories_of
 from ranker.evaluation.metrics import Lists
-from ranker.evaluation.splits import Protocol, Split, Task, Tasks, split, tasks
-from ranker.model import Doubles, Model
-from ranker.parts import POPULARITY
-from ranker.recipe import Recipe
-from ranker.training import Given, fit
+from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
+from ranker.ranking.parts import POPULARITY
 from ranker.training.blend import choose
+from ranker.training.fitting import fit
+from ranker.training.subject import Given
 from ranker.training.validation import Validation
 
 SHARE = 0.2

@@ -18,10 +18,14 @@ from threadpoolctl import threadpool_limits
 from bench import shelves
 from bench.model import Interval, Table
 from bench.statistics import median_ratio, percentile
-from ranker import fold_in, nominate, parts, rank
-from ranker.features import feature_names
-from ranker.fold_in import FoldIn
-from ranker.model import Floats, History, Ints, Model, Product
+from ranker.domain.arrays import Floats, Ints
+from ranker.domain.events import History
+from ranker.domain.features import feature_names
+from ranker.domain.model import Model
+from ranker.domain.product import Product
+from ranker.ranking import fold_in, parts, rank
+from ranker.ranking import generate as nominate
+from ranker.ranking.fold_in import FoldIn
 from servicekit.memory import keep_memory
 
 CANDIDATES = 500

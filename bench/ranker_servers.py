@@ -17,9 +17,11 @@ import numpy as np
 
 from bench import shelves
 from ranker.__main__ import calculate_alone
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import Event, EventType, History, Identity, Shopper
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import append
-from ranker.model import Doubles, Event, EventType, History, Identity, Model, Shopper
-from ranker.pseudonyms import Pseudonyms
 from ranker.record.events import EventRecord
 from ranker.record.tables import MIGRATIONS
 from ranker.servicer.ranking import RankingServicer

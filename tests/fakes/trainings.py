@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from examples.wines import catalogue
-from ranker.model import EventType, Interaction, Money, Product, Vectors
-from ranker.recipe import Recipe
+from ranker.domain.events import EventType, Interaction
+from ranker.domain.product import Money, Product, Vectors
+from ranker.domain.recipe import Recipe
 from tests.fakes.ranker import did, product
 
 RECIPE = Recipe(dimension=8, epochs=4)

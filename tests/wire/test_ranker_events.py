@@ -10,7 +10,7 @@ from ranker.events import purge
 from ranker.record.purges import PurgeRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
-from ranker.worker import train_command, work
+from ranker.workers.jobs import train_command, work
 from servicekit.jobs import Jobs, now_micros
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
 from sightline.ranker.v1 import event_service_pb2 as pb

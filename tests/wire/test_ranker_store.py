@@ -15,14 +15,14 @@ import grpc
 import pytest
 
 from ranker.__main__ import bindings, open_key
-from ranker.events.export_store import ExportStore
-from ranker.models.artifact import ModelStore
+from ranker.adapters.export_store import ExportStore
+from ranker.adapters.model_store import ModelStore
 from ranker.models.live import LiveModels
 from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.settings import RankerSettings, WorkerSettings
-from ranker.worker import Exporter, train_command, work
+from ranker.workers.jobs import Exporter, train_command, work
 from servicekit.jobs import Jobs
 from servicekit.server import start
 from servicekit.sql import Database

@@ -5,11 +5,12 @@ import sys
 
 from threadpoolctl import threadpool_limits
 
-from ranker import pseudonyms
-from ranker.model import DAY_MICROS, KeyUnusable
-from ranker.models.artifact import ModelStore
+from ranker.adapters.model_store import ModelStore
+from ranker.domain import pseudonyms
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
-from ranker.pseudonyms import Pseudonyms
 from ranker.record import keys
 from ranker.record.activity import ActivityRecord
 from ranker.record.aliases import ShopperRecord

@@ -6,25 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from ranker.evaluation import baselines, bootstrap, metrics, systems, verdict
-from ranker.evaluation.baselines import Scorer
-from ranker.evaluation.metrics import Lists
-from ranker.evaluation.report import (
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.features import ID_KIND, feature_names
+from ranker.domain.log import Log
+from ranker.domain.model import Model
+from ranker.domain.product import Product
+from ranker.domain.report import (
     Comparison,
     Exposure,
     Figure,
     Kind,
     ProductionAs,
+    Protocol,
     Report,
     Slice,
     System,
     Trial,
 )
-from ranker.evaluation.splits import Protocol, Split, Task, Tasks, split, tasks
-from ranker.features import ID_KIND, feature_names
-from ranker.log import Log
-from ranker.model import DataInsufficient, Doubles, Ints, Model, Product
-from ranker.signals import DEFAULTS, Signals
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.evaluation import baselines, bootstrap, metrics, systems, verdict
+from ranker.evaluation.baselines import Scorer
+from ranker.evaluation.metrics import Lists
+from ranker.evaluation.splits import Split, Task, Tasks, split, tasks
 
 Fit = Callable[[Log], Model]
 """Learns a model of the same products from these events alone; DataInsufficient."""

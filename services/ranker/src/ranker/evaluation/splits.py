@@ -13,20 +13,14 @@ functions; the later part is looked at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 
-from ranker.evaluation.histories import Bools, Histories, histories_of, joined
-from ranker.log import Log
-from ranker.signals import DEFAULTS, Signals
-
-
-class Protocol(StrEnum):
-    """How events are split."""
-
-    GLOBAL = "global"
-    PER_USER_TAIL = "per-user-tail"
+from ranker.domain.arrays import Flags
+from ranker.domain.log import Log
+from ranker.domain.report import Protocol
+from ranker.domain.signals import DEFAULTS, Signals
+from ranker.evaluation.histories import Histories, histories_of, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Task:
 
     known: Histories
     wanted: Histories
-    candidates: Bools
+    candidates: Flags
     """(items,) which products compete, less those that a shopper is known to like."""
 
 

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker import fold_in, parts
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.model import Model
+from ranker.domain.product import Product
 from ranker.evaluation import metrics
 from ranker.evaluation.baselines import Popularity, Scorer
 from ranker.evaluation.histories import Histories
 from ranker.evaluation.metrics import Lists
 from ranker.evaluation.splits import Task
-from ranker.fold_in import FoldIn
-from ranker.model import Doubles, Ints, Model, Product
-from ranker.parts import Items
-from ranker.rank import Candidates, represent
+from ranker.ranking import fold_in, parts
+from ranker.ranking.fold_in import FoldIn
+from ranker.ranking.parts import Items
+from ranker.ranking.rank import Candidates, represent
 
 _BLOCK = 2**23
 """Scores held at once: 64 MB."""

@@ -7,17 +7,10 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ranker.domain.errors import EventConflict, EventInvalid, EventTimeInvalid
+from ranker.domain.events import Event, EventType, StoredEvent, Written
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.sampling import sampled
-from ranker.model import (
-    Event,
-    EventConflict,
-    EventInvalid,
-    EventTimeInvalid,
-    EventType,
-    StoredEvent,
-    Written,
-)
-from ranker.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation, ServiceError
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
-from ranker.model import DAY_MICROS, EventType
+from ranker.domain.events import DAY_MICROS, EventType
 from servicekit import telemetry
 from servicekit.errors import ServiceError
 

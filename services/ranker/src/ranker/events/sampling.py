@@ -9,7 +9,7 @@ and Thompson 1952, "A generalization of sampling without replacement from a fini
 import hashlib
 from dataclasses import replace
 
-from ranker.model import EventType, StoredEvent
+from ranker.domain.events import EventType, StoredEvent
 
 
 def sampled(stored: StoredEvent, share: float) -> StoredEvent | None:

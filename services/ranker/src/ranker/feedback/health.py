@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
+from ranker.domain.activity import Activity, Window
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.feedback import Feedback
+from ranker.domain.model import Model
+from ranker.domain.online import Joined
 from ranker.feedback import drift
-from ranker.feedback.answers import Feedback
-from ranker.feedback.drift import Drift, Sample
-from ranker.feedback.online import Joined
+from ranker.feedback.drift import Drift
 from ranker.feedback.policies import Policy
-from ranker.model import DAY_MICROS, Doubles, Model
 
 TOP = 10
 """Places whose scores are compared: those that most people see."""
@@ -28,19 +31,6 @@ VOLUME_MATTERS = 0.3
 RATING_MATTERS = 0.25
 """Stars."""
 SHARE_MATTERS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From a midnight (UTC) on until before another; microseconds since 1970."""
-
-    start_micros: int
-    end_micros: int
-
-    @property
-    def days(self) -> range:
-        """Whole days since 1970."""
-        return range(self.start_micros // DAY_MICROS, self.end_micros // DAY_MICROS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +46,6 @@ class Windows:
         """As long as the present, and just before it: for what grows with a window's length."""
         start, end = self.present.start_micros, self.present.end_micros
         return Window(2 * start - end, start)
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """What people did in a window."""
-
-    types: Mapping[tuple[int, str], int]
-    """Events by day since 1970 and type."""
-    shoppers: int
-    """People who did something."""
-    new_shoppers: int
-    """Of whom nothing was known before the window."""
-    ratings: Sample
-    products: Mapping[str, int]
-    """People who showed interest in each product."""
 
 
 @dataclass(frozen=True, slots=True)

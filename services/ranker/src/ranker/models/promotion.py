@@ -1,6 +1,7 @@
 """Which model may serve: one that evidence speaks for, or one that somebody forces."""
 
-from ranker.model import ModelRecord, ModelUnproven, Verdict
+from ranker.domain.errors import ModelUnproven
+from ranker.domain.model import ModelRecord, Verdict
 
 FORCE = "promote it with force if you know better"
 

@@ -5,30 +5,29 @@ products are in the index. The rows of the others stay, as what the log of promo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from ranker.models.collaborative import CollaborativeIndex
+from ranker.adapters.collaborative import CollaborativeIndex
+from ranker.adapters.model_store import ModelStore
+from ranker.record.models import ModelRegistry
+from servicekit.errors import ServiceError
+from servicekit.jobs import now_micros
 from servicekit.telemetry import get_logger
-
-Mark = Callable[[str, int, Collection[str], int], Awaitable[Sequence[str]]]
-"""(catalog, newest to keep, versions to spare, now) marks the models whose files are to be deleted
-and that serve never again; their versions."""
-Delete = Callable[[str, str], bool]
-"""(catalog, version) deletes a model's files, blocking; whether there were any."""
 
 
 async def prune(
-    catalog_id: str,
-    keep: int,
-    mark: Mark,
-    delete: Delete,
+    registry: ModelRegistry,
+    store: ModelStore,
     index: CollaborativeIndex,
-    *,
-    now_micros: int,
+    keep: int,
+    catalog_id: str,
 ) -> None:
-    """Delete what is not needed, however often this is cut short. Raises what `index` does: while
-    nobody can say what is published, everything stays."""
-    published = {one.version for one in await index.generations(catalog_id) if one.live}
-    for version in await mark(catalog_id, keep, published, now_micros):
-        if await asyncio.to_thread(delete, catalog_id, version):
-            get_logger().info("model pruned", catalog_id=catalog_id, model_version=version)
+    """Delete what is not needed, however often this is cut short. While nobody can say what is
+    published everything stays, until after the next training."""
+    log = get_logger().bind(catalog_id=catalog_id)
+    try:
+        published = {one.version for one in await index.generations(catalog_id) if one.live}
+        for version in await registry.prune(catalog_id, keep, published, now_micros()):
+            if await asyncio.to_thread(store.delete, catalog_id, version):
+                log.info("model pruned", model_version=version)
+    except (ServiceError, OSError) as error:
+        log.warning("models not pruned", problem=str(error))

@@ -15,12 +15,16 @@ that does not answer is waited for.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ranker.model import Floats, Interrupted, Model, PublishIncomplete
-from ranker.models.collaborative import SPACE, CollaborativeIndex, Published
+from ranker.adapters.collaborative import SPACE, CollaborativeIndex, Published
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.arrays import Floats
+from ranker.domain.errors import Interrupted, PublishIncomplete
+from ranker.domain.model import Model
+from ranker.record.models import ModelRegistry
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from servicekit.jobs import Job, Jobs
 from servicekit.telemetry import get_logger
@@ -42,14 +46,22 @@ T = TypeVar("T")
 log = get_logger()
 
 
-class ModelSource(Protocol):
-    """The models that can be published."""
+class PublishedModels:
+    """What can be published: the registry's models, and which of them serves."""
+
+    def __init__(self, registry: ModelRegistry, store: ModelStore) -> None:
+        self._registry = registry
+        self._store = store
 
     async def load(self, catalog_id: str, version: str) -> Model:
         """The model; ModelNotFound, ModelCorrupt."""
+        found = await self._registry.get(catalog_id, version)
+        return await asyncio.to_thread(self._store.read, catalog_id, version, found.manifest_sha256)
 
     async def serving(self, catalog_id: str) -> str:
         """The version that serves; empty = none does."""
+        found = (await self._registry.promoted((catalog_id,))).get(catalog_id)
+        return found.version if found else ""
 
 
 def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
@@ -73,7 +85,7 @@ class Publication:
     """A job under way."""
 
     job: Job
-    models: ModelSource
+    models: PublishedModels
     index: CollaborativeIndex
     jobs: Jobs
     stop: asyncio.Event

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Ints, ProductFeatures
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.model import ProductFeatures
 
 DOUBT = 2.0
 """Certain likings after which half of what they say is believed."""

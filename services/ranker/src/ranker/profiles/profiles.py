@@ -10,24 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
-from ranker.log import Log, log_of
-from ranker.model import (
-    DAY_MICROS,
-    Doubles,
-    EventType,
-    Floats,
-    History,
-    HistoryReader,
-    Ints,
-    Model,
-    ProductFeatures,
-    ProductUnknown,
-    Segments,
-)
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.errors import ProductUnknown
+from ranker.domain.events import DAY_MICROS, EventType, History
+from ranker.domain.features import ATTRIBUTE_KIND, BRAND_KIND, CATEGORY_KIND, PRICE_KIND, TAG_KIND
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import Model, ProductFeatures, Segments
+from ranker.domain.signals import Interests, Signals, interests, robots, sessions
+from ranker.ports import HistoryReader
 from ranker.profiles.affinities import likings, with_feature
 from ranker.profiles.texts import Kind, Words
-from ranker.signals import Interests, Signals, interests, robots, sessions
 
 LEAST_EVENTS, MOST_EVENTS = 1_000, 10_000
 """How many of the newest events a profile reads: enough to tell a robot, within these bounds."""

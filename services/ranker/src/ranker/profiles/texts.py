@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from ranker.features import (
+from ranker.domain.features import (
     ATTRIBUTE_KIND,
     BRAND_KIND,
     CATEGORY_KIND,
@@ -12,7 +12,7 @@ from ranker.features import (
     TAG_KIND,
     price_range,
 )
-from ranker.model import Money
+from ranker.domain.product import Money
 
 
 class Kind(StrEnum):

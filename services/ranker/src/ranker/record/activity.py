@@ -3,9 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback.drift import Sample
-from ranker.feedback.health import Activity, Window
-from ranker.model import DAY_MICROS, EventType
+from ranker.domain.activity import Activity, Sample, Window
+from ranker.domain.events import DAY_MICROS, EventType
 from ranker.record.rows import upsert
 from ranker.record.tables import EVENTS, HEALTH, KIND_INTEREST
 from servicekit.sql import Database

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.features import shopper_feature_names
+from ranker.domain.features import shopper_feature_names
 from ranker.record.aliases import gate, owner
 from ranker.record.tables import ATTRIBUTES
 from servicekit.sql import Database

@@ -4,8 +4,8 @@ import json
 
 import sqlalchemy as sa
 
-from ranker.evaluation.report import Report, report_of
-from ranker.model import EvaluationMissing
+from ranker.domain.errors import EvaluationMissing
+from ranker.domain.report import Report, report_of
 from ranker.record.rows import upsert
 from ranker.record.tables import EVALUATIONS
 from servicekit.sql import Database

@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ranker.events.export import COLUMNS
-from ranker.model import Selection
+from ranker.domain.export_columns import COLUMNS
+from ranker.domain.selection import Selection
 from ranker.record.purges import conditions
 from ranker.record.tables import EVENTS
 from servicekit.sql import Database

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback.answers import Outcome
-from ranker.feedback.online import Period
-from ranker.model import EventType
+from ranker.domain.events import EventType
+from ranker.domain.feedback import Outcome
+from ranker.domain.online import Period
 from ranker.record.tables import ANSWERS, EVENTS
 from servicekit.sql import Database
 

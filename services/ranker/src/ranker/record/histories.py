@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import EventType, History, Interaction
+from ranker.domain.events import EventType, History, Interaction
 from ranker.record.rows import Rows
 from ranker.record.tables import ALIASES, ATTRIBUTES, EVENTS, KIND_INTEREST, KIND_VISIBILITY
 

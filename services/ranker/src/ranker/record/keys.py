@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import KeyUnusable
-from ranker.pseudonyms import Pseudonyms
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.record.tables import KEYS
 from servicekit.sql import Database
 

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import Metric, ModelNotFound, ModelRecord, PromotionConflict, Verdict
+from ranker.domain.errors import ModelNotFound, PromotionConflict
+from ranker.domain.model import Metric, ModelRecord, Verdict
 from ranker.record.rows import upsert
 from ranker.record.tables import EVALUATIONS, MODELS, PROMOTION_LOG, PROMOTIONS
 from servicekit.sql import Database

@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.feedback.online import Joined, Online, Period, Sums, Tally, by_arm
-from ranker.model import EventType
+from ranker.domain.events import EventType
+from ranker.domain.online import Joined, Online, Period, Sums, Tally, by_arm
 from ranker.record.tables import ANSWERS, EVENTS
 from servicekit.sql import Database
 

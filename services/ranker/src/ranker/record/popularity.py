@@ -18,11 +18,12 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.log import TYPES
-from ranker.model import DAY_MICROS, Doubles, EventType
+from ranker.domain.arrays import Doubles
+from ranker.domain.events import DAY_MICROS, EventType
+from ranker.domain.log import TYPES
+from ranker.domain.signals import INTEREST, Signals, event_weights
 from ranker.record.rows import Rows, upsert
 from ranker.record.tables import EVENTS, POPULARITY
-from ranker.signals import INTEREST, Signals, event_weights
 
 HALF_LIFE_MICROS = 365 * DAY_MICROS
 ORIGIN_MICROS = 1_577_836_800_000_000

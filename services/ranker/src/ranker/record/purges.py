@@ -14,11 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import PurgeCount, Purged, PurgePlace, Selection
+from ranker.domain.selection import PurgeCount, Purged, PurgePlace, Selection
+from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record import popularity
 from ranker.record.aliases import gate, owner
 from ranker.record.tables import EVENTS, KIND_INTEREST, POPULARITY
-from ranker.signals import DEFAULTS, Signals
 from servicekit.sql import Database
 
 _INTEREST = EVENTS.c.kind == sa.literal_column(f"'{KIND_INTEREST}'")

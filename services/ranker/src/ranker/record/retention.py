@@ -15,12 +15,12 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.model import EventType
+from ranker.domain.events import EventType
+from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record import popularity
 from ranker.record.aliases import gate
 from ranker.record.purges import settle
 from ranker.record.tables import EVENTS
-from ranker.signals import DEFAULTS, Signals
 from servicekit.sql import Database
 
 

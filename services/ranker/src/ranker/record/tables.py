@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from servicekit.jobs import jobs_table
 from servicekit.schema import keys, numbers, texts
 
-MIGRATIONS = "ranker.migrations"
+MIGRATIONS = "ranker.record.migrations"
 CHECKPOINT_PAGES = 16_384
 """64 MiB: a batch of 1,000 events touches 20 MiB of pages in six indexes. With a million events
 stored, 7,000 a second were written instead of 5,100 with SQLite's own 4 MiB (2026-11)."""

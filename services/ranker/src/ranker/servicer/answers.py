@@ -5,10 +5,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ranker import answer_columns
-from ranker.answer_columns import MOST_BRANCHES, MOST_PRODUCTS
-from ranker.model import AnswerMissing
-from ranker.pseudonyms import Pseudonyms
+from ranker.domain import answer_columns
+from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS
+from ranker.domain.errors import AnswerMissing
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.record.queued import AnswerQueue
 from ranker.servicer.records import named_problems, stored
 from ranker.servicer.requests import Context, actor, check_range

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from ranker.breakdown import Addends
-from ranker.diversity import Cause, Policy
-from ranker.order import Order
+from ranker.ranking.breakdown import Addends
+from ranker.ranking.diversity import Cause, Policy
+from ranker.ranking.order import Order
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ranker import parts, rank
-from ranker.collapsing import Likeness
-from ranker.columns import check_lengths, products_of
-from ranker.model import Doubles
+from ranker.domain.arrays import Doubles
+from ranker.domain.columns import check_lengths, products_of
+from ranker.ranking import parts, rank
+from ranker.ranking.collapsing import Likeness
 from ranker.servicer.packed import of_floats
 from ranker.servicer.requests import check_range
 from servicekit.errors import FieldViolation

@@ -10,20 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from google.type import money_pb2
 
+from ranker.domain.errors import EventInvalid, EventTimeInvalid
+from ranker.domain.events import Event, EventType, Identity, StoredEvent
+from ranker.domain.product import Money
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.selection import Selection, params, request_key
 from ranker.events import export, purge
 from ranker.events.intake import append
-from ranker.events.selection import params, request_key
-from ranker.model import (
-    Event,
-    EventInvalid,
-    EventTimeInvalid,
-    EventType,
-    Identity,
-    Money,
-    Selection,
-    StoredEvent,
-)
-from ranker.pseudonyms import Pseudonyms
 from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
 from ranker.record.exports import ExportRecord

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from ranker.domain.errors import ModelNotFound, ModelUnproven
+from ranker.domain.model import EVALUATE, TRAIN, Model, ModelRecord
 from ranker.feedback import health
-from ranker.model import Model, ModelNotFound, ModelRecord, ModelUnproven
 from ranker.models import publish
 from ranker.models.promotion import require_proof
 from ranker.record.activity import ActivityRecord
@@ -17,20 +18,13 @@ from ranker.record.online import OnlineRecord
 from ranker.servicer import online, trainings
 from ranker.servicer.jobs import job_message
 from ranker.servicer.messages import message_of
-from ranker.servicer.requests import (
-    DEFAULT_PAGE,
-    LARGEST_PAGE,
-    Context,
-    check_request_id,
-)
+from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, Context, check_request_id
 from servicekit.jobs import Jobs
 from servicekit.requests import enter, page_place, page_size, page_token
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2_grpc, online_report_pb2
 from sightline.ranker.v1 import model_service_pb2 as pb
-
-TRAIN, EVALUATE = "train", "evaluate"
 
 LoadModel = Callable[[str, str, str], Model]
 """(catalog, version, SHA-256 of the manifest) to model, blocking; ModelCorrupt when it is bad."""

@@ -2,10 +2,10 @@
 
 from google.protobuf.duration_pb2 import Duration
 
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.online import Online, Period, Tally, rates
 from ranker.feedback.estimators import CLIP
 from ranker.feedback.health import Health
-from ranker.feedback.online import Online, Period, Tally, rates
-from ranker.model import DAY_MICROS
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import check_range
 from sightline.ranker.v1 import online_report_pb2 as pb

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ranker.model import Doubles
+from ranker.domain.arrays import Doubles
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 _LENGTH_DELIMITED = 2

@@ -7,15 +7,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ranker.features import price_range
-from ranker.model import ConsentRequired, HistoryReader, Models
+from ranker.domain.errors import ConsentRequired
+from ranker.domain.features import price_range
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import Signals
+from ranker.ports import HistoryReader, Models
 from ranker.profiles import profiles
 from ranker.profiles.texts import Words
-from ranker.pseudonyms import Pseudonyms
 from ranker.record.attributes import AttributeRecord
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import Context, actor
-from ranker.signals import Signals
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid, enter
 from sightline.ranker.v1 import profile_service_pb2 as pb

@@ -5,16 +5,20 @@
 import time
 from collections.abc import Sequence
 
-from ranker import breakdown, diversity, nominate, parts, rank
-from ranker.breakdown import Evidence, again
-from ranker.explain import explain
-from ranker.exploration import seed_of
-from ranker.fold_in import FoldIn
-from ranker.model import HistoryReader, Model, Models
-from ranker.models.collaborative import SPACE
+from ranker.adapters.collaborative import SPACE
+from ranker.domain.model import Model
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.domain.signals import DEFAULTS, Signals
 from ranker.models.publish import query_vector
-from ranker.order import order_of
-from ranker.pseudonyms import Pseudonyms
+from ranker.ports import HistoryReader, Models
+from ranker.ranking import breakdown, diversity, parts, rank
+from ranker.ranking import generate as nominate
+from ranker.ranking.breakdown import Evidence, again
+from ranker.ranking.explain import explain
+from ranker.ranking.exploration import seed_of
+from ranker.ranking.fold_in import FoldIn
+from ranker.ranking.order import order_of
+from ranker.ranking.shoppers import Shoppers
 from ranker.record.queued import AnswerQueue
 from ranker.servicer.arranging import DEFAULT, policy_of
 from ranker.servicer.candidates import (
@@ -27,8 +31,6 @@ from ranker.servicer.candidates import (
 from ranker.servicer.records import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.replies import add_parts, add_reasons, model_not_ready, ranked, timings
 from ranker.servicer.requests import Context, actor, check_range
-from ranker.shoppers import Shoppers
-from ranker.signals import DEFAULTS, Signals
 from servicekit.requests import enter
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, vector_pb2

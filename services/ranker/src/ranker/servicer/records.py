@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from ranker.answer_columns import MOST_BRANCHES, of_products, packed
+from ranker.domain.answer_columns import MOST_BRANCHES, of_products, packed
 from ranker.events.intake import ANSWER_ID
-from ranker.order import Order
+from ranker.ranking.order import Order
 from ranker.record.answers import Answer
 from ranker.servicer.arranging import cause_number
 from servicekit.errors import FieldViolation

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from ranker import breakdown
-from ranker.breakdown import Addends, Evidence
-from ranker.explain import explain
-from ranker.model import Doubles, Model, Reason
-from ranker.order import Order
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.ranking import breakdown
+from ranker.ranking.breakdown import Addends, Evidence
+from ranker.ranking.explain import Reason, explain
+from ranker.ranking.order import Order
 from ranker.servicer.arranging import features_of, moved
 from ranker.servicer.events import NUMBERS
 from ranker.servicer.packed import doubles

@@ -5,8 +5,8 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.model import Identity, Shopper
-from ranker.pseudonyms import Pseudonyms
+from ranker.domain.events import Identity, Shopper
+from ranker.domain.pseudonyms import Pseudonyms
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import event_pb2

@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from ranker.model import ModelRecord
-from ranker.recipe import RANGES, ItemItem, Loss, recipe_of
+from ranker.domain.model import ModelRecord
+from ranker.domain.recipe import RANGES, ItemItem, Loss, recipe_of
 from ranker.servicer.messages import message_of
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid

@@ -11,10 +11,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.recipe import ItemItem, Recipe
 from ranker.evaluation.bootstrap import intervals
-from ranker.model import Doubles, Model
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import ItemItem, Recipe
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 from ranker.training.blend import LEAST_SHOPPERS
 from ranker.training.search import Trial
 from ranker.training.subject import Given

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ranker.model import Doubles, Ints
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import Blend
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.recipe import Blend
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 
 TOP = 10
 POOL = 100

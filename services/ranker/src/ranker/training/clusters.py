@@ -8,7 +8,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2, vq
 from scipy.spatial.distance import cdist
 
-from ranker.model import Doubles, Floats, Ints
+from ranker.domain.arrays import Doubles, Floats, Ints
 
 SAMPLE = 5_000
 """Points that centroids are learned from; of more, so many are drawn."""

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.log import Log
+from ranker.domain.model import Metric, Model
+from ranker.domain.recipe import Recipe
+from ranker.domain.report import Protocol, Report
 from ranker.evaluation.evaluate import CANDIDATE, REGULARS, Options, Production, evaluate
-from ranker.evaluation.report import Report
-from ranker.evaluation.splits import Protocol, split_globally
-from ranker.log import Log
-from ranker.model import DataInsufficient, Metric, Model
-from ranker.recipe import Recipe
+from ranker.evaluation.splits import split_globally
 from ranker.training.ablation import Addition, Chosen, ablate
 from ranker.training.blend import choose
 from ranker.training.fitting import Fitted, Progress, fitted

@@ -6,9 +6,10 @@ and the model is compared with the one that serves now.
 
 from dataclasses import replace
 
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.log import Log
+from ranker.domain.model import Model
 from ranker.evaluation.evaluate import Options, evaluate
-from ranker.log import Log
-from ranker.model import DataInsufficient, Model
 from ranker.training.fitting import Progress, fitted
 from ranker.training.job import Workshop, attributes_used, recipe_in
 from servicekit.jobs import now_micros

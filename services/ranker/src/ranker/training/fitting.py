@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.log import Log
-from ranker.model import Floats, Model, Neighbours, Product, Vectors
-from ranker.recipe import Recipe
-from ranker.signals import Interests
+from ranker.adapters.lightfm import Learned, learn
+from ranker.domain.arrays import Floats, Neighbours
+from ranker.domain.log import Log
+from ranker.domain.model import Model
+from ranker.domain.product import Product, Vectors
+from ranker.domain.recipe import Recipe
+from ranker.domain.signals import Interests
 from ranker.training.baskets import bought_together
 from ranker.training.items import item_item
-from ranker.training.lightfm_door import Learned, learn
 from ranker.training.popularity import popularity, trend
 from ranker.training.scales import part_scales, score_scale
 from ranker.training.subject import Given, Subject, subject_of

@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from ranker.fold_in import WINDOWS, Window
-from ranker.model import Doubles, Ints, Neighbours
-from ranker.recipe import ItemItem, Recipe
-from ranker.signals import Interests
+from ranker.domain.arrays import Doubles, Ints, Neighbours
+from ranker.domain.recipe import ItemItem, Recipe
+from ranker.domain.signals import Interests
+from ranker.ranking.fold_in import WINDOWS, Window
 from ranker.training.neighbours import blocks, dense_rows, gathered, places, sparse_rows
 
 NEXT = Window(5, 0.7)

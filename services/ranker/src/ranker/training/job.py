@@ -8,20 +8,20 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from ranker.catalogue import Catalogue
+from ranker.adapters import model_store as artifact
+from ranker.adapters.catalog import Catalog
+from ranker.adapters.model_store import ModelStore
+from ranker.domain.errors import BaseUnusable, ModelCorrupt
+from ranker.domain.log import Log, log_of
+from ranker.domain.model import ROBOTS_METRIC, Metric, ModelRecord
+from ranker.domain.recipe import Recipe, recipe_of
 from ranker.evaluation.evaluate import Production
-from ranker.log import Log, log_of
-from ranker.model import ROBOTS_METRIC, BaseUnusable, Metric, ModelCorrupt, ModelRecord
-from ranker.models import artifact
-from ranker.models.artifact import ModelStore
-from ranker.recipe import Recipe, recipe_of
 from ranker.record.attributes import AttributeRecord
 from ranker.record.evaluations import EvaluationRecord
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
-from ranker.settings import TrainSettings
 from ranker.training import shown
 from ranker.training.course import Order, Trained, metrics_of, train
 from ranker.training.fitting import Progress, fitted
@@ -38,7 +38,7 @@ LIBRARIES = ("rectools-lightfm", "numpy", "scipy", "optuna")
 class Workshop:
     """Where trainings and evaluations get what they work on, and leave what they made."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, store: ModelStore) -> None:
+    def __init__(self, database: Database, catalogue: Catalog, store: ModelStore) -> None:
         self.jobs = Jobs(database, JOBS)
         self.registry = ModelRegistry(database)
         self.evaluations = EvaluationRecord(database)
@@ -124,11 +124,11 @@ class Workshop:
         return self.store.manifest(record.catalog_id, record.version, record.manifest_sha256)
 
 
-async def run(job_id: str, settings: TrainSettings, workshop: Workshop, progress: Progress) -> str:
-    """Train for the job, keep the model, and return its version."""
+async def run(job_id: str, usual: Mapping[str, Any], workshop: Workshop, progress: Progress) -> str:
+    """Train for the job, keep the model, and return its version. `usual`: see `order_of`."""
     job = await workshop.jobs.get(job_id)
     given = await workshop.given(job.catalog_id)
-    order, base = order_of(job.params, settings), ""
+    order, base = order_of(job.params, usual), ""
     if job.params.get("incremental"):
         base, state, attributes = await workshop.base(job.catalog_id)
         order = replace(order, recipe=state.recipe, base=state, attributes=attributes)
@@ -139,16 +139,14 @@ async def run(job_id: str, settings: TrainSettings, workshop: Workshop, progress
     return await workshop.keep(job.catalog_id, given, made, base)
 
 
-def order_of(params: Mapping[str, Any], settings: TrainSettings) -> Order:
-    """What the job asks for."""
-    recipe = recipe_of(settings.recipe.json() | params.get("recipe", {}))
+def order_of(params: Mapping[str, Any], usual: Mapping[str, Any]) -> Order:
+    """What the job asks for; what its parameters leave open is as in `usual`."""
+    recipe = recipe_of(usual["recipe"] | params.get("recipe", {}))
+    given = {**usual, **params}
     return Order(
         recipe=replace(recipe, seed=int(params.get("seed", 0))),
-        budget=Budget(
-            int(params.get("search_trials", settings.train_search_trials)),
-            float(params.get("search_seconds", settings.train_search_seconds)),
-        ),
-        ablation=bool(params.get("ablation", settings.train_ablation)),
+        budget=Budget(int(given["search_trials"]), float(given["search_seconds"])),
+        ablation=bool(given["ablation"]),
     )
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from ranker.domain.arrays import Doubles, Flags, Ints
+from ranker.domain.events import EventType
+from ranker.domain.feedback import Feedback
+from ranker.domain.model import Calibration
+from ranker.domain.recipe import Blend
 from ranker.feedback import clicks
-from ranker.feedback.answers import Feedback, Flags
 from ranker.feedback.clicks import ClickModel
-from ranker.model import Calibration, Doubles, EventType, Ints
-from ranker.parts import OWN_PARTS, POPULARITY
-from ranker.recipe import Blend
+from ranker.ranking.parts import OWN_PARTS, POPULARITY
 
 LEAST_IMPRESSIONS = 5_000
 """Of the slice that weights are learned on."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.features import ID_KIND, feature_names, style_names
-from ranker.model import Floats, Ints, Product
+from ranker.domain.arrays import Floats, Ints
+from ranker.domain.features import ID_KIND, feature_names, style_names
+from ranker.domain.product import Product
 
 LEAST_SHARED = 5
 """Shoppers who must share an attribute for it to be a feature: a model tells of nobody's alone."""

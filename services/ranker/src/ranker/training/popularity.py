@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranker.model import DAY_MICROS, Doubles, Floats
-from ranker.signals import Interests
+from ranker.domain.arrays import Doubles, Floats
+from ranker.domain.events import DAY_MICROS
+from ranker.domain.signals import Interests
 from ranker.training.neighbours import places
 
 TREND_HALF_LIFE_DAYS = 14.0

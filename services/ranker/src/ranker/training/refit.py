@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranker.features import STYLE_KIND, split
-from ranker.model import BaseUnusable, Ints, Model
-from ranker.models.packing import pack_texts, unpack_texts
-from ranker.recipe import Recipe
+from ranker.adapters.lightfm import Learned, Liked, Side, fresh, learn
+from ranker.adapters.packing import pack_texts, unpack_texts
+from ranker.domain.arrays import Ints
+from ranker.domain.errors import BaseUnusable
+from ranker.domain.features import STYLE_KIND, split
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
-from ranker.training.lightfm_door import Learned, Liked, Side, fresh, learn
 from ranker.training.neighbours import places
 from ranker.training.style import Style
 from ranker.training.subject import Given, subject_of

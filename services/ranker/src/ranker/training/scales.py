@@ -4,9 +4,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from ranker import fold_in, parts
-from ranker.model import Doubles, Model
-from ranker.signals import Interests
+from ranker.domain.arrays import Doubles
+from ranker.domain.model import Model
+from ranker.domain.signals import Interests
+from ranker.ranking import fold_in, parts
 
 QUANTILE = 0.99
 SHOPPERS = 1_000

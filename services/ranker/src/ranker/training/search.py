@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ranker.model import TrainingDiverged
-from ranker.recipe import Loss, Recipe
+from ranker.domain.errors import TrainingDiverged
+from ranker.domain.recipe import Loss, Recipe
 
 Score = Callable[[Recipe], float]
 """How good a recipe is; higher is better. TrainingDiverged where it can't be fitted."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.model import Doubles, Floats, Vectors
+from ranker.domain.arrays import Doubles, Floats
+from ranker.domain.product import Vectors
 
 CHUNK = 4_096
 """Vectors that are taken into float64 at once."""

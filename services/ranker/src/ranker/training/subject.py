@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ranker.log import Log
-from ranker.model import DataInsufficient, Floats, Ints, Product, Vectors
-from ranker.recipe import Recipe
-from ranker.signals import Interests, interests
+from ranker.adapters.lightfm import Liked, takes_dislikes
+from ranker.domain.arrays import Floats, Ints
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.log import Log
+from ranker.domain.product import Product, Vectors
+from ranker.domain.recipe import Recipe
+from ranker.domain.signals import Interests, interests
 from ranker.training import style as styles
-from ranker.training.lightfm_door import Liked, takes_dislikes
 from ranker.training.matrices import Features, of_products, of_shoppers
 from ranker.training.neighbours import places
 from ranker.training.shown import Shown

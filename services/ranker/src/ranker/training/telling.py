@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ranker.features import LOOK_KIND, feature_names
-from ranker.model import Doubles, Floats, Ints, Model, Product, ProductFeatures, Segments
+from ranker.domain.arrays import Doubles, Floats, Ints
+from ranker.domain.features import LOOK_KIND, feature_names
+from ranker.domain.model import Model, ProductFeatures, Segments
+from ranker.domain.product import Product
+from ranker.domain.signals import Interests
 from ranker.profiles.affinities import of_sums
-from ranker.signals import Interests
 from ranker.training.clusters import clusters
 from ranker.training.neighbours import places
 

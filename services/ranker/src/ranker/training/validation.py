@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranker import parts
+from ranker.domain.arrays import Doubles
+from ranker.domain.errors import DataInsufficient
+from ranker.domain.model import Model
+from ranker.domain.recipe import Recipe
 from ranker.evaluation import metrics, systems
 from ranker.evaluation.baselines import popularity
 from ranker.evaluation.splits import Task, split_globally, tasks
-from ranker.model import DataInsufficient, Doubles, Model
-from ranker.recipe import Recipe
+from ranker.ranking import parts
 from ranker.training.blend import Case, Cases, gathered
 from ranker.training.fitting import Progress, fitted
 from ranker.training.subject import Given

@@ -1,0 +1,82 @@
+"""The final order of an answer: what is left of the ranking once it is arranged and collapsed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.model import Model
+from ranker.ranking.collapsing import Likeness, collapsed
+from ranker.ranking.diversity import Arrangement, Cause
+from ranker.ranking.rank import Ranking, calibrated
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Products, best first; every column has one entry for each."""
+
+    ranking: Ranking
+    score_ranks: Ints
+    """Places by the raw score alone, from 1."""
+    moves: Mapping[Cause, Ints]
+    """By what moved any product how far it moved each."""
+    propensities: Doubles
+    chances: Doubles | None
+    """Calibrated scores; None = the model is not calibrated."""
+    members: Sequence[Sequence[int]]
+    """Rows of the near-duplicates that each stands for; empty = none stands for any."""
+    explored: frozenset[int]
+    """Places (from 0) that were given away for products to be seen at."""
+    drawn: bool
+    """Whether chance had a part in it."""
+    collapsed_count: int
+    """Products that are not here because they are near-duplicates of better ones."""
+
+    def __len__(self) -> int:
+        return len(self.score_ranks)
+
+    @property
+    def moved(self) -> bool:
+        """Whether any does not stand where its score would put it."""
+        return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
+
+    def first(self, count: int) -> "Order":
+        """Only the first `count`; 0 = all."""
+        if count in (0, len(self)):
+            return self
+        return replace(
+            self,
+            ranking=self.ranking.take(slice(count)),
+            score_ranks=self.score_ranks[:count],
+            moves={cause: steps[:count] for cause, steps in self.moves.items()},
+            propensities=self.propensities[:count],
+            chances=None if self.chances is None else self.chances[:count],
+            members=self.members[:count],
+        )
+
+
+def order_of(
+    ranking: Ranking, arrangement: Arrangement, likeness: Likeness | None, model: Model | None
+) -> Order:
+    """What the arrangement of a ranking leaves; `likeness`: what near-duplicates collapse by, None
+    = they do not."""
+    left = collapsed(ranking.rows[arrangement.order], likeness)
+    places = left.places
+    explored = arrangement.explored
+    if explored and likeness is not None:
+        explored = frozenset(n for n, place in enumerate(places.tolist()) if place in explored)
+    order = arrangement.order[places]
+    kept = ranking.take(order)
+    members = [left.members.get(place, ()) for place in places.tolist()] if left.members else ()
+    return Order(
+        ranking=kept,
+        score_ranks=order + 1,
+        moves={cause: steps[places] for cause, steps in arrangement.moves.items() if steps.any()},
+        propensities=arrangement.propensities[places],
+        chances=calibrated(model, kept.raw_scores),
+        members=members,
+        explored=explored,
+        drawn=bool((arrangement.propensities != 1).any()),
+        collapsed_count=len(arrangement.order) - len(order),
+    )
