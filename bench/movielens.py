@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Product
 from ranker.domain.log import Log, log_of
-from ranker.domain.product import Product
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Signals
 

@@ -22,8 +22,7 @@ from bench.statistics import percentile
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
 from ranker.models.publish import EXACT_UP_TO, item_vectors, query_vector
-from ranker.ranking import generate as nominate
-from ranker.ranking import parts
+from ranker.ranking import generate, parts
 from ranker.ranking.fold_in import FoldIn
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.domain.collections import shaped
@@ -131,7 +130,7 @@ def _out_of_memory(queries: Floats, model: Model) -> tuple[list[float], list[set
     seconds, nominees = [], []
     for query in queries:
         began = time.perf_counter()
-        found = nominate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
+        found = generate.by_behaviour(FoldIn(query), model, TOP_K, frozenset())
         seconds.append(time.perf_counter() - began)
         nominees.append(set(found.product_ids))
     return seconds, nominees

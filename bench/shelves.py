@@ -7,8 +7,8 @@ import numpy as np
 
 from ranker.domain.arrays import Floats, Neighbours
 from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Money, Product
 from ranker.domain.model import Model
-from ranker.domain.product import Money, Product
 from sightline.common.v1 import candidate_pb2, event_pb2, product_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 

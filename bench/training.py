@@ -20,8 +20,8 @@ from bench.model import Goal, Interval, Result, Table
 from bench.statistics import median_ratio
 from ranker.adapters.lightfm import Learned, learn
 from ranker.domain.events import EventType
+from ranker.domain.features import Money, Product
 from ranker.domain.log import TYPES, UNKNOWN, Log
-from ranker.domain.product import Money, Product
 from ranker.domain.recipe import ItemItem, Recipe
 from ranker.training.fitting import assembled
 from ranker.training.subject import Given, Subject, subject_of
@@ -108,7 +108,7 @@ def _ours(subject: Subject) -> Learned:
         subject.shoppers.matrix,
         RECIPE,
         epochs=RECIPE.epochs,
-        told=done.append,
+        progress=done.append,
     )
 
 
@@ -192,7 +192,7 @@ def _train(size: int) -> Size:
         subject.shoppers.matrix,
         recipe,
         epochs=1,
-        told=lambda _: None,
+        progress=lambda _: None,
     )
     marks.append(time.perf_counter())
     assembled(subject, learned)

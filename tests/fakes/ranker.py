@@ -19,8 +19,8 @@ from ranker.domain.events import (
     StoredEvent,
     Written,
 )
+from ranker.domain.features import Money, Product
 from ranker.domain.model import Model, ModelRecord
-from ranker.domain.product import Money, Product
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import _stored as to_stored
 from ranker.ranking.rank import Candidates

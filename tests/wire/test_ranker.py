@@ -17,12 +17,11 @@ import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ranker.__main__ import bindings, open_key
-from ranker.adapters.catalog import Catalog
 from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
 from ranker.models.live import LiveModels
-from ranker.record.answers import Answer, AnswerLog
+from ranker.record.answers import Answer, AnswerLog, AnswerQueue
 from ranker.record.models import ModelRegistry
-from ranker.record.queued import AnswerQueue
 from ranker.record.tables import EVENTS, JOBS, METADATA, MIGRATIONS
 from ranker.settings import RankerSettings, TrainSettings, WorkerSettings
 from ranker.training.job import Workshop

@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from ranker.adapters.catalog import Catalog
 from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
 from ranker.record.tables import JOBS
 from ranker.settings import TrainSettings, WorkerSettings
-from ranker.training import evaluating
-from ranker.training.job import Workshop
+from ranker.training.job import Workshop, evaluate_again
 from ranker.workers.jobs import train_command, work
 from servicekit.channel import connect
 from servicekit.jobs import Jobs
@@ -46,7 +45,7 @@ async def evaluate(suite: Suite, version: str) -> dict[str, str]:
     workshop = Workshop(suite.database, Catalog(channel), ModelStore(settings.model_store))
     job = await workshop.jobs.create("evaluate", "default", {"model_version": version})
     try:
-        return await evaluating.run(job.id, workshop, lambda done, total: None)
+        return await evaluate_again(job.id, workshop, lambda done, total: None)
     finally:
         await channel.close(None)
 

@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 from ranker import offline
 from ranker.domain.events import EventType
-from ranker.domain.product import Money
+from ranker.domain.features import Money
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2 as pb
 

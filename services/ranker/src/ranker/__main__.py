@@ -11,18 +11,12 @@ from ranker.domain.errors import KeyUnusable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.models.live import LiveModels
-from ranker.record import keys
-from ranker.record.activity import ActivityRecord
-from ranker.record.aliases import ShopperRecord
-from ranker.record.answers import AnswerLog
-from ranker.record.attributes import AttributeRecord
-from ranker.record.evaluations import EvaluationRecord
+from ranker.record.answers import AnswerLog, AnswerQueue
 from ranker.record.events import EventRecord
-from ranker.record.exports import ExportRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
-from ranker.record.purges import PurgeRecord
-from ranker.record.queued import AnswerQueue
+from ranker.record.selections import SelectionRecord
+from ranker.record.shoppers import ShopperRecord, check_key, has_key
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
@@ -52,9 +46,9 @@ CLOSE_SECONDS = 5.0
 async def open_key(database: Database, settings: RankerSettings) -> Pseudonyms:
     """The key that the store is bound to; KeyUnusable. A store that was written with some key
     never gets a new one by itself."""
-    create = settings.create_key and not await keys.has_key(database)
+    create = settings.create_key and not await has_key(database)
     found = pseudonyms.load(settings.key_file, create=create)
-    await keys.check(database, found)
+    await check_key(database, found)
     return found
 
 
@@ -69,74 +63,40 @@ def bindings(
 ) -> list[Binding]:
     """All services of the ranker; `answers` is for whoever closes it."""
     answers = answers or AnswerQueue(AnswerLog(database), now_micros)
-    catalogs, events, jobs = (
-        settings.catalogs,
-        EventRecord(database, settings.signals),
+    catalogs, signals = settings.catalogs, settings.signals
+    events = EventRecord(database, signals)
+    registry, shoppers, jobs = (
+        ModelRegistry(database),
+        ShopperRecord(database),
         Jobs(database, JOBS),
     )
-    registry = ModelRegistry(database)
-    keep = int(settings.answer_days * DAY_MICROS)
+    selections, online = SelectionRecord(database, signals), OnlineRecord(database)
+    in_memory, keep = settings.nominate_in_memory_items, int(settings.answer_days * DAY_MICROS)
+    share = settings.impression_share
     return [
         Binding(
             ranking_service_pb2_grpc.add_RankingServiceServicer_to_server,
-            RankingServicer(
-                catalogs,
-                key,
-                events,
-                live,
-                settings.nominate_in_memory_items,
-                signals=settings.signals,
-                answers=answers,
-                keep_micros=keep,
-            ),
+            RankingServicer(catalogs, key, events, live, in_memory, signals, answers, keep),
             "sightline.ranker.v1.RankingService",
         ),
         Binding(
             event_service_pb2_grpc.add_EventServiceServicer_to_server,
-            EventServicer(
-                catalogs,
-                key,
-                events,
-                now=now_micros,
-                shoppers=ShopperRecord(database),
-                purges=PurgeRecord(database, settings.signals),
-                jobs=jobs,
-                exports=ExportRecord(database),
-                impression_share=settings.impression_share,
-            ),
+            EventServicer(catalogs, key, events, shoppers, selections, jobs, share),
             "sightline.ranker.v1.EventService",
         ),
         Binding(
             answer_service_pb2_grpc.add_AnswerServiceServicer_to_server,
-            AnswerServicer(catalogs, key, answers, now_micros, keep),
+            AnswerServicer(catalogs, key, answers, keep),
             "sightline.ranker.v1.AnswerService",
         ),
         Binding(
             model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-            ModelServicer(
-                catalogs,
-                jobs=jobs,
-                registry=registry,
-                evaluations=EvaluationRecord(database),
-                load=store.read,
-                online=OnlineRecord(database),
-                activity=ActivityRecord(database),
-                refresh=live.refresh,
-                now=now_micros,
-            ),
+            ModelServicer(catalogs, jobs, registry, store, online, live.refresh),
             "sightline.ranker.v1.ModelService",
         ),
         Binding(
             profile_service_pb2_grpc.add_ProfileServiceServicer_to_server,
-            ProfileServicer(
-                catalogs,
-                key,
-                events,
-                live,
-                attributes=AttributeRecord(database),
-                signals=settings.signals,
-                now=now_micros,
-            ),
+            ProfileServicer(catalogs, key, events, live, shoppers, signals),
             "sightline.ranker.v1.ProfileService",
         ),
         Binding(

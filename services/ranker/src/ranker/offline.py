@@ -6,9 +6,9 @@ The client finds it by the entry point group ``sightline.evaluate``; needs the e
 from collections.abc import Callable, Sequence
 
 from ranker.domain.events import EventType, Interaction
+from ranker.domain.features import Money, Product
 from ranker.domain.log import Log, log_of
 from ranker.domain.model import Model
-from ranker.domain.product import Money, Product
 from ranker.domain.recipe import Recipe
 from ranker.domain.report import Protocol
 from ranker.evaluation import evaluate as evaluation
@@ -49,13 +49,7 @@ def evaluate(
         given.products,
         fit,
         None,
-        Options(
-            protocols=tuple(map(Protocol, protocols)),
-            share=share,
-            signals=recipe.signals,
-            attribute_keys=recipe.attribute_keys,
-            seed=seed,
-        ),
+        Options(protocols=tuple(map(Protocol, protocols)), share=share, recipe=recipe),
         progress=progress,
         now_micros=now_micros(),
     )

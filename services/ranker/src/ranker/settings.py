@@ -110,7 +110,7 @@ class RankerSettings(ServerSettings, StoreSettings, SignalSettings):
     the same key, and a key that appears by itself is a key that nobody has a copy of."""
 
     nominate_in_memory_items: int = Field(default=200_000, ge=0)
-    """Products of a model up to which they are nominated out of memory; of a larger one the gateway
+    """Products of a model up to which candidates come out of memory; of a larger one the gateway
     searches the index, where the worker published them (RANKER_PUBLISH)."""
 
     answer_days: float = Field(default=30.0, gt=0, le=3650)

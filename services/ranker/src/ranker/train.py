@@ -21,11 +21,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ranker.adapters.catalog import Catalog
+from ranker.adapters.retriever import Catalog
 from ranker.domain.model import EVALUATE, TRAIN
 from ranker.settings import TrainSettings
-from ranker.training import evaluating
-from ranker.training.job import Workshop, run
+from ranker.training.job import Workshop, evaluate_again, run
 from ranker.wiring import backend, stop_on_signals
 from ranker.workers.jobs import train_command, work
 from servicekit import config, telemetry
@@ -50,7 +49,7 @@ async def do(job_id: str) -> int:
         workshop = Workshop(made.database, Catalog(made.channel), made.store)
         try:
             if (await made.jobs.get(job_id)).kind == EVALUATE:
-                result = await evaluating.run(job_id, workshop, progress)
+                result = await evaluate_again(job_id, workshop, progress)
             else:
                 version = await run(job_id, settings.training, workshop, progress)
                 result = {"model_version": version}

@@ -9,10 +9,9 @@ from functools import partial
 
 import grpc
 
-from ranker.adapters.catalog import IDEMPOTENT
-from ranker.adapters.collaborative import CollaborativeIndex
 from ranker.adapters.model_store import ModelStore
-from ranker.models.prune import prune
+from ranker.adapters.retriever import IDEMPOTENT, CollaborativeIndex
+from ranker.models.promotion import prune
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATIONS
 from ranker.settings import WorkerSettings

@@ -13,9 +13,7 @@ from ranker.events.retention import Sweeper, days_by_type
 from ranker.models.publish import PublishedModels
 from ranker.record.answers import AnswerLog
 from ranker.record.events import EventRecord
-from ranker.record.exports import ExportRecord
-from ranker.record.purges import PurgeRecord
-from ranker.record.retention import RetentionRecord
+from ranker.record.selections import SelectionRecord
 from ranker.settings import TrainSettings, WorkerSettings
 from ranker.wiring import Backend, backend, stop_on_signals
 from ranker.workers.health import Watch
@@ -25,34 +23,29 @@ from ranker.workers.publishing import Publisher
 from servicekit import config, telemetry
 from servicekit.jobs import now_micros
 from servicekit.server import run
-from servicekit.sql import Database
-
-
-def sweeper(settings: WorkerSettings, database: Database) -> Sweeper:
-    """What deletes events and records of answers that are too old."""
-    return Sweeper(
-        settings.catalogs,
-        days_by_type(settings.event_days, settings.impression_days),
-        RetentionRecord(database, settings.signals).expire,
-        AnswerLog(database).sweep,
-        now_micros,
-    )
 
 
 async def work_on(settings: WorkerSettings, made: Backend, stop: asyncio.Event) -> None:
     """All that a worker does, until `stop` is set."""
     models = PublishedModels(made.registry, made.store)
-    purger = PurgeRecord(made.database, settings.signals)
-    exporter = Exporter(ExportRecord(made.database), ExportStore(settings.export_store))
+    selections = SelectionRecord(made.database, settings.signals)
+    exporter = Exporter(selections, ExportStore(settings.export_store))
     events = EventRecord(made.database)
+    sweeper = Sweeper(
+        settings.catalogs,
+        days_by_type(settings.event_days, settings.impression_days),
+        selections.expire,
+        AnswerLog(made.database).sweep,
+        now_micros,
+    )
     async with asyncio.TaskGroup() as tasks:
         for task in (
             work(
-                *(made.jobs, train_command, settings, stop, purger),
+                *(made.jobs, train_command, settings, stop, selections),
                 exporter=exporter,
                 tidy=made.prune,
             ),
-            sweeper(settings, made.database).work(settings.sweep_seconds, stop),
+            sweeper.work(settings.sweep_seconds, stop),
             Publisher(made.jobs, models, made.index, settings, made.registry).work(stop),
             Nightly(settings, made.jobs, made.registry, events, models.load, now_micros).work(stop),
             Watch(settings, made.database, made.store).work(stop),

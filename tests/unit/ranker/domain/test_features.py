@@ -1,7 +1,6 @@
 import pytest
 
-from ranker.domain.features import feature_names, price_band, price_range, split
-from ranker.domain.product import Money, Product
+from ranker.domain.features import Money, Product, feature_names, price_band, price_range, split
 from tests.fakes.ranker import product
 
 

@@ -13,13 +13,12 @@ import pytest
 from ranker.adapters.export_store import UNFINISHED, ExportFile, ExportStore
 from ranker.domain.errors import ExportUnwritable, Interrupted
 from ranker.domain.events import EventType
-from ranker.domain.export_columns import COLUMNS
-from ranker.domain.product import Money
-from ranker.domain.selection import Selection, params, request_key, selection_of
+from ranker.domain.features import Money
+from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
 from ranker.events import export
 from ranker.events.export import EXPORT, MANIFEST
 from ranker.record.events import EventRecord
-from ranker.record.exports import ExportRecord
+from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from servicekit.jobs import Job, Jobs
 from servicekit.sql import Database
@@ -44,7 +43,7 @@ def jobs(db: Database) -> Jobs:
 
 async def claimed(db: Database, jobs: Jobs, **conditions: object) -> Job:
     """An export of these events that this process has claimed."""
-    last = await ExportRecord(db).last_sequence("default")
+    last = await SelectionRecord(db).last_sequence("default")
     extent = Selection("default", last_sequence=last, **conditions)  # type: ignore[arg-type]
     await jobs.create(EXPORT, "default", params(extent))
     job = await jobs.claim((EXPORT,), "me", 30)
@@ -54,7 +53,7 @@ async def claimed(db: Database, jobs: Jobs, **conditions: object) -> Job:
 
 async def run(db: Database, jobs: Jobs, job: Job, folder: Path, stop: asyncio.Event | None = None):
     files = ExportStore(str(folder)).folder("default", job.id)
-    return await export.run(job, ExportRecord(db), files, jobs, stop or asyncio.Event())
+    return await export.run(job, SelectionRecord(db), files, jobs, stop or asyncio.Event())
 
 
 def ids(folder: Path) -> list[str]:
@@ -189,7 +188,7 @@ async def test_a_folder_that_can_not_be_made_is_told(
 async def test_in_a_bucket(db: Database, events: EventRecord, jobs: Jobs) -> None:
     job = await claimed(db, jobs)
     files = ExportStore("memory://exports").folder("default", job.id)
-    result = await export.run(job, ExportRecord(db), files, jobs, asyncio.Event())
+    result = await export.run(job, SelectionRecord(db), files, jobs, asyncio.Event())
     assert result["event_count"] == "23"
     names = sorted(await files.names())
     assert (len(names), names[-1]) == (4, MANIFEST)

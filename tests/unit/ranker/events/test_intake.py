@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ranker.domain.events import Event, EventType, Identity, Shopper
-from ranker.domain.product import Money
+from ranker.domain.features import Money
 from ranker.events.intake import append, check
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid

@@ -11,7 +11,7 @@ from ranker.events import retention
 from ranker.events.retention import Sweeper, days_by_type
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
-from ranker.record.retention import RetentionRecord, expired
+from ranker.record.selections import SelectionRecord, expired
 from servicekit.sql import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
 from tests.stores import only_sqlite
@@ -32,7 +32,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sweeper(db: Database, event_days: float = 10, impression_days: float = 0) -> Sweeper:
     days = days_by_type(event_days, impression_days)
-    return Sweeper(("default",), days, RetentionRecord(db).expire, AnswerLog(db).sweep, lambda: NOW)
+    return Sweeper(("default",), days, SelectionRecord(db).expire, AnswerLog(db).sweep, lambda: NOW)
 
 
 async def left(events: EventRecord, catalog: str = "default") -> set[str]:
@@ -112,7 +112,7 @@ async def test_killed_half_way_it_goes_on(
     db: Database, events: EventRecord, small_batches: None
 ) -> None:
     await events.append([stored(f"e{n}", at=-20 * 24 - n) for n in range(30)])
-    record, stop, batches = RetentionRecord(db), asyncio.Event(), []
+    record, stop, batches = SelectionRecord(db), asyncio.Event(), []
 
     class Stopping:
         async def expire(self, *given) -> int:
@@ -155,7 +155,7 @@ async def test_a_busy_store_is_tried_again(db: Database) -> None:
             stop.set()
             return 0
 
-    await Sweeper((), {}, RetentionRecord(db).expire, Busy().sweep, lambda: NOW).work(0.01, stop)
+    await Sweeper((), {}, SelectionRecord(db).expire, Busy().sweep, lambda: NOW).work(0.01, stop)
     assert len(tries) == 2
 
 

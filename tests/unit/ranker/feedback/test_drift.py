@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from ranker.domain.activity import Sample
+from ranker.domain.online import Sample
 from ranker.feedback.drift import (
     LEAST_COUNT,
     PSI_MATTERS,

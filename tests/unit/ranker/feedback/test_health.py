@@ -2,10 +2,9 @@ import dataclasses
 
 import numpy as np
 
-from ranker.domain.activity import Activity, Sample, Window
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import Model, ProductFeatures
-from ranker.domain.online import Joined
+from ranker.domain.online import Activity, Joined, Sample, Window
 from ranker.feedback.estimators import Estimate, Estimates
 from ranker.feedback.health import FEATURES, Health, drifts, from_json, to_json, windows
 from ranker.feedback.policies import Policy

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from ranker.adapters.collaborative import Published
+from ranker.adapters.retriever import Published
 from ranker.domain.arrays import Floats
 from ranker.domain.errors import Interrupted, ModelCorrupt, ModelNotFound, PublishIncomplete
 from ranker.domain.model import Model

@@ -5,13 +5,13 @@ import pytest
 
 from ranker.domain.errors import ProductUnknown
 from ranker.domain.events import EventType, History
+from ranker.domain.features import Money
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
-from ranker.domain.product import Money
 from ranker.domain.signals import DEFAULTS, Signals, interests
 from ranker.profiles import profiles
 from ranker.profiles.texts import TEXTS, Kind, Words
-from ranker.training.telling import told
+from ranker.training.describing import described
 from tests.fakes.ranker import HOUR, NOW, FakeReader, did, model, product
 
 PURCHASE, RATING, VIEW = EventType.PURCHASE, EventType.RATING, EventType.VIEW
@@ -44,7 +44,7 @@ def shop() -> Model:
     made = model({one.product_id: AXES[one.category] for one in PRODUCTS})
     styles = np.array([[n % 8, 9 * (n // 8)] for n in range(16)], np.float32)
     styles[15] = np.nan
-    return told(
+    return described(
         replace(
             made,
             styles=styles,

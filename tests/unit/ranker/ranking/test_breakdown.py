@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
-from ranker.domain.features import feature_names
+from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
-from ranker.domain.product import Product
 from ranker.ranking import breakdown, fold_in, parts
 from ranker.ranking.breakdown import MOST_ADDENDS, Evidence, split
 from ranker.ranking.rank import rank

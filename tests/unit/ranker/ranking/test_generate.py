@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
 from ranker.ranking import fold_in, parts
-from ranker.ranking.generate import Basis, best, by_behaviour, by_neighbours, nominate
+from ranker.ranking.generate import Basis, best, by_behaviour, by_neighbours, generate
 from tests.fakes.ranker import FakeReader, model
 
 NONE = History()
@@ -20,7 +20,7 @@ MODEL = model(
 
 
 async def named(profile_, model_=MODEL, history=NONE, reader=None, top_k=10, exclude=()):
-    return await nominate(
+    return await generate(
         "default", profile_, model_, history, reader or FakeReader(), top_k=top_k, exclude=exclude
     )
 

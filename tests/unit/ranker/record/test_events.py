@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranker.domain.events import EventType, Identity, Shopper, Written
-from ranker.domain.product import Money
+from ranker.domain.features import Money
 from ranker.record import histories
 from ranker.record.events import EventRecord
 from ranker.record.histories import _HISTORY, _SEEN

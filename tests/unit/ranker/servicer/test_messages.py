@@ -3,8 +3,8 @@
 import pytest
 
 from ranker.domain.events import EventType
+from ranker.domain.features import Money
 from ranker.domain.model import Verdict
-from ranker.domain.product import Money
 from ranker.domain.report import Kind, ProductionAs, Protocol, System
 from ranker.profiles.texts import Kind as AffinityKind
 from ranker.servicer.messages import message_of

@@ -13,13 +13,13 @@ from ranker.domain.report import ProductionAs
 from ranker.evaluation.evaluate import Production
 from ranker.training.ablation import Verdict
 from ranker.training.course import Order, Trained, metrics_of, train
-from ranker.training.fitting import fit, fitted
+from ranker.training.fitting import fitted
 from ranker.training.learning import Learned
 from ranker.training.refit import state_arrays, state_of
 from ranker.training.search import Budget
 from ranker.training.subject import Given
 from tests.fakes.ranker import NOW, did
-from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, wines
+from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, fit, wines
 
 
 def quiet(done: int, total: int) -> None:

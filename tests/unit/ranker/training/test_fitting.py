@@ -11,18 +11,17 @@ from ranker.adapters import model_store as artifact
 from ranker.adapters import packing
 from ranker.domain.errors import DataInsufficient, TrainingDiverged
 from ranker.domain.events import EventType, Interaction
-from ranker.domain.features import feature_names
+from ranker.domain.features import Vectors, feature_names
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
-from ranker.domain.product import Vectors
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import interests
 from ranker.ranking import fold_in, parts
-from ranker.training.fitting import fit, fitted
+from ranker.training.fitting import fitted
 from ranker.training.matrices import LEAST_SHARED
 from ranker.training.subject import Given
 from tests.fakes.ranker import did, product
-from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, drawn_vectors, wines
+from tests.fakes.trainings import EVENTS, PRODUCTS, RECIPE, drawn_vectors, fit, wines
 
 LOG = log_of(EVENTS)
 

@@ -10,11 +10,11 @@ import pytest
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import BaseUnusable, DataInsufficient, StoreUnwritable
 from ranker.domain.events import EventType, Identity, Shopper
-from ranker.domain.product import Product, Vectors
+from ranker.domain.features import Product, Vectors
 from ranker.domain.recipe import Loss, Recipe, recipe_of
 from ranker.events.intake import _stored as to_stored
-from ranker.record.attributes import AttributeRecord
 from ranker.record.events import EventRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.settings import TrainSettings
 from ranker.training import job as training_job
 from ranker.training.job import Workshop, order_of
@@ -77,7 +77,7 @@ async def test_a_job_leaves_a_model_its_row_and_what_was_found_of_it(
     assert recipe.loss is Loss.BPR
     assert row.training["trials"] == 2
     assert (row.event_count, row.shopper_count, row.product_count) == (48, 16, 10)
-    assert (await shop.evaluations.get("default", version)).verdict == row.verdict
+    assert (await shop.registry.report("default", version)).verdict == row.verdict
     model = shop.store.read("default", version, row.manifest_sha256)
     assert model.style_space == "v1"
     assert model.item_vectors.shape == (10, recipe.dimension)
@@ -104,7 +104,7 @@ async def test_an_incremental_job_goes_on_from_what_serves_by_its_recipe(
     assert recipe_of(row.training["recipe"]).dimension == 6
     model = shop.store.read("default", version, row.manifest_sha256)
     assert len(model.actor_rows) == 20
-    assert (await shop.evaluations.get("default", version)).production == base
+    assert (await shop.registry.report("default", version)).production == base
 
 
 async def test_there_is_nothing_to_go_on_from_where_no_model_serves(
@@ -133,7 +133,7 @@ async def test_what_shoppers_gave_is_learned_and_used_again(shop: Workshop, db: 
     for person in range(16):
         actor = KEY.of("default", Shopper(Identity.USER, f"user-{person}"))
         given = {"likes": "rw"[person % 2]}
-        await AttributeRecord(db).replace(
+        await ShopperRecord(db).set_attributes(
             "default", actor, given, key_id=KEY.key_id, now_micros=NOW
         )
     version = await trained(shop)
@@ -164,7 +164,7 @@ async def test_nothing_to_learn_from_leaves_what_serves(shop: Workshop, db: Data
     await buy(db, range(4))
     version = await trained(shop)
     await shop.registry.promote("default", version, NOW)
-    catalogue = shop._catalogue
+    catalogue = shop._catalog
     assert isinstance(catalogue, Shelf)
     catalogue.held = (PRODUCTS[-1],)
     with pytest.raises(DataInsufficient):

@@ -64,14 +64,16 @@ def test_the_worth_of_the_parts_against_similarity_comes_back(learned: Learned) 
     assert learned.blend.sample_count == 18_000
     assert learned.gain is not None
     assert learned.gain.lower > 0
-    assert learned.told[0].startswith("blend: learned from impressions; choices stand higher by +")
+    assert learned.decisions[0].startswith(
+        "blend: learned from impressions; choices stand higher by +"
+    )
 
 
 def test_a_default_that_is_right_stays(learned: Learned) -> None:
     right = Blend({"taste": 2.0, "session": 0.5, "popularity": 1.0}, "validation", 500)
     found = learn(feedback(), SERVED, right)
     assert found.blend is right
-    assert "not surely better" in found.told[0]
+    assert "not surely better" in found.decisions[0]
     assert found.calibration is not None, "scores can be calibrated all the same"
 
 
@@ -133,8 +135,8 @@ def test_the_same_impressions_teach_the_same(learned: Learned) -> None:
 def test_too_few_impressions_leave_the_default(answers: int, base: float, why: str) -> None:
     found = learn(feedback(answers, base=base, worth=np.zeros(3)), SERVED, DEFAULT)
     assert (found.blend, found.calibration, found.gain) == (DEFAULT, None, None)
-    assert why in found.told[0]
-    assert f"at least {LEAST_IMPRESSIONS:,} with {LEAST_EVENTS:,}" in found.told[0]
+    assert why in found.decisions[0]
+    assert f"at least {LEAST_IMPRESSIONS:,} with {LEAST_EVENTS:,}" in found.decisions[0]
 
 
 def test_too_few_answers_to_compare_leave_the_default() -> None:
@@ -142,8 +144,8 @@ def test_too_few_answers_to_compare_leave_the_default() -> None:
     late = some.answer >= 1_850
     found = learn(dataclasses.replace(some, clicked=some.clicked & ~late), SERVED, DEFAULT)
     assert found.blend is DEFAULT
-    assert f"at least {LEAST_COMPARED}" in found.told[0]
-    assert found.told[1].startswith("calibration: none; 6,000 impressions with 0 of CLICK")
+    assert f"at least {LEAST_COMPARED}" in found.decisions[0]
+    assert found.decisions[1].startswith("calibration: none; 6,000 impressions with 0 of CLICK")
 
 
 def test_answers_of_models_whose_blend_is_not_known_are_left_out() -> None:

@@ -7,8 +7,8 @@ from ranker.adapters import model_store as artifact
 from ranker.adapters import packing
 from ranker.domain.errors import BaseUnusable
 from ranker.domain.events import EventType
+from ranker.domain.features import Vectors
 from ranker.domain.log import Log, log_of
-from ranker.domain.product import Vectors
 from ranker.domain.recipe import Recipe
 from ranker.training.fitting import Fitted, fitted
 from ranker.training.refit import State, refitted, state_arrays, state_of

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ranker.domain.product import Vectors
+from ranker.domain.features import Vectors
 from ranker.training import style
 
 

@@ -13,11 +13,11 @@ from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import Joined, Period
 from ranker.feedback import answered, health
-from ranker.record.activity import ActivityRecord
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
+from ranker.record.online import OnlineRecord
 from ranker.settings import WorkerSettings
 from ranker.workers.health import Watch
 from servicekit.sql import Database
@@ -136,7 +136,7 @@ async def test_a_look_finds_estimates_and_drift_keeps_and_tells_them(
     clock = Clock()
     await Watch(WorkerSettings(), db, store, clock).look()
 
-    kept = await ActivityRecord(db).kept("default")
+    kept = await OnlineRecord(db).kept("default")
     assert kept is not None
     seen = health.from_json(kept[1])
     assert seen.joined.tokens == seen.joined.joined > 1_680
@@ -159,7 +159,7 @@ async def test_a_look_finds_estimates_and_drift_keeps_and_tells_them(
 
 async def test_it_looks_again_only_when_it_is_due(db: Database, store: ModelStore) -> None:
     clock = Clock()
-    watch, record = Watch(WorkerSettings(health_seconds=60), db, store, clock), ActivityRecord(db)
+    watch, record = Watch(WorkerSettings(health_seconds=60), db, store, clock), OnlineRecord(db)
     for at, computed in ((0, 0), (59, 0), (60, 60)):
         clock.now = NOW + at * 1_000_000
         await watch.look()
@@ -172,7 +172,7 @@ async def test_an_empty_shop_has_nothing_measured_and_no_flag(
     db: Database, store: ModelStore
 ) -> None:
     await Watch(WorkerSettings(), db, store, Clock()).look()
-    kept = await ActivityRecord(db).kept("default")
+    kept = await OnlineRecord(db).kept("default")
     assert kept is not None
     seen = health.from_json(kept[1])
     assert seen.joined == Joined(0, 0, 0)
@@ -199,14 +199,14 @@ async def test_a_look_that_fails_ends_nothing(
 
 async def test_it_can_be_turned_off(db: Database, store: ModelStore) -> None:
     await Watch(WorkerSettings(health_seconds=0), db, store).work(asyncio.Event())
-    assert await ActivityRecord(db).kept("default") is None
+    assert await OnlineRecord(db).kept("default") is None
 
 
 async def test_a_shopper_is_new_once_and_days_are_whole(db: Database) -> None:
     await live(db, range(2, 4), a_day=3)
     first = stored("late", shopper=Shopper(Identity.USER, "u0-3"), time_micros=TODAY)
     await EventRecord(db).append([first])
-    record = ActivityRecord(db)
+    record = OnlineRecord(db)
     both = await record.activity("default", health.Window(TODAY - 3 * DAY_MICROS, TODAY))
     assert (both.shoppers, both.new_shoppers) == (6, 6)
     today = await record.activity("default", health.Window(TODAY, TODAY + DAY_MICROS))

@@ -11,7 +11,7 @@ import pytest
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.events import purge
 from ranker.record.events import EventRecord
-from ranker.record.purges import PurgeRecord
+from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
 from ranker.workers import jobs as worker
@@ -199,7 +199,7 @@ async def test_a_purge_is_done_by_the_worker_itself(db: Database) -> None:
     job = await jobs.create(purge.PURGE, "default", params)
     no_process = python("raise SystemExit(3)")
     task = asyncio.create_task(
-        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, PurgeRecord(db))
+        worker.work(Jobs(db, JOBS), no_process, SETTINGS, stop, SelectionRecord(db))
     )
     found = await reached(jobs, job, DONE)
     stop.set()

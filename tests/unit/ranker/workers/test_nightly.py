@@ -7,7 +7,6 @@ import pytest
 from ranker.domain.errors import ModelCorrupt
 from ranker.domain.model import TRAIN, Model, Verdict
 from ranker.domain.report import ProductionAs, Report
-from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import JOBS
 from ranker.settings import WorkerSettings
@@ -26,7 +25,6 @@ class Nights:
         self.time = NOON
         self.events = FakeReader(popular={"p": 1.0})
         self.registry = ModelRegistry(db)
-        self.evaluations = EvaluationRecord(db)
         self.jobs = Jobs(db, JOBS, max_attempts=3)
         self.corrupt = False
         self.begin()
@@ -50,7 +48,7 @@ class Nights:
         assert job is not None
         await self.registry.add(record(version, trained=self._now()))
         report = Report(verdict, "", (), "", ProductionAs.NONE, 200, self._now())
-        await self.evaluations.put("default", version, report)
+        await self.registry.keep_report("default", version, report)
         await self.jobs.finish(job.id, {"model_version": version})
 
     async def serving(self) -> str:

@@ -6,22 +6,39 @@ whole and durable.
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from ranker.domain.errors import ExportUnwritable
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 UNFINISHED = "unfinished.part"
 CHUNK_BYTES = 2**20
+
+
+def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """The same beside the event loop; ExportUnwritable."""
+
+    @functools.wraps(work)
+    async def done(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except ImportError as error:
+            raise ExportUnwritable("the worker lacks pyarrow, of its extra `export`") from error
+        except OSError as error:
+            raise ExportUnwritable(error.strerror or "the store does not answer") from error
+
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +73,40 @@ class ExportFolder:
         self.url: str = files.unstrip_protocol(path)
         """For people: where the files are."""
 
-    async def names(self) -> Sequence[str]:
+    @apart
+    def names(self) -> Sequence[str]:
         """Of the files that are whole."""
-        return await _apart(self._names)
+        self._files.invalidate_cache(self._path)
+        try:
+            found = self._files.ls(self._path, detail=False)
+        except FileNotFoundError:
+            return ()
+        return [str(path).rpartition("/")[2] for path in found]
 
-    async def begin(self) -> "ExportFile":
+    @apart
+    def begin(self) -> "ExportFile":
         """A new file; what a killed attempt left unfinished is gone."""
-        return await _apart(lambda: ExportFile(self, self._open()))
+        return ExportFile(self, self._open())
 
-    async def describe(self, name: str) -> Part:
+    @apart
+    def describe(self, name: str) -> Part:
         """The file as it lies there."""
-        return await _apart(lambda: self._describe(name))
+        from ranker.adapters.parquet import row_count
 
-    async def put(self, name: str, content: bytes) -> None:
+        digest = hashlib.sha256()
+        with self._files.open(self._at(name), "rb") as file:
+            rows = row_count(file)
+            file.seek(0)
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+            return Part(name, rows, int(file.tell()), digest.hexdigest())
+
+    @apart
+    def put(self, name: str, content: bytes) -> None:
         """A small file, whole and durable."""
-
-        def write() -> None:
-            with self._open() as file:
-                file.write(content)
-                self.publish(file, name)
-
-        await _apart(write)
+        with self._open() as file:
+            file.write(content)
+            self.publish(file, name)
 
     def publish(self, file: IO[bytes], name: str) -> None:
         """Close the file and give it its name. Blocking."""
@@ -108,68 +138,36 @@ class ExportFolder:
         made: IO[bytes] = self._files.open(self._at(UNFINISHED), "wb")
         return made
 
-    def _names(self) -> Sequence[str]:
-        self._files.invalidate_cache(self._path)
-        try:
-            found = self._files.ls(self._path, detail=False)
-        except FileNotFoundError:
-            return ()
-        return [str(path).rpartition("/")[2] for path in found]
-
-    def _describe(self, name: str) -> Part:
-        from ranker.adapters.parquet import row_count
-
-        digest = hashlib.sha256()
-        with self._files.open(self._at(name), "rb") as file:
-            rows = row_count(file)
-            file.seek(0)
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-            return Part(name, rows, int(file.tell()), digest.hexdigest())
-
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
 
 
 class ExportFile:
-    """A file that is being written, under a name that nobody reads."""
+    """A file that is being written, under a name that nobody reads. All that is awaited raises
+    ExportUnwritable."""
 
     def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
+        # Where nothing is exported, pyarrow need not be there.
         from ranker.adapters.parquet import Writer
 
         self._folder = folder
         self._file = file
         self._writer = Writer(file)
 
-    async def add(self, rows: Sequence[Sequence[Any]]) -> None:
-        """One more row group; ExportUnwritable."""
-        await _apart(lambda: self._writer.add(rows))
+    @apart
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """One more row group."""
+        self._writer.add(rows)
 
-    async def commit(self, name: str) -> None:
-        """Make it whole and durable under this name; ExportUnwritable."""
+    @apart
+    def commit(self, name: str) -> None:
+        """Make it whole and durable under this name."""
+        self._writer.close()
+        self._folder.publish(self._file, name)
 
-        def write() -> None:
-            self._writer.close()
-            self._folder.publish(self._file, name)
-
-        await _apart(write)
-
-    async def abort(self) -> None:
+    @apart
+    def abort(self) -> None:
         """Forget it."""
-
-        def forget() -> None:
-            with contextlib.suppress(OSError):  # or it would write its end when it is collected
-                self._writer.close()
-            self._folder.forget(self._file)
-
-        await _apart(forget)
-
-
-async def _apart(work: Callable[[], T]) -> T:
-    """Do it beside the event loop; ExportUnwritable."""
-    try:
-        return await asyncio.to_thread(work)
-    except ImportError as error:
-        raise ExportUnwritable("the worker lacks pyarrow, of its extra `export`") from error
-    except OSError as error:
-        raise ExportUnwritable(error.strerror or "the store does not answer") from error
+        with contextlib.suppress(OSError):  # or it would write its end when it is collected
+            self._writer.close()
+        self._folder.forget(self._file)

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from ranker.domain.arrays import Floats
 from ranker.domain.errors import TrainingDiverged
-from ranker.domain.recipe import Loss, Recipe
+from ranker.domain.recipe import Recipe
 
 Places = npt.NDArray[np.int32]
 
 Epochs = Callable[[int], None]
-"""Told after each epoch how many are done."""
+"""Called after each epoch with how many are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def learn(
     epochs: int,
     start: Learned | None = None,
     known: Liked | None = None,
-    told: Epochs,
+    progress: Epochs,
 ) -> Learned:
     """Fit LightFM: `epochs` passes over `liked`, from random vectors or from `start`.
 
@@ -125,14 +125,8 @@ def learn(
             if "finite" in str(error):
                 raise TrainingDiverged from error
             raise
-        told(epoch + 1)
+        progress(epoch + 1)
     return Learned(_side(model, "item"), _side(model, "user"))
-
-
-def takes_dislikes(loss: Loss) -> bool:
-    """Whether the loss learns from a sign. WARP and BPR draw what is not liked themselves, and
-    would never draw a product that is named as disliked."""
-    return loss is Loss.LOGISTIC
 
 
 _ATTRIBUTES = {

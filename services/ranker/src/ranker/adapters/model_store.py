@@ -13,8 +13,8 @@ import io
 import json
 import posixpath
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import fsspec
@@ -79,21 +79,17 @@ class ModelStore:
     def read(self, catalog_id: str, version: str, manifest_sha256: str) -> Model:
         """The model, after its hashes were found right; ModelCorrupt otherwise."""
         manifest, arrays = self._opened(catalog_id, version, manifest_sha256, ARRAYS)
-        try:
+        with _well_formed(version):
             return model_of(arrays, manifest, version)
-        except Exception as error:  # a manifest has many ways to be wrong
-            raise ModelCorrupt(f"model {version} is malformed") from error
 
     def manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> Mapping[str, Any]:
         """What is said of the model; ModelCorrupt."""
         content = self._get(posixpath.join(self._folder(catalog_id, version), MANIFEST))
         if hashlib.sha256(content).hexdigest() != manifest_sha256:
             raise ModelCorrupt(f"the manifest of model {version} is not the one that was recorded")
-        try:
+        with _well_formed(version):
             manifest: Mapping[str, Any] = json.loads(content)
             known = manifest["format"] in READABLE
-        except Exception as error:  # JSON has many ways to be wrong, depth among them
-            raise ModelCorrupt(f"model {version} is malformed") from error
         if not known:
             raise ModelCorrupt(
                 f"model {version} has a format that this release can't read: train anew"
@@ -112,20 +108,16 @@ class ModelStore:
     ) -> tuple[Mapping[str, Any], Mapping[str, AnyArray]]:
         """The manifest and the arrays of a file that it names."""
         manifest = self.manifest(catalog_id, version, manifest_sha256)
-        try:
+        with _well_formed(version):
             recorded = manifest["files"].get(name)
-        except Exception as error:  # it may be anything
-            raise ModelCorrupt(f"model {version} is malformed") from error
         if recorded is None:
             raise ModelCorrupt(f"model {version} has no {name}")
         folder = self._folder(catalog_id, version)
         blob = self._get(posixpath.join(folder, name))
         if hashlib.sha256(blob).hexdigest() != recorded:
             raise ModelCorrupt(f"{name} of model {version} has another hash than recorded")
-        try:
+        with _well_formed(version):
             return manifest, load_arrays(blob)
-        except Exception as error:  # zip and npy likewise, sizes among them
-            raise ModelCorrupt(f"model {version} is malformed") from error
 
     def delete(self, catalog_id: str, version: str) -> bool:
         """Delete the model's files; whether there were any."""
@@ -158,6 +150,15 @@ class ModelStore:
         except OSError as error:
             raise ModelCorrupt(f"{posixpath.basename(path)} can't be read") from error
         return content
+
+
+@contextmanager
+def _well_formed(version: str) -> Iterator[None]:
+    """ModelCorrupt for whatever is raised: JSON, zip and npy have many ways to be wrong."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelCorrupt(f"model {version} is malformed") from error
 
 
 def version_of(model: Model, about: Mapping[str, Any]) -> str:

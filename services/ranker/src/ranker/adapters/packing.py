@@ -68,7 +68,7 @@ _SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "mean": ("dimension",),
     "centroids": ("segments", "dimension"),
     "shares": ("segments",),
-    "strengths": ("segments", "told_features"),
+    "strengths": ("segments", "described_features"),
 }
 _PARTS = fields(Neighbours)
 
@@ -155,9 +155,9 @@ def _product_features(
     names = unpack_texts("product_features_names", arrays)
     starts, features = arrays["product_features_starts"], arrays["product_features_features"]
     _check_rows("product_features", starts, features, sizes["items"], len(names))
-    sizes["told_features"] = len(names)
+    sizes["described_features"] = len(names)
     shares = _array(
-        "product_features_shares", arrays["product_features_shares"], ("told_features",), sizes
+        "product_features_shares", arrays["product_features_shares"], ("described_features",), sizes
     )
     return ProductFeatures(names, _frozen(starts), _frozen(features), shares)
 

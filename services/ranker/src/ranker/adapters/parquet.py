@@ -1,4 +1,4 @@
-"""Events as Parquet files, by pyarrow: the ranker's only door to it. Needs the extra `export`."""
+"""Events as Parquet files, by pyarrow, which only this module knows. Needs the extra `export`."""
 
 from collections.abc import Sequence
 from typing import IO, Any
@@ -6,7 +6,7 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
-from ranker.domain.export_columns import COLUMNS, Kind
+from ranker.domain.selection import COLUMNS, Kind
 
 _TYPES = {
     Kind.TEXT: pa.string(),

@@ -78,7 +78,8 @@ def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
     """Products as columns, without their reasons."""
     parts = _table([{part.name: part.value for part in one.parts} for one in products])
     moves = _table([{move.cause: move.places for move in one.moves} for one in products])
-    branches = {name: place for place, name in enumerate(_table(_flags(products)))}
+    named = dict.fromkeys(name for one in products for name in one.branches)
+    branches = {name: place for place, name in enumerate(named)}
     ranks = [one.score_rank for one in products]
     propensities = np.array([one.propensity for one in products])
     chances = [one.score if one.HasField("score") else np.nan for one in products]
@@ -156,10 +157,6 @@ def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
     counts = given.collapsed_counts
     if min(counts, default=0) < 0 or sum(counts) != len(given.collapsed_product_ids):
         yield "collapsed_counts", "do not add up to the near-duplicates that are named"
-
-
-def _flags(products: Sequence[pb.AnsweredProduct]) -> list[dict[str, float]]:
-    return [dict.fromkeys(one.branches, 1.0) for one in products]
 
 
 def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:

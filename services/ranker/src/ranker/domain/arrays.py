@@ -1,7 +1,7 @@
 """NumPy arrays by their types, and sparse rows."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,3 +27,21 @@ class Neighbours:
     """(neighbours of all,) rows of products"""
     weights: Floats
     """(neighbours of all,) how much the product speaks for each; 0 is left out"""
+
+
+Table = TypeVar("Table", bound=Any)
+"""A dataclass whose arrays are columns of one length."""
+
+
+def part(table: Table, rows: Flags | Ints | slice) -> Table:
+    """Only these rows of a table, in their order."""
+    columns = {one.name: getattr(table, one.name) for one in fields(table)}
+    taken = {name: one[rows] for name, one in columns.items() if isinstance(one, np.ndarray)}
+    return replace(table, **taken)
+
+
+def stacked(*tables: Table) -> Table:
+    """Tables of arrays alone, one after the other; at least one."""
+    columns = [[getattr(each, one.name) for each in tables] for one in fields(tables[0])]
+    made: Table = type(tables[0])(*map(np.concatenate, columns))
+    return made

@@ -1,9 +1,9 @@
 """Candidate columns of the wire as products."""
 
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import Any
 
-from ranker.domain.product import Money, Product
+from ranker.domain.features import Money, Product
 from servicekit.errors import FieldViolation
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import candidate_pb2
@@ -54,16 +54,9 @@ class _Lazily(Sequence[Product]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, place: int) -> Product: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Product]: ...
-
-    def __getitem__(self, place: int | slice) -> Product | Sequence[Product]:
-        if isinstance(place, slice):
-            return tuple(self._read(one) for one in self._places[place])
-        return self._read(self._places[place])
+    def __getitem__(self, place: Any) -> Any:
+        found = self._places[place]
+        return tuple(map(self._read, found)) if isinstance(found, range) else self._read(found)
 
 
 def _product(columns: candidate_pb2.CandidateColumns, place: int) -> Product:

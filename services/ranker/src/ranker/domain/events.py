@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ranker.domain.product import Money
+from ranker.domain.features import Money
 
 DAY_MICROS = 86_400 * 1_000_000
 
@@ -124,4 +124,4 @@ class History:
     actor: str = ""
     """Whose it is: the user's pseudonym where a merged visitor was asked for; empty = as asked."""
     attributes: tuple[tuple[str, str], ...] = ()
-    """What they told of themselves and consented to have used, as (key, value), sorted."""
+    """What they gave of themselves and consented to have used, as (key, value), sorted."""

@@ -8,8 +8,9 @@ a product which was added after training is represented as training would have d
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from ranker.domain.product import Money, Product
+from ranker.domain.arrays import Floats
 from sightline_rules.categories import ancestors
 
 ID_KIND = "id"
@@ -17,9 +18,42 @@ CATEGORY_KIND, BRAND_KIND, PRICE_KIND, TAG_KIND = "category", "brand", "price_ba
 ATTRIBUTE_KIND = "attribute."
 """Followed by the attribute's key."""
 LOOK_KIND = "look"
-"""Its value is the most typical product of a group that looks alike; for telling people alone."""
+"""Its value is the most typical product of a group that looks alike; only to show people."""
 STYLE_KIND = "style"
 """Its features, ``style=00`` and so on, are numbers and not yes or no: axes of the visual style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in millionths of the currency's unit."""
+
+    micros: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a model can learn from about a product."""
+
+    product_id: str
+    category: str = ""
+    """Path from the root down, levels joined by " > "; empty = uncategorised."""
+    brand: str = ""
+    price: Money | None = None
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Text attributes as (key, value); a key may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What products look like: one vector each of the retriever's visual space."""
+
+    product_ids: tuple[str, ...]
+    """Sorted; products without a photo are left out."""
+    vectors: Floats
+    """(products, dimension)"""
+    space_version: str
 
 
 def feature_names(product: Product, attribute_keys: Sequence[str]) -> tuple[str, ...]:

@@ -1,13 +1,13 @@
 """Recorded answers and what became of their products, as columns. NumPy only."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ranker.domain.arrays import Doubles, Flags, Ints
+from ranker.domain.arrays import Doubles, Flags, Ints, part
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Feedback:
 
     def part(self, rows: Flags) -> "Feedback":
         """Only these rows, in their order, with the same codes."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+        return part(self, rows)
 
     @property
     def impressions(self) -> "Feedback":

@@ -1,12 +1,12 @@
 """Events as columns: what signals, training and evaluation compute on. NumPy only."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints, part
 from ranker.domain.events import EventType, Interaction
 
 TYPES = tuple(EventType)
@@ -46,8 +46,7 @@ class Log:
 
     def part(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> "Log":
         """Only these rows, in their order, with the same codes."""
-        columns = ("actor", "item", "type", "value", "quantity", "time", "session", "order")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        return part(self, rows)
 
     def is_type(self, *types: EventType) -> npt.NDArray[np.bool_]:
         """(events,) whether each is of one of these types."""

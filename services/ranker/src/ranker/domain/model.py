@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProductFeatures:
-    """What each product is, for telling people: the rows of a sparse matrix of ones (CSR),
+    """What each product is, to show people: the rows of a sparse matrix of ones (CSR),
     read-only.
 
     The features of product i are ``names[features[starts[i]:starts[i + 1]]]``.
@@ -136,7 +136,7 @@ class Model:
     product_features: ProductFeatures | None = None
     """What each product is; None = trained before profiles were known."""
     segments: Segments | None = None
-    """Groups of shoppers; None = too few to tell groups apart."""
+    """Groups of shoppers; None = too few for groups."""
     shopper_feature_names: tuple[str, ...] = ()
     """Features that shoppers share, such as ``age_band=25-34``; their ids are not among them."""
     shopper_feature_rows: Mapping[str, int] = field(default_factory=dict)

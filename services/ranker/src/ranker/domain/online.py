@@ -1,8 +1,13 @@
-"""How answers fared: counts of what they led to, as rates with intervals. Pure."""
+"""What people did in some days, and how answers fared: counts of what they led to, as rates with
+intervals. Pure.
+"""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, fields, replace
+
+from ranker.domain.events import DAY_MICROS
 
 Z95 = 1.959964
 """Standard normal quantile of a two-sided 95% interval."""
@@ -35,12 +40,7 @@ class Sums:
     """Σ n c"""
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(
-            self.count + other.count,
-            self.weight + other.weight,
-            self.squares + other.squares,
-            self.products + other.products,
-        )
+        return Sums(*map(operator.add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _rate(tally: Tally, sums: Sums) -> Rate:
 def _size(tally: Tally, sums: Sums, share: float) -> float:
     """Of how many independent impressions the share is as sure.
 
-    What a shopper does with one product tells of the next, so the variance is that of a ratio of
+    A shopper's reactions to products depend on each other, so the variance is that of a ratio of
     sums over shoppers (the linearisation of a cluster sample; Cochran 1977, ch. 6).
     """
     total, people = tally.shown.weight, tally.shoppers
@@ -155,3 +155,53 @@ def wilson(share: float, size: float) -> tuple[float, float]:
     middle = (share + square / 2) / (1 + square)
     half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / size + square / (4 * size))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number of values by their moments."""
+
+    count: int
+    total: float
+    squares: float
+    """Sum of the squares."""
+
+    @property
+    def mean(self) -> float:
+        """0 without values."""
+        return self.total / self.count if self.count else 0.0
+
+    @property
+    def variance(self) -> float:
+        """Unbiased; 0 of fewer than two values."""
+        if self.count < 2:
+            return 0.0
+        return max(self.squares - self.total * self.mean, 0.0) / (self.count - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From a midnight (UTC) on until before another; microseconds since 1970."""
+
+    start_micros: int
+    end_micros: int
+
+    @property
+    def days(self) -> range:
+        """Whole days since 1970."""
+        return range(self.start_micros // DAY_MICROS, self.end_micros // DAY_MICROS)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What people did in a window."""
+
+    types: Mapping[tuple[int, str], int]
+    """Events by day since 1970 and type."""
+    shoppers: int
+    """People who did something."""
+    new_shoppers: int
+    """Of whom nothing was known before the window."""
+    ratings: Sample
+    products: Mapping[str, int]
+    """People who showed interest in each product."""

@@ -1,7 +1,7 @@
 """Keyed pseudonyms: the only form in which ids of people are kept.
 
 A pseudonym is HMAC-SHA256 over (catalog, kind of id, id) under a key from a file. Without the key
-nobody can tell whether a known id is in the store; with another key nothing matches any more, so
+nobody can learn whether a known id is in the store; with another key nothing matches any more, so
 the key's fingerprint is kept beside the data and start is refused when it differs.
 """
 
@@ -28,7 +28,7 @@ class Pseudonyms:
         self.key_id = _mac(key, (b"key id",)).hex()[:16]
         """Names the key; kept in each row. 16 hexadecimal digits."""
         self.fingerprint = _mac(key, (b"key check",)).hex()
-        """Tells whether a store was written with this key. 64 hexadecimal digits."""
+        """Shows whether a store was written with this key. 64 hexadecimal digits."""
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """The shopper's pseudonym in the catalog, 64 hexadecimal digits."""

@@ -33,7 +33,7 @@ class ItemItem(StrEnum):
     """The same without an order (Steck 2019, arXiv 1905.03375)."""
     KNN = "knn"
     """Cosine of what came before with what comes next; memory grows with the pairs that people
-    share. Takes the place of the other two in large catalogues."""
+    share. Takes the place of the other two in large catalogs."""
 
 
 @dataclass(frozen=True, slots=True)

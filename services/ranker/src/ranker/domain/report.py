@@ -68,7 +68,7 @@ class Exposure:
     places: float
     """Share of the places in the first ten, 0 to 1."""
     products: float
-    """Share of the catalogue's products."""
+    """Share of the catalog's products."""
     interests: float
     """Share of what shoppers wanted."""
 

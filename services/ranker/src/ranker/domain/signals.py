@@ -12,7 +12,7 @@ never add up to more than certainty::
     w = w_type               of a VIEW or a CLICK; 0 of all other types
 
 The newest rating decides: a low one takes back all that was before it. A hidden product is not
-liked until it is unhidden; then all counts again. Both are dislikes, and told apart from products
+liked until it is unhidden; then all counts again. Both are dislikes, and distinct from products
 of which nothing is known.
 
 A training, a profile and the popularity of products go by the same functions.
@@ -218,7 +218,7 @@ def recent_products(
     Those of `interests`, which also weighs them: each request asks for them, and of a few events
     this takes a tenth of the time. The newest event that says anything decides.
     """
-    telling = {kind for kind, weight in signals.weights.items() if weight > 0}
+    speaking = {kind for kind, weight in signals.weights.items() if weight > 0}
     decided: dict[str, int | None] = dict.fromkeys(hidden)
     for event in events:
         if event.product_id in decided:
@@ -227,7 +227,7 @@ def recent_products(
             stars = event.value or 0.0
             liked = stars >= signals.liked_rating and stars > 0
             decided[event.product_id] = event.time_micros if liked else None
-        elif event.type in telling:
+        elif event.type in speaking:
             decided[event.product_id] = event.time_micros
     found = [(-time, item) for item, time in decided.items() if time is not None]
     return tuple(item for _, item in sorted(found))

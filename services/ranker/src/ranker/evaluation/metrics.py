@@ -75,16 +75,6 @@ def order(
     return Lists(first, hits, wanted.lengths, auc)
 
 
-def joined(parts: list[Lists]) -> Lists:
-    """Lists of several blocks of shoppers as one; at least one block."""
-    return Lists(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("first", "hits", "wanted", "auc")
-        )
-    )
-
-
 def by_shopper(lists: Lists, training: Histories, features: sp.csr_matrix) -> dict[str, Doubles]:
     """Each figure for each shopper, (shoppers,).
 

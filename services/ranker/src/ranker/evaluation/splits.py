@@ -104,9 +104,9 @@ def tasks(made: Split, items: Sequence[str], signals: Signals = DEFAULTS) -> Tas
     before, after = (histories_of(part, rows, signals) for part in (made.before, made.after))
     wanted = after.without(before)
     regulars = _paired(before, wanted)
-    strangers = after.where_actor(set(after.actors).difference(before.actors))
-    first = strangers.oldest(NEWCOMER_EVENTS)
-    newcomers = _paired(first, strangers.without(first))
+    unseen = after.where_actor(set(after.actors).difference(before.actors))
+    first = unseen.oldest(NEWCOMER_EVENTS)
+    newcomers = _paired(first, unseen.without(first))
     cold = np.bincount(before.items, minlength=len(items)) == 0
     everything = np.ones(len(items), dtype=bool)
     new = _paired(before, wanted.only(cold))

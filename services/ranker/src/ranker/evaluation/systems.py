@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.arrays import Doubles, Ints, stacked
+from ranker.domain.features import Product
 from ranker.domain.model import Model
-from ranker.domain.product import Product
 from ranker.evaluation import metrics
 from ranker.evaluation.baselines import Popularity, Scorer
 from ranker.evaluation.histories import Histories
@@ -77,4 +77,4 @@ def lists(scorer: Scorer, task: Task) -> Lists:
         rows = np.arange(start, min(start + block, len(task.known)))
         known, wanted = task.known.take(rows), task.wanted.take(rows)
         blocks.append(metrics.order(scorer.scores(known), known, wanted, task.candidates))
-    return metrics.joined(blocks)
+    return stacked(*blocks)

@@ -17,9 +17,8 @@ from typing import Any
 
 from ranker.adapters.export_store import ExportFolder, Part
 from ranker.domain.errors import Interrupted
-from ranker.domain.export_columns import COLUMNS
-from ranker.domain.selection import Selection, params, selection_of
-from ranker.record.exports import ExportRecord
+from ranker.domain.selection import COLUMNS, Selection, params, selection_of
+from ranker.record.selections import SelectionRecord
 from servicekit.jobs import Job, Jobs
 
 EXPORT = "export_events"
@@ -32,7 +31,7 @@ _PART = re.compile(r"events-([0-9]{19})\.parquet")
 
 
 async def run(
-    job: Job, rows: ExportRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
+    job: Job, rows: SelectionRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
     """Do the job; its result. Raises what `jobs.progress` does, ExportUnwritable, and Interrupted
     on `stop`."""
@@ -40,7 +39,7 @@ async def run(
     whole = sorted(name for name in await files.names() if _PART.fullmatch(name))
     parts = [await files.describe(name) for name in whole]
     place = _last(whole[-1]) if whole else 0
-    total = max(await rows.count(extent), 0)
+    total = (await rows.count(extent)).event_count
     while True:
         done = sum(part.row_count for part in parts)
         await jobs.progress(job.id, min(done, total), total)
@@ -56,7 +55,7 @@ async def run(
 
 
 async def _file(
-    extent: Selection, place: int, rows: ExportRecord, files: ExportFolder, stop: asyncio.Event
+    extent: Selection, place: int, rows: SelectionRecord, files: ExportFolder, stop: asyncio.Event
 ) -> str:
     """Write the next file; its name. Empty = there is nothing more to write."""
     group = await rows.rows(extent, place, GROUP_ROWS)

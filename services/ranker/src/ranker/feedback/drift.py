@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranker.domain.activity import Sample
 from ranker.domain.arrays import Doubles
+from ranker.domain.online import Sample
 
 PSI_MATTERS = 0.25
 Z_CHANCE = 4.0

@@ -89,9 +89,7 @@ class LiveModels:
 
     async def _swap(self, catalog_id: str, record: ModelRecord) -> None:
         try:
-            model = await asyncio.to_thread(
-                self._load, catalog_id, record.version, record.manifest_sha256
-            )
+            model = await self._loaded(record)
         except ModelCorrupt as error:
             if self._refused.get(catalog_id) != record.version:
                 get_logger().error(
@@ -125,14 +123,16 @@ class LiveModels:
             if known is not None and known.version == record.version:
                 return known
         try:
-            return await asyncio.to_thread(
-                self._load, catalog_id, record.version, record.manifest_sha256
-            )
+            return await self._loaded(record)
         except ModelCorrupt as error:
             get_logger().warning(
                 "former model not kept", model_version=record.version, problem=error.message
             )
             return None
+
+    async def _loaded(self, record: ModelRecord) -> Model:
+        key = (record.catalog_id, record.version, record.manifest_sha256)
+        return await asyncio.to_thread(self._load, *key)
 
     async def start(self) -> None:
         """Look once, then keep looking until `stop`. A failed look is logged and repeated."""

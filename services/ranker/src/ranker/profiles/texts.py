@@ -10,9 +10,9 @@ from ranker.domain.features import (
     LOOK_KIND,
     PRICE_KIND,
     TAG_KIND,
+    Money,
     price_range,
 )
-from ranker.domain.product import Money
 
 
 class Kind(StrEnum):
@@ -33,7 +33,7 @@ KINDS: Mapping[str, Kind] = {
     TAG_KIND: Kind.TAG,
     LOOK_KIND: Kind.STYLE,
 }
-"""By the kind of a feature's name; attributes are told by their prefix."""
+"""By the kind of a feature's name; attributes have a prefix."""
 
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {

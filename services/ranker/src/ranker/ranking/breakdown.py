@@ -40,7 +40,7 @@ MOST_ADDENDS = 16
 BIAS, OTHER = "bias", "other"
 _STYLE = f"{STYLE_KIND}="
 NEGLIGIBLE = 1e-9
-"""Share of a part below which what is left over is not told."""
+"""Share of a part below which what is left over is not shown."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,13 @@ class Evidence:
 
     @cached_property
     def terms(self) -> Mapping[str, Doubles]:
-        """By part, (ranked, products of its trail), what each last product adds to the part."""
+        """By part, (ranked, products of its last), what each last product adds to the part."""
         model, ranking = self.model, self.ranking
-        if model is None or ranking.items is None or ranking.parts.keys().isdisjoint(self.trails):
+        if (
+            model is None
+            or ranking.items is None
+            or ranking.parts.keys().isdisjoint(self.last_products)
+        ):
             return {}
         raw = parts.terms(model, self.shopper, ranking.items.at(ranking.rows))
         return {
@@ -68,17 +72,17 @@ class Evidence:
         }
 
     @cached_property
-    def trails(self) -> Mapping[str, tuple[str, ...]]:
+    def last_products(self) -> Mapping[str, tuple[str, ...]]:
         """By part the last products that it rests on, in the order of `terms`."""
         model, shopper = self.model, self.shopper
-        trails = {
+        last_products = {
             SESSION: shopper.recent,
             ITEM_ITEM: shopper.liked,
             BOUGHT_TOGETHER: shopper.bought,
         }
         return {
-            part: tuple(model.item_ids[row] for row in trail.rows.tolist())
-            for part, trail in trails.items()
+            part: tuple(model.item_ids[row] for row in last.rows.tolist())
+            for part, last in last_products.items()
             if model is not None
         }
 
@@ -99,10 +103,10 @@ class Evidence:
         rows = np.concatenate([each for each, _ in made])
         each = model.feature_vectors[rows] @ taste + model.feature_biases[rows]
         gains = np.concatenate([amounts for _, amounts in made]) * each.astype(np.float64)
-        told = zip(rows.tolist(), gains.tolist(), strict=True)
+        gained = zip(rows.tolist(), gains.tolist(), strict=True)
         found: list[dict[str, float]] = [{} for _ in made]
         for (own, _), sums in zip(made, found, strict=True):
-            for row, gain in islice(told, len(own)):
+            for row, gain in islice(gained, len(own)):
                 name = model.feature_names[row]
                 if name.startswith(_STYLE):
                     name = STYLE_KIND
@@ -162,7 +166,7 @@ def split(evidence: Evidence) -> dict[str, tuple[Addends, ...]]:
 
 
 def _by_product(evidence: Evidence, part: str) -> tuple[Addends, ...]:
-    names = [f"product={item}" for item in evidence.trails[part]]
+    names = [f"product={item}" for item in evidence.last_products[part]]
     rest = BIAS if part == SESSION and evidence.shopper.long_term is None else OTHER
     return tuple(
         _whole(list(zip(names, row, strict=True)), value, rest)

@@ -190,15 +190,15 @@ def _behind(
 def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
     """The last product, other than itself, that adds most to each ranked product's part; "" = none
     adds anything."""
-    terms, trail = evidence.terms[part].copy(), evidence.trails[part]
-    columns = {item: column for column, item in enumerate(trail)}
+    terms, last = evidence.terms[part].copy(), evidence.last_products[part]
+    columns = {item: column for column, item in enumerate(last)}
     for place, row in enumerate(evidence.ranking.rows.tolist()):
         own = columns.get(evidence.candidates.ids[row])
         if own is not None:
             terms[place, own] = 0
     best, largest = terms.argmax(axis=1).tolist(), terms.max(axis=1).tolist()
     return tuple(
-        trail[column] if value > 0 else "" for column, value in zip(best, largest, strict=True)
+        last[column] if value > 0 else "" for column, value in zip(best, largest, strict=True)
     )
 
 

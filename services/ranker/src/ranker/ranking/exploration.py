@@ -8,7 +8,7 @@ and go.
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ def explored(
     k, tail, pool = _pool(order, new, places)
     if k == 0:
         return order, np.ones(len(order))
-    drawn = sorted(pool, key=_lots(ids, seed))[:k]
+    drawn = sorted(pool, key=lambda product: _lot(ids[product], seed))[:k]
     kept = iter(order.tolist())
     seats = dict(zip(places[:k], drawn, strict=True))
     head = [seats[seat] if seat in seats else next(kept) for seat in range(1, places[k - 1] + 1)]
@@ -97,11 +97,7 @@ def _tail_chances(
     return chances
 
 
-def _lots(ids: Sequence[str], seed: bytes) -> Callable[[int], bytes]:
+def _lot(product_id: str, seed: bytes) -> bytes:
     """What products are drawn by, smallest first: without a preference, and of the id alone."""
-
-    def lot(product: int) -> bytes:
-        text = ids[product].encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, key=seed, digest_size=16).digest()
-
-    return lot
+    text = product_id.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, key=seed, digest_size=16).digest()

@@ -62,7 +62,7 @@ WINDOWS = Windows()
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class LastProducts:
     """The last products that count, newest first."""
 
     rows: Ints
@@ -71,7 +71,7 @@ class Trail:
     """(n,) how much each counts, not rising, at most 1"""
 
 
-NOTHING = Trail(np.zeros(0, np.int64), np.zeros(0))
+NOTHING = LastProducts(np.zeros(0, np.int64), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +79,17 @@ class FoldIn:
     """A shopper as vectors of the serving model; any may be missing."""
 
     long_term: Floats | None = None
-    """What training learned of them, or of those who told the same of themselves."""
+    """What training learned of them, or of those who gave the same attributes."""
     session: Floats | None = None
     """Mean of the vectors of the last products they were interested in, weighed by decay, shrunk
     and faded."""
     viewed: tuple[str, ...] = ()
     """The products behind `session`, newest first."""
-    recent: Trail = NOTHING
+    recent: LastProducts = NOTHING
     """The same as rows of the model: `session` is the sum of their vectors times `decays`."""
-    liked: Trail = NOTHING
+    liked: LastProducts = NOTHING
     """Whose item-item neighbours count."""
-    bought: Trail = NOTHING
+    bought: LastProducts = NOTHING
     """Bought or put into the cart: what is bought with these counts."""
 
     @property
@@ -109,17 +109,17 @@ def of(
     idle_micros: int = 0,
 ) -> FoldIn:
     """The shopper by a model. `products` are those of interest, `bought` those of them that were
-    bought or put into the cart, both newest first and each once; `attributes` what they told of
+    bought or put into the cart, both newest first and each once; `attributes` what they gave of
     themselves, which stands for those who were not in training. `idle_micros`: how long ago the
     newest one was. Without a long-term vector nothing fades with it, as nothing else is known."""
     long_term = _long_term(model, actor, attributes)
     fresh = 1.0 if long_term is None else freshness(idle_micros)
-    recent = _trail(model, products, windows.session, fresh)
+    recent = _last_products(model, products, windows.session, fresh)
     if not len(recent.rows):
         return FoldIn(long_term)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
-    liked = _trail(model, products, windows.item_item, fresh)
+    liked = _last_products(model, products, windows.item_item, fresh)
     if long_term is None:
         evidence = liked.decays.sum()
         liked = replace(liked, decays=liked.decays * evidence / (evidence + LIKED_PRIOR))
@@ -129,14 +129,14 @@ def of(
         viewed=tuple(model.item_ids[place] for place in recent.rows),
         recent=recent,
         liked=liked,
-        bought=_trail(model, bought, windows.bought_together, fresh),
+        bought=_last_products(model, bought, windows.bought_together, fresh),
     )
 
 
 def _long_term(
     model: Model, actor: str | None, attributes: Sequence[tuple[str, str]]
 ) -> Floats | None:
-    """What training learned of the shopper, else of those who told the same of themselves."""
+    """What training learned of the shopper, else of those who gave the same attributes."""
     row = model.actor_rows.get(actor) if actor is not None else None
     if row is not None:
         learned: Floats = model.actor_vectors[row]
@@ -158,11 +158,13 @@ def freshness(idle_micros: int) -> float:
     return float(max(0.5 ** (hours / FRESH_HALF_LIFE_HOURS), 1e-6))
 
 
-def _trail(model: Model, products: Sequence[str], window: Window, first: float = 1.0) -> Trail:
+def _last_products(
+    model: Model, products: Sequence[str], window: Window, first: float = 1.0
+) -> LastProducts:
     known = (model.item_rows[item] for item in products if item in model.item_rows)
     rows = list(islice(known, window.items))
     decays = first * window.decay ** np.arange(len(rows), dtype=np.float64)
-    return Trail(np.array(rows, np.int64), decays)
+    return LastProducts(np.array(rows, np.int64), decays)
 
 
 def by_history(

@@ -1,4 +1,4 @@
-"""Names the products of the whole catalogue that fit a shopper's behaviour best. NumPy only."""
+"""Generates candidates: those of all products that fit a shopper's behaviour best. NumPy only."""
 
 from collections.abc import Collection, Set
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ draws."""
 
 
 class Basis(StrEnum):
-    """What nominees were chosen by."""
+    """What candidates were chosen by."""
 
     NOTHING = "NOTHING"
     LONG_TERM = "LONG_TERM"
@@ -31,7 +31,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Nomination:
+class Generated:
     """Products by behaviour, best first."""
 
     product_ids: tuple[str, ...]
@@ -40,7 +40,7 @@ class Nomination:
     basis: Basis
 
 
-async def nominate(
+async def generate(
     catalog_id: str,
     shopper: FoldIn,
     model: Model | None,
@@ -49,7 +49,7 @@ async def nominate(
     *,
     top_k: int,
     exclude: Collection[str],
-) -> Nomination:
+) -> Generated:
     """At most `top_k` products, neither excluded nor hidden; none when nobody did anything yet."""
     left_out = history.hidden.union(exclude)
     if model is not None and shopper.personal:
@@ -57,15 +57,10 @@ async def nominate(
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
     basis = Basis.POPULARITY if kept else Basis.NOTHING
-    return Nomination(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
+    return Generated(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
 
 
-def basis_of(shopper: FoldIn) -> Basis:
-    """What a shopper's own nominees are chosen by; `shopper` is personal."""
-    return Basis.SESSION if shopper.long_term is None else Basis.LONG_TERM
-
-
-def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Nomination:
+def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
     """The best of all products. Exact; the score is rank.py's where each part of behaviour weighs
     1 and no other counts."""
     scores = parts.blended(model, shopper, parts.factors(model))
@@ -73,10 +68,10 @@ def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) 
     if dropped:
         scores[dropped] = -np.inf
     rows = best(scores, min(top_k, len(scores) - len(dropped)))
-    return _nomination(shopper, model, rows, scores[rows])
+    return _generated(shopper, model, rows, scores[rows])
 
 
-def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Nomination:
+def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
     """The best of the products that go with the shopper's last ones, by the same score.
 
     They are what a search of the collaborative space can't see: with them it misses nothing but
@@ -88,7 +83,7 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
     rows = rows[~np.isin(rows, _rows(model, left_out))]
     scores = parts.blended(model, shopper, factors, rows)
     places = best(scores, top_k)
-    return _nomination(shopper, model, rows[places], scores[places])
+    return _generated(shopper, model, rows[places], scores[places])
 
 
 def best(scores: Floats, count: int) -> Ints:
@@ -110,8 +105,8 @@ def best(scores: Floats, count: int) -> Ints:
 
 
 def _bound(sample: Floats, count: int) -> float | None:
-    """A score that at least `count` of those behind the sample reach, as far as it can tell; None =
-    there are too few to tell."""
+    """A score that at least `count` of those behind the sample reach, as far as is known; None =
+    there are too few to know."""
     place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
     return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
 
@@ -133,11 +128,11 @@ def _rows(model: Model, items: Set[str]) -> list[int]:
     return [model.item_rows[item] for item in items if item in model.item_rows]
 
 
-def _nomination(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Nomination:
+def _generated(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Generated:
     # item_ids are sorted, so that ties by row were ties by id. Two more of them make it a tuple
     # also of none and one; it takes half as long as a loop, as one miss of the cache hides another.
-    return Nomination(
+    return Generated(
         product_ids=itemgetter(0, 0, *rows.tolist())(model.item_ids)[2:],
         scores=tuple(scores.tolist()),
-        basis=basis_of(shopper),
+        basis=Basis.SESSION if shopper.long_term is None else Basis.LONG_TERM,
     )

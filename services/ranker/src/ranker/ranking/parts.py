@@ -1,7 +1,7 @@
 """What behaviour says of products: the parts of a score, raw, weighed and summed. NumPy only.
 
-Ranking, nominating, the choice of a blend and evaluation all score by this module. For product i
-and a shopper with the trained vector u, whose last products of interest are j::
+Ranking, generating candidates, the choice of a blend and evaluation all score by this module. For
+product i and a shopper with the trained vector u, whose last products of interest are j::
 
     taste_i           = x_i·u + β_i                shoppers who were in training, or whose given
                                                    attributes were
@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.model import Model
-from ranker.ranking.fold_in import FoldIn, Trail
+from ranker.ranking.fold_in import FoldIn, LastProducts
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
@@ -84,9 +84,9 @@ def raw_parts(
     if shopper.session is not None and SESSION in wanted:
         scores = (items.vectors @ shopper.session).astype(np.float64)
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
-    for name, neighbours, trail in _neighbourly(model, shopper):
+    for name, neighbours, last in _neighbourly(model, shopper):
         if name in wanted:
-            parts[name] = items.take(_spread(neighbours, trail))
+            parts[name] = items.take(_spread(neighbours, last))
     if shopper.personal and model.trend is not None and TREND in wanted:
         parts[TREND] = items.take(model.trend.astype(np.float64))
     if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
@@ -137,9 +137,9 @@ def blended(
     else:
         scores = _of(rows, model.item_vectors) @ vector
         scores += np.float32(bias) * _of(rows, model.item_biases)
-    for name, neighbours, trail in _neighbourly(model, shopper):
+    for name, neighbours, last in _neighbourly(model, shopper):
         if name in factors:
-            _add(scores, factors[name], _spread(neighbours, trail), rows)
+            _add(scores, factors[name], _spread(neighbours, last), rows)
     if shopper.personal and model.trend is not None and TREND in factors:
         _add(scores, factors[TREND], model.trend, rows)
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
@@ -171,7 +171,7 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
 def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     """What each of the last products adds to the raw parts that rest on them, by part.
 
-    Each is (n, products of the part's trail): session by `shopper.recent`, item_item by
+    Each is (n, products of the part's last): session by `shopper.recent`, item_item by
     `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part, less the
     product's bias in the session of those without a long-term vector.
     """
@@ -180,31 +180,31 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
         found[SESSION] = closeness * recent.decays
-    for name, neighbours, trail in _neighbourly(model, shopper):
-        found[name] = _lookup(neighbours, trail, items)
+    for name, neighbours, last in _neighbourly(model, shopper):
+        found[name] = _lookup(neighbours, last, items)
     return found
 
 
 def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
     """Rows of the products that are neighbours of the last ones in a part that counts, sorted."""
     found = [
-        _told(neighbours, trail)[0]
-        for name, neighbours, trail in _neighbourly(model, shopper)
+        _gathered(neighbours, last)[0]
+        for name, neighbours, last in _neighbourly(model, shopper)
         if name in factors
     ]
     return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)
 
 
-def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, Trail]]:
+def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, LastProducts]]:
     """The parts by neighbours that there are for this shopper, with whose neighbours count."""
     candidates = (
         (ITEM_ITEM, model.item_item, shopper.liked),
         (BOUGHT_TOGETHER, model.bought_together, shopper.bought),
     )
     return [
-        (name, neighbours, trail)
-        for name, neighbours, trail in candidates
-        if neighbours is not None and len(trail.rows)
+        (name, neighbours, last)
+        for name, neighbours, last in candidates
+        if neighbours is not None and len(last.rows)
     ]
 
 
@@ -219,37 +219,39 @@ def _of(rows: Ints | None, values: Floats) -> Floats:
     return values if rows is None else values.take(rows, axis=0, mode="clip")
 
 
-def _spread(neighbours: Neighbours, trail: Trail) -> Doubles:
+def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
     """Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
 
     A count over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.
     """
-    items, weights, _ = _told(neighbours, trail)
+    items, weights, _ = _gathered(neighbours, last)
     found = np.bincount(items, weights, minlength=len(neighbours.starts) - 1)
     return found.astype(np.float64, copy=False)  # counts when nothing has neighbours
 
 
-def _lookup(neighbours: Neighbours, trail: Trail, items: Items) -> Doubles:
-    """The addends of `_spread`, for every product of the items and of the trail, (n, trail)."""
+def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles:
+    """The addends of `_spread`, for every product of the items and of the last, (n, last)."""
     count = len(neighbours.starts) - 1
     rows = np.arange(count) if items.rows is None else items.rows
     places = np.full(count, UNKNOWN)
     known = np.flatnonzero(rows != UNKNOWN)
     places[rows[known]] = known
-    told, weights, columns = _told(neighbours, trail)
-    there = np.flatnonzero(places[told] != UNKNOWN)
-    found = np.zeros((len(rows), len(trail.rows)))
-    found[places[told[there]], columns[there]] = weights[there]
+    named, weights, columns = _gathered(neighbours, last)
+    there = np.flatnonzero(places[named] != UNKNOWN)
+    found = np.zeros((len(rows), len(last.rows)))
+    found[places[named[there]], columns[there]] = weights[there]
     return found
 
 
-def _told(neighbours: Neighbours, trail: Trail) -> tuple[npt.NDArray[np.int32], Floats, Ints]:
+def _gathered(
+    neighbours: Neighbours, last: LastProducts
+) -> tuple[npt.NDArray[np.int32], Floats, Ints]:
     """The neighbours of all of the last products, one after the other: rows of products, how much
-    each last one speaks for them, and which of the trail it is."""
-    starts = neighbours.starts[trail.rows]
-    counts = neighbours.starts[trail.rows + 1] - starts
+    each last one speaks for them, and which of the last it is."""
+    starts = neighbours.starts[last.rows]
+    counts = neighbours.starts[last.rows + 1] - starts
     columns = np.repeat(np.arange(len(counts)), counts)
     places = np.arange(len(columns)) + (starts - counts.cumsum() + counts)[columns]
-    decays = trail.decays.astype(np.float32)
+    decays = last.decays.astype(np.float32)
     return neighbours.items[places], decays[columns] * neighbours.weights[places], columns

@@ -14,7 +14,7 @@ blend and the scales s are the model's: they set the kinds of behaviour against 
 bring each to about −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is
 the share that the record has now. A part that has no weight counts 0 and is left out. A product
 that the model does not know is represented by those of its features that the model knows, and by
-its visual style if the request tells what it looks like; it has no neighbours, and where there are
+its visual style if the request says what it looks like; it has no neighbours, and where there are
 no such features it gets no taste or session part either.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
@@ -29,9 +29,8 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles, Flags, Floats, Ints
 from ranker.domain.events import History
-from ranker.domain.features import feature_names, style_names
+from ranker.domain.features import Product, feature_names, style_names
 from ranker.domain.model import Model
-from ranker.domain.product import Product
 from ranker.ranking import parts
 from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.parts import POPULARITY, UNKNOWN, Items
@@ -59,10 +58,10 @@ class Candidates:
     fused: Doubles
     """Fused order of the branches, higher = better; breaks ties."""
     created_micros: Ints | None = None
-    """When the catalogue first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
-    told."""
+    """When the catalog first stored each, microseconds since 1970 (UTC), 0 = unknown; None = not
+    given."""
     photos: Photos | None = None
-    """None = not told."""
+    """None = not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +148,14 @@ def represent(candidates: Candidates, model: Model) -> Items:
     count = len(candidates.ids)
     rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
     items = Items(model.item_vectors[rows], model.item_biases[rows], rows)
-    strangers = np.flatnonzero(rows == UNKNOWN)
-    for place in strangers.tolist():
+    unseen = np.flatnonzero(rows == UNKNOWN)
+    for place in unseen.tolist():
         names = feature_names(candidates.products[place], model.attribute_keys)
         known = [model.feature_rows[name] for name in names if name in model.feature_rows]
         items.vectors[place] = model.feature_vectors[known].sum(axis=0)
         items.biases[place] = model.feature_biases[known].sum()
-    if len(strangers) and candidates.photos is not None:
-        _add_looks(items, strangers, candidates.photos, model)
+    if len(unseen) and candidates.photos is not None:
+        _add_looks(items, unseen, candidates.photos, model)
     return items
 
 

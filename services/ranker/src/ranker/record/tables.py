@@ -12,7 +12,7 @@ stored, 7,000 a second were written instead of 5,100 with SQLite's own 4 MiB (20
 METADATA = sa.MetaData()
 
 KIND_INTEREST, KIND_VISIBILITY, KIND_OTHER = "INTEREST", "VISIBILITY", "OTHER"
-"""What `kind` tells apart: for or against a product; hide and unhide; the rest."""
+"""What `kind` distinguishes: for or against a product; hide and unhide; the rest."""
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -92,7 +92,7 @@ ATTRIBUTES = sa.Table(
     METADATA,
     *keys("catalog_id", "actor", "key"),
     *texts("value", "key_id"),
-    # When the shopper's consent was told with it.
+    # When the shopper's consent came with it.
     *numbers("consent_micros"),
 )
 

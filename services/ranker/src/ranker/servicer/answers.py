@@ -2,18 +2,19 @@
 
 # ruff: noqa: N802, ARG002 (gRPC names the methods and hands them a context)
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ranker.domain import answer_columns
 from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
-from ranker.record.queued import AnswerQueue
+from ranker.record.answers import AnswerQueue
 from ranker.servicer.records import named_problems, stored
-from ranker.servicer.requests import Context, actor, check_range
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid, enter
+from ranker.servicer.requests import actor, check_range, refuse
+from servicekit.jobs import now_micros
+from servicekit.requests import enter
+from servicekit.server import Context
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 
@@ -29,23 +30,17 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
     catalogs: Sequence[str]
     pseudonyms: Pseudonyms
     answers: AnswerQueue
-    now: Callable[[], int]
-    """Microseconds since 1970 (UTC)."""
     keep_micros: int
     """How long an answer is kept that does not say so itself."""
 
     async def RecordAnswers(
-        self,
-        request: pb.RecordAnswersRequest,
-        context: Context,
+        self, request: pb.RecordAnswersRequest, context: Context
     ) -> pb.RecordAnswersResponse:
         """Keep answers; the first content of an id stays."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("answers", len(request.answers), 1, MOST_ANSWERS)
-        problems = [*_problems(request.answers)]
-        if problems:
-            raise RequestInvalid(*(FieldViolation(*problem) for problem in problems))
-        now = self.now()
+        refuse(_problems(request.answers))
+        now = now_micros()
         answers = [
             stored(
                 message,
@@ -59,11 +54,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         ]
         return pb.RecordAnswersResponse(written_count=await self.answers.write(answers))
 
-    async def GetAnswer(
-        self,
-        request: pb.GetAnswerRequest,
-        context: Context,
-    ) -> pb.AnswerRecord:
+    async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.AnswerRecord:
         """One kept answer, or a range of its products, without its shopper."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_range("offset", request.offset, 0, MOST_PRODUCTS)

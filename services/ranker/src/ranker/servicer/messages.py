@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import money_pb2
 
-from ranker.domain.product import Money
+from ranker.domain.features import Money
 from ranker.servicer.requests import timestamp
 
 M = TypeVar("M", bound=Message)

@@ -7,9 +7,8 @@ from ranker.domain.answer_columns import MOST_BRANCHES, of_products, packed
 from ranker.events.intake import ANSWER_ID
 from ranker.ranking.order import Order
 from ranker.record.answers import Answer
-from ranker.servicer.arranging import cause_number
-from servicekit.errors import FieldViolation
-from servicekit.requests import RequestInvalid
+from ranker.servicer.replies import cause_number
+from ranker.servicer.requests import refuse
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
@@ -29,18 +28,16 @@ def named_problems(answer_id: str, digest: bytes, arms: Sequence[str]) -> Iterab
         yield "answer_id", "is not 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if len(digest) not in (0, DIGEST_BYTES):
         yield "request_digest", f"is not {DIGEST_BYTES} bytes long"
-    if len(arms) > MOST_ARMS or any(map(_no_arm, arms)):
+    if len(arms) > MOST_ARMS or not all(
+        0 < len(one) <= MOST_ARM and one.isprintable() for one in arms
+    ):
         yield "arms", f"are not up to {MOST_ARMS} of 1 to {MOST_ARM} printable characters"
 
 
 def check_draft(draft: pb.AnswerDraft, count: int) -> None:
     """RequestInvalid unless an answer of `count` candidates can be kept so."""
-    problems = [
-        *named_problems(draft.answer_id, draft.request_digest, draft.arms),
-        *_column_problems(draft, count),
-    ]
-    if problems:
-        raise RequestInvalid(*(FieldViolation(f"record.{one}", what) for one, what in problems))
+    named = named_problems(draft.answer_id, draft.request_digest, draft.arms)
+    refuse([*named, *_column_problems(draft, count)], "record.")
 
 
 def _column_problems(draft: pb.AnswerDraft, count: int) -> Iterable[tuple[str, str]]:
@@ -52,10 +49,6 @@ def _column_problems(draft: pb.AnswerDraft, count: int) -> Iterable[tuple[str, s
     for name in ("matched_image_ids", "branches"):
         if (length := len(getattr(draft, name))) not in (0, count):
             yield name, f"has {length} entries for {count} products"
-
-
-def _no_arm(name: str) -> bool:
-    return not (0 < len(name) <= MOST_ARM and name.isprintable())
 
 
 def stored(

@@ -74,7 +74,7 @@ _DISCOUNTS: Doubles = 1 / np.log2(np.arange(2, TOP + 2))
 
 def gathered(shoppers: Iterable[Case]) -> Cases:
     """Cases of those shoppers who want something. The memory is that of the pools, not of the
-    catalogue's."""
+    catalog's."""
     cases = [(case, _pool(case)) for case in shoppers if case.wanted.any()]
     names = sorted({name for case, _ in cases for name in case.parts})
     width = max([TOP, *(len(pool) for _, pool in cases)])

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranker.domain.arrays import Floats, Ints
-from ranker.domain.features import ID_KIND, feature_names, style_names
-from ranker.domain.product import Product
+from ranker.domain.features import ID_KIND, Product, feature_names, style_names
 
 LEAST_SHARED = 5
-"""Shoppers who must share an attribute for it to be a feature: a model tells of nobody's alone."""
+"""Shoppers who must share an attribute for it to be a feature: a model reveals nobody's alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Floats
-from ranker.domain.product import Vectors
+from ranker.domain.features import Vectors
 
 CHUNK = 4_096
 """Vectors that are taken into float64 at once."""

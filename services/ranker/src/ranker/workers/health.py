@@ -1,6 +1,6 @@
-"""Looks at each catalog's feedback from time to time, keeps what it finds and tells Prometheus.
+"""Looks at each catalog's feedback from time to time, keeps what it finds and exports metrics.
 
-Of several workers the first one to find that the last look is old looks; all of them tell what is
+Of several workers the first one to find that the last look is old looks; all of them export what is
 kept.
 """
 
@@ -18,7 +18,6 @@ from ranker.domain.online import Period
 from ranker.feedback import answered, health
 from ranker.feedback.health import Health
 from ranker.feedback.policies import policies
-from ranker.record.activity import ActivityRecord
 from ranker.record.feedback import FeedbackRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
@@ -57,7 +56,7 @@ Candidate = tuple[str, Blend]
 
 
 class Watch:
-    """Looks, keeps, tells."""
+    """Looks at feedback, keeps and exports what it finds."""
 
     def __init__(
         self,
@@ -70,7 +69,6 @@ class Watch:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._activity = ActivityRecord(database)
         self._answers = FeedbackRecord(database)
         self._online = OnlineRecord(database)
         self._registry = ModelRegistry(database)
@@ -89,17 +87,17 @@ class Watch:
                 await asyncio.wait_for(stop.wait(), min(seconds, LOOK_SECONDS))
 
     async def look(self) -> None:
-        """Look at the catalogs that are due, and tell what is kept of all."""
+        """Look at the catalogs that are due, and export what is kept of all."""
         found: dict[str, Health] = {}
         due = self._clock() - round(self._settings.health_seconds * 1e6)
         for catalog_id in self._settings.catalogs:
-            kept = await self._activity.kept(catalog_id)
+            kept = await self._online.kept(catalog_id)
             if kept is not None and kept[0] > due:
                 found[catalog_id] = health.from_json(kept[1])
                 continue
             seen = found[catalog_id] = await self._seen(catalog_id)
-            await self._activity.keep(catalog_id, seen.computed_micros, health.to_json(seen))
-        _tell(found)
+            await self._online.keep(catalog_id, seen.computed_micros, health.to_json(seen))
+        _export(found)
 
     async def _seen(self, catalog_id: str) -> Health:
         """What is found of a catalog now."""
@@ -114,7 +112,7 @@ class Watch:
             for period in (present, past)
         ]
         reference, before, activity = [
-            await self._activity.activity(catalog_id, window)
+            await self._online.activity(catalog_id, window)
             for window in (compared.reference, compared.before, compared.present)
         ]
         serving = (await self._registry.promoted((catalog_id,))).get(catalog_id)
@@ -161,8 +159,8 @@ class Watch:
         return await answered.blends(catalog_id, versions, self._registry, self._store)
 
 
-def _tell(found: Mapping[str, Health]) -> None:
-    """Tell Prometheus; where catalogs are many, the worst under one label."""
+def _export(found: Mapping[str, Health]) -> None:
+    """Set the metrics; where catalogs are many, the worst under one label."""
     drift: dict[tuple[str, str], bool] = {}
     lost: dict[str, float] = {}
     for catalog_id, seen in found.items():

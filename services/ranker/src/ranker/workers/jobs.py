@@ -3,7 +3,7 @@
 Purges and exports of events run in this process (see events/). So do publications of models (see
 models/publish.py), beside the other jobs, for they may have to wait for the retriever. What is too
 old is deleted here all the time (see events/retention.py), and feedback looked at from time to time
-(see watching.py).
+(see health.py).
 
 A training or an evaluation is a process of its own, so that it can be killed, cancelled or run out
 of memory without touching anything else. This process holds the job's claim and keeps it alive.
@@ -26,8 +26,7 @@ from ranker.domain.model import EVALUATE, TRAIN
 from ranker.events import export, purge
 from ranker.events.export import EXPORT
 from ranker.events.purge import PURGE
-from ranker.record.exports import ExportRecord
-from ranker.record.purges import PurgeRecord
+from ranker.record.selections import SelectionRecord
 from ranker.workers.options import Options
 from servicekit import telemetry
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
@@ -68,7 +67,7 @@ def train_command(job_id: str) -> Sequence[str]:
 class Exporter:
     """What exports need."""
 
-    rows: ExportRecord
+    rows: SelectionRecord
     store: ExportStore
 
     async def run(self, job: Job, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
@@ -82,7 +81,7 @@ async def work(
     command: Command,
     settings: Options,
     stop: asyncio.Event,
-    purger: PurgeRecord | None = None,
+    purger: SelectionRecord | None = None,
     *,
     exporter: Exporter | None = None,
     tidy: Tidy | None = None,
@@ -115,7 +114,7 @@ async def run_job(
     job: Job,
     command: Command,
     stop: asyncio.Event,
-    purger: PurgeRecord | None = None,
+    purger: SelectionRecord | None = None,
     *,
     exporter: Exporter | None = None,
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from ranker.adapters.collaborative import CollaborativeIndex
+from ranker.adapters.retriever import CollaborativeIndex
 from ranker.domain.errors import Interrupted
 from ranker.models import publish
 from ranker.models.publish import PUBLISH, Publication, PublishedModels

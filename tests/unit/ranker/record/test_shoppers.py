@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ranker.domain.events import EventType, Identity, Shopper, StoredEvent, Written
-from ranker.record.aliases import ShopperRecord
 from ranker.record.answers import Answer, AnswerLog
 from ranker.record.events import EventRecord
+from ranker.record.shoppers import ShopperRecord
 from ranker.record.tables import ANSWERS
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored

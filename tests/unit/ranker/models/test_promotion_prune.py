@@ -1,5 +1,5 @@
-from ranker.adapters.collaborative import Published
-from ranker.models.prune import prune
+from ranker.adapters.retriever import Published
+from ranker.models.promotion import prune
 from servicekit.errors import Unavailable
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ranker.domain.recipe import RANGES, Blend, ItemItem, Loss, Recipe
 from ranker.servicer.messages import message_of
-from ranker.servicer.trainings import params_of, tell
+from ranker.servicer.model_messages import describe, params_of
 from ranker.settings import TrainSettings
 from ranker.training.job import order_of
 from servicekit.requests import RequestInvalid
@@ -110,7 +110,7 @@ def test_a_model_tells_how_it_was_trained() -> None:
     }
     training = {"recipe": recipe.json(), "ablation": [addition], "base": "lfm-1", "trials": 7}
     message = pb.Model()
-    tell(message, dataclasses.replace(record("lfm-2"), training=training))
+    describe(message, dataclasses.replace(record("lfm-2"), training=training))
     assert (message.recipe.dimension, message.seed, message.search_trial_count) == (12, 3, 7)
     assert {one.part: one.weight for one in message.blend} == {"taste": 1.0, "session": 2.5}
     assert (message.blend_learned_from, message.base_version) == ("validation", "lfm-1")
@@ -120,5 +120,5 @@ def test_a_model_tells_how_it_was_trained() -> None:
 
 def test_of_a_model_of_an_older_release_nothing_is_told() -> None:
     message = pb.Model()
-    tell(message, record("lfm-0"))
+    describe(message, record("lfm-0"))
     assert message == pb.Model()

@@ -4,7 +4,7 @@ import pytest
 
 from ranker.domain.log import log_of
 from ranker.domain.signals import Interests, interests
-from ranker.training.scales import HALF_SURE, sureness
+from ranker.training.fitting import HALF_SURE, sureness
 from tests.fakes.ranker import did
 
 

@@ -1,19 +1,26 @@
-"""The retriever's index, as a publication writes to it."""
+"""The retriever: products and what they look like, as a training reads them; and its index, as a
+publication writes to it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
 
 from ranker.domain.arrays import Floats
+from ranker.domain.columns import products_of
 from ranker.domain.errors import PublishIncomplete
+from ranker.domain.features import Product, Vectors
+from servicekit.errors import ServiceError
 from servicekit.status import from_rpc_error, from_status
+from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc, vector_pb2
 from sightline.retriever.v1 import (
     index_service_pb2,
     index_service_pb2_grpc,
+    product_service_pb2,
+    product_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
 )
@@ -58,7 +65,7 @@ class CollaborativeIndex:
         request = index_service_pb2.ListGenerationsRequest(
             catalog_id=catalog_id, space=SPACE, include_dropped=True
         )
-        answer = await told(self._index.ListGenerations(request, timeout=CALL_SECONDS))
+        answer = await answered(self._index.ListGenerations(request, timeout=CALL_SECONDS))
         return [_published(one) for one in answer.generations]
 
     async def create(
@@ -75,12 +82,12 @@ class CollaborativeIndex:
             metric=index_service_pb2.METRIC_IP,
             parameters=parameters(kind=parameters.KIND_HNSW if graph else parameters.KIND_FLAT),
         )
-        await told(self._index.CreateGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._index.CreateGeneration(request, timeout=CALL_SECONDS))
 
     async def write(
         self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
     ) -> int:
-        """Store the products' vectors; how many of them the catalogue has no more."""
+        """Store the products' vectors; how many of them the catalog has no more."""
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         request = vector_service_pb2.UpsertVectorsRequest(
             catalog_id=catalog_id,
@@ -97,7 +104,7 @@ class CollaborativeIndex:
                 for item, row in zip(product_ids, rows, strict=True)
             ],
         )
-        answer = await told(self._vectors.UpsertVectors(request, timeout=CALL_SECONDS))
+        answer = await answered(self._vectors.UpsertVectors(request, timeout=CALL_SECONDS))
         missing = 0
         for status in answer.statuses:
             if status.code:
@@ -110,19 +117,19 @@ class CollaborativeIndex:
     async def settle(self, catalog_id: str, name: str) -> str:
         """Ask for a job that ends when the index holds what was written; its id."""
         request = index_service_pb2.BackfillGenerationRequest(catalog_id=catalog_id, name=name)
-        job = await told(self._index.BackfillGeneration(request, timeout=CALL_SECONDS))
+        job = await answered(self._index.BackfillGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)
 
     async def verify(self, catalog_id: str, name: str) -> str:
         """Ask for a job that verifies the generation; its id."""
         request = index_service_pb2.VerifyGenerationRequest(catalog_id=catalog_id, name=name)
-        job = await told(self._index.VerifyGeneration(request, timeout=CALL_SECONDS))
+        job = await answered(self._index.VerifyGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)
 
     async def ended(self, catalog_id: str, job_id: str) -> bool:
         """Whether such a job has ended. PublishIncomplete when it did not succeed."""
         request = job_service_pb2.GetJobRequest(catalog_id=catalog_id, job_id=job_id)
-        job = await told(self._jobs.GetJob(request, timeout=CALL_SECONDS))
+        job = await answered(self._jobs.GetJob(request, timeout=CALL_SECONDS))
         if job.state in OPEN:
             return False
         if job.state != job_pb2.Job.STATE_SUCCEEDED:
@@ -133,15 +140,15 @@ class CollaborativeIndex:
     async def activate(self, catalog_id: str, name: str) -> None:
         """Make it the active one."""
         request = index_service_pb2.ActivateGenerationRequest(catalog_id=catalog_id, name=name)
-        await told(self._index.ActivateGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._index.ActivateGeneration(request, timeout=CALL_SECONDS))
 
     async def drop(self, catalog_id: str, name: str) -> None:
         """Take it out of service."""
         request = index_service_pb2.DropGenerationRequest(catalog_id=catalog_id, name=name)
-        await told(self._index.DropGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._index.DropGeneration(request, timeout=CALL_SECONDS))
 
 
-async def told(call: Awaitable[T]) -> T:
+async def answered(call: Awaitable[T]) -> T:
     """The answer, or what the retriever says as a ServiceError."""
     try:
         return await call
@@ -161,3 +168,72 @@ def _published(made: index_service_pb2.Generation) -> Published:
         vector_count=made.indexed_count,
         finding=next(iter(made.verification.findings), ""),
     )
+
+
+IDEMPOTENT = (
+    ("sightline.retriever.v1.ProductService", "ListProducts"),
+    ("sightline.retriever.v1.VectorService", "ListVectors"),
+)
+"""Calls that the channel may try again."""
+
+PAGE_SIZE = 1000
+PAGE_SECONDS = 30.0
+
+VISUAL = "visual"
+NO_VECTORS = frozenset({"SPACE_UNAVAILABLE", "UNIMPLEMENTED"})
+"""Why a retriever has none to give: no photo is indexed, or it is of an older release."""
+
+
+class Catalog:
+    """The products of a catalog. Each call raises what the retriever answers as a ServiceError."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._products = product_service_pb2_grpc.ProductServiceStub(channel)
+        self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
+
+    async def products(self, catalog_id: str) -> tuple[Product, ...]:
+        """All products, sorted by id."""
+        request = product_service_pb2.ListProductsRequest(
+            catalog_id=catalog_id,
+            page_size=PAGE_SIZE,
+            view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
+        )
+        products: dict[str, Product] = {}
+        async for page in _pages(self._products.ListProducts, request):
+            products |= {one.product_id: one for one in products_of(page.columns, "columns")}
+        return tuple(products[item] for item in sorted(products))
+
+    async def vectors(self, catalog_id: str) -> Vectors | None:
+        """The vectors of all products' photos; None = there are none.
+
+        They are held in memory: 4 bytes × dimension for each product.
+        """
+        request = vector_service_pb2.ListVectorsRequest(
+            catalog_id=catalog_id, space=VISUAL, page_size=PAGE_SIZE
+        )
+        vectors: dict[str, bytes] = {}
+        version, dimension = "", 0
+        try:
+            async for page in _pages(self._vectors.ListVectors, request):
+                dimension, version = page.dimension, page.space.version
+                width = 4 * dimension
+                for place, item in enumerate(page.product_ids):
+                    vectors[item] = page.vectors[place * width : (place + 1) * width]
+        except ServiceError as error:
+            if error.reason not in NO_VECTORS and error.code not in NO_VECTORS:
+                raise
+            get_logger().info("no style is learned", reason=error.reason)
+            return None
+        ids = tuple(sorted(vectors))
+        values = np.frombuffer(b"".join(vectors[item] for item in ids), "<f4")
+        return Vectors(ids, values.reshape(len(ids), dimension), version)
+
+
+async def _pages(call: Callable[..., Awaitable[Any]], request: Any) -> AsyncIterator[Any]:
+    """All pages of a list. A retriever that is only just starting is waited for."""
+    while True:
+        page = await answered(call(request, timeout=PAGE_SECONDS, wait_for_ready=True))
+        yield page
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return

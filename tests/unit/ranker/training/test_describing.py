@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from ranker.domain.features import Product
 from ranker.domain.log import log_of
 from ranker.domain.model import Model
-from ranker.domain.product import Product
 from ranker.domain.signals import Interests, Signals, interests
-from ranker.training.telling import product_features, told
+from ranker.training.describing import described, product_features
 from tests.fakes.ranker import did, model, product
 
 AXES = {"Red": (1.0, 0.0), "White": (0.0, 1.0)}
@@ -39,7 +39,7 @@ def crowd(reds: int = 20, whites: int = 10) -> Interests:
 
 
 def test_groups_are_found_by_what_people_like_and_say_what_sets_them_apart() -> None:
-    found = told(shop(), PRODUCTS, crowd(), seed=0)
+    found = described(shop(), PRODUCTS, crowd(), seed=0)
     segments, features = found.segments, found.product_features
     assert segments is not None
     assert features is not None
@@ -51,8 +51,8 @@ def test_groups_are_found_by_what_people_like_and_say_what_sets_them_apart() -> 
 
 
 def test_the_same_events_in_any_order_of_products_tell_the_same() -> None:
-    one = told(shop(), PRODUCTS, crowd(), seed=0)
-    two = told(shop(), PRODUCTS[::-1], crowd(), seed=0)
+    one = described(shop(), PRODUCTS, crowd(), seed=0)
+    two = described(shop(), PRODUCTS[::-1], crowd(), seed=0)
     assert one.product_features is not None
     assert two.product_features is not None
     assert one.product_features.names == two.product_features.names
@@ -63,11 +63,11 @@ def test_the_same_events_in_any_order_of_products_tell_the_same() -> None:
 
 
 def test_few_people_and_robots_are_no_crowd() -> None:
-    assert told(shop(), PRODUCTS, crowd(10, 9), seed=0).segments is None
+    assert described(shop(), PRODUCTS, crowd(10, 9), seed=0).segments is None
     log = log_of(did(f"a{n}", f"r{k}", at=k) for n in range(40) for k in range(8))
     flagged = interests(log, Signals(robot_products_a_day=3))
     assert flagged.robots.all()
-    assert told(shop(), PRODUCTS, flagged, seed=0).segments is None
+    assert described(shop(), PRODUCTS, flagged, seed=0).segments is None
 
 
 def test_each_product_is_told_by_its_features_without_its_id() -> None:

@@ -1,4 +1,5 @@
-"""Visitors who turned out to be users, in SQL.
+"""Who is who, in SQL: visitors who turned out to be users, what shoppers gave of themselves, and
+which key the pseudonyms were made with.
 
 After a merge the two ids are one shopper: what was kept under the visitor's pseudonym has moved to
 the user's, what comes in later under it is filed under the user's, and whoever is asked for by it
@@ -6,6 +7,7 @@ is the user. The digest of an event stays that of the event as given, so that a 
 visitor's id is still the same event.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 from zlib import crc32
@@ -13,15 +15,16 @@ from zlib import crc32
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ranker.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS
+from ranker.domain.errors import KeyUnusable
+from ranker.domain.features import shopper_feature_names
+from ranker.domain.pseudonyms import Pseudonyms
+from ranker.record.rows import Record
+from ranker.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql import Database
 
 
-class ShopperRecord:
-    """Who is who, in all catalogs."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class ShopperRecord(Record):
+    """Shoppers of all catalogs."""
 
     async def merge(
         self, catalog_id: str, visitor: str, user: str, *, key_id: str, now_micros: int
@@ -43,6 +46,51 @@ class ShopperRecord:
                 },
             )
         )
+
+    async def set_attributes(
+        self,
+        catalog_id: str,
+        actor: str,
+        attributes: Mapping[str, str],
+        *,
+        key_id: str,
+        now_micros: int,
+    ) -> int:
+        """Keep these in the place of all that the shopper gave before, under the user that a merged
+        visitor is; how many there were. None to keep = the consent is withdrawn."""
+
+        def replace(connection: Connection) -> int:
+            gate(connection, catalog_id, alone=True)
+            whose = owner(connection, catalog_id, actor)
+            t = ATTRIBUTES.c
+            theirs = sa.delete(ATTRIBUTES).where(t.catalog_id == catalog_id, t.actor == whose)
+            gone = connection.execute(theirs).rowcount
+            rows = [
+                {
+                    "catalog_id": catalog_id,
+                    "actor": whose,
+                    "key": key,
+                    "value": value,
+                    "key_id": key_id,
+                    "consent_micros": now_micros,
+                }
+                for key, value in sorted(attributes.items())
+            ]
+            if rows:
+                connection.execute(sa.insert(ATTRIBUTES), rows)
+            return gone
+
+        return await self._db.write(replace)
+
+    async def attributes(self, catalog_id: str) -> dict[str, tuple[str, ...]]:
+        """By pseudonym the names of the features that each shopper's attributes are."""
+        t = ATTRIBUTES.c
+        statement = sa.select(t.actor, t.key, t.value).where(t.catalog_id == catalog_id)
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for actor, key, value in rows:
+            found[actor].append((key, value))
+        return {actor: shopper_feature_names(given) for actor, given in sorted(found.items())}
 
 
 def owner(connection: Connection, catalog_id: str, actor: str) -> str:
@@ -95,3 +143,26 @@ def _move_attributes(connection: Connection, catalog_id: str, visitor: str, user
     new = sa.update(ATTRIBUTES).where(here, t.actor == visitor, t.key.not_in(known))
     connection.execute(new.values(actor=user))
     connection.execute(sa.delete(ATTRIBUTES).where(here, t.actor == visitor))
+
+
+async def has_key(database: Database) -> bool:
+    """Whether the store was written with some key already."""
+    statement = sa.select(KEYS.c.key_id).limit(1)
+    return await database.read(lambda connection: connection.execute(statement).first() is not None)
+
+
+async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:
+    """Bind a new store to the key; KeyUnusable when the store was written with another one."""
+
+    def bind(connection: Connection) -> bool:
+        stored = connection.execute(sa.select(KEYS.c.fingerprint)).scalar()
+        if stored is None:
+            row = {"key_id": pseudonyms.key_id, "fingerprint": pseudonyms.fingerprint}
+            connection.execute(sa.insert(KEYS).values(row))
+        return stored is None or stored == pseudonyms.fingerprint
+
+    if not await database.write(bind):
+        raise KeyUnusable(
+            "the record's pseudonyms were made with another key: with this one nobody's history "
+            "would be found; give the former key, or start with an empty record"
+        )

@@ -2,8 +2,8 @@ import grpc
 import numpy as np
 import pytest
 
-from ranker.adapters.catalog import IDEMPOTENT, Catalog
-from ranker.domain.product import Vectors
+from ranker.adapters.retriever import IDEMPOTENT, Catalog
+from ranker.domain.features import Vectors
 from servicekit.channel import connect
 from servicekit.errors import ServiceError
 from tests.fakes.ranker import FakeProducts, FakeVectors, product, serving

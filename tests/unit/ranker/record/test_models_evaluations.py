@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from ranker.domain.errors import EvaluationMissing, ModelNotFound
 from ranker.domain.model import Verdict
 from ranker.domain.report import ProductionAs, Report
-from ranker.record.evaluations import EvaluationRecord
 from ranker.record.models import HOUR_MICROS, ModelRegistry
 from ranker.record.tables import PROMOTION_LOG
 from servicekit.sql import Database
@@ -32,8 +31,8 @@ async def test_an_evaluation_comes_back_whole_and_its_verdict_with_the_model(
     db: Database, registry: ModelRegistry
 ) -> None:
     await registry.add(record("v1"))
-    await EvaluationRecord(db).put("default", "v1", REPORT)
-    assert await EvaluationRecord(db).get("default", "v1") == REPORT
+    await ModelRegistry(db).keep_report("default", "v1", REPORT)
+    assert await ModelRegistry(db).report("default", "v1") == REPORT
     found = await registry.get("default", "v1")
     assert (found.verdict, found.verdict_summary) == (Verdict.INCONCLUSIVE, "too few")
     assert found.compared_with == "v0"
@@ -45,15 +44,15 @@ async def test_a_later_evaluation_takes_the_place_of_the_first(
     await registry.add(record("v1"))
     later = dataclasses.replace(REPORT, verdict=Verdict.PASSED)
     for report in (REPORT, later):
-        await EvaluationRecord(db).put("default", "v1", report)
-    assert await EvaluationRecord(db).get("default", "v1") == later
+        await ModelRegistry(db).keep_report("default", "v1", report)
+    assert await ModelRegistry(db).report("default", "v1") == later
 
 
 async def test_a_model_without_an_evaluation_says_so(db: Database, registry: ModelRegistry) -> None:
     await registry.add(record("v1"))
     assert (await registry.get("default", "v1")).verdict is None
     with pytest.raises(EvaluationMissing):
-        await EvaluationRecord(db).get("default", "v1")
+        await ModelRegistry(db).report("default", "v1")
 
 
 async def test_a_promotion_is_logged_with_what_it_went_by(

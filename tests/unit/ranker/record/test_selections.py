@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.selection import PurgeCount, PurgePlace, Selection
-from ranker.record.aliases import ShopperRecord
 from ranker.record.events import EventRecord
-from ranker.record.purges import PurgeRecord, batch_query
+from ranker.record.selections import SelectionRecord, batch_query
+from ranker.record.shoppers import ShopperRecord
 from ranker.record.tables import EVENTS, POPULARITY
 from servicekit.sql import Database
 from tests.fakes.ranker import HOUR, KEY, NOW, stored
@@ -25,11 +25,11 @@ def events(db: Database) -> EventRecord:
 
 
 @pytest.fixture
-def purges(db: Database) -> PurgeRecord:
-    return PurgeRecord(db)
+def purges(db: Database) -> SelectionRecord:
+    return SelectionRecord(db)
 
 
-async def purge(purges: PurgeRecord, selection: Selection, limit: int = 1000) -> list[int]:
+async def purge(purges: SelectionRecord, selection: Selection, limit: int = 1000) -> list[int]:
     """Delete all that fits; how many went with each batch."""
     place: PurgePlace | None = PurgePlace()
     counts = []
@@ -75,7 +75,7 @@ CASES = [
 
 @pytest.mark.parametrize(("conditions", "gone"), CASES)
 async def test_what_fits_every_condition_is_counted_and_goes_and_nothing_else(
-    events: EventRecord, purges: PurgeRecord, conditions: dict[str, object], gone: set[str]
+    events: EventRecord, purges: SelectionRecord, conditions: dict[str, object], gone: set[str]
 ) -> None:
     await events.append(SOME)
     await events.append([stored("elsewhere", "other", at=-2, product_id="b")])
@@ -87,7 +87,7 @@ async def test_what_fits_every_condition_is_counted_and_goes_and_nothing_else(
     assert await left(events, "other") == {"elsewhere"}
 
 
-async def test_a_count_says_from_when_to_when(events: EventRecord, purges: PurgeRecord) -> None:
+async def test_a_count_says_from_when_to_when(events: EventRecord, purges: SelectionRecord) -> None:
     await events.append(SOME)
     found = await purges.count(selected())
     assert found == PurgeCount(5, NOW - 2 * HOUR, NOW + 2 * HOUR, 5)
@@ -97,7 +97,11 @@ async def test_a_count_says_from_when_to_when(events: EventRecord, purges: Purge
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("condition", [{"before_micros": NOW}, {"types": (EventType.VIEW,)}, {}])
 async def test_popularity_is_the_same_as_if_the_events_had_never_been(
-    db: Database, events: EventRecord, purges: PurgeRecord, limit: int, condition: dict[str, object]
+    db: Database,
+    events: EventRecord,
+    purges: SelectionRecord,
+    limit: int,
+    condition: dict[str, object],
 ) -> None:
     """Also for a product of which more goes than a batch takes, and for one that is all gone."""
     draw = itertools.cycle([EventType.VIEW, PURCHASE, EventType.RATING, EventType.CLICK])
@@ -140,7 +144,7 @@ async def counts(db: Database) -> dict[str, float]:
 
 
 async def test_while_it_lasts_no_purged_event_counts_any_more(
-    events: EventRecord, purges: PurgeRecord
+    events: EventRecord, purges: SelectionRecord
 ) -> None:
     for item in "ab":
         people = [Shopper(Identity.USER, f"u{n}") for n in range(8)]
@@ -155,7 +159,7 @@ async def test_while_it_lasts_no_purged_event_counts_any_more(
 
 
 async def test_a_merged_visitors_events_are_found_under_the_user(
-    db: Database, events: EventRecord, purges: PurgeRecord
+    db: Database, events: EventRecord, purges: SelectionRecord
 ) -> None:
     visitor, user = KEY.of("default", COOKIE), KEY.of("default", ANN)
     assert await purges.owner("default", visitor) == visitor

@@ -6,7 +6,7 @@ import pytest
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
 from ranker.domain.log import log_of
 from ranker.domain.signals import Interests, Signals, interests
-from ranker.training.popularity import TREND_HALF_LIFE_DAYS, TREND_SHRINKAGE, popularity, trend
+from ranker.training.fitting import TREND_HALF_LIFE_DAYS, TREND_SHRINKAGE, popularity, trend
 
 IDS = ("new", "old", "rare", "steady")
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
-from ranker.record.answers import Answer, AnswerLog
-from ranker.record.queued import COUNTS, AnswerQueue
+from ranker.record.answers import COUNTS, Answer, AnswerLog, AnswerQueue
 from ranker.record.tables import ANSWERS
 from servicekit import queued
 from servicekit.sql import Database, StoreBusy
@@ -45,7 +44,7 @@ def dropped(cause: str) -> float:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ranker.record.queued.GATHER_SECONDS", 0.01)
+    monkeypatch.setattr("ranker.record.answers.GATHER_SECONDS", 0.01)
     monkeypatch.setattr(queued, "FIRST_PAUSE", 0.01)
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ranker.training import clusters as module
-from ranker.training.clusters import clusters, nearest, silhouette
+from ranker.training import describing as module
+from ranker.training.describing import clusters, nearest, silhouette
 
 CENTRES = np.array([[0, 0], [10, 0], [0, 10]], np.float32)
 

@@ -8,7 +8,7 @@ import pytest
 from ranker.ranking.diversity import Arrangement, Cause, Policy
 from ranker.ranking.order import Order, order_of
 from ranker.ranking.rank import Ranking
-from ranker.servicer.arranging import moved, policy_of
+from ranker.servicer.replies import moved, policy_of
 from servicekit.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity

@@ -1,8 +1,7 @@
 import pytest
 
 from ranker.domain.events import EventType
-from ranker.events.intake import append
-from ranker.events.sampling import sampled
+from ranker.events.intake import append, sampled
 from tests.fakes.ranker import KEY, NOW, FakeWriter, event, stored
 
 IMPRESSION = EventType.IMPRESSION
