@@ -14,7 +14,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.columns import check_lengths, products_of
 from ranker.ranking import parts, rank
 from ranker.ranking.order import Likeness
-from ranker.servicer.packed import of_floats
+from ranker.servicer.messages import of_floats
 from ranker.servicer.requests import check_range, refuse
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR

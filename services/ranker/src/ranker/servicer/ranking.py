@@ -19,6 +19,7 @@ from ranker.ranking.fold_in import FoldIn
 from ranker.ranking.order import order_of
 from ranker.ranking.shoppers import Shoppers
 from ranker.record.answers import AnswerQueue
+from ranker.servicer.answers import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.candidates import (
     MOST_CANDIDATES,
     candidates_of,
@@ -26,7 +27,6 @@ from ranker.servicer.candidates import (
     likeness_of,
     weights_of,
 )
-from ranker.servicer.records import MOST_MICROS, check_draft, record_of, stored
 from ranker.servicer.replies import DEFAULT, add_parts, add_reasons, policy_of, ranked, timings
 from ranker.servicer.requests import actor, check_range
 from servicekit.jobs import now_micros

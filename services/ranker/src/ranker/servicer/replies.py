@@ -14,7 +14,7 @@ from ranker.ranking.diversity import Cause, Policy
 from ranker.ranking.explain import Reason, explain
 from ranker.ranking.order import Order
 from ranker.servicer.events import NUMBERS
-from ranker.servicer.packed import doubles
+from ranker.servicer.messages import doubles
 from ranker.servicer.requests import refuse
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2

@@ -23,8 +23,8 @@ from ranker.domain.features import STYLE_KIND, split
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.training.fitting import Fitted, Progress, assembled
+from ranker.training.matrices import Style
 from ranker.training.neighbours import places
-from ranker.training.style import Style
 from ranker.training.subject import Given, subject_of
 
 EPOCHS_SHARE = 0.25

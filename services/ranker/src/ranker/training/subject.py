@@ -12,11 +12,16 @@ from ranker.domain.features import Product, Vectors
 from ranker.domain.log import Log
 from ranker.domain.recipe import Loss, Recipe
 from ranker.domain.signals import Interests, interests
-from ranker.training import style as styles
-from ranker.training.matrices import Features, of_products, of_shoppers
+from ranker.training.matrices import (
+    Features,
+    Style,
+    learn_style,
+    of_products,
+    of_shoppers,
+    styles_of,
+)
 from ranker.training.neighbours import places
 from ranker.training.shown import Shown
-from ranker.training.style import Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ def subject_of(given: Given, recipe: Recipe, style: Style | None = None) -> Subj
     if not known.any():
         raise DataInsufficient("nobody likes any product of this catalog yet")
     vectors = given.vectors
-    style = style or styles.learn(vectors, recipe.style_dimension, recipe.style_scale)
-    of_items = None if style is None or vectors is None else styles.styles_of(style, vectors, ids)
+    style = style or learn_style(vectors, recipe.style_dimension, recipe.style_scale)
+    of_items = None if style is None or vectors is None else styles_of(style, vectors, ids)
     warm, item = np.unique(rows[known], return_inverse=True)
     people, shopper = np.unique(found.actor[known], return_inverse=True)
     actors = tuple(found.actors[one] for one in people.tolist())

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranker.servicer.packed import doubles, of_floats
+from ranker.servicer.messages import doubles, of_floats
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ranker.domain.features import Vectors
-from ranker.training import style
+from ranker.training import matrices as style
 
 
 def vectors(values: np.ndarray, version: str = "v1") -> Vectors:
@@ -20,7 +20,7 @@ def drawn(count: int, width: int) -> np.ndarray:
 def test_axes_are_the_principal_ones(count: int, width: int) -> None:
     """Against the singular vectors of the centred matrix, whichever Gram matrix is smaller."""
     values = drawn(count, width)
-    found = style.learn(vectors(values), 4, 0.1)
+    found = style.learn_style(vectors(values), 4, 0.1)
     assert found is not None
     centred = values.astype(np.float32) - values.astype(np.float32).mean(axis=0)
     _, _, right = np.linalg.svd(centred, full_matrices=False)
@@ -31,7 +31,7 @@ def test_axes_are_the_principal_ones(count: int, width: int) -> None:
 def test_a_number_of_the_style_is_as_large_as_asked_for_whatever_the_vectors_size() -> None:
     for size in (1e-3, 1.0, 1e3):
         given = vectors(drawn(200, 20) * size)
-        found = style.learn(given, 8, 0.1)
+        found = style.learn_style(given, 8, 0.1)
         assert found is not None
         made = style.styles_of(found, given, given.product_ids)
         assert np.sqrt((made**2).mean()) == pytest.approx(0.1, rel=1e-3)
@@ -39,7 +39,10 @@ def test_a_number_of_the_style_is_as_large_as_asked_for_whatever_the_vectors_siz
 
 def test_the_same_photos_have_the_same_axes_in_any_order_of_signs() -> None:
     values = drawn(30, 12)
-    one, other = style.learn(vectors(values), 5, 1.0), style.learn(vectors(-values), 5, 1.0)
+    one, other = (
+        style.learn_style(vectors(values), 5, 1.0),
+        style.learn_style(vectors(-values), 5, 1.0),
+    )
     assert one is not None
     assert other is not None
     np.testing.assert_allclose(one.axes, other.axes, atol=1e-4)
@@ -49,7 +52,7 @@ def test_the_same_photos_have_the_same_axes_in_any_order_of_signs() -> None:
 
 def test_a_product_without_a_photo_has_no_style() -> None:
     given = vectors(drawn(10, 6))
-    found = style.learn(given, 3, 0.1)
+    found = style.learn_style(given, 3, 0.1)
     assert found is not None
     made = style.styles_of(found, given, ["p003", "unknown", "p000"])
     assert np.isnan(made[1]).all()
@@ -57,7 +60,7 @@ def test_a_product_without_a_photo_has_no_style() -> None:
 
 
 def test_there_are_no_more_axes_than_directions_in_which_photos_differ() -> None:
-    found = style.learn(vectors(drawn(3, 20)), 32, 0.1)
+    found = style.learn_style(vectors(drawn(3, 20)), 32, 0.1)
     assert found is not None
     assert len(found.axes) == 2
 
@@ -74,4 +77,4 @@ def test_there_are_no_more_axes_than_directions_in_which_photos_differ() -> None
     ids=["no photos", "all the same", "all zero", "one photo", "not wanted"],
 )
 def test_where_nothing_differs_there_is_no_style(given: Vectors | None, dimension: int) -> None:
-    assert style.learn(given, dimension, 0.1) is None
+    assert style.learn_style(given, dimension, 0.1) is None
